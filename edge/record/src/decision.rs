@@ -1,0 +1,126 @@
+//! Decisions and why: every refusal has a reason, and where it helps, a cause.
+//!
+//! The numbers are in flash for ever: add at the end, never renumber.
+
+use crate::PersonId;
+use serde::{Deserialize, Serialize};
+
+/// Whether the door opens. `policy::decide` is the only place that makes an `Admit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    /// Open for this person.
+    Admit(PersonId),
+    /// Stay locked, for this reason.
+    Refuse(Reason),
+}
+
+macro_rules! coded {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vdoc])* $variant = $code,)* }
+
+        impl $name {
+            /// Every value, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable code that flash and wire carry.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The value of a code; `None` for a code of a later version.
+            #[must_use]
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The stable text that JSON and reports print.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+pub(crate) use coded;
+
+coded! {
+    /// Why the door stayed locked, or `Matched` when it opened.
+    Reason {
+        /// Not a refusal: the person matched.
+        Matched = 0 => "matched",
+        /// The gallery holds nobody.
+        EmptyGallery = 1 => "empty_gallery",
+        /// The best candidate's score is below the threshold.
+        Unknown = 2 => "unknown",
+        /// A second person's score is within the margin of the best.
+        Ambiguous = 3 => "ambiguous",
+        /// Too few frames agreed before the visit ended.
+        TooFewFrames = 4 => "too_few_frames",
+        /// No frame of the visit was good enough to compare; the cause says why.
+        Quality = 5 => "quality",
+        /// The presentation was judged a spoof.
+        Spoof = 6 => "spoof",
+        /// Too many failed attempts; locked out for a while.
+        LockedOut = 7 => "locked_out",
+        /// The person may not enter now.
+        Schedule = 8 => "schedule",
+        /// Something in the unit failed; the cause says what.
+        Fault = 9 => "fault",
+        /// The unit is not armed.
+        NotArmed = 10 => "not_armed",
+    }
+}
+
+coded! {
+    /// What lies behind a reason: a quality measure, or the part that failed.
+    Cause {
+        /// Nothing to add.
+        None = 0 => "none",
+        /// No face in view.
+        NoFace = 1 => "no_face",
+        /// The face is too small.
+        TooFar = 2 => "too_far",
+        /// The face does not fit the picture.
+        TooNear = 3 => "too_near",
+        /// The face is too dark.
+        TooDark = 4 => "too_dark",
+        /// The face is too bright.
+        TooBright = 5 => "too_bright",
+        /// The face is blurred.
+        Blurred = 6 => "blurred",
+        /// The face is turned away.
+        TurnedAway = 7 => "turned_away",
+        /// Part of the face is covered.
+        Covered = 8 => "covered",
+        /// More than one face in view.
+        MoreThanOne = 9 => "more_than_one",
+        /// The camera failed.
+        Camera = 32 => "camera",
+        /// The store failed.
+        Store = 33 => "store",
+        /// The engine failed.
+        Engine = 34 => "engine",
+        /// The pack failed its self-test or is of another model.
+        Model = 35 => "model",
+        /// The gallery could not be used.
+        Gallery = 36 => "gallery",
+        /// The lock output failed.
+        Lock = 37 => "lock",
+    }
+}
+
+coded! {
+    /// What presentation-attack detection said.
+    Presentation {
+        /// No detector is installed: a photo opens this door.
+        NotAssessed = 0 => "not_assessed",
+        /// Judged to be a live face.
+        Live = 1 => "live",
+        /// Judged to be an artefact.
+        Spoof = 2 => "spoof",
+    }
+}

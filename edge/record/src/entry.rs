@@ -1,0 +1,216 @@
+//! The log entry: 64 bytes, little endian, the same in flash, on the wire and in the host's files.
+//!
+//! ```text
+//!  0 sequence u64          | 24 version u8  (1)        | 40 best_score i16   (1/16384)
+//!  8 boot u32              | 25 kind u8                | 42 runner_up_score i16
+//! 12 monotonic_ms u48      | 26 reason u8              | 44 threshold i16
+//! 18 wall u48: bit 47 trust| 27 cause u8               | 46 embed u16        (0.1 ms)
+//!    bits 0..47 ms of Unix | 28 presentation u8        | 48 total u16        (0.1 ms)
+//!                          | 29 quality u8 (percent)   | 50 context_model u16
+//!                          | 30 detect u16 (0.1 ms)    | 52 context_policy u16
+//!                          | 32 person u32             | 54 context_config u16
+//!                          | 36 runner_up u32          | 56 reserved [u8; 8], zero
+//! ```
+//! The layout is final: flash written by version 1 is read for ever.
+
+use crate::decision::coded;
+use crate::{Cause, PersonId, Presentation, Reason, Score};
+use serde::{Deserialize, Serialize};
+
+coded! {
+    /// What a log entry tells of.
+    EntryKind {
+        /// The process started; `boot` grew by one.
+        Boot = 0 => "boot",
+        /// The unit began to decide.
+        Armed = 1 => "armed",
+        /// The unit stopped deciding; the cause says why.
+        Disarmed = 2 => "disarmed",
+        /// A visit ended in a decision.
+        Decision = 3 => "decision",
+        /// Something failed; the cause says what.
+        Fault = 4 => "fault",
+        /// An administrator added a person or a template (`person`).
+        Enrolled = 5 => "enrolled",
+        /// An administrator removed a person (`person`).
+        Removed = 6 => "removed",
+        /// An administrator read the log (`person` is nobody).
+        LogRead = 7 => "log_read",
+        /// A damaged tail of the log was cut off at start; what was lost was never acknowledged.
+        TailCut = 8 => "tail_cut",
+    }
+}
+
+/// Wall time in milliseconds since 1970, and whether the clock had been set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WallTime {
+    /// Milliseconds since 1970-01-01 UTC, below 2^47.
+    pub unix_ms: u64,
+    /// True once the clock has been set from a source that the unit trusts.
+    pub trusted: bool,
+}
+
+/// One event. `person` is the best candidate, admitted or not; see the file's header for the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Position in the log, from 1, without gaps.
+    pub sequence: u64,
+    /// Count of starts of this unit.
+    pub boot: u32,
+    /// Milliseconds since this start, below 2^48.
+    pub monotonic_ms: u64,
+    /// Wall clock.
+    pub wall: WallTime,
+    /// What happened.
+    pub kind: EntryKind,
+    /// Why.
+    pub reason: Reason,
+    /// What lies behind the reason.
+    pub cause: Cause,
+    /// Presentation-attack verdict.
+    pub presentation: Presentation,
+    /// Quality of the best frame, percent.
+    pub quality: u8,
+    /// Best candidate, or the person that an administrator's act was about.
+    pub person: PersonId,
+    /// Best candidate of another person.
+    pub runner_up: PersonId,
+    /// Score of the best candidate.
+    pub best_score: Score,
+    /// Score of the runner-up.
+    pub runner_up_score: Score,
+    /// Threshold in force.
+    pub threshold: Score,
+    /// Detection of the deciding frame, tenths of a millisecond, saturated.
+    pub detect_dms: u16,
+    /// Embedding and search of the deciding frame, tenths of a millisecond, saturated.
+    pub embed_dms: u16,
+    /// First frame with the face to the decision, tenths of a millisecond, saturated.
+    pub total_dms: u16,
+    /// Number of the context record that names the model.
+    pub context_model: u16,
+    /// Number of the context record that holds the policy.
+    pub context_policy: u16,
+    /// Number of the context record that holds the configuration.
+    pub context_config: u16,
+}
+
+/// Why 64 bytes are not a log entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// Written by a later version.
+    #[error("log entry of version {found}, this program reads up to {supported}")]
+    Version {
+        /// What the bytes say.
+        found: u8,
+        /// The newest that this code reads.
+        supported: u8,
+    },
+    /// A code that version 1 does not define.
+    #[error("log entry has code {code} at offset {offset}, which version 1 does not define")]
+    Code {
+        /// Offset of the byte.
+        offset: usize,
+        /// Its value.
+        code: u8,
+    },
+}
+
+impl LogEntry {
+    /// Bytes of one entry.
+    pub const LEN: usize = 64;
+    /// The layout's version.
+    pub const VERSION: u8 = 1;
+
+    /// An entry of a kind with nothing else known.
+    #[must_use]
+    pub const fn of(kind: EntryKind) -> Self {
+        Self {
+            sequence: 0,
+            boot: 0,
+            monotonic_ms: 0,
+            wall: WallTime { unix_ms: 0, trusted: false },
+            kind,
+            reason: Reason::Matched,
+            cause: Cause::None,
+            presentation: Presentation::NotAssessed,
+            quality: 0,
+            person: PersonId::NOBODY,
+            runner_up: PersonId::NOBODY,
+            best_score: Score(0.0),
+            runner_up_score: Score(0.0),
+            threshold: Score(0.0),
+            detect_dms: 0,
+            embed_dms: 0,
+            total_dms: 0,
+            context_model: 0,
+            context_policy: 0,
+            context_config: 0,
+        }
+    }
+
+    /// The 64 bytes. Scores are rounded to 1/16384; times above their width are cut to it.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+        put(0, &self.sequence.to_le_bytes());
+        put(8, &self.boot.to_le_bytes());
+        put(12, &self.monotonic_ms.to_le_bytes()[..6]);
+        let wall = (self.wall.unix_ms & ((1 << 47) - 1)) | (u64::from(self.wall.trusted) << 47);
+        put(18, &wall.to_le_bytes()[..6]);
+        put(24, &[Self::VERSION, self.kind.code(), self.reason.code(), self.cause.code()]);
+        put(28, &[self.presentation.code(), self.quality]);
+        put(30, &self.detect_dms.to_le_bytes());
+        put(32, &self.person.0.to_le_bytes());
+        put(36, &self.runner_up.0.to_le_bytes());
+        put(40, &self.best_score.to_fixed().to_le_bytes());
+        put(42, &self.runner_up_score.to_fixed().to_le_bytes());
+        put(44, &self.threshold.to_fixed().to_le_bytes());
+        put(46, &self.embed_dms.to_le_bytes());
+        put(48, &self.total_dms.to_le_bytes());
+        put(50, &self.context_model.to_le_bytes());
+        put(52, &self.context_policy.to_le_bytes());
+        put(54, &self.context_config.to_le_bytes());
+        bytes
+    }
+
+    /// The entry of 64 bytes.
+    ///
+    /// # Errors
+    /// [`EntryError`] for a later version or an unknown code.
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self, EntryError> {
+        let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let i16_at = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let uint = |at: usize, len: usize| {
+            bytes[at..at + len].iter().rev().fold(0u64, |acc, &byte| (acc << 8) | u64::from(byte))
+        };
+        let bad = |offset: usize| EntryError::Code { offset, code: bytes[offset] };
+        if bytes[24] != Self::VERSION {
+            return Err(EntryError::Version { found: bytes[24], supported: Self::VERSION });
+        }
+        let wall = uint(18, 6);
+        Ok(Self {
+            sequence: uint(0, 8),
+            boot: uint(8, 4) as u32,
+            monotonic_ms: uint(12, 6),
+            wall: WallTime { unix_ms: wall & ((1 << 47) - 1), trusted: wall >> 47 == 1 },
+            kind: EntryKind::from_code(bytes[25]).ok_or(bad(25))?,
+            reason: Reason::from_code(bytes[26]).ok_or(bad(26))?,
+            cause: Cause::from_code(bytes[27]).ok_or(bad(27))?,
+            presentation: Presentation::from_code(bytes[28]).ok_or(bad(28))?,
+            quality: bytes[29],
+            detect_dms: u16_at(30),
+            person: PersonId(uint(32, 4) as u32),
+            runner_up: PersonId(uint(36, 4) as u32),
+            best_score: Score::from_fixed(i16_at(40)),
+            runner_up_score: Score::from_fixed(i16_at(42)),
+            threshold: Score::from_fixed(i16_at(44)),
+            embed_dms: u16_at(46),
+            total_dms: u16_at(48),
+            context_model: u16_at(50),
+            context_policy: u16_at(52),
+            context_config: u16_at(54),
+        })
+    }
+}

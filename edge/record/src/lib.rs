@@ -1,0 +1,19 @@
+//! What all of Threshold agrees on: ids, templates, scores, decisions and the 64-byte log entry.
+//!
+//! Owns the types that cross a crate, the serial line or a power cycle.
+//! Refuses to allocate, to do arithmetic on faces, and to decide: a decision is made in `policy` only.
+//! Terms: *score* is similarity, higher is more alike; *distance* is what the model's metric measures.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod decision;
+pub mod entry;
+pub mod id;
+pub mod score;
+pub mod template;
+
+pub use decision::{Cause, Decision, Presentation, Reason};
+pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
+pub use id::{ModelId, ModelTag, PersonId};
+pub use score::{Metric, Score, Threshold};
+pub use template::{Person, Template, MAX_EMBEDDING_LEN, MAX_NAME_BYTES};

@@ -1,0 +1,11 @@
+//! The networks and what they mean: from a frame to detections, embeddings and scores.
+//!
+//! Owns the networks' definitions, the packs that hold their weights, the cascade's semantics, the CPU engine,
+//! the gallery search and the evaluation protocols.
+//! Never mentions CUDA or a camera, and never decides who may enter.
+//! Terms as in ARCHITECTURE.md: frame, level, proposal, detection, landmarks, crop, embedding, template, score.
+
+pub mod crop;
+pub mod engine;
+pub mod frame;
+pub mod tensor;
