@@ -16,4 +16,4 @@ pub use decision::{Cause, Decision, Presentation, Reason};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
 pub use id::{ModelId, ModelTag, PersonId};
 pub use score::{Metric, Score, Threshold};
-pub use template::{Person, Template, MAX_EMBEDDING_LEN, MAX_NAME_BYTES};
+pub use template::{MAX_EMBEDDING_LEN, MAX_NAME_BYTES, Person, Template};

@@ -1,0 +1,1 @@
+//! Tests of the area `cascade`; each file is one subject.

@@ -1,0 +1,1 @@
+//! Tests of the area `cli`; each file is one subject.

@@ -1,0 +1,1 @@
+//! Tests of the area `door`; each file is one subject.

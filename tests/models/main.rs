@@ -1,0 +1,1 @@
+//! Tests of the area `models`; each file is one subject.

@@ -1,0 +1,1 @@
+//! Tests of the area `parity`; each file is one subject.

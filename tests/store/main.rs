@@ -1,0 +1,1 @@
+//! Tests of the area `store`; each file is one subject.

@@ -1,0 +1,1 @@
+//! Tests of the area `wire`; each file is one subject.
