@@ -5,6 +5,7 @@
 //! Never mentions CUDA or a camera, and never decides who may enter.
 //! Terms as in ARCHITECTURE.md: frame, level, proposal, detection, landmarks, crop, embedding, template, score.
 
+pub mod cascade;
 pub mod crop;
 pub mod engine;
 pub mod frame;
