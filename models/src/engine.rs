@@ -56,6 +56,18 @@ pub enum EngineError {
         /// The network's name.
         network: &'static str,
     },
+    /// An option of the cascade is out of range.
+    #[error("cascade option {option} is {value}; it must be from {min} to {max}")]
+    CascadeOption {
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for.
+        value: f64,
+        /// The least allowed.
+        min: f64,
+        /// The most allowed.
+        max: f64,
+    },
 }
 
 /// Detection and embedding, on whatever hardware. Deterministic: one frame, one answer.

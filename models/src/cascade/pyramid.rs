@@ -1,0 +1,216 @@
+//! The pyramid: which levels a frame has, and the area resize that makes levels and crops.
+//!
+//! Owns the levels' scales and sizes, and the resize: the mean over an integer window, as torch's `area` mode.
+//! Refuses to interpolate: a window is whole pixels, and neighbouring windows may share one.
+//! The sums are integers, so they are exact up to 2^24 and the mean is the reference's bit for bit.
+
+use crate::frame::Frame;
+use std::ops::AddAssign;
+
+/// Side of P-Net's window, and so the smallest level, in pixels.
+pub const WINDOW_PX: usize = 12;
+
+/// One rescaled frame of the pyramid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Level pixels for one frame pixel.
+    pub scale: f64,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// The levels of a frame of `width x height`, the largest first; none if the frame is smaller than the face asked for.
+///
+/// `min_face_px` must be above 0 and `factor` within 0..1, both exclusive.
+pub fn levels(
+    width: usize,
+    height: usize,
+    min_face_px: f64,
+    factor: f64,
+) -> impl Iterator<Item = Level> {
+    let mut scale = WINDOW_PX as f64 / min_face_px;
+    // Both run on by multiplication, as in the reference: a power of the factor rounds otherwise.
+    let mut shorter = width.min(height) as f64 * scale;
+    std::iter::from_fn(move || {
+        (shorter >= WINDOW_PX as f64).then(|| {
+            let level = Level {
+                scale,
+                height: (height as f64 * scale + 1.0) as usize,
+                width: (width as f64 * scale + 1.0) as usize,
+            };
+            scale *= factor;
+            shorter *= factor;
+            level
+        })
+    })
+}
+
+/// A rectangle of whole frame pixels, inside the frame: `x..x + width`, `y..y + height`, neither empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// First column.
+    pub x: usize,
+    /// First row.
+    pub y: usize,
+    /// Columns, at least 1.
+    pub width: usize,
+    /// Rows, at least 1.
+    pub height: usize,
+}
+
+impl Rect {
+    /// The whole frame.
+    #[must_use]
+    pub fn of(frame: &Frame) -> Self {
+        Self { x: 0, y: 0, width: frame.width(), height: frame.height() }
+    }
+}
+
+/// What becomes of a mean grey level 0..255: `(mean - offset) * scale`, in f32.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grey {
+    /// Subtracted first.
+    pub offset: f32,
+    /// Multiplied then.
+    pub scale: f32,
+}
+
+impl Grey {
+    /// The grey level itself.
+    pub const RAW: Self = Self { offset: 0.0, scale: 1.0 };
+    /// What the three networks of the cascade take; the scale is a power of two, so it rounds nothing.
+    pub const CASCADE: Self = Self { offset: 127.5, scale: 0.007_812_5 };
+}
+
+/// The area resize with its buffers; a warm one does not allocate.
+#[derive(Clone, Debug, Default)]
+pub struct AreaResize {
+    /// For each output column, the first and the end of its window, in samples of a source row.
+    windows: Vec<[u32; 2]>,
+    /// Column sums of one output row; u16 holds 257 rows of 255.
+    sums_u16: Vec<u16>,
+    /// The same where a window is higher than that.
+    sums_u32: Vec<u32>,
+}
+
+/// Rows of 255 that a u16 can hold the sum of.
+const MAX_U16_ROWS: usize = 257;
+
+impl AreaResize {
+    /// Resizes `rect` of `frame` to `out`, which holds `out_height * out_width * 3` values, HWC.
+    ///
+    /// # Panics
+    /// If the rectangle is empty or leaves the frame, or `out` is of another length.
+    pub fn run(
+        &mut self,
+        frame: &Frame,
+        rect: Rect,
+        (out_height, out_width): (usize, usize),
+        grey: Grey,
+        out: &mut [f32],
+    ) {
+        assert!(rect.width > 0 && rect.height > 0, "empty rectangle");
+        assert!(rect.x + rect.width <= frame.width() && rect.y + rect.height <= frame.height());
+        assert_eq!(out.len(), out_height * out_width * 3);
+        self.windows.clear();
+        self.windows.extend((0..out_width).map(|x| {
+            let (first, end) = window(x, rect.width, out_width);
+            [first as u32 * 3, end as u32 * 3]
+        }));
+        for (y, out_row) in out.chunks_exact_mut(out_width * 3).enumerate() {
+            let (first, end) = window(y, rect.height, out_height);
+            let rows = (rect.y + first..rect.y + end).map(|row| {
+                let start = (row * frame.width() + rect.x) * 3;
+                &frame.rgb()[start..start + rect.width * 3]
+            });
+            let n_rows = end - first;
+            if n_rows <= MAX_U16_ROWS {
+                sum_rows(rows, &mut self.sums_u16);
+                mean_columns(&self.sums_u16, &self.windows, n_rows, grey, out_row);
+            } else {
+                sum_rows(rows, &mut self.sums_u32);
+                mean_columns(&self.sums_u32, &self.windows, n_rows, grey, out_row);
+            }
+        }
+    }
+}
+
+/// First and end of output cell `i`'s window: `floor(i in / out) .. ceil((i + 1) in / out)`.
+fn window(i: usize, n_in: usize, n_out: usize) -> (usize, usize) {
+    (i * n_in / n_out, ((i + 1) * n_in).div_ceil(n_out))
+}
+
+/// Adds up rows of bytes, sample by sample.
+fn sum_rows<'a, A>(mut rows: impl Iterator<Item = &'a [u8]>, sums: &mut Vec<A>)
+where
+    A: Copy + From<u8> + AddAssign,
+{
+    sums.clear();
+    if let Some(row) = rows.next() {
+        sums.extend(row.iter().map(|&sample| A::from(sample)));
+    }
+    for row in rows {
+        for (sum, &sample) in sums.iter_mut().zip(row) {
+            *sum += A::from(sample);
+        }
+    }
+}
+
+/// Adds up each window of column sums and divides, first by the rows and then by the columns, as torch does.
+fn mean_columns<A: Copy + Into<u32>>(
+    sums: &[A],
+    windows: &[[u32; 2]],
+    n_rows: usize,
+    grey: Grey,
+    out_row: &mut [f32],
+) {
+    let n_rows = n_rows as f32;
+    for (pixel, &[first, end]) in out_row.chunks_exact_mut(3).zip(windows) {
+        let mut total = [0u32; 3];
+        for sample in sums[first as usize..end as usize].chunks_exact(3) {
+            for (total, &sum) in total.iter_mut().zip(sample) {
+                *total += sum.into();
+            }
+        }
+        let n_columns = ((end - first) / 3) as f32;
+        for (value, total) in pixel.iter_mut().zip(total) {
+            *value = (total as f32 / n_rows / n_columns - grey.offset) * grey.scale;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+    use super::*;
+
+    #[test]
+    fn levels_shrink_until_the_window_no_longer_fits() {
+        let sizes: Vec<_> = levels(640, 480, 40.0, 0.709).map(|l| [l.height, l.width]).collect();
+        assert_eq!(sizes[..2], [[145, 193], [103, 137]]);
+        assert_eq!(sizes.last(), Some(&[13, 18]));
+        assert_eq!(levels(39, 640, 40.0, 0.709).count(), 0);
+        assert_eq!(levels(40, 40, 40.0, 0.709).count(), 1);
+    }
+
+    #[test]
+    fn means_are_taken_over_whole_pixels() {
+        let rgb = (0..5u8).flat_map(|x| [x * 10, 100, 200 - x]).collect::<Vec<_>>().repeat(2);
+        let frame = Frame::from_rgb(5, 2, rgb).unwrap();
+        let mut out = [0.0; 6];
+        AreaResize::default().run(&frame, Rect::of(&frame), (1, 2), Grey::RAW, &mut out);
+        // Five columns to two: windows 0..3 and 2..5 share the middle one.
+        assert_eq!(out, [10.0, 100.0, 199.0, 30.0, 100.0, 197.0]);
+    }
+
+    #[test]
+    fn high_windows_do_not_overflow() {
+        let frame = Frame::from_rgb(2, 1000, vec![255; 6000]).unwrap();
+        let mut out = [0.0; 3];
+        AreaResize::default().run(&frame, Rect::of(&frame), (1, 1), Grey::RAW, &mut out);
+        assert_eq!(out, [255.0; 3]);
+    }
+}
