@@ -1,0 +1,153 @@
+//! The minutes that continuous integration may take, by group, and the table of what it took.
+//!
+//! The budget is for two cores.
+//! A group over its minutes is said loudly; only the total fails, because a cold cache or a loaded machine moves
+//! time between groups, while the sum is what a person waits for.
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// A group of checks with its minutes. Groups whose code does not exist yet have no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Set-up, formatting, lints, documentation, builds.
+    Build,
+    /// Parity, packs, the evaluation subsets.
+    Models,
+    /// The flash formats.
+    Store,
+    /// The serial link and both of its ends.
+    Link,
+    /// The door unit driven as a user drives it.
+    Unit,
+}
+
+impl Group {
+    const ALL: [Self; 5] = [Self::Build, Self::Models, Self::Store, Self::Link, Self::Unit];
+
+    /// The name in the table.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Build => "set-up, build, lint",
+            Self::Models => "models and evaluation",
+            Self::Store => "store",
+            Self::Link => "link",
+            Self::Unit => "virtual unit",
+        }
+    }
+
+    /// Its share of the 57 minutes that the finished product's checks may take.
+    const fn minutes(self) -> u64 {
+        match self {
+            Self::Build => 20,
+            Self::Models => 5,
+            Self::Store | Self::Link => 4,
+            Self::Unit => 6,
+        }
+    }
+}
+
+/// What was run, group by group, and how long it took.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    steps: Vec<(Group, &'static str, Duration, Option<String>)>,
+}
+
+impl Ledger {
+    /// Runs one step; its failure is kept, so that the later steps still tell what they find.
+    pub(crate) fn step(
+        &mut self,
+        group: Group,
+        name: &'static str,
+        work: impl FnOnce() -> Result<()>,
+    ) -> bool {
+        println!("== {name}");
+        let start = Instant::now();
+        let failure = work().err().map(|error| format!("{error:#}"));
+        if let Some(failure) = &failure {
+            eprintln!("FAILED {name}: {failure}");
+        }
+        let passed = failure.is_none();
+        self.steps.push((group, name, start.elapsed(), failure));
+        passed
+    }
+
+    /// Prints the table.
+    ///
+    /// # Errors
+    /// If a step failed, or all groups together took longer than their minutes.
+    pub(crate) fn close(self) -> Result<()> {
+        println!("\n{:<44} {:>8} {:>8}", "group / step", "seconds", "budget");
+        let (mut used, mut allowed) = (Duration::ZERO, Duration::ZERO);
+        for group in Group::ALL {
+            let of_group: Vec<_> = self.steps.iter().filter(|step| step.0 == group).collect();
+            if of_group.is_empty() {
+                continue;
+            }
+            let took: Duration = of_group.iter().map(|step| step.2).sum();
+            let budget = Duration::from_secs(group.minutes() * 60);
+            let over = if took > budget { "  OVER ITS BUDGET" } else { "" };
+            println!(
+                "{:<44} {:>8.1} {:>8}{over}",
+                group.name(),
+                took.as_secs_f64(),
+                budget.as_secs()
+            );
+            for (_, name, took, failure) in of_group {
+                let mark = if failure.is_some() { "  FAILED" } else { "" };
+                println!("  {name:<42} {:>8.1}{mark}", took.as_secs_f64());
+            }
+            used += took;
+            allowed += budget;
+        }
+        println!("{:<44} {:>8.1} {:>8}", "all", used.as_secs_f64(), allowed.as_secs());
+        let failed: Vec<&str> =
+            self.steps.iter().filter(|step| step.3.is_some()).map(|step| step.1).collect();
+        if !failed.is_empty() {
+            bail!("failed: {}", failed.join(", "));
+        }
+        if used > allowed {
+            bail!(
+                "passed, but took {:.0} s of {} s; make the slowest step above faster or move it to soak",
+                used.as_secs_f64(),
+                allowed.as_secs()
+            );
+        }
+        println!("passed");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_failed_step_fails_the_run_and_the_later_steps_still_run() {
+        let mut ledger = Ledger::default();
+        assert!(!ledger.step(Group::Build, "first", || bail!("broken")));
+        let mut ran = false;
+        assert!(ledger.step(Group::Store, "second", || {
+            ran = true;
+            Ok(())
+        }));
+        assert!(ran);
+        assert_eq!(ledger.close().unwrap_err().to_string(), "failed: first");
+    }
+
+    #[test]
+    fn only_the_total_over_its_minutes_fails() {
+        let mut ledger = Ledger::default();
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        ledger.steps.push((Group::Store, "slow", minutes(5), None));
+        ledger.steps.push((Group::Build, "quick", minutes(1), None));
+        assert!(ledger.close().is_ok());
+        let mut ledger = Ledger::default();
+        ledger.steps.push((Group::Store, "slow", minutes(5), None));
+        assert!(
+            ledger.close().unwrap_err().to_string().starts_with("passed, but took 300 s of 240 s")
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! Starting other programs: aloud, or quietly with the output shown only when it failed.
+
+use crate::repository::root;
+use anyhow::{Context as _, Result, bail};
+use std::process::{Command, Stdio};
+
+/// The cargo that runs this task, at the root of the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // The variables that cargo sets for `cargo run` would make build scripts of the inner build run again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs with the terminal's own streams.
+pub(crate) fn run_aloud(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let status = command.status().with_context(|| format!("{shown} did not start"))?;
+    if !status.success() {
+        bail!("{shown} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs without a word; on failure, what it said goes to standard error.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    output(command).map(|_| ())
+}
+
+/// Runs and gives what it wrote to standard output; on failure, all that it said goes to standard error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = shown(command);
+    let done =
+        command.stdin(Stdio::null()).output().with_context(|| format!("{shown} did not start"))?;
+    if !done.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&done.stdout));
+        eprint!("{}", String::from_utf8_lossy(&done.stderr));
+        bail!("{shown} failed ({})", done.status);
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// The command as one would type it, with paths shortened to file names.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let mut words =
+        vec![program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()];
+    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.join(" ")
+}
