@@ -23,8 +23,11 @@ pub struct Nms {
 }
 
 impl Nms {
-    /// Indices of the proposals that stay, by score descending, then index ascending.
+    /// Indices of the proposals that stay, by score descending; equal scores by index, ascending for
+    /// [`Overlap::Union`] and descending for [`Overlap::Smaller`].
     ///
+    /// The second is no whim: the reference sorts ascending there and takes from the end, and O-Net's scores saturate
+    /// at 1, so that ties are common and the other order moves faces by half a pixel.
     /// A proposal goes if it overlaps one that stays by more than `threshold`. Scores must be numbers.
     /// The slice lives until the next call.
     pub fn keep(&mut self, proposals: &[Proposal], overlap: Overlap, threshold: f32) -> &[u32] {
@@ -32,7 +35,12 @@ impl Nms {
         self.order.extend(0..proposals.len() as u32);
         let score = |i: u32| proposals[i as usize].score;
         // Unstable but total: the index breaks ties, and no buffer is needed.
-        self.order.sort_unstable_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
+        self.order.sort_unstable_by(|&a, &b| {
+            score(b).total_cmp(&score(a)).then(match overlap {
+                Overlap::Union => a.cmp(&b),
+                Overlap::Smaller => b.cmp(&a),
+            })
+        });
         self.suppressed.clear();
         self.suppressed.resize(proposals.len(), false);
         let mut n_kept = 0;
