@@ -6,7 +6,11 @@
 //! Terms as in ARCHITECTURE.md: frame, level, proposal, detection, landmarks, crop, embedding, template, score.
 
 pub mod cascade;
+pub mod cpu;
 pub mod crop;
 pub mod engine;
 pub mod frame;
+pub mod graph;
+pub mod net;
+pub mod plan;
 pub mod tensor;

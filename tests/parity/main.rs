@@ -1,1 +1,2 @@
 //! Tests of the area `parity`; each file is one subject.
+mod networks;

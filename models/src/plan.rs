@@ -1,0 +1,339 @@
+//! The plan: a graph as steps over few buffers, the same for every engine.
+//!
+//! Owns where each value lies and when its room is free again. Refuses to compute and to know an instruction set.
+//!
+//! Terms: a *buffer* is a run of floats for one item, reused as soon as nothing reads it any more; buffer
+//! [`INPUT`] is the caller's input and is never written. A *view* is a value's place: buffer, channel offset, and the
+//! distance between neighbouring pixels. A concatenation costs nothing: its parts are written straight into their
+//! channels, with the joint value's pixel distance.
+
+use std::fmt;
+
+use crate::graph::{Act, Conv, Graph, Node, Op, Pool, Shape, ValueId};
+
+/// The buffer that holds the caller's input.
+pub const INPUT: usize = 0;
+
+/// Where a value lies in its buffer: value (y, x, c) of an item stands at `offset + (y * w + x) * stride + c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Which buffer; [`INPUT`] is the caller's.
+    pub buffer: usize,
+    /// First channel's place within a pixel.
+    pub offset: usize,
+    /// Floats from one pixel to the next.
+    pub stride: usize,
+    /// Shape of one item.
+    pub shape: Shape,
+}
+
+impl View {
+    /// Whether the pixels follow each other without a gap.
+    #[must_use]
+    pub const fn is_dense(&self) -> bool {
+        self.stride == self.shape.c
+    }
+
+    /// Floats from one item to the next.
+    #[must_use]
+    pub const fn item(&self) -> usize {
+        self.stride * self.shape.pixels()
+    }
+}
+
+/// What a step does with its inputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// act(residual + scale * (conv(first input) + bias)); the residual is the second input, where there is one. A
+    /// dense layer is a 1 x 1 convolution over one pixel that holds all its input.
+    Conv {
+        /// The convolution.
+        conv: Conv,
+        /// Factor of the sum.
+        scale: f32,
+    },
+    /// A pool.
+    Pool(Pool),
+    /// Mean over positions.
+    GlobalAverage,
+    /// Sum of two inputs, extended with zeros.
+    Add {
+        /// What follows the sum.
+        act: Act,
+    },
+    /// The input elsewhere: a part of a concatenation that could not be written there at once.
+    Copy,
+    /// Softmax over channels.
+    Softmax,
+    /// Unit length over channels.
+    L2Norm,
+}
+
+/// One step: reads its inputs, writes its output, and nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The value's name; a layer's weights go by it.
+    pub name: String,
+    /// What is done.
+    pub kind: Kind,
+    /// Where the inputs lie.
+    pub inputs: Vec<View>,
+    /// Where the output goes.
+    pub output: View,
+}
+
+/// A network's steps and its buffers' sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The network's name.
+    pub name: &'static str,
+    /// In the order to run.
+    pub steps: Vec<Step>,
+    /// Floats of each buffer for one item; that of [`INPUT`] is the input's length.
+    pub buffers: Vec<usize>,
+    /// Where the outputs lie after the last step: dense, each in a buffer of its own.
+    pub outputs: Vec<(&'static str, View)>,
+}
+
+impl Plan {
+    /// Lowers a graph: dense layers to convolutions, concatenations to channel offsets, values to buffers.
+    #[must_use]
+    pub fn new(graph: &Graph) -> Self {
+        let homes = homes(graph);
+        let mut lives = lives(graph, &homes);
+        let mut buffers = vec![graph.shape(graph.input()).len()];
+        let mut steps = Vec::new();
+        for (id, node) in graph.nodes().iter().enumerate() {
+            lives.open(id, &mut buffers);
+            lower(graph, id, node, &homes, &lives, &mut steps);
+            lives.close(id);
+        }
+        let place = |id| view(graph, id, &homes, &lives);
+        let outputs = graph.outputs().iter().map(|&(name, id)| (name, place(id))).collect();
+        Self { name: graph.name(), steps, buffers, outputs }
+    }
+
+    /// Bytes of activations for one item, beside the caller's input.
+    #[must_use]
+    pub fn peak_bytes(&self) -> usize {
+        self.buffers[INPUT + 1..].iter().sum::<usize>() * size_of::<f32>()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let Shape { h, w, c } = step.output.shape;
+            let View { buffer, offset, stride, .. } = step.output;
+            writeln!(f, "{:32} {h:4} x {w:4} x {c:4} -> {buffer}[{offset}/{stride}]", step.name)?;
+        }
+        let buffers = self.buffers.len() - 1;
+        write!(f, "{} steps, {buffers} buffers, {} bytes", self.steps.len(), self.peak_bytes())
+    }
+}
+
+/// Where each value lives: itself, or a concatenation's channels from an offset on.
+type Homes = Vec<Option<(ValueId, usize)>>;
+
+fn homes(graph: &Graph) -> Homes {
+    let mut homes: Homes = vec![None; graph.nodes().len()];
+    for (id, node) in graph.nodes().iter().enumerate() {
+        let mut offset = 0;
+        for &part in node.inputs.iter().filter(|_| node.op == Op::Concat) {
+            if homes[part].is_none() && may_move(graph, part) {
+                homes[part] = Some((id, offset));
+            }
+            offset += graph.shape(part).c;
+        }
+    }
+    homes
+}
+
+/// Whether a value may lie spread out among another's channels: not the caller's input, not an output (those are
+/// handed out dense), and not what a dense layer flattens.
+fn may_move(graph: &Graph, id: ValueId) -> bool {
+    let flattened = |node: &Node| matches!(node.op, Op::Dense { .. }) && node.inputs.contains(&id);
+    id != graph.input()
+        && graph.outputs().iter().all(|&(_, output)| output != id)
+        && !graph.nodes().iter().any(flattened)
+}
+
+fn home(homes: &Homes, id: ValueId) -> (ValueId, usize) {
+    match homes[id] {
+        None => (id, 0),
+        Some((parent, offset)) => {
+            let (root, above) = home(homes, parent);
+            (root, above + offset)
+        }
+    }
+}
+
+/// The lives of the values that have a buffer of their own, and the buffers that are free right now.
+struct Lives {
+    first: Vec<usize>,
+    last: Vec<usize>,
+    len: Vec<usize>,
+    buffer: Vec<usize>,
+    free: Vec<usize>,
+}
+
+fn lives(graph: &Graph, homes: &Homes) -> Lives {
+    let n = graph.nodes().len();
+    let (mut first, mut last) = (vec![usize::MAX; n], vec![0; n]);
+    for (id, node) in graph.nodes().iter().enumerate() {
+        let (root, _) = home(homes, id);
+        first[root] = first[root].min(id);
+        last[root] = last[root].max(id);
+        for &input in &node.inputs {
+            let (root, _) = home(homes, input);
+            last[root] = last[root].max(id);
+        }
+    }
+    for &(_, id) in graph.outputs() {
+        last[home(homes, id).0] = n;
+    }
+    let len = graph.nodes().iter().map(|node| node.shape.len()).collect();
+    Lives { first, last, len, buffer: vec![INPUT; n], free: vec![] }
+}
+
+impl Lives {
+    /// Gives a buffer to the value whose life begins at step `id`: the tightest free one, else the largest free one
+    /// grown, else a further one.
+    fn open(&mut self, id: usize, buffers: &mut Vec<usize>) {
+        // The input keeps the caller's buffer; a value that lives in another has no life of its own.
+        let Some(root) = (1..self.first.len()).find(|&root| self.first[root] == id) else {
+            return;
+        };
+        let need = self.len[root];
+        let tightest =
+            self.free.iter().copied().filter(|&b| buffers[b] >= need).min_by_key(|&b| buffers[b]);
+        let chosen = tightest.or_else(|| self.free.iter().copied().max_by_key(|&b| buffers[b]));
+        let buffer = match chosen {
+            Some(buffer) => {
+                self.free.retain(|&b| b != buffer);
+                buffers[buffer] = buffers[buffer].max(need);
+                buffer
+            }
+            None => {
+                buffers.push(need);
+                buffers.len() - 1
+            }
+        };
+        self.buffer[root] = buffer;
+    }
+
+    /// Frees the buffers whose last reader was step `id`.
+    fn close(&mut self, id: usize) {
+        let ended = |&root: &usize| self.last[root] == id && self.first[root] != usize::MAX;
+        self.free.extend((1..self.last.len()).filter(ended).map(|root| self.buffer[root]));
+    }
+}
+
+fn view(graph: &Graph, id: ValueId, homes: &Homes, lives: &Lives) -> View {
+    let (root, offset) = home(homes, id);
+    let (shape, stride) = (graph.shape(id), graph.shape(root).c);
+    View { buffer: lives.buffer[root], offset, stride, shape }
+}
+
+fn lower(
+    graph: &Graph,
+    id: ValueId,
+    node: &Node,
+    homes: &Homes,
+    lives: &Lives,
+    steps: &mut Vec<Step>,
+) {
+    let place = |id| view(graph, id, homes, lives);
+    let output = place(id);
+    let inputs: Vec<View> = node.inputs.iter().map(|&input| place(input)).collect();
+    let mut push = |kind, inputs, output| {
+        steps.push(Step { name: node.name.clone(), kind, inputs, output });
+    };
+    match node.op {
+        Op::Input => {}
+        Op::Conv { conv, scale } => push(Kind::Conv { conv, scale }, inputs, output),
+        Op::Dense { out, bias, act } => {
+            let c = inputs[0].shape.len();
+            let flat = View { stride: c, shape: Shape { h: 1, w: 1, c }, ..inputs[0] };
+            let conv = Conv { bias, act, ..Conv::new(out, 1, 1) };
+            push(Kind::Conv { conv, scale: 1.0 }, vec![flat], output);
+        }
+        Op::Pool(pool) => push(Kind::Pool(pool), inputs, output),
+        Op::GlobalAverage => push(Kind::GlobalAverage, inputs, output),
+        Op::Add { act } => push(Kind::Add { act }, inputs, output),
+        Op::Softmax => push(Kind::Softmax, inputs, output),
+        Op::L2Norm => push(Kind::L2Norm, inputs, output),
+        Op::Concat => {
+            let mut offset = output.offset;
+            for (&part, from) in node.inputs.iter().zip(inputs) {
+                if homes[part] != Some((id, offset - output.offset)) {
+                    let to = View { offset, shape: from.shape, ..output };
+                    push(Kind::Copy, vec![from], to);
+                }
+                offset += graph.shape(part).c;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net;
+
+    /// Runs the plan with names instead of numbers: every step must find the values that the graph means it to read.
+    fn check(graph: &Graph) {
+        let plan = Plan::new(graph);
+        let mut cells: Vec<Vec<String>> =
+            plan.buffers.iter().map(|&len| vec![String::new(); len]).collect();
+        let value = |id: ValueId, cell: usize| format!("{}:{cell}", graph.nodes()[id].name);
+        let cell =
+            |view: &View, i: usize| view.offset + i / view.shape.c * view.stride + i % view.shape.c;
+        let input = plan.buffers[INPUT];
+        cells[INPUT] = (0..input).map(|i| value(graph.input(), i)).collect();
+        let mut made = vec![false; graph.nodes().len()];
+        made[graph.input()] = true;
+        for step in plan.steps.iter().filter(|step| step.kind != Kind::Copy) {
+            let id = graph.find(&step.name).expect("a step is named after its value");
+            for (view, &from) in step.inputs.iter().zip(&graph.nodes()[id].inputs) {
+                for i in 0..view.shape.len() {
+                    let found = &cells[view.buffer][cell(view, i)];
+                    let expected = match graph.nodes()[from].op {
+                        Op::Concat => continue,
+                        _ => value(from, i),
+                    };
+                    assert_eq!(
+                        *found,
+                        expected,
+                        "{} reads {}",
+                        step.name,
+                        graph.nodes()[from].name
+                    );
+                }
+            }
+            for i in 0..step.output.shape.len() {
+                cells[step.output.buffer][cell(&step.output, i)] = value(id, i);
+            }
+        }
+        for &(name, view) in &plan.outputs {
+            assert!(view.is_dense(), "{name} is handed out dense");
+        }
+    }
+
+    #[test]
+    fn every_step_reads_what_the_graph_means() {
+        for graph in [net::pnet(37, 23), net::rnet(), net::onet(), net::dlib_resnet29()] {
+            check(&graph);
+        }
+        check(&net::inception_resnet_v1());
+    }
+
+    #[test]
+    fn concatenations_cost_no_step_and_little_memory() {
+        let graph = net::inception_resnet_v1();
+        let plan = Plan::new(&graph);
+        assert!(plan.steps.iter().all(|step| step.kind != Kind::Copy));
+        // The stem's widest moment, 77 x 77 x 32 beside 77 x 77 x 64, is 2.3 MB; nothing later may exceed it much.
+        assert!(plan.peak_bytes() < 3_200_000, "{plan}");
+    }
+}
