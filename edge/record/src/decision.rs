@@ -3,10 +3,11 @@
 //! The numbers are in flash for ever: add at the end, never renumber.
 
 use crate::PersonId;
+use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 /// Whether the door opens. `policy::decide` is the only place that makes an `Admit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Decision {
     /// Open for this person.
     Admit(PersonId),
@@ -17,7 +18,7 @@ pub enum Decision {
 macro_rules! coded {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal => $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
         #[repr(u8)]
         pub enum $name { $($(#[$vdoc])* $variant = $code,)* }
 

@@ -15,6 +15,7 @@
 
 use crate::decision::coded;
 use crate::{Cause, PersonId, Presentation, Reason, Score};
+use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 coded! {
@@ -42,7 +43,7 @@ coded! {
 }
 
 /// Wall time in milliseconds since 1970, and whether the clock had been set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct WallTime {
     /// Milliseconds since 1970-01-01 UTC, below 2^47.
     pub unix_ms: u64,
@@ -51,7 +52,7 @@ pub struct WallTime {
 }
 
 /// One event. `person` is the best candidate, admitted or not; see the file's header for the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
 pub struct LogEntry {
     /// Position in the log, from 1, without gaps.
     pub sequence: u64,

@@ -1,11 +1,23 @@
 //! Identifiers: people, models. None of them is a path, and none can be read as one.
 
 use core::fmt;
+use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 /// A person in the gallery; 0 means nobody. Never used again after the person's removal.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Schema,
 )]
 pub struct PersonId(pub u32);
 
@@ -21,7 +33,7 @@ impl PersonId {
 }
 
 /// The BLAKE3 hash of a pack's bytes: two units with one model id compute the same embeddings.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Schema)]
 pub struct ModelId(pub [u8; 32]);
 
 impl ModelId {
@@ -47,7 +59,7 @@ impl fmt::Debug for ModelId {
 }
 
 /// The first eight bytes of a [`ModelId`]: enough to refuse a template of another model.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Schema)]
 pub struct ModelTag(pub [u8; 8]);
 
 impl fmt::Display for ModelTag {

@@ -6,14 +6,20 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod context;
 pub mod decision;
 pub mod entry;
 pub mod id;
+pub mod name;
 pub mod score;
 pub mod template;
 
+pub use context::{Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext};
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
 pub use id::{ModelId, ModelTag, PersonId};
+pub use name::{MAX_NAME_BYTES, Name, NameError};
 pub use score::{Metric, Score, Threshold};
-pub use template::{MAX_EMBEDDING_LEN, MAX_NAME_BYTES, Person, Template};
+pub use template::{
+    MAX_EMBEDDING_LEN, MAX_SLOTS, MIN_EMBEDDING_LEN, Person, Template, TemplateError,
+};

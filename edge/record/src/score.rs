@@ -1,10 +1,11 @@
 //! Scores, thresholds and the metric that ties a score to a distance.
 
 use core::fmt;
+use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 /// What a model's distance measures (paper 3.2: squared L2 on the unit sphere; dlib: L2, not unit).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Metric {
     /// Squared Euclidean distance of unit vectors, 0 to 4; score = 1 - distance / 2, the cosine.
     SquaredL2,
@@ -42,7 +43,7 @@ impl Metric {
 }
 
 /// Similarity of two faces on the model's own metric; higher is more alike, 1 is the same vector.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, Schema)]
 pub struct Score(pub f32);
 
 impl Score {
@@ -74,7 +75,7 @@ impl fmt::Display for Score {
 }
 
 /// The score at or above which a candidate is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, Schema)]
 pub struct Threshold(pub Score);
 
 impl Threshold {

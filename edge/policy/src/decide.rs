@@ -1,0 +1,313 @@
+//! The decision: the only place that makes an [`Admission`].
+//!
+//! In this order, the first that holds decides:
+//! 1. a part of the unit failed: `Fault` with the part as cause;
+//! 2. the unit is not armed, or its policy does not check: `NotArmed`;
+//! 3. a lock-out lasts: `LockedOut`;
+//! 4. the gallery is empty: `EmptyGallery`;
+//! 5. a frame of the visit was judged a spoof: `Spoof`;
+//! 6. k of the last n compared frames accept one person and none of the n accepts another: `Admit`;
+//! 7. the visit goes on and its limit of compared frames is not reached: pending;
+//! 8. at the end of the visit, by how near it came to an admission: `Ambiguous` (a score reached the threshold and
+//!    another person's came within the margin, or two people were accepted), `TooFewFrames` (somebody was accepted,
+//!    in too few frames), `Unknown` (compared, nobody reached the threshold), `Quality` (never compared; the cause of
+//!    the best frame).
+//!
+//! Faults come first because a unit in doubt about itself must not tell who stands before it; ambiguity comes
+//! before unknown because it is the one that the administrator can do something about.
+
+use crate::evidence::{Candidate, Evidence, Observation};
+use crate::{LockedOut, Policy};
+use threshold_record::{
+    Cause, Decision, EntryKind, LogEntry, PersonId, Presentation, Reason, Score, Threshold,
+};
+
+/// Leave to open the door once for one person. Holding one proves that [`decide`] admitted that person.
+///
+/// It can be neither copied nor made elsewhere. The journal takes it with the outcome's entry, and the lock takes it
+/// after the entry is durable.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "an admission that nobody takes to the lock opens nothing"]
+pub struct Admission {
+    person: PersonId,
+}
+
+impl Admission {
+    /// Who may enter.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        self.person
+    }
+}
+
+/// How the unit stands, apart from the visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// True after self-test, gallery load and the owner's acknowledgements.
+    pub armed: bool,
+    /// The part that failed, if one did; [`Cause::Store`] among them.
+    pub fault: Option<Cause>,
+    /// What [`crate::Lockout::standing`] said when the visit began.
+    pub lockout: Result<(), LockedOut>,
+    /// People in the gallery.
+    pub people: u32,
+}
+
+/// What is known of a visit so far.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    /// More frames are needed.
+    Pending,
+    /// The visit's one decision.
+    Decided(Outcome),
+}
+
+/// The decision of a visit and what it rests on. Only [`decide`] makes one.
+#[derive(Debug, PartialEq)]
+pub struct Outcome {
+    admission: Option<Admission>,
+    reason: Reason,
+    cause: Cause,
+    presentation: Presentation,
+    quality: u8,
+    best: Option<Candidate>,
+    runner_up: Option<Candidate>,
+    threshold: Threshold,
+    frames_agreed: u8,
+    at_ms: u64,
+}
+
+impl Outcome {
+    /// Admit or refuse, to be told and printed; it opens nothing.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        match &self.admission {
+            Some(admission) => Decision::Admit(admission.person),
+            None => Decision::Refuse(self.reason),
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What lies behind the reason.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// The most alike person of the deciding frame.
+    #[must_use]
+    pub fn best(&self) -> Option<Candidate> {
+        self.best
+    }
+
+    /// The most alike other person of the deciding frame.
+    #[must_use]
+    pub fn runner_up(&self) -> Option<Candidate> {
+        self.runner_up
+    }
+
+    /// Quality of the deciding frame, percent.
+    #[must_use]
+    pub fn quality(&self) -> u8 {
+        self.quality
+    }
+
+    /// Frames that accepted the person admitted, or the one that came nearest.
+    #[must_use]
+    pub fn frames_agreed(&self) -> u8 {
+        self.frames_agreed
+    }
+
+    /// When the deciding frame was captured, monotonic milliseconds; the visit's begin if it had none.
+    #[must_use]
+    pub fn at_ms(&self) -> u64 {
+        self.at_ms
+    }
+
+    /// The log entry of this decision; the journal adds sequence, boot, times and contexts.
+    #[must_use]
+    pub fn entry(&self) -> LogEntry {
+        let of = |candidate: Option<Candidate>| {
+            candidate.map_or((PersonId::NOBODY, Score(0.0)), |it| (it.person, it.score))
+        };
+        let ((person, best_score), (runner_up, runner_up_score)) =
+            (of(self.best), of(self.runner_up));
+        LogEntry {
+            reason: self.reason,
+            cause: self.cause,
+            presentation: self.presentation,
+            quality: self.quality,
+            person,
+            runner_up,
+            best_score,
+            runner_up_score,
+            threshold: self.threshold.0,
+            ..LogEntry::of(EntryKind::Decision)
+        }
+    }
+
+    /// The leave to open the door, if this is an admission; takes it out, so that one visit is one pulse.
+    pub fn take_admission(&mut self) -> Option<Admission> {
+        self.admission.take()
+    }
+}
+
+/// Decides a visit, or says that more frames are needed. The file's header gives the order.
+#[must_use]
+pub fn decide(policy: &Policy, evidence: &Evidence, standing: &Standing) -> Verdict {
+    let refuse = |reason, cause| refusal(policy, evidence, reason, cause);
+    if let Some(part) = standing.fault {
+        return refuse(Reason::Fault, part);
+    }
+    if !standing.armed || policy.check().is_err() {
+        return refuse(Reason::NotArmed, Cause::None);
+    }
+    if standing.lockout.is_err() {
+        return refuse(Reason::LockedOut, Cause::None);
+    }
+    if standing.people == 0 {
+        return refuse(Reason::EmptyGallery, Cause::None);
+    }
+    if let Some(spoof) = evidence.spoof() {
+        return decided(policy, evidence, Some(spoof), Reason::Spoof, Cause::None);
+    }
+    let leader = leader(policy, evidence);
+    if let Some(leader) = leader
+        && leader.rivals == 0
+        && leader.frames >= policy.frames_needed
+    {
+        let mut outcome =
+            outcome(policy, evidence, Some(leader.frame), Reason::Matched, Cause::None);
+        outcome.frames_agreed = leader.frames;
+        outcome.admission = Some(Admission { person: leader.person });
+        return Verdict::Decided(outcome);
+    }
+    if !evidence.is_closed() && evidence.compared() < u32::from(policy.frames_limit) {
+        return Verdict::Pending;
+    }
+    at_the_end(policy, evidence, leader)
+}
+
+/// The person whom most frames of the window accept.
+#[derive(Clone, Copy)]
+struct Leader<'a> {
+    person: PersonId,
+    frames: u8,
+    /// Frames that accept somebody else.
+    rivals: u8,
+    /// The accepting frame of the highest score.
+    frame: &'a Observation,
+}
+
+/// Whom a compared frame accepts: score at the threshold, margin over any other person, presentation as asked.
+fn accepted(policy: &Policy, frame: &Observation) -> Option<Candidate> {
+    let best = reaches(policy, frame)?;
+    // Written so that a NaN anywhere fails the comparison; a runner-up who is the best again hides the real one.
+    let clear = frame.runner_up.is_none_or(|other| {
+        other.person != best.person && best.score.0 - other.score.0 >= policy.margin
+    });
+    (clear && policy.counts(frame.presentation)).then_some(best)
+}
+
+/// The best candidate of a frame if it is a person, of good quality, at the threshold. Policy looks at the quality
+/// again although the unit should not have compared a poor frame.
+fn reaches(policy: &Policy, frame: &Observation) -> Option<Candidate> {
+    frame.best.filter(|best| {
+        !best.person.is_nobody()
+            && frame.quality >= policy.quality_min
+            && best.score.0.is_finite()
+            && policy.threshold.accepts(best.score)
+    })
+}
+
+fn leader<'a>(policy: &Policy, evidence: &'a Evidence) -> Option<Leader<'a>> {
+    let window = evidence.window(policy.frames_window);
+    let accepting =
+        || window.iter().filter_map(|seen| accepted(policy, seen).map(|who| (who, seen)));
+    let mut leader: Option<Leader<'a>> = None;
+    for (person, first) in accepting().map(|(who, frame)| (who.person, frame)) {
+        let mut counted = Leader { person, frames: 0, rivals: 0, frame: first };
+        let mut top = f32::NEG_INFINITY;
+        for (other, frame) in accepting() {
+            if other.person != person {
+                counted.rivals += 1;
+                continue;
+            }
+            counted.frames += 1;
+            if other.score.0 > top {
+                top = other.score.0;
+                counted.frame = frame;
+            }
+        }
+        if leader.is_none_or(|leader| counted.frames > leader.frames) {
+            leader = Some(counted);
+        }
+    }
+    leader
+}
+
+fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) -> Verdict {
+    if let Some(leader) = leader {
+        let reason = if leader.rivals > 0 { Reason::Ambiguous } else { Reason::TooFewFrames };
+        let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, Cause::None);
+        outcome.frames_agreed = leader.frames;
+        return Verdict::Decided(outcome);
+    }
+    let near = |frame: &&Observation| {
+        reaches(policy, frame).is_some() && policy.counts(frame.presentation)
+    };
+    if let Some(frame) = evidence.window(policy.frames_window).iter().find(near) {
+        return decided(policy, evidence, Some(frame), Reason::Ambiguous, Cause::None);
+    }
+    let Some(compared) = evidence.best_compared() else {
+        let cause = evidence.best_poor().map_or(Cause::NoFace, |poor| poor.cause);
+        return decided(policy, evidence, evidence.best_poor(), Reason::Quality, cause);
+    };
+    // Somebody was accepted earlier in the visit than the window reaches, or only in frames that do not count.
+    let reason = match reaches(policy, compared) {
+        Some(_) => Reason::TooFewFrames,
+        None => Reason::Unknown,
+    };
+    decided(policy, evidence, Some(compared), reason, compared.cause)
+}
+
+fn refusal(policy: &Policy, evidence: &Evidence, reason: Reason, cause: Cause) -> Verdict {
+    let frame = evidence.best_compared().or(evidence.best_poor());
+    decided(policy, evidence, frame, reason, cause)
+}
+
+fn decided(
+    policy: &Policy,
+    evidence: &Evidence,
+    frame: Option<&Observation>,
+    reason: Reason,
+    cause: Cause,
+) -> Verdict {
+    Verdict::Decided(outcome(policy, evidence, frame, reason, cause))
+}
+
+fn outcome(
+    policy: &Policy,
+    evidence: &Evidence,
+    frame: Option<&Observation>,
+    reason: Reason,
+    cause: Cause,
+) -> Outcome {
+    Outcome {
+        admission: None,
+        reason,
+        cause,
+        presentation: frame.map_or(Presentation::NotAssessed, |frame| frame.presentation),
+        quality: frame.map_or(0, |frame| frame.quality),
+        best: frame.and_then(|frame| frame.best),
+        runner_up: frame.and_then(|frame| frame.runner_up),
+        threshold: policy.threshold,
+        frames_agreed: 0,
+        at_ms: frame.map_or(evidence.begun_ms(), |frame| frame.at_ms),
+    }
+}

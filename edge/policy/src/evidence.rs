@@ -1,0 +1,165 @@
+//! The evidence of one visit: what the last compared frames said, and the best of all frames.
+//!
+//! Bounded: the last [`MAX_WINDOW`] compared frames, one summary of the rest. It judges nothing; `decide` does.
+
+use crate::settings::MAX_WINDOW;
+use heapless::Vec;
+use threshold_record::{Cause, PersonId, Presentation, Score};
+
+/// A person of the gallery and the score of the probe with the person's most alike template.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Who.
+    pub person: PersonId,
+    /// How alike.
+    pub score: Score,
+}
+
+/// What one frame of a visit told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    /// When the frame was captured, monotonic milliseconds.
+    pub at_ms: u64,
+    /// Quality of the face, percent; 0 without a face.
+    pub quality: u8,
+    /// What limits the quality most; [`Cause::NoFace`] without a face, [`Cause::None`] if nothing does.
+    pub cause: Cause,
+    /// What presentation-attack detection said.
+    pub presentation: Presentation,
+    /// The most alike person; `None` if the frame was not compared.
+    pub best: Option<Candidate>,
+    /// The most alike *other* person; `None` if the gallery has only one.
+    pub runner_up: Option<Candidate>,
+}
+
+impl Observation {
+    /// A frame without a face.
+    #[must_use]
+    pub const fn no_face(at_ms: u64) -> Self {
+        Self {
+            at_ms,
+            quality: 0,
+            cause: Cause::NoFace,
+            presentation: Presentation::NotAssessed,
+            best: None,
+            runner_up: None,
+        }
+    }
+
+    /// A frame whose face was not good enough to compare.
+    #[must_use]
+    pub const fn poor(at_ms: u64, quality: u8, cause: Cause) -> Self {
+        Self { quality, cause, ..Self::no_face(at_ms) }
+    }
+}
+
+/// The observations of one visit, from [`Evidence::begin`] until [`Evidence::close`].
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    begun_ms: u64,
+    last_ms: u64,
+    closed: bool,
+    frames: u32,
+    compared: u32,
+    spoof: Option<Observation>,
+    window: Vec<Observation, MAX_WINDOW>,
+    best_compared: Option<Observation>,
+    best_poor: Option<Observation>,
+}
+
+impl Evidence {
+    /// The evidence of a visit that begins now.
+    #[must_use]
+    pub const fn begin(at_ms: u64) -> Self {
+        Self {
+            begun_ms: at_ms,
+            last_ms: at_ms,
+            closed: false,
+            frames: 0,
+            compared: 0,
+            spoof: None,
+            window: Vec::new(),
+            best_compared: None,
+            best_poor: None,
+        }
+    }
+
+    /// Takes in what a frame told. A frame that is not later than the one before it is dropped: the camera gave
+    /// one picture twice, and one picture is one piece of evidence. After `close` nothing is taken.
+    pub fn observe(&mut self, observation: Observation) {
+        if self.closed || (self.frames > 0 && observation.at_ms <= self.last_ms) {
+            return;
+        }
+        self.last_ms = observation.at_ms;
+        self.frames = self.frames.saturating_add(1);
+        if observation.presentation == Presentation::Spoof && self.spoof.is_none() {
+            self.spoof = Some(observation);
+        }
+        let Some(best) = observation.best else {
+            if self.best_poor.is_none_or(|poor| observation.quality > poor.quality) {
+                self.best_poor = Some(observation);
+            }
+            return;
+        };
+        self.compared = self.compared.saturating_add(1);
+        if self.window.is_full() {
+            self.window.remove(0);
+        }
+        // Cannot fail: a place was just made.
+        let _ = self.window.push(observation);
+        let above = |seen: Observation| seen.best.is_none_or(|seen| best.score.0 > seen.score.0);
+        if self.best_compared.is_none_or(above) {
+            self.best_compared = Some(observation);
+        }
+    }
+
+    /// Says that the visit is over: nobody is in view, or the time for it is up.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// True after `close`.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// When the visit began, monotonic milliseconds.
+    #[must_use]
+    pub fn begun_ms(&self) -> u64 {
+        self.begun_ms
+    }
+
+    /// Frames taken in.
+    #[must_use]
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// Frames of them that were searched in the gallery.
+    #[must_use]
+    pub fn compared(&self) -> u32 {
+        self.compared
+    }
+
+    /// The first frame judged a spoof.
+    pub(crate) fn spoof(&self) -> Option<&Observation> {
+        self.spoof.as_ref()
+    }
+
+    /// The last `count` compared frames, oldest first.
+    pub(crate) fn window(&self, count: u8) -> &[Observation] {
+        let len = self.window.len();
+        self.window.get(len.saturating_sub(usize::from(count))..).unwrap_or(&[])
+    }
+
+    /// The compared frame with the highest score.
+    pub(crate) fn best_compared(&self) -> Option<&Observation> {
+        self.best_compared.as_ref()
+    }
+
+    /// The frame of the highest quality that was not compared.
+    pub(crate) fn best_poor(&self) -> Option<&Observation> {
+        self.best_poor.as_ref()
+    }
+}
