@@ -1,0 +1,139 @@
+//! The endpoint table: the whole protocol in one place.
+//!
+//! A key hashes an endpoint's path with the schema of the message, so that an incompatible change gives another key
+//! and can never be decoded as something else. [`DIGEST`] hashes all keys; the hello compares it.
+//! `hello` is frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
+
+use crate::call::{self, Refusal};
+use crate::frame::Frame;
+use crate::hello::{Hello, HelloRequest};
+use crate::message::{
+    ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, Info, LogHead, LogPage,
+    LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
+    RequestError, TemplatePut, TemplatePutDone,
+};
+use postcard_schema::Schema;
+use postcard_schema::key::Key;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// What a line must be for a call over it to be obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Any line: the call reads what a passer-by may know.
+    Anyone,
+    /// A line that the unit trusts: a pty, or one allowed on the command line, until sessions are there.
+    Trusted,
+}
+
+/// One row of the table.
+pub trait Endpoint {
+    /// The path, for people and for the key.
+    const PATH: &'static str;
+    /// Key of the request.
+    const CALL_KEY: [u8; 8];
+    /// Key of the answer.
+    const ANSWER_KEY: [u8; 8];
+    /// Over which lines.
+    const CALLER: Caller;
+    /// What the host asks.
+    type Request: Serialize + DeserializeOwned + Schema;
+    /// What the unit answers.
+    type Response: Serialize + DeserializeOwned + Schema;
+}
+
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident $path:literal $caller:ident $request:ty => $response:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl Endpoint for $name {
+                const PATH: &'static str = $path;
+                const CALL_KEY: [u8; 8] = Key::for_path::<$request>($path).to_bytes();
+                const ANSWER_KEY: [u8; 8] =
+                    Key::for_path::<$response>($path).to_bytes();
+                const CALLER: Caller = Caller::$caller;
+                type Request = $request;
+                type Response = $response;
+            }
+        )*
+
+        /// A request that arrived at the unit, read.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "one at a time, and there is no heap to box it on")]
+        pub enum Call { $($(#[$doc])* $name($request),)* }
+
+        impl Call {
+            /// Reads the request of a frame.
+            ///
+            /// # Errors
+            /// [`Refusal`] if the table has no such key or the body does not decode.
+            pub fn read(frame: &Frame<'_>) -> Result<Self, Refusal> {
+                $(if frame.key == $name::CALL_KEY {
+                    return call::body(frame.body).map(Self::$name).ok_or(Refusal::Malformed);
+                })*
+                Err(Refusal::UnknownEndpoint)
+            }
+
+            /// The path of its endpoint.
+            #[must_use]
+            pub fn path(&self) -> &'static str {
+                match self { $(Self::$name(_) => $name::PATH,)* }
+            }
+
+            /// Over which lines it is obeyed.
+            #[must_use]
+            pub fn caller(&self) -> Caller {
+                match self { $(Self::$name(_) => $name::CALLER,)* }
+            }
+        }
+
+        /// Every endpoint: path, key of the request, key of the answer.
+        pub const TABLE: &[(&str, [u8; 8], [u8; 8])] =
+            &[$(($name::PATH, $name::CALL_KEY, $name::ANSWER_KEY),)*];
+    };
+}
+
+endpoints! {
+    /// Who are you, and which version do you speak? The first call on a line. Frozen.
+    SayHello "hello" Anyone HelloRequest => Hello;
+    /// How do you stand?
+    GetInfo "info" Anyone Nothing => Info;
+    /// Send this back.
+    SendEcho "echo" Anyone Echo => Echo;
+    /// Add a person.
+    PutPerson "gallery/person/put" Trusted PersonPut => PersonPutDone;
+    /// Put a template into its slot.
+    PutTemplate "gallery/template/put" Trusted TemplatePut => TemplatePutDone;
+    /// Remove a person.
+    RemovePerson "gallery/person/remove" Trusted PersonRemove => PersonRemoveDone;
+    /// List people.
+    ListGallery "gallery/page" Trusted GalleryPageRequest => GalleryPage;
+    /// Read log entries.
+    ReadLog "log/page" Trusted LogPageRequest => LogPage;
+    /// Where does the log end? Asked again and again by whoever follows it.
+    GetLogHead "log/head" Trusted Nothing => LogHead;
+    /// Read a context record.
+    GetContext "log/context" Trusted ContextGet => ContextGot;
+}
+
+/// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.
+pub const ERROR_KEY: [u8; 8] = Key::for_path::<RequestError>("error").to_bytes();
+
+/// One number for the whole table: FNV-1a over all keys in order.
+pub const DIGEST: u64 = {
+    let mut state: u64 = u64::from_le_bytes(ERROR_KEY);
+    let mut row = 0;
+    while row < TABLE.len() {
+        let (_, call, answer) = TABLE[row];
+        let mut at = 0;
+        while at < 8 {
+            state = (state ^ call[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            state = (state ^ answer[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            at += 1;
+        }
+        row += 1;
+    }
+    state
+};

@@ -1,0 +1,217 @@
+//! Frames: how one message stands on the line, and how a receiver finds the next one after noise.
+//!
+//! ```text
+//! on the line: COBS(frame) 00            at most MAX_ENCODED_BYTES with the 00
+//! frame:        0 kind u8                1 call, 2 answer, 3 error, 4 refusal
+//!               1 id u32 LE              the caller's number of this request; the answer repeats it
+//!               5 key [u8; 8]            hash of path and schema of the body's type; zero in a refusal
+//!              13 body                   postcard, at most MAX_BODY_BYTES
+//!            13+n crc u32 LE             CRC-32 (IEEE) of bytes 0 to 13+n
+//! ```
+//! COBS leaves no zero byte inside, so that every 00 ends a frame and a receiver is in step again at the next one.
+//! Empty frames (00 00) are silently skipped: a sender may put a 00 first to end whatever noise stood before.
+
+use heapless::Vec;
+
+/// The longest body: a page of 32 log entries, and every other message with room to spare.
+pub const MAX_BODY_BYTES: usize = 2176;
+
+/// Bytes before the body.
+pub const HEADER_BYTES: usize = 13;
+
+/// The longest frame before COBS.
+pub const MAX_FRAME_BYTES: usize = HEADER_BYTES + MAX_BODY_BYTES + 4;
+
+/// The longest frame on the line, its 00 included: COBS adds one byte for each 254 begun.
+pub const MAX_ENCODED_BYTES: usize = MAX_FRAME_BYTES + MAX_FRAME_BYTES / 254 + 2;
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// A request to the unit.
+    Call = 1,
+    /// The unit's response to a call.
+    Answer = 2,
+    /// The unit's own no to a call that it read: a [`crate::RequestError`].
+    Error = 3,
+    /// The unit could not read the call: a [`crate::Refusal`].
+    Refusal = 4,
+}
+
+/// A frame that arrived whole: its checksum held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// What it carries.
+    pub kind: FrameKind,
+    /// The caller's number of the request.
+    pub id: u32,
+    /// Hash of path and schema of the body's type.
+    pub key: [u8; 8],
+    /// The body, postcard.
+    pub body: &'a [u8],
+}
+
+/// Why bytes between two 00 are not a frame. The receiver is in step again after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// More bytes without a 00 than a frame can have.
+    #[error("more than {max} bytes without the end of a frame", max = MAX_ENCODED_BYTES)]
+    TooLong,
+    /// Not COBS.
+    #[error("the frame's byte stuffing is broken")]
+    Stuffing,
+    /// Fewer bytes than header and checksum take.
+    #[error("a frame of {len} bytes is too short")]
+    TooShort {
+        /// Bytes after COBS.
+        len: usize,
+    },
+    /// The bytes were changed on the way.
+    #[error("the frame's checksum is {found:08x}, its bytes give {computed:08x}")]
+    Checksum {
+        /// What stands in the frame.
+        found: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// A kind of a later version.
+    #[error("a frame of unknown kind {kind}")]
+    Kind {
+        /// The byte.
+        kind: u8,
+    },
+}
+
+/// A frame ready for the line, its 00 included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded(Vec<u8, MAX_ENCODED_BYTES>);
+
+impl Encoded {
+    /// The bytes to write.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The body is longer than a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message of more than {max} bytes does not fit a frame", max = MAX_BODY_BYTES)]
+pub struct BodyTooLong;
+
+impl Frame<'_> {
+    /// The frame as it goes on the line.
+    ///
+    /// # Errors
+    /// [`BodyTooLong`].
+    pub fn encode(&self) -> Result<Encoded, BodyTooLong> {
+        let mut plain: Vec<u8, MAX_FRAME_BYTES> = Vec::new();
+        plain.push(self.kind as u8).map_err(|_| BodyTooLong)?;
+        for part in [&self.id.to_le_bytes()[..], &self.key, self.body] {
+            plain.extend_from_slice(part).map_err(|_| BodyTooLong)?;
+        }
+        let crc = crc32fast::hash(&plain);
+        plain.extend_from_slice(&crc.to_le_bytes()).map_err(|_| BodyTooLong)?;
+        let mut line = Vec::new();
+        line.resize(MAX_ENCODED_BYTES, 0).map_err(|_| BodyTooLong)?;
+        let len = cobs::try_encode(&plain, &mut line).map_err(|_| BodyTooLong)?;
+        line.truncate(len);
+        line.push(0).map_err(|_| BodyTooLong)?;
+        Ok(Encoded(line))
+    }
+}
+
+/// Finds frames in a stream of bytes. Bounded, never out of step for longer than one frame.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8, MAX_ENCODED_BYTES>,
+    /// The buffer holds a frame that was handed out; the next byte starts anew.
+    spent: bool,
+    /// More bytes came than a frame has; everything up to the next 00 is dropped.
+    overlong: bool,
+    bad_frames: u64,
+}
+
+impl Decoder {
+    /// A decoder at the start of a line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { buffer: Vec::new(), spent: false, overlong: false, bad_frames: 0 }
+    }
+
+    /// Takes bytes from the front of `bytes` up to the end of a frame; `None` once all were taken without one.
+    /// Call it in a loop until it gives `None`.
+    pub fn feed(&mut self, bytes: &mut &[u8]) -> Option<Result<Frame<'_>, FrameError>> {
+        while let Some((&byte, rest)) = bytes.split_first() {
+            *bytes = rest;
+            if self.take(byte) {
+                return Some(self.finish());
+            }
+        }
+        None
+    }
+
+    /// Frames that arrived broken.
+    #[must_use]
+    pub fn bad_frames(&self) -> u64 {
+        self.bad_frames
+    }
+
+    /// Forgets a half frame, for a line that was opened anew.
+    pub fn reset(&mut self) {
+        self.buffer.clear();
+        self.spent = false;
+        self.overlong = false;
+    }
+
+    /// Takes one byte; true if it ended a frame.
+    fn take(&mut self, byte: u8) -> bool {
+        if self.spent {
+            self.buffer.clear();
+            self.spent = false;
+            self.overlong = false;
+        }
+        if byte == 0 {
+            return self.overlong || !self.buffer.is_empty();
+        }
+        if !self.overlong && self.buffer.push(byte).is_err() {
+            self.overlong = true;
+        }
+        false
+    }
+
+    fn finish(&mut self) -> Result<Frame<'_>, FrameError> {
+        self.spent = true;
+        let parsed = if self.overlong {
+            Err(FrameError::TooLong)
+        } else {
+            match cobs::decode_in_place(&mut self.buffer) {
+                Ok(len) => parse(self.buffer.get(..len).unwrap_or(&[])),
+                Err(_) => Err(FrameError::Stuffing),
+            }
+        };
+        if parsed.is_err() {
+            self.bad_frames = self.bad_frames.saturating_add(1);
+        }
+        parsed
+    }
+}
+
+fn parse(plain: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let short = FrameError::TooShort { len: plain.len() };
+    let (covered, crc) = plain.split_last_chunk::<4>().ok_or(short)?;
+    let (header, body) = covered.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
+    let (found, computed) = (u32::from_le_bytes(*crc), crc32fast::hash(covered));
+    if found != computed {
+        return Err(FrameError::Checksum { found, computed });
+    }
+    let [kind, i0, i1, i2, i3, key @ ..] = *header;
+    let kind = match kind {
+        1 => FrameKind::Call,
+        2 => FrameKind::Answer,
+        3 => FrameKind::Error,
+        4 => FrameKind::Refusal,
+        kind => return Err(FrameError::Kind { kind }),
+    };
+    Ok(Frame { kind, id: u32::from_le_bytes([i0, i1, i2, i3]), key, body })
+}

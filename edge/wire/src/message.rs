@@ -1,0 +1,329 @@
+//! The messages: requests, responses, and the unit's own errors.
+//!
+//! Every text is bounded, every list is a page. An answer that changed the gallery carries the new generation.
+
+use heapless::{String, Vec};
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+use threshold_record::{
+    Cause, Context, EntryError, LogEntry, Metric, ModelId, Name, PersonId, Presentation, Template,
+    TemplateError, Threshold, WallTime,
+};
+
+/// Log entries in one page.
+pub const LOG_PAGE_ENTRIES: usize = 32;
+
+/// People in one page of the gallery.
+pub const GALLERY_PAGE_PEOPLE: usize = 16;
+
+/// A request without content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Nothing {}
+
+/// The state of a unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct Info {
+    /// The unit's name.
+    pub unit: String<64>,
+    /// The unit's build.
+    pub build: String<32>,
+    /// The embedder; `None` if the unit could not load one.
+    pub model: Option<ModelInfo>,
+    /// What the gallery holds; `None` if it could not be loaded.
+    pub gallery: Option<GalleryInfo>,
+    /// Sequence of the last log entry, 0 for an empty log; `None` if the log could not be opened.
+    pub log_head: Option<u64>,
+    /// Whether the unit decides, or why not.
+    pub armed: Armed,
+    /// Seconds that a lock-out still lasts; 0 if none does.
+    pub lockout_s: u32,
+    /// True if this line is not authenticated and the unit takes gallery changes over it all the same.
+    pub insecure_link: bool,
+    /// The presentation-attack verdict that frames get at best: with [`Presentation::NotAssessed`] no detector is
+    /// installed, and a photo opens this door.
+    pub presentation: Presentation,
+    /// Count of starts.
+    pub boot: u32,
+    /// Milliseconds since this start.
+    pub uptime_ms: u64,
+    /// The unit's clock.
+    pub wall: WallTime,
+}
+
+impl Info {
+    /// The notice that goes with [`Presentation::NotAssessed`] wherever a unit's state is shown.
+    pub const PHOTO_NOTICE: &'static str = "a photo opens this door";
+}
+
+/// The embedder of a unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct ModelInfo {
+    /// The pack.
+    pub id: ModelId,
+    /// The pack's name.
+    pub name: String<64>,
+    /// How its distances are measured.
+    pub metric: Metric,
+    /// The crop rule in words.
+    pub crop: String<96>,
+    /// Components of an embedding.
+    pub embedding_len: u16,
+    /// The threshold in force.
+    pub threshold: Threshold,
+}
+
+/// What a gallery holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct GalleryInfo {
+    /// People.
+    pub people: u32,
+    /// Templates of them.
+    pub templates: u32,
+    /// Templates that fit.
+    pub capacity: u32,
+    /// Grows with every change.
+    pub generation: u64,
+}
+
+/// Whether the unit decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Armed {
+    /// It does.
+    Armed,
+    /// The gallery holds nobody yet; enrol somebody.
+    EmptyGallery,
+    /// A part failed its check or stopped working.
+    Fault(Cause),
+    /// It has not finished starting.
+    Starting,
+}
+
+/// What to do if a person of that name is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum IfThere {
+    /// Answer [`RequestError::NameTaken`].
+    Refuse,
+    /// Answer with that person, to add templates.
+    Use,
+}
+
+/// Adds a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PersonPut {
+    /// What the administrator typed; one person for each name.
+    pub name: Name,
+    /// What to do if the name is taken.
+    pub if_there: IfThere,
+}
+
+/// The person that was added or found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PersonPutDone {
+    /// Who.
+    pub person: PersonId,
+    /// False if the person was there already.
+    pub added: bool,
+    /// The lowest slot without a template; `None` if all are used.
+    pub free_slot: Option<u8>,
+    /// The gallery's generation.
+    pub generation: u64,
+}
+
+/// Puts a template into its slot; one that stands there is replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct TemplatePut {
+    /// The whole id of the model that made it; the unit compares it with its own.
+    pub model: ModelId,
+    /// The template.
+    pub template: Template,
+}
+
+/// The template stands in the gallery, durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct TemplatePutDone {
+    /// Templates of this person now.
+    pub templates: u8,
+    /// The gallery's generation.
+    pub generation: u64,
+}
+
+/// Removes a person and all templates; the id is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PersonRemove {
+    /// Who.
+    pub person: PersonId,
+}
+
+/// The person is gone, durably.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PersonRemoveDone {
+    /// The name that was removed.
+    pub name: Name,
+    /// Templates that went.
+    pub templates: u8,
+    /// The gallery's generation.
+    pub generation: u64,
+}
+
+/// Asks for people in order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct GalleryPageRequest {
+    /// The page starts after this person; [`PersonId::NOBODY`] for the first page.
+    pub after: PersonId,
+}
+
+/// People in order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct GalleryPage {
+    /// The gallery's generation; a reader of several pages starts again if it changes.
+    pub generation: u64,
+    /// The people.
+    pub people: Vec<PersonSummary, GALLERY_PAGE_PEOPLE>,
+    /// True if more people follow.
+    pub more: bool,
+}
+
+/// One person of the gallery, without embeddings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PersonSummary {
+    /// Who.
+    pub person: PersonId,
+    /// What the administrator typed.
+    pub name: Name,
+    /// Bit n is set if slot n holds a template.
+    pub slots: u8,
+    /// Quality of the best template, percent; 0 without templates.
+    pub best_quality: u8,
+}
+
+/// Asks for log entries in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct LogPageRequest {
+    /// The first sequence wanted; 0 and 1 both mean the oldest.
+    pub from: u64,
+}
+
+/// Log entries in order, without gaps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct LogPage {
+    /// Sequence of the last entry in the log; the page reaches it or is full.
+    pub head: u64,
+    /// The entries' 64 bytes each.
+    pub entries: Vec<u8, { LOG_PAGE_ENTRIES * LogEntry::LEN }>,
+}
+
+impl LogPage {
+    /// A page of entries; those that do not fit are left for the next.
+    #[must_use]
+    pub fn of(head: u64, entries: &[LogEntry]) -> Self {
+        let mut page = Self { head, entries: Vec::new() };
+        for entry in entries {
+            if page.entries.extend_from_slice(&entry.to_bytes()).is_err() {
+                break;
+            }
+        }
+        page
+    }
+
+    /// The entries.
+    pub fn entries(&self) -> impl Iterator<Item = Result<LogEntry, EntryError>> + '_ {
+        self.entries.as_chunks::<{ LogEntry::LEN }>().0.iter().map(LogEntry::from_bytes)
+    }
+}
+
+/// The two ends of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct LogHead {
+    /// Sequence of the first entry that is still there; 0 for an empty log.
+    pub oldest: u64,
+    /// Sequence of the last entry; 0 for an empty log.
+    pub head: u64,
+}
+
+/// Asks for a context record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct ContextGet {
+    /// Its number, from a log entry.
+    pub number: u16,
+}
+
+/// A context record.
+pub type ContextGot = Context;
+
+/// Bytes that come back as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Echo {
+    /// Any bytes.
+    pub bytes: Vec<u8, 256>,
+}
+
+/// The unit read the request and says no. Texts end with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema, thiserror::Error)]
+pub enum RequestError {
+    /// The line is not authenticated.
+    #[error(
+        "the unit refuses gallery changes over a line that is not authenticated; \
+         on a test bench start the unit with --insecure-dev-link"
+    )]
+    InsecureLink,
+    /// The template was made by another model.
+    #[error(
+        "the template was made by model {host}, the unit compares with model {unit}; \
+         enrol with the unit's pack (`threshold model list` shows which packs are here)"
+    )]
+    WrongModel {
+        /// The unit's model.
+        unit: ModelId,
+        /// The host's model.
+        host: ModelId,
+    },
+    /// No template fits any more.
+    #[error("the gallery is full with {capacity} templates; remove people who no longer come")]
+    GalleryFull {
+        /// Templates that fit.
+        capacity: u32,
+    },
+    /// The gallery has nobody of that id.
+    #[error("the gallery has no person {}; `threshold gallery list` shows who is there", person.0)]
+    UnknownPerson {
+        /// Who was asked for.
+        person: PersonId,
+    },
+    /// The name belongs to somebody in the gallery.
+    #[error("person {} has that name already; give another name, or add photos to that person", person.0)]
+    NameTaken {
+        /// Who has it.
+        person: PersonId,
+    },
+    /// Every slot of the person holds a template.
+    #[error("person {} has {max} templates already; remove the person and enrol again with the best photos", person.0)]
+    SlotsFull {
+        /// Who.
+        person: PersonId,
+        /// Templates of one person.
+        max: u8,
+    },
+    /// The template cannot be compared.
+    #[error("the template is not fit to be compared ({0}); enrol again")]
+    BadTemplate(TemplateError),
+    /// The log has no context record of that number.
+    #[error("the log has no context record {number}; pull the whole log again")]
+    UnknownContext {
+        /// What was asked for.
+        number: u16,
+    },
+    /// The unit's store failed; nothing was changed.
+    #[error(
+        "the unit's {} failed and nothing was changed; read the unit's own messages for the file and what to do", part.text()
+    )]
+    StoreFault {
+        /// [`Cause::Store`] or [`Cause::Gallery`].
+        part: Cause,
+    },
+    /// The unit has no such part running (no embedder, no gallery).
+    #[error("the unit cannot do this now, its {} is not working; `threshold info` says why", part.text())]
+    NotReady {
+        /// What is missing.
+        part: Cause,
+    },
+}
