@@ -79,6 +79,10 @@ impl Hello {
     ///
     /// # Errors
     /// [`Mismatch`], whose text names both versions and the remedy.
+    #[allow(
+        clippy::result_large_err,
+        reason = "asked once a line, and there is no heap to box it on"
+    )]
     pub fn check(&self, host: &HelloRequest) -> Result<(), Mismatch> {
         if self.protocol == host.protocol && self.schema == host.schema {
             return Ok(());
