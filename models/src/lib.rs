@@ -13,4 +13,5 @@ pub mod frame;
 pub mod graph;
 pub mod net;
 pub mod plan;
+pub mod search;
 pub mod tensor;

@@ -1,6 +1,7 @@
 //! Tests of the area `cascade`; each file is one subject.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod crops;
 mod parity;
 mod scalar;
 mod stages;
