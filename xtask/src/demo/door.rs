@@ -1,0 +1,155 @@
+//! The running unit and the administrator's tool, as the demonstration uses them: two programs and a serial line.
+//!
+//! Owns the unit's process: it is killed when the value goes out of scope, on success and on every error.
+
+use crate::program;
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Longest wait for the unit to open its line.
+const START: Duration = Duration::from_secs(60);
+
+/// The virtual unit: the product's own binary on a pseudo-terminal, with a folder as its camera.
+pub(super) struct Unit {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Unit {
+    /// Starts the unit; its standard output and error go to `log`.
+    pub(super) fn start(binary: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        let out = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+        let process = Command::new(binary)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().context("copying a file handle")?)
+            .stdout(out)
+            .spawn()
+            .with_context(|| format!("{} did not start", binary.display()))?;
+        Ok(Self { process, log: log.to_path_buf() })
+    }
+
+    /// An error if the unit has ended; otherwise nothing.
+    pub(super) fn still_there(&mut self) -> Result<()> {
+        if let Some(status) = self.process.try_wait().context("asking for the unit's status")? {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            bail!("the unit ended ({status}); it said:\n{said}");
+        }
+        Ok(())
+    }
+
+    /// Resident memory in bytes, as Linux tells it.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing is left running.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The administrator's tool, always with the same unit.
+pub(super) struct Host {
+    /// The binary.
+    pub(super) binary: PathBuf,
+    /// The unit's line.
+    pub(super) port: PathBuf,
+    /// The folder of packs.
+    pub(super) packs: PathBuf,
+}
+
+impl Host {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("--unit").arg(&self.port).arg("--packs").arg(&self.packs).args(arguments);
+        command
+    }
+
+    /// Runs a command and gives what it printed.
+    pub(super) fn text(&self, arguments: &[&str]) -> Result<String> {
+        program::output(&mut self.command(arguments))
+    }
+
+    /// Runs a command with `--json` and gives what it printed.
+    pub(super) fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let text = self.text(&[&["--json"], arguments].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("{} printed no JSON", arguments.join(" ")))
+    }
+
+    /// Follows the log from a sequence number on.
+    pub(super) fn follow(&self, from: u64) -> Result<Follow> {
+        let mut process = self
+            .command(&["--json", "log", "follow", "--from", &from.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("`threshold log follow` did not start")?;
+        let out = process.stdout.take().context("`threshold log follow` has no output")?;
+        let (sender, entries) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Follow { process, entries })
+    }
+
+    /// Waits until the unit answers.
+    pub(super) fn wait_for(&self, unit: &mut Unit) -> Result<Value> {
+        let give_up = Instant::now() + START;
+        loop {
+            unit.still_there()?;
+            if self.port.exists() {
+                return self.json(&["--wait=60", "info"]);
+            }
+            if Instant::now() > give_up {
+                bail!("the unit did not open its line within {} s", START.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A running `threshold log follow`.
+pub(super) struct Follow {
+    process: Child,
+    entries: Receiver<String>,
+}
+
+impl Follow {
+    /// The next entry.
+    ///
+    /// # Errors
+    /// If none came within the time, or the command ended.
+    pub(super) fn next(&self, within: Duration) -> Result<Value> {
+        match self.entries.recv_timeout(within) {
+            Ok(line) => serde_json::from_str(&line)
+                .with_context(|| format!("`threshold log follow --json` printed {line:?}")),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("no log entry within {} s", within.as_secs())
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("`threshold log follow` ended"),
+        }
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
