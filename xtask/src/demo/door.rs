@@ -85,7 +85,8 @@ impl Host {
     /// Runs a command with `--json` and gives what it printed.
     pub(super) fn json(&self, arguments: &[&str]) -> Result<Value> {
         let text = self.text(&[&["--json"], arguments].concat())?;
-        serde_json::from_str(&text).with_context(|| format!("{} printed no JSON", arguments.join(" ")))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} printed no JSON", arguments.join(" ")))
     }
 
     /// Follows the log from a sequence number on.

@@ -80,7 +80,14 @@ pub(crate) fn run() -> Result<()> {
     let stock = setup::setup()?;
     println!("building the release binaries");
     run_aloud(&mut cargo(&[
-        "build", "--quiet", "--release", "--locked", "-p", "threshold-edge", "-p", "threshold-host",
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "-p",
+        "threshold-edge",
+        "-p",
+        "threshold-host",
     ]))?;
     let start = Instant::now();
     let folder = Folder::fresh(&root().join("target/demo"))?;
@@ -120,9 +127,9 @@ pub(crate) fn run() -> Result<()> {
             let picture = folder.show(outcomes.len(), visit, &stock.photos)?;
             let entry = loop {
                 unit.still_there()?;
-                let entry = follow.next(DECISION).with_context(|| {
-                    format!("waiting for the decision on {:?}", visit.name)
-                })?;
+                let entry = follow
+                    .next(DECISION)
+                    .with_context(|| format!("waiting for the decision on {:?}", visit.name))?;
                 followed.push(entry.clone());
                 if entry["kind"] == "decision" {
                     break entry;
@@ -140,7 +147,11 @@ pub(crate) fn run() -> Result<()> {
     }
     let wrong = outcomes.iter().filter(|outcome| !outcome.right()).count();
     ensure!(wrong == 0, "{wrong} of {} decisions are not the right ones", outcomes.len());
-    println!("all {} decisions are the right ones ({:.1} s)", outcomes.len(), start.elapsed().as_secs_f64());
+    println!(
+        "all {} decisions are the right ones ({:.1} s)",
+        outcomes.len(),
+        start.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -171,11 +182,8 @@ fn finish(
         outcome.why = host.text(&["why", &sequence(&outcome.entry).to_string()])?;
         outcome.drawn = pictures::as_data_address(&drawn_file(&drawn, Path::new(picture))?)?;
     }
-    let facts = report::Facts {
-        info: host.text(&["info"])?,
-        log,
-        seconds: start.elapsed().as_secs_f64(),
-    };
+    let facts =
+        report::Facts { info: host.text(&["info"])?, log, seconds: start.elapsed().as_secs_f64() };
     let path = root().join("target/demo/report.html");
     fs::write(&path, report::html(outcomes, &facts)).context("writing the report")?;
     println!("the report is target/demo/report.html");
@@ -340,7 +348,8 @@ mod tests {
             why: String::new(),
             drawn: String::new(),
         };
-        let admit = json!({"decision": "admit", "reason": "matched", "cause": "none", "person_name": "A"});
+        let admit =
+            json!({"decision": "admit", "reason": "matched", "cause": "none", "person_name": "A"});
         let refuse = json!({"decision": "refuse", "reason": "quality", "cause": "no_face"});
         assert!(outcome(Expected::Admit("A"), admit.clone()).right());
         assert!(!outcome(Expected::Admit("B"), admit.clone()).right());

@@ -90,7 +90,7 @@ pub(super) fn html(outcomes: &[Outcome], facts: &Facts) -> String {
     }
     let _ = write!(
         page,
-        "</table></div><h2>Unit</h2><div class=\"why\">{}</div></html>\n",
+        "</table></div><h2>Unit</h2><div class=\"why\">{}</div></html>",
         escaped(facts.info.trim())
     );
     page

@@ -4,12 +4,14 @@
 //! outside the package registries, so it is for those with internet, and this check for everyone.
 
 use super::Finding;
+use crate::repository::Tree;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use spdx::{Expression, ParseMode};
+use toml::Table;
 
 /// Licences that a dependency may have; a new one is a decision, and stands in the changelog.
-pub(super) const ALLOWED: [&str; 9] = [
+const ALLOWED: [&str; 9] = [
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
@@ -20,6 +22,23 @@ pub(super) const ALLOWED: [&str; 9] = [
     "Unicode-3.0",
     "Zlib",
 ];
+
+/// A breach if `deny.toml` allows other licences than this list.
+pub(super) fn list_findings(tree: &Tree) -> Vec<Finding> {
+    let Some(text) = tree.text("deny.toml") else { return Vec::new() };
+    let deny = text.parse::<Table>().unwrap_or_default();
+    let allow = deny.get("licenses").and_then(|table| table.get("allow")?.as_array());
+    let listed: Option<Vec<&str>> =
+        allow.map(|all| all.iter().filter_map(toml::Value::as_str).collect());
+    match listed.as_deref() == Some(&ALLOWED) {
+        true => Vec::new(),
+        false => vec![Finding::new(
+            "deny.toml",
+            0,
+            format!("its licences are not those of tidy/licences.rs: {}", ALLOWED.join(", ")),
+        )],
+    }
+}
 
 /// Packages whose licence the list does not satisfy.
 ///
@@ -58,6 +77,7 @@ fn allowed(expression: &Expression) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+    use super::super::testing;
     use super::*;
 
     fn check(licence: Option<&str>, passes: bool) {
@@ -79,5 +99,14 @@ mod tests {
         check(Some("GPL-3.0-only"), false);
         check(Some("of my own"), false);
         check(None, false);
+    }
+
+    #[test]
+    fn a_deny_toml_with_other_licences_is_found() {
+        let list = |licences: &[&str]| format!("[licenses]\nallow = {licences:?}\n");
+        let same = list(&ALLOWED);
+        testing::check(list_findings, &[("deny.toml", &same)], &[]);
+        let other = list(&["MIT", "GPL-3.0"]);
+        testing::check(list_findings, &[("deny.toml", &other)], &["deny.toml:0"]);
     }
 }

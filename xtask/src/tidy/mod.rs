@@ -54,12 +54,14 @@ impl fmt::Display for Finding {
 pub(crate) fn run() -> Result<()> {
     let tree = Tree::of_checkout()?;
     let mut findings = Vec::new();
-    for rule in [
+    let rules: [fn(&Tree) -> Vec<Finding>; 5] = [
         source::findings,
         words::findings,
         manifests::findings,
-        formats::findings as fn(&Tree) -> _,
-    ] {
+        formats::findings,
+        licences::list_findings,
+    ];
+    for rule in rules {
         findings.extend(rule(&tree));
     }
     let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--locked"]))?;
