@@ -8,6 +8,7 @@
 pub mod args;
 pub mod draw;
 pub mod error;
+pub mod explain;
 pub mod log_file;
 pub mod remedy;
 pub mod say;

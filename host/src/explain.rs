@@ -1,0 +1,318 @@
+//! A log entry in plain words: what the door did, why, by how much, and what would help.
+//!
+//! Owns the wording of `why` and of the one-line form that `log` prints.
+//! Refuses to judge anew: every number comes from the entry, names and model from its context.
+
+use crate::error::{cause_help, cause_words};
+use std::time::{Duration, SystemTime};
+use threshold_record::{
+    Cause, EntryKind, LogEntry, Metric, PersonId, Presentation, Reason, Score, WallTime,
+};
+
+/// The model of an entry, from its context record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Its name, or empty if no pack with that id is here.
+    pub name: String,
+    /// Its id in hex.
+    pub id: String,
+    /// What its distance measures; `None` if no pack with that id is here.
+    pub metric: Option<Metric>,
+}
+
+/// Gives the name of an enrolled person.
+pub type NameOf<'a> = &'a dyn Fn(PersonId) -> Option<String>;
+
+/// The explanation of an entry, several lines.
+#[must_use]
+pub fn explain(entry: &LogEntry, name_of: NameOf<'_>, model: Option<&Model>) -> String {
+    let mut lines = vec![
+        format!("Entry {}, {}", entry.sequence, when(entry)),
+        format!("{}.", headline(entry, name_of)),
+    ];
+    let mut row = |head: &str, text: String| lines.push(format!("  {head:<16}{text}"));
+    if entry.kind == EntryKind::Decision {
+        let metric = model.and_then(|model| model.metric);
+        if !entry.person.is_nobody() {
+            row("best", candidate(entry.person, entry.best_score, name_of, metric));
+            if entry.runner_up.is_nobody() {
+                row("runner-up", "nobody else is enrolled, or was compared".to_owned());
+            } else {
+                let score = entry.runner_up_score;
+                row("runner-up", candidate(entry.runner_up, score, name_of, metric));
+            }
+            row("threshold", threshold(entry, metric));
+        }
+        row("quality", quality(entry));
+        row("presentation", presentation(entry.presentation).to_owned());
+        if let Some(model) = model {
+            let name = if model.name.is_empty() { "not in the packs folder" } else { &model.name };
+            row("model", format!("{name} (id {})", short_id(&model.id)));
+        }
+        row("times", times(entry));
+    }
+    if let Some(help) = help(entry, name_of) {
+        row("what would help", help);
+    }
+    lines.join("\n")
+}
+
+/// The entry in one line, as `log follow` prints it.
+#[must_use]
+pub fn one_line(entry: &LogEntry, name_of: NameOf<'_>) -> String {
+    let mut text = format!("{:>6}  {}  {}", entry.sequence, when(entry), headline(entry, name_of));
+    if entry.kind == EntryKind::Decision && !entry.person.is_nobody() {
+        text += &format!(
+            " (best {}, score {:.3}, threshold {:.3})",
+            person(entry.person, name_of),
+            entry.best_score.0,
+            entry.threshold.0
+        );
+    }
+    text
+}
+
+/// The first 16 hex digits, which templates carry too.
+#[must_use]
+pub fn short_id(id: &str) -> &str {
+    id.get(..16).unwrap_or(id)
+}
+
+/// A person as text: name and id, or the id alone.
+#[must_use]
+pub fn person(id: PersonId, name_of: NameOf<'_>) -> String {
+    match name_of(id) {
+        Some(name) => format!("{name} (#{})", id.0),
+        None => format!("#{} (no longer enrolled)", id.0),
+    }
+}
+
+/// Wall time as RFC 3339 in UTC, to the millisecond.
+#[must_use]
+pub fn wall(wall: WallTime) -> String {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(wall.unix_ms);
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn when(entry: &LogEntry) -> String {
+    let since = Duration::from_millis(entry.monotonic_ms).as_secs_f64();
+    if entry.wall.trusted {
+        wall(entry.wall)
+    } else {
+        format!("start {} + {since:.1} s (clock not set)", entry.boot)
+    }
+}
+
+/// What the entry says, without a full stop.
+fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
+    let about = || person(entry.person, name_of);
+    let cause = || cause_words(entry.cause);
+    match entry.kind {
+        EntryKind::Boot => format!("The unit started (start {})", entry.boot),
+        EntryKind::Armed => "The unit began to decide".to_owned(),
+        EntryKind::Disarmed => format!("The unit stopped deciding: {}", cause()),
+        EntryKind::Fault => format!("Something failed: {}", cause()),
+        EntryKind::Enrolled => format!("An administrator enrolled {}", about()),
+        EntryKind::Removed => format!("An administrator removed #{}", entry.person.0),
+        EntryKind::LogRead => "An administrator read the log".to_owned(),
+        EntryKind::TailCut => {
+            "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
+        }
+        EntryKind::Decision if entry.reason == Reason::Matched => {
+            format!("The door opened for {}", about())
+        }
+        EntryKind::Decision => format!("The door stayed locked: {}", refusal(entry, name_of)),
+    }
+}
+
+fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
+    match entry.reason {
+        Reason::Matched => "no reason given".to_owned(),
+        Reason::EmptyGallery => "nobody is enrolled".to_owned(),
+        Reason::Unknown => "the face resembles nobody enrolled closely enough".to_owned(),
+        Reason::Ambiguous => format!(
+            "two people fit almost equally, {} and {}",
+            person(entry.person, name_of),
+            person(entry.runner_up, name_of)
+        ),
+        Reason::TooFewFrames => "too few frames agreed before the visit ended".to_owned(),
+        Reason::Quality if entry.cause == Cause::NoFace => "no face was seen".to_owned(),
+        Reason::Quality => {
+            format!("no frame was good enough to compare, {}", cause_words(entry.cause))
+        }
+        Reason::Spoof => "the presentation was judged to be no live face".to_owned(),
+        Reason::LockedOut => "too many failed attempts, locked out for a while".to_owned(),
+        Reason::Schedule => format!("{} may not enter now", person(entry.person, name_of)),
+        Reason::Fault => format!("a part of the unit failed, {}", cause_words(entry.cause)),
+        Reason::NotArmed => "the unit is not armed".to_owned(),
+    }
+}
+
+fn candidate(id: PersonId, score: Score, name_of: NameOf<'_>, metric: Option<Metric>) -> String {
+    format!("{}: score {:.3}{}", person(id, name_of), score.0, distance(score, metric))
+}
+
+fn distance(score: Score, metric: Option<Metric>) -> String {
+    metric
+        .map(|metric| format!(", distance {:.3} {}", metric.distance(score), metric.unit()))
+        .unwrap_or_default()
+}
+
+fn threshold(entry: &LogEntry, metric: Option<Metric>) -> String {
+    let by = entry.best_score.0 - entry.threshold.0;
+    let word = if by >= 0.0 { "reached" } else { "missed" };
+    format!(
+        "score {:.3}{} ({word} by {:.3})",
+        entry.threshold.0,
+        distance(entry.threshold, metric),
+        by.abs()
+    )
+}
+
+fn quality(entry: &LogEntry) -> String {
+    match entry.cause {
+        Cause::None => format!("{} % (best frame)", entry.quality),
+        cause => format!("{} % (best frame), {}", entry.quality, cause_words(cause)),
+    }
+}
+
+fn presentation(verdict: Presentation) -> &'static str {
+    match verdict {
+        Presentation::NotAssessed => "not assessed: no detector is installed, a photo opens this door",
+        Presentation::Live => "live face",
+        Presentation::Spoof => "judged an artefact",
+    }
+}
+
+fn times(entry: &LogEntry) -> String {
+    let ms = |tenths: u16| format!("{:.1} ms", f32::from(tenths) / 10.0);
+    // The field saturates at 6.5 s; a visit may last longer.
+    let at_least = if entry.total_dms == u16::MAX { "more than " } else { "" };
+    format!(
+        "detection {}, embedding and search {}, {at_least}{} from first face to decision",
+        ms(entry.detect_dms),
+        ms(entry.embed_dms),
+        ms(entry.total_dms)
+    )
+}
+
+/// A score so near the threshold suggests the right person in an unlike picture: genuine pairs of both models
+/// spread by about this much, impostors lie farther off.
+const NEAR_MISS: f32 = 0.1;
+
+fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
+    if entry.kind != EntryKind::Decision {
+        return match entry.kind {
+            EntryKind::Fault | EntryKind::Disarmed => cause_help(entry.cause).map(str::to_owned),
+            _ => None,
+        };
+    }
+    let because = cause_help(entry.cause);
+    Some(match entry.reason {
+        Reason::Matched | Reason::Schedule | Reason::Spoof => return None,
+        Reason::EmptyGallery => "threshold enrol <person> --photo <file>".to_owned(),
+        Reason::Unknown => {
+            let near = entry.threshold.0 - entry.best_score.0 < NEAR_MISS;
+            match (near, because, name_of(entry.person)) {
+                (_, Some(because), _) => because.to_owned(),
+                (true, None, Some(name)) => {
+                    format!("if this was {name}: another photo in this light, threshold enrol {name:?} --photo <file>")
+                }
+                _ => "if this person should enter: threshold enrol <person> --photo <file>".to_owned(),
+            }
+        }
+        Reason::Ambiguous => "more and better photos of both people, so that they lie apart".to_owned(),
+        Reason::TooFewFrames => because.unwrap_or("look at the camera a moment longer").to_owned(),
+        Reason::Quality | Reason::Fault => return because.map(str::to_owned),
+        Reason::LockedOut => "wait until the lock-out ends; threshold info shows how long".to_owned(),
+        Reason::NotArmed => "threshold info says what is missing".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(id: PersonId) -> Option<String> {
+        match id.0 {
+            7 => Some("Ann".to_owned()),
+            8 => Some("Bob".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn decision(reason: Reason) -> LogEntry {
+        let mut entry = LogEntry::of(EntryKind::Decision);
+        entry.sequence = 12;
+        entry.boot = 3;
+        entry.monotonic_ms = 4500;
+        entry.reason = reason;
+        entry.person = PersonId(7);
+        entry.runner_up = PersonId(8);
+        entry.best_score = Score(0.5);
+        entry.runner_up_score = Score(0.125);
+        entry.threshold = Score(0.43);
+        entry.quality = 71;
+        entry.total_dms = 1234;
+        entry
+    }
+
+    fn model() -> Model {
+        Model {
+            name: "facenet".to_owned(),
+            id: "0123456789abcdef0123".to_owned(),
+            metric: Some(Metric::SquaredL2),
+        }
+    }
+
+    #[test]
+    fn an_admission_is_told_with_scores_distances_and_times() {
+        let text = explain(&decision(Reason::Matched), &names, Some(&model()));
+        assert_eq!(
+            text,
+            "Entry 12, start 3 + 4.5 s (clock not set)\n\
+             The door opened for Ann (#7).\n  \
+             best            Ann (#7): score 0.500, distance 1.000 squared L2\n  \
+             runner-up       Bob (#8): score 0.125, distance 1.750 squared L2\n  \
+             threshold       score 0.430, distance 1.140 squared L2 (reached by 0.070)\n  \
+             quality         71 % (best frame)\n  \
+             presentation    not assessed: no detector is installed, a photo opens this door\n  \
+             model           facenet (id 0123456789abcdef)\n  \
+             times           detection 0.0 ms, embedding and search 0.0 ms, 123.4 ms from first face to decision"
+        );
+    }
+
+    #[test]
+    fn every_refusal_has_its_own_words_and_none_opens_the_door() {
+        let mut seen = std::collections::BTreeSet::new();
+        for &reason in Reason::ALL.iter().filter(|&&reason| reason != Reason::Matched) {
+            let text = explain(&decision(reason), &names, None);
+            let headline = text.lines().nth(1).unwrap_or_default().to_owned();
+            assert!(headline.starts_with("The door stayed locked: "), "{headline}");
+            assert!(seen.insert(headline), "{reason:?} has another reason's words");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_advises_another_photo_of_the_person_it_was_near_to() {
+        let mut entry = decision(Reason::Unknown);
+        entry.best_score = Score(0.4);
+        assert!(explain(&entry, &names, None).contains("threshold enrol \"Ann\" --photo"));
+        entry.best_score = Score(0.1);
+        assert!(explain(&entry, &names, None).contains("threshold enrol <person> --photo"));
+    }
+
+    #[test]
+    fn a_person_who_is_gone_is_named_by_id() {
+        let mut entry = decision(Reason::Matched);
+        entry.person = PersonId(99);
+        assert!(one_line(&entry, &names).contains("#99 (no longer enrolled)"));
+    }
+
+    #[test]
+    fn every_kind_of_entry_has_its_own_words() {
+        let words = |kind: &EntryKind| one_line(&LogEntry::of(*kind), &names);
+        let all: std::collections::BTreeSet<_> = EntryKind::ALL.iter().map(words).collect();
+        assert_eq!(all.len(), EntryKind::ALL.len());
+    }
+}
