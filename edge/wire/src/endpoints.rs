@@ -8,9 +8,9 @@ use crate::call::{self, Refusal};
 use crate::frame::Frame;
 use crate::hello::{Hello, HelloRequest};
 use crate::message::{
-    ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, Info, LogHead, LogPage,
-    LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
-    RequestError, TemplatePut, TemplatePutDone,
+    ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, GallerySearch,
+    GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut, PersonPutDone,
+    PersonRemove, PersonRemoveDone, RequestError, TemplatePut, TemplatePutDone,
 };
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
@@ -108,6 +108,8 @@ endpoints! {
     PutTemplate "gallery/template/put" Trusted TemplatePut => TemplatePutDone;
     /// Remove a person.
     RemovePerson "gallery/person/remove" Trusted PersonRemove => PersonRemoveDone;
+    /// Whom does this face resemble? Asked before a person is enrolled.
+    SearchGallery "gallery/search" Trusted GallerySearch => GallerySearchDone;
     /// List people.
     ListGallery "gallery/page" Trusted GalleryPageRequest => GalleryPage;
     /// Read log entries.

@@ -6,8 +6,8 @@ use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 use threshold_record::{
-    Cause, Context, EntryError, LogEntry, Metric, ModelId, Name, PersonId, Presentation, Template,
-    TemplateError, Threshold, WallTime,
+    Cause, Context, EntryError, LogEntry, MAX_EMBEDDING_LEN, Metric, ModelId, Name, PersonId,
+    Presentation, Score, Template, TemplateError, Threshold, WallTime,
 };
 
 /// Log entries in one page.
@@ -145,6 +145,36 @@ pub struct TemplatePutDone {
     pub templates: u8,
     /// The gallery's generation.
     pub generation: u64,
+}
+
+/// Asks whom of the gallery a face resembles, so that nobody is enrolled under a second name by mistake.
+/// The vector is as a [`Template`]'s: component = vector\[i\] * scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct GallerySearch {
+    /// The whole id of the model that made it; the unit compares it with its own.
+    pub model: ModelId,
+    /// Size of one int8 step.
+    pub scale: f32,
+    /// The int8 components, -127 to 127.
+    pub vector: Vec<i8, MAX_EMBEDDING_LEN>,
+}
+
+/// Whom the face resembles most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct GallerySearchDone {
+    /// The most alike; `None` in an empty gallery.
+    pub best: Option<Resembled>,
+    /// The most alike of another person than the best; `None` if there is only one person.
+    pub runner_up: Option<Resembled>,
+}
+
+/// A person of the gallery and how alike.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct Resembled {
+    /// Who.
+    pub person: PersonId,
+    /// The score of the person's most alike template.
+    pub score: Score,
 }
 
 /// Removes a person and all templates; the id is never used again.
