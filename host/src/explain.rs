@@ -178,7 +178,9 @@ fn quality(entry: &LogEntry) -> String {
 
 fn presentation(verdict: Presentation) -> &'static str {
     match verdict {
-        Presentation::NotAssessed => "not assessed: no detector is installed, a photo opens this door",
+        Presentation::NotAssessed => {
+            "not assessed: no detector is installed, a photo opens this door"
+        }
         Presentation::Live => "live face",
         Presentation::Spoof => "judged an artefact",
     }
@@ -216,15 +218,22 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
             match (near, because, name_of(entry.person)) {
                 (_, Some(because), _) => because.to_owned(),
                 (true, None, Some(name)) => {
-                    format!("if this was {name}: another photo in this light, threshold enrol {name:?} --photo <file>")
+                    format!(
+                        "if this was {name}: another photo in this light, threshold enrol {name:?} --photo <file>"
+                    )
                 }
-                _ => "if this person should enter: threshold enrol <person> --photo <file>".to_owned(),
+                _ => "if this person should enter: threshold enrol <person> --photo <file>"
+                    .to_owned(),
             }
         }
-        Reason::Ambiguous => "more and better photos of both people, so that they lie apart".to_owned(),
+        Reason::Ambiguous => {
+            "more and better photos of both people, so that they lie apart".to_owned()
+        }
         Reason::TooFewFrames => because.unwrap_or("look at the camera a moment longer").to_owned(),
         Reason::Quality | Reason::Fault => return because.map(str::to_owned),
-        Reason::LockedOut => "wait until the lock-out ends; threshold info shows how long".to_owned(),
+        Reason::LockedOut => {
+            "wait until the lock-out ends; threshold info shows how long".to_owned()
+        }
         Reason::NotArmed => "threshold info says what is missing".to_owned(),
     })
 }
