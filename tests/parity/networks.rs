@@ -5,9 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a broken fixture fails its test at the line that reads it")]
 
 use std::path::Path;
+use std::sync::Arc;
 
-use threshold_models::cpu;
-use threshold_models::graph::{Graph, Op};
+use threshold_models::cpu::{self, Network, Pool, Simd};
+use threshold_models::graph::{Act, Conv, Graph, Op, Pool as Window, PoolKind, Shape};
 use threshold_models::net;
 use threshold_models::tensor::{Tensor, Tensors};
 use threshold_tests::{npy, shared, skipped};
@@ -189,4 +190,172 @@ fn the_reference_executor_gives_the_golden_rnet_and_onet() {
             }
         }
     }
+}
+
+/// Runs `check` for each instruction set of this machine, on one thread and on two.
+fn on_every_engine(check: impl Fn(Simd, &Arc<Pool>)) {
+    for threads in [1, 2] {
+        let pool = Arc::new(Pool::new(threads));
+        Simd::available().into_iter().for_each(|simd| check(simd, &pool));
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_golden_facenet() {
+    let Some(shared) = shared() else {
+        return skipped("golden Inception-ResNet-v1 on each instruction set", "no shared folder");
+    };
+    let golden = shared.join("golden/resnet");
+    let mut graph = net::inception_resnet_v1();
+    let weights = hash_facenet(&graph);
+    let blocks = [
+        ("conv2d_4b", "conv2d_4b"),
+        ("repeat_1.0", "repeat_1.0.conv2d"),
+        ("mixed_6a", "mixed_6a"),
+        ("repeat_2.0", "repeat_2.0.conv2d"),
+        ("mixed_7a", "mixed_7a"),
+        ("repeat_3.0", "repeat_3.0.conv2d"),
+    ];
+    for (name, value) in blocks {
+        let value = graph.find(value).unwrap();
+        graph.output(name, value);
+    }
+    let input = hwc(&npy(&golden.join("input.npy")).f32(), [3, 160, 160]);
+    let expected = npy(&golden.join("embedding.npy")).f32();
+    on_every_engine(|simd, pool| {
+        let mut network = Network::new(&graph, &weights, simd, Arc::clone(pool)).unwrap();
+        network.run(&input).unwrap();
+        let found = difference(network.output("embedding").unwrap(), &expected);
+        assert!(found < 1e-6, "{simd:?}: embedding differs by {found}");
+        for (name, value) in blocks {
+            let shape = graph.shape(graph.find(value).unwrap());
+            let block = npy(&golden.join(format!("act_{name}_item0.npy"))).f32();
+            let block = hwc(&block, [shape.c, shape.h, shape.w]);
+            let top = block.iter().fold(0.0_f32, |top, x| top.max(x.abs()));
+            let found = difference(&network.output(name).unwrap()[..block.len()], &block) / top;
+            assert!(found < 1e-5, "{simd:?}: {name} differs by {found} of its largest value");
+        }
+    });
+}
+
+#[test]
+fn every_instruction_set_gives_the_golden_rnet_and_onet() {
+    let Some(shared) = shared() else {
+        return skipped("golden R-Net and O-Net on each instruction set", "no shared folder");
+    };
+    let weights = mtcnn(&shared.join("golden"));
+    for picture in ["scene_640x480_min40", "mosaic_1280x720_min20", "obama_480_min40"] {
+        let stage = shared.join("golden/stages").join(picture);
+        for (graph, file, outputs) in [
+            (net::rnet(), "rnet_in_first32", &[("prob", "rnet_prob"), ("reg", "rnet_reg")][..]),
+            (
+                net::onet(),
+                "onet_in_first8",
+                &[("prob", "onet_prob"), ("reg", "onet_reg"), ("landmarks", "onet_lmk")][..],
+            ),
+        ] {
+            let side = graph.shape(0).h;
+            let crops = hwc(&npy(&stage.join(format!("{file}.npy"))).f32(), [3, side, side]);
+            on_every_engine(|simd, pool| {
+                let mut network = Network::new(&graph, &weights, simd, Arc::clone(pool)).unwrap();
+                network.run(&crops).unwrap();
+                for (name, expected) in outputs {
+                    let found = network.output(name).unwrap();
+                    let expected = npy(&stage.join(format!("{expected}.npy"))).f32();
+                    let found = difference(found, &expected[..found.len()]);
+                    assert!(found < 5e-6, "{picture} {simd:?}: {name} differs by {found}");
+                }
+            });
+        }
+    }
+}
+
+/// Small odd networks: each kernel shape, step and padding, with channel counts that leave residues everywhere.
+fn odd_networks() -> Vec<Graph> {
+    let mut all = Vec::new();
+    let convs = [
+        (Conv::new(10, 3, 3), 3),
+        (Conv::new(28, 3, 3).stride(2), 10),
+        (Conv::new(1, 1, 1), 28),
+        (Conv::new(80, 1, 1).act(Act::Relu), 33),
+        (Conv::new(3, 3, 3).same(), 1),
+        (Conv::new(33, 1, 7).same().act(Act::PRelu), 5),
+        (Conv::new(17, 7, 1).same(), 16),
+        (Conv::new(48, 2, 2).act(Act::PRelu), 28),
+        (Conv::new(100, 3, 3).same().stride(2).act(Act::Relu), 7),
+        (Conv { bias: false, ..Conv::new(32, 7, 7).stride(2) }, 3),
+    ];
+    for (conv, cin) in convs {
+        let mut g = Graph::new("odd convolution", Shape { h: 11, w: 9, c: cin });
+        let y = g.conv("layer", g.input(), conv);
+        g.output("y", y);
+        all.push(g);
+    }
+    for kind in [PoolKind::Max, PoolKind::Average] {
+        for pool in [
+            Window::new(kind, 2, 2).ceil(),
+            Window::new(kind, 3, 2).ceil(),
+            Window::new(kind, 3, 2),
+            Window { pad: 1, ..Window::new(kind, 3, 1) },
+            Window { pad: 1, ..Window::new(kind, 3, 2).ceil() },
+        ] {
+            let mut g = Graph::new("odd pool", Shape { h: 12, w: 7, c: 10 });
+            let y = g.pool("pool", g.input(), pool);
+            g.output("y", y);
+            all.push(g);
+        }
+    }
+    // A residual with scale whose branches share a join, one of them twice, one being the input itself.
+    let mut g = Graph::new("odd join", Shape { h: 5, w: 6, c: 12 });
+    let a = g.conv("a", g.input(), Conv::new(7, 1, 1).act(Act::Relu));
+    let b = g.conv("b", a, Conv::new(5, 3, 3).same().act(Act::PRelu));
+    let c = g.pool("c", b, Window { pad: 1, ..Window::new(PoolKind::Max, 3, 1) });
+    let cat = g.concat("cat", &[a, b, g.input(), b, c]);
+    let up = g.conv_residual("up", cat, Conv::new(12, 1, 1).act(Act::Relu), 0.17, g.input());
+    let flat = g.dense("flat", up, 9, true, Act::PRelu);
+    let unit = g.l2_norm("unit", flat);
+    let soft = g.softmax("soft", cat);
+    let mean = g.global_average("mean", soft);
+    g.output("unit", unit);
+    g.output("mean", mean);
+    g.output("cat", cat);
+    all.push(g);
+    // A sum whose sides differ in rows, columns and channels.
+    let mut g = Graph::new("odd sum", Shape { h: 8, w: 9, c: 6 });
+    let a = g.conv("a", g.input(), Conv::new(11, 3, 3).stride(2));
+    let b = g.pool("b", g.input(), Window::new(PoolKind::Average, 2, 2));
+    let sum = g.add("sum", a, b, Act::Relu);
+    g.output("sum", sum);
+    all.push(g);
+    all
+}
+
+#[test]
+fn every_instruction_set_agrees_with_the_reference_on_odd_shapes() {
+    let checked = std::cell::Cell::new(0);
+    for graph in odd_networks() {
+        let tensor = |spec: &threshold_models::graph::WeightSpec| Tensor {
+            shape: spec.shape.clone(),
+            data: hash_tensor(&spec.name, spec.len(), 0.0, 0.5),
+        };
+        let weights: Tensors =
+            graph.weights().map(|spec| (spec.name.clone(), tensor(&spec))).collect();
+        for n in [1, 3] {
+            let item = graph.shape(0).len();
+            let input = hash_tensor("input", n * item, 0.0, 1.0);
+            let values: Vec<_> =
+                input.chunks(item).map(|x| cpu::evaluate(&graph, &weights, x).unwrap()).collect();
+            on_every_engine(|simd, pool| {
+                let mut network = Network::new(&graph, &weights, simd, Arc::clone(pool)).unwrap();
+                network.run(&input).unwrap();
+                for &(name, id) in graph.outputs() {
+                    let expected: Vec<f32> = values.iter().flat_map(|v| v[id].clone()).collect();
+                    let found = difference(network.output(name).unwrap(), &expected);
+                    assert!(found < 1e-5, "{simd:?}, {n} x {graph:?}: {name} differs by {found}");
+                    checked.set(checked.get() + 1);
+                }
+            });
+        }
+    }
+    assert!(checked.get() >= 24 * 2 * 2);
 }

@@ -4,6 +4,24 @@
 //! semantics are [`crate::cascade`]'s, the crop [`crate::crop`]'s. The only module of this crate that may hold unsafe
 //! code, each block with its reason.
 
+mod aligned;
+mod conv;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod network;
+mod place;
+mod pool;
+mod pooling;
 mod reference;
+mod run;
+mod simd;
+mod vector;
+mod weights;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
+pub use network::Network;
+pub use pool::Pool;
 pub use reference::evaluate;
+pub use simd::Simd;
+pub use weights::Weights;

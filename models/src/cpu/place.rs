@@ -1,0 +1,105 @@
+//! Places: a plan's views tied to memory for one run, checked once so that kernels need not check.
+
+use super::aligned::Aligned;
+use crate::plan::{INPUT, Plan, View};
+
+/// The buffers of one runner, kept between runs and grown as needed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arena {
+    buffers: Vec<Aligned>,
+}
+
+/// The memory of one run: where the caller's input and the arena's buffers begin, and how long they are.
+pub(super) struct Memory<'a> {
+    rooms: Vec<(*mut f32, usize)>,
+    n: usize,
+    /// The input and the arena stay borrowed as long as pointers into them are about.
+    _borrows: (&'a [f32], &'a mut Arena),
+}
+
+/// A view of `n` items in memory. Holding one proves that all its values lie inside their buffer.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Channel 0 of the first pixel.
+    pub(super) start: *mut f32,
+    pub(super) view: View,
+    pub(super) n: usize,
+}
+
+// SAFETY: a place is a checked address; who reads or writes through it states why nobody writes there meanwhile.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
+
+impl Arena {
+    /// Ties a plan to its input and to this arena for a run over `n` items.
+    ///
+    /// # Panics
+    /// If the input is not `n` items long: a bug of the caller, which made both.
+    pub(super) fn memory<'a>(&'a mut self, plan: &Plan, input: &'a [f32], n: usize) -> Memory<'a> {
+        assert_eq!(input.len(), plan.buffers[INPUT] * n, "{}: input of {n} items", plan.name);
+        let extra = plan.buffers.len().saturating_sub(self.buffers.len() + 1);
+        self.buffers.extend((0..extra).map(|_| Aligned::default()));
+        // The input is never written: no step's output lies in `INPUT`, which `Memory::output` checks.
+        let mut rooms = vec![(input.as_ptr().cast_mut(), input.len())];
+        for (buffer, &len) in self.buffers.iter_mut().zip(&plan.buffers[INPUT + 1..]) {
+            buffer.reserve(len * n);
+            rooms.push((buffer.as_mut_ptr(), buffer.len()));
+        }
+        Memory { rooms, n, _borrows: (input, self) }
+    }
+
+    /// An output after a run: `n` items, dense.
+    pub(super) fn dense(&self, view: &View, n: usize) -> &[f32] {
+        &self.buffers[view.buffer - 1][..n * view.item()]
+    }
+}
+
+impl Memory<'_> {
+    /// The place of a view that is read.
+    pub(super) fn input(&self, view: View) -> Place {
+        let (start, len) = self.rooms[view.buffer];
+        let fits = view.offset + view.shape.c <= view.stride && self.n * view.item() <= len;
+        assert!(fits, "{view:?} lies inside its buffer");
+        Place { start: start.wrapping_add(view.offset), view, n: self.n }
+    }
+
+    /// The place of a view that is written.
+    pub(super) fn output(&self, view: View) -> Place {
+        assert_ne!(view.buffer, INPUT, "the caller's input is not written");
+        self.input(view)
+    }
+}
+
+impl Place {
+    /// Pixels of all items.
+    pub(super) fn pixels(&self) -> usize {
+        self.n * self.view.shape.pixels()
+    }
+
+    /// A pixel's channels; `pixel` counts over all items.
+    ///
+    /// # Safety
+    /// Nobody writes them meanwhile.
+    pub(super) unsafe fn pixel<'a>(&self, pixel: usize) -> &'a [f32] {
+        assert!(pixel < self.pixels());
+        // SAFETY: the pixel is inside the view, the view inside its buffer (`Memory::input`).
+        unsafe {
+            let start = self.start.add(pixel * self.view.stride);
+            std::slice::from_raw_parts(start, self.view.shape.c)
+        }
+    }
+
+    /// A pixel's channels, to be written.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes them meanwhile.
+    pub(super) unsafe fn pixel_mut<'a>(&self, pixel: usize) -> &'a mut [f32] {
+        assert!(pixel < self.pixels());
+        // SAFETY: the pixel is inside the view, the view inside its buffer (`Memory::output`).
+        unsafe {
+            let start = self.start.add(pixel * self.view.stride);
+            std::slice::from_raw_parts_mut(start, self.view.shape.c)
+        }
+    }
+}
