@@ -13,5 +13,6 @@ pub mod frame;
 pub mod graph;
 pub mod net;
 pub mod plan;
+pub mod quality;
 pub mod search;
 pub mod tensor;
