@@ -7,8 +7,11 @@
 use crate::engine::{BBox, Detection, Landmarks};
 use crate::frame::Frame;
 
+use serde::{Deserialize, Serialize};
+
 /// How a face becomes an embedder's input; part of the pack, so that unit and host crop alike.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum CropRule {
     /// The detection's box squared about its centre, grown by `margin_px` in the crop's scale
     /// (facenet-pytorch's `extract_face` rule), resized by exact area means (as `cv2.INTER_AREA`).

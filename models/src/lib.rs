@@ -12,6 +12,7 @@ pub mod engine;
 pub mod frame;
 pub mod graph;
 pub mod net;
+pub mod pack;
 pub mod plan;
 pub mod quality;
 pub mod search;

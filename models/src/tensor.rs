@@ -27,7 +27,9 @@ pub fn find<'a>(
 ) -> Result<&'a Tensor, EngineError> {
     let found = tensors.get(name);
     match found {
-        Some(tensor) if tensor.shape == shape && tensor.data.len() == shape.iter().product() => {
+        Some(tensor)
+            if tensor.shape == shape && tensor.data.len() == shape.iter().product::<usize>() =>
+        {
             Ok(tensor)
         }
         _ => Err(EngineError::Tensor {

@@ -1,0 +1,125 @@
+//! Golden vectors: synthetic inputs and what a pack's weights make of them, the unit's self-test before it arms.
+//!
+//! Owns the rule that makes an input and the comparison. Refuses to compute: an engine lends its arithmetic.
+//!
+//! The input of seed `s`: value `i` (row-major H, W, C, from 0) is `u / 2^23 - 1` with `u` the upper 24 bits of
+//! `mix(s + (i + 1) * 0x9E3779B97F4A7C15)`, where `mix` is splitmix64's finaliser: uniform in [-1, 1), the range that
+//! normalised pixels have.
+//!
+//! Expected values come from the reference executor (f64 sums over the pack's own rounded weights), rounded to
+//! multiples of 2^-20, so that every machine writes the same pack.
+
+use super::error::PackError;
+use super::{Network, Pack};
+use crate::engine::EngineError;
+use crate::graph::{Graph, Shape};
+use crate::net;
+use serde::{Deserialize, Serialize};
+
+/// How far an f32 engine's outputs may lie from a golden vector: engines that sum in another order differ by less than
+/// 5e-6, a flipped exponent or high mantissa bit of a weight that these inputs reach by more.
+pub const GOLDEN_TOLERANCE_F32: f32 = 2e-5;
+
+/// One input and its outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// Which of the network's graphs, in the order of [`Network::graphs`].
+    pub stage: usize,
+    /// The input's seed.
+    pub seed: u64,
+    /// The input's height and width; fixed but for P-Net.
+    pub size: [usize; 2],
+    /// Expected values, one list for each of the graph's outputs, in its order.
+    pub outputs: Vec<Vec<f32>>,
+}
+
+impl Golden {
+    /// The graph that this input is for.
+    ///
+    /// # Panics
+    /// If the description was not checked; that of a [`Pack`] is.
+    #[must_use]
+    pub fn graph(&self, network: Network) -> Graph {
+        let [h, w] = self.size;
+        if network == Network::Mtcnn && self.stage == 0 {
+            return net::pnet(h, w);
+        }
+        network.graphs().swap_remove(self.stage)
+    }
+
+    /// The input, H, W, C.
+    #[must_use]
+    pub fn input(&self, graph: &Graph) -> Vec<f32> {
+        synthetic_input(self.seed, graph.shape(graph.input()))
+    }
+
+    pub(super) fn fault(&self, network: Network) -> Option<String> {
+        let graphs = network.graphs();
+        let Some(fixed) = graphs.get(self.stage) else {
+            return Some(format!("a golden vector is for stage {}", self.stage));
+        };
+        let Shape { h, w, .. } = fixed.shape(fixed.input());
+        let any_size = network == Network::Mtcnn && self.stage == 0;
+        let fits = if any_size {
+            self.size.iter().all(|side| (12..=64).contains(side))
+        } else {
+            self.size == [h, w]
+        };
+        if !fits {
+            return Some(format!("a golden vector is for an input of {:?}", self.size));
+        }
+        let graph = self.graph(network);
+        let lens = graph.outputs().iter().map(|&(_, value)| graph.shape(value).len());
+        if !lens.eq(self.outputs.iter().map(Vec::len)) {
+            return Some("a golden vector has another length than the network's output".to_owned());
+        }
+        let finite = self.outputs.iter().flatten().all(|value| value.is_finite());
+        (!finite).then(|| "a golden vector is not finite".to_owned())
+    }
+}
+
+/// The synthetic input of a seed, by the rule at the head of this file.
+#[must_use]
+pub fn synthetic_input(seed: u64, shape: Shape) -> Vec<f32> {
+    (1..=shape.len() as u64).map(|i| uniform(seed.wrapping_add(i.wrapping_mul(GAMMA)))).collect()
+}
+
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+fn uniform(state: u64) -> f32 {
+    let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let z = z ^ (z >> 31);
+    (z >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+}
+
+impl Pack {
+    /// Runs the golden vectors through an engine: `run(stage, graph, input)` gives the graph's outputs in its order.
+    ///
+    /// # Errors
+    /// [`PackError::SelfTest`] with the largest difference, or what the engine failed with.
+    pub fn self_test<F>(&self, tolerance: f32, mut run: F) -> Result<(), PackError>
+    where
+        F: FnMut(usize, &Graph, &[f32]) -> Result<Vec<Vec<f32>>, EngineError>,
+    {
+        for golden in &self.meta.golden {
+            let graph = golden.graph(self.meta.network);
+            let outputs = run(golden.stage, &graph, &golden.input(&graph))?;
+            let same_len = outputs.iter().map(Vec::len).eq(golden.outputs.iter().map(Vec::len));
+            let pairs = outputs.iter().flatten().zip(golden.outputs.iter().flatten());
+            // A NaN must not pass as "no larger than": it counts as infinitely far.
+            let far = |a: f32, b: f32| if a.is_finite() { (a - b).abs() } else { f32::INFINITY };
+            let difference = pairs.map(|(&a, &b)| far(a, b)).fold(0.0, f32::max);
+            if !same_len || difference > tolerance {
+                return Err(PackError::SelfTest {
+                    name: self.meta.name.clone(),
+                    network: graph.name(),
+                    difference,
+                    tolerance,
+                });
+            }
+        }
+        Ok(())
+    }
+}
