@@ -1,1 +1,29 @@
-//! Placeholder header, replaced by the crate's first commit.
+//! The unit's memory: the gallery, the log, and the few counters that must outlive a power cut.
+//!
+//! Owns the formats on flash and the order of writes that keeps them whole: after a cut there is the old state or the
+//! new one, and an entry that was acknowledged is there.
+//! Refuses to decide, to keep pixels, to use an id twice, and to go on with bytes that it cannot vouch for: a
+//! damaged file is an error that names the file, the place and the remedy, never a guess.
+//! Terms: an *object* is one named piece of flash; *durable* is what a power cut cannot take; the *generation* counts
+//! changes of the gallery; the *anchor* holds the counters that tell an older file from the current one; a
+//! *tombstone* is the id of a person who was removed.
+#![forbid(unsafe_code)]
+
+mod anchor;
+mod bytes;
+pub mod error;
+pub mod file;
+pub mod flash;
+pub mod gallery;
+mod log;
+
+mod snapshot;
+pub mod store;
+mod tombstones;
+
+pub use error::{StoreError, TailCut};
+pub use file::FileFlash;
+pub use flash::{Flash, FlashError, FlashFault, Object, Operation};
+pub use gallery::{Gallery, GalleryError, Member};
+
+pub use store::Store;

@@ -1,0 +1,121 @@
+//! What can go wrong in the store. Every text says what was found, where, and what to do.
+
+use crate::flash::{FlashError, Object};
+use crate::gallery::GalleryError;
+use threshold_record::{ModelId, PersonId};
+
+/// A damaged end of the log that was cut off at open: records that were being written when the power went. None of
+/// them had been acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailCut {
+    /// Sequence of the last entry that is there.
+    pub head: u64,
+    /// Bytes that were cut off.
+    pub bytes: u64,
+}
+
+/// The store cannot do what was asked, or cannot vouch for what it holds.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// The flash failed.
+    #[error(transparent)]
+    Flash(#[from] FlashError),
+    /// The change is against the gallery's rules; nothing was changed.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    /// No gallery is loaded.
+    #[error("no gallery is loaded; see the fault that the unit reported at start")]
+    NoGallery,
+    /// An object's bytes are not what was written.
+    #[error(
+        "{object} is damaged at byte {offset} ({what}); restore the data folder from a backup, or move the whole folder \
+         away, start the unit and enrol again"
+    )]
+    Damaged {
+        /// The object.
+        object: Object,
+        /// First byte that does not fit.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// An object was written by a later program.
+    #[error(
+        "{object} has format {found}, this program reads up to {supported}; start the newer threshold-edge that wrote it"
+    )]
+    Version {
+        /// The object.
+        object: Object,
+        /// What its bytes say.
+        found: u16,
+        /// The newest that this code reads.
+        supported: u16,
+    },
+    /// The gallery belongs to another model.
+    #[error(
+        "the gallery holds {templates} templates of {people} people made by model {gallery}, this unit compares with model \
+         {unit}; start the unit with the pack of the gallery's model, or with --discard-templates to keep the names and enrol \
+         everybody again"
+    )]
+    OtherModel {
+        /// The gallery's model.
+        gallery: ModelId,
+        /// The unit's model.
+        unit: ModelId,
+        /// People in the gallery.
+        people: usize,
+        /// Templates of them.
+        templates: usize,
+    },
+    /// An older object was put back, or a newer one is missing.
+    #[error(
+        "{object} stands at {found}, but this unit had reached {expected}: an older file was put back or the file is gone; \
+         restore the newest backup of the whole data folder, or move the folder away, start the unit and enrol again"
+    )]
+    RolledBack {
+        /// The object.
+        object: Object,
+        /// Where it stands: generation, sequence, or count.
+        found: u64,
+        /// Where the anchor says that it stood.
+        expected: u64,
+    },
+    /// The anchor is gone and other objects are there.
+    #[error(
+        "{} is missing beside {beside}, so that nobody can tell whether that is the newest; restore the newest backup of the \
+         whole data folder, or move the folder away, start the unit and enrol again",
+        Object::Anchor
+    )]
+    NoAnchor {
+        /// An object that is there.
+        beside: Object,
+    },
+    /// An earlier write of the log failed in a way that leaves its end unknown.
+    #[error(
+        "the log takes no entries since a write failed; check the medium and start the unit again"
+    )]
+    LogStopped,
+    /// The log has used every number for context records.
+    #[error(
+        "the log holds 65535 context records; pull the log, then move the data folder away and enrol again"
+    )]
+    ContextsUsedUp,
+    /// The context is longer than a record holds.
+    #[error("a context of {len} bytes; at most {max} fit, so shorten names and settings")]
+    ContextTooLong {
+        /// Bytes given.
+        len: usize,
+        /// Bytes that fit.
+        max: usize,
+    },
+    /// The person is removed for good, but the templates' bytes could not be taken off the flash.
+    #[error(
+        "person {} is removed and stays removed, but the templates still stand in the gallery's file: {source}", person.0
+    )]
+    NotErased {
+        /// Who was removed.
+        person: PersonId,
+        /// Why the file could not be replaced.
+        source: FlashError,
+    },
+}

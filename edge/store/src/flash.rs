@@ -1,0 +1,182 @@
+//! What the store asks of flash: five objects that are read, appended to, made durable, or replaced whole.
+//!
+//! Small on purpose: a file body, a raw device or a mock can keep these promises and no more are used.
+//! An object has no path here; the body decides where it lies.
+
+use std::fmt;
+
+/// The pieces of flash that the store uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// The gallery's snapshot.
+    Gallery,
+    /// Ids that are never used again.
+    Tombstones,
+    /// The counters that tell an older file from the current one.
+    Anchor,
+    /// The log.
+    Log,
+}
+
+impl Object {
+    /// Every object.
+    pub const ALL: [Self; 4] = [Self::Gallery, Self::Tombstones, Self::Anchor, Self::Log];
+
+    /// Its name, which is the file's name in the file body.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gallery => "gallery.snapshot",
+            Self::Tombstones => "gallery.tombstones",
+            Self::Anchor => "store.anchor",
+            Self::Log => "events.log",
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where the store's bytes live.
+///
+/// The law that a body keeps and that the mock enforces: appended and truncated bytes are readable at once, and
+/// durable only after `sync`; before that a power cut may keep, lose, tear or reorder them. `replace` is durable on
+/// return, and a cut inside it leaves the old object or the new one.
+pub trait Flash: Send {
+    /// Bytes of an object; `None` if it was never written.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    fn len(&self, object: Object) -> Result<Option<u64>, FlashError>;
+
+    /// Reads from `offset` into `into`, as many bytes as there are; fewer only at the object's end.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError>;
+
+    /// Appends bytes, and makes the object if it is not there. After an error some of them may stand there.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    fn append(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
+
+    /// Cuts an object to `len` bytes.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    fn truncate(&mut self, object: Object, len: u64) -> Result<(), FlashError>;
+
+    /// Makes an object's bytes durable. After an error nothing is known of what was appended since the last sync.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    fn sync(&mut self, object: Object) -> Result<(), FlashError>;
+
+    /// Puts other bytes in an object's place, durably and at once.
+    ///
+    /// # Errors
+    /// [`FlashError`]; the object is then as before, or as given.
+    fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
+
+    /// The whole of an object; `None` if it was never written.
+    ///
+    /// # Errors
+    /// [`FlashError`], also if the object is longer than `max` bytes.
+    fn read_all(&self, object: Object, max: u64) -> Result<Option<Vec<u8>>, FlashError> {
+        let Some(len) = self.len(object)? else { return Ok(None) };
+        let error = |detail: String| FlashError {
+            object,
+            operation: Operation::Read,
+            fault: FlashFault::Io,
+            detail,
+        };
+        if len > max {
+            return Err(error(format!("{len} bytes, at most {max} make sense")));
+        }
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        let read = self.read(object, 0, &mut bytes)?;
+        if read != bytes.len() {
+            return Err(error(format!("{read} of {len} bytes could be read")));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// What was being done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Opening it.
+    Open,
+    /// Reading it.
+    Read,
+    /// Appending to it.
+    Append,
+    /// Cutting it.
+    Truncate,
+    /// Making it durable.
+    Sync,
+    /// Replacing it.
+    Replace,
+}
+
+/// What kind of failure it was, as far as the remedy differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashFault {
+    /// No space left.
+    Full,
+    /// The medium or the folder takes no writes.
+    ReadOnly,
+    /// Another process has the store open.
+    Busy,
+    /// The medium failed.
+    Io,
+    /// The mock's power was cut.
+    PowerCut,
+}
+
+/// An operation on an object failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {} {object}: {detail}; {}", operation.verb(), fault.remedy())]
+pub struct FlashError {
+    /// The object.
+    pub object: Object,
+    /// What was being done.
+    pub operation: Operation,
+    /// What kind of failure.
+    pub fault: FlashFault,
+    /// What the system said.
+    pub detail: String,
+}
+
+impl Operation {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Append => "append to",
+            Self::Truncate => "cut",
+            Self::Sync => "make durable",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+impl FlashFault {
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Full => "free space on the medium of the data folder",
+            Self::ReadOnly => {
+                "make the data folder writable for the user that runs the unit, and the medium not read-only"
+            }
+            Self::Busy => "stop the other threshold-edge that uses this data folder",
+            Self::Io => {
+                "check the medium and the system's log, and copy the data folder while it can be read"
+            }
+            Self::PowerCut => "open the store again",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The gallery in memory: people and their templates, of one model, with a generation.
+//!
+//! Holding one proves that its templates were checked, are of its model, belong to people who are in it, and that no
+//! two people share a name or an id. Changes give a new generation; the store makes them durable.
+
+use std::collections::BTreeMap;
+use threshold_record::template::MAX_SLOTS;
+use threshold_record::{ModelId, ModelTag, Name, Person, PersonId, Template, TemplateError};
+
+/// A person with the templates, in order of their slots.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Who.
+    pub person: Person,
+    /// The templates.
+    pub templates: Vec<Template>,
+}
+
+impl Member {
+    /// The lowest slot without a template.
+    #[must_use]
+    pub fn free_slot(&self) -> Option<u8> {
+        (0..MAX_SLOTS).find(|&slot| self.templates.iter().all(|template| template.slot != slot))
+    }
+
+    /// Bit n is set if slot n holds a template.
+    #[must_use]
+    pub fn slots(&self) -> u8 {
+        self.templates.iter().fold(0, |slots, template| slots | (1 << template.slot))
+    }
+}
+
+/// The enrolled people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gallery {
+    model: ModelId,
+    generation: u64,
+    members: BTreeMap<PersonId, Member>,
+    templates: usize,
+}
+
+/// A change that the gallery does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GalleryError {
+    /// Nobody of that id.
+    #[error("the gallery has no person {}; list the gallery to see who is there", person.0)]
+    UnknownPerson {
+        /// Who was asked for.
+        person: PersonId,
+    },
+    /// Somebody has that name.
+    #[error("person {} has that name already; give another name, or add templates to that person", person.0)]
+    NameTaken {
+        /// Who has it.
+        person: PersonId,
+    },
+    /// No place is left.
+    #[error("the gallery is full with {capacity} templates; remove people who no longer come")]
+    Full {
+        /// What fits.
+        capacity: usize,
+    },
+    /// The id was used before, by somebody who was removed.
+    #[error("person {} was removed; an id is never used again, so enrol the person anew", person.0)]
+    UsedId {
+        /// The id.
+        person: PersonId,
+    },
+    /// Every id was given out.
+    #[error("every id of a person was used; move the data folder away and enrol again")]
+    IdsUsedUp,
+    /// The template is of another model.
+    #[error(
+        "a template of model {found}, the gallery is of model {expected}; enrol with the unit's pack"
+    )]
+    OtherModel {
+        /// The template's.
+        found: ModelTag,
+        /// The gallery's.
+        expected: ModelTag,
+    },
+    /// The template cannot be compared.
+    #[error("the template is not fit to be compared ({0}); enrol again")]
+    BadTemplate(#[from] TemplateError),
+}
+
+impl Gallery {
+    /// Templates that fit, and people too. Each change writes the whole snapshot, 5 MB at this size, so that a
+    /// larger gallery would make enrolment slow on an SD card.
+    pub const CAPACITY: usize = 10_000;
+
+    /// A gallery without people, at generation 0.
+    #[must_use]
+    pub fn empty(model: ModelId) -> Self {
+        Self { model, generation: 0, members: BTreeMap::new(), templates: 0 }
+    }
+
+    /// The gallery that a snapshot's parts make up.
+    ///
+    /// # Errors
+    /// [`GalleryError`] if the parts break a rule of the gallery.
+    pub(crate) fn from_parts(
+        model: ModelId,
+        generation: u64,
+        people: Vec<Person>,
+        templates: Vec<Template>,
+    ) -> Result<Self, GalleryError> {
+        let mut gallery = Self::empty(model);
+        for person in people {
+            gallery.insert_person(person)?;
+        }
+        for template in templates {
+            gallery.insert_template(template)?;
+        }
+        gallery.generation = generation;
+        Ok(gallery)
+    }
+
+    /// The model that made every template.
+    #[must_use]
+    pub fn model(&self) -> ModelId {
+        self.model
+    }
+
+    /// Grows with every change, never goes back.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Everybody, in order of their ids.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// Everybody after an id, in order.
+    pub fn members_after(&self, after: PersonId) -> impl Iterator<Item = &Member> {
+        self.members
+            .range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
+            .map(|(_, member)| member)
+    }
+
+    /// One person.
+    #[must_use]
+    pub fn member(&self, person: PersonId) -> Option<&Member> {
+        self.members.get(&person)
+    }
+
+    /// The person of a name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Member> {
+        self.members().find(|member| member.person.name.as_str() == name)
+    }
+
+    /// Every template, in order of person and slot.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.members().flat_map(|member| &member.templates)
+    }
+
+    /// Count of people.
+    #[must_use]
+    pub fn n_people(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Count of templates.
+    #[must_use]
+    pub fn n_templates(&self) -> usize {
+        self.templates
+    }
+
+    /// The highest id in use; nobody if the gallery is empty.
+    pub(crate) fn last_id(&self) -> PersonId {
+        self.members.keys().next_back().copied().unwrap_or(PersonId::NOBODY)
+    }
+
+    /// Adds a person under an id that the store found to be free.
+    pub(crate) fn add_person(&mut self, id: PersonId, name: Name) -> Result<(), GalleryError> {
+        self.insert_person(Person { id, name })?;
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Puts a template into its slot, in place of one that stands there.
+    pub(crate) fn put_template(&mut self, template: Template) -> Result<(), GalleryError> {
+        self.insert_template(template)?;
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Takes a person out.
+    pub(crate) fn remove_person(&mut self, person: PersonId) -> Result<Member, GalleryError> {
+        let member = self.members.remove(&person).ok_or(GalleryError::UnknownPerson { person })?;
+        self.templates -= member.templates.len();
+        self.generation += 1;
+        Ok(member)
+    }
+
+    /// Keeps the people, drops their templates, and belongs to another model from now on.
+    pub(crate) fn rebase(&mut self, model: ModelId) {
+        for member in self.members.values_mut() {
+            member.templates.clear();
+        }
+        self.templates = 0;
+        self.model = model;
+        self.generation += 1;
+    }
+
+    fn insert_person(&mut self, person: Person) -> Result<(), GalleryError> {
+        let id = person.id;
+        if id.is_nobody() || self.members.contains_key(&id) {
+            return Err(GalleryError::UsedId { person: id });
+        }
+        if let Some(other) = self.named(&person.name) {
+            return Err(GalleryError::NameTaken { person: other.person.id });
+        }
+        if self.members.len() >= Self::CAPACITY {
+            return Err(GalleryError::Full { capacity: Self::CAPACITY });
+        }
+        self.members.insert(id, Member { person, templates: Vec::new() });
+        Ok(())
+    }
+
+    fn insert_template(&mut self, template: Template) -> Result<(), GalleryError> {
+        template.check()?;
+        let expected = self.model.tag();
+        if template.model != expected {
+            return Err(GalleryError::OtherModel { found: template.model, expected });
+        }
+        let person = template.person;
+        let member = self.members.get_mut(&person).ok_or(GalleryError::UnknownPerson { person })?;
+        match member.templates.binary_search_by_key(&template.slot, |held| held.slot) {
+            Ok(at) => member.templates[at] = template,
+            Err(_) if self.templates >= Self::CAPACITY => {
+                return Err(GalleryError::Full { capacity: Self::CAPACITY });
+            }
+            Err(at) => {
+                member.templates.insert(at, template);
+                self.templates += 1;
+            }
+        }
+        Ok(())
+    }
+}

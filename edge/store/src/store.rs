@@ -1,0 +1,293 @@
+//! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
+//!
+//! The order of writes is the point of this file. A change of the gallery replaces the snapshot, then the anchor. A
+//! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
+//! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
+
+use crate::anchor::{self, Anchor};
+use crate::error::{StoreError, TailCut};
+use crate::file::FileFlash;
+use crate::flash::{Flash, Object};
+use crate::gallery::{Gallery, GalleryError, Member};
+use crate::log::Log;
+use crate::snapshot;
+use crate::tombstones::{self, Tombstones};
+use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
+
+/// The open store of a unit.
+pub struct Store {
+    flash: Box<dyn Flash>,
+    log: Log,
+    anchor: Anchor,
+    tombstones: Tombstones,
+    gallery: Option<Gallery>,
+}
+
+impl Store {
+    /// Opens the store in a folder; see [`Store::open`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_folder(folder: &std::path::Path) -> Result<(Self, Option<TailCut>), StoreError> {
+        Self::open(Box::new(FileFlash::open(folder)?))
+    }
+
+    /// Opens the log, the anchor and the tombstones, counts this start, and makes them all on the first start. The gallery
+    /// comes with [`Store::load_gallery`], so that a unit whose gallery is damaged can still log that.
+    ///
+    /// The [`TailCut`] is for the journal to log.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the unit then stays locked, since it could not log an admission.
+    pub fn open(mut flash: Box<dyn Flash>) -> Result<(Self, Option<TailCut>), StoreError> {
+        let mut anchor = match flash.read_all(Object::Anchor, anchor::LEN as u64)? {
+            Some(bytes) => Anchor::from_bytes(&bytes)?,
+            None => {
+                // The anchor is the first object of a first start, so nothing else can be there without it.
+                for beside in [Object::Log, Object::Gallery, Object::Tombstones] {
+                    if flash.len(beside)?.is_some() {
+                        return Err(StoreError::NoAnchor { beside });
+                    }
+                }
+                let first = Anchor::default();
+                flash.replace(Object::Anchor, &first.to_bytes())?;
+                first
+            }
+        };
+        let tombstones = match flash.read_all(Object::Tombstones, tombstones::MAX_BYTES)? {
+            Some(bytes) => Tombstones::from_bytes(&bytes)?,
+            None => Tombstones::default(),
+        };
+        let count = tombstones.0.len() as u64;
+        not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
+        let (log, cut) = Log::open(flash.as_mut(), anchor.log_head == 0)?;
+        not_before(Object::Log, log.durable_head(), anchor.log_head)?;
+        anchor.boot = anchor.boot.saturating_add(1);
+        let mut store = Self { flash, log, anchor, tombstones, gallery: None };
+        store.write_anchor(store.anchor.lockout)?;
+        Ok((store, cut))
+    }
+
+    /// Loads the gallery of a model, or makes an empty one if none was ever written. Applies the tombstones.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the gallery is damaged, older than it was, or of another model.
+    pub fn load_gallery(&mut self, model: ModelId) -> Result<&Gallery, StoreError> {
+        let gallery = self.read_gallery(model)?;
+        if gallery.model() != model {
+            return Err(StoreError::OtherModel {
+                gallery: gallery.model(),
+                unit: model,
+                people: gallery.n_people(),
+                templates: gallery.n_templates(),
+            });
+        }
+        Ok(self.gallery.insert(gallery))
+    }
+
+    /// Loads the gallery for a model that it may not belong to: keeps the people, drops templates of another model.
+    /// Gives the number of templates dropped.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the gallery is damaged or older than it was, or could not be saved.
+    pub fn load_gallery_discarding_templates(
+        &mut self,
+        model: ModelId,
+    ) -> Result<usize, StoreError> {
+        let mut gallery = self.read_gallery(model)?;
+        if gallery.model() == model {
+            self.gallery = Some(gallery);
+            return Ok(0);
+        }
+        let dropped = gallery.n_templates();
+        gallery.rebase(model);
+        self.save(gallery)?;
+        Ok(dropped)
+    }
+
+    fn read_gallery(&mut self, model: ModelId) -> Result<Gallery, StoreError> {
+        let mut gallery = match self.flash.read_all(Object::Gallery, snapshot::MAX_BYTES)? {
+            Some(bytes) => snapshot::from_bytes(&bytes)?,
+            None => Gallery::empty(model),
+        };
+        not_before(Object::Gallery, gallery.generation(), self.anchor.generation)?;
+        let dead: Vec<PersonId> = self.tombstones.0.iter().copied().collect();
+        let buried = dead.into_iter().filter(|&id| gallery.remove_person(id).is_ok()).count();
+        if buried > 0 {
+            // A removal was cut off after its tombstone. Erasing what is left can wait if the flash is full; the
+            // tombstones are applied again at the next start.
+            let _ = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
+        }
+        Ok(gallery)
+    }
+
+    /// The gallery, once loaded.
+    #[must_use]
+    pub fn gallery(&self) -> Option<&Gallery> {
+        self.gallery.as_ref()
+    }
+
+    /// Adds a person under an id that was never used; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub fn add_person(&mut self, name: Name) -> Result<PersonId, StoreError> {
+        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
+        let last = gallery.last_id().max(self.tombstones.last_id()).max(self.anchor.last_id);
+        let id = PersonId(last.0.checked_add(1).ok_or(GalleryError::IdsUsedUp)?);
+        gallery.add_person(id, name)?;
+        self.save(gallery)?;
+        Ok(id)
+    }
+
+    /// Puts a template into its slot, in place of one that stands there; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub fn put_template(&mut self, template: Template) -> Result<(), StoreError> {
+        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
+        gallery.put_template(template)?;
+        self.save(gallery)
+    }
+
+    /// Removes a person and all templates for good; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::NotErased`] if the person is gone but the templates' bytes are not; any other error: the gallery
+    /// is as before.
+    pub fn remove_person(&mut self, person: PersonId) -> Result<Member, StoreError> {
+        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
+        let removed = gallery.remove_person(person)?;
+        let mut tombstones = self.tombstones.clone();
+        tombstones.0.insert(person);
+        self.flash.replace(Object::Tombstones, &tombstones.to_bytes())?;
+        self.tombstones = tombstones;
+        let written = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
+        self.gallery = Some(gallery);
+        match written {
+            Ok(()) => {
+                self.anchor_gallery();
+                Ok(removed)
+            }
+            Err(source) => Err(StoreError::NotErased { person, source }),
+        }
+    }
+
+    /// Makes a changed gallery durable, then takes it.
+    fn save(&mut self, gallery: Gallery) -> Result<(), StoreError> {
+        self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
+        self.gallery = Some(gallery);
+        self.anchor_gallery();
+        Ok(())
+    }
+
+    /// Binds the gallery's new state into the anchor. The change itself is durable already, so a failure here does not
+    /// undo it; the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
+    fn anchor_gallery(&mut self) {
+        let _ = self.write_anchor(self.anchor.lockout);
+    }
+
+    fn write_anchor(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
+        let mut next = Anchor { lockout, log_head: self.log.durable_head(), ..self.anchor };
+        next.tombstones = u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX);
+        if let Some(gallery) = &self.gallery {
+            next.generation = gallery.generation().max(next.generation);
+            next.last_id = gallery.last_id().max(next.last_id);
+        }
+        self.flash.replace(Object::Anchor, &next.to_bytes())?;
+        self.anchor = next;
+        Ok(())
+    }
+
+    /// How often the unit started, this time included.
+    #[must_use]
+    pub fn boot(&self) -> u32 {
+        self.anchor.boot
+    }
+
+    /// The lock-out state as last saved; zeros if none ever was.
+    #[must_use]
+    pub fn lockout(&self) -> [u8; 4] {
+        self.anchor.lockout
+    }
+
+    /// Saves the lock-out state; durable on return. To be called before a probe is scored.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the caller then refuses.
+    pub fn save_lockout(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
+        self.write_anchor(lockout)
+    }
+
+    /// Appends an entry under the next sequence, and gives it back with that. Durable only after [`Store::sync`].
+    ///
+    /// # Errors
+    /// [`StoreError`]; the entry is then not in the log.
+    pub fn append(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        self.log.append(self.flash.as_mut(), entry)
+    }
+
+    /// Makes every appended entry and context durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the log takes nothing more until the store is opened again.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.log.sync(self.flash.as_mut())?;
+        if self.anchor.log_head == 0 && self.log.durable_head() > 0 {
+            // From the first entry on, a log that is gone is not a first start.
+            self.write_anchor(self.anchor.lockout)?;
+        }
+        Ok(())
+    }
+
+    /// Appends an entry and makes it durable: what stands before every pulse of the lock.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whether the entry is in the log is then unknown, and the door stays locked.
+    pub fn commit(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        let entry = self.append(entry)?;
+        self.sync()?;
+        Ok(entry)
+    }
+
+    /// The number of a context record of these bytes; written if there is none. Durable with the next sync.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written.
+    pub fn context_number(&mut self, kind: ContextKind, bytes: &[u8]) -> Result<u16, StoreError> {
+        self.log.context_number(self.flash.as_mut(), kind, bytes)
+    }
+
+    /// A durable context record.
+    #[must_use]
+    pub fn context(&self, number: u16) -> Option<&Context> {
+        self.log.context(number)
+    }
+
+    /// Sequence of the last durable entry; 0 for an empty log.
+    #[must_use]
+    pub fn log_head(&self) -> u64 {
+        self.log.durable_head()
+    }
+
+    /// Sequence of the oldest entry; 0 for an empty log.
+    #[must_use]
+    pub fn log_oldest(&self) -> u64 {
+        self.log.durable_head().min(1)
+    }
+
+    /// Durable entries from a sequence on, in order, at most `max`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    pub fn log_page(&self, from: u64, max: usize) -> Result<Vec<LogEntry>, StoreError> {
+        self.log.page(self.flash.as_ref(), from, max)
+    }
+}
+
+fn not_before(object: Object, found: u64, expected: u64) -> Result<(), StoreError> {
+    if found < expected {
+        return Err(StoreError::RolledBack { object, found, expected });
+    }
+    Ok(())
+}
