@@ -7,7 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use threshold_models::cpu::{self, Network, Pool, Simd};
+use threshold_models::cascade::{PNetMap, StageNets};
+use threshold_models::cpu::{self, CpuStages, Network, Pool, Simd};
 use threshold_models::graph::{Act, Conv, Graph, Op, Pool as Window, PoolKind, Shape};
 use threshold_models::net;
 use threshold_models::tensor::{Tensor, Tensors};
@@ -268,6 +269,81 @@ fn every_instruction_set_gives_the_golden_rnet_and_onet() {
             });
         }
     }
+}
+
+#[test]
+fn every_instruction_set_gives_the_golden_pnet_maps() {
+    let Some(shared) = shared() else {
+        return skipped("golden P-Net on each instruction set", "no shared folder");
+    };
+    let weights = mtcnn(&shared.join("golden"));
+    for (picture, levels) in [
+        ("scene_640x480_min40", ["L1", "L3"]),
+        ("mosaic_1280x720_min20", ["L3", "L6"]),
+        ("obama_480_min40", ["L0", "L2"]),
+    ] {
+        for level in levels {
+            let at =
+                |file: &str| shared.join(format!("golden/stages/{picture}/{level}_{file}.npy"));
+            let input = npy(&at("input"));
+            let [h, w] = [input.shape[1], input.shape[2]];
+            let (prob, reg) = (npy(&at("prob")), npy(&at("reg")));
+            let cells = [prob.shape[1], prob.shape[2]];
+            let faces = prob.f32().split_off(cells[0] * cells[1]);
+            let reg = hwc(&reg.f32(), [4, cells[0], cells[1]]);
+            on_every_engine(|simd, pool| {
+                let mut stages = CpuStages::new(&weights, simd, Arc::clone(pool)).unwrap();
+                let mut map = PNetMap::default();
+                stages.pnet(&hwc(&input.f32(), [3, h, w]), h, w, &mut map).unwrap();
+                assert_eq!([map.height, map.width], cells);
+                let found = difference(&map.prob, &faces);
+                assert!(found < 5e-6, "{picture} {level} {simd:?}: probability differs by {found}");
+                let found = difference(&map.reg, &reg);
+                assert!(found < 2e-6, "{picture} {level} {simd:?}: regression differs by {found}");
+            });
+        }
+    }
+}
+
+#[test]
+fn strips_and_batches_give_the_bits_of_the_whole() {
+    let stage = |graphs: &[Graph]| -> Tensors {
+        let specs = graphs.iter().flat_map(Graph::weights);
+        let data = |name: &str, len| hash_tensor(name, len, 0.0, 0.2);
+        specs
+            .map(|spec| {
+                let data = data(&spec.name, spec.len());
+                (spec.name, Tensor { shape: spec.shape, data })
+            })
+            .collect()
+    };
+    let weights = stage(&[net::pnet(12, 12), net::rnet(), net::onet()]);
+    on_every_engine(|simd, pool| {
+        let mut stages = CpuStages::new(&weights, simd, Arc::clone(pool)).unwrap();
+        for (h, w) in [(12, 12), (13, 200), (61, 12), (90, 75), (91, 640), (140, 2000)] {
+            let level = hash_tensor("level", h * w * 3, 0.0, 1.0);
+            let mut map = PNetMap::default();
+            stages.pnet(&level, h, w, &mut map).unwrap();
+            let mut whole =
+                Network::new(&net::pnet(h, w), &weights, simd, Arc::clone(pool)).unwrap();
+            whole.run(&level).unwrap();
+            let faces = whole.output("prob").unwrap().iter().skip(1).step_by(2);
+            assert!(map.prob.iter().eq(faces), "{simd:?}: level of {h} x {w}");
+            assert!(map.reg == whole.output("reg").unwrap(), "{simd:?}: level of {h} x {w}");
+        }
+        let mut whole = Network::new(&net::rnet(), &weights, simd, Arc::clone(pool)).unwrap();
+        for n in [0, 1, 2, 37] {
+            let crops = hash_tensor("crops", n * 24 * 24 * 3, 0.0, 1.0);
+            let mut found = Vec::new();
+            stages.rnet(&crops, n, &mut found).unwrap();
+            assert_eq!(found.len(), n);
+            if n > 0 {
+                whole.run(&crops).unwrap();
+                let scores = whole.output("prob").unwrap().iter().skip(1).step_by(2);
+                assert!(found.iter().map(|answer| &answer.score).eq(scores), "{simd:?}: {n} crops");
+            }
+        }
+    });
 }
 
 /// Small odd networks: each kernel shape, step and padding, with channel counts that leave residues everywhere.

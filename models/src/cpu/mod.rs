@@ -15,6 +15,7 @@ mod pooling;
 mod reference;
 mod run;
 mod simd;
+mod stages;
 mod vector;
 mod weights;
 #[cfg(target_arch = "x86_64")]
@@ -24,4 +25,5 @@ pub use network::Network;
 pub use pool::Pool;
 pub use reference::evaluate;
 pub use simd::Simd;
+pub use stages::CpuStages;
 pub use weights::Weights;

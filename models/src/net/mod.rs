@@ -13,7 +13,7 @@ mod rnet;
 pub use dlib_resnet29::dlib_resnet29;
 pub use inception_resnet_v1::inception_resnet_v1;
 pub use onet::onet;
-pub use pnet::{PNET_CELL_PX, PNET_STRIDE_PX, pnet};
+pub use pnet::{PNET_CELL_PX, PNET_STRIDE_PX, pnet, pnet_cells};
 pub use rnet::rnet;
 
 /// Turns a convolution's weights from torch's order (`[cout, cin, kh, kw]`) into ours (`[cout, kh, kw, cin]`).
