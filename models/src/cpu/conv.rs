@@ -271,12 +271,13 @@ unsafe fn finish<V: Vector, const M: usize, const N: usize>(
                 Act::PRelu => V::load(task.layer.slope.as_ptr().add(channel)),
                 Act::None | Act::Relu => zero,
             };
-            for m in 0..M {
+            for (m, sums) in sums.iter().enumerate() {
+                // Not `take`: with a count known only at run time the sums would have to leave their registers.
                 if m >= pixels.len() {
                     break;
                 }
                 let pixel = pixels.start + m;
-                let mut value = sums[m][j].add(bias).mul(scale);
+                let mut value = sums[j].add(bias).mul(scale);
                 if let Some(residual) = &task.residual {
                     let from = residual.start.add(pixel * residual.view.stride + channel);
                     value = value.add(match lanes == V::LANES {

@@ -6,6 +6,7 @@
 
 mod aligned;
 mod conv;
+mod engine;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod network;
@@ -21,6 +22,7 @@ mod weights;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use engine::{CpuEngine, EngineOptions};
 pub use network::Network;
 pub use pool::Pool;
 pub use reference::evaluate;

@@ -69,6 +69,28 @@ impl CpuStages {
         })
     }
 
+    /// All outputs of one network for one input: 0 is P-Net (of the graph's size), 1 R-Net, 2 O-Net.
+    pub(super) fn outputs(
+        &mut self,
+        stage: usize,
+        graph: &Graph,
+        input: &[f32],
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let Shape { h, w, .. } = graph.shape(graph.input());
+        let pnet = self.plan(h, w);
+        let (plan, weights) = match stage {
+            0 => (&*pnet, &self.pnet),
+            1 => (&self.rnet.plan, &self.rnet.weights),
+            _ => (&self.onet.plan, &self.onet.weights),
+        };
+        let arena = &mut lock(&self.arenas[0]);
+        run(plan, weights, arena, input, &self.pool);
+        let outputs: Vec<_> =
+            plan.outputs.iter().map(|(_, view)| arena.dense(view, 1).to_vec()).collect();
+        let all_finite = outputs.iter().all(|values| finite(values));
+        if all_finite { Ok(outputs) } else { Err(EngineError::NotFinite { network: plan.name }) }
+    }
+
     /// The plan for a strip of that size, made at the first use.
     fn plan(&mut self, h: usize, w: usize) -> Arc<Plan> {
         let size = Shape { h, w, c: 3 };

@@ -10,7 +10,7 @@
 //! multiples of 2^-20, so that every machine writes the same pack.
 
 use super::error::PackError;
-use super::{Network, Pack};
+use super::{Network, Pack, PackMeta};
 use crate::engine::EngineError;
 use crate::graph::{Graph, Shape};
 use crate::net;
@@ -94,7 +94,7 @@ fn uniform(state: u64) -> f32 {
     (z >> 40) as f32 / (1u32 << 23) as f32 - 1.0
 }
 
-impl Pack {
+impl PackMeta {
     /// Runs the golden vectors through an engine: `run(stage, graph, input)` gives the graph's outputs in its order.
     ///
     /// # Errors
@@ -103,8 +103,8 @@ impl Pack {
     where
         F: FnMut(usize, &Graph, &[f32]) -> Result<Vec<Vec<f32>>, EngineError>,
     {
-        for golden in &self.meta.golden {
-            let graph = golden.graph(self.meta.network);
+        for golden in &self.golden {
+            let graph = golden.graph(self.network);
             let outputs = run(golden.stage, &graph, &golden.input(&graph))?;
             let same_len = outputs.iter().map(Vec::len).eq(golden.outputs.iter().map(Vec::len));
             let pairs = outputs.iter().flatten().zip(golden.outputs.iter().flatten());
@@ -113,7 +113,7 @@ impl Pack {
             let difference = pairs.map(|(&a, &b)| far(a, b)).fold(0.0, f32::max);
             if !same_len || difference > tolerance {
                 return Err(PackError::SelfTest {
-                    name: self.meta.name.clone(),
+                    name: self.name.clone(),
                     network: graph.name(),
                     difference,
                     tolerance,
@@ -121,5 +121,18 @@ impl Pack {
             }
         }
         Ok(())
+    }
+}
+
+impl Pack {
+    /// [`PackMeta::self_test`] of a whole pack.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn self_test<F>(&self, tolerance: f32, run: F) -> Result<(), PackError>
+    where
+        F: FnMut(usize, &Graph, &[f32]) -> Result<Vec<Vec<f32>>, EngineError>,
+    {
+        self.meta.self_test(tolerance, run)
     }
 }
