@@ -9,6 +9,7 @@ pub mod cascade;
 pub mod cpu;
 pub mod crop;
 pub mod engine;
+pub mod eval;
 pub mod frame;
 pub mod graph;
 pub mod net;

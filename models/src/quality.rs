@@ -320,7 +320,7 @@ mod tests {
     fn bars(bar_px: usize, low: u8, high: u8) -> Frame {
         let grey = |i: usize| {
             let (x, y) = (i % 200, i / 200);
-            if (x / bar_px + y / bar_px) % 2 == 0 { low } else { high }
+            if (x / bar_px + y / bar_px).is_multiple_of(2) { low } else { high }
         };
         Frame::from_rgb(200, 200, (0..40_000).flat_map(|i| [grey(i); 3]).collect()).unwrap()
     }
