@@ -1,0 +1,130 @@
+//! Times the networks on the CPU engine: medians in milliseconds, one JSON object a line.
+//!
+//! `cargo bench -p threshold-models --bench networks -- [graphs | <threads>] [rounds] [portable | avx2 | avx512]`.
+//! With `graphs` it prints the networks' definitions instead, from which `onnxruntime.py` beside this file builds the
+//! same networks for onnxruntime and times both in turn. Weights are synthetic: speed does not depend on them.
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first fault")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use threshold_models::cascade::{PNetMap, StageNets};
+use threshold_models::cpu::{CpuStages, Network, Pool, Simd};
+use threshold_models::graph::{Act, Graph, Op, Shape};
+use threshold_models::net;
+use threshold_models::pack::synthetic_input;
+use threshold_models::tensor::{Tensor, Tensors};
+
+/// P-Net's levels, R-Net's and O-Net's batches.
+const LEVELS: [(usize, usize); 2] = [(240, 320), (433, 769)];
+const RNET_CROPS: usize = 32;
+const ONET_CROPS: usize = 8;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let argument = |i: usize| arguments.get(i).map(String::as_str);
+    if argument(0) == Some("graphs") {
+        let graphs = [net::inception_resnet_v1(), net::dlib_resnet29(), net::rnet(), net::onet()];
+        let levels = LEVELS.map(|(h, w)| net::pnet(h, w));
+        let all: Vec<Value> = graphs.iter().chain(&levels).map(definition).collect();
+        println!("{}", Value::from(all));
+        return;
+    }
+    let threads = argument(0).map_or(1, |text| text.parse().unwrap());
+    let rounds = argument(1).map_or(15, |text| text.parse().unwrap());
+    let simd = match argument(2) {
+        Some("portable") => Simd::Portable,
+        Some("avx2") => Simd::Avx2,
+        Some("avx512") => Simd::Avx512,
+        _ => Simd::detect(),
+    };
+    time_all(&Arc::new(Pool::new(threads)), rounds, simd);
+}
+
+fn time_all(pool: &Arc<Pool>, rounds: usize, simd: Simd) {
+    let report = |name: String, ms: f64| {
+        let threads = pool.threads();
+        println!("{}", json!({"name": name, "threads": threads, "simd": format!("{simd:?}"), "ms": ms}));
+    };
+    for graph in [net::inception_resnet_v1(), net::dlib_resnet29()] {
+        let input = synthetic_input(1, graph.shape(0));
+        let mut network = Network::new(&graph, &weights(&[&graph]), simd, Arc::clone(pool)).unwrap();
+        let ms = median_ms(rounds, || network.run(&input).unwrap());
+        report(graph.name().to_owned(), ms);
+    }
+    let stages = [&net::pnet(12, 12), &net::rnet(), &net::onet()];
+    let mut nets = CpuStages::new(&weights(&stages), simd, Arc::clone(pool)).unwrap();
+    for (h, w) in LEVELS {
+        let level = synthetic_input(1, Shape { h, w, c: 3 });
+        let mut map = PNetMap::default();
+        let ms = median_ms(rounds, || nets.pnet(&level, h, w, &mut map).unwrap());
+        report(format!("P-Net {w}x{h}"), ms);
+    }
+    let crops = |n: usize, side: usize| synthetic_input(1, Shape { h: n * side, w: side, c: 3 });
+    let (crops24, mut out) = (crops(RNET_CROPS, 24), Vec::new());
+    let ms = median_ms(rounds, || nets.rnet(&crops24, RNET_CROPS, &mut out).unwrap());
+    report(format!("R-Net n={RNET_CROPS}"), ms);
+    let (crops48, mut out) = (crops(ONET_CROPS, 48), Vec::new());
+    let ms = median_ms(rounds, || nets.onet(&crops48, ONET_CROPS, &mut out).unwrap());
+    report(format!("O-Net n={ONET_CROPS}"), ms);
+}
+
+/// The median time of a call, after two that warm buffers and caches.
+fn median_ms(rounds: usize, mut call: impl FnMut()) -> f64 {
+    (0..2).for_each(|_| call());
+    let mut times: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let start = Instant::now();
+            call();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Weights that keep values in range from layer to layer (uniform, variance 2 / inputs).
+fn weights(graphs: &[&Graph]) -> Tensors {
+    let specs = graphs.iter().flat_map(|graph| graph.weights());
+    specs
+        .enumerate()
+        .map(|(seed, spec)| {
+            let inputs = spec.len() / spec.shape[0];
+            let bound = (6.0 / inputs as f32).sqrt().min(0.25);
+            let mut data = synthetic_input(seed as u64, Shape { h: 1, w: 1, c: spec.len() });
+            data.iter_mut().for_each(|value| *value *= bound);
+            (spec.name, Tensor { shape: spec.shape, data })
+        })
+        .collect()
+}
+
+/// A graph as JSON, for other runtimes.
+fn definition(graph: &Graph) -> Value {
+    let shape = |shape: Shape| json!([shape.h, shape.w, shape.c]);
+    let act = |act: Act| format!("{act:?}");
+    let nodes: Vec<Value> = graph
+        .nodes()
+        .iter()
+        .map(|node| {
+            let op = match node.op {
+                Op::Conv { conv, scale } => json!({"op": "conv", "kernel": conv.kernel, "stride": conv.stride,
+                    "pad": conv.pad, "bias": conv.bias, "act": act(conv.act), "scale": scale}),
+                Op::Dense { bias, act: a, .. } => json!({"op": "dense", "bias": bias, "act": act(a)}),
+                Op::Pool(p) => json!({"op": "pool", "kind": format!("{:?}", p.kind), "kernel": p.kernel,
+                    "stride": p.stride, "pad": p.pad, "ceil": p.ceil}),
+                Op::Add { act: a } => json!({"op": "add", "act": act(a)}),
+                Op::Input => json!({"op": "input"}),
+                Op::GlobalAverage => json!({"op": "mean"}),
+                Op::Concat => json!({"op": "concat"}),
+                Op::Softmax => json!({"op": "softmax"}),
+                Op::L2Norm => json!({"op": "l2_norm"}),
+            };
+            json!({"name": node.name, "inputs": node.inputs, "shape": shape(node.shape), "op": op})
+        })
+        .collect();
+    let outputs: Vec<usize> = graph.outputs().iter().map(|&(_, value)| value).collect();
+    json!({"name": graph.name(), "nodes": nodes, "outputs": outputs})
+}
