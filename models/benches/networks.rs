@@ -1,7 +1,7 @@
 //! Times the networks on the CPU engine: medians in milliseconds, one JSON object a line.
 //!
 //! `cargo bench -p threshold-models --bench networks -- [graphs | <threads>] [rounds] [portable | avx2 | avx512]`.
-//! With `graphs` it prints the networks' definitions instead, from which `onnxruntime.py` beside this file builds the
+//! With `graphs` it prints the networks' definitions instead, from which `beside_onnxruntime.py` beside this file builds the
 //! same networks for onnxruntime and times both in turn. Weights are synthetic: speed does not depend on them.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]

@@ -227,6 +227,8 @@ unsafe fn add_run<V: Vector, const M: usize, const N: usize>(
     len: usize,
     weights: *const f32,
 ) {
+    // A copy by value: sums behind a reference would be stored at every step, which halves the speed.
+    let mut local = *sums;
     for k in 0..len {
         // SAFETY: `k < len`; see above.
         unsafe {
@@ -237,11 +239,12 @@ unsafe fn add_run<V: Vector, const M: usize, const N: usize>(
             for m in 0..M {
                 let value = V::splat(*runs[m].add(k));
                 for j in 0..N {
-                    sums[m][j] = sums[m][j].add_product(value, w[j]);
+                    local[m][j] = local[m][j].add_product(value, w[j]);
                 }
             }
         }
     }
+    *sums = local;
 }
 
 /// Bias, scale, residual and activation; stores the tile's pixels.
