@@ -47,11 +47,15 @@ fn main() {
 fn time_all(pool: &Arc<Pool>, rounds: usize, simd: Simd) {
     let report = |name: String, ms: f64| {
         let threads = pool.threads();
-        println!("{}", json!({"name": name, "threads": threads, "simd": format!("{simd:?}"), "ms": ms}));
+        println!(
+            "{}",
+            json!({"name": name, "threads": threads, "simd": format!("{simd:?}"), "ms": ms})
+        );
     };
     for graph in [net::inception_resnet_v1(), net::dlib_resnet29()] {
         let input = synthetic_input(1, graph.shape(0));
-        let mut network = Network::new(&graph, &weights(&[&graph]), simd, Arc::clone(pool)).unwrap();
+        let mut network =
+            Network::new(&graph, &weights(&[&graph]), simd, Arc::clone(pool)).unwrap();
         let ms = median_ms(rounds, || network.run(&input).unwrap());
         report(graph.name().to_owned(), ms);
     }
@@ -110,11 +114,17 @@ fn definition(graph: &Graph) -> Value {
         .iter()
         .map(|node| {
             let op = match node.op {
-                Op::Conv { conv, scale } => json!({"op": "conv", "kernel": conv.kernel, "stride": conv.stride,
-                    "pad": conv.pad, "bias": conv.bias, "act": act(conv.act), "scale": scale}),
-                Op::Dense { bias, act: a, .. } => json!({"op": "dense", "bias": bias, "act": act(a)}),
-                Op::Pool(p) => json!({"op": "pool", "kind": format!("{:?}", p.kind), "kernel": p.kernel,
-                    "stride": p.stride, "pad": p.pad, "ceil": p.ceil}),
+                Op::Conv { conv, scale } => {
+                    json!({"op": "conv", "kernel": conv.kernel, "stride": conv.stride,
+                    "pad": conv.pad, "bias": conv.bias, "act": act(conv.act), "scale": scale})
+                }
+                Op::Dense { bias, act: a, .. } => {
+                    json!({"op": "dense", "bias": bias, "act": act(a)})
+                }
+                Op::Pool(p) => {
+                    json!({"op": "pool", "kind": format!("{:?}", p.kind), "kernel": p.kernel,
+                    "stride": p.stride, "pad": p.pad, "ceil": p.ceil})
+                }
                 Op::Add { act: a } => json!({"op": "add", "act": act(a)}),
                 Op::Input => json!({"op": "input"}),
                 Op::GlobalAverage => json!({"op": "mean"}),
