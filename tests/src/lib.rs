@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod lots;
+
 use std::path::{Path, PathBuf};
 
 /// The folder of reference models, goldens and photos: `THRESHOLD_SHARED`, else `../shared` beside the workspace.

@@ -1,1 +1,36 @@
 //! Tests of the area `store`; each file is one subject.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+
+mod damage;
+mod files;
+mod full;
+mod power;
+mod removal;
+
+use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
+use threshold_store::{MockFlash, Store};
+
+/// The model of every gallery in these tests.
+const MODEL: ModelId = ModelId([7; 32]);
+
+/// A store on that flash, gallery loaded.
+fn open(flash: &MockFlash) -> Store {
+    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    store.load_gallery(MODEL).unwrap();
+    store
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A template that can be told from others by its mark.
+fn template(person: PersonId, slot: u8, mark: i8) -> Template {
+    let vector = (0..128).map(|at| if at == 0 { 1 } else { mark }).collect();
+    Template { person, slot, quality: 80, model: MODEL.tag(), scale: 0.01, vector }
+}
+
+/// An entry that can be told from others by its mark.
+fn entry(mark: u32) -> LogEntry {
+    LogEntry { person: PersonId(mark), ..LogEntry::of(EntryKind::Decision) }
+}

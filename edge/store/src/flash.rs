@@ -82,26 +82,17 @@ pub trait Flash: Send {
     /// [`FlashError`]; the object is then as before, or as given.
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
 
-    /// The whole of an object; `None` if it was never written.
+    /// The whole of an object, or its first `max + 1` bytes if it is longer than makes sense; `None` if it was never
+    /// written.
     ///
     /// # Errors
-    /// [`FlashError`], also if the object is longer than `max` bytes.
+    /// [`FlashError`].
     fn read_all(&self, object: Object, max: u64) -> Result<Option<Vec<u8>>, FlashError> {
         let Some(len) = self.len(object)? else { return Ok(None) };
-        let error = |detail: String| FlashError {
-            object,
-            operation: Operation::Read,
-            fault: FlashFault::Io,
-            detail,
-        };
-        if len > max {
-            return Err(error(format!("{len} bytes, at most {max} make sense")));
-        }
+        let len = len.min(max.saturating_add(1));
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         let read = self.read(object, 0, &mut bytes)?;
-        if read != bytes.len() {
-            return Err(error(format!("{read} of {len} bytes could be read")));
-        }
+        bytes.truncate(read);
         Ok(Some(bytes))
     }
 }

@@ -16,7 +16,7 @@ pub mod file;
 pub mod flash;
 pub mod gallery;
 mod log;
-
+pub mod mock;
 mod snapshot;
 pub mod store;
 mod tombstones;
@@ -25,5 +25,5 @@ pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
 pub use flash::{Flash, FlashError, FlashFault, Object, Operation};
 pub use gallery::{Gallery, GalleryError, Member};
-
+pub use mock::MockFlash;
 pub use store::Store;

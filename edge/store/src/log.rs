@@ -44,10 +44,11 @@ struct Durable {
 }
 
 impl Log {
-    /// Opens the log, and makes it if `fresh_allowed` and it is not there or its first write was cut off.
+    /// Opens the log, which had reached `anchored`. Makes it if that is nothing and it is not there or its
+    /// first write was cut off.
     pub(crate) fn open(
         flash: &mut dyn Flash,
-        fresh_allowed: bool,
+        anchored: u64,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
         let mut log = Self {
             end: record::HEADER as u64,
@@ -77,14 +78,18 @@ impl Log {
                 return Err(StoreError::Version { object: Object::Log, found, supported });
             }
             // The header is synced before the first record, so a log with more than a header had a whole one.
-            None if fresh_allowed && len.unwrap_or(0) <= record::HEADER as u64 => {
+            None if anchored == 0 && len.unwrap_or(0) <= record::HEADER as u64 => {
                 if len.is_some_and(|len| len > 0) {
                     flash.truncate(Object::Log, 0)?;
                 }
                 flash.append(Object::Log, &record::header())?;
             }
             None if len.is_none() => {
-                return Err(StoreError::RolledBack { object: Object::Log, found: 0, expected: 1 });
+                return Err(StoreError::RolledBack {
+                    object: Object::Log,
+                    found: 0,
+                    expected: anchored,
+                });
             }
             None => {
                 let what = "not the header of a log";

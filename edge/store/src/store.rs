@@ -60,7 +60,7 @@ impl Store {
         };
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
-        let (log, cut) = Log::open(flash.as_mut(), anchor.log_head == 0)?;
+        let (log, cut) = Log::open(flash.as_mut(), anchor.log_head)?;
         not_before(Object::Log, log.durable_head(), anchor.log_head)?;
         anchor.boot = anchor.boot.saturating_add(1);
         let mut store = Self { flash, log, anchor, tombstones, gallery: None };

@@ -1,0 +1,274 @@
+//! Flash in memory that keeps to the law and no further, for tests of everything above it.
+//!
+//! What was not synced is lost, kept or torn at a power cut, each 16-byte piece by its own lot, so that a later write may
+//! stand where an earlier one does not. `replace` leaves the old object or the new one. Faults are set by the number of
+//! the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
+
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The piece of an object that a power cut keeps or takes as a whole: finer than any real page, so that every record
+/// can be torn anywhere.
+const PIECE: usize = 16;
+
+/// A handle on flash in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MockFlash(Arc<Mutex<State>>);
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    objects: BTreeMap<Object, Bytes>,
+    /// Operations that change something, counted from 1.
+    writes: u64,
+    cut_at: Option<(u64, u64)>,
+    fail_at: BTreeMap<u64, FlashFault>,
+    capacity: Option<usize>,
+    off: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Bytes {
+    /// What a reader sees.
+    seen: Vec<u8>,
+    /// What a power cut cannot take; `None` for an object whose name is not durable yet.
+    durable: Option<Vec<u8>>,
+}
+
+/// What an operation does to an object, if it is let.
+enum Change<'a> {
+    Append(&'a [u8]),
+    Truncate(usize),
+    Sync,
+    Replace(&'a [u8]),
+}
+
+impl MockFlash {
+    /// Empty flash without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cuts the power in the middle of write number `write`, counted from 1 over the flash's life; `seed` draws what
+    /// stays. Everything fails until [`MockFlash::power_on`].
+    pub fn cut_power_at(&self, write: u64, seed: u64) {
+        self.state().cut_at = Some((write, seed));
+    }
+
+    /// Cuts the power now.
+    pub fn cut_power(&self, seed: u64) {
+        self.state().lose_power(seed);
+    }
+
+    /// True once the power was cut.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.state().off
+    }
+
+    /// Gives the power back; no cut is set any more.
+    pub fn power_on(&self) {
+        let mut state = self.state();
+        state.off = false;
+        state.cut_at = None;
+    }
+
+    /// Makes write number `write` fail.
+    pub fn fail_at(&self, write: u64, fault: FlashFault) {
+        self.state().fail_at.insert(write, fault);
+    }
+
+    /// Gives the flash a size in bytes, all objects together; `None` for no limit.
+    pub fn set_capacity(&self, bytes: Option<usize>) {
+        self.state().capacity = bytes;
+    }
+
+    /// Writes so far: appends, truncations, syncs and replacements.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.state().writes
+    }
+
+    /// The bytes of an object as a reader sees them.
+    #[must_use]
+    pub fn bytes(&self, object: Object) -> Option<Vec<u8>> {
+        self.state().objects.get(&object).map(|bytes| bytes.seen.clone())
+    }
+
+    /// Puts an object's bytes in place by hand, durable; `None` deletes it. For tests of damage and old files.
+    pub fn set_bytes(&self, object: Object, bytes: Option<Vec<u8>>) {
+        let mut state = self.state();
+        match bytes {
+            Some(bytes) => {
+                let bytes = Bytes { seen: bytes.clone(), durable: Some(bytes) };
+                state.objects.insert(object, bytes);
+            }
+            None => {
+                state.objects.remove(&object);
+            }
+        }
+    }
+
+    /// Another flash with the same objects and no faults: a copy of the data folder.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let objects = self.state().objects.clone();
+        Self(Arc::new(Mutex::new(State { objects, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(
+        &self,
+        object: Object,
+        operation: Operation,
+        change: &Change<'_>,
+    ) -> Result<(), FlashError> {
+        let mut state = self.state();
+        let error = |fault| FlashError { object, operation, fault, detail: format!("{fault:?}") };
+        if state.off {
+            return Err(error(FlashFault::PowerCut));
+        }
+        state.writes += 1;
+        let number = state.writes;
+        if let Some(fault) = state.fail_at.remove(&number) {
+            if let Change::Append(bytes) = change {
+                // A failed write may have got half way.
+                state.apply(object, &Change::Append(&bytes[..bytes.len() / 2]));
+            }
+            return Err(error(fault));
+        }
+        if let Some((_, seed)) = state.cut_at.filter(|&(at, _)| at == number) {
+            // Half of the operations in progress had their effect when the power went.
+            if let Change::Replace(_) | Change::Sync = change {
+                if seed % 2 == 0 {
+                    state.apply(object, change);
+                }
+            } else {
+                state.apply(object, change);
+            }
+            state.lose_power(seed);
+            return Err(error(FlashFault::PowerCut));
+        }
+        if let (Some(capacity), Change::Append(bytes) | Change::Replace(bytes)) =
+            (state.capacity, change)
+        {
+            // The old object stays until the new one stands, so a replace needs room for both.
+            let free = capacity.saturating_sub(state.used());
+            if bytes.len() > free {
+                if let Change::Append(_) = change {
+                    state.apply(object, &Change::Append(&bytes[..free]));
+                }
+                return Err(error(FlashFault::Full));
+            }
+        }
+        state.apply(object, change);
+        Ok(())
+    }
+}
+
+impl State {
+    fn used(&self) -> usize {
+        self.objects.values().map(|bytes| bytes.seen.len()).sum()
+    }
+
+    fn apply(&mut self, object: Object, change: &Change<'_>) {
+        let held = self.objects.entry(object).or_default();
+        match *change {
+            Change::Append(bytes) => held.seen.extend_from_slice(bytes),
+            Change::Truncate(len) => held.seen.truncate(len),
+            Change::Sync => held.durable = Some(held.seen.clone()),
+            Change::Replace(bytes) => {
+                held.seen = bytes.to_vec();
+                held.durable = Some(held.seen.clone());
+            }
+        }
+    }
+
+    fn lose_power(&mut self, seed: u64) {
+        let mut lots = Lots(seed);
+        self.off = true;
+        self.objects.retain(|_, bytes| {
+            let durable = bytes.durable.clone();
+            if durable.as_deref() == Some(&bytes.seen) {
+                return true;
+            }
+            // The name of a new object may be lost with all that is in it.
+            if durable.is_none() && lots.draw(2) == 0 {
+                return false;
+            }
+            bytes.seen = survivor(&durable.unwrap_or_default(), &bytes.seen, &mut lots);
+            bytes.durable = Some(bytes.seen.clone());
+            true
+        });
+    }
+}
+
+/// What is left of an object of which `durable` was synced and `seen` was written.
+fn survivor(durable: &[u8], seen: &[u8], lots: &mut Lots) -> Vec<u8> {
+    let kept = durable.iter().zip(seen).take_while(|(old, new)| old == new).count();
+    if kept < durable.len() && lots.draw(2) == 0 {
+        // The truncation was lost, and with it what was appended after it.
+        return durable.to_vec();
+    }
+    let mut left = seen[..kept].to_vec();
+    let written = &seen[kept..];
+    // The length and the bytes reach the medium apart from each other.
+    let len = lots.draw(written.len() as u64 + 1) as usize;
+    for piece in written[..len].chunks(PIECE) {
+        match lots.draw(4) {
+            0 => left.extend(piece.iter().map(|_| 0)),
+            1 => left.extend(piece.iter().map(|_| lots.draw(256) as u8)),
+            _ => left.extend_from_slice(piece),
+        }
+    }
+    left
+}
+
+/// SplitMix64: small, seeded, the same everywhere.
+struct Lots(u64);
+
+impl Lots {
+    fn draw(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below.max(1)
+    }
+}
+
+impl Flash for MockFlash {
+    fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
+        Ok(self.bytes(object).map(|bytes| bytes.len() as u64))
+    }
+
+    fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {
+        let state = self.state();
+        let seen = state.objects.get(&object).map_or(&[][..], |bytes| &bytes.seen);
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(seen.len());
+        let count = into.len().min(seen.len() - from);
+        into[..count].copy_from_slice(&seen[from..from + count]);
+        Ok(count)
+    }
+
+    fn append(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
+        self.change(object, Operation::Append, &Change::Append(bytes))
+    }
+
+    fn truncate(&mut self, object: Object, len: u64) -> Result<(), FlashError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.change(object, Operation::Truncate, &Change::Truncate(len))
+    }
+
+    fn sync(&mut self, object: Object) -> Result<(), FlashError> {
+        self.change(object, Operation::Sync, &Change::Sync)
+    }
+
+    fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
+        self.change(object, Operation::Replace, &Change::Replace(bytes))
+    }
+}
