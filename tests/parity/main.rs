@@ -1,2 +1,6 @@
 //! Tests of the area `parity`; each file is one subject.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod engine;
+mod fixtures;
 mod networks;
