@@ -5,7 +5,10 @@
 //! Never mentions CUDA or a camera, and never decides who may enter.
 //! Terms as in ARCHITECTURE.md: frame, level, proposal, detection, landmarks, crop, embedding, template, score.
 
+#![deny(unsafe_code)]
+
 pub mod cascade;
+#[allow(unsafe_code, reason = "the kernels; every block says why it is sound")]
 pub mod cpu;
 pub mod crop;
 pub mod engine;
