@@ -1,7 +1,9 @@
 //! Times the networks on the CPU engine: medians in milliseconds, one JSON object a line.
 //!
-//! `cargo bench -p threshold-models --bench networks -- [graphs | <threads>] [rounds] [portable | avx2 | avx512]`.
-//! With `graphs` it prints the networks' definitions instead, from which `beside_onnxruntime.py` beside this file builds the
+//! `cargo bench -p threshold-models --bench networks -- <threads> [rounds] [portable | avx2 | avx512]` times.
+//! `.. -- memory <packs>` loads the detector and the default embedder of a folder of packs, runs one frame and says what
+//! the process then holds.
+//! `.. -- graphs` prints the networks' definitions, from which `beside_onnxruntime.py` beside this file builds the
 //! same networks for onnxruntime and times both in turn. Weights are synthetic: speed does not depend on them.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -12,10 +14,12 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use threshold_models::cascade::{PNetMap, StageNets};
-use threshold_models::cpu::{CpuStages, Network, Pool, Simd};
+use threshold_models::cpu::{CpuEngine, CpuStages, EngineOptions, Network, Pool, Simd};
+use threshold_models::engine::{BBox, Detection, Engine};
+use threshold_models::frame::Frame;
 use threshold_models::graph::{Act, Graph, Op, Shape};
 use threshold_models::net;
-use threshold_models::pack::synthetic_input;
+use threshold_models::pack::{Pack, PackDir, synthetic_input};
 use threshold_models::tensor::{Tensor, Tensors};
 
 /// P-Net's levels, R-Net's and O-Net's batches.
@@ -32,6 +36,9 @@ fn main() {
         let all: Vec<Value> = graphs.iter().chain(&levels).map(definition).collect();
         println!("{}", Value::from(all));
         return;
+    }
+    if argument(0) == Some("memory") {
+        return memory(std::path::Path::new(argument(1).unwrap()));
     }
     let threads = argument(0).map_or(1, |text| text.parse().unwrap());
     let rounds = argument(1).map_or(15, |text| text.parse().unwrap());
@@ -74,6 +81,26 @@ fn time_all(pool: &Arc<Pool>, rounds: usize, simd: Simd) {
     let (crops48, mut out) = (crops(ONET_CROPS, 48), Vec::new());
     let ms = median_ms(rounds, || nets.onet(&crops48, ONET_CROPS, &mut out).unwrap());
     report(format!("O-Net n={ONET_CROPS}"), ms);
+}
+
+/// Resident memory of an engine that has seen a frame with four faces, and the most that loading it took.
+fn memory(packs: &std::path::Path) {
+    let packs = PackDir::open(packs).unwrap();
+    let options = EngineOptions { threads: 2, ..EngineOptions::default() };
+    // Packs are dropped at once, as a unit drops them.
+    let new = |detector: Pack, embedder: Pack| CpuEngine::new(&detector, Some(&embedder), &options);
+    let mut engine = new(packs.detector().unwrap(), packs.default_embedder().unwrap()).unwrap();
+    engine.self_test().unwrap();
+    let frame = Frame::from_rgb(1280, 720, vec![90; 1280 * 720 * 3]).unwrap();
+    engine.detect(&frame).unwrap();
+    let bbox = BBox { x1: 400.0, y1: 200.0, x2: 560.0, y2: 400.0 };
+    let face = Detection { bbox, landmarks: [[480.0, 300.0]; 5], score: 1.0 };
+    engine.embed(&frame, &[face; 4]).unwrap();
+    let name = engine.embedder().unwrap().name.clone();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let lines =
+        status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
+    lines.for_each(|line| println!("{name}: {line}"));
 }
 
 /// The median time of a call, after two that warm buffers and caches.

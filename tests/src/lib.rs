@@ -7,6 +7,7 @@
 pub mod lots;
 
 use std::path::{Path, PathBuf};
+use threshold_models::pack::{PackDir, cache_dir};
 
 /// The folder of reference models, goldens and photos: `THRESHOLD_SHARED`, else `../shared` beside the workspace.
 #[must_use]
@@ -16,6 +17,21 @@ pub fn shared() -> Option<PathBuf> {
         None => workspace_root().join("../shared"),
     };
     folder.join("golden").is_dir().then_some(folder)
+}
+
+/// The packs that `cargo xtask setup` made, if the detector and an embedder are among them.
+#[must_use]
+pub fn packs() -> Option<PackDir> {
+    let packs = PackDir::open(&PackDir::locate(None).ok()?).ok()?;
+    let has = |detector| packs.entries().iter().any(|e| e.meta.network.is_detector() == detector);
+    (has(true) && has(false)).then_some(packs)
+}
+
+/// The folder of test photos that `cargo xtask setup` fetched.
+#[must_use]
+pub fn photos() -> Option<PathBuf> {
+    let folder = cache_dir().ok()?.join("photos");
+    folder.join("obama.jpg").is_file().then_some(folder)
 }
 
 /// The root of this workspace.
