@@ -6,9 +6,9 @@
 //! `.. -- graphs` prints the networks' definitions, from which `beside_onnxruntime.py` beside this file builds the
 //! same networks for onnxruntime and times both in turn. Weights are synthetic: speed does not depend on them.
 
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first fault")]
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ fn main() {
         let graphs = [net::inception_resnet_v1(), net::dlib_resnet29(), net::rnet(), net::onet()];
         let levels = LEVELS.map(|(h, w)| net::pnet(h, w));
         let all: Vec<Value> = graphs.iter().chain(&levels).map(definition).collect();
-        println!("{}", Value::from(all));
+        say(&Value::from(all));
         return;
     }
     if argument(0) == Some("memory") {
@@ -51,13 +51,15 @@ fn main() {
     time_all(&Arc::new(Pool::new(threads)), rounds, simd);
 }
 
+/// A line of figures.
+fn say(line: &dyn std::fmt::Display) {
+    writeln!(std::io::stdout(), "{line}").unwrap();
+}
+
 fn time_all(pool: &Arc<Pool>, rounds: usize, simd: Simd) {
     let report = |name: String, ms: f64| {
         let threads = pool.threads();
-        println!(
-            "{}",
-            json!({"name": name, "threads": threads, "simd": format!("{simd:?}"), "ms": ms})
-        );
+        say(&json!({"name": name, "threads": threads, "simd": format!("{simd:?}"), "ms": ms}));
     };
     for graph in [net::inception_resnet_v1(), net::dlib_resnet29()] {
         let input = synthetic_input(1, graph.shape(0));
@@ -100,7 +102,7 @@ fn memory(packs: &std::path::Path) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let lines =
         status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
-    lines.for_each(|line| println!("{name}: {line}"));
+    lines.for_each(|line| say(&format!("{name}: {line}")));
 }
 
 /// The median time of a call, after two that warm buffers and caches.
