@@ -53,7 +53,8 @@ fn main() {
 
 /// A line of figures.
 fn say(line: &dyn std::fmt::Display) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
 }
 
 fn time_all(pool: &Arc<Pool>, rounds: usize, simd: Simd) {
