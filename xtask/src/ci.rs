@@ -1,12 +1,27 @@
 //! Everything that must pass before a change lands, group by group.
 //!
-//! Order: what fails fastest first. A failed step does not stop the later ones, except that nothing is tested
-//! when the workspace does not build.
+//! Order: what fails fastest first. A failed step does not stop the later ones, except where they need its product.
+//! The tests print through cargo's own harness, so that its closing lines stay readable for whoever counts them.
+//! What needs references that are not there is skipped aloud.
 
 use crate::budget::{Group, Ledger};
+use crate::evaluation::{self, Extent};
 use crate::program::{cargo, run_aloud, run_quietly};
-use crate::tidy;
-use anyhow::Result;
+use crate::repository::{root, shared};
+use crate::setup::{self, Stock};
+use crate::{demo, tidy};
+use anyhow::{Result, bail};
+use std::process::Command;
+
+/// The test areas of package `tests` by group; the unit tests of all crates run with the models, whose tests are
+/// the longest among them.
+const AREAS: [(Group, &str, &[&str]); 5] = [
+    (Group::Models, "unit tests of all crates", &["--lib", "--bins"]),
+    (Group::Models, "tests: parity, models, cascade", &["parity", "models", "cascade"]),
+    (Group::Store, "tests: store", &["store"]),
+    (Group::Link, "tests: wire", &["wire"]),
+    (Group::Unit, "tests: door, command line", &["door", "cli"]),
+];
 
 /// Runs all groups and prints the table.
 ///
@@ -16,28 +31,86 @@ pub(crate) fn run() -> Result<()> {
     let mut ledger = Ledger::default();
     ledger.step(Group::Build, "format", || run_quietly(&mut cargo(&["fmt", "--all", "--check"])));
     ledger.step(Group::Build, "tidy", tidy::run);
-    let builds = ledger.step(Group::Build, "clippy, warnings denied", || {
-        run_aloud(&mut cargo(&[
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+    deny(&mut ledger);
+    let built = ledger.step(Group::Build, "clippy, warnings denied", || {
+        let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
+        arguments.extend(["--", "-D", "warnings"]);
+        run_aloud(&mut cargo(&arguments))
     });
-    if builds {
-        ledger.step(Group::Build, "documentation, warnings denied", || {
-            run_aloud(
-                cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
-            )
-        });
-        ledger.step(Group::Models, "tests", || {
-            run_aloud(&mut cargo(&["test", "--quiet", "--workspace", "--locked"]))
-        });
+    if !built {
+        return ledger.close();
+    }
+    ledger.step(Group::Build, "documentation, warnings denied", || {
+        let mut doc = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
+        run_aloud(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    let mut stock = None;
+    ledger.step(Group::Build, "set-up: weights and photos", || {
+        stock = Some(setup::setup()?);
+        Ok(())
+    });
+    ledger.step(Group::Build, "build, release", || run_aloud(&mut demo::build()));
+    let tests = ledger.step(Group::Build, "build, tests", || {
+        run_aloud(&mut cargo(&["test", "--quiet", "--workspace", "--locked", "--no-run"]))
+    });
+    if tests {
+        for (group, name, selection) in AREAS {
+            ledger.step(group, name, || run_aloud(&mut test(selection)));
+        }
+    }
+    if let Some(stock) = &stock {
+        evaluate(&mut ledger, stock);
+        ledger.step(Group::Unit, "demonstration", demo::run);
     }
     ledger.close()
+}
+
+/// Tests of some targets. Always the whole workspace: a selection of packages would unify features anew and build
+/// everything again.
+fn test(selection: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--quiet", "--workspace", "--locked"]);
+    for target in selection {
+        match target.starts_with("--") {
+            true => command.arg(target),
+            false => command.args(["--test", target]),
+        };
+    }
+    command
+}
+
+/// `cargo deny` where it is installed. It is not installed here: that takes two minutes of two cores, `tidy` checks
+/// licences and sources, and the advisory database, the rest of its work, lies outside the package registries.
+fn deny(ledger: &mut Ledger) {
+    let there = cargo(&["deny", "--version"]).output().is_ok_and(|done| done.status.success());
+    if !there {
+        println!("skipped: cargo deny (not installed; tidy checks licences and sources)");
+        return;
+    }
+    ledger.step(Group::Build, "cargo deny", || {
+        run_aloud(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
+    });
+}
+
+/// The evaluation subsets, each with its gate.
+fn evaluate(ledger: &mut Ledger, stock: &Stock) {
+    let Some(shared) = shared() else {
+        println!("skipped: evaluation (no references: neither THRESHOLD_SHARED nor ../shared)");
+        return;
+    };
+    if !root().join("target/release/threshold").is_file() {
+        println!("skipped: evaluation (the release build failed)");
+        return;
+    }
+    for evaluation in evaluation::ALL {
+        ledger.step(Group::Models, evaluation.name(), || {
+            let figures = evaluation.run(&stock.packs, &shared, Extent::Subset)?;
+            for (name, value) in &figures.values {
+                println!("{name:<44} {value:.5}");
+            }
+            match figures.missed.is_empty() {
+                true => Ok(()),
+                false => bail!("{}", figures.missed.join("; ")),
+            }
+        });
+    }
 }

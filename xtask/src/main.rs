@@ -12,8 +12,12 @@
 
 mod budget;
 mod ci;
+mod demo;
+mod evaluation;
 mod program;
 mod repository;
+mod setup;
+mod soak;
 mod tidy;
 
 use anyhow::Result;
@@ -29,8 +33,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// The product at work on real photos: a virtual unit, two people, every decision checked, a report.
+    Demo,
     /// Everything that must pass before a change lands, with the minutes of each group.
     Ci,
+    /// The long sweeps, with a dated table under docs/.
+    Soak {
+        /// Only this group.
+        group: Option<soak::Group>,
+    },
     /// The house rules that rustc and clippy do not know.
     Tidy,
 }
@@ -38,6 +49,8 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Ci => ci::run(),
+        Task::Demo => demo::run(),
+        Task::Soak { group } => soak::run(group),
         Task::Tidy => tidy::run(),
     }
 }

@@ -12,6 +12,15 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
+/// The folder of references that some checks need: `THRESHOLD_SHARED`, else `../shared`; `None` if it is not there.
+pub(crate) fn shared() -> Option<PathBuf> {
+    let folder = match std::env::var_os("THRESHOLD_SHARED") {
+        Some(folder) => PathBuf::from(folder),
+        None => root().join("../shared"),
+    };
+    folder.join("golden").is_dir().then_some(folder)
+}
+
 /// Files by path from the root, with `/` between the parts.
 #[derive(Default)]
 pub(crate) struct Tree {

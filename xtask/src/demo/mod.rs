@@ -20,6 +20,7 @@ use door::{Host, Unit};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use visits::{ACTS, Expected, Visit};
 
@@ -79,16 +80,7 @@ impl Outcome {
 pub(crate) fn run() -> Result<()> {
     let stock = setup::setup()?;
     println!("building the release binaries");
-    run_aloud(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "-p",
-        "threshold-edge",
-        "-p",
-        "threshold-host",
-    ]))?;
+    run_aloud(&mut build())?;
     let start = Instant::now();
     let folder = Folder::fresh(&root().join("target/demo"))?;
     let host = Host {
@@ -153,6 +145,13 @@ pub(crate) fn run() -> Result<()> {
         start.elapsed().as_secs_f64()
     );
     Ok(())
+}
+
+/// The release build of the two binaries.
+pub(crate) fn build() -> Command {
+    let mut command = cargo(&["build", "--quiet", "--release", "--locked"]);
+    command.args(["-p", "threshold-edge", "-p", "threshold-host"]);
+    command
 }
 
 /// Pulls and checks the log, asks for the reasons, draws the pictures and writes the report.
