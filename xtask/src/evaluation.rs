@@ -220,3 +220,38 @@ fn numbers(name: &str, value: &Value) -> Values {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use serde_json::json;
+
+    fn check(evaluation: Evaluation, json: Value, missed: usize) {
+        assert_eq!(evaluation.judge(&json).unwrap().1.len(), missed, "{json}");
+    }
+
+    #[test]
+    fn figures_below_what_is_wanted_are_missed() {
+        let lfw = |accuracy: f64| json!({"accuracy": accuracy, "sd": 0.003, "threshold": 1.14});
+        check(Evaluation::Lfw(Model::FaceNet), lfw(0.9937), 0);
+        check(Evaluation::Lfw(Model::FaceNet), lfw(0.9929), 1);
+        check(Evaluation::Lfw(Model::Dlib), lfw(0.9929), 0);
+        let precision = |ours: f64| {
+            json!({"average_precision": {"20": 0.7, "40": ours},
+                   "reference_average_precision": {"20": 0.7, "40": 0.8}})
+        };
+        check(Evaluation::Detection, precision(0.7995), 0);
+        check(Evaluation::Detection, precision(0.7985), 1);
+        check(Evaluation::Landmarks, json!({"normalised_mean_error": 0.0009}), 0);
+        check(Evaluation::Landmarks, json!({"normalised_mean_error": 0.0011}), 1);
+    }
+
+    #[test]
+    fn output_without_the_documented_keys_is_an_error() {
+        assert!(Evaluation::Lfw(Model::Dlib).judge(&json!({})).is_err());
+        assert!(Evaluation::Detection.judge(&json!({"average_precision": {}})).is_err());
+        assert!(Evaluation::Landmarks.judge(&json!({"error": 1})).is_err());
+    }
+}

@@ -20,8 +20,8 @@ mod setup;
 mod soak;
 mod tidy;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// The developer's tasks of Threshold.
 #[derive(Parser)]
@@ -46,11 +46,19 @@ enum Task {
     Tidy,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
         Task::Soak { group } => soak::run(group),
         Task::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not by returning it: that would add a backtrace where one is asked for in the environment.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -49,8 +49,8 @@ impl Outcome {
             }
             Expected::Refuse(reason, cause) => {
                 self.text("decision") == "refuse"
-                    && self.text("reason") == reason
-                    && cause.is_none_or(|cause| self.text("cause") == cause)
+                    && self.text("reason") == reason.text()
+                    && self.text("cause") == cause.text()
             }
         }
     }
@@ -301,6 +301,7 @@ mod tests {
 
     use super::*;
     use serde_json::json;
+    use threshold_record::{Cause, Reason};
 
     fn entry(sequence: u64, kind: &str) -> Value {
         json!({"sequence": sequence, "kind": kind, "person_name": ""})
@@ -350,12 +351,13 @@ mod tests {
         let admit =
             json!({"decision": "admit", "reason": "matched", "cause": "none", "person_name": "A"});
         let refuse = json!({"decision": "refuse", "reason": "quality", "cause": "no_face"});
+        let [quality, unknown] = [Reason::Quality, Reason::Unknown];
         assert!(outcome(Expected::Admit("A"), admit.clone()).right());
         assert!(!outcome(Expected::Admit("B"), admit.clone()).right());
-        assert!(!outcome(Expected::Refuse("unknown", None), admit).right());
-        assert!(outcome(Expected::Refuse("quality", None), refuse.clone()).right());
-        assert!(outcome(Expected::Refuse("quality", Some("no_face")), refuse.clone()).right());
-        assert!(!outcome(Expected::Refuse("quality", Some("too_dark")), refuse.clone()).right());
+        assert!(!outcome(Expected::Refuse(unknown, Cause::None), admit).right());
+        assert!(outcome(Expected::Refuse(quality, Cause::NoFace), refuse.clone()).right());
+        assert!(!outcome(Expected::Refuse(quality, Cause::TooDark), refuse.clone()).right());
+        assert!(!outcome(Expected::Refuse(unknown, Cause::NoFace), refuse.clone()).right());
         assert!(!outcome(Expected::Admit("A"), refuse).right());
     }
 }

@@ -1,35 +1,77 @@
-//! Golden bytes of the wire and of flash: each set's digest stands in the changelog.
+//! Layouts that other versions rely on: the wire's messages, the log entry, and golden files; the changelog states
+//! the digest of each.
 //!
-//! The golden files are what other versions have sent and stored; a change of one is a change of a format.
-//! So the digest over a set is written in `CHANGELOG.md`, where the entry must say what it means for compatibility;
-//! a set whose digest is not there fails.
+//! A layout that changes has another digest, so the change fails here until the changelog says what it means for
+//! compatibility. Refuses to judge whether the change was wise; it only cannot pass unseen.
 
 use super::Finding;
 use crate::repository::Tree;
+use threshold_record::{
+    Cause, EntryKind, LogEntry, PersonId, Presentation, Reason, Score, WallTime,
+};
 
-/// A name for the changelog, and the folder of golden files.
-const SETS: [(&str, &str); 2] = [("wire", "tests/wire/golden/"), ("flash", "tests/store/golden/")];
+/// Sets of golden files: a name for the changelog, and the folder.
+const GOLDEN: [(&str, &str); 2] =
+    [("wire", "tests/wire/golden/"), ("flash", "tests/store/golden/")];
 
-/// Sets of golden files whose digest the changelog does not state.
+/// Layouts whose line is not in the changelog.
 pub(super) fn findings(tree: &Tree) -> Vec<Finding> {
     let changelog = tree.text("CHANGELOG.md").unwrap_or("");
-    let mut findings = Vec::new();
-    for (name, folder) in SETS {
-        let Some(digest) = digest(tree, folder) else { continue };
-        let line = format!("golden bytes of {name}: {digest}");
-        if !changelog.contains(&line) {
+    let golden = GOLDEN.iter().filter_map(|(name, folder)| {
+        Some(format!("golden bytes of {name}: {}", digest_of_folder(tree, folder)?))
+    });
+    [wire_line(), entry_line()]
+        .into_iter()
+        .chain(golden)
+        .filter(|line| !changelog.contains(line.as_str()))
+        .map(|line| {
             let text = format!(
-                "the {name} layout changed without its doc; say in CHANGELOG.md what it means for \
-                 compatibility, with the line `{line}`"
+                "a layout changed without its doc; say what it means for compatibility, and add `{line}`"
             );
-            findings.push(Finding::new(folder, 0, text));
-        }
-    }
-    findings
+            Finding::new("CHANGELOG.md", 0, text)
+        })
+        .collect()
 }
 
-/// The first 16 hex digits of BLAKE3 over names and bytes of a folder's files; `None` if it has none.
-fn digest(tree: &Tree, folder: &str) -> Option<String> {
+/// The wire's version with the digest of its endpoint table, as the hello compares it.
+fn wire_line() -> String {
+    format!(
+        "wire protocol {}: {}",
+        threshold_wire::PROTOCOL,
+        hex(&threshold_wire::endpoints::DIGEST.to_be_bytes())
+    )
+}
+
+/// The log entry's version with a digest of an entry whose fields all differ.
+fn entry_line() -> String {
+    let entry = LogEntry {
+        sequence: 0x0102_0304_0506_0708,
+        boot: 0x090a_0b0c,
+        monotonic_ms: 0x0d0e_0f10_1112,
+        wall: WallTime { unix_ms: 0x1314_1516_1718, trusted: true },
+        kind: EntryKind::Decision,
+        reason: Reason::Ambiguous,
+        cause: Cause::TurnedAway,
+        presentation: Presentation::Spoof,
+        quality: 0x19,
+        person: PersonId(0x1a1b_1c1d),
+        runner_up: PersonId(0x1e1f_2021),
+        best_score: Score(0.75),
+        runner_up_score: Score(-0.5),
+        threshold: Score(0.25),
+        detect_dms: 0x2223,
+        embed_dms: 0x2425,
+        total_dms: 0x2627,
+        context_model: 0x2829,
+        context_policy: 0x2a2b,
+        context_config: 0x2c2d,
+    };
+    let digest = blake3::hash(&entry.to_bytes());
+    format!("log entry {}: {}", LogEntry::VERSION, hex(&digest.as_bytes()[..8]))
+}
+
+/// The first 8 bytes of BLAKE3 over names and bytes of a folder's files, in hex; `None` if it has none.
+fn digest_of_folder(tree: &Tree, folder: &str) -> Option<String> {
     let mut hasher = blake3::Hasher::new();
     let mut any = false;
     for (path, bytes) in tree.files().filter(|(path, _)| path.starts_with(folder)) {
@@ -39,7 +81,11 @@ fn digest(tree: &Tree, folder: &str) -> Option<String> {
             hasher.update(part);
         }
     }
-    any.then(|| hasher.finalize().to_hex()[..16].to_owned())
+    any.then(|| hex(&hasher.finalize().as_bytes()[..8]))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -50,14 +96,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_layout_that_the_changelog_does_not_state_is_found() {
+        let stated = format!("{}\n{}\n", wire_line(), entry_line());
+        check(findings, &[("CHANGELOG.md", &stated)], &[]);
+        check(findings, &[("CHANGELOG.md", &entry_line())], &["CHANGELOG.md:0"]);
+        check(findings, &[], &["CHANGELOG.md:0", "CHANGELOG.md:0"]);
+    }
+
+    #[test]
     fn golden_bytes_that_the_changelog_does_not_state_are_found() {
         let golden = ("tests/wire/golden/hello.hex", "01 02");
-        let digest = digest(&Tree::made_up(&[golden]), "tests/wire/golden/").unwrap();
-        let changelog = format!("## 0.1.0\n- golden bytes of wire: {digest}\n");
-        check(findings, &[], &[]);
-        check(findings, &[golden], &["tests/wire/golden/:0"]);
-        check(findings, &[("CHANGELOG.md", &changelog), golden], &[]);
+        let digest = digest_of_folder(&Tree::made_up(&[golden]), "tests/wire/golden/").unwrap();
+        let stated =
+            format!("{}\n{}\n- golden bytes of wire: {digest}\n", wire_line(), entry_line());
+        check(findings, &[("CHANGELOG.md", &stated), golden], &[]);
         let changed = ("tests/wire/golden/hello.hex", "01 03");
-        check(findings, &[("CHANGELOG.md", &changelog), changed], &["tests/wire/golden/:0"]);
+        check(findings, &[("CHANGELOG.md", &stated), changed], &["CHANGELOG.md:0"]);
     }
 }

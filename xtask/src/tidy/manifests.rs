@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "threshold-wire",
         ],
     ),
-    ("xtask", &["threshold-models", "threshold-record"]),
+    ("xtask", &["threshold-models", "threshold-record", "threshold-wire"]),
 ];
 
 const LOWER: &[&str] = &[
