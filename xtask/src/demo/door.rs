@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// Longest wait for the unit to open its line.
+/// Longest wait for the unit to start.
 const START: Duration = Duration::from_secs(60);
 
 /// The virtual unit: the product's own binary on a pseudo-terminal, with a folder as its camera.
@@ -109,16 +109,16 @@ impl Host {
         Ok(Follow { process, entries })
     }
 
-    /// Waits until the unit answers.
-    pub(super) fn wait_for(&self, unit: &mut Unit) -> Result<Value> {
+    /// Waits until the unit answers and has started.
+    pub(super) fn wait_for(&self, unit: &mut Unit) -> Result<()> {
         let give_up = Instant::now() + START;
         loop {
             unit.still_there()?;
-            if self.port.exists() {
-                return self.json(&["--wait=60", "info"]);
+            if self.port.exists() && self.json(&["--wait=60", "info"])?["state"] != "starting" {
+                return Ok(());
             }
             if Instant::now() > give_up {
-                bail!("the unit did not open its line within {} s", START.as_secs());
+                bail!("the unit was not ready within {} s", START.as_secs());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
