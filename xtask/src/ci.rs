@@ -8,7 +8,7 @@ use crate::budget::{Group, Ledger};
 use crate::evaluation::{self, Extent};
 use crate::program::{cargo, run_aloud, run_quietly};
 use crate::repository::{root, shared};
-use crate::setup::{self, Stock};
+use crate::setup::{self, Setup};
 use crate::{demo, tidy};
 use anyhow::{Result, bail};
 use std::process::Command;
@@ -89,7 +89,7 @@ fn deny(ledger: &mut Ledger) {
 }
 
 /// The evaluation subsets, each with its gate.
-fn evaluate(ledger: &mut Ledger, stock: &Stock) {
+fn evaluate(ledger: &mut Ledger, stock: &Setup) {
     let Some(shared) = shared() else {
         println!("skipped: evaluation (no references: neither THRESHOLD_SHARED nor ../shared)");
         return;

@@ -42,6 +42,8 @@ enum Task {
         /// Only this group.
         group: Option<soak::Group>,
     },
+    /// Fetches weights and test photos into the cache folder; what is there stays.
+    Setup,
     /// The house rules that rustc and clippy do not know.
     Tidy,
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
         Task::Soak { group } => soak::run(group),
+        Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
     };
     match done {
