@@ -15,6 +15,8 @@ pub mod engine;
 pub mod eval;
 pub mod frame;
 pub mod graph;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod net;
 pub mod pack;
 pub mod plan;
