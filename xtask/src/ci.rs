@@ -5,7 +5,7 @@
 //! What needs references that are not there is skipped aloud.
 
 use crate::budget::{Group, Ledger};
-use crate::evaluation::{self, Extent};
+use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
@@ -88,7 +88,7 @@ fn deny(ledger: &mut Ledger) {
     });
 }
 
-/// The evaluation subsets, each with its gate.
+/// The evaluations, each with its gate.
 fn evaluate(ledger: &mut Ledger, stock: &Setup) {
     let Some(shared) = shared() else {
         println!("skipped: evaluation (no references: neither THRESHOLD_SHARED nor ../shared)");
@@ -100,7 +100,7 @@ fn evaluate(ledger: &mut Ledger, stock: &Setup) {
     }
     for evaluation in evaluation::ALL {
         ledger.step(Group::Models, evaluation.name(), || {
-            let figures = evaluation.run(&stock.packs, &shared, Extent::Subset)?;
+            let figures = evaluation.run(&stock.packs, &shared)?;
             for (name, value) in &figures.values {
                 println!("{name:<44} {value:.5}");
             }

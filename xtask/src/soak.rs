@@ -1,6 +1,6 @@
-//! The long sweeps: everything that continuous integration takes a subset of, with a dated table under `docs/`.
+//! The long sweeps, whose dated tables stand under `docs/`.
 
-use crate::evaluation::{self, Extent};
+use crate::evaluation;
 use crate::program::{cargo, output, run_aloud};
 use crate::repository::{root, shared};
 use crate::setup;
@@ -45,7 +45,7 @@ fn models() -> Result<()> {
     for evaluation in evaluation::ALL {
         println!("== {}", evaluation.name());
         let start = Instant::now();
-        let figures = evaluation.run(&stock.packs, &shared, Extent::Full)?;
+        let figures = evaluation.run(&stock.packs, &shared)?;
         let seconds = start.elapsed().as_secs_f64();
         let _ = write!(
             page,
