@@ -1,8 +1,8 @@
 //! Who may enter: from the observations of a visit to one decision. Pure, without alloc, without a clock.
 //!
-//! Owns the policy's settings, the evidence of a visit, the lock-out counter and [`decide`].
+//! Owns the policy's settings, the evidence of a visit, the lock-out counter and [`decide()`].
 //! Refuses to read a clock, to measure a face, and to let anything else open a door: an [`Admission`] comes from
-//! [`decide`] only, and the lock takes nothing else.
+//! [`decide()`] only, and the lock takes nothing else.
 //! Terms: a *visit* is one person's stay before the door; an *observation* is what one frame of it told; a frame is
 //! *compared* if it was good enough and was searched in the gallery; a compared frame *accepts* a person if that
 //! person's score reaches the threshold and no other person's comes within the margin.
