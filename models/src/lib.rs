@@ -19,6 +19,8 @@ pub mod graph;
 pub mod import;
 pub mod net;
 pub mod pack;
+#[cfg(feature = "picture")]
+pub mod picture;
 pub mod plan;
 pub mod quality;
 pub mod search;

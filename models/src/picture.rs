@@ -1,0 +1,269 @@
+//! Picture files: JPEG and PNG as frames, for host, replay and tests alike.
+//!
+//! Owns the limits, the orientation that EXIF tells, and one message for each kind of file that is no lone picture.
+//! Refuses to guess: a truncated file is an error and not a picture with a grey end, an animation is not its first frame.
+//! Colours become RGB of 8 bits: 16 bits are rounded, CMYK is converted, transparency is dropped.
+
+use crate::frame::Frame;
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::PngDecoder;
+use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+/// The longest side that is read, pixels: a 200-megapixel phone's is 16,320.
+pub const MAX_SIDE_PX: u32 = 16_384;
+
+/// The largest area that is read, pixels: as RGB it takes 200 MB, and the cascade about twice that again.
+pub const MAX_AREA_PX: u64 = 64_000_000;
+
+/// The largest file that is read.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// A picture file that gives no frame.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", path.display())]
+pub struct PictureError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it. No `source` of the error: the message has it already.
+    pub fault: PictureFault,
+}
+
+/// Why bytes give no frame. Each message ends with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureFault {
+    /// The file could not be read.
+    #[error("{0}; check the path and its permissions")]
+    Io(std::io::Error),
+    /// The file is larger than any picture.
+    #[error("the file is larger than {} MB; save the picture as JPEG or PNG", MAX_FILE_BYTES >> 20)]
+    FileTooLarge,
+    /// Neither JPEG nor PNG.
+    #[error("{found}, not a picture in JPEG or PNG; save it as one of these")]
+    Format {
+        /// What the file begins like.
+        found: &'static str,
+    },
+    /// The file ends before the picture does.
+    #[error("the picture is cut off, its file ends too early; copy the file again")]
+    Truncated,
+    /// More pixels than are read.
+    #[error(
+        "{width} x {height} px is too large, at most {MAX_SIDE_PX} px a side and {} million in all are read; \
+         scale it down",
+        MAX_AREA_PX / 1_000_000
+    )]
+    TooLarge {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// Several frames.
+    #[error("the picture is an animation; save one frame of it as JPEG or PNG")]
+    Animation,
+    /// The decoder found something wrong.
+    #[error("the picture is damaged ({0}); copy the file again or save it anew")]
+    Damaged(String),
+}
+
+/// Reads a picture file.
+///
+/// # Errors
+/// [`PictureError`] with the file's name.
+pub fn read(path: &Path) -> Result<Frame, PictureError> {
+    bytes_of(path)
+        .and_then(|bytes| decode(&bytes))
+        .map_err(|fault| PictureError { path: path.to_path_buf(), fault })
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, PictureFault> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(PictureFault::Io)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(PictureFault::Io)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(PictureFault::FileTooLarge);
+    }
+    Ok(bytes)
+}
+
+/// Decodes a picture's bytes; the format is told by their beginning.
+///
+/// # Errors
+/// [`PictureFault`].
+pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => {
+            // Asked first, since decoders fill what is missing of a JPEG with grey and say nothing.
+            if !is_whole_jpeg(bytes) {
+                return Err(PictureFault::Truncated);
+            }
+            frame(JpegDecoder::new(Cursor::new(bytes)).map_err(fault)?)
+        }
+        [0x89, b'P', b'N', b'G', ..] => {
+            let limits = Limits::no_limits();
+            let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(fault)?;
+            if decoder.is_apng().map_err(fault)? {
+                return Err(PictureFault::Animation);
+            }
+            frame(decoder)
+        }
+        other => Err(PictureFault::Format { found: kind_of(other) }),
+    }
+}
+
+fn frame(mut decoder: impl ImageDecoder) -> Result<Frame, PictureFault> {
+    // Asked before anything is decoded: a small file can promise a large picture.
+    let (width, height) = decoder.dimensions();
+    let area = u64::from(width) * u64::from(height);
+    if width.max(height) > MAX_SIDE_PX || area > MAX_AREA_PX {
+        return Err(PictureFault::TooLarge { width, height });
+    }
+    let orientation = decoder.orientation().map_err(fault)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(fault)?;
+    picture.apply_orientation(orientation);
+    let picture = picture.into_rgb8();
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    // A decoded picture has the bytes of its size; only one without pixels does not make a frame.
+    Frame::from_rgb(width, height, picture.into_raw())
+        .map_err(|_| PictureFault::Format { found: "a picture without pixels" })
+}
+
+fn fault(error: ImageError) -> PictureFault {
+    match error {
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            PictureFault::Truncated
+        }
+        other => PictureFault::Damaged(other.to_string().trim().to_owned()),
+    }
+}
+
+/// Whether the marker that ends a JPEG is there, walking its segments: the thumbnail inside the EXIF data has an end
+/// of its own, so the last two bytes of whatever is there prove nothing.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xff && is_marker(pair[1])) {
+        let (marker, after) = (rest[at + 1], &rest[at + 2..]);
+        rest = match (marker, after) {
+            (0xd9, _) => return true,
+            // Markers without a segment: start of the picture and restarts.
+            (0xd0..=0xd8 | 0x01, _) => after,
+            (_, [high, low, ..]) => {
+                let len = usize::from(u16::from_be_bytes([*high, *low]));
+                after.get(len..).unwrap_or_default()
+            }
+            _ => return false,
+        };
+    }
+    false
+}
+
+/// After 0xff, 0 stands for a data byte 0xff and 0xff is padding.
+fn is_marker(byte: u8) -> bool {
+    byte != 0 && byte != 0xff
+}
+
+fn kind_of(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [] => "an empty file",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "a WebP",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => "an HEIC or AVIF picture, or a video",
+        [b'B', b'M', ..] => "a BMP",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF",
+        _ => "an unknown kind of file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs};
+
+    fn ramp(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 77]))
+    }
+
+    fn png(picture: &DynamicImage) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    fn jpeg(picture: &RgbImage) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let encoder = codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90);
+        let (width, height) = picture.dimensions();
+        encoder.write_image(picture, width, height, ExtendedColorType::Rgb8).unwrap();
+        bytes
+    }
+
+    fn check_fault(bytes: &[u8], expected: &str) {
+        let text = decode(bytes).unwrap_err().to_string();
+        assert!(text.contains(expected), "{text:?} lacks {expected:?}");
+        assert!(text.contains("; "), "{text:?} has no remedy");
+    }
+
+    #[test]
+    fn png_and_jpeg_become_frames() {
+        let picture = ramp(40, 30);
+        let frame = decode(&png(&picture.clone().into())).unwrap();
+        assert_eq!((frame.width(), frame.height()), (40, 30));
+        assert_eq!(frame.rgb(), picture.as_raw().as_slice());
+        let frame = decode(&jpeg(&picture)).unwrap();
+        let worst = frame.rgb().iter().zip(picture.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(worst < Some(16), "{worst:?}");
+    }
+
+    #[test]
+    fn sixteen_bits_grey_and_transparency_become_rgb_of_eight_bits() {
+        let deep =
+            image::ImageBuffer::from_fn(3, 1, |x, _| image::Rgb([x as u16 * 0x1234, 0, 0xffff]));
+        let frame = decode(&png(&DynamicImage::ImageRgb16(deep))).unwrap();
+        assert_eq!(frame.rgb(), [0, 0, 255, 0x12, 0, 255, 0x24, 0, 255]);
+        let clear = image::RgbaImage::from_pixel(1, 1, image::Rgba([1, 2, 3, 0]));
+        assert_eq!(decode(&png(&clear.into())).unwrap().rgb(), [1, 2, 3]);
+        let grey = image::GrayImage::from_pixel(1, 1, image::Luma([9]));
+        assert_eq!(decode(&png(&grey.into())).unwrap().rgb(), [9, 9, 9]);
+    }
+
+    #[test]
+    fn a_picture_cut_off_anywhere_is_an_error() {
+        // PNG's last chunk has 12 bytes and no pixel.
+        for (whole, end) in [(png(&ramp(40, 30).into()), 12), (jpeg(&ramp(40, 30)), 1)] {
+            assert!(decode(&whole).is_ok());
+            for len in 0..whole.len() - end {
+                assert!(decode(&whole[..len]).is_err(), "{len} of {} bytes", whole.len());
+            }
+            check_fault(&whole[..whole.len() / 2], "cut off");
+        }
+    }
+
+    #[test]
+    fn a_jpeg_with_something_behind_its_end_is_whole() {
+        let mut bytes = jpeg(&ramp(40, 30));
+        bytes.extend(b"a phone's second picture");
+        assert!(decode(&bytes).is_ok());
+    }
+
+    #[test]
+    fn too_large_a_picture_is_refused_before_it_is_decoded() {
+        check_fault(&png(&ramp(20_000, 1).into()), "20000 x 1 px is too large");
+        // The head promises 60,000 x 60,000 pixels, and no data follows.
+        let mut bytes = png(&ramp(1, 1).into());
+        bytes[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+        assert!(decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn other_files_are_named() {
+        check_fault(b"", "an empty file");
+        check_fault(b"GIF89a....", "a GIF");
+        check_fault(b"RIFF....WEBPVP8 ", "a WebP");
+        check_fault(b"\0\0\0\x18ftypheic", "HEIC");
+        check_fault(b"hello", "an unknown kind");
+    }
+}
