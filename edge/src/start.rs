@@ -6,7 +6,7 @@
 use crate::args;
 use crate::journal::Journal;
 use crate::notices::Notices;
-use crate::state::{EmbedderFacts, Shared};
+use crate::state::{EmbedderFacts, Shared, State};
 use crate::unit::Clock;
 use std::sync::Arc;
 use threshold_models::cascade::CascadeOptions;
@@ -117,7 +117,7 @@ fn crop_words(rule: &CropRule) -> String {
 }
 
 /// Names model, policy and configuration in the log, for the entries that follow.
-fn contexts(state: &mut crate::state::State, config: &str) {
+pub fn contexts(state: &mut State, config: &str) {
     let model = state.model_context().and_then(|model| model.to_bytes().ok()).unwrap_or_default();
     let policy = state.policy().to_context().unwrap_or_default();
     let Some(journal) = state.journal_mut() else { return };
@@ -130,7 +130,8 @@ fn contexts(state: &mut crate::state::State, config: &str) {
     }
 }
 
-fn load_gallery(state: &mut crate::state::State, discard: bool) {
+/// Loads the gallery of the embedder; a gallery that cannot be used is a fault.
+pub fn load_gallery(state: &mut State, discard: bool) {
     let Some(model) = state.embedder().map(|embedder| embedder.id) else { return };
     let Some(journal) = state.journal_mut() else { return };
     let store = journal.store_mut();
