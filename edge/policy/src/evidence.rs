@@ -107,7 +107,9 @@ impl Evidence {
         }
         // Cannot fail: a place was just made.
         let _ = self.window.push(observation);
-        let above = |seen: Observation| seen.best.is_none_or(|seen| best.score.0 > seen.score.0);
+        // A score that is no number ranks below all others: kept as the best, it would hide the frames after it.
+        let rank = |seen: Candidate| Some(seen.score.0).filter(|score| score.is_finite());
+        let above = |seen: Observation| rank(best) > seen.best.and_then(rank);
         if self.best_compared.is_none_or(above) {
             self.best_compared = Some(observation);
         }

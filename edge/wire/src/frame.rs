@@ -186,6 +186,8 @@ impl Decoder {
             Err(FrameError::TooLong)
         } else {
             match cobs::decode_in_place(&mut self.buffer) {
+                // The longest frame in COBS leaves a byte to spare.
+                Ok(len) if len > MAX_FRAME_BYTES => Err(FrameError::TooLong),
                 Ok(len) => parse(self.buffer.get(..len).unwrap_or(&[])),
                 Err(_) => Err(FrameError::Stuffing),
             }

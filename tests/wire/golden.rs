@@ -1,0 +1,281 @@
+//! Golden bytes of every message: `golden/messages.txt` has one line for each, its name and its frame in hex.
+//!
+//! A line that differs means that a host and a unit of two builds no longer understand each other there.
+//! `THRESHOLD_BLESS=1 cargo test -p threshold-tests --test wire` writes the file anew; `cargo xtask tidy` then asks
+//! for a line in the changelog that says what the change means. The hello's lines stand in `hello.rs` as well, where no
+//! blessing reaches them.
+
+use crate::samples::{self, ID};
+use crate::{Received, lone};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use threshold_record::{ContextKind, PersonId};
+use threshold_wire::call::{self, read_answer};
+use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
+use threshold_wire::message::{
+    ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
+    LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
+    TemplatePut, TemplatePutDone,
+};
+use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
+
+/// Names and frames in the order of the file.
+#[derive(Default)]
+struct Sheet(Vec<(String, Vec<u8>)>);
+
+impl Sheet {
+    /// A request: what is written is read back as that call.
+    fn call<E: Endpoint>(&mut self, case: &str, request: E::Request, call: fn(E::Request) -> Call)
+    where
+        E::Request: Clone,
+    {
+        let line = call::request::<E>(ID, &request).unwrap().as_bytes().to_vec();
+        let read = Call::read(&lone(&line).frame()).unwrap();
+        assert_eq!(read.path(), E::PATH);
+        assert_eq!(read.caller(), E::CALLER, "{}", E::PATH);
+        assert_eq!(read, call(request), "{} {case}", E::PATH);
+        self.add(E::PATH, "call", case, line);
+    }
+
+    /// A response: what is written is read back as that answer.
+    fn answer<E: Endpoint>(&mut self, case: &str, response: E::Response)
+    where
+        E::Response: Clone + Debug + PartialEq,
+    {
+        let outcome = Ok(response);
+        let line = call::answer::<E>(ID, &outcome).unwrap().as_bytes().to_vec();
+        let read = read_answer::<E>(ID, &lone(&line).frame());
+        assert_eq!(read, Ok(outcome), "{} {case}", E::PATH);
+        self.add(E::PATH, "answer", case, line);
+    }
+
+    fn add(&mut self, path: &str, direction: &str, case: &str, line: Vec<u8>) {
+        let case = if case.is_empty() { String::new() } else { format!(":{case}") };
+        self.0.push((format!("{path}:{direction}{case}"), line));
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().map(|(name, line)| format!("{name} {}\n", hex(line))).collect()
+    }
+}
+
+/// Every message of the protocol.
+fn sheet() -> Sheet {
+    let mut sheet = Sheet::default();
+    let s = &mut sheet;
+    s.call::<endpoints::SayHello>("", samples::hello_request(), Call::SayHello);
+    s.answer::<endpoints::SayHello>("", samples::hello());
+    s.call::<endpoints::GetInfo>("", Nothing {}, Call::GetInfo);
+    s.answer::<endpoints::GetInfo>("", samples::info());
+    s.answer::<endpoints::GetInfo>("bare", samples::bare_info());
+    for (case, armed) in samples::ARMED {
+        let info = threshold_wire::message::Info { armed, ..samples::bare_info() };
+        s.answer::<endpoints::GetInfo>(case, info);
+    }
+    let echo =
+        |len: usize| Echo { bytes: samples::counting::<256>(0)[..len].iter().copied().collect() };
+    for (case, len) in [("", 5), ("empty", 0), ("full", 256)] {
+        s.call::<endpoints::SendEcho>(case, echo(len), Call::SendEcho);
+        s.answer::<endpoints::SendEcho>(case, echo(len));
+    }
+    people(s);
+    templates(s);
+    log(s);
+    for error in samples::errors() {
+        let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();
+        let line = line.as_bytes().to_vec();
+        let read = read_answer::<endpoints::PutTemplate>(ID, &lone(&line).frame());
+        assert_eq!(read, Ok(Err(error.clone())));
+        s.0.push((format!("error:{}", samples::error_name(&error)), line));
+    }
+    for refusal in samples::REFUSALS {
+        let line = call::refusal(ID, refusal).unwrap().as_bytes().to_vec();
+        let read = read_answer::<endpoints::GetInfo>(ID, &lone(&line).frame());
+        assert_eq!(read, Err(CallError::Refused(refusal)));
+        s.0.push((format!("refusal:{}", samples::refusal_name(refusal)), line));
+    }
+    sheet
+}
+
+fn people(s: &mut Sheet) {
+    for (case, if_there) in [("refuse", IfThere::Refuse), ("use", IfThere::Use)] {
+        let put = PersonPut { name: samples::name("Zoë O'Neill"), if_there };
+        s.call::<endpoints::PutPerson>(case, put, Call::PutPerson);
+    }
+    let person = PersonId(300);
+    let done = PersonPutDone { person, added: true, free_slot: Some(3), generation: 70_000 };
+    s.answer::<endpoints::PutPerson>("", done);
+    let there = PersonPutDone { added: false, free_slot: None, ..done };
+    s.answer::<endpoints::PutPerson>("there", there);
+    s.call::<endpoints::RemovePerson>("", PersonRemove { person }, Call::RemovePerson);
+    let done = PersonRemoveDone { name: samples::name("Ada"), templates: 2, generation: 70_001 };
+    s.answer::<endpoints::RemovePerson>("", done);
+    for (case, after) in [("first", PersonId::NOBODY), ("next", PersonId(u32::MAX))] {
+        s.call::<endpoints::ListGallery>(case, GalleryPageRequest { after }, Call::ListGallery);
+    }
+    for (case, count) in [("empty", 0), ("", 3), ("full", 16)] {
+        s.answer::<endpoints::ListGallery>(case, samples::gallery_page(count));
+    }
+}
+
+fn templates(s: &mut Sheet) {
+    let model = threshold_record::ModelId(samples::counting(0x20));
+    for (case, template) in [("128", samples::template()), ("512", samples::long_template())] {
+        let search =
+            GallerySearch { model, scale: template.scale, vector: template.vector.clone() };
+        s.call::<endpoints::PutTemplate>(case, TemplatePut { model, template }, Call::PutTemplate);
+        s.call::<endpoints::SearchGallery>(case, search, Call::SearchGallery);
+    }
+    let done = TemplatePutDone { templates: 8, generation: u64::MAX };
+    s.answer::<endpoints::PutTemplate>("", done);
+    s.answer::<endpoints::SearchGallery>("", samples::resembled());
+    let lone = GallerySearchDone { runner_up: None, ..samples::resembled() };
+    s.answer::<endpoints::SearchGallery>("one_person", lone);
+    let nobody = GallerySearchDone { best: None, runner_up: None };
+    s.answer::<endpoints::SearchGallery>("empty", nobody);
+}
+
+fn log(s: &mut Sheet) {
+    s.call::<endpoints::ReadLog>("", LogPageRequest { from: 200_001 }, Call::ReadLog);
+    for (case, count) in [("empty", 0), ("", 2), ("full", 32)] {
+        let page = samples::log_page(count);
+        let entries: Vec<_> = page.entries().map(Result::unwrap).collect();
+        assert_eq!(entries, (1..=count).map(samples::entry).collect::<Vec<_>>(), "{case}");
+        s.answer::<endpoints::ReadLog>(case, page);
+    }
+    s.call::<endpoints::GetLogHead>("", Nothing {}, Call::GetLogHead);
+    s.answer::<endpoints::GetLogHead>("", LogHead { oldest: 129, head: 200_000 });
+    s.call::<endpoints::GetContext>("", ContextGet { number: 0x0304 }, Call::GetContext);
+    for kind in ContextKind::ALL {
+        let got = ContextGot { kind: *kind, ..samples::context() };
+        s.answer::<endpoints::GetContext>(kind.text(), got);
+    }
+    let full = ContextGot { bytes: [0xc5; 512].into_iter().collect(), ..samples::context() };
+    s.answer::<endpoints::GetContext>("full", full);
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/golden/messages.txt")
+}
+
+/// The lines of the committed file.
+fn committed() -> BTreeMap<String, Vec<u8>> {
+    let text = std::fs::read_to_string(file()).unwrap_or_default();
+    let line = |line: &str| {
+        let (name, bytes) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), from_hex(bytes))
+    };
+    text.lines().map(line).collect()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn every_message_has_its_golden_bytes_and_reads_back() {
+    let sheet = sheet();
+    if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
+        std::fs::write(file(), sheet.text()).unwrap();
+    }
+    let committed = committed();
+    for (name, line) in &sheet.0 {
+        let golden = committed.get(name).map_or(String::new(), |bytes| hex(bytes));
+        assert_eq!(hex(line), golden, "{name} (THRESHOLD_BLESS=1 accepts it)");
+    }
+    assert_eq!(committed.len(), sheet.0.len(), "the file has a line that nobody makes");
+}
+
+#[test]
+fn every_row_of_the_table_has_a_golden_call_and_a_golden_answer() {
+    let committed = committed();
+    for &(path, call_key, answer_key) in TABLE {
+        let expected =
+            [("call", FrameKind::Call, call_key), ("answer", FrameKind::Answer, answer_key)];
+        for (direction, kind, key) in expected {
+            let start = format!("{path}:{direction}");
+            let of_row = |name: &&String| **name == start || name.starts_with(&format!("{start}:"));
+            let names: Vec<&String> = committed.keys().filter(of_row).collect();
+            assert!(!names.is_empty(), "{start} has no golden line");
+            for name in names {
+                let Received { kind: found_kind, id, key: found_key, .. } = lone(&committed[name]);
+                assert_eq!((found_kind, id, found_key), (kind, ID, key), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_two_keys_of_one_direction_are_alike() {
+    let calls = TABLE.iter().map(|&(_, call, _)| call).collect();
+    let answers = TABLE.iter().map(|&(_, _, answer)| answer).chain([ERROR_KEY, [0; 8]]).collect();
+    for keys in [calls, answers] {
+        let mut distinct: Vec<[u8; 8]> = keys;
+        let count = distinct.len();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), count);
+    }
+}
+
+/// Whether some body that starts with this variant's number, zeros behind, decodes as an error or a refusal.
+fn is_variant(kind: FrameKind, key: [u8; 8], number: u8) -> bool {
+    let body = [&[number][..], &[0; 80]].concat();
+    (1..=body.len()).any(|len| {
+        let frame = Frame { kind, id: 1, key, body: &body[..len] };
+        !matches!(
+            read_answer::<endpoints::GetInfo>(1, &frame),
+            Err(CallError::Malformed { .. } | CallError::OtherVersion { .. })
+        )
+    })
+}
+
+#[test]
+fn every_variant_of_errors_and_refusals_is_among_the_samples() {
+    let mut names: Vec<String> = samples::errors()
+        .iter()
+        .filter(|error| !matches!(error, RequestError::BadTemplate(_)))
+        .map(samples::error_name)
+        .collect();
+    names.dedup();
+    let (errors, refusals) = (names.len() as u8 + 1, samples::REFUSALS.len() as u8);
+    // From 128 on a number takes two bytes.
+    for number in 0..128 {
+        let is_error = is_variant(FrameKind::Error, ERROR_KEY, number);
+        assert_eq!(is_error, number < errors, "error {number}");
+        let is_refusal = is_variant(FrameKind::Refusal, [0; 8], number);
+        assert_eq!(is_refusal, number < refusals, "refusal {number}");
+    }
+}
+
+#[test]
+fn errors_and_refusals_say_what_to_do() {
+    let errors = samples::errors().into_iter().map(|error| error.to_string());
+    let refusals = samples::REFUSALS.into_iter().map(|refusal| refusal.to_string());
+    for text in errors.chain(refusals) {
+        assert!(text.contains("; "), "{text:?} has no remedy");
+        assert!(!text.ends_with('.'), "{text:?}");
+    }
+    let text = |error: RequestError| error.to_string();
+    assert_eq!(
+        text(RequestError::StoreFault { part: threshold_record::Cause::Store }),
+        "the unit's store failed and nothing was changed; read the unit's own messages for the file and what to do"
+    );
+    assert_eq!(
+        text(RequestError::BadTemplate(threshold_record::TemplateError::Slot { slot: 8 })),
+        "the template is not fit to be compared (slot 8: a person has slots 0 to 7); enrol again"
+    );
+}
+
+#[test]
+fn a_hello_of_this_build_carries_the_tables_digest() {
+    let hello = HelloRequest::of_build("x");
+    assert_eq!(hello.schema, endpoints::DIGEST);
+    assert_eq!(hello.protocol, threshold_wire::PROTOCOL);
+}

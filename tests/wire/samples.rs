@@ -1,0 +1,237 @@
+//! One or more values of every message, each field another value, so that a swap of two fields shows in the bytes.
+//!
+//! Owns the values behind `golden/messages.txt`. A new variant of an enum stops this file from compiling, a new row of
+//! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
+
+use threshold_record::{
+    Cause, ContextKind, EntryKind, LogEntry, Metric, ModelId, ModelTag, Name, PersonId,
+    Presentation, Reason, Score, Template, TemplateError, Threshold, WallTime,
+};
+use threshold_wire::message::{
+    Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
+    PersonSummary, Resembled,
+};
+use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
+
+/// The id of every golden frame.
+pub(crate) const ID: u32 = 0xa1b2_c3d4;
+
+/// Bytes that count up from a first one.
+pub(crate) fn counting<const N: usize>(first: u8) -> [u8; N] {
+    std::array::from_fn(|i| first.wrapping_add(i as u8))
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub(crate) fn hello_request() -> HelloRequest {
+    // Not of this build: the golden line must not change with the table.
+    HelloRequest {
+        protocol: 0x0102,
+        schema: 0x0304_0506_0708_090a,
+        build: "0.1.0+abc".try_into().unwrap(),
+    }
+}
+
+pub(crate) fn hello() -> Hello {
+    Hello {
+        protocol: 0x0b0c,
+        schema: 0x0d0e_0f10_1112_1314,
+        build: "0.1.1".try_into().unwrap(),
+        unit: "north door".try_into().unwrap(),
+    }
+}
+
+/// Every part there.
+pub(crate) fn info() -> Info {
+    Info {
+        unit: "north door".try_into().unwrap(),
+        build: "0.1.1".try_into().unwrap(),
+        model: Some(ModelInfo {
+            id: ModelId(counting(0x20)),
+            name: "facenet-20180402-vggface2".try_into().unwrap(),
+            metric: Metric::SquaredL2,
+            crop: "square about the box, 32 px margin".try_into().unwrap(),
+            embedding_len: 512,
+            threshold: Threshold(Score(0.515)),
+        }),
+        gallery: Some(GalleryInfo {
+            people: 17,
+            templates: 300,
+            capacity: 100_000,
+            generation: 0x0102_0304_0506,
+        }),
+        log_head: Some(200_000),
+        armed: Armed::Armed,
+        lockout_s: 59,
+        insecure_link: true,
+        presentation: Presentation::Live,
+        boot: 12,
+        uptime_ms: 3_600_000,
+        wall: WallTime { unix_ms: 1_753_000_000_123, trusted: true },
+    }
+}
+
+/// Nothing there.
+pub(crate) fn bare_info() -> Info {
+    Info {
+        unit: "".try_into().unwrap(),
+        build: "".try_into().unwrap(),
+        model: None,
+        gallery: None,
+        log_head: None,
+        armed: Armed::Fault(Cause::Gallery),
+        lockout_s: 0,
+        insecure_link: false,
+        presentation: Presentation::NotAssessed,
+        boot: 1,
+        uptime_ms: 0,
+        wall: WallTime { unix_ms: 0, trusted: false },
+    }
+}
+
+pub(crate) const ARMED: [(&str, Armed); 4] = [
+    ("armed", Armed::Armed),
+    ("empty_gallery", Armed::EmptyGallery),
+    ("fault", Armed::Fault(Cause::Lock)),
+    ("starting", Armed::Starting),
+];
+
+/// The shortest embedding that a template may have.
+pub(crate) fn template() -> Template {
+    Template {
+        person: PersonId(70_000),
+        slot: 7,
+        quality: 93,
+        model: ModelTag(counting(0x20)),
+        scale: 0.0125,
+        vector: (-64..64).collect(),
+    }
+}
+
+/// The longest.
+pub(crate) fn long_template() -> Template {
+    Template { vector: (0..512).map(|i| (i % 255 - 127) as i8).collect(), ..template() }
+}
+
+pub(crate) fn resembled() -> GallerySearchDone {
+    GallerySearchDone {
+        best: Some(Resembled { person: PersonId(5), score: Score(0.75) }),
+        runner_up: Some(Resembled { person: PersonId(300), score: Score(-0.125) }),
+    }
+}
+
+/// A page of `count` people.
+pub(crate) fn gallery_page(count: u32) -> GalleryPage {
+    let person = |i: u32| PersonSummary {
+        person: PersonId(100 * (i + 1)),
+        name: name(["Ada", "Grace Hopper", "Zoë"][i as usize % 3]),
+        slots: 1 << (i % 8),
+        best_quality: 80 + i as u8,
+    };
+    GalleryPage { generation: 41, people: (0..count).map(person).collect(), more: count > 3 }
+}
+
+/// An entry whose fields all differ, told from others by its sequence.
+pub(crate) fn entry(sequence: u64) -> LogEntry {
+    LogEntry {
+        sequence,
+        boot: 0x090a_0b0c,
+        monotonic_ms: 0x0d0e_0f10_1112,
+        wall: WallTime { unix_ms: 0x1314_1516_1718, trusted: true },
+        kind: EntryKind::Decision,
+        reason: Reason::Ambiguous,
+        cause: Cause::TurnedAway,
+        presentation: Presentation::Spoof,
+        quality: 0x19,
+        person: PersonId(0x1a1b_1c1d),
+        runner_up: PersonId(0x1e1f_2021),
+        best_score: Score(0.75),
+        runner_up_score: Score(-0.5),
+        threshold: Score(0.25),
+        detect_dms: 0x2223,
+        embed_dms: 0x2425,
+        total_dms: 0x2627,
+        context_model: 0x2829,
+        context_policy: 0x2a2b,
+        context_config: 0x2c2d,
+    }
+}
+
+/// A page of `count` entries.
+pub(crate) fn log_page(count: u64) -> LogPage {
+    let entries: Vec<LogEntry> = (1..=count).map(entry).collect();
+    LogPage::of(count + 1, &entries)
+}
+
+pub(crate) fn context() -> ContextGot {
+    ContextGot {
+        number: 0x0304,
+        kind: ContextKind::Config,
+        bytes: b"min_face_px=80\n".iter().copied().collect(),
+    }
+}
+
+/// Every error that a unit may answer, and every fault of a template inside one.
+pub(crate) fn errors() -> Vec<RequestError> {
+    let bad_templates = [
+        TemplateError::Nobody,
+        TemplateError::Slot { slot: 8 },
+        TemplateError::Quality { quality: 101 },
+        TemplateError::Length { len: 127 },
+        TemplateError::Scale,
+        TemplateError::Component { index: 511 },
+        TemplateError::Zero,
+    ];
+    let mut errors = vec![
+        RequestError::InsecureLink,
+        RequestError::WrongModel { unit: ModelId(counting(0x20)), host: ModelId(counting(0x80)) },
+        RequestError::GalleryFull { capacity: 100_000 },
+        RequestError::UnknownPerson { person: PersonId(9) },
+        RequestError::NameTaken { person: PersonId(10) },
+        RequestError::SlotsFull { person: PersonId(11), max: 8 },
+        RequestError::UnknownContext { number: 513 },
+        RequestError::StoreFault { part: Cause::Store },
+        RequestError::NotReady { part: Cause::Model },
+    ];
+    errors.extend(bad_templates.map(RequestError::BadTemplate));
+    errors
+}
+
+/// The golden line of an error.
+pub(crate) fn error_name(error: &RequestError) -> String {
+    let template = match error {
+        RequestError::InsecureLink => return "insecure_link".to_owned(),
+        RequestError::WrongModel { .. } => return "wrong_model".to_owned(),
+        RequestError::GalleryFull { .. } => return "gallery_full".to_owned(),
+        RequestError::UnknownPerson { .. } => return "unknown_person".to_owned(),
+        RequestError::NameTaken { .. } => return "name_taken".to_owned(),
+        RequestError::SlotsFull { .. } => return "slots_full".to_owned(),
+        RequestError::UnknownContext { .. } => return "unknown_context".to_owned(),
+        RequestError::StoreFault { .. } => return "store_fault".to_owned(),
+        RequestError::NotReady { .. } => return "not_ready".to_owned(),
+        RequestError::BadTemplate(template) => match template {
+            TemplateError::Nobody => "nobody",
+            TemplateError::Slot { .. } => "slot",
+            TemplateError::Quality { .. } => "quality",
+            TemplateError::Length { .. } => "length",
+            TemplateError::Scale => "scale",
+            TemplateError::Component { .. } => "component",
+            TemplateError::Zero => "zero",
+        },
+    };
+    format!("bad_template:{template}")
+}
+
+pub(crate) const REFUSALS: [Refusal; 3] =
+    [Refusal::UnknownEndpoint, Refusal::Malformed, Refusal::AnswerTooLong];
+
+/// The golden line of a refusal.
+pub(crate) fn refusal_name(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnknownEndpoint => "unknown_endpoint",
+        Refusal::Malformed => "malformed",
+        Refusal::AnswerTooLong => "answer_too_long",
+    }
+}
