@@ -3,11 +3,17 @@
 //! Owns the limits, the orientation that EXIF tells, and one message for each kind of file that is no lone picture.
 //! Refuses to guess: a truncated file is an error and not a picture with a grey end, an animation is not its first frame.
 //! Colours become RGB of 8 bits: 16 bits are rounded, CMYK is converted, transparency is dropped.
+//!
+//! JPEG pixels come from libjpeg-turbo's decoder (crate `mozjpeg`), equal to those of the references' tools in every
+//! bit. The decoder of crate `image` differs from it by 0.15 grey levels on average and 7 at most, and that alone moved
+//! MTCNN's landmarks by 1.8 % of the distance of the eyes (mean over 465 faces of LFW): the cascade cuts its crops at
+//! whole pixels, so that a little noise becomes a step. CMYK, which that decoder leaves to its caller, is `image`'s.
 
 use crate::frame::Frame;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, Limits, RgbImage};
+use mozjpeg::ColorSpace;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -100,7 +106,11 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
             if !is_whole_jpeg(bytes) {
                 return Err(PictureFault::Truncated);
             }
-            frame(JpegDecoder::new(Cursor::new(bytes)).map_err(fault)?)
+            let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(fault)?;
+            frame(decoder, |decoder| match libjpeg(bytes)? {
+                Some(picture) => Ok(picture.into()),
+                None => DynamicImage::from_decoder(decoder).map_err(fault),
+            })
         }
         [0x89, b'P', b'N', b'G', ..] => {
             let limits = Limits::no_limits();
@@ -108,13 +118,16 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
             if decoder.is_apng().map_err(fault)? {
                 return Err(PictureFault::Animation);
             }
-            frame(decoder)
+            frame(decoder, |decoder| DynamicImage::from_decoder(decoder).map_err(fault))
         }
         other => Err(PictureFault::Format { found: kind_of(other) }),
     }
 }
 
-fn frame(mut decoder: impl ImageDecoder) -> Result<Frame, PictureFault> {
+fn frame<D: ImageDecoder>(
+    mut decoder: D,
+    pixels: impl FnOnce(D) -> Result<DynamicImage, PictureFault>,
+) -> Result<Frame, PictureFault> {
     // Asked before anything is decoded: a small file can promise a large picture.
     let (width, height) = decoder.dimensions();
     let area = u64::from(width) * u64::from(height);
@@ -122,13 +135,34 @@ fn frame(mut decoder: impl ImageDecoder) -> Result<Frame, PictureFault> {
         return Err(PictureFault::TooLarge { width, height });
     }
     let orientation = decoder.orientation().map_err(fault)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(fault)?;
+    let mut picture = pixels(decoder)?;
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     // A decoded picture has the bytes of its size; only one without pixels does not make a frame.
     Frame::from_rgb(width, height, picture.into_raw())
         .map_err(|_| PictureFault::Format { found: "a picture without pixels" })
+}
+
+/// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK.
+fn libjpeg(bytes: &[u8]) -> Result<Option<RgbImage>, PictureFault> {
+    // The library reports what it cannot decode by unwinding from its C code's error exit.
+    let decoded = std::panic::catch_unwind(|| -> std::io::Result<Option<RgbImage>> {
+        let header = mozjpeg::Decompress::new_mem(bytes)?;
+        if matches!(header.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK) {
+            return Ok(None);
+        }
+        let mut decoder = header.rgb()?;
+        let (width, height) = (decoder.width() as u32, decoder.height() as u32);
+        let pixels = decoder.read_scanlines::<u8>()?;
+        decoder.finish()?;
+        Ok(RgbImage::from_raw(width, height, pixels))
+    });
+    match decoded {
+        Ok(Ok(picture)) => Ok(picture),
+        Ok(Err(error)) => Err(PictureFault::Damaged(error.to_string())),
+        Err(_) => Err(PictureFault::Damaged("its data does not decode".to_owned())),
+    }
 }
 
 fn fault(error: ImageError) -> PictureFault {
@@ -181,7 +215,7 @@ fn kind_of(bytes: &[u8]) -> &'static str {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs};
+    use image::{ExtendedColorType, ImageEncoder, Rgb, codecs};
 
     fn ramp(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 77]))

@@ -145,7 +145,12 @@ pub fn grade(measures: &Measures, limits: &QualityLimits) -> Quality {
         (Cause::Covered, m.score, limits.min_score, 0.99),
     ];
     let mut worst = Quality { percent: 100, cause: Cause::None };
+    // Outside the frame there is no texture and little for the detector to be sure of: then the edge is the cause.
+    let cut_off = m.visible < limits.min_visible;
     for (cause, value, limit, good) in rows {
+        if cut_off && cause == Cause::Covered {
+            continue;
+        }
         // A limit set beyond what is good leaves no slope: the limit itself then passes and nothing before it does.
         let position = (value - limit) / (good - limit);
         let percent = (50.0 + 50.0 * position).clamp(0.0, 100.0);

@@ -4,8 +4,10 @@
 //! after each visitor, because Linux keeps a visitor's exclusive claim (TIOCEXCL) on it for as long as its other end is
 //! open, and the next one would be refused.
 
+use rustix::fs::{Mode, OFlags};
 use serialport::{SerialPort, TTYPort};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -97,7 +99,7 @@ pub struct Pty {
 struct End {
     master: TTYPort,
     /// Kept open until the first byte: a pseudo-terminal that nobody has open looks hung up.
-    slave: Option<TTYPort>,
+    slave: Option<OwnedFd>,
 }
 
 impl Pty {
@@ -143,6 +145,10 @@ impl End {
             .set_timeout(WRITE_PATIENCE)
             .map_err(|error| LineError::NoPty(io::Error::from(error)))?;
         let name = slave.name().unwrap_or_default();
+        // A handle of our own: serialport's would take a lock on the terminal when it gives up an exclusive claim.
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = rustix::fs::open(&name, flags, Mode::empty())
+            .map_err(|error| LineError::NoPty(error.into()))?;
         let fail = |source| LineError::Link { path: link.to_path_buf(), source };
         // Made beside it and renamed over it, so that the link always points somewhere.
         let beside = link.with_extension("new");
@@ -164,7 +170,7 @@ impl Line for Pty {
             Ok(0) => {
                 if let Some(slave) = slave {
                     // A visitor who came and went without a word may have left an exclusive claim.
-                    let _ = slave.set_exclusive(false);
+                    let _ = rustix::termios::ioctl_tiocnxcl(slave);
                 }
                 Received::Nothing
             }
