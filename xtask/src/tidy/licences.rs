@@ -16,6 +16,7 @@ const ALLOWED: [&str; 9] = [
     "BSD-2-Clause",
     "BSD-3-Clause",
     "CC0-1.0",
+    "IJG",
     "ISC",
     "MIT",
     "MPL-2.0",
