@@ -1,1 +1,21 @@
-//! Placeholder header, replaced by the crate's first commit.
+//! The door unit: watches a camera, decides, writes the decision down, and only then moves the lock.
+//!
+//! Owns the loop and what surrounds it on the machine: camera, lock, clock, journal, service.
+//! Refuses to judge a score (`policy::decide` does), to print (messages go to [`notices`], which the service manager
+//! keeps), to start a process, and to go on after a fault as if nothing were: a fault is a refusal and a log entry.
+//! Terms: a *visit* is one person's stay before the door; a *part* is what can fail, as [`threshold_record::Cause`]
+//! names it; the unit is *armed* once no part is at fault.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod capture;
+pub mod clock;
+pub mod journal;
+pub mod lock;
+pub mod notices;
+pub mod presentation;
+pub mod run;
+pub mod service;
+pub mod start;
+pub mod state;
+pub mod unit;

@@ -4,7 +4,7 @@
 //! Refuses to carry advice: the remedy of each stands in `remedy`.
 
 use std::path::PathBuf;
-use threshold_record::{Cause, PersonId};
+use threshold_record::{Cause, EntryError};
 
 /// A fault that the administrator sees.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,18 @@ pub enum HostError {
     Silent {
         /// As typed.
         port: String,
+        /// How long.
+        waited_ms: u64,
+    },
+    /// Bytes arrive, and none of them make an answer.
+    #[error(
+        "what comes from {port} is broken: {broken} frames in {waited_ms} ms, none of them an answer"
+    )]
+    Noisy {
+        /// As typed.
+        port: String,
+        /// How many.
+        broken: u64,
         /// How long.
         waited_ms: u64,
     },
@@ -109,14 +121,6 @@ pub enum HostError {
         /// What is wrong with it.
         what: String,
     },
-    /// Two people carry one name.
-    #[error("{count} people are named {name:?}: {ids}", count = .ids.len(), ids = list_ids(.ids))]
-    AmbiguousName {
-        /// As typed.
-        name: String,
-        /// Who they are.
-        ids: Vec<PersonId>,
-    },
     /// Nobody in the gallery is meant.
     #[error("nobody named {name:?} is enrolled")]
     NoSuchPerson {
@@ -159,14 +163,6 @@ pub enum HostError {
         /// The unit's id.
         unit: String,
     },
-    /// The folder has no pack of that kind.
-    #[error("there is no {what} pack in {folder}")]
-    NoPack {
-        /// `detector`, `facenet`, `dlib` or `embedding`.
-        what: String,
-        /// The packs folder.
-        folder: String,
-    },
     /// The unit left entries out.
     #[error("the log has a gap: entry {expected} was due, the unit sent {found}")]
     LogGap {
@@ -174,6 +170,30 @@ pub enum HostError {
         expected: u64,
         /// The sequence that came.
         found: u64,
+    },
+    /// The unit says that there are entries and sends none.
+    #[error("the unit's log ends with {head}, and the unit sends nothing from {expected} on")]
+    LogShort {
+        /// The sequence that was due.
+        expected: u64,
+        /// The last sequence, as the unit says.
+        head: u64,
+    },
+    /// The log ends before an entry that was there: another unit, or another log.
+    #[error("the unit's log ends with {head} now, entry {seen} was read already")]
+    LogRestarted {
+        /// The last sequence that was read.
+        seen: u64,
+        /// The last sequence now.
+        head: u64,
+    },
+    /// An entry whose bytes this program does not know.
+    #[error("the log cannot be read from entry {expected} on: {source}")]
+    LogEntry {
+        /// The sequence that was due.
+        expected: u64,
+        /// What is wrong with it.
+        source: EntryError,
     },
     /// A log file that is not ours, or is damaged.
     #[error("{path}, line {line}: not an entry of a log that this program wrote: {what}")]
@@ -290,8 +310,4 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Gallery => "look at `threshold info`, then restore or re-enrol the gallery",
         Cause::Lock => "check the lock's wiring",
     })
-}
-
-fn list_ids(ids: &[PersonId]) -> String {
-    ids.iter().map(|id| format!("#{}", id.0)).collect::<Vec<_>>().join(", ")
 }

@@ -6,10 +6,17 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod cmd;
 pub mod draw;
+pub mod engines;
 pub mod error;
 pub mod explain;
 pub mod log_file;
+pub mod meant;
+pub mod parallel;
+pub mod people;
+pub mod photo;
+pub mod pictures;
 pub mod remedy;
 pub mod say;
 pub mod session;

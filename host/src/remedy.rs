@@ -1,23 +1,96 @@
 //! What to do about an error: one line for each, in one table.
 //!
-//! Owns every "try: ..." of this program.
+//! Owns every "try: ..." of this program. Errors of the libraries below carry their advice as the end of their text,
+//! behind the last semicolon; it is cut off there, so that it stands in the remedy's line and nowhere else.
 //! Refuses to repeat the error: a remedy names the next step, as a command where there is one.
 
 use crate::error::{HostError, cause_help};
+use crate::session::SessionError;
 use std::io::ErrorKind;
+use threshold_models::engine::EngineError;
+use threshold_models::import::{FetchError, ImportError};
+use threshold_models::pack::PackError;
+use threshold_models::picture::PictureError;
+use threshold_record::{ContextError, EntryError, NameError};
+use threshold_wire::{CallError, Mismatch, RequestError};
 
-/// The remedy of an error: that of the innermost part that has one.
+/// One part of an error's chain.
+type Part<'a> = &'a (dyn std::error::Error + 'static);
+
+/// The remedy of an error: that of the outermost part that has one, since it knows most of what was meant.
 #[must_use]
 pub fn of(error: &anyhow::Error) -> String {
-    let parts: Vec<_> = error.chain().collect();
-    parts
-        .iter()
-        .rev()
-        .find_map(|part| {
-            None.or_else(|| part.downcast_ref().and_then(of_host))
-                .or_else(|| part.downcast_ref().and_then(of_io))
-        })
+    let of_part = |part: Part<'_>| {
+        None.or_else(|| part.downcast_ref().and_then(of_host))
+            .or_else(|| part.downcast_ref().and_then(of_session))
+            .or_else(|| split(part).map(|(_, remedy)| remedy))
+            .or_else(|| part.downcast_ref().map(of_engine))
+            .or_else(|| part.downcast_ref().map(|_: &EntryError| SAME_BUILD.to_owned()))
+            .or_else(|| part.downcast_ref().and_then(of_io))
+    };
+    error
+        .chain()
+        .find_map(of_part)
         .unwrap_or_else(|| "threshold --help, and docs/ for the data formats".to_owned())
+}
+
+/// An error in one line, outermost part first, without its remedy and without a part that is said already.
+#[must_use]
+pub fn without(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for part in error.chain() {
+        let cut = split(part);
+        // The text of a part that advises has all of its sources' in it.
+        let is_last = cut.is_some();
+        let said = cut.map_or_else(|| part.to_string(), |(said, _)| said);
+        if text.is_empty() {
+            text = said;
+        } else if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        if is_last {
+            break;
+        }
+    }
+    text
+}
+
+/// Text and advice of an error whose text ends with advice.
+fn split(part: Part<'_>) -> Option<(String, String)> {
+    let advises = part.is::<PackError>()
+        || part.is::<ImportError>()
+        || part.is::<FetchError>()
+        || part.is::<PictureError>()
+        || part.is::<NameError>()
+        || part.is::<ContextError>()
+        || part.is::<CallError>()
+        || part.is::<Mismatch>()
+        || part.is::<RequestError>()
+        || matches!(
+            part.downcast_ref(),
+            Some(SessionError::Call(_) | SessionError::Mismatch(_) | SessionError::Refused(_))
+        )
+        || matches!(part.downcast_ref(), Some(EngineError::NoEmbedder));
+    let text = part.to_string();
+    let (said, advice) = text.rsplit_once("; ").filter(|_| advises)?;
+    Some((said.to_owned(), advice.to_owned()))
+}
+
+const SAME_BUILD: &str = "install the same build on host and unit";
+
+fn of_session(error: &SessionError) -> Option<String> {
+    match error {
+        SessionError::Line(error) => of_host(error),
+        SessionError::TooLong(_) => Some(SAME_BUILD.to_owned()),
+        SessionError::Call(_) | SessionError::Mismatch(_) | SessionError::Refused(_) => None,
+    }
+}
+
+fn of_engine(error: &EngineError) -> String {
+    match error {
+        EngineError::CascadeOption { min, max, .. } => format!("a value from {min} to {max}"),
+        _ => "threshold model info tests the pack; threshold model fetch makes it again".to_owned(),
+    }
 }
 
 fn of_host(error: &HostError) -> Option<String> {
@@ -37,6 +110,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::Silent { .. } => {
             "check that the unit is on and that this is its port, then the cable; --wait if it is starting".to_owned()
         }
+        E::Noisy { .. } => {
+            "check the cable and its ground, and that both ends run at one speed; is this port a unit?".to_owned()
+        }
         E::Gone { .. } => {
             "plug it in again and repeat the command; nothing is half done, a log pull goes on where it stopped"
                 .to_owned()
@@ -51,11 +127,7 @@ fn of_host(error: &HostError) -> Option<String> {
         E::MatchesOther { name, .. } => format!(
             "enrol the photo as {name:?} if it is that person, another photo if not; --force for twins"
         ),
-        E::BadName { .. } => "a name of 1 to 64 bytes without control characters".to_owned(),
-        E::AmbiguousName { ids, .. } => match ids.first() {
-            Some(id) => format!("the id instead of the name: #{}", id.0),
-            None => "threshold gallery list".to_owned(),
-        },
+        E::BadName { .. } => "another name; # and a number is how gallery commands name an id".to_owned(),
         E::NoSuchPerson { near, .. } => match near.first() {
             Some(name) => format!("{name:?}, or threshold gallery list"),
             None => "threshold gallery list".to_owned(),
@@ -67,10 +139,13 @@ fn of_host(error: &HostError) -> Option<String> {
             format!("threshold model fetch, or copy the unit's pack into {folder}; --packs for another folder")
         }
         E::WrongModel { .. } => "leave --model out: the unit's own model is taken".to_owned(),
-        E::NoPack { .. } => "cargo xtask setup, or threshold model fetch; --packs for another folder".to_owned(),
         E::LogGap { .. } => {
             "pull again; if the gap stays, the unit lost entries: keep the file and report it".to_owned()
         }
+        E::LogShort { .. } | E::LogRestarted { .. } => {
+            "threshold info: is it the same unit, and does it report a fault?".to_owned()
+        }
+        E::LogEntry { .. } => SAME_BUILD.to_owned(),
         E::LogFile { path, .. } => format!("another --out, or move {path} away"),
         E::LogFileKind { .. } => "--out log.jsonl or --out log.csv".to_owned(),
         E::LogFileAhead { .. } => {
@@ -112,11 +187,60 @@ fn there(ports: &[String]) -> String {
 mod tests {
     use super::*;
 
+    fn check(error: impl Into<anyhow::Error>, said: &str, remedy: &str) {
+        let error = error.into();
+        assert_eq!((without(&error).as_str(), of(&error).as_str()), (said, remedy));
+    }
+
     #[test]
-    fn innermost_part_with_a_remedy_decides() {
+    fn a_file_fault_takes_the_remedy_of_its_cause() {
         let full = std::io::Error::from(ErrorKind::StorageFull);
         let error = anyhow::Error::new(HostError::File { path: "log.csv".into(), source: full });
         assert!(of(&error.context("log pull")).starts_with("free some space"));
+    }
+
+    #[test]
+    fn a_chain_says_no_part_twice() {
+        let inner = anyhow::anyhow!("disk full");
+        let outer = inner.context("cannot write x: disk full").context("log pull");
+        assert_eq!(without(&outer), "log pull: cannot write x: disk full");
+    }
+
+    #[test]
+    fn an_unplugged_unit_is_not_taken_for_a_closed_pipe() {
+        let source = std::io::Error::from(ErrorKind::BrokenPipe);
+        let error = SessionError::Line(HostError::Gone { port: "p".to_owned(), source });
+        assert!(of(&error.into()).starts_with("plug it in again"));
+    }
+
+    #[test]
+    fn advice_at_the_end_of_a_text_is_said_once_as_the_remedy() {
+        check(
+            SessionError::Refused(RequestError::GalleryFull { capacity: 9 }),
+            "the gallery is full with 9 templates",
+            "remove people who no longer come",
+        );
+        check(NameError::Empty, "the name is empty", "give at least one letter");
+        let fault = PackError::Io {
+            path: "x.pack".into(),
+            source: std::io::Error::from(ErrorKind::NotFound),
+        };
+        check(
+            FetchError::from(ImportError::from(fault)),
+            "x.pack: entity not found",
+            "check the path and its permissions",
+        );
+        check(
+            PackError::NoFolder,
+            "no folder for packs",
+            "set THRESHOLD_PACKS or HOME, or name one with --packs",
+        );
+        let error = anyhow::Error::new(SessionError::Call(CallError::NotAnAnswer));
+        check(
+            error.context("1 of 2 photos are enrolled"),
+            "1 of 2 photos are enrolled: the line sends back what is written to it",
+            "is this port a unit, and is its echo off?",
+        );
     }
 
     #[test]

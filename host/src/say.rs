@@ -4,6 +4,7 @@
 //! Refuses to decide what is said; commands hand it finished text and values.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
 
+use crate::remedy;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::io::Write;
@@ -59,8 +60,8 @@ impl Say {
 
     /// Prints an error's chain in one line and its remedy in another, on stderr.
     pub fn error(self, error: &anyhow::Error) {
-        eprintln!("error: {}", chain(error));
-        eprintln!("try: {}", crate::remedy::of(error));
+        eprintln!("error: {}", remedy::without(error));
+        eprintln!("try: {}", remedy::of(error));
     }
 
     /// A progress bar on stderr; silent where stderr is no terminal.
@@ -73,20 +74,6 @@ impl Say {
         }
         bar
     }
-}
-
-/// The chain of an error, outermost first, without a part that the part before it says already.
-#[must_use]
-pub fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for part in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = part;
-        } else if !text.ends_with(&part) {
-            text = format!("{text}: {part}");
-        }
-    }
-    text
 }
 
 /// A table in columns as wide as their widest cell; numbers are the caller's to align.
@@ -112,13 +99,6 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chain_says_no_part_twice() {
-        let inner = anyhow::anyhow!("disk full");
-        let outer = inner.context("cannot write x: disk full").context("log pull");
-        assert_eq!(chain(&outer), "log pull: cannot write x: disk full");
-    }
 
     #[test]
     fn table_columns_are_as_wide_as_their_widest_cell() {

@@ -1,14 +1,20 @@
 //! Tests of the area `door`; each file is one subject.
-#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod entry;
 mod evidence;
+mod faults;
+mod line;
 mod lockout;
 mod people;
 mod plain_model;
 mod policy;
+mod replay;
+mod rig;
 mod score;
+mod service;
 mod settings;
+mod visits;
 
 use threshold_policy::settings::PresentationRule;
 use threshold_policy::{Candidate, Evidence, Observation, Outcome, Policy, Standing, Verdict};

@@ -135,7 +135,8 @@ impl fmt::Display for Mismatch {
 }
 
 /// As much of a text as fits, whole characters only.
-pub(crate) fn cut<const N: usize>(text: &str) -> String<N> {
+#[must_use]
+pub fn cut<const N: usize>(text: &str) -> String<N> {
     let mut kept = String::new();
     for character in text.chars() {
         if kept.push(character).is_err() {

@@ -18,6 +18,6 @@ pub mod repeat;
 pub use call::{CallError, EncodeError, Refusal};
 pub use endpoints::{Call, Caller, Endpoint};
 pub use frame::{Decoder, Encoded, Frame, FrameError, FrameKind};
-pub use hello::{Hello, HelloRequest, Mismatch, PROTOCOL};
+pub use hello::{Hello, HelloRequest, Mismatch, PROTOCOL, cut};
 pub use message::RequestError;
 pub use repeat::LastAnswer;

@@ -1,11 +1,15 @@
 //! `threshold compare`: how alike the faces of two pictures are, and what the model's threshold says of it.
 
-use super::Answer;
 use super::detect::face_value;
+use super::{Answer, round};
 use crate::engines::Engines;
+use crate::error::cause_words;
+use crate::explain::short_id;
 use crate::photo::{Photo, read_one_face};
 use crate::{args, meant::Meant};
 use serde_json::{Value, json};
+use threshold_models::quality::QualityLimits;
+use threshold_models::search::distance;
 
 /// Compares the one face of each picture; [`Answer::No`] if they are below the threshold.
 ///
@@ -13,21 +17,23 @@ use serde_json::{Value, json};
 /// A picture without exactly one face, or a missing pack.
 pub fn run(meant: &Meant, typed: &args::Compare) -> anyhow::Result<Answer> {
     let engines = Engines::open(meant)?;
-    let embedder = engines.embedder(meant.model.as_ref())?;
+    let pack = engines.embedder(meant.model.as_ref())?;
     let detector = engines.detector()?;
-    let mut engine = engines.engine(&detector, Some(&embedder), typed.min_face, meant.threads)?;
-    let a = read_one_face(&mut engine, &typed.a, typed.min_face)?;
-    let b = read_one_face(&mut engine, &typed.b, typed.min_face)?;
-    let metric = embedder.meta.metric;
-    let distance = distance(metric, &a.embedding.0, &b.embedding.0);
+    let mut engine = Engines::engine(&detector, Some(&pack), typed.min_face, meant.threads)?;
+    let limits = QualityLimits::default();
+    let mut read = |path| read_one_face(&mut engine, path, typed.min_face, &limits);
+    let (a, b) = (read(&typed.a)?, read(&typed.b)?);
+    let embedder = pack.embedder()?;
+    let metric = embedder.metric;
+    let distance = distance(metric, &a.embedding, &b.embedding);
     let score = metric.score(distance);
-    let limit = embedder.meta.threshold;
+    let limit = embedder.threshold_distance;
     let same = distance <= limit;
     let value = json!({
         "a": photo_value(&a),
         "b": photo_value(&b),
-        "model": embedder.id.to_string(),
-        "model_name": embedder.meta.name,
+        "model": pack.id.to_string(),
+        "model_name": pack.meta.name,
         "distance": round(distance),
         "distance_unit": metric.unit(),
         "distance_threshold": round(limit),
@@ -37,21 +43,28 @@ pub fn run(meant: &Meant, typed: &args::Compare) -> anyhow::Result<Answer> {
     });
     meant.say.result(&value, || {
         let verdict = if same { "the same person" } else { "different people" };
+        let unit = metric.unit();
         format!(
             "{verdict}\n  distance  {distance:.3} {unit} (threshold {limit:.3})\n  \
-             score     {score} (threshold {limit_score})\n  \
-             quality   {} %{} and {} %{}\n  model     {} (id {})",
-            a.quality.percent,
-            cause(&a),
-            b.quality.percent,
-            cause(&b),
-            embedder.meta.name,
-            crate::explain::short_id(&embedder.id.to_string()),
-            unit = metric.unit(),
-            limit_score = metric.score(limit),
+             score     {score} (threshold {})\n  \
+             quality   {} and {}\n  model     {} (id {})",
+            metric.score(limit),
+            quality_text(&a),
+            quality_text(&b),
+            pack.meta.name,
+            short_id(&pack.id.to_string()),
         )
     })?;
     Ok(if same { Answer::Yes } else { Answer::No })
+}
+
+/// A poor face is compared all the same: the verdict is the reader's to doubt.
+fn quality_text(photo: &Photo) -> String {
+    let quality = photo.quality;
+    if quality.is_good() {
+        return format!("{} %", quality.percent);
+    }
+    format!("{} % ({})", quality.percent, cause_words(quality.cause))
 }
 
 fn photo_value(photo: &Photo) -> Value {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use threshold_models::engine::{Detection, Engine};
 use threshold_models::frame::Frame;
+use threshold_models::picture;
 
 /// What was found in one picture.
 struct Found {
@@ -24,8 +25,7 @@ struct Found {
 /// An unreadable picture, a missing detector pack, or a folder for `--draw` that cannot be written.
 pub fn run(meant: &Meant, typed: &args::Detect) -> anyhow::Result<Answer> {
     let pictures = pictures::named(&typed.pictures)?;
-    let engines = Engines::open(meant)?;
-    let detector = engines.detector()?;
+    let detector = Engines::open(meant)?.detector()?;
     if let Some(folder) = &typed.draw {
         std::fs::create_dir_all(folder).map_err(HostError::file(folder))?;
     }
@@ -36,10 +36,10 @@ pub fn run(meant: &Meant, typed: &args::Detect) -> anyhow::Result<Answer> {
     let found = parallel::over(
         &places,
         workers,
-        || engines.engine(&detector, None, typed.min_face, threads_each),
+        || anyhow::Ok(Engines::engine(&detector, None, typed.min_face, threads_each)?),
         |engine, &place| {
             let path = &pictures[place];
-            let frame = pictures::read(path)?;
+            let frame = picture::read(path)?;
             let faces = engine.detect(&frame).with_context(|| path.display().to_string())?;
             let drawn = targets.as_ref().map(|targets| write(&targets[place], &frame, &faces));
             bar.inc(1);
@@ -71,12 +71,12 @@ fn targets(folder: &Path, pictures: &[PathBuf]) -> Vec<PathBuf> {
 fn write(target: &Path, frame: &Frame, faces: &[Detection]) -> anyhow::Result<PathBuf> {
     let file = std::fs::File::create(target).map_err(HostError::file(target))?;
     let mut out = std::io::BufWriter::new(file);
-    draw::annotated(frame, faces)
-        .write_to(&mut out, image::ImageFormat::Png)
-        .map_err(|error| match error {
+    draw::annotated(frame, faces).write_to(&mut out, image::ImageFormat::Png).map_err(|error| {
+        match error {
             image::ImageError::IoError(error) => HostError::file(target)(error).into(),
             other => anyhow::Error::new(other).context(target.display().to_string()),
-        })?;
+        }
+    })?;
     out.into_inner().map_err(|error| HostError::file(target)(error.into_error()))?;
     Ok(target.to_path_buf())
 }

@@ -10,6 +10,32 @@ pub mod log;
 pub mod model;
 pub mod why;
 
+use crate::args::Command;
+use crate::meant::Meant;
+
+/// Does what was typed.
+///
+/// # Errors
+/// Whatever the command says; `remedy` knows what to do about it.
+pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
+    match command {
+        Command::Info => info::run(meant),
+        Command::Enrol(typed) => enrol::run(meant, typed),
+        Command::Gallery(typed) => gallery::run(meant, typed),
+        Command::Log(typed) => log::run(meant, typed),
+        Command::Why(typed) => why::run(meant, typed),
+        Command::Detect(typed) => detect::run(meant, typed),
+        Command::Compare(typed) => compare::run(meant, typed),
+        Command::Model(typed) => model::run(meant, typed),
+        Command::Eval(typed) => eval::run(meant, typed),
+    }
+}
+
+/// A distance or score as JSON shows it: f32 has seven digits, and the f64 of 1.14 would print seventeen.
+fn round(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
+}
+
 /// How a command that did its work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -1,2 +1,348 @@
-//! The session with a unit.
+//! A session with a unit: calls that end in an answer, the unit's no, or a typed error, within five seconds.
+//!
+//! Owns the ids of requests, the repeat of a call whose answer is lost, and the version check of the hello.
+//! Refuses to know what calls mean: a command says what it asks, the table of `threshold_wire` says how.
+//! Terms: a *line* is a transport with frames on it; it is *dead* when no answer comes within [`PATIENCE`].
+
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod port;
+pub mod wait;
+
+use crate::error::HostError;
+use crate::meant::Meant;
+use port::{Port, Transport};
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+use threshold_wire::endpoints::SayHello;
+use threshold_wire::{
+    CallError, Decoder, EncodeError, Endpoint, FrameKind, Hello, HelloRequest, Mismatch,
+    RequestError, call,
+};
+
+/// How long a call waits for its answer in all: with a write that hangs at the end it stays below five seconds.
+pub const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long before a call is sent again: a full page takes 0.2 s at the slowest speed, a durable write less.
+const REPEAT: Duration = Duration::from_secs(1);
+
+/// The build that the hello names.
+pub const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a call has no response.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The line is dead or gone.
+    #[error(transparent)]
+    Line(#[from] HostError),
+    /// What came is not the answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The unit is of another version.
+    #[error(transparent)]
+    Mismatch(Box<Mismatch>),
+    /// The request does not fit a frame.
+    #[error(transparent)]
+    TooLong(#[from] EncodeError),
+    /// The unit understood and says no.
+    #[error(transparent)]
+    Refused(#[from] RequestError),
+}
+
+impl SessionError {
+    /// The unit's own no, if it is that.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&RequestError> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A line whose unit has answered the hello in this program's version.
+pub struct Session<T> {
+    line: Line<T>,
+    hello: Hello,
+}
+
+impl Session<Port> {
+    /// Opens the port that is meant and greets its unit; waits for both as long as `--wait` says.
+    ///
+    /// # Errors
+    /// [`SessionError`] of the last try.
+    pub fn open(meant: &Meant) -> Result<Self, SessionError> {
+        let name = meant.unit()?;
+        wait::until_there(meant.wait, &mut wait::Machine::new(), || {
+            Self::greet(Port::open(name)?, BUILD)
+        })
+    }
+}
+
+impl<T: Transport> Session<T> {
+    /// Says hello over a line and checks that the unit speaks the same version.
+    ///
+    /// # Errors
+    /// [`SessionError`]; [`SessionError::Mismatch`] names both versions.
+    pub fn greet(transport: T, build: &str) -> Result<Self, SessionError> {
+        let mut line = Line::new(transport);
+        let host = HelloRequest::of_build(build);
+        let hello = line.call::<SayHello>(&host)?;
+        hello.check(&host).map_err(|mismatch| SessionError::Mismatch(Box::new(mismatch)))?;
+        Ok(Self { line, hello })
+    }
+
+    /// What the unit said of itself.
+    #[must_use]
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Calls the unit.
+    ///
+    /// # Errors
+    /// [`SessionError`]; [`SessionError::Refused`] is the unit's own no.
+    pub fn call<E: Endpoint>(&mut self, request: &E::Request) -> Result<E::Response, SessionError> {
+        self.line.call::<E>(request)
+    }
+
+    /// The unit at the other end, in tests.
+    #[cfg(test)]
+    pub(crate) fn unit(&mut self) -> &mut T {
+        &mut self.line.transport
+    }
+
+    /// Lets time pass; whatever arrives meanwhile answers nothing that is still asked.
+    ///
+    /// # Errors
+    /// [`SessionError::Line`] if the line went away meanwhile.
+    pub fn pause(&mut self, time: Duration) -> Result<(), SessionError> {
+        let until = self.line.transport.now() + time;
+        let mut dropped = [0; 256];
+        while let Some(left) = self.line.left(until) {
+            self.line.receive(&mut dropped, left)?;
+        }
+        Ok(())
+    }
+}
+
+/// A transport with frames on it.
+struct Line<T> {
+    transport: T,
+    decoder: Decoder,
+    next_id: u32,
+}
+
+impl<T: Transport> Line<T> {
+    fn new(transport: T) -> Self {
+        // The standard library's hash keys are random for each process; nothing here needs more than that.
+        let next_id = std::hash::RandomState::new().build_hasher().finish() as u32;
+        Self { transport, decoder: Decoder::new(), next_id }
+    }
+
+    fn call<E: Endpoint>(&mut self, request: &E::Request) -> Result<E::Response, SessionError> {
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        let frame = call::request::<E>(id, request)?;
+        let start = self.transport.now();
+        let give_up = start + PATIENCE;
+        let broken_before = self.decoder.bad_frames();
+        let mut echoed = false;
+        while self.left(give_up).is_some() {
+            self.send(frame.as_bytes())?;
+            let repeat = (self.transport.now() + REPEAT).min(give_up);
+            if let Some(answer) = self.answer::<E>(id, repeat, &mut echoed)? {
+                return Ok(answer?);
+            }
+        }
+        if echoed {
+            return Err(CallError::NotAnAnswer.into());
+        }
+        let port = self.transport.name().to_owned();
+        let waited_ms = (self.transport.now() - start).as_millis() as u64;
+        Err(match self.decoder.bad_frames() - broken_before {
+            0 => HostError::Silent { port, waited_ms },
+            broken => HostError::Noisy { port, broken, waited_ms },
+        }
+        .into())
+    }
+
+    /// Reads until the answer to `id` or until the time is over.
+    fn answer<E: Endpoint>(
+        &mut self,
+        id: u32,
+        until: Duration,
+        echoed: &mut bool,
+    ) -> Result<Option<Result<E::Response, RequestError>>, SessionError> {
+        let mut buffer = [0; 512];
+        while let Some(left) = self.left(until) {
+            let len = self.receive(&mut buffer, left)?;
+            let mut bytes = &buffer[..len];
+            while let Some(frame) = self.decoder.feed(&mut bytes) {
+                // A broken frame may have been the answer; the call is sent again.
+                let Ok(frame) = frame else { continue };
+                // A line may echo and carry answers as well.
+                *echoed |= frame.kind == FrameKind::Call;
+                match call::read_answer::<E>(id, &frame) {
+                    Ok(answer) => return Ok(Some(answer)),
+                    Err(CallError::NotAnAnswer | CallError::OtherRequest { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn send(&mut self, frame: &[u8]) -> Result<(), SessionError> {
+        // The 00 in front ends whatever half frame stands on the line.
+        match self.transport.send(&[&[0], frame].concat()) {
+            // A line that takes nothing may only be busy; the call's own patience ends it.
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Ok(()),
+            Err(source) => Err(self.gone(source)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, into: &mut [u8], patience: Duration) -> Result<usize, SessionError> {
+        self.transport.receive(into, patience).map_err(|source| self.gone(source))
+    }
+
+    fn gone(&self, source: std::io::Error) -> SessionError {
+        HostError::Gone { port: self.transport.name().to_owned(), source }.into()
+    }
+
+    fn left(&self, until: Duration) -> Option<Duration> {
+        until.checked_sub(self.transport.now()).filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::fake::{FakeUnit, Fault, store_fault};
+    use super::*;
+    use threshold_wire::Refusal;
+    use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, SendEcho};
+    use threshold_wire::message::{Echo, IfThere, Nothing, PersonPut};
+
+    fn greeting_error(unit: FakeUnit) -> SessionError {
+        Session::greet(unit, "9.9.9").err().unwrap()
+    }
+
+    fn put(name: &str) -> PersonPut {
+        PersonPut { name: threshold_record::Name::new(name).unwrap(), if_there: IfThere::Refuse }
+    }
+
+    #[test]
+    fn a_call_is_answered() {
+        let mut session = FakeUnit::new().session();
+        assert_eq!(session.hello().unit.as_str(), "door");
+        let mut echo = Echo { bytes: Default::default() };
+        echo.bytes.extend_from_slice(&[0, 1, 0, 255]).unwrap();
+        assert_eq!(session.call::<SendEcho>(&echo).unwrap(), echo);
+    }
+
+    #[test]
+    fn a_call_whose_bytes_or_answer_are_lost_is_obeyed_once() {
+        for fault in [
+            Fault::None,
+            Fault::AnswersLost(3),
+            Fault::BytesLost(3),
+            Fault::Noise,
+            Fault::EchoAndAnswers,
+        ] {
+            let mut session = FakeUnit::new().session();
+            session.unit().fault = fault;
+            // Done twice, the second time would say that the name is taken.
+            let done = session.call::<PutPerson>(&put("Ann")).unwrap();
+            assert!(done.added, "{fault:?}");
+            assert_eq!(session.unit().obeyed, ["hello", "gallery/person/put"], "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_is_not_taken_for_the_next_one() {
+        let mut session = FakeUnit::new().session();
+        let id = session.line.next_id;
+        let late = fake::foreign_answer(id.wrapping_sub(1));
+        session.unit().leave_on_line(&late);
+        assert_eq!(session.call::<GetInfo>(&Nothing {}).unwrap().unit.as_str(), "door");
+    }
+
+    #[test]
+    fn the_units_no_stays_apart_from_faults_of_the_line() {
+        let mut session = FakeUnit::new().session();
+        session.call::<PutPerson>(&put("Ann")).unwrap();
+        let error = session.call::<PutPerson>(&put("Ann")).unwrap_err();
+        assert!(matches!(error.refusal(), Some(RequestError::NameTaken { .. })), "{error}");
+        session.unit().fault = Fault::Silent;
+        let error = session.call::<GetInfo>(&Nothing {}).unwrap_err();
+        assert!(error.refusal().is_none());
+    }
+
+    #[test]
+    fn every_dead_line_ends_within_five_seconds_in_an_error_of_its_own() {
+        let check = |fault: Fault, expected: &str| {
+            for at_once in [true, false] {
+                let unit = FakeUnit::with(if at_once { fault } else { Fault::None });
+                let start = unit.now;
+                let (error, end) = if at_once {
+                    let mut line = Line::new(unit);
+                    let hello = HelloRequest::of_build("9.9.9");
+                    (line.call::<SayHello>(&hello).unwrap_err(), line.transport.now)
+                } else {
+                    let mut session = unit.session();
+                    session.unit().fault = fault;
+                    (session.call::<GetInfo>(&Nothing {}).unwrap_err(), session.unit().now)
+                };
+                let text = error.to_string();
+                assert!(text.contains(expected), "{fault:?}: {text}");
+                let took = end - start;
+                assert!(took < Duration::from_secs(5), "{fault:?} took {took:?}");
+            }
+        };
+        check(Fault::Silent, "did not answer within 4000 ms");
+        check(Fault::AnswersLost(u32::MAX), "did not answer");
+        check(Fault::Stuck, "did not answer");
+        check(Fault::Broken, "is broken: 4 frames");
+        check(Fault::Echo, "sends back what is written to it");
+        check(Fault::GoneAfter(0), "was unplugged");
+    }
+
+    #[test]
+    fn another_version_is_named_with_both_ends_and_the_remedy() {
+        let mut unit = FakeUnit::new();
+        unit.hello.protocol += 1;
+        unit.hello.build = "10.0.0".try_into().unwrap();
+        let error = anyhow::Error::new(greeting_error(unit));
+        let text = crate::remedy::without(&error);
+        assert!(text.contains("build 9.9.9") && text.contains("build 10.0.0"), "{text}");
+        assert_eq!(crate::remedy::of(&error), "update this program to build 10.0.0");
+    }
+
+    #[test]
+    fn a_refusal_ends_the_call() {
+        let mut session = FakeUnit::new().session();
+        session.unit().refusal = Some(Refusal::UnknownEndpoint);
+        let error = session.call::<GetInfo>(&Nothing {}).unwrap_err();
+        assert!(matches!(error, SessionError::Call(CallError::Refused(Refusal::UnknownEndpoint))));
+    }
+
+    #[test]
+    fn a_pause_takes_its_time_and_drops_what_arrives() {
+        let mut session = FakeUnit::new().session();
+        session.unit().leave_on_line(b"late");
+        let start = session.unit().now;
+        session.pause(Duration::from_millis(300)).unwrap();
+        assert_eq!(session.unit().now - start, Duration::from_millis(300));
+    }
+
+    #[test]
+    fn a_store_that_fails_is_the_units_no() {
+        let mut session = FakeUnit::new().session();
+        let person = session.call::<PutPerson>(&put("Ann")).unwrap().person;
+        session.unit().refused = Some(store_fault());
+        let error = session.call::<PutTemplate>(&fake::template(person)).unwrap_err();
+        assert_eq!(error.refusal(), Some(&store_fault()));
+    }
+}

@@ -125,7 +125,7 @@ pub enum PackError {
         broken: Vec<String>,
     },
     /// There is no folder to look in.
-    #[error("no folder for packs: set THRESHOLD_PACKS or HOME, or name one with --packs")]
+    #[error("no folder for packs; set THRESHOLD_PACKS or HOME, or name one with --packs")]
     NoFolder,
 }
 

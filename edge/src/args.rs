@@ -1,0 +1,76 @@
+//! The command line of the unit as typed.
+//!
+//! Owns names, help texts and defaults. Refuses to open anything: [`crate::run`] does, part by part, so that a part that
+//! fails leaves a unit that can say so.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Everything typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "threshold-edge",
+    version,
+    about = "The door unit of Threshold: watches a camera, decides, and moves a lock.",
+    after_help = "A photo opens this door: presentation-attack detection is not installed.\n\
+                  Exit status: 0 stopped by a signal, 2 an error.",
+    disable_help_subcommand = true
+)]
+pub struct Typed {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the unit until it is stopped
+    Run(Run),
+}
+
+/// `run`
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// The camera: a folder, in which every picture that appears is a visit
+    #[arg(long, value_name = "FOLDER")]
+    pub camera: PathBuf,
+    /// The administrator's line: a serial device, or pty:<path> for a pseudo-terminal that <path> will point to
+    #[arg(long, value_name = "PORT")]
+    pub serial: String,
+    /// The folder of gallery and log; made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    pub data: PathBuf,
+    /// The folder of model packs (default: THRESHOLD_PACKS, else the cache folder)
+    #[arg(long, value_name = "FOLDER")]
+    pub packs: Option<PathBuf>,
+    /// The embedding model: facenet, dlib, or a pack's name (default: facenet if it is there, else dlib)
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// The unit's name (default: the machine's)
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 80, value_parser = clap::value_parser!(u32).range(12..=4096))]
+    pub min_face: u32,
+    /// Threads for the networks (default: all processors, at most 8)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: Option<u16>,
+    /// Obey a serial device although nobody on it is authenticated: for a test bench only
+    #[arg(long)]
+    pub insecure_dev_link: bool,
+    /// If the gallery is of another model, keep the names and drop the templates: everybody must enrol again
+    #[arg(long)]
+    pub discard_templates: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Typed::command().debug_assert();
+    }
+}

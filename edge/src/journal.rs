@@ -1,0 +1,136 @@
+//! The journal: every event becomes a durable log entry, in the order in which it happened.
+//!
+//! Owns the store, and what every entry has in common: start, times, contexts. Each entry is on flash when the call
+//! returns. Only here a decision's [`Admission`] becomes a [`Permit`], and only after its entry is durable (safety
+//! rule 1); the lock takes nothing else.
+
+use crate::unit::Clock;
+use std::sync::Arc;
+use threshold_policy::{Admission, Outcome};
+use threshold_record::{ContextKind, LogEntry};
+use threshold_store::{Store, StoreError};
+
+/// Leave to move the lock once. Holding one proves that `policy::decide` admitted somebody and that the entry saying so
+/// is durable.
+#[derive(Debug)]
+#[must_use = "a permit that nobody takes to the lock opens nothing"]
+pub struct Permit {
+    _admission: Admission,
+    sequence: u64,
+}
+
+impl Permit {
+    /// The log entry of the admission.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+/// Stage times of a decision, milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageTimes {
+    /// Detection of the deciding frame.
+    pub detect_ms: f32,
+    /// Embedding and search of the deciding frame.
+    pub embed_ms: f32,
+    /// First frame with the face to the decision.
+    pub total_ms: f32,
+}
+
+/// Numbers of the context records in force; 0 where there is none yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Contexts {
+    model: u16,
+    policy: u16,
+    config: u16,
+}
+
+/// The open journal.
+pub struct Journal {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    contexts: Contexts,
+}
+
+impl Journal {
+    /// A journal in an open store.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, contexts: Contexts::default() }
+    }
+
+    /// The store, to read.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The store, to change the gallery and the lock-out.
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Names a context that is in force from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`] if its record could not be written.
+    pub fn set_context(&mut self, kind: ContextKind, bytes: &[u8]) -> Result<(), StoreError> {
+        let number = self.store.context_number(kind, bytes)?;
+        match kind {
+            ContextKind::Model => self.contexts.model = number,
+            ContextKind::Policy => self.contexts.policy = number,
+            ContextKind::Config => self.contexts.config = number,
+        }
+        Ok(())
+    }
+
+    /// Writes an entry; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whether the entry is in the log is then unknown.
+    pub fn write(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        let entry = LogEntry {
+            boot: self.store.boot(),
+            monotonic_ms: self.clock.monotonic_ms() & ((1 << 48) - 1),
+            wall: self.clock.wall(),
+            context_model: self.contexts.model,
+            context_policy: self.contexts.policy,
+            context_config: self.contexts.config,
+            ..entry
+        };
+        self.store.commit(entry)
+    }
+
+    /// Writes a decision; durable on return. An admission comes back as a permit.
+    ///
+    /// # Errors
+    /// [`StoreError`]; there is no permit then, whatever was decided.
+    pub fn write_decision(
+        &mut self,
+        mut outcome: Outcome,
+        times: StageTimes,
+    ) -> Result<(LogEntry, Option<Permit>), StoreError> {
+        let entry = self.write(LogEntry {
+            detect_dms: tenths(times.detect_ms),
+            embed_dms: tenths(times.embed_ms),
+            total_dms: tenths(times.total_ms),
+            ..outcome.entry()
+        })?;
+        let permit = outcome
+            .take_admission()
+            .map(|admission| Permit { _admission: admission, sequence: entry.sequence });
+        Ok((entry, permit))
+    }
+}
+
+/// Milliseconds as the entry's tenths, saturated; `as` takes a NaN for 0.
+fn tenths(ms: f32) -> u16 {
+    (ms * 10.0).round() as u16
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("contexts", &self.contexts).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! `threshold-edge run`: puts the parts together and keeps the loop going until a signal.
+//!
+//! What is typed wrong ends the program with an error; a part that fails leaves a unit that stays locked and says why.
+
+use crate::args::{Command, Typed};
+use crate::capture::Replay;
+use crate::clock::SystemClock;
+use crate::lock::LogOnlyLock;
+use crate::notices::Notices;
+use crate::service::{self, line};
+use crate::start;
+use crate::state::{Identity, Shared, State};
+use crate::unit::{Clock, Unit};
+use anyhow::{Context as _, bail};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use threshold_record::{EntryKind, LogEntry};
+use threshold_store::{FlashFault, Store, StoreError};
+
+/// How long the loop waits for the camera before it looks whether it should end.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Does what was typed.
+///
+/// # Errors
+/// If a name that was typed leads nowhere, or another unit uses the data folder.
+pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
+    let Command::Run(typed) = typed.command;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let camera = Replay::open(&typed.camera, Arc::clone(&clock)).context("camera")?;
+    let opened = Store::open_folder(&typed.data);
+    if let Err(StoreError::Flash(error)) = &opened
+        && error.fault == FlashFault::Busy
+    {
+        bail!("data folder: {error}");
+    }
+    let journal = start::journal(opened, &clock, notices);
+    let (line, pty) = line::open(&typed.serial)?;
+    let trusted = pty || typed.insecure_dev_link;
+    if typed.insecure_dev_link {
+        notices.tell("insecure: whoever reaches the serial line may change the gallery");
+    }
+    let identity = Identity {
+        unit: typed.name.clone().unwrap_or_else(machine_name),
+        build: env!("CARGO_PKG_VERSION"),
+        insecure_link: trusted,
+    };
+    let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
+    let shared = Shared::new(state);
+    let service = service::spawn(line, shared.clone(), trusted, notices.clone(), Arc::clone(&stop))
+        .context("no thread for the service")?;
+    let engine = start::load(&typed, &shared);
+    let lock = Box::new(LogOnlyLock::new(notices.clone()));
+    let mut unit =
+        Unit::new(Box::new(camera), lock, engine, shared.clone(), clock, notices.clone());
+    while !stop.load(Ordering::Relaxed) {
+        unit.step(PATIENCE);
+    }
+    drop(unit);
+    shared.lock().write(LogEntry::of(EntryKind::Disarmed));
+    // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
+    let _ = service.join();
+    notices.tell("stopped");
+    Ok(())
+}
+
+/// The machine's name; units of one site have different ones, or are given one.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "threshold".to_owned(),
+        name => name.to_owned(),
+    }
+}

@@ -1,0 +1,294 @@
+//! What the unit answers to each call of the endpoint table.
+//!
+//! Owns the checks before a change of the gallery, and the log entry after it. Refuses a change over a line that is not
+//! trusted, and a template of another model.
+
+use super::Session;
+use crate::journal::Journal;
+use crate::presentation;
+use crate::state::{EmbedderFacts, Shared, State};
+use threshold_models::engine::Embedding;
+use threshold_record::{
+    Cause, EntryKind, LogEntry, MAX_SLOTS, ModelId, PersonId, Template, TemplateError,
+};
+use threshold_store::{Gallery, GalleryError, Member, StoreError};
+use threshold_wire::call::{self, EncodeError};
+use threshold_wire::endpoints::{
+    Call, Caller, Endpoint, GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate,
+    ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho,
+};
+use threshold_wire::message::{
+    ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
+    LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut, PersonPutDone, PersonRemoveDone,
+    PersonSummary, RequestError, Resembled, TemplatePut, TemplatePutDone,
+};
+use threshold_wire::{Encoded, Hello, cut};
+
+/// The frame that answers a call.
+///
+/// # Errors
+/// [`EncodeError`] if the answer does not fit a frame.
+pub(super) fn answer(
+    call: &Call,
+    id: u32,
+    shared: &Shared,
+    session: &mut Session,
+) -> Result<Encoded, EncodeError> {
+    if call.caller() == Caller::Trusted && !session.trusted {
+        return reply::<GetInfo>(id, Err(RequestError::InsecureLink));
+    }
+    let mut state = shared.lock();
+    let state = &mut *state;
+    match call {
+        Call::SayHello(_) => {
+            session.read_logged = false;
+            let identity = state.identity();
+            reply::<SayHello>(id, Ok(Hello::of_unit(&identity.unit, identity.build)))
+        }
+        Call::GetInfo(_) => reply::<GetInfo>(id, Ok(info(state))),
+        Call::SendEcho(echo) => reply::<SendEcho>(id, Ok(echo.clone())),
+        Call::PutPerson(put) => reply::<PutPerson>(id, put_person(state, put)),
+        Call::PutTemplate(put) => reply::<PutTemplate>(id, put_template(state, put)),
+        Call::RemovePerson(remove) => {
+            reply::<RemovePerson>(id, remove_person(state, remove.person))
+        }
+        Call::SearchGallery(search) => reply::<SearchGallery>(id, search_gallery(state, search)),
+        Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
+        Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session)),
+        Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
+        Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
+    }
+}
+
+fn reply<E: Endpoint>(
+    id: u32,
+    answer: Result<E::Response, RequestError>,
+) -> Result<Encoded, EncodeError> {
+    call::answer::<E>(id, &answer)
+}
+
+fn info(state: &State) -> Info {
+    let identity = state.identity();
+    let store = state.journal().map(Journal::store);
+    let gallery = store.and_then(|store| store.gallery()).map(|gallery| GalleryInfo {
+        people: gallery.n_people() as u32,
+        templates: gallery.n_templates() as u32,
+        capacity: Gallery::CAPACITY as u32,
+        generation: gallery.generation(),
+    });
+    let model = state.embedder().map(|embedder| ModelInfo {
+        id: embedder.id,
+        name: cut(&embedder.name),
+        metric: embedder.metric,
+        crop: cut(&embedder.crop),
+        embedding_len: embedder.embedding_len as u16,
+        threshold: state.policy().threshold,
+    });
+    let lockout_ms = state.lockout().err().map_or(0, |locked| locked.remaining_ms);
+    Info {
+        unit: cut(&identity.unit),
+        build: cut(identity.build),
+        model,
+        gallery,
+        log_head: store.map(|store| store.log_head()),
+        armed: state.armed(),
+        lockout_s: u32::try_from(lockout_ms.div_ceil(1000)).unwrap_or(u32::MAX),
+        insecure_link: identity.insecure_link,
+        presentation: presentation::best_verdict(),
+        boot: store.map_or(0, |store| store.boot()),
+        uptime_ms: state.clock().monotonic_ms(),
+        wall: state.clock().wall(),
+    }
+}
+
+fn journal(state: &State) -> Result<&Journal, RequestError> {
+    state.journal().ok_or(RequestError::NotReady { part: Cause::Store })
+}
+
+fn gallery(state: &State) -> Result<&Gallery, RequestError> {
+    journal(state)?.store().gallery().ok_or(RequestError::NotReady { part: Cause::Gallery })
+}
+
+fn embedder(state: &State) -> Result<&EmbedderFacts, RequestError> {
+    state.embedder().ok_or(RequestError::NotReady { part: Cause::Model })
+}
+
+/// Refuses what another model made, or a vector that cannot be compared.
+fn check_vector(
+    state: &State,
+    model: ModelId,
+    scale: f32,
+    vector: &[i8],
+) -> Result<(), RequestError> {
+    let embedder = embedder(state)?;
+    if model != embedder.id {
+        return Err(RequestError::WrongModel { unit: embedder.id, host: model });
+    }
+    let template = Template {
+        person: PersonId(1),
+        slot: 0,
+        quality: 0,
+        model: model.tag(),
+        scale,
+        vector: vector.iter().copied().collect(),
+    };
+    template.check().map_err(RequestError::BadTemplate)?;
+    if vector.len() != embedder.embedding_len {
+        let len = vector.len() as u16;
+        return Err(RequestError::BadTemplate(TemplateError::Length { len }));
+    }
+    Ok(())
+}
+
+fn put_person(state: &mut State, put: &PersonPut) -> Result<PersonPutDone, RequestError> {
+    let gallery = gallery(state)?;
+    if let Some(member) = gallery.named(&put.name) {
+        let person = member.person.id;
+        return match put.if_there {
+            IfThere::Refuse => Err(RequestError::NameTaken { person }),
+            IfThere::Use => Ok(PersonPutDone {
+                person,
+                added: false,
+                free_slot: member.free_slot(),
+                generation: gallery.generation(),
+            }),
+        };
+    }
+    let person = change(state, |journal| journal.store_mut().add_person(put.name.clone()))?;
+    state.gallery_changed();
+    state.write(LogEntry { person, ..LogEntry::of(EntryKind::Enrolled) });
+    let generation = generation(state);
+    Ok(PersonPutDone { person, added: true, free_slot: Some(0), generation })
+}
+
+fn put_template(state: &mut State, put: &TemplatePut) -> Result<TemplatePutDone, RequestError> {
+    let template = &put.template;
+    check_vector(state, put.model, template.scale, &template.vector)?;
+    template.check().map_err(RequestError::BadTemplate)?;
+    let person = template.person;
+    let member = gallery(state)?.member(person).ok_or(RequestError::UnknownPerson { person })?;
+    let held = member.templates.iter().any(|held| held.slot == template.slot);
+    if !held && member.free_slot().is_none() {
+        return Err(RequestError::SlotsFull { person, max: MAX_SLOTS });
+    }
+    change(state, |journal| journal.store_mut().put_template(template.clone()))?;
+    state.gallery_changed();
+    let entry = LogEntry::of(EntryKind::Enrolled);
+    state.write(LogEntry { person, quality: template.quality, ..entry });
+    let templates = gallery(state)?.member(person).map_or(0, |member| member.templates.len());
+    Ok(TemplatePutDone { templates: templates as u8, generation: generation(state) })
+}
+
+fn remove_person(state: &mut State, person: PersonId) -> Result<PersonRemoveDone, RequestError> {
+    let there = gallery(state)?.member(person).cloned();
+    let there = there.ok_or(RequestError::UnknownPerson { person })?;
+    let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
+    match journal.store_mut().remove_person(person) {
+        Ok(_) => {}
+        // The person is gone for good all the same; what could not be erased is the store's fault.
+        Err(error @ StoreError::NotErased { .. }) => state.store_failed(&error),
+        Err(error) => return Err(refused(state, &error)),
+    }
+    state.gallery_changed();
+    state.write(LogEntry { person, ..LogEntry::of(EntryKind::Removed) });
+    let Member { person, templates } = there;
+    let (templates, generation) = (templates.len() as u8, generation(state));
+    Ok(PersonRemoveDone { name: person.name, templates, generation })
+}
+
+fn search_gallery(
+    state: &mut State,
+    search: &GallerySearch,
+) -> Result<GallerySearchDone, RequestError> {
+    check_vector(state, search.model, search.scale, &search.vector)?;
+    let probe = search.vector.iter().map(|&step| f32::from(step) * search.scale).collect();
+    let found = state
+        .search(&Embedding(probe))
+        .map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
+    let resembled = |found: threshold_models::search::Candidate| Resembled {
+        person: found.person,
+        score: found.score,
+    };
+    Ok(GallerySearchDone {
+        best: found.best.map(resembled),
+        runner_up: found.runner_up.map(resembled),
+    })
+}
+
+fn gallery_page(state: &State, after: PersonId) -> Result<GalleryPage, RequestError> {
+    let gallery = gallery(state)?;
+    let mut page =
+        GalleryPage { generation: gallery.generation(), people: heapless::Vec::new(), more: false };
+    for member in gallery.members_after(after) {
+        let best_quality = member.templates.iter().map(|held| held.quality).max();
+        let summary = PersonSummary {
+            person: member.person.id,
+            name: member.person.name.clone(),
+            slots: member.slots(),
+            best_quality: best_quality.unwrap_or(0),
+        };
+        if page.people.push(summary).is_err() {
+            page.more = true;
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// A page of the log. That somebody read it is written once a session, before the first page that shows anything, so that
+/// the page can show it and a second pull moves nothing.
+fn log_page(state: &mut State, from: u64, session: &mut Session) -> Result<LogPage, RequestError> {
+    let head = journal(state)?.store().log_head();
+    if from <= head && head > 0 && !session.read_logged {
+        session.read_logged = true;
+        state.write(LogEntry::of(EntryKind::LogRead));
+    }
+    let store = journal(state)?.store();
+    match store.log_page(from, LOG_PAGE_ENTRIES) {
+        Ok(entries) => Ok(LogPage::of(store.log_head(), &entries)),
+        Err(error) => Err(refused(state, &error)),
+    }
+}
+
+fn log_head(state: &State) -> Result<LogHead, RequestError> {
+    let store = journal(state)?.store();
+    Ok(LogHead { oldest: store.log_oldest(), head: store.log_head() })
+}
+
+fn context(state: &State, number: u16) -> Result<ContextGot, RequestError> {
+    let found = journal(state)?.store().context(number).cloned();
+    found.ok_or(RequestError::UnknownContext { number })
+}
+
+fn generation(state: &State) -> u64 {
+    gallery(state).map_or(0, Gallery::generation)
+}
+
+/// Changes the gallery through the journal's store.
+fn change<T>(
+    state: &mut State,
+    change: impl FnOnce(&mut Journal) -> Result<T, StoreError>,
+) -> Result<T, RequestError> {
+    let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
+    change(journal).map_err(|error| refused(state, &error))
+}
+
+/// What the host hears of a store that said no: a rule of the gallery as such, a failure as a fault that disarms.
+fn refused(state: &mut State, error: &StoreError) -> RequestError {
+    let StoreError::Gallery(rule) = error else {
+        state.store_failed(error);
+        return RequestError::StoreFault { part: Cause::Store };
+    };
+    match *rule {
+        GalleryError::UnknownPerson { person } => RequestError::UnknownPerson { person },
+        GalleryError::NameTaken { person } | GalleryError::UsedId { person } => {
+            RequestError::NameTaken { person }
+        }
+        GalleryError::Full { capacity } => RequestError::GalleryFull { capacity: capacity as u32 },
+        GalleryError::BadTemplate(fault) => RequestError::BadTemplate(fault),
+        // The whole id was compared before, and ids last for 4 billion people.
+        GalleryError::OtherModel { .. } | GalleryError::IdsUsedUp => {
+            RequestError::StoreFault { part: Cause::Gallery }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The line: a pseudo-terminal or a serial device, as bytes in and out.
+//!
+//! Owns opening, and opening again: a device that was unplugged is tried once a second; a pseudo-terminal is made anew
+//! after each visitor, because Linux keeps a visitor's exclusive claim (TIOCEXCL) on it for as long as its other end is
+//! open, and the next one would be refused.
+
+use serialport::{SerialPort, TTYPort};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The line's speed until the link negotiates another.
+const BAUD: u32 = 115_200;
+
+/// How long a line may take no bytes before an answer is given up.
+const WRITE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Time between two attempts to open a device that is gone.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// What came in.
+#[derive(Debug)]
+pub enum Received {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing within the patience.
+    Nothing,
+    /// Whoever was there has gone, for the reason told, once.
+    HungUp(Option<String>),
+}
+
+/// A line to the administrator.
+pub trait Line: Send {
+    /// Waits for bytes.
+    fn receive(&mut self, into: &mut [u8], patience: Duration) -> Received;
+
+    /// Sends all bytes.
+    ///
+    /// # Errors
+    /// What the line said.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Why a line was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// No pseudo-terminal.
+    #[error("no pseudo-terminal: {0}; is /dev/pts mounted?")]
+    NoPty(io::Error),
+    /// The path for the pseudo-terminal is taken.
+    #[error("{} is there and is no link; remove it, or name another path after pty:", path.display())]
+    Taken {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The link to the pseudo-terminal could not be made.
+    #[error("{}: {source}; name a path in a folder that this user may write, after pty:", path.display())]
+    Link {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The device was not opened.
+    #[error(
+        "serial device {path}: {said}; check that it is there, that this user may open it, and that no other program has it"
+    )]
+    Device {
+        /// As typed.
+        path: String,
+        /// What the driver said.
+        said: String,
+    },
+}
+
+/// Opens the line that was typed: `pty:<path>` or a device. True beside it if nobody but this machine's users can reach
+/// it.
+///
+/// # Errors
+/// [`LineError`].
+pub fn open(typed: &str) -> Result<(Box<dyn Line>, bool), LineError> {
+    match typed.strip_prefix("pty:") {
+        Some(path) => Ok((Box::new(Pty::open(Path::new(path))?), true)),
+        None => Ok((Box::new(Device::open(typed)?), false)),
+    }
+}
+
+/// A pseudo-terminal that a link points to.
+pub struct Pty {
+    link: PathBuf,
+    serving: End,
+    /// Made after the visitor hung up; it takes over once the old one is surely left.
+    next: Option<End>,
+}
+
+/// Our end of a pseudo-terminal.
+struct End {
+    master: TTYPort,
+    /// Kept open until the first byte: a pseudo-terminal that nobody has open looks hung up.
+    slave: Option<TTYPort>,
+}
+
+impl Pty {
+    /// Makes a pseudo-terminal and lets `link` point to it.
+    ///
+    /// # Errors
+    /// [`LineError`].
+    pub fn open(link: &Path) -> Result<Self, LineError> {
+        if let Ok(meta) = std::fs::symlink_metadata(link)
+            && !meta.is_symlink()
+        {
+            return Err(LineError::Taken { path: link.to_path_buf() });
+        }
+        Ok(Self { link: link.to_path_buf(), serving: End::behind(link)?, next: None })
+    }
+
+    fn left(&mut self) -> Received {
+        match self.next.take() {
+            // The old one was asked once more after the link had moved, so nobody can have come in between.
+            Some(next) => {
+                self.serving = next;
+                Received::HungUp(None)
+            }
+            None => match End::behind(&self.link) {
+                Ok(next) => {
+                    self.next = Some(next);
+                    Received::Nothing
+                }
+                Err(error) => {
+                    std::thread::sleep(REOPEN);
+                    Received::HungUp(Some(error.to_string()))
+                }
+            },
+        }
+    }
+}
+
+impl End {
+    fn behind(link: &Path) -> Result<Self, LineError> {
+        let (mut master, slave) =
+            TTYPort::pair().map_err(|error| LineError::NoPty(io::Error::from(error)))?;
+        master
+            .set_timeout(WRITE_PATIENCE)
+            .map_err(|error| LineError::NoPty(io::Error::from(error)))?;
+        let name = slave.name().unwrap_or_default();
+        let fail = |source| LineError::Link { path: link.to_path_buf(), source };
+        // Made beside it and renamed over it, so that the link always points somewhere.
+        let beside = link.with_extension("new");
+        if let Err(error) = std::fs::remove_file(&beside)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(fail(error));
+        }
+        std::os::unix::fs::symlink(name, &beside).map_err(fail)?;
+        std::fs::rename(&beside, link).map_err(fail)?;
+        Ok(Self { master, slave: Some(slave) })
+    }
+}
+
+impl Line for Pty {
+    fn receive(&mut self, into: &mut [u8], patience: Duration) -> Received {
+        let End { master, slave } = &mut self.serving;
+        match read(master, into, patience) {
+            Ok(0) => {
+                if let Some(slave) = slave {
+                    // A visitor who came and went without a word may have left an exclusive claim.
+                    let _ = slave.set_exclusive(false);
+                }
+                Received::Nothing
+            }
+            Ok(count) => {
+                *slave = None;
+                Received::Bytes(count)
+            }
+            Err(_) => self.left(),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        write(&mut self.serving.master, bytes)
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        // The link would point to nothing, or to another program's terminal.
+        let _ = std::fs::remove_file(&self.link);
+    }
+}
+
+/// A serial device, opened again when it comes back.
+pub struct Device {
+    path: String,
+    port: Option<TTYPort>,
+    tried: Instant,
+}
+
+impl Device {
+    /// Opens the device exclusively.
+    ///
+    /// # Errors
+    /// [`LineError::Device`].
+    pub fn open(path: &str) -> Result<Self, LineError> {
+        let fail = |said: String| LineError::Device { path: path.to_owned(), said };
+        let port = serialport::new(path, BAUD).timeout(WRITE_PATIENCE).open_native();
+        let port = port.map_err(|error| fail(error.to_string()))?;
+        // Some UARTs take a speed that they cannot keep.
+        match port.baud_rate() {
+            Ok(found) if found != BAUD => Err(fail(format!("it runs at {found} baud, not {BAUD}"))),
+            _ => Ok(Self { path: path.to_owned(), port: Some(port), tried: Instant::now() }),
+        }
+    }
+}
+
+impl Line for Device {
+    fn receive(&mut self, into: &mut [u8], patience: Duration) -> Received {
+        if self.port.is_none() {
+            std::thread::sleep(patience);
+            if self.tried.elapsed() >= REOPEN {
+                self.tried = Instant::now();
+                self.port = Self::open(&self.path).ok().and_then(|device| device.port);
+            }
+        }
+        let Some(port) = &mut self.port else { return Received::Nothing };
+        match read(port, into, patience) {
+            Ok(0) => Received::Nothing,
+            Ok(count) => Received::Bytes(count),
+            Err(error) => {
+                self.port = None;
+                Received::HungUp(Some(format!("{}: {error}", self.path)))
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.port {
+            Some(port) => write(port, bytes),
+            None => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// Some bytes; 0 if none came within the patience, an error if the other end is gone.
+fn read(port: &mut TTYPort, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+    port.set_timeout(patience).map_err(io::Error::from)?;
+    let read = match port.read(into) {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(0),
+        other => other,
+    };
+    port.set_timeout(WRITE_PATIENCE).map_err(io::Error::from)?;
+    read
+}
+
+fn write(port: &mut TTYPort, mut bytes: &[u8]) -> io::Result<()> {
+    // serialport's timeout cuts writes too, so a write may take a part only.
+    while !bytes.is_empty() {
+        match port.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or(&[]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Starting the parts that may fail: packs, self-test, gallery, contexts.
+//!
+//! Owns the order, and that a part which fails leaves a unit that says so and stays locked. Refuses to arm before the
+//! engine gave the packs' golden vectors.
+
+use crate::args;
+use crate::journal::Journal;
+use crate::notices::Notices;
+use crate::state::{EmbedderFacts, Shared, State};
+use crate::unit::Clock;
+use std::sync::Arc;
+use threshold_models::cascade::CascadeOptions;
+use threshold_models::cpu::{CpuEngine, EngineOptions};
+use threshold_models::crop::CropRule;
+use threshold_models::engine::Engine;
+use threshold_models::pack::{Pack, PackDir, PackError};
+use threshold_policy::Policy;
+use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
+use threshold_store::{Store, StoreError, TailCut};
+
+/// The journal of an opened store, with the entries that every start begins with; `None` if that failed.
+pub fn journal(
+    opened: Result<(Store, Option<TailCut>), StoreError>,
+    clock: &Arc<dyn Clock>,
+    notices: &Notices,
+) -> Option<Journal> {
+    let begun = opened.and_then(|(store, cut)| {
+        let mut journal = Journal::new(store, Arc::clone(clock));
+        journal.write(LogEntry::of(EntryKind::Boot))?;
+        if let Some(cut) = cut {
+            journal.write(LogEntry::of(EntryKind::TailCut))?;
+            notices.tell(&format!(
+                "log: {} damaged bytes behind entry {} were cut off; nothing acknowledged was lost",
+                cut.bytes, cut.head
+            ));
+        }
+        Ok(journal)
+    });
+    begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
+}
+
+/// Loads packs, engine and gallery into the shared state, and says that the start is done. The engine, if there is one.
+pub fn load(typed: &args::Run, shared: &Shared) -> Option<Box<dyn Engine>> {
+    let loaded = engine(typed);
+    let mut state = shared.lock();
+    let engine = match loaded {
+        Ok((engine, embedder, policy, config)) => {
+            state.set_embedder(embedder, policy);
+            if let Err(error) = policy.check() {
+                state.fail(Cause::Model, &error.to_string());
+            }
+            contexts(&mut state, &config);
+            load_gallery(&mut state, typed.discard_templates);
+            Some(engine)
+        }
+        Err(error) => {
+            state.fail(Cause::Model, &error.to_string());
+            None
+        }
+    };
+    state.start_done();
+    engine
+}
+
+type Loaded = (Box<dyn Engine>, EmbedderFacts, Policy, String);
+
+fn engine(typed: &args::Run) -> Result<Loaded, PackError> {
+    let folder = PackDir::locate(typed.packs.as_deref())?;
+    let packs = PackDir::open(&folder)?;
+    let detector = packs.detector()?;
+    let embedder = match &typed.model {
+        Some(name) => packs.named(name)?,
+        None => packs.default_embedder()?,
+    };
+    let defaults = EngineOptions::default();
+    let options = EngineOptions {
+        threads: typed.threads.map_or(defaults.threads, usize::from),
+        cascade: CascadeOptions { min_face_px: f64::from(typed.min_face), ..defaults.cascade },
+        ..defaults
+    };
+    let mut engine = CpuEngine::new(&detector, Some(&embedder), &options)?;
+    engine.self_test()?;
+    let meta = embedder.embedder()?;
+    let facts = EmbedderFacts {
+        id: embedder.id,
+        name: embedder.meta.name.clone(),
+        metric: meta.metric,
+        crop: crop_words(&meta.crop),
+        embedding_len: meta.embedding_len,
+    };
+    let policy = Policy::for_model(meta.metric, meta.threshold_distance);
+    let config = format!(
+        "camera=replay\nmin_face_px={}\nengine=cpu {:?}\nthreads={}\ndetector={}\nbuild={}",
+        typed.min_face,
+        options.simd,
+        options.threads,
+        detector_name(&detector),
+        env!("CARGO_PKG_VERSION")
+    );
+    Ok((Box::new(engine), facts, policy, config))
+}
+
+fn detector_name(detector: &Pack) -> String {
+    let id = detector.id.to_string();
+    format!("{} {}", detector.meta.name, id.get(..16).unwrap_or(&id))
+}
+
+fn crop_words(rule: &CropRule) -> String {
+    match rule {
+        CropRule::SquaredBox { size_px, margin_px } => {
+            format!("box squared about its centre, {margin_px} px margin, {size_px} px")
+        }
+        CropRule::Similarity { size_px, .. } => {
+            format!("five landmarks laid on fixed points, {size_px} px")
+        }
+    }
+}
+
+/// Names model, policy and configuration in the log, for the entries that follow.
+pub fn contexts(state: &mut State, config: &str) {
+    let model = state.model_context().and_then(|model| model.to_bytes().ok()).unwrap_or_default();
+    let policy = state.policy().to_context().unwrap_or_default();
+    let Some(journal) = state.journal_mut() else { return };
+    let written = journal
+        .set_context(ContextKind::Model, &model)
+        .and_then(|()| journal.set_context(ContextKind::Policy, &policy))
+        .and_then(|()| journal.set_context(ContextKind::Config, config.as_bytes()));
+    if let Err(error) = written {
+        state.store_failed(&error);
+    }
+}
+
+/// Loads the gallery of the embedder; a gallery that cannot be used is a fault.
+pub fn load_gallery(state: &mut State, discard: bool) {
+    let Some(model) = state.embedder().map(|embedder| embedder.id) else { return };
+    let Some(journal) = state.journal_mut() else { return };
+    let store = journal.store_mut();
+    let loaded = match discard {
+        true => store.load_gallery_discarding_templates(model).map(|_| ()),
+        false => store.load_gallery(model).map(|_| ()),
+    };
+    match loaded {
+        Ok(()) => state.gallery_changed(),
+        Err(error) => state.fail(Cause::Gallery, &error.to_string()),
+    }
+}

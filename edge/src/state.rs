@@ -1,0 +1,391 @@
+//! What the loop and the service share: the journal, the search index, the lock-out, and which parts are at fault.
+//!
+//! Owns every change of these, so that a change and its log entry belong together, and the standing that `policy::decide`
+//! is asked with. Refuses to decide, and to stay armed with a part at fault.
+//! One lock guards all of it. It is held for one change at a time, never while a network computes.
+
+use crate::journal::{Journal, Permit, StageTimes};
+use crate::notices::Notices;
+use crate::unit::Clock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use threshold_models::engine::Embedding;
+use threshold_models::search::{Candidates, Index};
+use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Verdict, decide};
+use threshold_record::{
+    Cause, Decision, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
+};
+use threshold_store::StoreError;
+use threshold_wire::message::Armed;
+
+/// The shared state behind its lock.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    /// Puts a state behind a lock.
+    #[must_use]
+    pub fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// The state. A thread that panicked while it held the lock left a state that is at least whole: each change ends with
+    /// one assignment, and the panic itself is a fault that disarms.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who the unit is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The unit's name.
+    pub unit: String,
+    /// The unit's build.
+    pub build: &'static str,
+    /// True if the line is obeyed although nobody on it is authenticated.
+    pub insecure_link: bool,
+}
+
+/// The embedder that the unit compares with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbedderFacts {
+    /// The pack.
+    pub id: ModelId,
+    /// The pack's name.
+    pub name: String,
+    /// How its distances are measured.
+    pub metric: Metric,
+    /// The crop rule in words.
+    pub crop: String,
+    /// Components of an embedding.
+    pub embedding_len: usize,
+}
+
+/// A decision that was made, and what came of it.
+#[derive(Debug)]
+pub struct Decided {
+    /// Admit or refuse. An admission whose entry could not be made durable comes without a permit, and opens nothing.
+    pub decision: Decision,
+    /// The entry as it stands in the log; `None` if it could not be written.
+    pub entry: Option<LogEntry>,
+    /// Leave to move the lock.
+    pub permit: Option<Permit>,
+}
+
+/// Why an attempt was not opened; no probe may be scored then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAttempt {
+    /// The unit is locked out.
+    LockedOut(LockedOut),
+    /// The attempt could not be made durable.
+    Store,
+}
+
+/// The state of a running unit.
+#[derive(Debug)]
+pub struct State {
+    identity: Identity,
+    clock: Arc<dyn Clock>,
+    notices: Notices,
+    journal: Option<Journal>,
+    embedder: Option<EmbedderFacts>,
+    policy: Policy,
+    lockout: Lockout,
+    index: Option<Index>,
+    /// Parts at fault, in the order in which they failed.
+    faults: Vec<Cause>,
+    started: bool,
+    /// What the log last said of the arming; `None` before it said anything.
+    told: Option<Armed>,
+}
+
+impl State {
+    /// A unit that is starting; without a journal its store is at fault.
+    #[must_use]
+    pub fn starting(
+        identity: Identity,
+        clock: Arc<dyn Clock>,
+        notices: Notices,
+        journal: Option<Journal>,
+    ) -> Self {
+        let faults = if journal.is_none() { vec![Cause::Store] } else { Vec::new() };
+        // No model, no threshold: this policy's check fails, so that nobody is admitted by it.
+        let policy = Policy {
+            threshold: Threshold(Score(f32::INFINITY)),
+            ..Policy::for_model(Metric::SquaredL2, 0.0)
+        };
+        Self {
+            identity,
+            clock,
+            notices,
+            journal,
+            embedder: None,
+            policy,
+            lockout: Lockout::default(),
+            index: None,
+            faults,
+            started: false,
+            told: None,
+        }
+    }
+
+    /// Who the unit is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// The journal; `None` if the store could not be opened.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
+    /// The journal, to write contexts and to change the gallery; [`State::gallery_changed`] comes after a change.
+    pub fn journal_mut(&mut self) -> Option<&mut Journal> {
+        self.journal.as_mut()
+    }
+
+    /// The embedder; `None` if it could not be loaded.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&EmbedderFacts> {
+        self.embedder.as_ref()
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Takes the embedder that was loaded and tested, and the policy of its scores.
+    pub fn set_embedder(&mut self, embedder: EmbedderFacts, policy: Policy) {
+        let now_ms = self.clock.monotonic_ms();
+        if let Some(journal) = &self.journal {
+            // Zeros stand there before the first attempt of a unit's life; anything else is restored, damage as a lock-out.
+            self.lockout = match journal.store().lockout() {
+                [0, 0, 0, 0] => Lockout::default(),
+                bytes => Lockout::restore(bytes, &policy, now_ms),
+            };
+        }
+        self.embedder = Some(embedder);
+        self.policy = policy;
+    }
+
+    /// What the log's entries call the embedder.
+    #[must_use]
+    pub fn model_context(&self) -> Option<ModelContext> {
+        let embedder = self.embedder.as_ref()?;
+        let name = threshold_wire::cut(&embedder.name);
+        Some(ModelContext { id: embedder.id, name, metric: embedder.metric })
+    }
+
+    /// Says that every part was tried, and writes down whether the unit is armed.
+    pub fn start_done(&mut self) {
+        self.started = true;
+        self.tell_arming();
+    }
+
+    /// Whether the unit decides, or why not.
+    #[must_use]
+    pub fn armed(&self) -> Armed {
+        if !self.started {
+            return Armed::Starting;
+        }
+        match self.faults.first() {
+            Some(&part) => Armed::Fault(part),
+            None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
+            None => Armed::Armed,
+        }
+    }
+
+    /// A part failed: from now on every visit is refused. Nothing happens if that is known already.
+    pub fn fail(&mut self, part: Cause, why: &str) {
+        if self.faults.contains(&part) {
+            return;
+        }
+        self.notices.tell(&format!("fault: {}: {why}", part.text()));
+        self.faults.push(part);
+        self.tell_arming();
+    }
+
+    /// A part works again.
+    pub fn mend(&mut self, part: Cause) {
+        if self.faults.contains(&part) {
+            self.faults.retain(|&fault| fault != part);
+            self.notices.tell(&format!("mended: {}", part.text()));
+            self.tell_arming();
+        }
+    }
+
+    /// Writes down a change between armed and not armed, once each. An empty gallery is armed here: the unit decides.
+    fn tell_arming(&mut self) {
+        if !self.started {
+            return;
+        }
+        let now = match self.armed() {
+            Armed::EmptyGallery => Armed::Armed,
+            other => other,
+        };
+        let was = self.told.replace(now);
+        if was == Some(now) {
+            return;
+        }
+        let entry = match (was, now) {
+            (_, Armed::Armed) => {
+                self.notices.tell(concat!(
+                    "armed. A photo opens this door: ",
+                    "presentation-attack detection is not installed"
+                ));
+                LogEntry::of(EntryKind::Armed)
+            }
+            (Some(Armed::Armed), Armed::Fault(cause)) => {
+                LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
+            }
+            (_, Armed::Fault(cause)) => LogEntry { cause, ..LogEntry::of(EntryKind::Fault) },
+            _ => return,
+        };
+        self.write(entry);
+    }
+
+    /// Writes an entry. If that fails the store is at fault, which disarms.
+    pub fn write(&mut self, entry: LogEntry) -> Option<LogEntry> {
+        match self.journal.as_mut()?.write(entry) {
+            Ok(entry) => Some(entry),
+            Err(error) => {
+                self.store_failed(&error);
+                None
+            }
+        }
+    }
+
+    /// The store failed.
+    pub fn store_failed(&mut self, error: &StoreError) {
+        self.fail(Cause::Store, &error.to_string());
+    }
+
+    /// Tries a store that was at fault again, by an entry that says so.
+    pub fn retry_store(&mut self) {
+        if self.started && self.faults.contains(&Cause::Store) {
+            let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
+            if self.write(entry).is_some() {
+                self.mend(Cause::Store);
+            }
+        }
+    }
+
+    /// Builds the search index anew: the gallery was loaded or changed.
+    pub fn gallery_changed(&mut self) {
+        let (Some(journal), Some(embedder)) = (&self.journal, &self.embedder) else { return };
+        let Some(gallery) = journal.store().gallery() else { return };
+        // A template of another length would be an error here and not a silent miss at the door.
+        let right = gallery.templates().all(|held| held.vector.len() == embedder.embedding_len);
+        match Index::new(embedder.metric, gallery.templates()) {
+            Ok(index) if right => {
+                self.index = Some(index);
+                self.tell_arming();
+            }
+            _ => {
+                let why = "it holds templates of another length than the model's; restore a backup, or start the unit with \
+                           --discard-templates and enrol everybody again";
+                self.index = None;
+                self.fail(Cause::Gallery, why);
+            }
+        }
+    }
+
+    /// Whom an embedding is most like.
+    ///
+    /// # Errors
+    /// In words, if there is no gallery or the embedding is not of its length.
+    pub fn search(&self, probe: &Embedding) -> Result<Candidates, String> {
+        let index = self.index.as_ref().ok_or("no gallery is loaded")?;
+        index.search(probe).map_err(|error| error.to_string())
+    }
+
+    /// How the unit stands for a visit.
+    #[must_use]
+    pub fn standing(&self, lockout: Result<(), LockedOut>) -> Standing {
+        let people = match (&self.index, &self.journal) {
+            (Some(index), Some(journal)) if !index.is_empty() => {
+                journal.store().gallery().map_or(0, |gallery| gallery.n_people() as u32)
+            }
+            _ => 0,
+        };
+        Standing { armed: self.started, fault: self.faults.first().copied(), lockout, people }
+    }
+
+    /// Whether an attempt may be opened now.
+    ///
+    /// # Errors
+    /// [`LockedOut`] with the time left.
+    pub fn lockout(&self) -> Result<(), LockedOut> {
+        self.lockout.standing(self.clock.monotonic_ms())
+    }
+
+    /// Opens an attempt; it is counted as failed, durably, when this returns (safety rule 3).
+    ///
+    /// # Errors
+    /// [`NoAttempt`]; no probe may be scored then.
+    pub fn open_attempt(&mut self) -> Result<(), NoAttempt> {
+        let now_ms = self.clock.monotonic_ms();
+        self.lockout.open_attempt(&self.policy, now_ms).map_err(NoAttempt::LockedOut)?;
+        if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
+    }
+
+    fn save_lockout(&mut self) -> bool {
+        let bytes = self.lockout.to_bytes();
+        let Some(journal) = self.journal.as_mut() else { return false };
+        if journal.store().lockout() == bytes {
+            return true;
+        }
+        match journal.store_mut().save_lockout(bytes) {
+            Ok(()) => true,
+            Err(error) => {
+                self.store_failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Asks for the decision of a visit; `None` while more frames are needed. A decision is written down before this
+    /// returns, and only then comes with a permit.
+    pub fn decide(
+        &mut self,
+        evidence: &Evidence,
+        lockout: Result<(), LockedOut>,
+        attempt_open: bool,
+        times: impl FnOnce(u64) -> StageTimes,
+    ) -> Option<Decided> {
+        let Verdict::Decided(outcome) = decide(&self.policy, evidence, &self.standing(lockout))
+        else {
+            return None;
+        };
+        let decision = outcome.decision();
+        let written = match self.journal.as_mut() {
+            Some(journal) => {
+                let times = times(outcome.at_ms());
+                journal.write_decision(outcome, times).map_err(|error| self.store_failed(&error))
+            }
+            None => Err(()),
+        };
+        let (entry, permit) = match written {
+            Ok((entry, permit)) => (Some(entry), permit),
+            Err(()) => (None, None),
+        };
+        if permit.is_some() {
+            self.lockout.pass();
+            self.save_lockout();
+        } else if attempt_open {
+            self.lockout.fail(&self.policy, self.clock.monotonic_ms());
+            self.save_lockout();
+        }
+        Some(Decided { decision, entry, permit })
+    }
+}

@@ -1,0 +1,361 @@
+//! The loop: from the camera's events to decisions, entries and pulses of the lock.
+//!
+//! Owns the traits that hardware implements, and the order of things in a visit. Refuses to judge: quality is measured by
+//! `models`, the decision is made by `policy::decide`, the lock takes what the journal permits.
+//! A visit begins when the camera announces somebody, or with the first face; it ends with its decision, with the
+//! departure, or when no face has been seen for a while. One visit is one decision and one log entry.
+
+mod visit;
+
+use crate::journal::Permit;
+use crate::notices::Notices;
+use crate::presentation;
+use crate::state::{Decided, NoAttempt, Shared};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use threshold_models::engine::{Detection, Engine, EngineError};
+use threshold_models::frame::Frame;
+use threshold_models::quality::{self, QualityLimits};
+use threshold_models::search;
+use threshold_policy::{Candidate, Observation};
+use threshold_record::{Cause, Decision, WallTime};
+use visit::{FrameTimes, Visit};
+
+/// What a camera tells.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody is announced, by a presence sensor, a bell, or the next picture of a replay.
+    Arrival,
+    /// A frame.
+    Frame(Frame),
+    /// Whoever was announced has left.
+    Departure,
+    /// Nothing within the patience.
+    Nothing,
+}
+
+/// The camera gives no frames.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CameraFault(pub String);
+
+/// The lock did not take a pulse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LockFault(pub String);
+
+/// Where frames come from.
+pub trait Camera: Send {
+    /// The next event, waited for no longer than `patience`.
+    ///
+    /// # Errors
+    /// [`CameraFault`]; the loop refuses whoever is there and asks again.
+    fn next(&mut self, patience: Duration) -> Result<Event, CameraFault>;
+}
+
+/// What a permit moves.
+pub trait Lock: Send {
+    /// Opens the door once.
+    ///
+    /// # Errors
+    /// [`LockFault`]; the unit disarms.
+    fn pulse(&mut self, permit: Permit) -> Result<(), LockFault>;
+}
+
+/// The time.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Milliseconds since the start of the process; never goes back.
+    fn monotonic_ms(&self) -> u64;
+
+    /// The wall clock.
+    fn wall(&self) -> WallTime;
+}
+
+/// A visit that was not announced is over once no face was seen for so long: a turned head is not a departure.
+const ABSENCE_MS: u64 = 1_000;
+
+/// Longest visit: somebody who cannot be compared for so long gets an answer and may try again.
+const VISIT_MS: u64 = 10_000;
+
+/// After a decision, a face that stays in view begins the next visit after this rest: time to walk through an opened
+/// door, or to read why it stayed locked.
+const REST_MS: u64 = 3_000;
+
+/// Where the loop stands.
+enum Course {
+    /// Nobody is there.
+    Idle,
+    /// A visit goes on.
+    Open(Box<Visit>),
+    /// The visit is decided and the person still there.
+    Spent { announced: bool, since_ms: u64, face_ms: u64 },
+}
+
+/// A running unit.
+pub struct Unit {
+    camera: Box<dyn Camera>,
+    lock: Box<dyn Lock>,
+    engine: Option<Box<dyn Engine>>,
+    shared: Shared,
+    clock: Arc<dyn Clock>,
+    notices: Notices,
+    limits: QualityLimits,
+    course: Course,
+}
+
+impl Unit {
+    /// A unit of these parts; without an engine nobody is compared, and its fault is in the shared state.
+    #[must_use]
+    pub fn new(
+        camera: Box<dyn Camera>,
+        lock: Box<dyn Lock>,
+        engine: Option<Box<dyn Engine>>,
+        shared: Shared,
+        clock: Arc<dyn Clock>,
+        notices: Notices,
+    ) -> Self {
+        let limits = QualityLimits::default();
+        Self { camera, lock, engine, shared, clock, notices, limits, course: Course::Idle }
+    }
+
+    /// Takes one event of the camera and does what follows from it. A panic inside is a fault of the engine: whoever is
+    /// there is refused, and the engine is not asked again until the next start.
+    pub fn step(&mut self, patience: Duration) {
+        if catch_unwind(AssertUnwindSafe(|| self.take(patience))).is_err() {
+            self.engine = None;
+            let why = "the program panicked; start the unit again, and report this with the log";
+            self.shared.lock().fail(Cause::Engine, why);
+            // The refusal is tried as well; whoever makes that panic too stays without an entry, and outside.
+            if catch_unwind(AssertUnwindSafe(|| self.conclude())).is_err() {
+                self.course = Course::Idle;
+            }
+        }
+    }
+
+    fn take(&mut self, patience: Duration) {
+        match self.camera.next(patience) {
+            Ok(Event::Arrival) => {
+                self.end();
+                self.begin(true, self.clock.monotonic_ms());
+                self.refuse_if_at_fault();
+            }
+            Ok(Event::Frame(frame)) => {
+                self.shared.lock().mend(Cause::Camera);
+                self.frame(&frame);
+            }
+            Ok(Event::Departure) => {
+                self.end();
+                self.course = Course::Idle;
+            }
+            Ok(Event::Nothing) => self.time_passes(),
+            Err(fault) => {
+                self.shared.lock().fail(Cause::Camera, &fault.to_string());
+                self.conclude();
+            }
+        }
+    }
+
+    /// A visit begins.
+    fn begin(&mut self, announced: bool, at_ms: u64) {
+        let mut state = self.shared.lock();
+        state.retry_store();
+        let visit = Visit::begin(announced, at_ms, state.lockout());
+        self.course = Course::Open(Box::new(visit));
+    }
+
+    /// Tells somebody who was announced at once that a part is at fault. Only a camera may mend by itself, so its fault
+    /// waits for the frames.
+    fn refuse_if_at_fault(&mut self) {
+        let fault = self.shared.lock().standing(Ok(())).fault;
+        if fault.is_some_and(|part| part != Cause::Camera) {
+            self.conclude();
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame) {
+        if matches!(self.course, Course::Spent { announced: true, .. }) {
+            return;
+        }
+        let Some(engine) = self.engine.as_mut() else { return };
+        let start = Instant::now();
+        let faces = match engine.detect(frame) {
+            Ok(faces) => faces,
+            Err(error) => return self.engine_failed(&error),
+        };
+        let detect_ms = ms_since(start);
+        let (at_ms, seen) = (frame.captured_at_ms, !faces.is_empty());
+        match &mut self.course {
+            Course::Idle if seen => self.begin(false, at_ms),
+            Course::Idle => return,
+            Course::Spent { since_ms, face_ms, .. } => {
+                if seen {
+                    *face_ms = at_ms;
+                }
+                if !seen || at_ms.saturating_sub(*since_ms) < REST_MS {
+                    return self.time_passes();
+                }
+                self.begin(false, at_ms);
+            }
+            Course::Open(_) => {}
+        }
+        self.observe(frame, &faces, detect_ms);
+        self.ask();
+        self.time_passes();
+    }
+
+    /// Takes what a frame tells into the visit's evidence.
+    fn observe(&mut self, frame: &Frame, faces: &[Detection], detect_ms: f32) {
+        let at_ms = frame.captured_at_ms;
+        let quality = quality::assess(frame, faces, &self.limits);
+        let Course::Open(visit) = &mut self.course else { return };
+        if !faces.is_empty() {
+            visit.face_seen(at_ms);
+        }
+        let mut embed_ms = 0.0;
+        let good = {
+            let state = self.shared.lock();
+            let standing = state.standing(visit.lockout);
+            let refused =
+                standing.fault.is_some() || standing.lockout.is_err() || standing.people == 0;
+            // What will be refused anyway is not compared: no probe is scored without need.
+            !refused && quality.is_good() && quality.percent >= state.policy().quality_min
+        };
+        let observation = if good {
+            let start = Instant::now();
+            match Self::compare(&self.shared, &mut self.engine, visit, frame, faces) {
+                Ok(Some(found)) => {
+                    embed_ms = ms_since(start);
+                    let of = |candidate: search::Candidate| Candidate {
+                        person: candidate.person,
+                        score: candidate.score,
+                    };
+                    Observation {
+                        presentation: presentation::best_verdict(),
+                        best: found.best.map(of),
+                        runner_up: found.runner_up.map(of),
+                        ..Observation::poor(at_ms, quality.percent, Cause::None)
+                    }
+                }
+                Ok(None) => Observation::poor(at_ms, quality.percent, Cause::None),
+                Err(error) => return self.engine_failed(&error),
+            }
+        } else {
+            Observation::poor(at_ms, quality.percent, quality.cause)
+        };
+        visit.evidence.observe(observation);
+        visit.timed(FrameTimes { at_ms, detect_ms, embed_ms });
+    }
+
+    /// Scores a probe, after its attempt is durable; `None` if it may not be scored.
+    fn compare(
+        shared: &Shared,
+        engine: &mut Option<Box<dyn Engine>>,
+        visit: &mut Visit,
+        frame: &Frame,
+        faces: &[Detection],
+    ) -> Result<Option<search::Candidates>, EngineError> {
+        if !visit.attempt_open {
+            let opened = shared.lock().open_attempt();
+            match opened {
+                Ok(()) => visit.attempt_open = true,
+                Err(NoAttempt::LockedOut(locked)) => {
+                    visit.lockout = Err(locked);
+                    return Ok(None);
+                }
+                // The state knows of the fault already, and the decision will say it.
+                Err(NoAttempt::Store) => return Ok(None),
+            }
+        }
+        let (Some(engine), Some(first)) = (engine.as_mut(), faces.get(..1)) else {
+            return Ok(None);
+        };
+        let Some(embedding) = engine.embed(frame, first)?.pop() else { return Ok(None) };
+        let mut state = shared.lock();
+        match state.search(&embedding) {
+            Ok(found) => Ok(Some(found)),
+            Err(why) => {
+                state.fail(Cause::Gallery, &why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn engine_failed(&mut self, error: &EngineError) {
+        self.engine = None;
+        self.shared.lock().fail(Cause::Engine, &format!("{error}; start the unit again"));
+        self.conclude();
+    }
+
+    /// Ends what time ends.
+    fn time_passes(&mut self) {
+        let now_ms = self.clock.monotonic_ms();
+        match &mut self.course {
+            Course::Open(visit) if !visit.announced => {
+                let gone = now_ms.saturating_sub(visit.face_ms) >= ABSENCE_MS;
+                let long = now_ms.saturating_sub(visit.evidence.begun_ms()) >= VISIT_MS;
+                if gone || long {
+                    self.conclude();
+                }
+            }
+            Course::Spent { announced: false, since_ms, face_ms } => {
+                let last_ms = (*face_ms).max(*since_ms);
+                if now_ms.saturating_sub(last_ms) >= ABSENCE_MS {
+                    self.course = Course::Idle;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends a visit that goes on; nothing otherwise.
+    fn end(&mut self) {
+        if matches!(self.course, Course::Open(_)) {
+            self.conclude();
+        }
+    }
+
+    /// Closes the visit that goes on and asks for its decision.
+    fn conclude(&mut self) {
+        if let Course::Open(visit) = &mut self.course {
+            visit.evidence.close();
+            self.ask();
+        }
+    }
+
+    /// Asks for the decision, and does what it says: the permit, if there is one, goes to the lock.
+    fn ask(&mut self) {
+        let Course::Open(visit) = &mut self.course else { return };
+        let mut state = self.shared.lock();
+        let now_ms = self.clock.monotonic_ms();
+        let times = |at_ms| visit.stage_times(at_ms, now_ms);
+        let decided = state.decide(&visit.evidence, visit.lockout, visit.attempt_open, times);
+        let Some(Decided { decision, entry, permit }) = decided else { return };
+        if entry.is_none() {
+            let what = match decision {
+                Decision::Admit(_) => {
+                    "an admission was not written down, so the door stayed locked"
+                }
+                Decision::Refuse(_) => "a refusal was not written down",
+            };
+            self.notices.tell(&format!("log: {what}"));
+        }
+        if let Some(permit) = permit
+            && let Err(fault) = self.lock.pulse(permit)
+        {
+            state.fail(Cause::Lock, &fault.to_string());
+        }
+        let (announced, face_ms) = (visit.announced, visit.face_ms);
+        self.course = Course::Spent { announced, since_ms: now_ms, face_ms };
+    }
+}
+
+fn ms_since(start: Instant) -> f32 {
+    start.elapsed().as_secs_f32() * 1e3
+}
+
+impl std::fmt::Debug for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unit").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! One visit: its evidence, and the times of its frames.
+
+use crate::journal::StageTimes;
+use threshold_policy::{Evidence, LockedOut};
+
+/// Frames whose times are kept: a visit's limit of compared frames and as many again that were not.
+const MAX_TIMED: usize = 128;
+
+/// What one frame took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameTimes {
+    /// When it was captured.
+    pub(super) at_ms: u64,
+    /// Detection.
+    pub(super) detect_ms: f32,
+    /// Embedding and search; 0 if it was not compared.
+    pub(super) embed_ms: f32,
+}
+
+/// A visit that goes on.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) evidence: Evidence,
+    /// The camera said when it began, and will say when it ends.
+    pub(super) announced: bool,
+    /// What the lock-out said when it began.
+    pub(super) lockout: Result<(), LockedOut>,
+    /// A probe may be scored: the attempt is counted, durably.
+    pub(super) attempt_open: bool,
+    /// When a face was last seen; the begin if none was.
+    pub(super) face_ms: u64,
+    /// When the first face was seen.
+    first_face_ms: Option<u64>,
+    times: heapless::Deque<FrameTimes, MAX_TIMED>,
+}
+
+impl Visit {
+    pub(super) fn begin(announced: bool, at_ms: u64, lockout: Result<(), LockedOut>) -> Self {
+        Self {
+            evidence: Evidence::begin(at_ms),
+            announced,
+            lockout,
+            attempt_open: false,
+            face_ms: at_ms,
+            first_face_ms: None,
+            times: heapless::Deque::new(),
+        }
+    }
+
+    pub(super) fn face_seen(&mut self, at_ms: u64) {
+        self.face_ms = at_ms;
+        self.first_face_ms.get_or_insert(at_ms);
+    }
+
+    pub(super) fn timed(&mut self, times: FrameTimes) {
+        if self.times.is_full() {
+            self.times.pop_front();
+        }
+        // Cannot fail: a place was just made.
+        let _ = self.times.push_back(times);
+    }
+
+    /// The times of the deciding frame, captured at `at_ms`, for a decision made now.
+    pub(super) fn stage_times(&self, at_ms: u64, now_ms: u64) -> StageTimes {
+        let frame = self.times.iter().find(|times| times.at_ms == at_ms);
+        let since_ms = now_ms.saturating_sub(self.first_face_ms.unwrap_or(now_ms));
+        StageTimes {
+            detect_ms: frame.map_or(0.0, |frame| frame.detect_ms),
+            embed_ms: frame.map_or(0.0, |frame| frame.embed_ms),
+            total_ms: since_ms as f32,
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! `threshold enrol`: a person's photos become templates in the unit's gallery.
+//!
+//! Owns the order: everything is checked before anything is pushed, so that a bad photo changes nothing, and a person
+//! who got no template is taken out again.
+//! Refuses to push a face that the unit takes for somebody else, unless told to.
+
+use super::Answer;
+use crate::engines::Engines;
+use crate::error::HostError;
+use crate::people::{People, id_of};
+use crate::photo::{Photo, read_one_face};
+use crate::say::Say;
+use crate::session::port::Transport;
+use crate::session::{Session, SessionError};
+use crate::{args, meant::Meant};
+use anyhow::Context;
+use serde_json::{Value, json};
+use threshold_models::quality::QualityLimits;
+use threshold_models::search::{distance, quantise};
+use threshold_record::{Cause, MAX_SLOTS, Name, PersonId, Template};
+use threshold_wire::RequestError;
+use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson, SearchGallery};
+use threshold_wire::message::{
+    GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove, PersonSummary, TemplatePut,
+};
+
+/// Enrols the person.
+///
+/// # Errors
+/// A name or photo that cannot be used, a unit of a model that is not here, or one that says no.
+pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
+    let name = Name::new(&typed.person)?;
+    if id_of(&name).is_some() {
+        let what = format!("{name:?} would be taken for the person with that id");
+        return Err(HostError::BadName { what }.into());
+    }
+    let mut session = Session::open(meant)?;
+    let info = session.call::<GetInfo>(&Nothing {})?;
+    let model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
+    let engines = Engines::open(meant)?;
+    let pack = engines.of_unit(model.id, meant.model.as_ref())?;
+    let detector = engines.detector()?;
+    let mut engine = Engines::engine(&detector, Some(&pack), typed.min_face, meant.threads)?;
+    // Whoever asks for smaller faces than the default is taken at their word.
+    let smallest = QualityLimits::default().min_face_px.min(typed.min_face as f32);
+    let limits = QualityLimits { min_face_px: smallest, ..QualityLimits::default() };
+    let bar = meant.say.bar(typed.photos.len() as u64, "checking photos");
+    let mut photos = Vec::new();
+    for path in &typed.photos {
+        let photo = read_one_face(&mut engine, path, typed.min_face, &limits)?;
+        photo.check()?;
+        photos.push(photo);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let enrolment = Enrolment { name, photos, model, force: typed.force };
+    enrolment.warn_of_unlike(meant.say);
+    let enrolled = enrolment.carry_out(&mut session, meant.say)?;
+    meant.say.result(&enrolment.value(&enrolled), || enrolment.text(&enrolled))?;
+    Ok(Answer::Yes)
+}
+
+/// What is to be pushed.
+struct Enrolment {
+    name: Name,
+    photos: Vec<Photo>,
+    model: ModelInfo,
+    force: bool,
+}
+
+/// What stands in the gallery now.
+#[derive(Debug, PartialEq, Eq)]
+struct Enrolled {
+    person: PersonId,
+    added: bool,
+    /// Slot of each photo's template.
+    slots: Vec<u8>,
+    generation: u64,
+}
+
+impl Enrolment {
+    /// Warns of photos that do not look like one person: two people's photos under one name open the door to both.
+    fn warn_of_unlike(&self, say: Say) {
+        for (one, other, distance) in self.unlike() {
+            say.warn(&format!(
+                "{} and {} hardly show one person: distance {distance:.3} {}",
+                one.path.display(),
+                other.path.display(),
+                self.model.metric.unit()
+            ));
+        }
+    }
+
+    /// Pairs of photos whose distance is beyond the threshold.
+    fn unlike(&self) -> Vec<(&Photo, &Photo, f32)> {
+        let metric = self.model.metric;
+        let mut unlike = Vec::new();
+        for (place, one) in self.photos.iter().enumerate() {
+            for other in &self.photos[place + 1..] {
+                let distance = distance(metric, &one.embedding, &other.embedding);
+                if !self.model.threshold.accepts(metric.score(distance)) {
+                    unlike.push((one, other, distance));
+                }
+            }
+        }
+        unlike
+    }
+
+    fn carry_out<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        say: Say,
+    ) -> anyhow::Result<Enrolled> {
+        let people = People::read(session)?;
+        let there = people.named(&self.name);
+        // Room before resemblance: without room nothing else matters.
+        self.free_slots(there)?;
+        for photo in &self.photos {
+            self.check_against_gallery(session, say, &people, there, photo)?;
+        }
+        let put = PersonPut { name: self.name.clone(), if_there: IfThere::Use };
+        let done = session.call::<PutPerson>(&put)?;
+        let mut slots = Vec::new();
+        let pushed = self.push(session, there, done.person, done.added, &mut slots);
+        let generation = match pushed {
+            Ok(generation) => generation,
+            // A unit that says no can still be told to forget; over a dead line there is nobody to tell, and the
+            // name without templates opens nothing and is used by the next try.
+            Err(error) if slots.is_empty() && done.added => {
+                if error
+                    .downcast_ref()
+                    .is_some_and(|error: &SessionError| error.refusal().is_some())
+                {
+                    session.call::<RemovePerson>(&PersonRemove { person: done.person })?;
+                }
+                return Err(error);
+            }
+            Err(error) => {
+                let (n, all) = (slots.len(), self.photos.len());
+                return Err(error).context(format!("{n} of {all} photos are enrolled"));
+            }
+        };
+        Ok(Enrolled { person: done.person, added: done.added, slots, generation })
+    }
+
+    /// Pushes a template for each photo; gives the gallery's generation.
+    fn push<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        there: Option<&PersonSummary>,
+        person: PersonId,
+        added: bool,
+        slots: &mut Vec<u8>,
+    ) -> anyhow::Result<u64> {
+        // Somebody else may have added the person meanwhile.
+        let now = match there {
+            None if !added => Some(People::read(session)?),
+            _ => None,
+        };
+        let there = now.as_ref().map_or(there, |people| people.named(&self.name));
+        let free = self.free_slots(there.filter(|_| !added))?;
+        let mut generation = 0;
+        for (photo, slot) in self.photos.iter().zip(free) {
+            let (scale, vector) = quantise(&photo.embedding);
+            let model = self.model.id.tag();
+            let quality = photo.quality.percent;
+            let mut template =
+                Template { person, slot, quality, model, scale, vector: Default::default() };
+            fill(|| template.vector.extend_from_slice(&vector).is_ok(), vector.len())?;
+            let put = TemplatePut { model: self.model.id, template };
+            generation = session.call::<PutTemplate>(&put)?.generation;
+            slots.push(slot);
+        }
+        Ok(generation)
+    }
+
+    /// The free slots, lowest first.
+    fn free_slots(&self, there: Option<&PersonSummary>) -> Result<Vec<u8>, HostError> {
+        let used = there.map_or(0, |person| person.slots);
+        let free: Vec<u8> = (0..MAX_SLOTS).filter(|slot| used >> slot & 1 == 0).collect();
+        if self.photos.len() > free.len() {
+            return Err(HostError::SlotsFull {
+                name: self.name.as_str().to_owned(),
+                used: used.count_ones() as usize,
+                wanted: self.photos.len(),
+                max: MAX_SLOTS.into(),
+            });
+        }
+        Ok(free)
+    }
+
+    /// Asks the unit whom the photo resembles: somebody else is an error, an enrolled person's own unlike photo a
+    /// warning.
+    fn check_against_gallery<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        say: Say,
+        people: &People,
+        there: Option<&PersonSummary>,
+        photo: &Photo,
+    ) -> anyhow::Result<()> {
+        let (scale, vector) = quantise(&photo.embedding);
+        let mut search = GallerySearch { model: self.model.id, scale, vector: Default::default() };
+        fill(|| search.vector.extend_from_slice(&vector).is_ok(), vector.len())?;
+        let found = session.call::<SearchGallery>(&search)?;
+        let threshold = self.model.threshold;
+        let own = |id: PersonId| there.is_some_and(|person| person.person == id);
+        let resembled = || [found.best, found.runner_up].into_iter().flatten();
+        let other = resembled().find(|one| !own(one.person) && threshold.accepts(one.score));
+        if let Some(other) = other {
+            let error = HostError::MatchesOther {
+                photo: photo.path.display().to_string(),
+                name: people.name_of(other.person).unwrap_or_default(),
+                id: other.person.0,
+                score: other.score.0,
+                threshold: threshold.0.0,
+            };
+            if !self.force {
+                return Err(error.into());
+            }
+            say.warn(&error.to_string());
+        }
+        let enrolled = there.is_some_and(|person| person.slots != 0);
+        let like_own = resembled().any(|one| own(one.person) && threshold.accepts(one.score));
+        if enrolled && !like_own {
+            say.warn(&format!(
+                "{} hardly resembles {}, who is enrolled already",
+                photo.path.display(),
+                self.name
+            ));
+        }
+        Ok(())
+    }
+
+    fn value(&self, enrolled: &Enrolled) -> Value {
+        let template = |(photo, slot): (&Photo, &u8)| {
+            json!({
+                "photo": photo.path.display().to_string(),
+                "slot": slot,
+                "quality": photo.quality.percent,
+            })
+        };
+        let templates: Vec<Value> = self.photos.iter().zip(&enrolled.slots).map(template).collect();
+        json!({
+            "person": enrolled.person.0,
+            "name": self.name.as_str(),
+            "added": enrolled.added,
+            "templates": templates,
+            "generation": enrolled.generation,
+        })
+    }
+
+    fn text(&self, enrolled: &Enrolled) -> String {
+        let word = if enrolled.added { "is enrolled" } else { "has further templates" };
+        let mut lines = vec![format!("{} (#{}) {word}", self.name, enrolled.person.0)];
+        lines.extend(self.photos.iter().zip(&enrolled.slots).map(|(photo, slot)| {
+            format!("  slot {slot}  quality {} %  {}", photo.quality.percent, photo.path.display())
+        }));
+        lines.join("\n")
+    }
+}
+
+/// Copies an embedding into a message; a pack whose embeddings are longer than a template holds is none of a unit's.
+fn fill(copy: impl FnOnce() -> bool, len: usize) -> Result<(), RequestError> {
+    use threshold_record::TemplateError::Length;
+    if copy() { Ok(()) } else { Err(RequestError::BadTemplate(Length { len: len as u16 })) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::session::fake::{FakeUnit, Fault, store_fault};
+    use threshold_models::engine::{BBox, Detection, Embedding};
+    use threshold_models::quality::Quality;
+    use threshold_record::Score;
+    use threshold_wire::Call;
+    use threshold_wire::message::{GallerySearchDone, Resembled};
+
+    /// A photo whose embedding points along one axis.
+    fn photo(name: &str, axis: usize) -> Photo {
+        let mut embedding = vec![0.0; 512];
+        embedding[axis] = 1.0;
+        let face = Detection { bbox: BBox::default(), landmarks: [[0.0; 2]; 5], score: 1.0 };
+        Photo {
+            path: name.into(),
+            face,
+            quality: Quality { percent: 90, cause: Cause::None },
+            embedding: Embedding(embedding),
+        }
+    }
+
+    fn enrolment(name: &str, n_photos: usize) -> Enrolment {
+        Enrolment {
+            name: Name::new(name).unwrap(),
+            photos: (0..n_photos).map(|n| photo(&format!("{n}.jpg"), 0)).collect(),
+            model: FakeUnit::new().info().model.unwrap(),
+            force: false,
+        }
+    }
+
+    fn say() -> Say {
+        Say::new(true)
+    }
+
+    fn resembles(person: PersonId, score: f32) -> Option<Resembled> {
+        Some(Resembled { person, score: Score(score) })
+    }
+
+    #[test]
+    fn a_new_person_gets_a_template_for_each_photo() {
+        let mut session = FakeUnit::new().session();
+        let enrolment = enrolment("Ann", 2);
+        let done = enrolment.carry_out(&mut session, say()).unwrap();
+        let person = PersonId(1);
+        let expected = Enrolled { person, added: true, slots: vec![0, 1], generation: 4 };
+        assert_eq!(done, expected);
+        assert_eq!(session.unit().people[0].slots, 0b11);
+        let value = enrolment.value(&done);
+        assert_eq!(value["templates"][1], json!({"photo": "1.jpg", "slot": 1, "quality": 90}));
+    }
+
+    #[test]
+    fn an_enrolled_person_gets_the_free_slots() {
+        let mut unit = FakeUnit::new();
+        unit.add_person("Ann", 0b1011);
+        let mut session = unit.session();
+        let done = enrolment("Ann", 2).carry_out(&mut session, say()).unwrap();
+        assert_eq!((done.added, done.slots), (false, vec![2, 4]));
+    }
+
+    #[test]
+    fn too_many_photos_are_refused_before_anything_is_pushed() {
+        let check = |slots: u8, n_photos: usize, expected: &str| {
+            let mut unit = FakeUnit::new();
+            unit.add_person("Ann", slots);
+            let mut session = unit.session();
+            let error = enrolment("Ann", n_photos).carry_out(&mut session, say()).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(session.unit().people[0].slots, slots);
+        };
+        check(
+            0b0111_1111,
+            2,
+            "Ann has 7 templates and the unit keeps 8 a person, 2 more do not fit",
+        );
+        check(0, 9, "Ann has 0 templates and the unit keeps 8 a person, 9 more do not fit");
+    }
+
+    #[test]
+    fn a_face_of_somebody_else_changes_nothing_unless_forced() {
+        let unit = |best: f32, ann_best: bool| {
+            let mut unit = FakeUnit::new();
+            let bob = unit.add_person("Bob", 1);
+            let ann = unit.add_person("Ann", 1);
+            let (bob, ann) = (resembles(bob, best), resembles(ann, 0.9));
+            let (best, runner_up) = if ann_best { (ann, bob) } else { (bob, ann) };
+            unit.found = GallerySearchDone { best, runner_up };
+            unit
+        };
+        let check = |unit: FakeUnit, force: bool, enrolled: bool| {
+            let mut session = unit.session();
+            let enrolment = Enrolment { force, ..enrolment("Ann", 1) };
+            let result = enrolment.carry_out(&mut session, say());
+            assert_eq!(result.is_ok(), enrolled, "{result:?}");
+            if let Err(error) = result {
+                let text = "0.jpg: this face matches Bob (#1), who is enrolled already: ";
+                assert!(error.to_string().starts_with(text), "{error}");
+            }
+            assert_eq!(session.unit().people[1].slots == 0b11, enrolled);
+        };
+        check(unit(0.95, false), false, false);
+        check(unit(0.5, true), false, false);
+        check(unit(0.95, false), true, true);
+        check(unit(0.42, true), false, true);
+    }
+
+    #[test]
+    fn a_person_who_got_no_template_is_taken_out_again() {
+        let mut unit = FakeUnit::new();
+        unit.refused = Some(store_fault());
+        let mut session = unit.session();
+        let error = enrolment("Ann", 1).carry_out(&mut session, say()).unwrap_err();
+        let said = error.downcast_ref::<SessionError>().and_then(SessionError::refusal);
+        assert_eq!(said, Some(&store_fault()));
+        assert!(session.unit().people.is_empty());
+    }
+
+    #[test]
+    fn a_person_who_was_there_stays_when_templates_are_refused() {
+        let mut unit = FakeUnit::new();
+        unit.add_person("Ann", 0);
+        unit.refused = Some(store_fault());
+        let mut session = unit.session();
+        enrolment("Ann", 1).carry_out(&mut session, say()).unwrap_err();
+        assert_eq!(session.unit().people.len(), 1);
+    }
+
+    #[test]
+    fn a_fault_in_the_middle_says_how_many_photos_are_enrolled() {
+        let mut unit = FakeUnit::new();
+        unit.meanwhile = Some(|unit, call| {
+            if matches!(call, Call::PutTemplate(put) if put.template.slot == 1) {
+                unit.refused = Some(store_fault());
+            }
+        });
+        let mut session = unit.session();
+        let error = enrolment("Ann", 3).carry_out(&mut session, say()).unwrap_err();
+        assert!(error.to_string().starts_with("1 of 3 photos are enrolled"), "{error}");
+        assert_eq!(session.unit().people[0].slots, 1);
+    }
+
+    #[test]
+    fn a_line_that_goes_leaves_nobody_to_tell_and_says_so_at_once() {
+        let mut session = FakeUnit::new().session();
+        // The reading, the search and the person still arrive.
+        session.unit().fault = Fault::GoneAfter(3);
+        let error = enrolment("Ann", 1).carry_out(&mut session, say()).unwrap_err();
+        assert!(error.to_string().contains("was unplugged"), "{error}");
+        session.unit().fault = Fault::None;
+        let done = enrolment("Ann", 1).carry_out(&mut session, say()).unwrap();
+        assert_eq!((done.added, done.slots), (false, vec![0]));
+    }
+
+    #[test]
+    fn photos_of_two_people_are_noticed() {
+        let mut enrolment = enrolment("Ann", 2);
+        assert!(enrolment.unlike().is_empty());
+        enrolment.photos.push(photo("bob.jpg", 1));
+        let unlike: Vec<_> = enrolment.unlike().iter().map(|pair| pair.2).collect();
+        assert_eq!(unlike, [2.0, 2.0]);
+    }
+}

@@ -1,0 +1,161 @@
+//! `threshold gallery`: who is enrolled, one person's templates, and removing a person.
+
+use super::Answer;
+use crate::args;
+use crate::meant::Meant;
+use crate::people::People;
+use crate::say::table;
+use crate::session::Session;
+use crate::session::port::Transport;
+use serde_json::{Value, json};
+use threshold_record::MAX_SLOTS;
+use threshold_wire::endpoints::RemovePerson;
+use threshold_wire::message::{PersonRemove, PersonRemoveDone, PersonSummary};
+
+/// Shows or changes the gallery.
+///
+/// # Errors
+/// A unit that does not answer or says no, or a person who is not there.
+pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
+    let mut session = Session::open(meant)?;
+    match typed {
+        args::Gallery::List => {
+            let people = People::read(&mut session)?;
+            meant.say.result(&list_value(&people), || list_text(&people))?;
+        }
+        args::Gallery::Show(who) => {
+            let people = People::read(&mut session)?;
+            let person = people.find(&who.person)?;
+            meant.say.result(&person_value(person), || person_text(person))?;
+        }
+        args::Gallery::Remove(who) => {
+            let (person, done) = remove(&mut session, &who.person)?;
+            let value = json!({
+                "person": person.person.0,
+                "name": done.name.as_str(),
+                "templates": done.templates,
+                "generation": done.generation,
+            });
+            meant.say.result(&value, || {
+                format!(
+                    "{} (#{}) is removed with {}, for good",
+                    done.name,
+                    person.person.0,
+                    templates(done.templates.into())
+                )
+            })?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn remove<T: Transport>(
+    session: &mut Session<T>,
+    typed: &str,
+) -> anyhow::Result<(PersonSummary, PersonRemoveDone)> {
+    let person = People::read(session)?.find(typed)?.clone();
+    let done = session.call::<RemovePerson>(&PersonRemove { person: person.person })?;
+    Ok((person, done))
+}
+
+/// The slots that hold a template.
+pub(super) fn used_slots(slots: u8) -> Vec<u8> {
+    (0..MAX_SLOTS).filter(|slot| slots >> slot & 1 == 1).collect()
+}
+
+fn templates(count: u32) -> String {
+    format!("{count} template{}", if count == 1 { "" } else { "s" })
+}
+
+fn person_value(person: &PersonSummary) -> Value {
+    json!({
+        "person": person.person.0,
+        "name": person.name.as_str(),
+        "templates": person.slots.count_ones(),
+        "slots": used_slots(person.slots),
+        "best_quality": person.best_quality,
+    })
+}
+
+fn person_text(person: &PersonSummary) -> String {
+    let mut text =
+        format!("{} (#{}): {}", person.name, person.person.0, templates(person.slots.count_ones()));
+    if person.slots != 0 {
+        let slots: Vec<String> = used_slots(person.slots).iter().map(u8::to_string).collect();
+        text += &format!(
+            " in slot {} of 0 to {}, best quality {} %",
+            slots.join(", "),
+            MAX_SLOTS - 1,
+            person.best_quality
+        );
+    }
+    text
+}
+
+fn list_value(people: &People) -> Value {
+    let rows: Vec<Value> = people.people.iter().map(person_value).collect();
+    json!({ "generation": people.generation, "people": rows })
+}
+
+fn list_text(people: &People) -> String {
+    if people.people.is_empty() {
+        return "nobody is enrolled".to_owned();
+    }
+    let row = |person: &PersonSummary| {
+        vec![
+            format!("#{}", person.person.0),
+            person.name.as_str().to_owned(),
+            person.slots.count_ones().to_string(),
+            format!("{} %", person.best_quality),
+        ]
+    };
+    let rows: Vec<Vec<String>> = people.people.iter().map(row).collect();
+    table(&["id", "name", "templates", "best quality"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::session::fake::FakeUnit;
+
+    fn session() -> Session<FakeUnit> {
+        let mut unit = FakeUnit::new();
+        unit.add_person("Ann", 0b101);
+        unit.add_person("Bob", 0);
+        unit.session()
+    }
+
+    #[test]
+    fn people_are_listed_with_templates_and_slots() {
+        let people = People::read(&mut session()).unwrap();
+        assert_eq!(
+            list_value(&people),
+            json!({"generation": 3, "people": [
+                {"person": 1, "name": "Ann", "templates": 2, "slots": [0, 2], "best_quality": 80},
+                {"person": 2, "name": "Bob", "templates": 0, "slots": [], "best_quality": 80},
+            ]})
+        );
+        let text = "id  name  templates  best quality\n#1  Ann   2          80 %\n#2  Bob   0          80 %";
+        assert_eq!(list_text(&people), text);
+        assert_eq!(list_text(&People::default()), "nobody is enrolled");
+        let [ann, bob] = [&people.people[0], &people.people[1]].map(person_text);
+        assert_eq!(ann, "Ann (#1): 2 templates in slot 0, 2 of 0 to 7, best quality 80 %");
+        assert_eq!(bob, "Bob (#2): 0 templates");
+    }
+
+    #[test]
+    fn a_person_is_removed_by_name_or_id_and_nobody_else() {
+        for typed in ["Ann", "#1"] {
+            let mut session = session();
+            let (person, done) = remove(&mut session, typed).unwrap();
+            assert_eq!((person.person.0, done.name.as_str(), done.templates), (1, "Ann", 2));
+            let left = People::read(&mut session).unwrap();
+            assert_eq!(left.people.len(), 1);
+            assert_eq!(left.people[0].name.as_str(), "Bob");
+        }
+        let mut session = session();
+        assert!(remove(&mut session, "Carol").is_err() && remove(&mut session, "#9").is_err());
+        assert_eq!(session.unit().people.len(), 2);
+    }
+}

@@ -1,0 +1,236 @@
+//! `threshold info`: what the unit is and how it stands, plainly.
+//!
+//! Owns the words for a unit's state and the notices that nobody may overlook.
+
+use super::{Answer, round};
+use crate::error::{cause_help, cause_words};
+use crate::explain::{short_id, wall};
+use crate::meant::Meant;
+use crate::session::Session;
+use serde_json::{Value, json};
+use std::time::Duration;
+use threshold_record::Presentation;
+use threshold_wire::Hello;
+use threshold_wire::endpoints::GetInfo;
+use threshold_wire::message::{Armed, Info, ModelInfo, Nothing};
+
+/// Shows the unit.
+///
+/// # Errors
+/// A unit that does not answer, or answers in another version.
+pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
+    let mut session = Session::open(meant)?;
+    let info = session.call::<GetInfo>(&Nothing {})?;
+    let hello = session.hello();
+    meant.say.result(&value(hello, &info), || text(hello, &info))?;
+    Ok(Answer::Yes)
+}
+
+/// The stable word of a state.
+fn state(armed: Armed) -> &'static str {
+    match armed {
+        Armed::Armed => "armed",
+        Armed::EmptyGallery => "empty_gallery",
+        Armed::Starting => "starting",
+        Armed::Fault(_) => "fault",
+    }
+}
+
+fn photo_notice(info: &Info) -> Option<&'static str> {
+    (info.presentation == Presentation::NotAssessed).then_some(Info::PHOTO_NOTICE)
+}
+
+fn value(hello: &Hello, info: &Info) -> Value {
+    let fault_cause = match info.armed {
+        Armed::Fault(cause) => Some(cause.text()),
+        _ => None,
+    };
+    json!({
+        "unit": info.unit.as_str(),
+        "build": info.build.as_str(),
+        "protocol": hello.protocol,
+        "schema": format!("{:016x}", hello.schema),
+        "state": state(info.armed),
+        "fault_cause": fault_cause,
+        "model": info.model.as_ref().map(model_value),
+        "gallery": info.gallery.map(|gallery| json!({
+            "people": gallery.people,
+            "templates": gallery.templates,
+            "capacity": gallery.capacity,
+            "generation": gallery.generation,
+        })),
+        "log_head": info.log_head,
+        "lockout_s": info.lockout_s,
+        "insecure_link": info.insecure_link,
+        "presentation": info.presentation.text(),
+        "photo_notice": photo_notice(info),
+        "boot": info.boot,
+        "uptime_ms": info.uptime_ms,
+        "wall": { "unix_ms": info.wall.unix_ms, "trusted": info.wall.trusted },
+    })
+}
+
+fn model_value(model: &ModelInfo) -> Value {
+    let score = model.threshold.0;
+    json!({
+        "id": model.id.to_string(),
+        "name": model.name.as_str(),
+        "metric": model.metric.unit(),
+        "crop": model.crop.as_str(),
+        "embedding_len": model.embedding_len,
+        "score_threshold": round(score.0),
+        "distance_threshold": round(model.metric.distance(score)),
+        "distance_unit": model.metric.unit(),
+    })
+}
+
+fn text(hello: &Hello, info: &Info) -> String {
+    let mut lines = vec![format!("{} (build {})", info.unit, info.build)];
+    let mut row = |head: &str, text: String| lines.push(format!("  {head:<10}{text}"));
+    row("state", state_text(info.armed));
+    if let Some(help) = state_help(info.armed) {
+        row("helps", help.to_owned());
+    }
+    match &info.model {
+        Some(model) => {
+            let (score, metric) = (model.threshold.0, model.metric);
+            row(
+                "model",
+                format!(
+                    "{} (id {}), {} components, {}",
+                    model.name,
+                    short_id(&model.id.to_string()),
+                    model.embedding_len,
+                    model.crop
+                ),
+            );
+            let distance = metric.distance(score);
+            let unit = metric.unit();
+            row("threshold", format!("score {score} or more, distance {distance:.3} {unit}"));
+        }
+        None => row("model", "could not be loaded".to_owned()),
+    }
+    match info.gallery {
+        Some(gallery) => row(
+            "gallery",
+            format!(
+                "{} people, {} of {} templates, generation {}",
+                gallery.people, gallery.templates, gallery.capacity, gallery.generation
+            ),
+        ),
+        None => row("gallery", "could not be loaded".to_owned()),
+    }
+    row(
+        "log",
+        match info.log_head {
+            Some(0) => "empty".to_owned(),
+            Some(head) => format!("last entry {head}"),
+            None => "could not be opened".to_owned(),
+        },
+    );
+    if info.lockout_s > 0 {
+        row("lock-out", format!("{} s left", info.lockout_s));
+    }
+    let uptime = humantime::format_duration(Duration::from_secs(info.uptime_ms / 1000));
+    row("running", format!("{uptime} since start {}", info.boot));
+    let clock = if info.wall.trusted { wall(info.wall) } else { "not set".to_owned() };
+    row("clock", clock);
+    row("link", format!("protocol {}, schema {:016x}", hello.protocol, hello.schema));
+    match info.presentation {
+        Presentation::NotAssessed => lines.push(format!(
+            "NOTICE: {}: no presentation-attack detection is installed",
+            Info::PHOTO_NOTICE
+        )),
+        verdict => row("presentation", verdict.text().to_owned()),
+    }
+    if info.insecure_link {
+        lines.push(
+            "NOTICE: this link is insecure: it is not authenticated, and whoever is on it can enrol and remove people"
+                .to_owned(),
+        );
+    }
+    lines.join("\n")
+}
+
+fn state_text(armed: Armed) -> String {
+    match armed {
+        Armed::Armed => "armed: it decides who may enter".to_owned(),
+        Armed::EmptyGallery => "not armed: nobody is enrolled".to_owned(),
+        Armed::Starting => "not armed yet: it is starting".to_owned(),
+        Armed::Fault(cause) => format!("not armed: {}", cause_words(cause)),
+    }
+}
+
+fn state_help(armed: Armed) -> Option<&'static str> {
+    match armed {
+        Armed::EmptyGallery => Some("threshold enrol <person> --photo <file>"),
+        Armed::Fault(cause) => cause_help(cause),
+        Armed::Armed | Armed::Starting => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::fake::FakeUnit;
+    use threshold_record::Cause;
+
+    fn info(change: impl FnOnce(&mut Info)) -> (Hello, Info) {
+        let unit = FakeUnit::new();
+        let mut info = unit.info();
+        change(&mut info);
+        (unit.hello, info)
+    }
+
+    #[test]
+    fn every_state_has_its_word_and_a_fault_says_what_helps() {
+        let check = |armed: Armed, word: &str, cause: Value, help: &str| {
+            let (hello, info) = info(|info| info.armed = armed);
+            let value = value(&hello, &info);
+            assert_eq!((&value["state"], &value["fault_cause"]), (&json!(word), &cause));
+            assert!(text(&hello, &info).contains(help), "{}", text(&hello, &info));
+        };
+        check(Armed::Armed, "armed", Value::Null, "it decides");
+        check(Armed::EmptyGallery, "empty_gallery", Value::Null, "threshold enrol");
+        check(Armed::Starting, "starting", Value::Null, "it is starting");
+        let camera = Armed::Fault(Cause::Camera);
+        check(camera, "fault", json!("camera"), "check the camera's cable and power");
+    }
+
+    #[test]
+    fn a_photo_that_opens_the_door_and_an_insecure_link_are_said_plainly() {
+        let (hello, open) = info(|_| {});
+        let said = text(&hello, &open);
+        assert!(said.contains("NOTICE: a photo opens this door"), "{said}");
+        assert!(said.contains("NOTICE: this link is insecure"), "{said}");
+        assert_eq!(value(&hello, &open)["photo_notice"], "a photo opens this door");
+        let (hello, safe) = info(|info| {
+            info.presentation = Presentation::Live;
+            info.insecure_link = false;
+        });
+        assert!(!text(&hello, &safe).contains("NOTICE"));
+        assert_eq!(value(&hello, &safe)["photo_notice"], Value::Null);
+    }
+
+    #[test]
+    fn a_unit_without_model_gallery_or_log_is_shown_all_the_same() {
+        let (hello, bare) = info(|info| {
+            (info.model, info.gallery, info.log_head) = (None, None, None);
+            info.lockout_s = 30;
+        });
+        let said = text(&hello, &bare);
+        assert_eq!(said.matches("could not be").count(), 3, "{said}");
+        assert!(said.contains("30 s left"), "{said}");
+        assert_eq!(value(&hello, &bare)["model"], Value::Null);
+    }
+
+    #[test]
+    fn the_threshold_stands_as_score_and_as_distance_with_its_unit() {
+        let (hello, info) = info(|_| {});
+        let value = value(&hello, &info);
+        assert_eq!(value["model"]["score_threshold"], 0.43);
+        assert_eq!(value["model"]["distance_threshold"], 1.14);
+        assert_eq!(value["model"]["distance_unit"], "squared L2");
+        assert!(text(&hello, &info).contains("score 0.430 or more, distance 1.140 squared L2"));
+    }
+}

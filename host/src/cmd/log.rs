@@ -1,0 +1,383 @@
+//! `threshold log`: the unit's log copied to the screen or a file, complete and in order, and entries as they come.
+//!
+//! Owns the reading of pages and the check that every entry follows the one before.
+//! Refuses to leave an entry out or to give one twice: a gap is an error that names both its ends.
+
+use super::Answer;
+use crate::error::HostError;
+use crate::log_file::{LogFile, Row};
+use crate::meant::Meant;
+use crate::people::Names;
+use crate::say::Say;
+use crate::session::Session;
+use crate::session::port::Transport;
+use crate::{args, explain};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+use threshold_record::LogEntry;
+use threshold_wire::endpoints::{GetLogHead, ReadLog};
+use threshold_wire::message::{LogHead, LogPageRequest, Nothing};
+
+/// Time between two looks at the log's end.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Pulls or follows the log.
+///
+/// # Errors
+/// A unit that does not answer, a gap, or a file that cannot be continued.
+pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
+    match typed {
+        args::Log::Pull(typed) => pull(meant, typed)?,
+        args::Log::Follow(typed) => {
+            let say = meant.say;
+            let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
+            follow(&mut Session::open(meant)?, say, typed, &mut print)?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+/// What takes entries with the names known so far.
+type Sink<'a> = &'a mut dyn FnMut(&LogEntry, &Names) -> anyhow::Result<()>;
+
+fn print(say: Say, entry: &LogEntry, names: &Names) -> anyhow::Result<()> {
+    let name_of = |id| names.of(id);
+    let line = if say.is_json() {
+        serde_json::to_string(&Row::of(entry, &name_of))?
+    } else {
+        explain::one_line(entry, &name_of)
+    };
+    Ok(Say::line(&line)?)
+}
+
+fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
+    let say = meant.say;
+    // The file first: its faults need no unit to be found.
+    let Some(path) = &typed.out else {
+        let mut session = Session::open(meant)?;
+        let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
+        let pulled = read_up_to_head(&mut session, say, None, typed.from, &mut print)?;
+        say.note(&format!("{} read", entries(pulled.count)));
+        return Ok(());
+    };
+    let mut file = LogFile::open(path)?;
+    if file.was_mended() {
+        say.warn(&format!("{}: a half-written last line was cut off", path.display()));
+    }
+    let mut session = Session::open(meant)?;
+    let end = file.last().map(|last| (path.as_path(), last));
+    let mut append =
+        |entry: &LogEntry, names: &Names| Ok(file.append(&Row::of(entry, &|id| names.of(id)))?);
+    let pulled = read_up_to_head(&mut session, say, end, typed.from, &mut append);
+    // What came before a fault is kept, so that the next pull goes on after it.
+    file.finish()?;
+    let pulled = pulled?;
+    let value = json!({
+        "out": path.display().to_string(),
+        "entries": pulled.count,
+        "last": pulled.last,
+    });
+    say.result(&value, || {
+        let upto = pulled.last.map(|last| format!(", the last is entry {last}"));
+        let path = path.display();
+        format!("{} written to {path}{}", entries(pulled.count), upto.unwrap_or_default())
+    })?;
+    Ok(())
+}
+
+fn entries(count: u64) -> String {
+    format!("{count} entr{}", if count == 1 { "y" } else { "ies" })
+}
+
+/// What a pull moved.
+#[derive(Debug, PartialEq, Eq)]
+struct Pulled {
+    count: u64,
+    /// The last entry that file or screen has now.
+    last: Option<u64>,
+}
+
+/// Reads from where the file ends, or `from`, up to the end that the log has now: an end that runs away, as by entries
+/// about this very reading, is not followed.
+fn read_up_to_head<T: Transport>(
+    session: &mut Session<T>,
+    say: Say,
+    file_end: Option<(&Path, u64)>,
+    from: Option<u64>,
+    sink: Sink<'_>,
+) -> anyhow::Result<Pulled> {
+    let head = session.call::<GetLogHead>(&Nothing {})?;
+    let start = match file_end {
+        Some((path, file_last)) => {
+            if file_last > head.head {
+                let path = path.display().to_string();
+                return Err(
+                    HostError::LogFileAhead { path, file_last, unit_last: head.head }.into()
+                );
+            }
+            if from.is_some_and(|from| from != file_last + 1) {
+                say.warn(&format!("--from is left out: the file goes on at {}", file_last + 1));
+            }
+            if file_last + 1 < head.oldest {
+                return Err(
+                    HostError::LogGap { expected: file_last + 1, found: head.oldest }.into()
+                );
+            }
+            file_last + 1
+        }
+        None => first_there(say, from.unwrap_or(head.oldest), head),
+    };
+    let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
+    let mut reader = Reader { next: start, names: Names::new() };
+    while reader.next <= head.head {
+        for entry in reader.page(session)? {
+            sink(&entry, &reader.names)?;
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let count = reader.next - start;
+    Ok(Pulled { count, last: (count > 0 || file_end.is_some()).then(|| reader.next - 1) })
+}
+
+/// The first entry wanted that the log still has or will have.
+fn first_there(say: Say, wanted: u64, head: LogHead) -> u64 {
+    let wanted = wanted.max(1);
+    if wanted < head.oldest {
+        say.warn(&format!(
+            "entries {wanted} to {} are no longer in the log; starting with {}",
+            head.oldest - 1,
+            head.oldest
+        ));
+    }
+    wanted.max(head.oldest)
+}
+
+/// Hands over entries as they come, until `count` is reached or the line ends.
+fn follow<T: Transport>(
+    session: &mut Session<T>,
+    say: Say,
+    typed: &args::Follow,
+    sink: Sink<'_>,
+) -> anyhow::Result<()> {
+    let head = session.call::<GetLogHead>(&Nothing {})?;
+    let start = typed.from.map_or(head.head + 1, |from| first_there(say, from, head));
+    let mut reader = Reader { next: start, names: Names::new() };
+    let mut left = typed.count.unwrap_or(u64::MAX);
+    let mut head = head.head;
+    // A first entry that lies ahead of the log is waited for.
+    let mut reached = false;
+    loop {
+        reached |= head + 1 >= reader.next;
+        if reached && head + 1 < reader.next {
+            return Err(HostError::LogRestarted { seen: reader.next - 1, head }.into());
+        }
+        while reader.next <= head {
+            for entry in reader.page(session)? {
+                if left == 0 {
+                    return Ok(());
+                }
+                sink(&entry, &reader.names)?;
+                left -= 1;
+            }
+        }
+        if left == 0 {
+            return Ok(());
+        }
+        session.pause(POLL)?;
+        head = session.call::<GetLogHead>(&Nothing {})?.head;
+    }
+}
+
+/// Reads entries in order.
+pub(super) struct Reader {
+    /// The sequence that is due.
+    pub(super) next: u64,
+    /// The names of the people in what was read.
+    pub(super) names: Names,
+}
+
+impl Reader {
+    /// The next entries, at least one.
+    ///
+    /// # Errors
+    /// [`HostError::LogGap`] if another entry comes than is due, [`HostError::LogShort`] if none comes,
+    /// [`HostError::LogEntry`] for bytes of a later version, and what the session says.
+    pub(super) fn page<T: Transport>(
+        &mut self,
+        session: &mut Session<T>,
+    ) -> anyhow::Result<Vec<LogEntry>> {
+        let page = session.call::<ReadLog>(&LogPageRequest { from: self.next })?;
+        let mut next = self.next;
+        let mut entries = Vec::new();
+        for entry in page.entries() {
+            let entry = entry.map_err(|source| HostError::LogEntry { expected: next, source })?;
+            if entry.sequence != next {
+                return Err(HostError::LogGap { expected: next, found: entry.sequence }.into());
+            }
+            next += 1;
+            entries.push(entry);
+        }
+        if entries.is_empty() {
+            return Err(HostError::LogShort { expected: next, head: page.head }.into());
+        }
+        self.names.learn(session, &entries)?;
+        self.next = next;
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::session::fake::{FakeUnit, Fault};
+    use threshold_record::PersonId;
+    use threshold_wire::Call;
+
+    fn unit(entries: u64) -> FakeUnit {
+        let mut unit = FakeUnit::new();
+        let ann = unit.add_person("Ann", 1);
+        (0..entries).for_each(|_| unit.add_entry(ann));
+        unit
+    }
+
+    fn say() -> Say {
+        Say::new(true)
+    }
+
+    fn pulled(
+        unit: FakeUnit,
+        file_end: Option<u64>,
+        from: Option<u64>,
+    ) -> (Vec<u64>, anyhow::Result<Pulled>) {
+        let mut seen = Vec::new();
+        let mut sink = |entry: &LogEntry, names: &Names| {
+            assert_eq!(names.of(entry.person).as_deref(), Some("Ann"));
+            seen.push(entry.sequence);
+            Ok(())
+        };
+        let file_end = file_end.map(|last| (Path::new("log.csv"), last));
+        let result = read_up_to_head(&mut unit.session(), say(), file_end, from, &mut sink);
+        (seen, result)
+    }
+
+    #[test]
+    fn a_pull_takes_every_entry_once_over_a_line_that_loses_answers() {
+        for fault in [Fault::None, Fault::AnswersLost(3), Fault::Noise, Fault::BytesLost(2)] {
+            let mut session = unit(100).session();
+            session.unit().fault = fault;
+            let mut seen = Vec::new();
+            let mut sink = |entry: &LogEntry, _: &Names| {
+                seen.push(entry.sequence);
+                Ok(())
+            };
+            let pulled = read_up_to_head(&mut session, say(), None, None, &mut sink).unwrap();
+            assert_eq!(pulled, Pulled { count: 100, last: Some(100) });
+            assert_eq!(seen, (1..=100).collect::<Vec<_>>(), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_pull_starts_where_it_is_told_or_where_the_file_ends() {
+        let check = |entries, file_end, from, expected: std::ops::Range<u64>, last| {
+            let (seen, result) = pulled(unit(entries), file_end, from);
+            assert_eq!(seen, expected.clone().collect::<Vec<_>>());
+            assert_eq!(result.unwrap(), Pulled { count: expected.count() as u64, last });
+        };
+        check(40, None, Some(35), 35..41, Some(40));
+        check(40, None, Some(0), 1..41, Some(40));
+        check(40, Some(33), None, 34..41, Some(40));
+        check(40, Some(40), None, 41..41, Some(40));
+        check(40, None, Some(99), 99..99, None);
+        check(0, None, None, 1..1, None);
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_the_log_is_refused_before_anything_is_read() {
+        let check = |mut unit: FakeUnit, drop_first: usize, file_end, expected: &str| {
+            unit.entries.drain(..drop_first);
+            let (seen, result) = pulled(unit, Some(file_end), None);
+            assert_eq!((seen.len(), result.unwrap_err().to_string().as_str()), (0, expected));
+        };
+        check(unit(9), 0, 12, "log.csv ends with entry 12, the unit's log ends with 9");
+        check(unit(9), 5, 3, "the log has a gap: entry 4 was due, the unit sent 6");
+    }
+
+    #[test]
+    fn an_entry_that_is_missing_is_a_gap_and_never_skipped() {
+        let mut unit = unit(50);
+        unit.entries.remove(44);
+        let (seen, result) = pulled(unit, None, None);
+        let text = result.unwrap_err().to_string();
+        assert_eq!(text, "the log has a gap: entry 45 was due, the unit sent 46");
+        assert_eq!(seen, (1..=32).collect::<Vec<_>>());
+    }
+
+    fn followed(
+        unit: FakeUnit,
+        from: Option<u64>,
+        count: Option<u64>,
+    ) -> (Vec<u64>, anyhow::Result<()>) {
+        let mut seen = Vec::new();
+        let mut sink = |entry: &LogEntry, _: &Names| {
+            seen.push(entry.sequence);
+            Ok(())
+        };
+        let typed = args::Follow { from, count };
+        let result = follow(&mut unit.session(), say(), &typed, &mut sink);
+        (seen, result)
+    }
+
+    /// A unit that logs an entry at every third look at the log's end.
+    fn busy(entries: u64) -> FakeUnit {
+        let mut unit = unit(entries);
+        unit.meanwhile = Some(|unit, call| {
+            if matches!(call, Call::GetLogHead(_)) && unit.obeyed.len() % 3 == 0 {
+                unit.add_entry(PersonId(1));
+            }
+        });
+        unit
+    }
+
+    #[test]
+    fn entries_are_followed_as_they_come_each_once() {
+        let check = |from, count, expected: &[u64]| {
+            let (seen, result) = followed(busy(4), from, Some(count));
+            assert_eq!(seen, expected, "{result:?}");
+            result.unwrap();
+        };
+        check(None, 3, &[5, 6, 7]);
+        check(Some(2), 5, &[2, 3, 4, 5, 6]);
+        check(Some(8), 2, &[8, 9]);
+        check(Some(1), 0, &[]);
+    }
+
+    #[test]
+    fn a_unit_that_vanishes_or_starts_a_new_log_ends_the_following() {
+        let mut gone = busy(4);
+        gone.fault = Fault::GoneAfter(20);
+        let (seen, result) = followed(gone, Some(1), None);
+        assert!(result.unwrap_err().to_string().contains("was unplugged"));
+        assert!(seen.starts_with(&[1, 2, 3, 4, 5]), "{seen:?}");
+        let mut reset = unit(4);
+        reset.meanwhile = Some(|unit, _| {
+            if unit.obeyed.len() > 5 {
+                unit.entries.truncate(1);
+            }
+        });
+        let (seen, result) = followed(reset, Some(1), None);
+        let text = result.unwrap_err().to_string();
+        assert_eq!(text, "the unit's log ends with 1 now, entry 4 was read already");
+        assert_eq!(seen, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_unit_that_promises_entries_and_sends_none_is_an_error() {
+        let mut session = unit(3).session();
+        let mut reader = Reader { next: 4, names: Names::new() };
+        let text = reader.page(&mut session).unwrap_err().to_string();
+        assert_eq!(text, "the unit's log ends with 3, and the unit sends nothing from 4 on");
+    }
+}

@@ -1,0 +1,395 @@
+//! A unit in this process with a clock of its own: what the tests of session and commands talk to.
+//!
+//! Owns a small gallery, a small log and the faults of a line. Refuses to sleep: time passes when somebody waits.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::Session;
+use super::port::Transport;
+use std::io;
+use std::time::Duration;
+use threshold_record::{
+    Cause, Context, EntryKind, LogEntry, Metric, ModelContext, ModelId, Name, PersonId,
+    Presentation, Score, Template, Threshold, WallTime,
+};
+use threshold_wire::endpoints as at;
+use threshold_wire::message::{
+    Armed, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead, LogPage, ModelInfo,
+    PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut, TemplatePutDone,
+};
+use threshold_wire::{
+    Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, LastAnswer, Refusal, RequestError,
+    call,
+};
+
+/// What is wrong with the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// Nobody is there.
+    Silent,
+    /// The next answers are lost.
+    AnswersLost(u32),
+    /// The next calls lose a byte in the middle.
+    BytesLost(u32),
+    /// Noise arrives before every answer.
+    Noise,
+    /// A byte of every answer is changed.
+    Broken,
+    /// What is written comes back, and nothing else.
+    Echo,
+    /// What is written comes back before the answer.
+    EchoAndAnswers,
+    /// The line takes no bytes.
+    Stuck,
+    /// The line is unplugged after so many more calls.
+    GoneAfter(u32),
+}
+
+/// The model that the unit runs on.
+pub(crate) const MODEL: ModelId = ModelId([7; 32]);
+
+/// The unit.
+pub(crate) struct FakeUnit {
+    pub(crate) now: Duration,
+    pub(crate) fault: Fault,
+    pub(crate) hello: Hello,
+    pub(crate) people: Vec<PersonSummary>,
+    pub(crate) generation: u64,
+    pub(crate) entries: Vec<LogEntry>,
+    pub(crate) contexts: Vec<Context>,
+    /// What a search answers.
+    pub(crate) found: GallerySearchDone,
+    /// Every template is refused with this.
+    pub(crate) refused: Option<RequestError>,
+    /// Every call is refused with this.
+    pub(crate) refusal: Option<Refusal>,
+    /// Paths of the calls that were obeyed, without repeats.
+    pub(crate) obeyed: Vec<&'static str>,
+    /// Done before each call is obeyed, as by somebody else at the unit.
+    pub(crate) meanwhile: Option<fn(&mut FakeUnit, &Call)>,
+    decoder: Decoder,
+    last: LastAnswer,
+    arriving: Vec<(Duration, Vec<u8>)>,
+    next_person: u32,
+}
+
+impl FakeUnit {
+    pub(crate) fn new() -> Self {
+        let nobody = GallerySearchDone { best: None, runner_up: None };
+        Self {
+            now: Duration::from_secs(1000),
+            fault: Fault::None,
+            hello: Hello::of_unit("door", "9.9.9"),
+            people: vec![],
+            generation: 1,
+            entries: vec![],
+            contexts: vec![],
+            found: nobody,
+            refused: None,
+            refusal: None,
+            obeyed: vec![],
+            meanwhile: None,
+            decoder: Decoder::new(),
+            last: LastAnswer::new(),
+            arriving: vec![],
+            next_person: 1,
+        }
+    }
+
+    pub(crate) fn with(fault: Fault) -> Self {
+        Self { fault, ..Self::new() }
+    }
+
+    /// A session with the unit.
+    pub(crate) fn session(self) -> Session<Self> {
+        Session::greet(self, "9.9.9").unwrap()
+    }
+
+    /// Adds a person with templates in these slots.
+    pub(crate) fn add_person(&mut self, name: &str, slots: u8) -> PersonId {
+        let person = PersonId(self.next_person);
+        self.next_person += 1;
+        self.generation += 1;
+        let name = Name::new(name).unwrap();
+        self.people.push(PersonSummary { person, name, slots, best_quality: 80 });
+        person
+    }
+
+    /// Adds a decision about a person to the log.
+    pub(crate) fn add_entry(&mut self, person: PersonId) {
+        let mut entry = LogEntry::of(EntryKind::Decision);
+        entry.sequence = self.entries.last().map_or(0, |entry| entry.sequence) + 1;
+        entry.person = person;
+        entry.best_score = Score(0.5);
+        entry.threshold = Score(0.25);
+        entry.context_model = self.contexts.first().map_or(0, |context| context.number);
+        self.entries.push(entry);
+    }
+
+    /// Adds a context record that names the model.
+    pub(crate) fn add_model_context(&mut self) {
+        let name = "facenet".try_into().unwrap();
+        let model = ModelContext { id: MODEL, name, metric: Metric::SquaredL2 };
+        let bytes = model.to_bytes().unwrap();
+        let kind = threshold_record::context::ContextKind::Model;
+        self.contexts.push(Context { number: 1, kind, bytes });
+    }
+
+    /// Lays bytes onto the line, as a call before may have left them.
+    pub(crate) fn leave_on_line(&mut self, bytes: &[u8]) {
+        self.arrive(bytes);
+    }
+
+    fn arrive(&mut self, bytes: &[u8]) {
+        self.arriving.push((self.now + Duration::from_millis(10), bytes.to_vec()));
+    }
+
+    fn heard(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        let mut decoder = std::mem::take(&mut self.decoder);
+        while let Some(frame) = decoder.feed(&mut rest) {
+            let Ok(frame) = frame else { continue };
+            let answer = match self.last.to(&frame) {
+                Some(answer) => answer.clone(),
+                None => {
+                    let answer = self.answer(&frame);
+                    self.last.keep(&frame, answer).clone()
+                }
+            };
+            self.say(answer.as_bytes());
+        }
+        self.decoder = decoder;
+    }
+
+    fn say(&mut self, answer: &[u8]) {
+        match &mut self.fault {
+            Fault::AnswersLost(n) if *n > 0 => *n -= 1,
+            Fault::Broken => {
+                let mut answer = answer.to_vec();
+                answer[2] ^= 0x55;
+                // A changed byte may not end the frame.
+                answer[2] = answer[2].max(1);
+                self.arrive(&answer);
+            }
+            Fault::Noise => {
+                self.arrive(b"\x13\x00\x00\xff\xfe~noise");
+                self.arrive(&[&[0], answer].concat());
+            }
+            _ => self.arrive(answer),
+        }
+    }
+
+    fn answer(&mut self, frame: &Frame<'_>) -> Encoded {
+        let id = frame.id;
+        let read = match (Call::read(frame), self.refusal) {
+            (Ok(read), None) => read,
+            (Err(refusal), _) | (_, Some(refusal)) => return call::refusal(id, refusal).unwrap(),
+        };
+        self.obeyed.push(read.path());
+        if let Some(meanwhile) = self.meanwhile {
+            meanwhile(self, &read);
+        }
+        match read {
+            Call::SayHello(_) => yes::<at::SayHello>(id, self.hello.clone()),
+            Call::GetInfo(_) => yes::<at::GetInfo>(id, self.info()),
+            Call::SendEcho(echo) => yes::<at::SendEcho>(id, echo),
+            Call::GetLogHead(_) => yes::<at::GetLogHead>(
+                id,
+                LogHead {
+                    oldest: self.entries.first().map_or(0, |entry| entry.sequence),
+                    head: self.entries.last().map_or(0, |entry| entry.sequence),
+                },
+            ),
+            Call::ReadLog(wanted) => {
+                let head = self.entries.last().map_or(0, |entry| entry.sequence);
+                let from = |entry: &&LogEntry| entry.sequence >= wanted.from;
+                let entries: Vec<_> = self.entries.iter().filter(from).copied().collect();
+                yes::<at::ReadLog>(id, LogPage::of(head, &entries))
+            }
+            Call::GetContext(wanted) => {
+                let number = wanted.number;
+                let found = self.contexts.iter().find(|context| context.number == number);
+                let found = found.cloned().ok_or(RequestError::UnknownContext { number });
+                call::answer::<at::GetContext>(id, &found).unwrap()
+            }
+            Call::ListGallery(wanted) => {
+                let after = self.people.iter().filter(|person| person.person > wanted.after);
+                let mut page = GalleryPage {
+                    generation: self.generation,
+                    people: Default::default(),
+                    more: false,
+                };
+                for person in after {
+                    page.more = page.people.push(person.clone()).is_err();
+                }
+                yes::<at::ListGallery>(id, page)
+            }
+            Call::SearchGallery(_) => yes::<at::SearchGallery>(id, self.found),
+            Call::PutPerson(put) => {
+                let there = self.people.iter().find(|person| person.name == put.name).cloned();
+                let answer = match (there, put.if_there) {
+                    (Some(there), IfThere::Refuse) => {
+                        Err(RequestError::NameTaken { person: there.person })
+                    }
+                    (Some(there), IfThere::Use) => Ok(self.put_done(there.person, false)),
+                    (None, _) => {
+                        let person = self.add_person(&put.name, 0);
+                        Ok(self.put_done(person, true))
+                    }
+                };
+                call::answer::<at::PutPerson>(id, &answer).unwrap()
+            }
+            Call::PutTemplate(put) => {
+                let template = put.template;
+                let answer = match self.refused.clone() {
+                    Some(error) => Err(error),
+                    None => {
+                        template.check().unwrap();
+                        self.generation += 1;
+                        let there = |person: &&mut PersonSummary| person.person == template.person;
+                        let person = self.people.iter_mut().find(there).unwrap();
+                        person.slots |= 1 << template.slot;
+                        let templates = person.slots.count_ones() as u8;
+                        Ok(TemplatePutDone { templates, generation: self.generation })
+                    }
+                };
+                call::answer::<at::PutTemplate>(id, &answer).unwrap()
+            }
+            Call::RemovePerson(who) => {
+                let place = self.people.iter().position(|person| person.person == who.person);
+                let answer = match place {
+                    None => Err(RequestError::UnknownPerson { person: who.person }),
+                    Some(place) => {
+                        self.generation += 1;
+                        let gone = self.people.remove(place);
+                        let templates = gone.slots.count_ones() as u8;
+                        let generation = self.generation;
+                        Ok(PersonRemoveDone { name: gone.name, templates, generation })
+                    }
+                };
+                call::answer::<at::RemovePerson>(id, &answer).unwrap()
+            }
+        }
+    }
+
+    fn put_done(&self, person: PersonId, added: bool) -> PersonPutDone {
+        PersonPutDone { person, added, free_slot: Some(0), generation: self.generation }
+    }
+
+    /// How the unit stands.
+    pub(crate) fn info(&self) -> Info {
+        Info {
+            unit: "door".try_into().unwrap(),
+            build: "9.9.9".try_into().unwrap(),
+            model: Some(ModelInfo {
+                id: MODEL,
+                name: "facenet".try_into().unwrap(),
+                metric: Metric::SquaredL2,
+                crop: "squared box".try_into().unwrap(),
+                embedding_len: 512,
+                threshold: Threshold(Score(0.43)),
+            }),
+            gallery: Some(GalleryInfo {
+                people: self.people.len() as u32,
+                templates: self.people.iter().map(|person| person.slots.count_ones()).sum(),
+                capacity: 1000,
+                generation: self.generation,
+            }),
+            log_head: Some(self.entries.last().map_or(0, |entry| entry.sequence)),
+            armed: if self.people.is_empty() { Armed::EmptyGallery } else { Armed::Armed },
+            lockout_s: 0,
+            insecure_link: true,
+            presentation: Presentation::NotAssessed,
+            boot: 3,
+            uptime_ms: 61_000,
+            wall: WallTime { unix_ms: 0, trusted: false },
+        }
+    }
+}
+
+/// A store that failed.
+pub(crate) fn store_fault() -> RequestError {
+    RequestError::StoreFault { part: Cause::Gallery }
+}
+
+/// A template of the unit's model.
+pub(crate) fn template(person: PersonId) -> TemplatePut {
+    let vector = Default::default();
+    let mut template =
+        Template { person, slot: 0, quality: 80, model: MODEL.tag(), scale: 0.01, vector };
+    template.vector.resize(512, 1).unwrap();
+    TemplatePut { model: MODEL, template }
+}
+
+fn yes<E: Endpoint>(id: u32, response: E::Response) -> Encoded {
+    call::answer::<E>(id, &Ok(response)).unwrap()
+}
+
+impl Transport for FakeUnit {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.fault {
+            Fault::Silent => {}
+            Fault::Stuck => {
+                self.now += Duration::from_millis(500);
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Fault::GoneAfter(0) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Fault::GoneAfter(n) => {
+                *n -= 1;
+                self.heard(bytes);
+            }
+            Fault::BytesLost(n) if *n > 0 => {
+                *n -= 1;
+                let middle = bytes.len() / 2;
+                let bytes = [&bytes[..middle], &bytes[middle + 1..]].concat();
+                self.heard(&bytes);
+            }
+            Fault::Echo => self.arrive(bytes),
+            Fault::EchoAndAnswers => {
+                self.arrive(bytes);
+                self.heard(bytes);
+            }
+            _ => self.heard(bytes),
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let until = self.now + patience;
+        let Some((at, _)) = self.arriving.first().filter(|(at, _)| *at <= until) else {
+            self.now = until;
+            return Ok(0);
+        };
+        self.now = self.now.max(*at);
+        let (_, bytes) = &mut self.arriving[0];
+        // Short reads, as a serial line gives them.
+        let len = bytes.len().min(into.len()).min(16);
+        into[..len].copy_from_slice(&bytes[..len]);
+        bytes.drain(..len);
+        if bytes.is_empty() {
+            self.arriving.remove(0);
+        }
+        Ok(len)
+    }
+
+    fn drain(&mut self) {
+        self.arriving.clear();
+    }
+
+    fn now(&self) -> Duration {
+        self.now
+    }
+
+    fn name(&self) -> &str {
+        "fake"
+    }
+}
+
+/// An answer to a call that nobody waits for any more.
+pub(crate) fn foreign_answer(id: u32) -> Vec<u8> {
+    let key = at::GetInfo::ANSWER_KEY;
+    let frame = Frame { kind: FrameKind::Answer, id, key, body: &[1, 2, 3] };
+    frame.encode().unwrap().as_bytes().to_vec()
+}

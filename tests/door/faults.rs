@@ -1,0 +1,220 @@
+//! Faults: whatever fails, and whenever, the door stays locked unless an admission is written down first.
+//!
+//! Each test tries to break one of the design's safety rules, named beside it.
+
+use crate::rig::{Rig, Show};
+use threshold_record::{Cause, EntryKind, Reason};
+use threshold_store::{FlashFault, MockFlash};
+use threshold_wire::endpoints::GetInfo;
+use threshold_wire::message::{Armed, Nothing};
+
+/// Flash on which Ada, number 1, is enrolled.
+fn with_ada() -> MockFlash {
+    let flash = MockFlash::new();
+    Rig::on(&flash).enrol("Ada", 1);
+    flash
+}
+
+/// Visits of Ada, a stranger, and Ada again.
+fn three_visits(rig: &mut Rig) {
+    rig.visit(Show::Face(1), 5);
+    rig.visit(Show::Face(9), 5);
+    rig.visit(Show::Face(1), 5);
+}
+
+#[test]
+fn no_failing_write_moves_the_lock_without_a_durable_entry() {
+    // Safety rules 1 and 2.
+    let writes = {
+        let flash = with_ada();
+        let before = flash.writes();
+        three_visits(&mut Rig::on(&flash));
+        flash.writes() - before
+    };
+    assert!(writes > 10, "{writes}");
+    let mut admitted = [0usize; 3];
+    for fault in [FlashFault::Io, FlashFault::Full, FlashFault::ReadOnly] {
+        for number in 1..=writes {
+            let flash = with_ada();
+            flash.fail_at(flash.writes() + number, fault);
+            let mut rig = Rig::on(&flash);
+            three_visits(&mut rig);
+            let told = rig.told.lock().unwrap();
+            assert!(told.not_durable.is_empty(), "write {number} {fault:?}: {:?}", told.pulses);
+            admitted[told.pulses.len()] += 1;
+        }
+    }
+    // The faults did bite: some runs lost an admission, and some came through with both.
+    assert!(admitted[0] > 0 && admitted[1] > 0 && admitted[2] > 0, "{admitted:?}");
+}
+
+#[test]
+fn a_power_cut_anywhere_leaves_every_pulse_with_its_entry() {
+    // Safety rule 1, over what the flash itself may tear and reorder.
+    let writes = {
+        let flash = with_ada();
+        let before = flash.writes();
+        three_visits(&mut Rig::on(&flash));
+        flash.writes() - before
+    };
+    for number in 1..=writes {
+        for seed in 0..8 {
+            let flash = with_ada();
+            flash.cut_power_at(flash.writes() + number, seed);
+            let mut rig = Rig::on(&flash);
+            three_visits(&mut rig);
+            let pulses = rig.told.lock().unwrap().pulses.clone();
+            assert!(rig.told.lock().unwrap().not_durable.is_empty());
+            flash.power_on();
+            let after = Rig::on(&flash);
+            let admissions: Vec<u64> = after
+                .decisions()
+                .iter()
+                .filter(|entry| entry.reason == Reason::Matched)
+                .map(|entry| entry.sequence)
+                .collect();
+            for pulse in &pulses {
+                assert!(admissions.contains(pulse), "cut {number}, seed {seed}: pulse {pulse}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_attempt_is_durable_before_its_probe_is_scored() {
+    // Safety rule 3: what the flash would have held, had the plug been pulled at each embedding.
+    let mut rig = Rig::on(&with_ada());
+    for _ in 0..4 {
+        rig.visit(Show::Face(9), 3);
+    }
+    rig.visit(Show::Face(1), 3);
+    rig.visit(Show::Face(9), 1);
+    let attempts = rig.told.lock().unwrap().attempts_at_embed.clone();
+    let expected = [[1; 3], [2; 3], [3; 3], [4; 3], [5; 3]].concat();
+    assert_eq!(attempts, [&expected[..], &[1]].concat());
+}
+
+#[test]
+fn pulling_the_plug_buys_no_fresh_attempts() {
+    // Safety rule 3.
+    let flash = with_ada();
+    for _ in 0..9 {
+        // The plug is pulled in the middle of each visit.
+        Rig::on(&flash).show(&[Show::Arrival, Show::Face(9)]);
+    }
+    let mut rig = Rig::on(&flash);
+    rig.visit(Show::Face(9), 5);
+    assert_eq!(rig.decisions().last().unwrap().reason, Reason::Unknown, "the tenth is compared");
+    let scored = rig.told.lock().unwrap().attempts_at_embed.len();
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.decisions().last().unwrap().reason, Reason::LockedOut);
+    let mut again = Rig::on(&flash);
+    again.visit(Show::Face(1), 5);
+    assert_eq!(again.decisions().last().unwrap().reason, Reason::LockedOut);
+    assert!(again.call::<GetInfo>(&Nothing {}).unwrap().lockout_s > 50);
+    assert_eq!(rig.told.lock().unwrap().attempts_at_embed.len(), scored, "no probe is scored");
+    assert!(again.told.lock().unwrap().attempts_at_embed.is_empty());
+    again.clock.advance(60_000);
+    again.visit(Show::Face(1), 5);
+    assert_eq!(again.decisions().last().unwrap().reason, Reason::Matched);
+    assert_eq!(again.pulses(), 1);
+}
+
+#[test]
+fn an_attempt_that_cannot_be_made_durable_is_not_scored() {
+    let flash = with_ada();
+    let mut rig = Rig::on(&flash);
+    // The next write is the attempt's.
+    flash.fail_at(flash.writes() + 1, FlashFault::Io);
+    rig.show(&[Show::Arrival, Show::Face(1)]);
+    assert!(rig.told.lock().unwrap().attempts_at_embed.is_empty());
+    let entry = *rig.decisions().last().unwrap();
+    assert_eq!((entry.reason, entry.cause), (Reason::Fault, Cause::Store));
+    assert_eq!(rig.pulses(), 0);
+}
+
+#[test]
+fn each_part_that_fails_is_a_refusal_with_that_part_as_cause() {
+    // Safety rule 2.
+    for (show, cause) in [
+        (Show::Broken, Cause::Camera),
+        (Show::DetectFails, Cause::Engine),
+        (Show::EmbedFails, Cause::Engine),
+        (Show::Panics, Cause::Engine),
+    ] {
+        let mut rig = Rig::on(&with_ada());
+        rig.show(&[Show::Arrival, Show::Face(1), Show::Face(1), show]);
+        let entry = *rig.decisions().last().unwrap();
+        assert_eq!((entry.reason, entry.cause), (Reason::Fault, cause), "{show:?}");
+        assert_eq!(rig.call::<GetInfo>(&Nothing {}).unwrap().armed, Armed::Fault(cause));
+        rig.show(&[Show::Face(1), Show::Face(1), Show::Face(1), Show::Departure]);
+        assert_eq!(rig.pulses(), 0, "{show:?}");
+        let disarmed =
+            rig.log().iter().any(|entry| entry.kind == EntryKind::Disarmed && entry.cause == cause);
+        assert!(disarmed, "{show:?}: {:?}", rig.log());
+        assert!(rig.notices().contains(&format!("fault: {}", cause.text())), "{}", rig.notices());
+        // A camera that works again mends; an engine that failed is not asked again.
+        rig.visit(Show::Face(1), 5);
+        assert_eq!(rig.pulses(), usize::from(cause == Cause::Camera), "{show:?}");
+    }
+}
+
+#[test]
+fn a_lock_that_fails_disarms() {
+    let mut rig = Rig::on(&with_ada());
+    *rig.jammed.lock().unwrap() = true;
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.decisions().last().unwrap().reason, Reason::Matched);
+    rig.visit(Show::Face(1), 5);
+    let entry = *rig.decisions().last().unwrap();
+    assert_eq!((entry.reason, entry.cause), (Reason::Fault, Cause::Lock));
+    assert_eq!(rig.pulses(), 1);
+}
+
+#[test]
+fn a_full_flash_locks_and_space_unlocks() {
+    let flash = with_ada();
+    let mut rig = Rig::on(&flash);
+    flash.set_capacity(Some(0));
+    rig.visit(Show::Face(1), 5);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 0);
+    assert!(rig.notices().contains("free space on the medium"), "{}", rig.notices());
+    assert_eq!(rig.call::<GetInfo>(&Nothing {}).unwrap().armed, Armed::Fault(Cause::Store));
+    flash.set_capacity(None);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 1);
+    assert_eq!(rig.call::<GetInfo>(&Nothing {}).unwrap().armed, Armed::Armed);
+    let kinds: Vec<EntryKind> = rig.log().iter().map(|entry| entry.kind).collect();
+    let end = &kinds[kinds.len() - 3..];
+    assert_eq!(end, [EntryKind::Fault, EntryKind::Armed, EntryKind::Decision]);
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_leaves_a_unit_that_says_so_and_stays_locked() {
+    let flash = with_ada();
+    flash.set_bytes(threshold_store::Object::Anchor, Some(vec![0; 48]));
+    let mut rig = Rig::on(&flash);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 0);
+    assert!(rig.told.lock().unwrap().attempts_at_embed.is_empty());
+    let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
+    assert_eq!((info.armed, info.log_head), (Armed::Fault(Cause::Store), None));
+    assert!(rig.notices().contains("store.anchor is damaged"), "{}", rig.notices());
+    assert!(rig.notices().contains("a refusal was not written down"), "{}", rig.notices());
+}
+
+#[test]
+fn a_damaged_gallery_is_a_fault_that_the_log_tells() {
+    let flash = with_ada();
+    let mut bytes = flash.bytes(threshold_store::Object::Gallery).unwrap();
+    bytes[70] ^= 1;
+    flash.set_bytes(threshold_store::Object::Gallery, Some(bytes));
+    let mut rig = Rig::on(&flash);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 0);
+    let entry = *rig.decisions().last().unwrap();
+    assert_eq!((entry.reason, entry.cause), (Reason::Fault, Cause::Gallery));
+    let fault = rig.log().into_iter().find(|entry| entry.kind == EntryKind::Fault).unwrap();
+    assert_eq!(fault.cause, Cause::Gallery);
+}

@@ -1,0 +1,370 @@
+//! A unit on a bench: the real loop, state, service, store and policy, with an engine, a camera, a lock and a clock that do
+//! what a test says.
+//!
+//! A frame shows nobody, or a face that belongs to a number; the engine's embedding of number `n` is the `n`th axis, so
+//! that two numbers are as unlike as can be. The frame's pixels are such that the real quality measures pass.
+//! The lock looks at each pulse what a power cut at that instant would leave of the log.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use threshold_edge::journal::{Journal, Permit};
+use threshold_edge::notices::Notices;
+use threshold_edge::service::Desk;
+use threshold_edge::start;
+use threshold_edge::state::{EmbedderFacts, Identity, Shared, State};
+use threshold_edge::unit::{Camera, CameraFault, Clock, Event, Lock, LockFault, Unit};
+use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
+use threshold_models::frame::Frame;
+use threshold_models::search::quantise;
+use threshold_policy::Policy;
+use threshold_record::{LogEntry, Metric, ModelId, Name, PersonId, Template, WallTime};
+use threshold_store::{MockFlash, Store};
+use threshold_wire::endpoints::{Endpoint, PutPerson, PutTemplate};
+use threshold_wire::message::{IfThere, PersonPut, TemplatePut};
+use threshold_wire::{Decoder, RequestError, call};
+
+/// The model of every unit here.
+pub(crate) const MODEL: ModelId = ModelId([7; 32]);
+
+/// Length of its embeddings.
+pub(crate) const LEN: usize = 128;
+
+/// Time between two events of the camera.
+pub(crate) const TICK_MS: u64 = 40;
+
+/// What the camera shows next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Show {
+    /// Somebody is announced.
+    Arrival,
+    /// The one announced leaves.
+    Departure,
+    /// A frame without a face.
+    Nobody,
+    /// A frame with the face of that number.
+    Face(usize),
+    /// A frame with a face halfway between two numbers.
+    Between(usize, usize),
+    /// A frame with a face too dark to compare.
+    Dark,
+    /// The camera fails.
+    Broken,
+    /// Nothing comes.
+    Nothing,
+    /// The engine fails at detection.
+    DetectFails,
+    /// The engine fails at embedding.
+    EmbedFails,
+    /// The engine panics at detection.
+    Panics,
+}
+
+/// A clock that a test moves.
+#[derive(Debug, Default)]
+pub(crate) struct BenchClock(AtomicU64);
+
+impl BenchClock {
+    pub(crate) fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for BenchClock {
+    fn monotonic_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime { unix_ms: 1_700_000_000_000 + self.monotonic_ms(), trusted: false }
+    }
+}
+
+/// What happened on the bench.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Sequences of the pulses' entries.
+    pub(crate) pulses: Vec<u64>,
+    /// Pulses whose entry a power cut at that instant would have taken.
+    pub(crate) not_durable: Vec<u64>,
+    /// Failed attempts that the flash held, durably, at each embedding.
+    pub(crate) attempts_at_embed: Vec<u8>,
+    /// Lines of the notices.
+    pub(crate) notices: Vec<u8>,
+}
+
+type Told = Arc<Mutex<Seen>>;
+type Script = Arc<Mutex<VecDeque<Show>>>;
+
+struct BenchCamera {
+    script: Script,
+    showing: Arc<Mutex<Show>>,
+    clock: Arc<BenchClock>,
+    sequence: u64,
+}
+
+impl Camera for BenchCamera {
+    fn next(&mut self, _patience: Duration) -> Result<Event, CameraFault> {
+        self.clock.advance(TICK_MS);
+        let show = self.script.lock().unwrap().pop_front().unwrap_or(Show::Nothing);
+        *self.showing.lock().unwrap() = show;
+        match show {
+            Show::Arrival => Ok(Event::Arrival),
+            Show::Departure => Ok(Event::Departure),
+            Show::Nothing => Ok(Event::Nothing),
+            Show::Broken => Err(CameraFault("the cable is out".to_owned())),
+            _ => {
+                self.sequence += 1;
+                let mut frame = picture(if show == Show::Dark { (0, 20) } else { (80, 160) });
+                frame.sequence = self.sequence;
+                frame.captured_at_ms = self.clock.monotonic_ms();
+                Ok(Event::Frame(frame))
+            }
+        }
+    }
+}
+
+/// Bars between two grey levels: contrast and texture as a face has.
+fn picture((low, high): (u8, u8)) -> Frame {
+    let grey = |i: usize| {
+        let (x, y) = (i % 200, i / 200);
+        if (x / 6 + y / 6).is_multiple_of(2) { low } else { high }
+    };
+    Frame::from_rgb(200, 200, (0..40_000).flat_map(|i| [grey(i); 3]).collect()).unwrap()
+}
+
+struct BenchEngine {
+    showing: Arc<Mutex<Show>>,
+    flash: MockFlash,
+    told: Told,
+}
+
+impl Engine for BenchEngine {
+    fn detect(&mut self, _frame: &Frame) -> Result<Vec<Detection>, EngineError> {
+        let show = *self.showing.lock().unwrap();
+        match show {
+            Show::DetectFails => Err(EngineError::NotFinite { network: "P-Net" }),
+            Show::Panics => panic!("the bench's engine panics, as it was told"),
+            Show::Nobody => Ok(Vec::new()),
+            _ => Ok(vec![Detection {
+                bbox: BBox { x1: 60.0, y1: 50.0, x2: 140.0, y2: 150.0 },
+                landmarks: [
+                    [84.0, 84.0],
+                    [116.0, 84.0],
+                    [100.0, 101.3],
+                    [86.0, 116.0],
+                    [114.0, 116.0],
+                ],
+                score: 1.0,
+            }]),
+        }
+    }
+
+    fn embed(&mut self, _: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+        // What would be left if the plug were pulled now.
+        let left = self.flash.copy();
+        left.cut_power(3);
+        left.power_on();
+        let store = Store::open(Box::new(left)).unwrap().0;
+        self.told.lock().unwrap().attempts_at_embed.push(store.lockout()[1]);
+        let show = *self.showing.lock().unwrap();
+        match show {
+            Show::Face(number) => Ok(vec![axis(number); faces.len()]),
+            Show::Between(a, b) => {
+                let half = |i| if i == a || i == b { 0.5f32.sqrt() } else { 0.0 };
+                let values = (0..LEN).map(half).collect();
+                Ok(vec![Embedding(values); faces.len()])
+            }
+            Show::EmbedFails => Err(EngineError::NotFinite { network: "Inception-ResNet-v1" }),
+            other => panic!("no embedding was expected of {other:?}"),
+        }
+    }
+}
+
+/// The embedding of a number.
+pub(crate) fn axis(number: usize) -> Embedding {
+    Embedding((0..LEN).map(|i| if i == number { 1.0 } else { 0.0 }).collect())
+}
+
+struct BenchLock {
+    flash: MockFlash,
+    told: Told,
+    jammed: Arc<Mutex<bool>>,
+}
+
+impl Lock for BenchLock {
+    fn pulse(&mut self, permit: Permit) -> Result<(), LockFault> {
+        let sequence = permit.sequence();
+        let left = self.flash.copy();
+        left.cut_power(sequence);
+        left.power_on();
+        let durable = Store::open(Box::new(left)).is_ok_and(|(store, _)| {
+            store.log_page(sequence, 1).is_ok_and(|page| {
+                page.first().is_some_and(|entry| {
+                    entry.sequence == sequence
+                        && entry.reason == threshold_record::Reason::Matched
+                        && !entry.person.is_nobody()
+                })
+            })
+        });
+        let mut told = self.told.lock().unwrap();
+        told.pulses.push(sequence);
+        if !durable {
+            told.not_durable.push(sequence);
+        }
+        if *self.jammed.lock().unwrap() {
+            Err(LockFault("it is jammed".to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct NoticeSink(Told);
+
+impl std::io::Write for NoticeSink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().notices.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A unit on the bench.
+pub(crate) struct Rig {
+    pub(crate) flash: MockFlash,
+    pub(crate) clock: Arc<BenchClock>,
+    pub(crate) shared: Shared,
+    pub(crate) desk: Desk,
+    pub(crate) told: Told,
+    pub(crate) jammed: Arc<Mutex<bool>>,
+    unit: Unit,
+    script: Script,
+    request: u32,
+}
+
+impl Rig {
+    /// A unit that starts on empty flash.
+    pub(crate) fn new() -> Self {
+        Self::on(&MockFlash::new())
+    }
+
+    /// A unit that starts on that flash, with its engine and gallery if the store lets it.
+    pub(crate) fn on(flash: &MockFlash) -> Self {
+        let clock = Arc::new(BenchClock::default());
+        let told = Told::default();
+        let notices = Notices::to(Box::new(NoticeSink(Arc::clone(&told))));
+        let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let opened = Store::open(Box::new(flash.clone()));
+        let journal: Option<Journal> = start::journal(opened, &as_clock, &notices);
+        let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: true };
+        let mut state = State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal);
+        let facts = EmbedderFacts {
+            id: MODEL,
+            name: "axes".to_owned(),
+            metric: Metric::SquaredL2,
+            crop: "none".to_owned(),
+            embedding_len: LEN,
+        };
+        state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
+        start::contexts(&mut state, "bench=1");
+        start::load_gallery(&mut state, false);
+        state.start_done();
+        let shared = Shared::new(state);
+        let (script, jammed) = (Script::default(), Arc::default());
+        let showing = Arc::new(Mutex::new(Show::Nothing));
+        let unit = Unit::new(
+            Box::new(BenchCamera {
+                script: Arc::clone(&script),
+                showing: Arc::clone(&showing),
+                clock: Arc::clone(&clock),
+                sequence: 0,
+            }),
+            Box::new(BenchLock {
+                flash: flash.clone(),
+                told: Arc::clone(&told),
+                jammed: Arc::clone(&jammed),
+            }),
+            Some(Box::new(BenchEngine { showing, flash: flash.clone(), told: Arc::clone(&told) })),
+            shared.clone(),
+            as_clock,
+            notices,
+        );
+        let desk = Desk::new(shared.clone(), true);
+        Self { flash: flash.clone(), clock, shared, desk, told, jammed, unit, script, request: 0 }
+    }
+
+    /// Lets the camera show these, one a step.
+    pub(crate) fn show(&mut self, shows: &[Show]) {
+        self.script.lock().unwrap().extend(shows);
+        for _ in shows {
+            self.unit.step(Duration::ZERO);
+        }
+    }
+
+    /// An announced visit of `n` frames.
+    pub(crate) fn visit(&mut self, show: Show, n: usize) {
+        self.show(&[Show::Arrival]);
+        self.show(&vec![show; n]);
+        self.show(&[Show::Departure]);
+    }
+
+    /// Calls an endpoint over the desk, as the host does.
+    pub(crate) fn call<E: Endpoint>(
+        &mut self,
+        request: &E::Request,
+    ) -> Result<E::Response, RequestError> {
+        self.request += 1;
+        let id = self.request;
+        let encoded = call::request::<E>(id, request).unwrap();
+        let mut answers = Vec::new();
+        self.desk.take(encoded.as_bytes(), |answer| answers.push(answer.clone()));
+        assert_eq!(answers.len(), 1, "one call is one answer");
+        let mut decoder = Decoder::new();
+        let mut bytes = answers[0].as_bytes();
+        let frame = decoder.feed(&mut bytes).unwrap().unwrap();
+        call::read_answer::<E>(id, &frame).unwrap()
+    }
+
+    /// Enrols a number under a name.
+    pub(crate) fn enrol(&mut self, name: &str, number: usize) -> PersonId {
+        let put = PersonPut { name: Name::new(name).unwrap(), if_there: IfThere::Use };
+        let done = self.call::<PutPerson>(&put).unwrap();
+        let template = template(done.person, done.free_slot.unwrap(), number);
+        self.call::<PutTemplate>(&TemplatePut { model: MODEL, template }).unwrap();
+        done.person
+    }
+
+    /// The durable log.
+    pub(crate) fn log(&self) -> Vec<LogEntry> {
+        let state = self.shared.lock();
+        state.journal().unwrap().store().log_page(1, 10_000).unwrap()
+    }
+
+    /// The decisions of the durable log.
+    pub(crate) fn decisions(&self) -> Vec<LogEntry> {
+        let is_decision = |entry: &LogEntry| entry.kind == threshold_record::EntryKind::Decision;
+        self.log().into_iter().filter(is_decision).collect()
+    }
+
+    /// How many pulses the lock got.
+    pub(crate) fn pulses(&self) -> usize {
+        self.told.lock().unwrap().pulses.len()
+    }
+
+    /// What the notices said.
+    pub(crate) fn notices(&self) -> String {
+        String::from_utf8(self.told.lock().unwrap().notices.clone()).unwrap()
+    }
+}
+
+/// A template of a number.
+pub(crate) fn template(person: PersonId, slot: u8, number: usize) -> Template {
+    let (scale, vector) = quantise(&axis(number));
+    let vector = vector.into_iter().collect();
+    Template { person, slot, quality: 90, model: MODEL.tag(), scale, vector }
+}

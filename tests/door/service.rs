@@ -1,0 +1,318 @@
+//! The service: what the unit answers, what it refuses, and that a call is obeyed once.
+
+use crate::rig::{LEN, MODEL, Rig, Show, axis, template};
+use threshold_edge::service::Desk;
+use threshold_models::search::quantise;
+use threshold_record::{
+    Cause, EntryKind, ModelContext, ModelId, Name, PersonId, Presentation, TemplateError,
+};
+use threshold_store::FlashFault;
+use threshold_wire::endpoints::{
+    GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
+    SayHello, SearchGallery, SendEcho, TABLE,
+};
+use threshold_wire::message::{
+    Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
+    PersonPut, PersonRemove, TemplatePut,
+};
+use threshold_wire::{
+    Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
+};
+
+fn person_put(name: &str, if_there: IfThere) -> PersonPut {
+    PersonPut { name: Name::new(name).unwrap(), if_there }
+}
+
+/// What a desk says to some bytes: each answer's frame kind and body.
+fn said(desk: &mut Desk, bytes: &[u8]) -> Vec<(FrameKind, Vec<u8>)> {
+    let mut answers: Vec<Encoded> = Vec::new();
+    desk.take(bytes, |answer| answers.push(answer.clone()));
+    let read = |answer: &Encoded| {
+        let mut decoder = Decoder::new();
+        let mut bytes = answer.as_bytes();
+        let frame = decoder.feed(&mut bytes).unwrap().unwrap();
+        (frame.kind, frame.body.to_vec())
+    };
+    answers.iter().map(read).collect()
+}
+
+#[test]
+fn a_unit_says_what_it_is_and_how_it_stands() {
+    let mut rig = Rig::new();
+    let hello = rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
+    assert_eq!(hello, Hello::of_unit("bench", "0.0.0"));
+    let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
+    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(2)));
+    assert_eq!(info.presentation, Presentation::NotAssessed);
+    assert_eq!(info.model.unwrap().embedding_len, LEN as u16);
+    rig.enrol("Ada", 1);
+    let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
+    let gallery = info.gallery.unwrap();
+    assert_eq!((info.armed, gallery.people, gallery.templates), (Armed::Armed, 1, 1));
+    let echo = Echo { bytes: heapless::Vec::from_slice(b"\0hello\0").unwrap() };
+    assert_eq!(rig.call::<SendEcho>(&echo).unwrap(), echo);
+}
+
+#[test]
+fn a_line_that_is_not_trusted_hears_hello_info_and_echo_only() {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    let gallery = rig.flash.bytes(threshold_store::Object::Gallery);
+    rig.desk = Desk::new(rig.shared.clone(), false);
+    rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
+    rig.call::<GetInfo>(&Nothing {}).unwrap();
+    rig.call::<SendEcho>(&Echo { bytes: heapless::Vec::new() }).unwrap();
+    let refused = RequestError::InsecureLink;
+    let put = TemplatePut { model: MODEL, template: template(PersonId(1), 1, 2) };
+    let (scale, vector) = quantise(&axis(1));
+    let search = GallerySearch { model: MODEL, scale, vector: vector.into_iter().collect() };
+    let page = GalleryPageRequest { after: PersonId::NOBODY };
+    let person = PersonId(1);
+    let put_person = person_put("Eve", IfThere::Refuse);
+    assert_eq!(rig.call::<PutPerson>(&put_person).unwrap_err(), refused);
+    assert_eq!(rig.call::<PutTemplate>(&put).unwrap_err(), refused);
+    assert_eq!(rig.call::<RemovePerson>(&PersonRemove { person }).unwrap_err(), refused);
+    assert_eq!(rig.call::<SearchGallery>(&search).unwrap_err(), refused);
+    assert_eq!(rig.call::<ListGallery>(&page).unwrap_err(), refused);
+    assert_eq!(rig.call::<ReadLog>(&LogPageRequest { from: 1 }).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetLogHead>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetContext>(&ContextGet { number: 1 }).unwrap_err(), refused);
+    assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), gallery);
+    assert_eq!(TABLE.len(), 11, "an endpoint was added: say here whether such a line may call it");
+}
+
+#[test]
+fn people_are_added_found_and_removed() {
+    let mut rig = Rig::new();
+    let ada = rig.call::<PutPerson>(&person_put("Ada", IfThere::Refuse)).unwrap();
+    assert_eq!((ada.person, ada.added, ada.free_slot), (PersonId(1), true, Some(0)));
+    let taken = rig.call::<PutPerson>(&person_put("Ada", IfThere::Refuse));
+    assert_eq!(taken.unwrap_err(), RequestError::NameTaken { person: PersonId(1) });
+    for slot in 0..8 {
+        let found = rig.call::<PutPerson>(&person_put("Ada", IfThere::Use)).unwrap();
+        assert_eq!((found.added, found.free_slot), (false, Some(slot)));
+        let put = TemplatePut { model: MODEL, template: template(found.person, slot, 1) };
+        let done = rig.call::<PutTemplate>(&put).unwrap();
+        assert_eq!(done.templates, slot + 1);
+    }
+    let full = rig.call::<PutPerson>(&person_put("Ada", IfThere::Use)).unwrap();
+    assert_eq!(full.free_slot, None);
+    // A template that stands there may be replaced.
+    let put = TemplatePut { model: MODEL, template: template(full.person, 3, 1) };
+    assert_eq!(rig.call::<PutTemplate>(&put).unwrap().templates, 8);
+    let removed = rig.call::<RemovePerson>(&PersonRemove { person: ada.person }).unwrap();
+    assert_eq!((removed.name.as_str(), removed.templates), ("Ada", 8));
+    let gone = rig.call::<RemovePerson>(&PersonRemove { person: ada.person });
+    assert_eq!(gone.unwrap_err(), RequestError::UnknownPerson { person: ada.person });
+    let log = rig.log();
+    let enrolled = log.iter().filter(|entry| entry.kind == EntryKind::Enrolled).count();
+    assert_eq!(enrolled, 10, "one for the person, nine for templates");
+    let last = log.last().unwrap();
+    assert_eq!((last.kind, last.person), (EntryKind::Removed, ada.person));
+}
+
+#[test]
+fn templates_that_do_not_belong_are_refused() {
+    let mut rig = Rig::new();
+    let ada = rig.enrol("Ada", 1);
+    let good = template(ada, 1, 1);
+    let other = ModelId([9; 32]);
+    let zero = TemplatePut {
+        model: MODEL,
+        template: threshold_record::Template {
+            vector: (0..LEN).map(|_| 0).collect(),
+            ..good.clone()
+        },
+    };
+    let long =
+        threshold_record::Template { vector: (0..LEN + 1).map(|_| 1).collect(), ..good.clone() };
+    let cases = [
+        (
+            TemplatePut { model: other, template: good.clone() },
+            RequestError::WrongModel { unit: MODEL, host: other },
+        ),
+        (zero, RequestError::BadTemplate(TemplateError::Zero)),
+        (
+            TemplatePut { model: MODEL, template: long },
+            RequestError::BadTemplate(TemplateError::Length { len: 129 }),
+        ),
+        (
+            TemplatePut { model: MODEL, template: template(PersonId(9), 0, 1) },
+            RequestError::UnknownPerson { person: PersonId(9) },
+        ),
+        (
+            TemplatePut { model: MODEL, template: template(ada, 8, 1) },
+            RequestError::BadTemplate(TemplateError::Slot { slot: 8 }),
+        ),
+    ];
+    let before = rig.flash.bytes(threshold_store::Object::Gallery);
+    for (put, expected) in cases {
+        assert_eq!(rig.call::<PutTemplate>(&put).unwrap_err(), expected);
+    }
+    assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), before);
+}
+
+#[test]
+fn a_search_tells_whom_a_face_resembles() {
+    let mut rig = Rig::new();
+    let search = |number| {
+        let (scale, vector) = quantise(&axis(number));
+        GallerySearch { model: MODEL, scale, vector: vector.into_iter().collect() }
+    };
+    let empty = rig.call::<SearchGallery>(&search(1)).unwrap();
+    assert_eq!((empty.best, empty.runner_up), (None, None));
+    rig.enrol("Ada", 1);
+    rig.enrol("Grace", 2);
+    let found = rig.call::<SearchGallery>(&search(2)).unwrap();
+    let (best, runner_up) = (found.best.unwrap(), found.runner_up.unwrap());
+    assert_eq!((best.person.0, runner_up.person.0), (2, 1));
+    assert!((best.score.0 - 1.0).abs() < 1e-3);
+    let wrong = GallerySearch { model: ModelId([1; 32]), ..search(1) };
+    let error = rig.call::<SearchGallery>(&wrong).unwrap_err();
+    assert!(matches!(error, RequestError::WrongModel { .. }));
+}
+
+#[test]
+fn the_gallery_comes_in_pages_in_order() {
+    let mut rig = Rig::new();
+    for number in 0..37 {
+        rig.enrol(&format!("person {number}"), number);
+    }
+    let (mut after, mut ids, mut pages) = (PersonId::NOBODY, Vec::new(), 0);
+    loop {
+        let page = rig.call::<ListGallery>(&GalleryPageRequest { after }).unwrap();
+        ids.extend(page.people.iter().map(|person| person.person.0));
+        pages += 1;
+        after = page.people.last().unwrap().person;
+        assert_eq!((page.people[0].slots, page.people[0].best_quality), (1, 90));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!((ids, pages), ((1..=37).collect(), 3));
+}
+
+#[test]
+fn a_log_read_in_pages_is_whole_and_a_second_read_moves_nothing() {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    for _ in 0..50 {
+        rig.visit(Show::Face(1), 3);
+    }
+    let pull = |rig: &mut Rig, from: u64| {
+        rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
+        let mut entries = Vec::new();
+        loop {
+            let from = from + entries.len() as u64;
+            let page = rig.call::<ReadLog>(&LogPageRequest { from }).unwrap();
+            let count = entries.len();
+            entries.extend(page.entries().map(Result::unwrap));
+            if entries.len() == count {
+                return entries;
+            }
+        }
+    };
+    let first = pull(&mut rig, 1);
+    let sequences: Vec<u64> = first.iter().map(|entry| entry.sequence).collect();
+    assert_eq!(sequences, (1..=first.len() as u64).collect::<Vec<_>>());
+    assert_eq!(first, rig.log());
+    let reads = |log: &[threshold_record::LogEntry]| {
+        log.iter().filter(|entry| entry.kind == EntryKind::LogRead).count()
+    };
+    assert_eq!(reads(&first), 1, "one reader is one entry, in what that reader sees");
+    assert_eq!(pull(&mut rig, first.len() as u64 + 1), []);
+    assert_eq!(rig.log().len(), first.len());
+    rig.visit(Show::Face(1), 3);
+    let third = pull(&mut rig, first.len() as u64 + 1);
+    assert_eq!(third.len(), 2, "the visit, and that it was read");
+    let head = rig.call::<GetLogHead>(&Nothing {}).unwrap();
+    assert_eq!((head.oldest, head.head), (1, first.len() as u64 + 2));
+}
+
+#[test]
+fn contexts_tell_what_was_in_force() {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    rig.visit(Show::Face(1), 3);
+    let entry = rig.decisions()[0];
+    let got = rig.call::<GetContext>(&ContextGet { number: entry.context_model }).unwrap();
+    let model = ModelContext::from_bytes(&got.bytes).unwrap();
+    assert_eq!((model.id, model.name.as_str()), (MODEL, "axes"));
+    let got = rig.call::<GetContext>(&ContextGet { number: entry.context_policy }).unwrap();
+    let policy = threshold_policy::Policy::from_context(&got.bytes).unwrap();
+    assert_eq!(&policy, rig.shared.lock().policy());
+    let error = rig.call::<GetContext>(&ContextGet { number: 99 }).unwrap_err();
+    assert_eq!(error, RequestError::UnknownContext { number: 99 });
+}
+
+#[test]
+fn a_call_that_comes_twice_is_obeyed_once() {
+    let mut rig = Rig::new();
+    let put = person_put("Ada", IfThere::Refuse);
+    let encoded = call::request::<PutPerson>(7, &put).unwrap();
+    let first = said(&mut rig.desk, encoded.as_bytes());
+    let second = said(&mut rig.desk, encoded.as_bytes());
+    assert_eq!(first, second);
+    assert_eq!(first[0].0, FrameKind::Answer);
+    assert_eq!(rig.shared.lock().journal().unwrap().store().gallery().unwrap().n_people(), 1);
+    // With another id it is another call.
+    let again = call::request::<PutPerson>(8, &put).unwrap();
+    assert_eq!(said(&mut rig.desk, again.as_bytes())[0].0, FrameKind::Error);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_and_noise_is_passed_over() {
+    let mut rig = Rig::new();
+    let unknown = Frame { kind: FrameKind::Call, id: 1, key: [0xee; 8], body: b"" };
+    let malformed = Frame { kind: FrameKind::Call, id: 2, key: GetInfo::CALL_KEY, body: b"more" };
+    for (frame, refusal) in [(unknown, Refusal::UnknownEndpoint), (malformed, Refusal::Malformed)] {
+        let answers = said(&mut rig.desk, frame.encode().unwrap().as_bytes());
+        assert_eq!(answers, [(FrameKind::Refusal, vec![refusal as u8])]);
+    }
+    let mut noisy = b"\x07noise\0\0\xff\xff".to_vec();
+    noisy.push(0);
+    noisy.extend_from_slice(call::request::<GetInfo>(3, &Nothing {}).unwrap().as_bytes());
+    let answers = said(&mut rig.desk, &noisy);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].0, FrameKind::Answer);
+    // An answer that comes to the unit is nobody's call.
+    let echo = call::answer::<GetInfo>(4, &Err(RequestError::InsecureLink)).unwrap();
+    assert_eq!(said(&mut rig.desk, echo.as_bytes()), []);
+}
+
+#[test]
+fn a_failing_store_changes_nothing_and_says_so() {
+    for number in 1..=2 {
+        let mut rig = Rig::new();
+        rig.enrol("Ada", 1);
+        let before = rig.flash.bytes(threshold_store::Object::Gallery);
+        rig.flash.fail_at(rig.flash.writes() + number, FlashFault::Io);
+        let put = TemplatePut { model: MODEL, template: template(PersonId(1), 1, 2) };
+        let answer = rig.call::<PutTemplate>(&put);
+        match number {
+            1 => {
+                assert_eq!(answer.unwrap_err(), RequestError::StoreFault { part: Cause::Store });
+                assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), before);
+                let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
+                assert_eq!(info.armed, Armed::Fault(Cause::Store));
+            }
+            // The gallery stands, and only the anchor behind it failed.
+            _ => assert_eq!(answer.unwrap().templates, 2),
+        }
+    }
+}
+
+#[test]
+fn a_removal_whose_bytes_stay_is_done_and_is_a_fault() {
+    let mut rig = Rig::new();
+    let ada = rig.enrol("Ada", 1);
+    // Writes of a removal: tombstone, gallery, anchor.
+    rig.flash.fail_at(rig.flash.writes() + 2, FlashFault::Io);
+    let done = rig.call::<RemovePerson>(&PersonRemove { person: ada }).unwrap();
+    assert_eq!(done.name.as_str(), "Ada");
+    assert!(rig.notices().contains("the templates still stand"), "{}", rig.notices());
+    assert_eq!(rig.call::<GetInfo>(&Nothing {}).unwrap().armed, Armed::Fault(Cause::Store));
+    let mut again = Rig::on(&rig.flash);
+    again.visit(Show::Face(1), 5);
+    assert_eq!(again.pulses(), 0);
+}

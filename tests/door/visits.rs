@@ -1,0 +1,166 @@
+//! Visits: when one begins and ends, what it becomes, and that it is one decision, one entry and at most one pulse.
+
+use crate::rig::{Rig, Show, TICK_MS};
+use threshold_record::{Cause, EntryKind, Presentation, Reason};
+use threshold_wire::endpoints::RemovePerson;
+use threshold_wire::message::PersonRemove;
+
+/// Ada is number 1 and enrolled, Grace is number 2 and enrolled.
+fn two_enrolled() -> Rig {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    rig.enrol("Grace", 2);
+    rig
+}
+
+#[test]
+fn each_visit_becomes_its_decision() {
+    for (show, frames, reason, cause, person) in [
+        (Show::Face(1), 5, Reason::Matched, Cause::None, 1),
+        (Show::Face(2), 3, Reason::Matched, Cause::None, 2),
+        (Show::Face(2), 2, Reason::TooFewFrames, Cause::None, 2),
+        (Show::Face(9), 5, Reason::Unknown, Cause::None, 1),
+        (Show::Between(1, 2), 5, Reason::Ambiguous, Cause::None, 1),
+        (Show::Nobody, 5, Reason::Quality, Cause::NoFace, 0),
+        (Show::Dark, 5, Reason::Quality, Cause::TooDark, 0),
+    ] {
+        let mut rig = two_enrolled();
+        rig.visit(show, frames);
+        let decisions = rig.decisions();
+        assert_eq!(decisions.len(), 1, "{show:?}");
+        let entry = decisions[0];
+        assert_eq!((entry.reason, entry.cause), (reason, cause), "{show:?}");
+        assert_eq!(entry.person.0, person, "{show:?}");
+        assert_eq!(entry.presentation, Presentation::NotAssessed);
+        assert_eq!(rig.pulses(), usize::from(reason == Reason::Matched), "{show:?}");
+    }
+}
+
+#[test]
+fn an_admission_says_who_by_how_much_and_when() {
+    let mut rig = two_enrolled();
+    rig.visit(Show::Face(1), 8);
+    let entry = rig.decisions()[0];
+    assert_eq!((entry.person.0, entry.runner_up.0), (1, 2));
+    assert!((entry.best_score.0 - 1.0).abs() < 1e-3 && entry.runner_up_score.0.abs() < 1e-3);
+    assert!(entry.threshold.0 > 0.5 && entry.quality >= 50);
+    // Decided with the third frame: two intervals after the first.
+    assert_eq!(entry.total_dms as u64, 2 * TICK_MS * 10);
+    assert_eq!((entry.context_model, entry.context_policy, entry.context_config), (1, 2, 3));
+    assert_eq!(entry.boot, 1);
+    assert_eq!(rig.told.lock().unwrap().pulses, [entry.sequence]);
+}
+
+#[test]
+fn a_refusal_that_needs_no_probe_scores_none() {
+    let mut rig = two_enrolled();
+    rig.visit(Show::Dark, 5);
+    rig.visit(Show::Nobody, 5);
+    assert!(rig.told.lock().unwrap().attempts_at_embed.is_empty());
+    assert_eq!(rig.decisions().len(), 2);
+}
+
+#[test]
+fn an_empty_gallery_refuses_everybody() {
+    let mut rig = Rig::new();
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.decisions()[0].reason, Reason::EmptyGallery);
+    assert_eq!(rig.pulses(), 0);
+    assert!(rig.told.lock().unwrap().attempts_at_embed.is_empty());
+}
+
+#[test]
+fn a_person_who_was_removed_stays_out_from_the_next_visit_on() {
+    let mut rig = two_enrolled();
+    rig.visit(Show::Face(1), 5);
+    let person = rig.decisions()[0].person;
+    rig.call::<RemovePerson>(&PersonRemove { person }).unwrap();
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.decisions()[1].reason, Reason::Unknown);
+    // After a restart too.
+    let mut again = Rig::on(&rig.flash);
+    again.visit(Show::Face(1), 5);
+    assert_eq!(again.decisions()[2].reason, Reason::Unknown);
+    assert_eq!((rig.pulses(), again.pulses()), (1, 0));
+}
+
+#[test]
+fn a_face_that_nobody_announced_begins_a_visit_and_its_absence_ends_it() {
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Nobody; 20]);
+    assert!(rig.decisions().is_empty(), "an empty corridor is no visit");
+    rig.show(&[Show::Face(9); 4]);
+    assert!(rig.decisions().is_empty(), "a stranger is looked at again while in view");
+    rig.show(&[Show::Nobody; 10]);
+    assert!(rig.decisions().is_empty(), "a turned head is no departure");
+    rig.show(&[Show::Face(9); 4]);
+    rig.show(&[Show::Nobody; 30]);
+    assert_eq!(rig.decisions().len(), 1);
+    assert_eq!(rig.decisions()[0].reason, Reason::Unknown);
+}
+
+#[test]
+fn somebody_who_stays_is_admitted_once_and_asked_again_after_a_rest() {
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Face(1); 10]);
+    assert_eq!(rig.pulses(), 1);
+    rig.show(&vec![Show::Face(1); (2_500 / TICK_MS) as usize]);
+    assert_eq!(rig.pulses(), 1, "the rest is not over");
+    rig.show(&vec![Show::Face(1); (1_000 / TICK_MS) as usize]);
+    assert_eq!(rig.pulses(), 2);
+    assert_eq!(rig.decisions().len(), 2);
+}
+
+#[test]
+fn the_next_person_need_not_wait_for_the_rest() {
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Face(1); 5]);
+    rig.show(&vec![Show::Nobody; (1_100 / TICK_MS) as usize]);
+    rig.show(&[Show::Face(2); 5]);
+    let people: Vec<u32> = rig.decisions().iter().map(|entry| entry.person.0).collect();
+    assert_eq!(people, [1, 2]);
+}
+
+#[test]
+fn somebody_who_cannot_be_compared_gets_an_answer_in_time() {
+    let mut rig = two_enrolled();
+    rig.show(&vec![Show::Dark; (9_000 / TICK_MS) as usize]);
+    assert!(rig.decisions().is_empty());
+    rig.show(&vec![Show::Dark; (1_100 / TICK_MS) as usize]);
+    assert_eq!(rig.decisions().len(), 1);
+    assert_eq!(rig.decisions()[0].cause, Cause::TooDark);
+    // The field saturates at 6.5 s.
+    assert_eq!(rig.decisions()[0].total_dms, u16::MAX);
+}
+
+#[test]
+fn a_visit_ends_although_the_camera_stalls() {
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Face(9); 3]);
+    rig.show(&[Show::Nothing; 30]);
+    assert_eq!(rig.decisions().len(), 1);
+}
+
+#[test]
+fn an_arrival_during_a_visit_ends_that_visit_first() {
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Arrival, Show::Face(9), Show::Face(9), Show::Arrival]);
+    rig.show(&[Show::Face(1), Show::Face(1), Show::Face(1), Show::Departure]);
+    let reasons: Vec<Reason> = rig.decisions().iter().map(|entry| entry.reason).collect();
+    assert_eq!(reasons, [Reason::Unknown, Reason::Matched]);
+}
+
+#[test]
+fn a_start_is_written_down_and_recognition_changes_no_gallery() {
+    let mut rig = two_enrolled();
+    let kinds: Vec<EntryKind> = rig.log().iter().map(|entry| entry.kind).collect();
+    let enrolled = EntryKind::Enrolled;
+    assert_eq!(kinds[..2], [EntryKind::Boot, EntryKind::Armed]);
+    assert_eq!(kinds[2..], [enrolled; 4], "two people, a template each");
+    let gallery = |rig: &Rig| rig.flash.bytes(threshold_store::Object::Gallery);
+    let before = gallery(&rig);
+    for show in [Show::Face(1), Show::Face(9), Show::Between(1, 2), Show::Dark] {
+        rig.visit(show, 5);
+    }
+    assert_eq!(gallery(&rig), before);
+}
