@@ -14,6 +14,8 @@ use zip::ZipArchive;
 const ENTRY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The most that is unpacked on the way to an entry: the sdist has 132 MB.
 const UNPACKED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// The longest path of an entry; the model's has 102 bytes.
+const PATH_BYTES_MAX: u64 = 4096;
 /// dlib's model in its sdist.
 const DLIB_MODEL: &str = "dlib_face_recognition_resnet_model_v1.dat";
 
@@ -60,10 +62,23 @@ pub(super) fn sdist_entries<K>(
     let io = |source: std::io::Error| ImportError::Archive { fault: source.to_string() };
     let unpacked = GzDecoder::new(sdist).take(UNPACKED_BYTES_MAX);
     let mut archive = Archive::new(unpacked);
-    for entry in archive.entries().map_err(io)? {
+    // GNU's long names are read here and bounded; the crate would read one whole, however long it claims to be.
+    let mut long_path = None;
+    for entry in archive.entries().map_err(io)?.raw(true) {
         let entry = entry.map_err(io)?;
-        let path = entry.path().map_err(io)?.into_owned();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("").to_owned();
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_longname() {
+            let mut path = vec![];
+            entry.take(PATH_BYTES_MAX).read_to_end(&mut path).map_err(io)?;
+            long_path = Some(path);
+            continue;
+        }
+        let path = long_path.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+        if !kind.is_file() {
+            continue;
+        }
+        let path = str::from_utf8(&path).unwrap_or("").trim_end_matches('\0');
+        let name = path.rsplit('/').next().unwrap_or("").to_owned();
         if let Some(key) = wanted(&name) {
             take(key, bounded(entry, &name)?);
         }

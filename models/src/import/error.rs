@@ -114,6 +114,14 @@ pub enum ImportError {
         /// What the file has.
         found: Vec<usize>,
     },
+    /// A tensor is of another element type than the published file's.
+    #[error("tensor {name} is {found}, expected F32; name another file")]
+    ElementType {
+        /// The tensor's name in the file.
+        name: String,
+        /// What the file has.
+        found: String,
+    },
     /// A batch norm's variance is not positive, or a weight not a number.
     #[error(
         "tensor {name} holds a value that is no weight ({value}); get the published file again"

@@ -121,7 +121,11 @@ fn tensorflow_name(layer: &str, shape: &[usize]) -> String {
 fn floats(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, ImportError> {
     let missing = |_| ImportError::NoTensor { network: NETWORK, name: name.to_owned() };
     let view = file.tensor(name).map_err(missing)?;
-    if view.shape() != shape || view.dtype() != Dtype::F32 {
+    if view.dtype() != Dtype::F32 {
+        let found = view.dtype().to_string();
+        return Err(ImportError::ElementType { name: name.to_owned(), found });
+    }
+    if view.shape() != shape {
         return Err(ImportError::Shape {
             name: name.to_owned(),
             expected: shape.to_vec(),

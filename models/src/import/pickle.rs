@@ -12,6 +12,9 @@ use std::collections::HashMap;
 /// The longest pickle read; FaceNet's table takes 90 KB.
 pub(super) const PICKLE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The most values read, each of some 90 bytes; FaceNet's table has fewer than 20,000.
+const VALUES_MAX: usize = 256 * 1024;
+
 /// A value's place in [`Pickle::values`].
 pub(super) type Place = usize;
 
@@ -127,6 +130,9 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn run(&mut self) -> Result<Place, ImportError> {
         loop {
+            if self.values.len() > VALUES_MAX {
+                return Err(self.fault("more values than any table of weights has".to_owned()));
+            }
             let opcode = self.take(1)?[0];
             match opcode {
                 0x80 => {

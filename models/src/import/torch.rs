@@ -20,6 +20,9 @@ use zip::{CompressionMethod, ZipArchive};
 const LEGACY_START: [u8; 4] = [0x80, 0x02, 0x8a, 0x0a];
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
+/// The longest name of a tensor or storage; FaceNet's have up to 50 bytes.
+const NAME_BYTES_MAX: usize = 256;
+
 /// Whether a file starts as torch's legacy format does.
 pub(super) fn is_legacy(bytes: &[u8]) -> bool {
     bytes.starts_with(&LEGACY_START)
@@ -215,18 +218,19 @@ impl Storages<'_> {
         }
         let len = len.saturating_mul(element.bytes());
         match self {
-            Self::Legacy { bytes, ranges } => match ranges.get(key) {
-                Some(range) => Ok(Cow::Borrowed(&bytes[range.clone()])),
-                None => Err(torch(&format!("storage {} is not in the file", shown(key)))),
-            },
+            Self::Legacy { bytes, ranges } => {
+                let missing = || torch(&format!("storage {} is not in the file", shown(key)));
+                let data = &bytes[ranges.get(key).ok_or_else(missing)?.clone()];
+                // Another tensor of this storage may have claimed another length.
+                if data.len() == len {
+                    Ok(Cow::Borrowed(data))
+                } else {
+                    Err(of_len(key, data, len))
+                }
+            }
             Self::Zip { archive, folder } => {
                 let data = stored(archive, &format!("{folder}/data/{key}"), len)?;
-                if data.len() == len {
-                    Ok(Cow::Owned(data))
-                } else {
-                    let found = data.len();
-                    Err(torch(&format!("storage {} has {found} of {len} bytes", shown(key))))
-                }
+                if data.len() == len { Ok(Cow::Owned(data)) } else { Err(of_len(key, &data, len)) }
             }
         }
     }
@@ -248,7 +252,7 @@ fn stored(
         return Err(torch(&format!("{} has {size} bytes, at most {max} fit", shown(name))));
     }
     let mut data = vec![];
-    let read = file.take(max as u64 + 1).read_to_end(&mut data);
+    let read = file.take((max as u64).saturating_add(1)).read_to_end(&mut data);
     read.map_err(|error| torch(&format!("{}: {error}", shown(name))))?;
     Ok(data)
 }
@@ -267,6 +271,12 @@ fn views(table: &Pickle<'_>) -> Result<BTreeMap<String, View>, ImportError> {
             return Err(torch(&format!("{} is no tensor", shown(name))));
         };
         let Storage { key, element, len } = *storage;
+        // A text is kept once in a pickle and can be named by every tensor; each view has a copy.
+        for (what, text) in [("tensor", name), ("storage", &key)] {
+            if text.len() > NAME_BYTES_MAX {
+                return Err(torch(&format!("{what} {}.. has too long a name", shown(text))));
+            }
+        }
         let view = View {
             key: key.to_owned(),
             element,
@@ -295,6 +305,10 @@ fn shifted(error: ImportError, by: usize) -> ImportError {
 
 fn torch(fault: &str) -> ImportError {
     ImportError::Torch { fault: fault.to_owned() }
+}
+
+fn of_len(key: &str, data: &[u8], len: usize) -> ImportError {
+    torch(&format!("storage {} has {} of {len} bytes", shown(key), data.len()))
 }
 
 /// A name from the file as a message may show it: printable, and not of any length.
