@@ -81,6 +81,24 @@ fn a_golden_vector_that_was_changed_fails_it() {
 }
 
 #[test]
+fn a_pack_without_a_golden_vector_for_each_network_fails_it() {
+    for (stage, network) in ["P-Net", "R-Net", "O-Net"].into_iter().enumerate() {
+        let mut pack = detector().clone();
+        pack.meta.golden.remove(stage);
+        assert_eq!(
+            fault(self_test(&pack, None)),
+            format!(
+                "the pack's description is wrong: it has no golden vector for {network}; make it again with \
+                 `threshold model fetch`"
+            )
+        );
+    }
+    let mut pack = detector().clone();
+    pack.meta.golden.clear();
+    assert!(self_test(&pack, None).is_err());
+}
+
+#[test]
 fn a_flipped_exponent_bit_of_the_published_embedders_fails_it() {
     let Some(packs) = packs() else {
         return skipped("self-test of the embedders with flipped bits", "no packs");

@@ -98,11 +98,19 @@ impl PackMeta {
     /// Runs the golden vectors through an engine: `run(stage, graph, input)` gives the graph's outputs in its order.
     ///
     /// # Errors
-    /// [`PackError::SelfTest`] with the largest difference, or what the engine failed with.
+    /// [`PackError::SelfTest`] with the largest difference, or what the engine failed with; [`PackError::Meta`] if a
+    /// network has no golden vector.
     pub fn self_test<F>(&self, tolerance: f32, mut run: F) -> Result<(), PackError>
     where
         F: FnMut(usize, &Graph, &[f32]) -> Result<Vec<Vec<f32>>, EngineError>,
     {
+        // A pack without golden vectors would pass whatever its weights are.
+        for (stage, graph) in self.network.graphs().iter().enumerate() {
+            if !self.golden.iter().any(|golden| golden.stage == stage) {
+                let fault = format!("it has no golden vector for {}", graph.name());
+                return Err(PackError::Meta { fault });
+            }
+        }
         for golden in &self.golden {
             let graph = golden.graph(self.network);
             let outputs = run(golden.stage, &graph, &golden.input(&graph))?;
