@@ -1,11 +1,11 @@
-//! Drives the real binaries: builds them once, runs a command line, and compares what a user sees with a transcript.
+//! Drives the real binaries: builds them once, runs a command line, keeps a unit on a pseudo-terminal.
 //!
-//! Owns the transcripts' form: the command after `$`, stdout as it is, stderr with `! ` in front, the exit status.
-//! `THRESHOLD_BLESS=1 cargo test -p threshold-tests --test cli` writes the transcripts anew.
+//! Refuses to leave anything behind: a unit is killed with its value, and every file is in a folder of the test's own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// What a finished command left.
 #[derive(Clone, Debug)]
@@ -23,6 +23,15 @@ impl Ran {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+
+    /// The error and its remedy, if that is all that was said, with status 2.
+    pub(crate) fn error(&self) -> (&str, &str) {
+        let mut lines = self.stderr.lines();
+        let error = lines.next().and_then(|line| line.strip_prefix("error: "));
+        let remedy = lines.next().and_then(|line| line.strip_prefix("try: "));
+        assert!(lines.next().is_none() && self.status == 2 && self.stdout.is_empty(), "{self:?}");
+        (error.unwrap_or_else(|| panic!("{self:?}")), remedy.unwrap_or_else(|| panic!("{self:?}")))
+    }
 }
 
 /// The folder with the binaries of this test's own profile, freshly built.
@@ -33,7 +42,8 @@ pub(crate) fn binaries() -> &'static Path {
         let exe = std::env::current_exe().unwrap();
         let folder = exe.parent().and_then(Path::parent).unwrap().to_path_buf();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo.args(["build", "--quiet", "-p", "threshold-host", "-p", "threshold-edge"]);
+        // The whole workspace, as the test was built: a selection of packages would unify features anew.
+        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
         cargo.arg("--target-dir").arg(folder.parent().unwrap());
         if folder.ends_with("release") {
             cargo.arg("--release");
@@ -45,13 +55,10 @@ pub(crate) fn binaries() -> &'static Path {
     })
 }
 
-/// A `threshold` command that sees nothing of the caller's settings.
+/// A `threshold` command that sees nothing of the caller's settings but where the packs are.
 pub(crate) fn threshold(args: &[&str]) -> Command {
     let mut command = Command::new(binaries().join("threshold"));
-    for name in ["THRESHOLD_UNIT", "THRESHOLD_PACKS", "THRESHOLD_CACHE"] {
-        command.env_remove(name);
-    }
-    command.args(args).stdin(Stdio::null());
+    command.env_remove("THRESHOLD_UNIT").args(args).stdin(Stdio::null());
     command
 }
 
@@ -65,30 +72,115 @@ pub(crate) fn run(command: &mut Command) -> Ran {
     }
 }
 
-/// Runs `threshold` with arguments in a folder, and compares what is seen with `transcripts/<name>.txt`.
-/// The folder's path is written as `<folder>`.
-pub(crate) fn transcript(name: &str, folder: &Path, lines: &[&[&str]]) {
-    let mut seen = String::new();
-    for args in lines {
-        let ran = run(threshold(args).current_dir(folder));
-        let shown: Vec<String> = args.iter().map(|arg| shell(arg)).collect();
-        seen += &format!("$ threshold {}\n{}", shown.join(" "), ran.stdout);
-        ran.stderr.lines().for_each(|line| seen += &format!("! {line}\n"));
-        seen += &format!("[{}]\n", ran.status);
+/// Packs and photos; a test without them says aloud that it is skipped.
+pub(crate) fn stock(test: &str) -> Option<PathBuf> {
+    let photos = threshold_tests::packs().and_then(|_| threshold_tests::photos());
+    if photos.is_none() {
+        threshold_tests::skipped(test, "no packs or photos; cargo xtask setup fetches them");
     }
-    compare(name, &seen.replace(&folder.display().to_string(), "<folder>"));
+    photos
 }
 
-fn compare(name: &str, seen: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("cli/transcripts/{name}.txt"));
-    if std::env::var_os("THRESHOLD_BLESS").is_some() {
-        std::fs::write(&path, seen).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(golden == seen, "{} differs (THRESHOLD_BLESS=1 accepts it):\n{seen}", path.display());
+/// A unit on a pseudo-terminal in a folder of its own.
+pub(crate) struct Unit {
+    pub(crate) folder: tempfile::TempDir,
+    process: Child,
 }
 
-fn shell(arg: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=<>#".contains(c);
-    if !arg.is_empty() && arg.chars().all(plain) { arg.to_owned() } else { format!("{arg:?}") }
+impl Unit {
+    /// Starts a unit on empty data with these options besides, and waits until it has started.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("camera")).unwrap();
+        let process = Self::spawn(folder.path(), options);
+        let mut unit = Self { folder, process };
+        unit.wait();
+        unit
+    }
+
+    fn spawn(folder: &Path, options: &[&str]) -> Child {
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(folder.join("unit.log"))
+            .unwrap();
+        Command::new(binaries().join("threshold-edge"))
+            .args(["run", "--camera", "camera", "--serial", "pty:door", "--data", "data"])
+            .args(options)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    fn wait(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let ran = self.run(&["--json", "--wait=30", "info"]);
+            if ran.status == 0 && ran.json()["state"] != "starting" {
+                return;
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", self.said());
+            assert!(begun.elapsed() < Duration::from_secs(90), "{ran:?}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Pulls the plug.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn restart(&mut self, options: &[&str]) {
+        self.process = Self::spawn(self.folder.path(), options);
+        self.wait();
+    }
+
+    /// Everything that the unit said.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("unit.log")).unwrap_or_default()
+    }
+
+    /// A `threshold` command at this unit.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = threshold(&["--unit", "door"]);
+        command.args(args).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs `threshold` at this unit.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        run(&mut self.command(args))
+    }
+
+    /// Shows a picture to the camera, and gives the decision on it.
+    pub(crate) fn show(&self, picture: &Path, as_name: &str) -> serde_json::Value {
+        let head = self.run(&["--json", "info"]).json()["log_head"].as_u64().unwrap();
+        std::fs::copy(picture, self.folder.path().join("arriving")).unwrap();
+        let place = self.folder.path().join("camera").join(as_name);
+        std::fs::rename(self.folder.path().join("arriving"), place).unwrap();
+        let mut from = head + 1;
+        loop {
+            let from_text = from.to_string();
+            let ran = self.run(&["--json", "log", "follow", "--from", &from_text, "--count", "1"]);
+            assert_eq!(ran.status, 0, "{ran:?}");
+            let entry = ran.json();
+            if entry["kind"] == "decision" {
+                return entry;
+            }
+            from += 1;
+        }
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }

@@ -1,1 +1,8 @@
-//! Tests of the area `cli`; each file is one subject.
+//! Tests of the area `cli`; each file is one subject. They drive the real binaries.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+
+mod binary;
+mod door;
+mod photos;
+mod port;
+mod start;

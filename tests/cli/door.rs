@@ -1,0 +1,79 @@
+//! The main job with both binaries: enrol, come to the door, pull the log, and what a restart and a removal leave.
+
+use crate::binary::{Unit, stock};
+
+#[test]
+fn people_are_enrolled_recognised_logged_and_removed() {
+    let Some(photos) = stock("the main job") else { return };
+    let mut unit = Unit::start(&[]);
+    let photo = |name: &str| photos.join(name).display().to_string();
+    let enrolled = unit.run(&["--json", "enrol", "Ada", "--photo", &photo("obama.jpg")]).json();
+    assert_eq!((&enrolled["person"], &enrolled["added"]), (&1.into(), &true.into()));
+    let admitted = unit.show(&photos.join("obama2.jpg"), "1.jpg");
+    assert_eq!((&admitted["decision"], &admitted["person_name"]), (&"admit".into(), &"Ada".into()));
+    let refused = unit.show(&photos.join("biden.jpg"), "2.jpg");
+    assert_eq!((&refused["decision"], &refused["reason"]), (&"refuse".into(), &"unknown".into()));
+
+    // Somebody who is enrolled already is not enrolled again under another name by mistake.
+    let again = unit.run(&["enrol", "Eve", "--photo", &photo("obama3.jpg")]);
+    let (error, remedy) = again.error();
+    assert!(error.contains("this face matches Ada (#1), who is enrolled already"), "{error}");
+    assert!(remedy.contains("--force"), "{remedy}");
+    let (_, remedy) = {
+        let ran = unit.run(&["gallery", "remove", "Ado"]);
+        let (error, remedy) = ran.error();
+        (error.to_owned(), remedy.to_owned())
+    };
+    assert!(remedy.contains("\"Ada\""), "{remedy}");
+
+    // A pull, a second one that moves nothing, and a visit after it that is all that is added.
+    let pulled = unit.run(&["--json", "log", "pull", "--out", "log.jsonl"]);
+    assert_eq!(pulled.status, 0, "{pulled:?}");
+    let whole = std::fs::read_to_string(unit.folder.path().join("log.jsonl")).unwrap();
+    unit.run(&["log", "pull", "--out", "log.jsonl"]);
+    let second = std::fs::read_to_string(unit.folder.path().join("log.jsonl")).unwrap();
+    assert_eq!(second, whole);
+    let why = unit.run(&["why", &admitted["sequence"].to_string()]);
+    assert!(why.stdout.contains("The door opened for Ada (#1)."), "{why:?}");
+    assert!(why.stdout.contains("a photo opens this door"), "{why:?}");
+    let missing = unit.run(&["why", "9999"]);
+    assert!(missing.error().0.starts_with("the log has no entry 9999: it holds 1 to "));
+
+    // The plug is pulled and the gallery is there again; the removed are not.
+    unit.kill();
+    unit.restart(&[]);
+    let admitted = unit.show(&photos.join("obama3.jpg"), "3.jpg");
+    assert_eq!((&admitted["decision"], &admitted["boot"]), (&"admit".into(), &2.into()));
+    let removed = unit.run(&["gallery", "remove", "Ada"]);
+    assert_eq!(removed.status, 0, "{removed:?}");
+    let refused = unit.show(&photos.join("obama.jpg"), "4.jpg");
+    assert_eq!(refused["reason"], "empty_gallery");
+}
+
+#[test]
+fn a_gallery_of_another_model_is_refused_until_its_templates_are_given_up() {
+    let Some(photos) = stock("a gallery of another model") else { return };
+    let packs = threshold_tests::packs().unwrap();
+    if packs.embedders().count() < 2 {
+        return threshold_tests::skipped("a gallery of another model", "only one embedder is here");
+    }
+    let mut unit = Unit::start(&["--model", "dlib"]);
+    let photo = photos.join("obama.jpg").display().to_string();
+    let wrong = unit.run(&["--model", "facenet", "enrol", "Ada", "--photo", &photo]);
+    let (error, remedy) = wrong.error();
+    assert!(error.contains("the unit runs model"), "{error}");
+    assert!(remedy.contains("leave --model out"), "{remedy}");
+    assert_eq!(unit.run(&["enrol", "Ada", "--photo", &photo]).status, 0);
+    unit.kill();
+    unit.restart(&["--model", "facenet"]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["fault_cause"]), (&"fault".into(), &"gallery".into()));
+    assert!(unit.said().contains("1 templates of 1 people made by model"), "{}", unit.said());
+    assert!(unit.said().contains("--discard-templates"), "{}", unit.said());
+    let refused = unit.show(&photos.join("obama2.jpg"), "1.jpg");
+    assert_eq!((&refused["reason"], &refused["cause"]), (&"fault".into(), &"gallery".into()));
+    unit.kill();
+    unit.restart(&["--model", "facenet", "--discard-templates"]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["gallery"]["people"]), (&"empty_gallery".into(), &1.into()));
+}

@@ -1,0 +1,76 @@
+//! The unit's start when something is wrong: it says what, and either ends at once or stays locked and answers.
+
+use crate::binary::{Unit, binaries, run};
+use std::path::Path;
+use std::process::Command;
+
+fn edge(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(binaries().join("threshold-edge"));
+    command.arg("run").args(args).current_dir(folder);
+    command
+}
+
+#[test]
+fn what_is_typed_wrong_ends_the_unit_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("camera")).unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for (camera, serial, expected) in [
+        ("nowhere", "pty:door", "error: camera: the folder nowhere cannot be read"),
+        ("camera", "pty:file", "error: file is there and is no link; remove it"),
+        ("camera", "/dev/ttyNONE9", "error: serial device /dev/ttyNONE9: "),
+    ] {
+        let args = ["--camera", camera, "--serial", serial, "--data", "data"];
+        let ran = run(&mut edge(folder.path(), &args));
+        assert_eq!(ran.status, 2, "{ran:?}");
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_second_unit_on_the_same_data_is_refused_and_the_first_goes_on() {
+    let unit = Unit::start(&["--packs", "no-packs"]);
+    let args = ["--camera", "camera", "--serial", "pty:other", "--data", "data"];
+    let ran = run(&mut edge(unit.folder.path(), &args));
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("stop the other threshold-edge"), "{ran:?}");
+    assert_eq!(unit.run(&["info"]).status, 0);
+}
+
+#[test]
+fn a_unit_without_packs_stays_locked_and_says_how_to_get_them() {
+    let unit = Unit::start(&["--packs", "no-packs"]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["fault_cause"]), (&"fault".into(), &"model".into()));
+    assert!(unit.said().contains("fault: model: no packs in no-packs"), "{}", unit.said());
+    assert!(unit.said().contains("threshold model fetch"), "{}", unit.said());
+    let text = unit.run(&["info"]).stdout;
+    assert!(text.contains("a photo opens this door"), "{text}");
+    // Whoever comes is refused, and that is written down.
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("cli/fixtures/rotated.jpg");
+    let refused = unit.show(&picture, "1.jpg");
+    assert_eq!((&refused["reason"], &refused["cause"]), (&"fault".into(), &"model".into()));
+}
+
+#[test]
+fn damaged_files_leave_a_unit_that_names_them_and_stays_locked() {
+    for (file, at, cause) in [("events.log", 3, "store"), ("store.anchor", 20, "store")] {
+        let mut unit = Unit::start(&["--packs", "no-packs"]);
+        unit.kill();
+        let path = unit.folder.path().join("data").join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[at] ^= 0x55;
+        std::fs::write(&path, bytes).unwrap();
+        unit.restart(&["--packs", "no-packs"]);
+        let info = unit.run(&["--json", "info"]).json();
+        assert_eq!((&info["state"], &info["fault_cause"]), (&"fault".into(), &cause.into()));
+        assert!(unit.said().contains(&format!("{file} is damaged at byte")), "{}", unit.said());
+        let (error, remedy) = {
+            let ran = unit.run(&["log", "pull"]);
+            let (error, remedy) = ran.error();
+            (error.to_owned(), remedy.to_owned())
+        };
+        assert!(error.contains("its store is not working"), "{error}");
+        assert!(remedy.contains("threshold info"), "{remedy}");
+    }
+}
