@@ -35,7 +35,7 @@ pub struct Run {
     /// The camera: a folder, in which every picture that appears is a visit
     #[arg(long, value_name = "FOLDER")]
     pub camera: PathBuf,
-    /// The administrator's line: a serial device, or pty:<path> for a pseudo-terminal that <path> will point to
+    /// The administrator's line: a serial device, or pty:PATH for a pseudo-terminal that PATH will point to
     #[arg(long, value_name = "PORT")]
     pub serial: String,
     /// The folder of gallery and log; made if it is not there

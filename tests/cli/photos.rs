@@ -24,17 +24,8 @@ fn photos_that_do_not_fit_are_refused_with_a_remedy_and_change_nothing() {
     imageops::replace(&mut two, &left, 0, 0);
     imageops::replace(&mut two, &right, i64::from(left.width()), 0);
     two.save(at("two.png")).unwrap();
-    small(&obama, 120)
-        .save(
-            at(
-                "far.png",
-                "far.png: the face is not good enough to enrol: the face is too small",
-                "come closer",
-            ),
-            ("two.png"),
-        )
-        .unwrap();
     small(&obama, 120).save(at("far.png")).unwrap();
+    small(&obama, 60).save(at("farther.png")).unwrap();
     let mut dark = small(&obama, 480);
     dark.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|value| value / 8));
     dark.save(at("dark.png")).unwrap();
@@ -57,7 +48,12 @@ fn photos_that_do_not_fit_are_refused_with_a_remedy_and_change_nothing() {
         ("cmyk.jpg", "cmyk.jpg: no face found", "the whole face in view"),
         ("rotated.jpg", "rotated.jpg: no face found", "the whole face in view"),
         ("dot.png", "dot.png: no face found", "the whole face in view"),
-        ("far.png", "far.png: no face found (smallest looked for: 40 px)", "--min-face"),
+        (
+            "far.png",
+            "far.png: the face is not good enough to enrol: the face is too small",
+            "closer",
+        ),
+        ("farther.png", "farther.png: no face found (smallest looked for: 40 px)", "--min-face"),
         ("two.png", "two.png: 2 faces found, exactly one is needed", "cut the photo down"),
         (
             "dark.png",
