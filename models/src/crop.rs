@@ -196,8 +196,11 @@ struct Similarity {
 }
 
 impl Similarity {
-    /// The transform from crop to frame that lays `points` nearest to the landmarks, by weighted least squares
-    /// measured in frame pixels; `None` if there is none.
+    /// The transform from crop to frame whose inverse lays the landmarks nearest to `points`, by weighted least squares
+    /// measured in crop pixels; `None` if there is none.
+    ///
+    /// Measured in frame pixels instead, a face whose landmarks fit badly is cut larger: 98.67 % on LFW's dev folds with
+    /// dlib's network, and 98.83 % this way.
     fn fit(landmarks: &Landmarks, points: &Landmarks, weights: &[f32; 5]) -> Option<Self> {
         let total: f32 = weights.iter().sum();
         let centre = |of: &Landmarks| {
@@ -213,9 +216,11 @@ impl Similarity {
             let [qx, qy] = [landmark[0] - to[0], landmark[1] - to[1]];
             real += weight * (px * qx + py * qy);
             imaginary += weight * (px * qy - py * qx);
-            spread += weight * (px * px + py * py);
+            spread += weight * (qx * qx + qy * qy);
         }
-        let turn = [real / spread, imaginary / spread];
+        // The inverse of the least-squares transform (real - i imaginary) / spread.
+        let stretch = spread / (real * real + imaginary * imaginary);
+        let turn = [real * stretch, imaginary * stretch];
         let [x, y] = rotated(turn, from);
         let shift = [to[0] - x, to[1] - y];
         let scale = turn[0].hypot(turn[1]);
