@@ -43,6 +43,7 @@ fn visitors_come_one_after_another_and_the_link_goes_with_the_unit() {
     let notices = Notices::to(Box::new(std::io::sink()));
     let served =
         service::spawn(line, rig.shared.clone(), true, notices, Arc::clone(&stop)).unwrap();
+    // At once after one another: the link never points to an end that is going away.
     for id in 1..=20 {
         assert!(visit(&port, id));
     }

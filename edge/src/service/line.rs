@@ -20,6 +20,10 @@ const WRITE_PATIENCE: Duration = Duration::from_millis(500);
 /// Time between two attempts to open a device that is gone.
 const REOPEN: Duration = Duration::from_secs(1);
 
+/// How long a pseudo-terminal that a visitor left is kept after the link has moved on: somebody may have followed the
+/// link just before, and would open an end without its other one.
+const GRACE: Duration = Duration::from_millis(50);
+
 /// What came in.
 #[derive(Debug)]
 pub enum Received {
@@ -91,8 +95,8 @@ pub fn open(typed: &str) -> Result<(Box<dyn Line>, bool), LineError> {
 pub struct Pty {
     link: PathBuf,
     serving: End,
-    /// Made after the visitor hung up; it takes over once the old one is surely left.
-    next: Option<End>,
+    /// Made after the visitor hung up, and when; it takes over once the old one is surely left.
+    next: Option<(End, Instant)>,
 }
 
 /// Our end of a pseudo-terminal.
@@ -118,14 +122,19 @@ impl Pty {
 
     fn left(&mut self) -> Received {
         match self.next.take() {
-            // The old one was asked once more after the link had moved, so nobody can have come in between.
-            Some(next) => {
+            Some((next, made)) if made.elapsed() < GRACE => {
+                self.next = Some((next, made));
+                std::thread::sleep(GRACE / 10);
+                Received::Nothing
+            }
+            // The old one was asked again after the link had moved, so nobody can have come in between.
+            Some((next, _)) => {
                 self.serving = next;
                 Received::HungUp(None)
             }
             None => match End::behind(&self.link) {
                 Ok(next) => {
-                    self.next = Some(next);
+                    self.next = Some((next, Instant::now()));
                     Received::Nothing
                 }
                 Err(error) => {
