@@ -1,12 +1,24 @@
 //! The unit's port as the administrator finds it: not there, in use, silent, unplugged in the middle of a command.
 
 use crate::binary::{Unit, run, threshold};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 /// A unit without packs: it answers, and that is all that is asked of it here.
 fn bare_unit() -> Unit {
     Unit::start(&["--packs", "no-packs"])
+}
+
+/// A follower of the log that is in the middle of its work: its first line has come.
+fn following(unit: &Unit) -> (Child, BufReader<ChildStdout>) {
+    let mut command = unit.command(&["log", "follow", "--from", "1"]);
+    let mut follow = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(follow.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    assert!(first.contains("The unit started"), "{first}");
+    (follow, out)
 }
 
 #[test]
@@ -38,15 +50,8 @@ fn a_port_that_nobody_answers_on_ends_the_command_in_time() {
 #[test]
 fn a_port_in_use_is_said_to_be() {
     let unit = bare_unit();
-    let mut follow = unit.command(&["log", "follow"]).stdout(Stdio::null()).spawn().unwrap();
-    // The follower holds the port once it has opened it.
-    let begun = Instant::now();
-    let ran = loop {
-        let ran = unit.run(&["info"]);
-        if ran.status != 0 || begun.elapsed() > Duration::from_secs(30) {
-            break ran;
-        }
-    };
+    let (mut follow, _out) = following(&unit);
+    let ran = unit.run(&["info"]);
     let _ = follow.kill();
     follow.wait().unwrap();
     let (error, remedy) = ran.error();
@@ -59,13 +64,7 @@ fn a_port_in_use_is_said_to_be() {
 #[test]
 fn a_unit_that_goes_away_in_the_middle_ends_the_command_with_a_reason() {
     let mut unit = bare_unit();
-    let mut command = unit.command(&["log", "follow", "--from", "1"]);
-    let mut follow = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Its first line says that it is in the middle.
-    let mut first = String::new();
-    let mut out = std::io::BufReader::new(follow.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut out, &mut first).unwrap();
-    assert!(first.contains("The unit started"), "{first}");
+    let (follow, _out) = following(&unit);
     unit.kill();
     let begun = Instant::now();
     let output = follow.wait_with_output().unwrap();
