@@ -187,7 +187,7 @@ pub struct Compare {
     /// Another picture with one face
     pub b: PathBuf,
     /// The smallest face looked for, in pixels
-    #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
     pub min_face: u32,
 }
 
