@@ -4,6 +4,7 @@
 //! Refuses to judge anew: every number comes from the entry, names and model from its context.
 
 use crate::error::{cause_help, cause_words};
+use crate::say::plain;
 use std::time::{Duration, SystemTime};
 use threshold_record::{
     Cause, EntryKind, LogEntry, Metric, PersonId, Presentation, Reason, Score, WallTime,
@@ -46,7 +47,11 @@ pub fn explain(entry: &LogEntry, name_of: NameOf<'_>, model: Option<&Model>) -> 
         row("quality", quality(entry));
         row("presentation", presentation(entry.presentation).to_owned());
         if let Some(model) = model {
-            let name = if model.name.is_empty() { "not in the packs folder" } else { &model.name };
+            let name = if model.name.is_empty() {
+                "not in the packs folder".to_owned()
+            } else {
+                plain(&model.name)
+            };
             row("model", format!("{name} (id {})", short_id(&model.id)));
         }
         row("times", times(entry));
@@ -110,6 +115,9 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
     match entry.kind {
         EntryKind::Boot => format!("The unit started (start {})", entry.boot),
         EntryKind::Armed => "The unit began to decide".to_owned(),
+        EntryKind::Disarmed if entry.cause == Cause::None => {
+            "The unit stopped deciding: it was shut down".to_owned()
+        }
         EntryKind::Disarmed => format!("The unit stopped deciding: {}", cause()),
         EntryKind::Fault => format!("Something failed: {}", cause()),
         EntryKind::Enrolled => format!("An administrator enrolled {}", about()),

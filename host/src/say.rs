@@ -8,6 +8,7 @@ use crate::remedy;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::io::Write;
+use threshold_record::misleads;
 
 /// The user's end of the program.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,16 @@ impl Say {
     /// # Errors
     /// If stdout is closed or full.
     pub fn result(self, value: &Value, text: impl FnOnce() -> String) -> std::io::Result<()> {
-        if self.json { Self::line(&value.to_string()) } else { Self::line(text().trim_end()) }
+        if self.json { Self::line(&value.to_string()) } else { Self::text(&text()) }
+    }
+
+    /// Prints text on stdout, what would not print as itself escaped.
+    ///
+    /// # Errors
+    /// If stdout is closed or full.
+    pub fn text(text: &str) -> std::io::Result<()> {
+        let lines: Vec<String> = text.trim_end().lines().map(plain).collect();
+        Self::line(&lines.join("\n"))
     }
 
     /// Prints one line on stdout and flushes it, so that a follower sees it now.
@@ -48,7 +58,7 @@ impl Say {
 
     /// Prints a warning on stderr.
     pub fn warn(self, text: &str) {
-        eprintln!("warning: {text}");
+        eprintln!("warning: {}", plain(text));
     }
 
     /// Prints a remark on stderr, as text mode has it; nothing under `--json`.
@@ -60,8 +70,8 @@ impl Say {
 
     /// Prints an error's chain in one line and its remedy in another, on stderr.
     pub fn error(self, error: &anyhow::Error) {
-        eprintln!("error: {}", remedy::without(error));
-        eprintln!("try: {}", remedy::of(error));
+        eprintln!("error: {}", plain(&remedy::without(error)));
+        eprintln!("try: {}", plain(&remedy::of(error)));
     }
 
     /// A progress bar on stderr; silent where stderr is no terminal.
@@ -74,6 +84,21 @@ impl Say {
         }
         bar
     }
+}
+
+/// One line of text with every character that would not print as itself written as its code: what a unit, a file or a
+/// file's name says must neither move the terminal's cursor nor pass for a line of this program.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if misleads(character) {
+            line.extend(character.escape_unicode());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 /// A table in columns as wide as their widest cell; numbers are the caller's to align.
@@ -99,6 +124,19 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_moves_the_cursor_or_hides_is_written_as_its_code() {
+        let cases = [
+            ("Zoë 日本 👋", "Zoë 日本 👋"),
+            ("a\x1b[2Jb", "a\\u{1b}[2Jb"),
+            ("door\nstate armed", "door\\u{a}state armed"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+        ];
+        for (text, printed) in cases {
+            assert_eq!(plain(text), printed);
+        }
+    }
 
     #[test]
     fn table_columns_are_as_wide_as_their_widest_cell() {

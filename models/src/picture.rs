@@ -113,6 +113,11 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
             })
         }
         [0x89, b'P', b'N', b'G', ..] => {
+            // Before the decoder, which calls sides beyond its own arithmetic damaged.
+            if let [w0, w1, w2, w3, h0, h1, h2, h3, ..] = *bytes.get(16..).unwrap_or_default() {
+                let side = u32::from_be_bytes;
+                refuse_large(side([w0, w1, w2, w3]), side([h0, h1, h2, h3]))?;
+            }
             let limits = Limits::no_limits();
             let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(fault)?;
             if decoder.is_apng().map_err(fault)? {
@@ -130,10 +135,7 @@ fn frame<D: ImageDecoder>(
 ) -> Result<Frame, PictureFault> {
     // Asked before anything is decoded: a small file can promise a large picture.
     let (width, height) = decoder.dimensions();
-    let area = u64::from(width) * u64::from(height);
-    if width.max(height) > MAX_SIDE_PX || area > MAX_AREA_PX {
-        return Err(PictureFault::TooLarge { width, height });
-    }
+    refuse_large(width, height)?;
     let orientation = decoder.orientation().map_err(fault)?;
     let mut picture = pixels(decoder)?;
     picture.apply_orientation(orientation);
@@ -142,6 +144,14 @@ fn frame<D: ImageDecoder>(
     // A decoded picture has the bytes of its size; only one without pixels does not make a frame.
     Frame::from_rgb(width, height, picture.into_raw())
         .map_err(|_| PictureFault::Format { found: "a picture without pixels" })
+}
+
+fn refuse_large(width: u32, height: u32) -> Result<(), PictureFault> {
+    let area = u64::from(width) * u64::from(height);
+    if width.max(height) > MAX_SIDE_PX || area > MAX_AREA_PX {
+        return Err(PictureFault::TooLarge { width, height });
+    }
+    Ok(())
 }
 
 /// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK.

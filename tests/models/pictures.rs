@@ -163,6 +163,14 @@ fn a_damaged_picture_says_so() {
 }
 
 #[test]
+fn a_png_that_promises_more_than_any_decoder_holds_is_too_large_and_not_damaged() {
+    let mut bytes = png(&RgbImage::new(1, 1).into());
+    bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+    let text = decode(&bytes).unwrap_err().to_string();
+    assert!(text.contains("2147483647 x 2147483647"), "{text}");
+}
+
+#[test]
 fn other_files_are_named_as_what_they_are() {
     let rest = "not a picture in JPEG or PNG; save it as one of these";
     for (bytes, found) in [

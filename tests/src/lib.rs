@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod entry;
 pub mod lots;
 
 use std::io::Write as _;

@@ -2,6 +2,7 @@
 
 use crate::{Received, lone, samples};
 use threshold_record::PersonId;
+use threshold_tests::entry::full_entry;
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::frame::MAX_BODY_BYTES;
@@ -151,7 +152,7 @@ fn a_message_past_the_longest_body_is_an_error_and_not_cut() {
     let people = call::answer::<endpoints::ListGallery>(1, &Ok(samples::gallery_page(16)));
     assert!(people.is_ok());
     // A page takes 32 entries, and a 33rd is left for the next.
-    let entries: Vec<_> = (1..=33).map(samples::entry).collect();
+    let entries: Vec<_> = (1..=33).map(full_entry).collect();
     assert_eq!(threshold_wire::message::LogPage::of(33, &entries), page);
 }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, PersonId};
+use threshold_tests::entry::full_entry;
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::message::{
@@ -141,7 +142,7 @@ fn log(s: &mut Sheet) {
     for (case, count) in [("empty", 0), ("", 2), ("full", 32)] {
         let page = samples::log_page(count);
         let entries: Vec<_> = page.entries().map(Result::unwrap).collect();
-        assert_eq!(entries, (1..=count).map(samples::entry).collect::<Vec<_>>(), "{case}");
+        assert_eq!(entries, (1..=count).map(full_entry).collect::<Vec<_>>(), "{case}");
         s.answer::<endpoints::ReadLog>(case, page);
     }
     s.call::<endpoints::GetLogHead>("", Nothing {}, Call::GetLogHead);

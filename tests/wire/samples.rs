@@ -4,9 +4,10 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Cause, ContextKind, EntryKind, LogEntry, Metric, ModelId, ModelTag, Name, PersonId,
-    Presentation, Reason, Score, Template, TemplateError, Threshold, WallTime,
+    Cause, ContextKind, LogEntry, Metric, ModelId, ModelTag, Name, PersonId, Presentation, Score,
+    Template, TemplateError, Threshold, WallTime,
 };
+use threshold_tests::entry::full_entry;
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
     PersonSummary, Resembled,
@@ -133,35 +134,9 @@ pub(crate) fn gallery_page(count: u32) -> GalleryPage {
     GalleryPage { generation: 41, people: (0..count).map(person).collect(), more: count > 3 }
 }
 
-/// An entry whose fields all differ, told from others by its sequence.
-pub(crate) fn entry(sequence: u64) -> LogEntry {
-    LogEntry {
-        sequence,
-        boot: 0x090a_0b0c,
-        monotonic_ms: 0x0d0e_0f10_1112,
-        wall: WallTime { unix_ms: 0x1314_1516_1718, trusted: true },
-        kind: EntryKind::Decision,
-        reason: Reason::Ambiguous,
-        cause: Cause::TurnedAway,
-        presentation: Presentation::Spoof,
-        quality: 0x19,
-        person: PersonId(0x1a1b_1c1d),
-        runner_up: PersonId(0x1e1f_2021),
-        best_score: Score(0.75),
-        runner_up_score: Score(-0.5),
-        threshold: Score(0.25),
-        detect_dms: 0x2223,
-        embed_dms: 0x2425,
-        total_dms: 0x2627,
-        context_model: 0x2829,
-        context_policy: 0x2a2b,
-        context_config: 0x2c2d,
-    }
-}
-
 /// A page of `count` entries.
 pub(crate) fn log_page(count: u64) -> LogPage {
-    let entries: Vec<LogEntry> = (1..=count).map(entry).collect();
+    let entries: Vec<LogEntry> = (1..=count).map(full_entry).collect();
     LogPage::of(count + 1, &entries)
 }
 

@@ -18,7 +18,7 @@ pub use context::{Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelCo
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
 pub use id::{ModelId, ModelTag, PersonId};
-pub use name::{MAX_NAME_BYTES, Name, NameError};
+pub use name::{MAX_NAME_BYTES, Name, NameError, misleads};
 pub use score::{Metric, Score, Threshold};
 pub use template::{
     MAX_EMBEDDING_LEN, MAX_SLOTS, MIN_EMBEDDING_LEN, Person, Template, TemplateError,

@@ -95,8 +95,10 @@ impl fmt::Display for Name {
     }
 }
 
-/// True for what does not print as itself. The joiners U+200C and U+200D stay: Persian and Indic names need them.
-fn misleads(character: char) -> bool {
+/// True for a character that does not print as itself: a terminal, a report or a spreadsheet shows something else.
+/// The joiners U+200C and U+200D print: Persian and Indic names need them.
+#[must_use]
+pub fn misleads(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -34,7 +34,7 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
         let what = format!("{name:?} would be taken for the person with that id");
         return Err(HostError::BadName { what }.into());
     }
-    let mut session = Session::open(meant)?;
+    let mut session = Session::open_started(meant)?;
     let info = session.call::<GetInfo>(&Nothing {})?;
     let model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
     let engines = Engines::open(meant)?;

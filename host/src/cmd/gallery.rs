@@ -17,7 +17,7 @@ use threshold_wire::message::{PersonRemove, PersonRemoveDone, PersonSummary};
 /// # Errors
 /// A unit that does not answer or says no, or a person who is not there.
 pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
-    let mut session = Session::open(meant)?;
+    let mut session = Session::open_started(meant)?;
     match typed {
         args::Gallery::List => {
             let people = People::read(&mut session)?;

@@ -6,6 +6,7 @@ use super::{Answer, round};
 use crate::error::{cause_help, cause_words};
 use crate::explain::{short_id, wall};
 use crate::meant::Meant;
+use crate::say::plain;
 use crate::session::Session;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -85,7 +86,7 @@ fn model_value(model: &ModelInfo) -> Value {
 }
 
 fn text(hello: &Hello, info: &Info) -> String {
-    let mut lines = vec![format!("{} (build {})", info.unit, info.build)];
+    let mut lines = vec![format!("{} (build {})", plain(&info.unit), plain(&info.build))];
     let mut row = |head: &str, text: String| lines.push(format!("  {head:<10}{text}"));
     row("state", state_text(info.armed));
     if let Some(help) = state_help(info.armed) {
@@ -98,10 +99,10 @@ fn text(hello: &Hello, info: &Info) -> String {
                 "model",
                 format!(
                     "{} (id {}), {} components, {}",
-                    model.name,
+                    plain(&model.name),
                     short_id(&model.id.to_string()),
                     model.embedding_len,
-                    model.crop
+                    plain(&model.crop)
                 ),
             );
             let distance = metric.distance(score);
@@ -210,6 +211,15 @@ mod tests {
         });
         assert!(!text(&hello, &safe).contains("NOTICE"));
         assert_eq!(value(&hello, &safe)["photo_notice"], Value::Null);
+    }
+
+    #[test]
+    fn what_the_unit_says_of_itself_cannot_pass_for_a_line_of_this_program() {
+        let (hello, info) = info(|info| {
+            info.unit = "door\n  state     armed\u{1b}[8m".try_into().unwrap_or_default();
+        });
+        let said = text(&hello, &info);
+        assert!(said.starts_with("door\\u{a}  state     armed\\u{1b}[8m (build"), "{said}");
     }
 
     #[test]

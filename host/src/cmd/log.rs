@@ -32,7 +32,7 @@ pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
         args::Log::Follow(typed) => {
             let say = meant.say;
             let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
-            follow(&mut Session::open(meant)?, say, typed, &mut print)?;
+            follow(&mut Session::open_started(meant)?, say, typed, &mut print)?;
         }
     }
     Ok(Answer::Yes)
@@ -43,19 +43,17 @@ type Sink<'a> = &'a mut dyn FnMut(&LogEntry, &Names) -> anyhow::Result<()>;
 
 fn print(say: Say, entry: &LogEntry, names: &Names) -> anyhow::Result<()> {
     let name_of = |id| names.of(id);
-    let line = if say.is_json() {
-        serde_json::to_string(&Row::of(entry, &name_of))?
-    } else {
-        explain::one_line(entry, &name_of)
-    };
-    Ok(Say::line(&line)?)
+    if say.is_json() {
+        return Ok(Say::line(&serde_json::to_string(&Row::of(entry, &name_of))?)?);
+    }
+    Ok(Say::text(&explain::one_line(entry, &name_of))?)
 }
 
 fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     let say = meant.say;
     // The file first: its faults need no unit to be found.
     let Some(path) = &typed.out else {
-        let mut session = Session::open(meant)?;
+        let mut session = Session::open_started(meant)?;
         let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
         let pulled = read_up_to_head(&mut session, say, None, typed.from, &mut print)?;
         say.note(&format!("{} read", entries(pulled.count)));
@@ -65,7 +63,7 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     if file.was_mended() {
         say.warn(&format!("{}: a half-written last line was cut off", path.display()));
     }
-    let mut session = Session::open(meant)?;
+    let mut session = Session::open_started(meant)?;
     let end = file.last().map(|last| (path.as_path(), last));
     let mut append =
         |entry: &LogEntry, names: &Names| Ok(file.append(&Row::of(entry, &|id| names.of(id)))?);

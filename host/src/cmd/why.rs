@@ -22,7 +22,7 @@ use threshold_wire::message::{ContextGet, Nothing};
 /// # Errors
 /// [`HostError::NoEntry`] with the range that is there, or a unit that does not answer.
 pub fn run(meant: &Meant, typed: &args::Why) -> anyhow::Result<Answer> {
-    let found = Found::fetch(&mut Session::open(meant)?, typed.sequence)?;
+    let found = Found::fetch(&mut Session::open_started(meant)?, typed.sequence)?;
     meant.say.result(&found.value(), || found.text())?;
     Ok(Answer::Yes)
 }

@@ -59,6 +59,8 @@ pub(crate) struct FakeUnit {
     pub(crate) generation: u64,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) contexts: Vec<Context>,
+    /// When the unit has started.
+    pub(crate) starts_at: Duration,
     /// What a search answers.
     pub(crate) found: GallerySearchDone,
     /// Every template is refused with this.
@@ -86,6 +88,7 @@ impl FakeUnit {
             generation: 1,
             entries: vec![],
             contexts: vec![],
+            starts_at: Duration::ZERO,
             found: nobody,
             refused: None,
             refusal: None,
@@ -298,7 +301,11 @@ impl FakeUnit {
                 generation: self.generation,
             }),
             log_head: Some(self.entries.last().map_or(0, |entry| entry.sequence)),
-            armed: if self.people.is_empty() { Armed::EmptyGallery } else { Armed::Armed },
+            armed: match self.people.is_empty() {
+                _ if self.now < self.starts_at => Armed::Starting,
+                true => Armed::EmptyGallery,
+                false => Armed::Armed,
+            },
             lockout_s: 0,
             insecure_link: true,
             presentation: Presentation::NotAssessed,

@@ -14,7 +14,8 @@ use crate::meant::Meant;
 use port::{Port, Transport};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
-use threshold_wire::endpoints::SayHello;
+use threshold_wire::endpoints::{GetInfo, SayHello};
+use threshold_wire::message::{Armed, Nothing};
 use threshold_wire::{
     CallError, Decoder, EncodeError, Endpoint, FrameKind, Hello, HelloRequest, Mismatch,
     RequestError, call,
@@ -25,6 +26,12 @@ pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long before a call is sent again: a full page takes 0.2 s at the slowest speed, a durable write less.
 const REPEAT: Duration = Duration::from_secs(1);
+
+/// How long a unit may take to start: loading and checking its networks takes 1.5 s here, a slow board's storage more.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time between two looks at a unit that is starting.
+const START_POLL: Duration = Duration::from_millis(200);
 
 /// The build that the hello names.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -77,6 +84,16 @@ impl Session<Port> {
             Self::greet(Port::open(name)?, BUILD)
         })
     }
+
+    /// The same, and waits until the unit has started: before that it has no model and no gallery to answer with.
+    ///
+    /// # Errors
+    /// [`SessionError`]. A unit that is still starting after a minute answers the next call itself.
+    pub fn open_started(meant: &Meant) -> Result<Self, SessionError> {
+        let mut session = Self::open(meant)?;
+        session.until_started(|| meant.say.note("the unit is starting; waiting for it"))?;
+        Ok(session)
+    }
 }
 
 impl<T: Transport> Session<T> {
@@ -104,6 +121,21 @@ impl<T: Transport> Session<T> {
     /// [`SessionError`]; [`SessionError::Refused`] is the unit's own no.
     pub fn call<E: Endpoint>(&mut self, request: &E::Request) -> Result<E::Response, SessionError> {
         self.line.call::<E>(request)
+    }
+
+    /// Waits until the unit has started, at most [`START_PATIENCE`]; `waiting` is called once if it has not.
+    fn until_started(&mut self, waiting: impl FnOnce()) -> Result<(), SessionError> {
+        let give_up = self.line.transport.now() + START_PATIENCE;
+        let mut waiting = Some(waiting);
+        while self.call::<GetInfo>(&Nothing {})?.armed == Armed::Starting
+            && self.line.left(give_up).is_some()
+        {
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            self.pause(START_POLL)?;
+        }
+        Ok(())
     }
 
     /// The unit at the other end, in tests.
@@ -222,8 +254,8 @@ mod tests {
     use super::fake::{FakeUnit, Fault, store_fault};
     use super::*;
     use threshold_wire::Refusal;
-    use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, SendEcho};
-    use threshold_wire::message::{Echo, IfThere, Nothing, PersonPut};
+    use threshold_wire::endpoints::{PutPerson, PutTemplate, SendEcho};
+    use threshold_wire::message::{Echo, IfThere, PersonPut};
 
     fn greeting_error(unit: FakeUnit) -> SessionError {
         Session::greet(unit, "9.9.9").err().unwrap()
@@ -326,6 +358,24 @@ mod tests {
         session.unit().refusal = Some(Refusal::UnknownEndpoint);
         let error = session.call::<GetInfo>(&Nothing {}).unwrap_err();
         assert!(matches!(error, SessionError::Call(CallError::Refused(Refusal::UnknownEndpoint))));
+    }
+
+    #[test]
+    fn a_unit_that_is_starting_is_waited_for_a_minute_at_most() {
+        // A call takes the fake unit some milliseconds, so the end of the wait is known to a poll or two.
+        let check = |start_ms: u64, least_ms: u64, said: bool| {
+            let mut session = FakeUnit::new().session();
+            let now = session.unit().now;
+            session.unit().starts_at = now + Duration::from_millis(start_ms);
+            let mut told = false;
+            session.until_started(|| told = true).unwrap();
+            let waited_ms = (session.unit().now - now).as_millis() as u64;
+            assert!((least_ms..least_ms + 500).contains(&waited_ms), "{start_ms}: {waited_ms}");
+            assert_eq!(told, said, "{start_ms}");
+        };
+        check(0, 0, false);
+        check(1500, 1500, true);
+        check(3_600_000, 60_000, true);
     }
 
     #[test]

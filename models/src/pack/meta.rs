@@ -179,7 +179,12 @@ impl PackMeta {
             return Some("its name is not 1 to 64 of a-z, 0-9, '-' and '.'".to_owned());
         }
         let texts = [&self.version, &self.source.title, &self.source.digest, &self.licence];
-        if texts.iter().any(|text| text.len() > TEXT_MAX) {
+        let embedder = self.embedder.iter();
+        let sources = embedder.flat_map(|embedder| {
+            let scores = embedder.scores.iter().map(|scores| &scores.source);
+            scores.chain([&embedder.threshold_source])
+        });
+        if texts.into_iter().chain(sources).any(|text| text.len() > TEXT_MAX) {
             return Some(format!("a text is longer than {TEXT_MAX} bytes"));
         }
         let Preprocessing { mean, scale } = self.preprocessing;
