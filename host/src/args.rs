@@ -3,7 +3,7 @@
 //! Owns names, help texts and defaults of commands and options.
 //! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Everything typed.
@@ -91,6 +91,9 @@ pub enum Command {
     /// Measure a model against a data set
     #[command(subcommand)]
     Eval(Eval),
+    /// Measure how fast this machine is
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 /// `enrol`
@@ -262,6 +265,121 @@ pub struct Landmarks {
     /// Only the first N pictures
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+}
+
+/// `bench`
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// One network, with synthetic weights
+    Network(BenchNetwork),
+    /// The whole detection of one picture
+    Detect(BenchDetect),
+    /// Crop and embedding of faces of one picture
+    Embed(BenchEmbed),
+}
+
+/// `bench network`
+#[derive(Args, Debug)]
+pub struct BenchNetwork {
+    /// Which network
+    #[arg(value_enum)]
+    pub network: NetworkName,
+    /// P-Net's level
+    #[arg(long, value_name = "WxH", default_value = "320x240", value_parser = size)]
+    pub size: [usize; 2],
+    /// Items at a time: faces, or crops
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub items: u16,
+    /// Also tell the time of every layer
+    #[arg(long)]
+    pub layers: bool,
+    /// How often and on what
+    #[command(flatten)]
+    pub turns: Turns,
+}
+
+/// `bench detect`
+#[derive(Args, Debug)]
+pub struct BenchDetect {
+    /// The picture
+    #[arg(long, value_name = "FILE")]
+    pub image: PathBuf,
+    /// A frame of this size, tiled with the picture (default: the picture)
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<[usize; 2]>,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
+    pub min_face: u32,
+    /// How often and on what
+    #[command(flatten)]
+    pub turns: Turns,
+}
+
+/// `bench embed`
+#[derive(Args, Debug)]
+pub struct BenchEmbed {
+    /// A picture with a face
+    #[arg(long, value_name = "FILE")]
+    pub image: PathBuf,
+    /// So many faces at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub faces: u16,
+    /// How often and on what
+    #[command(flatten)]
+    pub turns: Turns,
+}
+
+/// How often a benchmark calls what it measures, and with which instructions.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Turns {
+    /// Calls that are timed
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub calls: u32,
+    /// Calls before those
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub warm_up: u32,
+    /// The instruction set (default: the widest here)
+    #[arg(long, value_enum, value_name = "SET")]
+    pub simd: Option<SimdName>,
+}
+
+/// A network by the name that its files have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetworkName {
+    /// The cascade's first stage
+    Pnet,
+    /// The cascade's second stage
+    Rnet,
+    /// The cascade's last stage
+    Onet,
+    /// Inception-ResNet-v1
+    Facenet,
+    /// dlib's ResNet-29
+    Dlib,
+}
+
+/// An instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimdName {
+    /// Any processor
+    Portable,
+    /// x86-64 with AVX2 and FMA
+    Avx2,
+    /// x86-64 with AVX-512
+    Avx512,
+    /// aarch64
+    Neon,
+}
+
+/// Width and height in pixels, as in 640x480.
+fn size(typed: &str) -> Result<[usize; 2], String> {
+    let sides = typed.split_once('x').map(|(w, h)| [w.parse().ok(), h.parse().ok()]);
+    match sides {
+        Some([Some(w), Some(h)]) if (12..=8192).contains(&w) && (12..=8192).contains(&h) => {
+            Ok([w, h])
+        }
+        _ => Err("a size is two sides of 12 to 8192 px, as in 640x480".to_owned()),
+    }
 }
 
 /// P-Net sees 12 px, so nothing below that can be found; above 4096 nothing would be.

@@ -114,8 +114,23 @@ impl Engines {
         let cascade =
             CascadeOptions { min_face_px: f64::from(min_face_px), ..CascadeOptions::default() };
         let threads = threads.clamp(1, THREADS_EACH_MAX);
-        let options = EngineOptions { threads, cascade, ..EngineOptions::default() };
-        let mut engine = CpuEngine::new(detector, embedder, &options)?;
+        Self::engine_of(
+            detector,
+            embedder,
+            &EngineOptions { threads, cascade, ..EngineOptions::default() },
+        )
+    }
+
+    /// The same with every option.
+    ///
+    /// # Errors
+    /// As [`Engines::engine`].
+    pub fn engine_of(
+        detector: &Pack,
+        embedder: Option<&Pack>,
+        options: &EngineOptions,
+    ) -> Result<CpuEngine, PackError> {
+        let mut engine = CpuEngine::new(detector, embedder, options)?;
         engine.self_test()?;
         Ok(engine)
     }

@@ -15,6 +15,14 @@ pub enum HostError {
         /// The ports that are there.
         ports: Vec<String>,
     },
+    /// This processor lacks the instruction set that was asked for.
+    #[error("this processor cannot run {wanted}")]
+    NoSimd {
+        /// As typed.
+        wanted: &'static str,
+        /// What it can run.
+        here: String,
+    },
     /// The port's device file is not there.
     #[error("there is no port {port}")]
     PortMissing {

@@ -97,6 +97,7 @@ fn of_host(error: &HostError) -> Option<String> {
     use HostError as E;
     Some(match error {
         E::NoUnit { ports } => format!("--unit <port> or THRESHOLD_UNIT; {}", there(ports)),
+        E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
         E::PortMissing { ports, .. } => {
             format!("plug the unit in, or --wait; {}", there(ports))
         }

@@ -1,5 +1,6 @@
 //! The commands, one file each; what they share beside the session is in the files above this folder.
 
+pub mod bench;
 pub mod compare;
 pub mod detect;
 pub mod enrol;
@@ -28,6 +29,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Compare(typed) => compare::run(meant, typed),
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
+        Command::Bench(typed) => bench::run(meant, typed),
     }
 }
 

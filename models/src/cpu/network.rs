@@ -1,10 +1,11 @@
 //! A network ready to run: plan, weights, threads and buffers together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::place::Arena;
 use super::pool::Pool;
-use super::run::run;
+use super::run::{run, run_timed};
 use super::simd::Simd;
 use super::weights::Weights;
 use crate::engine::EngineError;
@@ -65,6 +66,15 @@ impl Network {
         } else {
             Err(EngineError::NotFinite { network: self.plan.name })
         }
+    }
+
+    /// Runs it as [`Network::run`] does and tells how long each step of [`Network::plan`] took.
+    ///
+    /// # Panics
+    /// If `input` is not a whole number of items.
+    pub fn time_steps(&mut self, input: &[f32]) -> Vec<Duration> {
+        self.n = input.len() / self.plan.buffers[INPUT];
+        run_timed(&self.plan, &self.weights, &mut self.arena, input, &self.pool)
     }
 
     /// The output of that name after the last run, all items one after the other; `None` if there is no such output.

@@ -8,6 +8,7 @@ use super::simd::Simd;
 use super::weights::Weights;
 use crate::graph::{Act, Shape};
 use crate::plan::{Kind, Plan, Step};
+use std::time::{Duration, Instant};
 
 /// Below this many multiply-accumulates, waking other threads costs more than it saves (about 2 us of work).
 const MACS_ALONE: usize = 200_000;
@@ -24,6 +25,24 @@ pub(super) fn run(plan: &Plan, weights: &Weights, arena: &mut Arena, input: &[f3
     for step in &plan.steps {
         run_step(step, weights, &memory, pool);
     }
+}
+
+/// The same, and tells how long each step took, in the plan's order.
+pub(super) fn run_timed(
+    plan: &Plan,
+    weights: &Weights,
+    arena: &mut Arena,
+    input: &[f32],
+    pool: &Pool,
+) -> Vec<Duration> {
+    let n = input.len() / plan.buffers[crate::plan::INPUT];
+    let memory = arena.memory(plan, input, n);
+    let time = |step| {
+        let start = Instant::now();
+        run_step(step, weights, &memory, pool);
+        start.elapsed()
+    };
+    plan.steps.iter().map(time).collect()
 }
 
 fn run_step(step: &Step, weights: &Weights, memory: &Memory<'_>, threads: &Pool) {
