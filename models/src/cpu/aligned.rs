@@ -21,6 +21,13 @@ impl Aligned {
         Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)] }
     }
 
+    /// These values, zeros behind them.
+    pub(super) fn of(values: &[f32]) -> Self {
+        let mut all = Self::zeros(values.len());
+        all[..values.len()].copy_from_slice(values);
+        all
+    }
+
     /// Makes room for `len` floats; what was there may be lost.
     pub(super) fn reserve(&mut self, len: usize) {
         if self.len() < len {

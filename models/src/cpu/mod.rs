@@ -11,6 +11,8 @@ mod engine;
 mod neon;
 mod network;
 mod place;
+mod planes;
+mod pnet;
 mod pool;
 mod pooling;
 mod reference;

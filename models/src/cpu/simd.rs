@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::conv::{ConvTask, tiles};
+use super::planes::{self, RowOp};
 use super::pooling::{self, PoolTask};
 use super::vector::{Portable, Vector};
 
@@ -67,6 +68,32 @@ impl Simd {
         match self {
             Self::Portable | Self::Avx2 => &[2, 1],
             Self::Avx512 | Self::Neon => &[4, 2, 1],
+        }
+    }
+
+    /// Whether there are 32 vector registers, or only 16.
+    pub(super) const fn is_wide(self) -> bool {
+        matches!(self, Self::Avx512 | Self::Neon)
+    }
+
+    /// Does something to rows.
+    ///
+    /// # Safety
+    /// This processor has the instruction set, and the row's layer is ordered for it.
+    pub(super) unsafe fn rows(self, op: RowOp<'_>) {
+        // SAFETY: handed on.
+        unsafe {
+            match self {
+                Self::Portable => planes::apply::<Portable, false>(op),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => x86::rows_avx2(op),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => x86::rows_avx512(op),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => neon::rows_neon(op),
+                #[allow(unreachable_patterns, reason = "the sets of other architectures")]
+                _ => unreachable!("`or_available` has removed the sets of other architectures"),
+            }
         }
     }
 
@@ -177,6 +204,22 @@ mod x86 {
         // SAFETY: handed on.
         unsafe { pooling::rows::<Avx2>(task, rows) }
     }
+
+    /// # Safety
+    /// As for [`Simd::rows`].
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn rows_avx512(op: RowOp<'_>) {
+        // SAFETY: handed on.
+        unsafe { planes::apply::<Avx512, true>(op) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::rows`].
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn rows_avx2(op: RowOp<'_>) {
+        // SAFETY: handed on.
+        unsafe { planes::apply::<Avx2, false>(op) }
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -205,5 +248,13 @@ mod neon {
     pub(super) unsafe fn pool_neon(task: &PoolTask, rows: Range<usize>) {
         // SAFETY: handed on.
         unsafe { pooling::rows::<Neon>(task, rows) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::rows`].
+    #[target_feature(enable = "neon")]
+    pub(super) unsafe fn rows_neon(op: RowOp<'_>) {
+        // SAFETY: handed on.
+        unsafe { planes::apply::<Neon, true>(op) }
     }
 }

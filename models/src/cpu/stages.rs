@@ -1,12 +1,13 @@
-//! The cascade's three networks on the CPU: levels in strips, crops in batches, each on one thread at a time.
+//! The cascade's three networks on the CPU: levels in strips of rows, crops in batches, each on one thread at a time.
 //!
-//! Owns the sizes of strips and batches, chosen so that a strip's widest value stays in a core's own cache, and the plans
-//! for the level sizes met so far. Refuses to know thresholds and boxes: those are [`crate::cascade`]'s.
+//! Owns the sizes of strips and batches, the latter chosen so that a batch's widest value stays in a core's own cache.
+//! Refuses to know thresholds and boxes: those are [`crate::cascade`]'s.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::place::Arena;
+use super::pnet::{PNet, PNetRows};
 use super::pool::Pool;
 use super::run::run;
 use super::simd::Simd;
@@ -14,18 +15,16 @@ use super::weights::Weights;
 use crate::cascade::{ONetOutput, PNetMap, RNetOutput, StageNets};
 use crate::engine::EngineError;
 use crate::graph::{Graph, Shape};
-use crate::net::{self, PNET_CELL_PX, PNET_STRIDE_PX};
+use crate::net;
 use crate::plan::{INPUT, Plan};
 use crate::tensor::Tensors;
 
-/// Bytes that the first layer's output of one strip or batch may take: about half of a core's second-level cache.
+/// Bytes that the first layer's output of one batch may take: about half of a core's second-level cache.
 const FIRST_LAYER_BYTES: usize = 512 * 1024;
-/// Channels that P-Net's first layer gives.
-const PNET_FIRST_CHANNELS: usize = 10;
-/// Fewer rows than this spend more on overlap than the cache gives back.
-const STRIP_ROWS_MIN: usize = 8;
-/// Plans kept: two strip heights for each of a pyramid's levels, for two frame sizes.
-const PLANS_MAX: usize = 48;
+/// Fewer rows than this spend more on the four that strips share than another thread gives back.
+const STRIP_ROWS_MIN: usize = 16;
+/// Strips for each thread, so that one that the system holds up takes fewer.
+const STRIPS_EACH: usize = 2;
 
 /// P-Net, R-Net and O-Net with their weights, threads and buffers.
 #[derive(Debug)]
@@ -33,12 +32,20 @@ pub struct CpuStages {
     pool: Arc<Pool>,
     /// No threads: what a part of a task runs its layers on.
     alone: Pool,
-    pnet: Weights,
-    plans: Vec<(Shape, Arc<Plan>)>,
+    pnet: PNet,
     rnet: Batched,
     onet: Batched,
     /// One for each thread.
-    arenas: Vec<Mutex<Arena>>,
+    rooms: Vec<Mutex<Room>>,
+}
+
+/// What one thread works in.
+#[derive(Debug, Default)]
+struct Room {
+    /// P-Net's rows.
+    rows: PNetRows,
+    /// R-Net's and O-Net's buffers.
+    arena: Arena,
 }
 
 /// A network of fixed input size.
@@ -56,16 +63,15 @@ impl CpuStages {
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
     pub fn new(tensors: &Tensors, simd: Simd, pool: Arc<Pool>) -> Result<Self, EngineError> {
-        let smallest = net::pnet(PNET_CELL_PX, PNET_CELL_PX);
-        let arenas = (0..pool.threads()).map(|_| Mutex::default()).collect();
+        let simd = simd.or_available();
+        let rooms = (0..pool.threads()).map(|_| Mutex::default()).collect();
         Ok(Self {
             pool,
             alone: Pool::new(1),
-            pnet: Weights::prepare(&smallest, tensors, simd)?,
-            plans: Vec::new(),
+            pnet: PNet::new(tensors, simd)?,
             rnet: Batched::new(&net::rnet(), tensors, simd)?,
             onet: Batched::new(&net::onet(), tensors, simd)?,
-            arenas,
+            rooms,
         })
     }
 
@@ -77,13 +83,18 @@ impl CpuStages {
         input: &[f32],
     ) -> Result<Vec<Vec<f32>>, EngineError> {
         let Shape { h, w, .. } = graph.shape(graph.input());
-        let pnet = self.plan(h, w);
-        let (plan, weights) = match stage {
-            0 => (&*pnet, &self.pnet),
-            1 => (&self.rnet.plan, &self.rnet.weights),
-            _ => (&self.onet.plan, &self.onet.weights),
+        let stage = match stage {
+            0 => {
+                let mut map = PNetMap::default();
+                self.pnet(input, h, w, &mut map)?;
+                let prob = map.prob.iter().flat_map(|prob| [1.0 - prob, *prob]).collect();
+                return Ok(vec![prob, map.reg]);
+            }
+            1 => &self.rnet,
+            _ => &self.onet,
         };
-        let arena = &mut lock(&self.arenas[0]);
+        let Batched { plan, weights, .. } = stage;
+        let arena = &mut lock(&self.rooms[0]).arena;
         run(plan, weights, arena, input, &self.pool);
         let outputs: Vec<_> =
             plan.outputs.iter().map(|(_, view)| arena.dense(view, 1).to_vec()).collect();
@@ -91,36 +102,19 @@ impl CpuStages {
         if all_finite { Ok(outputs) } else { Err(EngineError::NotFinite { network: plan.name }) }
     }
 
-    /// The plan for a strip of that size, made at the first use.
-    fn plan(&mut self, h: usize, w: usize) -> Arc<Plan> {
-        let size = Shape { h, w, c: 3 };
-        let known = self.plans.iter().position(|(known, _)| *known == size);
-        // The most recent stand last, so that the first is the one to drop.
-        let entry = match known {
-            Some(found) => self.plans.remove(found),
-            None => (size, Arc::new(Plan::new(&net::pnet(h, w)))),
-        };
-        if self.plans.len() == PLANS_MAX {
-            self.plans.remove(0);
-        }
-        let plan = Arc::clone(&entry.1);
-        self.plans.push(entry);
-        plan
-    }
-
     /// Runs `parts` parts, each with its thread's buffers and the threads that its layers may use.
     fn each_part(
         &self,
         network: &'static str,
         parts: usize,
-        body: impl Fn(usize, &mut Arena, &Pool) -> bool + Sync,
+        body: impl Fn(usize, &mut Room, &Pool) -> bool + Sync,
     ) -> Result<(), EngineError> {
         let finite = AtomicBool::new(true);
         if parts == 1 {
-            finite.store(body(0, &mut lock(&self.arenas[0]), &self.pool), Ordering::Relaxed);
+            finite.store(body(0, &mut lock(&self.rooms[0]), &self.pool), Ordering::Relaxed);
         } else {
             self.pool.run(parts, &|part, thread| {
-                if !body(part, &mut lock(&self.arenas[thread]), &self.alone) {
+                if !body(part, &mut lock(&self.rooms[thread]), &self.alone) {
                     finite.store(false, Ordering::Relaxed);
                 }
             });
@@ -140,7 +134,8 @@ impl CpuStages {
         assert_eq!(crops.len(), n * item, "{}: {n} crops", stage.plan.name);
         // Every thread gets a part, of a batch at most.
         let batch = n.div_ceil(self.pool.threads()).clamp(1, stage.batch);
-        self.each_part(stage.plan.name, n.div_ceil(batch), |part, arena, pool| {
+        self.each_part(stage.plan.name, n.div_ceil(batch), |part, room, pool| {
+            let arena = &mut room.arena;
             let (first, end) = (part * batch, n.min((part + 1) * batch));
             run(&stage.plan, &stage.weights, arena, &crops[first * item..end * item], pool);
             let output = |i: usize| arena.dense(&stage.plan.outputs[i].1, end - first);
@@ -183,29 +178,30 @@ impl StageNets for CpuStages {
         out.prob.resize(rows * columns, 0.0);
         out.reg.resize(rows * columns * 4, 0.0);
 
-        let row_bytes = PNET_STRIDE_PX * width * PNET_FIRST_CHANNELS * size_of::<f32>();
-        let cached = FIRST_LAYER_BYTES / row_bytes;
-        let shared = rows.div_ceil(2 * self.pool.threads());
-        let strip = cached.min(shared).max(STRIP_ROWS_MIN).min(rows);
-        let parts = rows.div_ceil(strip);
-        // The last strip takes the level's last rows, whatever the pool's ceiling makes of an odd one.
-        let last_h = height - (parts - 1) * strip * PNET_STRIDE_PX;
-        let strip_h = (strip - 1) * PNET_STRIDE_PX + PNET_CELL_PX;
-        let last = self.plan(last_h, width);
-        let other = if parts > 1 { self.plan(strip_h, width) } else { Arc::clone(&last) };
-
+        let threads = self.pool.threads();
+        let strips = if threads == 1 { 1 } else { STRIPS_EACH * threads };
+        let strip = rows.div_ceil(strips).max(STRIP_ROWS_MIN);
         let out = Mutex::new(out);
-        self.each_part("P-Net", parts, |part, arena, pool| {
-            let (plan, h) = if part + 1 == parts { (&last, last_h) } else { (&other, strip_h) };
-            let from = part * strip * PNET_STRIDE_PX * width * 3;
-            run(plan, &self.pnet, arena, &level[from..from + h * width * 3], pool);
-            let [prob, reg] = [0, 1].map(|i| arena.dense(&plan.outputs[i].1, 1));
-            let cell = part * strip * columns;
-            let mut out = lock(&out);
-            let cells = out.prob[cell..][..prob.len() / 2].iter_mut();
-            cells.zip(prob.chunks_exact(2)).for_each(|(to, from)| *to = from[1]);
-            out.reg[cell * 4..][..reg.len()].copy_from_slice(reg);
-            finite(prob) && finite(reg)
+        self.each_part("P-Net", rows.div_ceil(strip), |part, room, _| {
+            let strip = part * strip..rows.min((part + 1) * strip);
+            let mut all_finite = true;
+            self.pnet.run(
+                &mut room.rows,
+                level,
+                (height, width),
+                strip,
+                |row, prob, reg, apart| {
+                    let mut out = lock(&out);
+                    out.prob[row * columns..][..columns].copy_from_slice(prob);
+                    let cells = out.reg[row * columns * 4..].as_chunks_mut::<4>().0;
+                    for (x, cell) in cells[..columns].iter_mut().enumerate() {
+                        *cell = std::array::from_fn(|i| reg[i * apart + x]);
+                    }
+                    all_finite &= finite(prob)
+                        && cells[..columns].as_flattened().iter().all(|v| v.is_finite());
+                },
+            );
+            all_finite
         })
     }
 
