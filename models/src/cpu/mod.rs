@@ -21,6 +21,7 @@ mod simd;
 mod stages;
 mod vector;
 mod weights;
+mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

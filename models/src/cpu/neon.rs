@@ -65,6 +65,12 @@ unsafe impl Vector for Neon {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: every aarch64 processor that runs this program has neon.
+        Self(unsafe { vsubq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: aarch64 has NEON.
         Self(unsafe { vmulq_f32(self.0, other.0) })

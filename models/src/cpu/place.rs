@@ -1,20 +1,37 @@
 //! Places: a plan's views tied to memory for one run, checked once so that kernels need not check.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::aligned::Aligned;
 use crate::plan::{INPUT, Plan, View};
 
 /// The buffers of one runner, kept between runs and grown as needed.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Arena {
     buffers: Vec<Aligned>,
+    /// One for each thread that has needed it.
+    scratch: Vec<Mutex<Aligned>>,
 }
 
 /// The memory of one run: where the caller's input and the arena's buffers begin, and how long they are.
 pub(super) struct Memory<'a> {
     rooms: Vec<(*mut f32, usize)>,
     n: usize,
-    /// The input and the arena stay borrowed as long as pointers into them are about.
-    _borrows: (&'a [f32], &'a mut Arena),
+    scratch: Scratch<'a>,
+    /// The input and the buffers stay borrowed as long as pointers into them are about.
+    _borrows: (&'a [f32], &'a mut [Aligned]),
+}
+
+/// A room for each thread, for what a step keeps to itself.
+#[derive(Clone, Copy)]
+pub(super) struct Scratch<'a>(&'a [Mutex<Aligned>]);
+
+impl<'a> Scratch<'a> {
+    /// A thread's own.
+    pub(super) fn of(self, thread: usize) -> MutexGuard<'a, Aligned> {
+        // Written before it is read, so that of a part that panicked is as good as any.
+        self.0[thread].lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A view of `n` items in memory. Holding one proves that all its values lie inside their buffer.
@@ -36,7 +53,13 @@ impl Arena {
     ///
     /// # Panics
     /// If the input is not `n` items long: a bug of the caller, which made both.
-    pub(super) fn memory<'a>(&'a mut self, plan: &Plan, input: &'a [f32], n: usize) -> Memory<'a> {
+    pub(super) fn memory<'a>(
+        &'a mut self,
+        plan: &Plan,
+        input: &'a [f32],
+        n: usize,
+        threads: usize,
+    ) -> Memory<'a> {
         assert_eq!(input.len(), plan.buffers[INPUT] * n, "{}: input of {n} items", plan.name);
         let extra = plan.buffers.len().saturating_sub(self.buffers.len() + 1);
         self.buffers.extend((0..extra).map(|_| Aligned::default()));
@@ -46,7 +69,10 @@ impl Arena {
             buffer.reserve(len * n);
             rooms.push((buffer.as_mut_ptr(), buffer.len()));
         }
-        Memory { rooms, n, _borrows: (input, self) }
+        if self.scratch.len() < threads {
+            self.scratch.resize_with(threads, Mutex::default);
+        }
+        Memory { rooms, n, scratch: Scratch(&self.scratch), _borrows: (input, &mut self.buffers) }
     }
 
     /// An output after a run: `n` items, dense.
@@ -56,6 +82,11 @@ impl Arena {
 }
 
 impl Memory<'_> {
+    /// What the run's threads keep to themselves.
+    pub(super) fn scratch(&self) -> Scratch<'_> {
+        self.scratch
+    }
+
     /// The place of a view that is read.
     pub(super) fn input(&self, view: View) -> Place {
         let (start, len) = self.rooms[view.buffer];

@@ -1,11 +1,12 @@
 //! Running a plan: each step in order, the large ones in parts on several threads.
 
 use super::conv::ConvTask;
-use super::place::{Arena, Memory, Place};
+use super::place::{Arena, Memory, Place, Scratch};
 use super::pool::Pool;
 use super::pooling::PoolTask;
 use super::simd::Simd;
-use super::weights::Weights;
+use super::weights::{Packed, Weights};
+use super::winograd::WinogradTask;
 use crate::graph::{Act, Shape};
 use crate::plan::{Kind, Plan, Step};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const PIXELS_STEP: usize = 24;
 /// If the weights are of another network, or the input is not `n` items long.
 pub(super) fn run(plan: &Plan, weights: &Weights, arena: &mut Arena, input: &[f32], pool: &Pool) {
     let n = input.len() / plan.buffers[crate::plan::INPUT];
-    let memory = arena.memory(plan, input, n);
+    let memory = arena.memory(plan, input, n, pool.threads());
     for step in &plan.steps {
         run_step(step, weights, &memory, pool);
     }
@@ -36,7 +37,7 @@ pub(super) fn run_timed(
     pool: &Pool,
 ) -> Vec<Duration> {
     let n = input.len() / plan.buffers[crate::plan::INPUT];
-    let memory = arena.memory(plan, input, n);
+    let memory = arena.memory(plan, input, n, pool.threads());
     let time = |step| {
         let start = Instant::now();
         run_step(step, weights, &memory, pool);
@@ -51,10 +52,19 @@ fn run_step(step: &Step, weights: &Weights, memory: &Memory<'_>, threads: &Pool)
     // Every step's output is apart from its inputs: another buffer, or other channels of the same (`plan`).
     match step.kind {
         Kind::Conv { conv, scale } => {
-            let layer = &weights.layers[&step.name];
+            let to_do = (conv, scale);
             let residual = step.inputs.get(1).map(|&view| memory.input(view));
-            let task = ConvTask::new(layer, (conv, scale), from(0), to, residual, &weights.zeros);
-            run_conv(weights.simd, &task, threads);
+            let zeros = &weights.zeros;
+            match &weights.layers[&step.name] {
+                Packed::Direct(layer) => {
+                    let task = ConvTask::new(layer, to_do, from(0), to, residual, zeros);
+                    run_conv(weights.simd, &task, threads);
+                }
+                Packed::Winograd(layer) => {
+                    let task = WinogradTask::new(layer, to_do, from(0), to, residual, zeros);
+                    run_winograd(weights.simd, &task, memory.scratch(), threads);
+                }
+            }
         }
         Kind::Pool(pool) => {
             let task = PoolTask::new(pool, from(0), to);
@@ -93,6 +103,23 @@ fn run_conv(simd: Simd, task: &ConvTask<'_>, threads: &Pool) {
         (0..panels * chunks).for_each(|part| body(part, 0));
     } else {
         threads.run(panels * chunks, &body);
+    }
+}
+
+fn run_winograd(simd: Simd, task: &WinogradTask<'_>, scratch: Scratch<'_>, threads: &Pool) {
+    let alone = threads.threads() == 1 || task.macs() < MACS_ALONE;
+    let chunk = task.chunk(if alone { 1 } else { threads.threads() });
+    let body = |part: usize, thread: usize| {
+        let tiles = part * chunk..((part + 1) * chunk).min(task.tiles());
+        // SAFETY: `Weights` hold an instruction set that this processor has and are packed for it; parts are apart from
+        // each other, and the output from the inputs.
+        unsafe { task.run(simd, tiles, &mut scratch.of(thread)) }
+    };
+    let parts = task.tiles().div_ceil(chunk);
+    if alone {
+        (0..parts).for_each(|part| body(part, 0));
+    } else {
+        threads.run(parts, &body);
     }
 }
 

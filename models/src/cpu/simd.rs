@@ -9,6 +9,7 @@ use super::conv::{ConvTask, tiles};
 use super::planes::{self, RowOp};
 use super::pooling::{self, PoolTask};
 use super::vector::{Portable, Vector};
+use super::winograd::{self, WinogradTask};
 
 /// An instruction set that the kernels are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,58 @@ impl Simd {
     /// Whether there are 32 vector registers, or only 16.
     pub(super) const fn is_wide(self) -> bool {
         matches!(self, Self::Avx512 | Self::Neon)
+    }
+
+    /// Fills `values` from the input of some tiles.
+    ///
+    /// # Safety
+    /// As for [`WinogradTask::run`].
+    pub(super) unsafe fn winograd_forward(
+        self,
+        task: &WinogradTask<'_>,
+        tiles: Range<usize>,
+        values: &mut [f32],
+    ) {
+        // SAFETY: handed on.
+        unsafe {
+            match self {
+                Self::Portable => winograd::forward::<Portable>(task, tiles, values),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => x86::forward_avx2(task, tiles, values),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => x86::forward_avx512(task, tiles, values),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => neon::forward_neon(task, tiles, values),
+                #[allow(unreachable_patterns, reason = "the sets of other architectures")]
+                _ => unreachable!("`or_available` has removed the sets of other architectures"),
+            }
+        }
+    }
+
+    /// Writes the output of some tiles from `products`.
+    ///
+    /// # Safety
+    /// As for [`WinogradTask::run`].
+    pub(super) unsafe fn winograd_back(
+        self,
+        task: &WinogradTask<'_>,
+        tiles: Range<usize>,
+        products: &[f32],
+    ) {
+        // SAFETY: handed on.
+        unsafe {
+            match self {
+                Self::Portable => winograd::back::<Portable>(task, tiles, products),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => x86::back_avx2(task, tiles, products),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => x86::back_avx512(task, tiles, products),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => neon::back_neon(task, tiles, products),
+                #[allow(unreachable_patterns, reason = "the sets of other architectures")]
+                _ => unreachable!("`or_available` has removed the sets of other architectures"),
+            }
+        }
     }
 
     /// Does something to rows.
@@ -214,11 +267,55 @@ mod x86 {
     }
 
     /// # Safety
+    /// As for [`Simd::winograd_forward`].
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn forward_avx512(
+        task: &WinogradTask<'_>,
+        tiles: Range<usize>,
+        values: &mut [f32],
+    ) {
+        // SAFETY: handed on.
+        unsafe { winograd::forward::<Avx512>(task, tiles, values) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::winograd_back`].
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn back_avx512(
+        task: &WinogradTask<'_>,
+        tiles: Range<usize>,
+        products: &[f32],
+    ) {
+        // SAFETY: handed on.
+        unsafe { winograd::back::<Avx512>(task, tiles, products) }
+    }
+
+    /// # Safety
     /// As for [`Simd::rows`].
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn rows_avx2(op: RowOp<'_>) {
         // SAFETY: handed on.
         unsafe { planes::apply::<Avx2, false>(op) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::winograd_forward`].
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn forward_avx2(
+        task: &WinogradTask<'_>,
+        tiles: Range<usize>,
+        values: &mut [f32],
+    ) {
+        // SAFETY: handed on.
+        unsafe { winograd::forward::<Avx2>(task, tiles, values) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::winograd_back`].
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn back_avx2(task: &WinogradTask<'_>, tiles: Range<usize>, products: &[f32]) {
+        // SAFETY: handed on.
+        unsafe { winograd::back::<Avx2>(task, tiles, products) }
     }
 }
 
@@ -256,5 +353,25 @@ mod neon {
     pub(super) unsafe fn rows_neon(op: RowOp<'_>) {
         // SAFETY: handed on.
         unsafe { planes::apply::<Neon, true>(op) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::winograd_forward`].
+    #[target_feature(enable = "neon")]
+    pub(super) unsafe fn forward_neon(
+        task: &WinogradTask<'_>,
+        tiles: Range<usize>,
+        values: &mut [f32],
+    ) {
+        // SAFETY: handed on.
+        unsafe { winograd::forward::<Neon>(task, tiles, values) }
+    }
+
+    /// # Safety
+    /// As for [`Simd::winograd_back`].
+    #[target_feature(enable = "neon")]
+    pub(super) unsafe fn back_neon(task: &WinogradTask<'_>, tiles: Range<usize>, products: &[f32]) {
+        // SAFETY: handed on.
+        unsafe { winograd::back::<Neon>(task, tiles, products) }
     }
 }

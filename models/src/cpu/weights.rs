@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::Simd;
 use super::aligned::Aligned;
+use super::winograd::Winograd;
 use crate::engine::EngineError;
 use crate::graph::{Act, Graph, Op};
 use crate::tensor::{self, Tensors};
@@ -18,9 +19,18 @@ use crate::tensor::{self, Tensors};
 #[derive(Clone, Debug)]
 pub struct Weights {
     pub(super) simd: Simd,
-    pub(super) layers: BTreeMap<String, Layer>,
+    pub(super) layers: BTreeMap<String, Packed>,
     /// As many zeros as the widest pixel of any layer's input: what padding reads.
     pub(super) zeros: Aligned,
+}
+
+/// A layer's weights, for the way in which it is summed.
+#[derive(Clone, Debug)]
+pub(super) enum Packed {
+    /// As they are.
+    Direct(Layer),
+    /// At the points of [`Winograd`].
+    Winograd(Winograd),
 }
 
 /// One layer's weights.
@@ -70,8 +80,15 @@ impl Weights {
                 tensors.get(&name).filter(|_| wanted).map_or(&[][..], |tensor| &tensor.data)
             };
             let values = (of(true, "weight"), of(bias, "bias"), of(act == Act::PRelu, "slope"));
-            layers.insert(node.name.clone(), Layer::pack(node.shape.c, values, simd));
-            widest = widest.max(graph.shape(node.inputs[0]).c);
+            let (cin, cout) = (graph.shape(node.inputs[0]).c, node.shape.c);
+            let packed = match node.op {
+                Op::Conv { conv, .. } if Winograd::suits(&conv, cin, node.shape) => {
+                    Packed::Winograd(Winograd::pack(cout, values, simd))
+                }
+                _ => Packed::Direct(Layer::pack(cout, values, simd)),
+            };
+            layers.insert(node.name.clone(), packed);
+            widest = widest.max(cin);
         }
         Ok(Self { simd, layers, zeros: Aligned::zeros(widest) })
     }
@@ -79,13 +96,26 @@ impl Weights {
     /// Bytes that the packed weights take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let floats = |layer: &Layer| layer.data.len() + layer.bias.len() + layer.slope.len();
+        let floats = |packed: &Packed| match packed {
+            Packed::Direct(layer) => layer.len(),
+            Packed::Winograd(layer) => layer.len(),
+        };
         self.layers.values().map(floats).sum::<usize>() * size_of::<f32>()
     }
 }
 
 impl Layer {
-    fn pack(cout: usize, (weight, bias, slope): (&[f32], &[f32], &[f32]), simd: Simd) -> Self {
+    /// Floats that it takes.
+    pub(super) fn len(&self) -> usize {
+        self.data.len() + self.bias.len() + self.slope.len()
+    }
+
+    /// Packs `weight` (`[cout, depth]`); `bias` and `slope` may be empty.
+    pub(super) fn pack(
+        cout: usize,
+        (weight, bias, slope): (&[f32], &[f32], &[f32]),
+        simd: Simd,
+    ) -> Self {
         let (depth, lanes) = (weight.len() / cout, simd.lanes());
         let (mut panels, mut channel, mut start) = (Vec::new(), 0, 0);
         while channel < cout {

@@ -59,6 +59,12 @@ unsafe impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller ensures avx512f.
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: the caller ensures avx512f.
         Self(unsafe { _mm512_mul_ps(self.0, other.0) })
@@ -128,6 +134,12 @@ unsafe impl Vector for Avx2 {
     unsafe fn add(self, other: Self) -> Self {
         // SAFETY: the caller ensures avx2.
         Self(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller ensures avx2.
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
     }
 
     #[inline(always)]
