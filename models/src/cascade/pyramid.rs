@@ -89,12 +89,18 @@ impl Grey {
 pub struct AreaResize {
     /// For each output column, the first and the end of its window, in samples of a source row.
     windows: Vec<[u32; 2]>,
+    /// For each output sample, the columns of its window.
+    n_columns: Vec<f32>,
     /// Column sums of one output row; u16 holds 257 rows of 255.
     sums_u16: Vec<u16>,
     /// The same where a window is higher than that.
     sums_u32: Vec<u32>,
+    /// Sums of one output row's windows.
+    totals: Vec<i32>,
 }
 
+/// Pixels of 255 that an i32 can hold the sum of. The smallest level has 12 px a side, so a frame would need 70,000.
+const MAX_WINDOW_PX: usize = i32::MAX as usize / 255;
 /// Rows of 255 that a u16 can hold the sum of.
 const MAX_U16_ROWS: usize = 257;
 
@@ -102,7 +108,7 @@ impl AreaResize {
     /// Resizes `rect` of `frame` to `out`, which holds `out_height * out_width * 3` values, HWC.
     ///
     /// # Panics
-    /// If the rectangle is empty or leaves the frame, or `out` is of another length.
+    /// If the rectangle is empty or leaves the frame, `out` is of another length, or a window has 8 million pixels.
     pub fn run(
         &mut self,
         frame: &Frame,
@@ -114,11 +120,17 @@ impl AreaResize {
         assert!(rect.width > 0 && rect.height > 0, "empty rectangle");
         assert!(rect.x + rect.width <= frame.width() && rect.y + rect.height <= frame.height());
         assert_eq!(out.len(), out_height * out_width * 3);
+        let side = |n_in: usize, n_out: usize| n_in.div_ceil(n_out.max(1)) + 1;
+        assert!(side(rect.width, out_width) * side(rect.height, out_height) <= MAX_WINDOW_PX);
         self.windows.clear();
         self.windows.extend((0..out_width).map(|x| {
             let (first, end) = window(x, rect.width, out_width);
             [first as u32 * 3, end as u32 * 3]
         }));
+        self.n_columns.clear();
+        let columns = self.windows.iter().map(|[first, end]| ((end - first) / 3) as f32);
+        self.n_columns.extend(columns.flat_map(|columns| [columns; 3]));
+        self.totals.resize(out_width * 3, 0);
         for (y, out_row) in out.chunks_exact_mut(out_width * 3).enumerate() {
             let (first, end) = window(y, rect.height, out_height);
             let rows = (rect.y + first..rect.y + end).map(|row| {
@@ -128,10 +140,18 @@ impl AreaResize {
             let n_rows = end - first;
             if n_rows <= MAX_U16_ROWS {
                 sum_rows(rows, &mut self.sums_u16);
-                mean_columns(&self.sums_u16, &self.windows, n_rows, grey, out_row);
+                sum_columns(&self.sums_u16, &self.windows, &mut self.totals);
             } else {
                 sum_rows(rows, &mut self.sums_u32);
-                mean_columns(&self.sums_u32, &self.windows, n_rows, grey, out_row);
+                sum_columns(&self.sums_u32, &self.windows, &mut self.totals);
+            }
+            // First by the rows and then by the columns, as torch does; a pass of its own, since divisions of many
+            // samples at once cost a quarter.
+            let n_rows = n_rows as f32;
+            for ((value, &total), columns) in
+                out_row.iter_mut().zip(&self.totals).zip(&self.n_columns)
+            {
+                *value = (total as f32 / n_rows / columns - grey.offset) * grey.scale;
             }
         }
     }
@@ -158,26 +178,16 @@ where
     }
 }
 
-/// Adds up each window of column sums and divides, first by the rows and then by the columns, as torch does.
-fn mean_columns<A: Copy + Into<u32>>(
-    sums: &[A],
-    windows: &[[u32; 2]],
-    n_rows: usize,
-    grey: Grey,
-    out_row: &mut [f32],
-) {
-    let n_rows = n_rows as f32;
-    for (pixel, &[first, end]) in out_row.chunks_exact_mut(3).zip(windows) {
+/// Adds up each window of column sums; a total stays below 2^31 ([`MAX_WINDOW_PX`]).
+fn sum_columns<A: Copy + Into<u32>>(sums: &[A], windows: &[[u32; 2]], totals: &mut [i32]) {
+    for (pixel, &[first, end]) in totals.as_chunks_mut::<3>().0.iter_mut().zip(windows) {
         let mut total = [0u32; 3];
-        for sample in sums[first as usize..end as usize].chunks_exact(3) {
+        for sample in sums[first as usize..end as usize].as_chunks::<3>().0 {
             for (total, &sum) in total.iter_mut().zip(sample) {
                 *total += sum.into();
             }
         }
-        let n_columns = ((end - first) / 3) as f32;
-        for (value, total) in pixel.iter_mut().zip(total) {
-            *value = (total as f32 / n_rows / n_columns - grey.offset) * grey.scale;
-        }
+        *pixel = total.map(|total| total as i32);
     }
 }
 
