@@ -39,8 +39,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     {
         bail!("data folder: {error}");
     }
-    let journal = start::journal(opened, &clock, notices);
+    // Before the journal's first entry: a start that ends here is none.
     let (line, pty) = line::open(&typed.serial)?;
+    let journal = start::journal(opened, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
     if typed.insecure_dev_link {
         notices.tell("insecure: whoever reaches the serial line may change the gallery");

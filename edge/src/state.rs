@@ -239,9 +239,12 @@ impl State {
         }
         let entry = match (was, now) {
             (_, Armed::Armed) => {
-                self.notices.tell(concat!(
-                    "armed. A photo opens this door: ",
-                    "presentation-attack detection is not installed"
+                let nobody = match self.armed() {
+                    Armed::EmptyGallery => ", but nobody is enrolled: everybody is refused",
+                    _ => "",
+                };
+                self.notices.tell(&format!(
+                    "armed{nobody}. A photo opens this door: presentation-attack detection is not installed"
                 ));
                 LogEntry::of(EntryKind::Armed)
             }

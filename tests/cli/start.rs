@@ -17,23 +17,29 @@ fn what_is_typed_wrong_ends_the_unit_with_a_reason() {
     std::fs::write(folder.path().join("file"), "").unwrap();
     for (camera, serial, expected) in [
         ("nowhere", "pty:door", "error: camera: the folder nowhere cannot be read"),
-        ("camera", "pty:file", "error: file is there and is no link; remove it"),
+        ("camera", "pty:file", "error: file is there and is no link of a unit's; remove it"),
+        ("camera", "pty:no/door", "error: pty:no/door: No such file or directory"),
         ("camera", "/dev/ttyNONE9", "error: serial device /dev/ttyNONE9: "),
     ] {
         let args = ["--camera", camera, "--serial", serial, "--data", "data"];
         let ran = run(&mut edge(folder.path(), &args));
         assert_eq!(ran.status, 2, "{ran:?}");
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     }
 }
 
 #[test]
-fn a_second_unit_on_the_same_data_is_refused_and_the_first_goes_on() {
+fn a_second_unit_on_the_same_data_or_path_is_refused_and_the_first_goes_on() {
     let unit = Unit::start(&["--packs", "no-packs"]);
     let args = ["--camera", "camera", "--serial", "pty:other", "--data", "data"];
     let ran = run(&mut edge(unit.folder.path(), &args));
     assert_eq!(ran.status, 2, "{ran:?}");
     assert!(ran.stderr.contains("stop the other threshold-edge"), "{ran:?}");
+    let args = ["--camera", "camera", "--serial", "pty:door", "--data", "other"];
+    let ran = run(&mut edge(unit.folder.path(), &args));
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("another unit serves door; stop it"), "{ran:?}");
     assert_eq!(unit.run(&["info"]).status, 0);
 }
 

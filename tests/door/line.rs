@@ -1,11 +1,12 @@
 //! The pseudo-terminal as the administrator's tools find it: one visitor after another, each with an exclusive claim.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_edge::notices::Notices;
+use threshold_edge::service::line::{Line, Received};
 use threshold_edge::service::{self, line};
 use threshold_wire::endpoints::SendEcho;
 use threshold_wire::message::Echo;
@@ -57,7 +58,87 @@ fn visitors_come_one_after_another_and_the_link_goes_with_the_unit() {
     assert!(visit(&port, 24));
     stop.store(true, Ordering::Relaxed);
     served.join().unwrap();
-    assert!(std::fs::symlink_metadata(&port).is_err(), "the link points to nothing now");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "link and lock are gone");
+}
+
+/// A pseudo-terminal in a folder, and what it was typed as.
+fn open(folder: &Path) -> Result<Box<dyn Line>, String> {
+    let typed = format!("pty:{}", folder.join("door").display());
+    line::open(&typed).map(|(line, _)| line).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_second_unit_on_the_same_path_is_refused_and_the_first_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path()).unwrap();
+    let leads_to = std::fs::read_link(folder.path().join("door")).unwrap();
+    let error = open(folder.path()).err().unwrap();
+    assert!(error.contains("another unit serves"), "{error}");
+    assert!(error.contains("; stop it, or name another path after pty:"), "{error}");
+    assert_eq!(std::fs::read_link(folder.path().join("door")).unwrap(), leads_to);
+    drop(first);
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_link_that_a_killed_unit_left_is_replaced_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (door, lock) = (folder.path().join("door"), folder.path().join(".door.lock"));
+    let (_master, slave) = serialport::TTYPort::pair().unwrap();
+    let alive = PathBuf::from(serialport::SerialPort::name(&slave).unwrap());
+    // Target of the link, what the lock says, and whether a unit may take the path.
+    for (target, said, taken) in [
+        (Path::new("/dev/pts/999999"), None, true),
+        (&alive, alive.to_str(), true),
+        (&alive, None, false),
+        (&alive, Some("/dev/pts/999999"), false),
+        (Path::new("/dev/ttyNONE"), None, false),
+    ] {
+        std::os::unix::fs::symlink(target, &door).unwrap();
+        if let Some(said) = said {
+            std::fs::write(&lock, said).unwrap();
+        }
+        let opened = open(folder.path());
+        assert_eq!(opened.is_ok(), taken, "{}, {said:?}", target.display());
+        if let Err(error) = &opened {
+            assert!(error.contains("is there and is no link of a unit's; remove it"), "{error}");
+            assert_eq!(std::fs::read_link(&door).unwrap(), target);
+            std::fs::remove_file(&door).unwrap();
+        }
+        drop(opened);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn files_beside_the_link_and_what_others_put_in_its_place_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let door = folder.path().join("door");
+    let own = folder.path().join(format!(".door.{}", std::process::id()));
+    std::fs::write(door.with_extension("new"), "mine").unwrap();
+    std::fs::write(&own, "mine").unwrap();
+    let error = open(folder.path()).err().unwrap();
+    assert!(error.starts_with(&own.display().to_string()), "{error}");
+    std::fs::remove_file(&own).unwrap();
+    let line = open(folder.path()).unwrap();
+    std::fs::remove_file(&door).unwrap();
+    std::fs::write(&door, "mine").unwrap();
+    drop(line);
+    for file in [door.clone(), door.with_extension("new")] {
+        assert_eq!(std::fs::read(&file).unwrap(), b"mine", "{}", file.display());
+    }
+}
+
+#[test]
+fn a_link_that_somebody_removed_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut line = open(folder.path()).unwrap();
+    let door = folder.path().join("door");
+    let leads_to = std::fs::read_link(&door).unwrap();
+    std::fs::remove_file(&door).unwrap();
+    let received = line.receive(&mut [0; 8], Duration::from_millis(1));
+    assert!(matches!(received, Received::Nothing), "{received:?}");
+    assert_eq!(std::fs::read_link(&door).unwrap(), leads_to);
 }
 
 #[test]
@@ -66,8 +147,10 @@ fn a_line_that_cannot_be_opened_says_what_to_do() {
     let file = folder.path().join("file");
     std::fs::write(&file, "mine").unwrap();
     for (typed, expected) in [
-        (format!("pty:{}", file.display()), "is there and is no link; remove it"),
+        (format!("pty:{}", file.display()), "is there and is no link of a unit's; remove it"),
         (format!("pty:{}/no/door", folder.path().display()), "name a path in a folder"),
+        ("pty:".to_owned(), "names no file"),
+        ("pty:/..".to_owned(), "names no file"),
         (format!("{}/ttyNONE", folder.path().display()), "check that it is there"),
         (file.display().to_string(), "check that it is there"),
     ] {

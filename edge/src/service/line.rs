@@ -4,11 +4,12 @@
 //! after each visitor, because Linux keeps a visitor's exclusive claim (TIOCEXCL) on it for as long as its other end is
 //! open, and the next one would be refused.
 
+use super::link::{Link, LinkError};
 use rustix::fs::{Mode, OFlags};
 use serialport::{SerialPort, TTYPort};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The line's speed until the link negotiates another.
@@ -53,20 +54,9 @@ pub enum LineError {
     /// No pseudo-terminal.
     #[error("no pseudo-terminal: {0}; is /dev/pts mounted?")]
     NoPty(io::Error),
-    /// The path for the pseudo-terminal is taken.
-    #[error("{} is there and is no link; remove it, or name another path after pty:", path.display())]
-    Taken {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The link to the pseudo-terminal could not be made.
-    #[error("{}: {source}; name a path in a folder that this user may write, after pty:", path.display())]
-    Link {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The link to the pseudo-terminal cannot be made.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The device was not opened.
     #[error(
         "serial device {path}: {said}; check that it is there, that this user may open it, and that no other program has it"
@@ -91,12 +81,14 @@ pub fn open(typed: &str) -> Result<(Box<dyn Line>, bool), LineError> {
     }
 }
 
-/// A pseudo-terminal that a link points to.
+/// A pseudo-terminal that a link leads to.
 pub struct Pty {
-    link: PathBuf,
+    link: Link,
     serving: End,
     /// Made after the visitor hung up, and when; it takes over once the old one is surely left.
     next: Option<(End, Instant)>,
+    /// What was said last of a pseudo-terminal that cannot be made, so that it is said once.
+    said: Option<String>,
 }
 
 /// Our end of a pseudo-terminal.
@@ -107,17 +99,14 @@ struct End {
 }
 
 impl Pty {
-    /// Makes a pseudo-terminal and lets `link` point to it.
+    /// Makes a pseudo-terminal and lets a link at `path` lead to it.
     ///
     /// # Errors
     /// [`LineError`].
-    pub fn open(link: &Path) -> Result<Self, LineError> {
-        if let Ok(meta) = std::fs::symlink_metadata(link)
-            && !meta.is_symlink()
-        {
-            return Err(LineError::Taken { path: link.to_path_buf() });
-        }
-        Ok(Self { link: link.to_path_buf(), serving: End::behind(link)?, next: None })
+    pub fn open(path: &Path) -> Result<Self, LineError> {
+        let mut link = Link::take(path)?;
+        let serving = End::behind(&mut link)?;
+        Ok(Self { link, serving, next: None, said: None })
     }
 
     fn left(&mut self) -> Received {
@@ -132,14 +121,18 @@ impl Pty {
                 self.serving = next;
                 Received::HungUp(None)
             }
-            None => match End::behind(&self.link) {
+            None => match End::behind(&mut self.link) {
                 Ok(next) => {
                     self.next = Some((next, Instant::now()));
+                    self.said = None;
                     Received::Nothing
                 }
                 Err(error) => {
                     std::thread::sleep(REOPEN);
-                    Received::HungUp(Some(error.to_string()))
+                    let why = Some(error.to_string());
+                    let fresh = self.said != why;
+                    self.said.clone_from(&why);
+                    Received::HungUp(why.filter(|_| fresh))
                 }
             },
         }
@@ -147,7 +140,7 @@ impl Pty {
 }
 
 impl End {
-    fn behind(link: &Path) -> Result<Self, LineError> {
+    fn behind(link: &mut Link) -> Result<Self, LineError> {
         let (mut master, slave) =
             TTYPort::pair().map_err(|error| LineError::NoPty(io::Error::from(error)))?;
         master
@@ -158,16 +151,7 @@ impl End {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = rustix::fs::open(&name, flags, Mode::empty())
             .map_err(|error| LineError::NoPty(error.into()))?;
-        let fail = |source| LineError::Link { path: link.to_path_buf(), source };
-        // Made beside it and renamed over it, so that the link always points somewhere.
-        let beside = link.with_extension("new");
-        if let Err(error) = std::fs::remove_file(&beside)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(fail(error));
-        }
-        std::os::unix::fs::symlink(name, &beside).map_err(fail)?;
-        std::fs::rename(&beside, link).map_err(fail)?;
+        link.lead_to(Path::new(&name))?;
         Ok(Self { master, slave: Some(slave) })
     }
 }
@@ -181,6 +165,7 @@ impl Line for Pty {
                     // A visitor who came and went without a word may have left an exclusive claim.
                     let _ = rustix::termios::ioctl_tiocnxcl(slave);
                 }
+                self.link.restore();
                 Received::Nothing
             }
             Ok(count) => {
@@ -193,13 +178,6 @@ impl Line for Pty {
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         write(&mut self.serving.master, bytes)
-    }
-}
-
-impl Drop for Pty {
-    fn drop(&mut self) {
-        // The link would point to nothing, or to another program's terminal.
-        let _ = std::fs::remove_file(&self.link);
     }
 }
 

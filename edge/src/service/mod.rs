@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod line;
+pub mod link;
 
 use crate::notices::Notices;
 use crate::state::Shared;

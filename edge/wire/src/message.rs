@@ -90,7 +90,7 @@ pub struct GalleryInfo {
 pub enum Armed {
     /// It does.
     Armed,
-    /// The gallery holds nobody yet; enrol somebody.
+    /// It does, and the gallery holds nobody yet, so that everybody is refused; enrol somebody.
     EmptyGallery,
     /// A part failed its check or stopped working.
     Fault(Cause),
