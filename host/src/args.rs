@@ -3,6 +3,7 @@
 //! Owns names, help texts and defaults of commands and options.
 //! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -12,8 +13,7 @@ use std::path::PathBuf;
     name = "threshold",
     version,
     about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
-    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people), 2 an error.",
-    disable_help_subcommand = true
+    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people), 2 an error."
 )]
 pub struct Typed {
     /// Options of every command.
@@ -27,36 +27,26 @@ pub struct Typed {
 /// Options that every command takes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The unit's serial port
-    #[arg(
-        long,
-        global = true,
-        env = "THRESHOLD_UNIT",
-        hide_env_values = true,
-        value_name = "PORT"
-    )]
+    /// The unit's serial port (default: THRESHOLD_UNIT)
+    // Not clap's `env`: usage lines would show what the variable sets as if it had to be typed.
+    #[arg(long, global = true, value_name = "PORT")]
     pub unit: Option<String>,
     /// Print JSON (keys: docs/json.md)
     #[arg(long, global = true)]
     pub json: bool,
-    /// Wait for the unit to be there, at most this long
+    /// Wait for the unit to be there, a minute or --wait=SECONDS
     #[arg(
         long,
         global = true,
         value_name = "SECONDS",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "60"
+        default_missing_value = "60",
+        value_parser = seconds
     )]
     pub wait: Option<u64>,
-    /// The folder of model packs
-    #[arg(
-        long,
-        global = true,
-        env = "THRESHOLD_PACKS",
-        hide_env_values = true,
-        value_name = "FOLDER"
-    )]
+    /// The folder of model packs (default: THRESHOLD_PACKS, else the cache folder)
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub packs: Option<PathBuf>,
     /// The embedding model: facenet, dlib, or a pack file
     #[arg(long, global = true, value_name = "MODEL")]
@@ -97,7 +87,9 @@ pub enum Command {
 }
 
 /// `enrol`
+// A --photo before the person would take the person for a further photo.
 #[derive(Args, Debug)]
+#[command(override_usage = "threshold enrol [OPTIONS] <PERSON> --photo <FILE>...")]
 pub struct Enrol {
     /// The person's name; an enrolled name gets further templates
     pub person: String,
@@ -126,7 +118,7 @@ pub enum Gallery {
 /// A person, by name or by id.
 #[derive(Args, Debug)]
 pub struct Who {
-    /// A name, or an id as `gallery list` prints it (#7)
+    /// A name, or an id as `gallery list` prints it, quoted for the shell ("#7")
     pub person: String,
 }
 
@@ -165,6 +157,7 @@ pub struct Follow {
 #[derive(Args, Debug)]
 pub struct Why {
     /// The entry's sequence number, as `log pull` prints it
+    #[arg(value_parser = sequence)]
     pub sequence: u64,
 }
 
@@ -371,6 +364,38 @@ pub enum SimdName {
     Neon,
 }
 
+/// Reads the command line; on one that cannot be read the program ends with status 2, like on every error.
+#[must_use]
+pub fn read() -> Typed {
+    let hint = |mut error: clap::Error| {
+        let typed: Vec<String> =
+            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        if let Some(hint) = wait_hint(&typed) {
+            let hint = ContextValue::StyledStrs(vec![hint.into()]);
+            error.insert(ContextKind::Suggested, hint);
+        }
+        error.exit()
+    };
+    Typed::try_parse().unwrap_or_else(hint)
+}
+
+/// What was meant by a number behind `--wait`.
+fn wait_hint(typed: &[String]) -> Option<String> {
+    let is_wait = |pair: &&[String]| pair[0] == "--wait" && pair[1].parse::<u64>().is_ok();
+    let pair = typed.windows(2).find(is_wait)?;
+    Some(format!("the seconds follow an equals sign: '--wait={}'", pair[1]))
+}
+
+/// A number of seconds.
+fn seconds(typed: &str) -> Result<u64, String> {
+    typed.parse().map_err(|_| "a wait is a whole number of seconds, as in --wait=60".to_owned())
+}
+
+/// The number of a log entry.
+fn sequence(typed: &str) -> Result<u64, String> {
+    typed.parse().map_err(|_| "entries are numbered from 1, as in threshold why 17".to_owned())
+}
+
 /// Width and height in pixels, as in 640x480.
 fn size(typed: &str) -> Result<[usize; 2], String> {
     let sides = typed.split_once('x').map(|(w, h)| [w.parse().ok(), h.parse().ok()]);
@@ -395,5 +420,42 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Typed::command().debug_assert();
+    }
+
+    fn check(typed: &[&str], expected: &[&str]) {
+        let error = Typed::try_parse_from(typed).err().map(|error| error.to_string());
+        let error = error.unwrap_or_default();
+        for part in expected {
+            assert!(error.contains(part), "{typed:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_what_can() {
+        check(
+            &["threshold", "enrol", "--photo", "a.jpg", "Ada"],
+            &["Usage: threshold enrol [OPTIONS] <PERSON> --photo <FILE>..."],
+        );
+        check(&["threshold", "why", "abc"], &["'abc'", "as in threshold why 17"]);
+        check(&["threshold", "--wait=abc", "info"], &["'abc'", "as in --wait=60"]);
+        let words = ["threshold", "info", "--wait", "2"].map(str::to_owned);
+        assert!(wait_hint(&words).is_some_and(|hint| hint.ends_with("'--wait=2'")));
+        assert_eq!(wait_hint(&words[..3]), None);
+    }
+
+    #[test]
+    fn photos_may_be_named_together_or_one_by_one() {
+        for typed in [
+            ["Ada", "--photo", "a.jpg", "b.jpg"].as_slice(),
+            &["Ada", "--photo", "a.jpg", "--photo", "b.jpg"],
+            &["--photo", "a.jpg", "b.jpg", "--", "Ada"],
+        ] {
+            let typed = Typed::try_parse_from([&["threshold", "enrol"], typed].concat());
+            assert!(
+                matches!(&typed, Ok(Typed { command: Command::Enrol(enrol), .. })
+                    if enrol.person == "Ada" && enrol.photos.len() == 2),
+                "{typed:?}"
+            );
+        }
     }
 }

@@ -33,10 +33,13 @@ pub fn annotated(frame: &Frame, faces: &[Detection]) -> RgbImage {
         }
         let label = format!("{:.3}", face.score);
         let text_height = 10 * stroke;
-        // Above the box where there is room, else just inside it.
+        let text_width = (8 * label.len() as i32 + 2) * stroke;
+        // Above the box where there is room, else just inside it; inside the picture where the box is not.
         let top = if y1 >= text_height { y1 - text_height } else { y1 };
-        fill(&mut picture, x1, top, (8 * label.len() as i32 + 2) * stroke, text_height, BOX);
-        write(&mut picture, x1 + stroke, top + stroke, stroke, &label);
+        let top = top.min(height as i32 - text_height).max(0);
+        let left = x1.min(width as i32 - text_width).max(0);
+        fill(&mut picture, left, top, text_width, text_height, BOX);
+        write(&mut picture, left + stroke, top + stroke, stroke, &label);
     }
     picture
 }
@@ -84,6 +87,20 @@ mod tests {
         assert_eq!(*picture.get_pixel(40, 50), DOT);
         assert!((20..60).any(|x| (20..30).any(|y| *picture.get_pixel(x, y) == INK)));
         assert_eq!(picture.get_pixel(10, 10).0, [9; 3]);
+    }
+
+    #[test]
+    fn the_score_is_inside_the_picture_wherever_the_box_begins() {
+        let frame = Frame::from_rgb(80, 80, vec![9; 80 * 80 * 3]).unwrap();
+        let ink = |x1: f32, y1: f32| {
+            let picture = annotated(&frame, &[face(x1, y1, x1 + 50.0, y1 + 50.0)]);
+            picture.pixels().filter(|&&pixel| pixel == INK).count()
+        };
+        let whole = ink(20.0, 30.0);
+        assert!(whole > 20, "{whole}");
+        for (x1, y1) in [(-20.0, 30.0), (20.0, -20.0), (-20.0, -20.0), (60.0, 30.0)] {
+            assert_eq!(ink(x1, y1), whole, "{x1}, {y1}");
+        }
     }
 
     #[test]

@@ -47,24 +47,33 @@ impl Engines {
     /// The pack that a choice means: FaceNet without one, dlib's network where FaceNet is not there.
     ///
     /// # Errors
-    /// [`PackError`] if it is not there or cannot be read.
-    pub fn pack(&self, choice: Option<&Choice>) -> Result<Pack, PackError> {
-        match choice {
-            None => self.packs.default_embedder(),
-            Some(Choice::FaceNet) => self.packs.named("facenet"),
-            Some(Choice::Dlib) => self.packs.named("dlib"),
+    /// [`HostError::NoModel`] for a name that is neither a pack's nor a file's, [`PackError`] if the pack is not there or
+    /// cannot be read.
+    pub fn pack(&self, choice: Option<&Choice>) -> anyhow::Result<Pack> {
+        Ok(match choice {
+            None => self.packs.default_embedder()?,
+            Some(Choice::FaceNet) => self.packs.named("facenet")?,
+            Some(Choice::Dlib) => self.packs.named("dlib")?,
+            Some(Choice::File(path)) if path.exists() => Pack::read(path)?,
             Some(Choice::File(path)) => match self.called(path) {
-                Some(entry) if !path.exists() => Pack::read(&entry.path),
-                _ => Pack::read(path),
+                Some(entry) => Pack::read(&entry.path)?,
+                None => {
+                    return Err(HostError::NoModel {
+                        typed: path.display().to_string(),
+                        folder: self.packs.path().display().to_string(),
+                        found: self.packs.entries().iter().map(|e| e.meta.name.clone()).collect(),
+                    }
+                    .into());
+                }
             },
-        }
+        })
     }
 
     /// The pack that a choice means, if it is an embedder.
     ///
     /// # Errors
     /// [`PackError::WrongNetwork`] for a detector, and as [`Engines::pack`].
-    pub fn embedder(&self, choice: Option<&Choice>) -> Result<Pack, PackError> {
+    pub fn embedder(&self, choice: Option<&Choice>) -> anyhow::Result<Pack> {
         let pack = self.pack(choice)?;
         pack.embedder()?;
         Ok(pack)
@@ -179,7 +188,10 @@ mod tests {
         assert!(error.contains(&folder.path().display().to_string()), "{error}");
         assert!(error.ends_with("(found: none)"), "{error}");
         assert!(matches!(engines.detector(), Err(PackError::NotFound { .. })));
-        assert!(matches!(engines.embedder(None), Err(PackError::NotFound { .. })));
+        let error = engines.embedder(None).err().and_then(|error| error.downcast().ok());
+        assert!(matches!(error, Some(PackError::NotFound { .. })), "{error:?}");
+        let error = engines.pack(Some(&Choice::File("bogus".into()))).unwrap_err().to_string();
+        assert!(error.starts_with("there is no model bogus: "), "{error}");
     }
 
     #[test]

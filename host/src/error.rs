@@ -81,6 +81,30 @@ pub enum HostError {
         #[source]
         source: std::io::Error,
     },
+    /// No pack of that name is in the folder, and no file.
+    #[error("there is no model {typed}: neither a pack in {folder} nor a file")]
+    NoModel {
+        /// As typed.
+        typed: String,
+        /// The packs folder.
+        folder: String,
+        /// The names of the packs there.
+        found: Vec<String>,
+    },
+    /// A folder where a picture is needed.
+    #[error("{path} is a folder, not a picture")]
+    FolderForPicture {
+        /// As typed.
+        path: String,
+    },
+    /// Some of the pictures were left out, each with an error of its own.
+    #[error("{failed} of {all} pictures could not be worked on")]
+    PicturesLeft {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// A photo for enrolment shows no face.
     #[error("{photo}: no face found (smallest looked for: {min_face_px} px)")]
     NoFace {
@@ -311,7 +335,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::TurnedAway => "look straight at the camera",
         Cause::Covered => "uncover eyes, nose and mouth",
         Cause::MoreThanOne => "one person at a time",
-        Cause::Camera => "check the camera's cable and power",
+        Cause::Camera => "check the camera's cable and power; the unit's own messages say more",
         Cause::Store => "check the unit's storage: full, read-only or worn out",
         Cause::Engine => "restart the unit; if it comes again, report it with the log",
         Cause::Model => "install the pack that the gallery was made with, or enrol everyone again",

@@ -28,8 +28,8 @@ pub struct Row {
     pub kind: String,
     /// `admit` or `refuse` for a decision, else empty.
     pub decision: String,
-    /// Why.
-    pub reason: String,
+    /// Why; `None` for an entry that is no decision, as for the three scores.
+    pub reason: Option<String>,
     /// What lies behind the reason.
     pub cause: String,
     /// Presentation-attack verdict.
@@ -43,17 +43,17 @@ pub struct Row {
     /// Runner-up's id, 0 for nobody.
     pub runner_up: u32,
     /// Best candidate's score.
-    pub best_score: f32,
+    pub best_score: Option<f64>,
     /// Runner-up's score.
-    pub runner_up_score: f32,
+    pub runner_up_score: Option<f64>,
     /// Threshold in force.
-    pub threshold: f32,
+    pub threshold: Option<f64>,
     /// Detection, milliseconds.
-    pub detect_ms: f32,
+    pub detect_ms: f64,
     /// Embedding and search, milliseconds.
-    pub embed_ms: f32,
+    pub embed_ms: f64,
     /// First frame with the face to the decision, milliseconds.
-    pub total_ms: f32,
+    pub total_ms: f64,
     /// Context record of the model.
     pub context_model: u16,
     /// Context record of the policy.
@@ -66,9 +66,12 @@ impl Row {
     /// The row of an entry; `name_of` gives the names of those who are enrolled.
     #[must_use]
     pub fn of(entry: &LogEntry, name_of: &dyn Fn(PersonId) -> Option<String>) -> Self {
-        let tenths = |dms: u16| f32::from(dms) / 10.0;
+        let tenths = |dms: u16| f64::from(dms) / 10.0;
+        let decides = entry.kind == threshold_record::EntryKind::Decision;
         // Four digits are finer than the log's 1/16384 steps need, and read better than nine.
-        let score = |score: threshold_record::Score| (score.0 * 1e4).round() / 1e4;
+        let score = |score: threshold_record::Score| {
+            decides.then(|| (f64::from(score.0) * 1e4).round() / 1e4)
+        };
         Self {
             sequence: entry.sequence,
             boot: entry.boot,
@@ -77,7 +80,7 @@ impl Row {
             wall_trusted: entry.wall.trusted,
             kind: entry.kind.text().to_owned(),
             decision: decision_word(entry).to_owned(),
-            reason: entry.reason.text().to_owned(),
+            reason: decides.then(|| entry.reason.text().to_owned()),
             cause: entry.cause.text().to_owned(),
             presentation: entry.presentation.text().to_owned(),
             quality: entry.quality,
@@ -331,6 +334,34 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             assert_eq!(text.lines().count(), if ending == "csv" { 4 } else { 3 }, "{text}");
         }
+    }
+
+    #[test]
+    fn an_entry_that_decides_nothing_has_no_reason_and_no_scores() {
+        let mut boot = LogEntry::of(EntryKind::Boot);
+        boot.sequence = 1;
+        let boot = Row::of(&boot, &|_| None);
+        let json = serde_json::to_value(&boot).unwrap();
+        for key in ["reason", "best_score", "runner_up_score", "threshold"] {
+            assert_eq!(json[key], serde_json::Value::Null, "{key}");
+        }
+        let line = csv_line(Some(&boot));
+        assert!(line.starts_with("1,0,0,0,false,boot,,,none,not_assessed,0,0,,0,,,,0.0"), "{line}");
+        assert_eq!(sequence_of(Form::Csv, &line), Ok(1));
+        // What earlier builds wrote is read all the same.
+        let old =
+            line.replace("boot,,,none", "boot,,matched,none").replace("0,,,,", "0,0.0,0.0,0.0,");
+        assert_eq!(sequence_of(Form::Csv, &old), Ok(1));
+    }
+
+    #[test]
+    fn scores_are_rounded_in_every_form() {
+        let mut entry = LogEntry::of(EntryKind::Decision);
+        entry.best_score = threshold_record::Score(0.123_456);
+        entry.detect_dms = 123;
+        let json = serde_json::to_value(Row::of(&entry, &|_| None)).unwrap().to_string();
+        assert!(json.contains("\"best_score\":0.1235,"), "{json}");
+        assert!(json.contains("\"detect_ms\":12.3,"), "{json}");
     }
 
     #[test]

@@ -1,21 +1,28 @@
 //! The binary `threshold`: parses the command line, runs the command, and turns how it ended into the exit status.
 
-use clap::Parser;
+use std::io::ErrorKind;
 use std::process::ExitCode;
-use threshold_host::args::Typed;
+use threshold_host::args;
 use threshold_host::cmd::{self, Answer};
 use threshold_host::meant::Meant;
 
 fn main() -> ExitCode {
-    // clap ends the program itself on a command line that it cannot read, with status 2 like every error.
-    let typed = Typed::parse();
+    let typed = args::read();
     let meant = Meant::by(&typed.options);
     match cmd::run(&meant, &typed.command) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        // Whoever reads the output has seen enough, as `head` has.
+        Err(error) if closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             meant.say.error(&error);
             ExitCode::from(2)
         }
     }
+}
+
+/// Whether stdout was closed; a unit that goes away is an error of another type.
+fn closed(error: &anyhow::Error) -> bool {
+    let error: Option<&std::io::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

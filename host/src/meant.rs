@@ -53,7 +53,11 @@ impl Meant {
             }),
             threads: typed.threads.map_or(processors, usize::from),
             // An empty variable means that there is none.
-            unit: typed.unit.clone().filter(|unit| !unit.is_empty()),
+            unit: typed
+                .unit
+                .clone()
+                .or_else(|| std::env::var("THRESHOLD_UNIT").ok())
+                .filter(|unit| !unit.is_empty()),
         }
     }
 

@@ -32,6 +32,9 @@ pub fn read_one_face(
     min_face_px: u32,
     limits: &QualityLimits,
 ) -> anyhow::Result<Photo> {
+    if path.is_dir() {
+        return Err(HostError::FolderForPicture { path: path.display().to_string() }.into());
+    }
     let frame = picture::read(path)?;
     let photo = || path.display().to_string();
     let faces = engine.detect(&frame)?;
@@ -116,5 +119,7 @@ mod tests {
         let limits = QualityLimits::default();
         let error = read_one_face(&mut Finds(1, 99.0), &path, 40, &limits).unwrap_err();
         assert!(error.to_string().contains("notes.txt"), "{error}");
+        let error = read_one_face(&mut Finds(1, 99.0), folder.path(), 40, &limits).unwrap_err();
+        assert!(error.to_string().ends_with("is a folder, not a picture"), "{error}");
     }
 }

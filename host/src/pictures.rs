@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 /// The endings that are looked for in a folder; a file named on the command line may have any.
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// The pictures that paths name: files as they are, folders with all pictures below, in the order of their names.
+/// The pictures that paths name: files as they are, there or not, folders with all pictures below, in the order of their
+/// names.
 ///
 /// # Errors
-/// [`HostError::File`] for a path that is not there, [`HostError::NoPictures`] for a folder without pictures.
+/// [`HostError::NoPictures`] for a folder without pictures, [`HostError::File`] for one that cannot be listed.
 pub fn named(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HostError> {
     let mut pictures = Vec::new();
     for path in paths {
-        if std::fs::metadata(path).map_err(HostError::file(path))?.is_dir() {
+        if path.is_dir() {
             let below = below(path)?;
             if below.is_empty() {
                 let path = path.display().to_string();
@@ -28,6 +29,16 @@ pub fn named(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HostError> {
         }
     }
     Ok(pictures)
+}
+
+/// Checks that a path that was typed for a folder is one.
+///
+/// # Errors
+/// [`HostError::File`].
+pub fn folder(path: &Path) -> Result<(), HostError> {
+    let meta = std::fs::metadata(path).map_err(HostError::file(path))?;
+    let not_a_folder = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+    if meta.is_dir() { Ok(()) } else { Err(HostError::file(path)(not_a_folder)) }
 }
 
 fn below(folder: &Path) -> Result<Vec<PathBuf>, HostError> {

@@ -4,6 +4,7 @@
 //! behind the last semicolon; it is cut off there, so that it stands in the remedy's line and nowhere else.
 //! Refuses to repeat the error: a remedy names the next step, as a command where there is one.
 
+use crate::cmd::model::FACENET_AT;
 use crate::error::{HostError, cause_help};
 use crate::session::SessionError;
 use std::io::ErrorKind;
@@ -23,6 +24,7 @@ pub fn of(error: &anyhow::Error) -> String {
     let of_part = |part: Part<'_>| {
         None.or_else(|| part.downcast_ref().and_then(of_host))
             .or_else(|| part.downcast_ref().and_then(of_session))
+            .or_else(|| part.downcast_ref().and_then(of_pack))
             .or_else(|| split(part).map(|(_, remedy)| remedy))
             .or_else(|| part.downcast_ref().map(of_engine))
             .or_else(|| part.downcast_ref().map(|_: &EntryError| SAME_BUILD.to_owned()))
@@ -86,6 +88,16 @@ fn of_session(error: &SessionError) -> Option<String> {
     }
 }
 
+/// No package registry carries FaceNet's weights, so that fetching packs does not help by itself.
+fn of_pack(error: &PackError) -> Option<String> {
+    match error {
+        PackError::NotFound { what, .. } if what == "pack named facenet" => Some(format!(
+            "threshold model import <file>, with the file of {FACENET_AT}; or leave --model out, for dlib's network"
+        )),
+        _ => None,
+    }
+}
+
 fn of_engine(error: &EngineError) -> String {
     match error {
         EngineError::CascadeOption { min, max, .. } => format!("a value from {min} to {max}"),
@@ -98,6 +110,9 @@ fn of_host(error: &HostError) -> Option<String> {
     Some(match error {
         E::NoUnit { ports } => format!("--unit <port> or THRESHOLD_UNIT; {}", there(ports)),
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
+        E::PortMissing { port, .. } if port.starts_with("pty:") => {
+            format!("--unit {}: pty: is for the unit's own --serial", &port["pty:".len()..])
+        }
         E::PortMissing { ports, .. } => {
             format!("plug the unit in, or --wait; {}", there(ports))
         }
@@ -118,6 +133,16 @@ fn of_host(error: &HostError) -> Option<String> {
             "plug it in again and repeat the command; nothing is half done, a log pull goes on where it stopped"
                 .to_owned()
         }
+        E::NoModel { found, folder, .. } if found.is_empty() => {
+            format!("cargo xtask setup, or threshold model fetch: {folder} holds no packs")
+        }
+        E::NoModel { found, .. } => {
+            format!("one of {}; threshold model list tells more", found.join(", "))
+        }
+        E::FolderForPicture { .. } => "name the picture itself".to_owned(),
+        E::PicturesLeft { .. } => {
+            "the lines above say what to do about each; the others are done".to_owned()
+        }
         E::NoFace { .. } => {
             "a photo with the whole face in view; --min-face <px> for smaller ones".to_owned()
         }
@@ -129,6 +154,9 @@ fn of_host(error: &HostError) -> Option<String> {
             "enrol the photo as {name:?} if it is that person, another photo if not; --force for twins"
         ),
         E::BadName { .. } => "another name; # and a number is how gallery commands name an id".to_owned(),
+        E::NoSuchPerson { name, .. } if name.parse::<u32>().is_ok() => {
+            format!("\"#{name}\", with the quotes, for the person with that id")
+        }
         E::NoSuchPerson { near, .. } => match near.first() {
             Some(name) => format!("{name:?}, or threshold gallery list"),
             None => "threshold gallery list".to_owned(),
@@ -170,7 +198,6 @@ fn of_io(error: &std::io::Error) -> Option<String> {
         }
         ErrorKind::IsADirectory => "the name of a file, not of a folder".to_owned(),
         ErrorKind::NotADirectory => "the name of a folder".to_owned(),
-        ErrorKind::BrokenPipe => "leave the reading program open until this one ends".to_owned(),
         _ => return None,
     })
 }
@@ -242,6 +269,29 @@ mod tests {
             "1 of 2 photos are enrolled: the line sends back what is written to it",
             "is this port a unit, and is its echo off?",
         );
+    }
+
+    #[test]
+    fn what_was_nearly_right_is_told_how_to_be_right() {
+        check(
+            HostError::PortMissing { port: "pty:/tmp/door".to_owned(), ports: vec![] },
+            "there is no port pty:/tmp/door",
+            "--unit /tmp/door: pty: is for the unit's own --serial",
+        );
+        check(
+            HostError::NoSuchPerson { name: "7".to_owned(), near: vec![] },
+            "nobody named \"7\" is enrolled",
+            "\"#7\", with the quotes, for the person with that id",
+        );
+        let found = ["dlib", "mtcnn"].map(str::to_owned).to_vec();
+        check(
+            HostError::NoModel { typed: "bogus".to_owned(), folder: "packs".to_owned(), found },
+            "there is no model bogus: neither a pack in packs nor a file",
+            "one of dlib, mtcnn; threshold model list tells more",
+        );
+        let what = "pack named facenet".to_owned();
+        let error = PackError::NotFound { what, dir: "packs".into(), broken: vec![] };
+        assert!(of(&error.into()).contains("the file of https://"));
     }
 
     #[test]

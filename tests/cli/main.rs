@@ -6,3 +6,4 @@ mod door;
 mod photos;
 mod port;
 mod start;
+mod typed;

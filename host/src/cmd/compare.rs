@@ -1,7 +1,10 @@
 //! `threshold compare`: how alike the faces of two pictures are, and what the model's threshold says of it.
+//!
+//! The verdict is that of the model's own threshold, at which it errs least on LFW's pairs; a door is stricter, so its
+//! default threshold stands beside it.
 
 use super::detect::face_value;
-use super::{Answer, round};
+use super::{Answer, door_distance, round};
 use crate::engines::Engines;
 use crate::error::cause_words;
 use crate::explain::short_id;
@@ -29,6 +32,7 @@ pub fn run(meant: &Meant, typed: &args::Compare) -> anyhow::Result<Answer> {
     let score = metric.score(distance);
     let limit = embedder.threshold_distance;
     let same = distance <= limit;
+    let door = door_distance(embedder);
     let value = json!({
         "a": photo_value(&a),
         "b": photo_value(&b),
@@ -39,16 +43,20 @@ pub fn run(meant: &Meant, typed: &args::Compare) -> anyhow::Result<Answer> {
         "distance_threshold": round(limit),
         "score": round(score.0),
         "score_threshold": round(metric.score(limit).0),
+        "door_distance_threshold": round(door),
+        "door_score_threshold": round(metric.score(door).0),
         "same_person": same,
     });
     meant.say.result(&value, || {
         let verdict = if same { "the same person" } else { "different people" };
         let unit = metric.unit();
         format!(
-            "{verdict}\n  distance  {distance:.3} {unit} (threshold {limit:.3})\n  \
-             score     {score} (threshold {})\n  \
+            "{verdict}\n  distance  {distance:.3} {unit} (the model's threshold {limit:.3}, a unit's by default \
+             {door:.3})\n  \
+             score     {score} (the model's threshold {}, a unit's by default {})\n  \
              quality   {} and {}\n  model     {} (id {})",
             metric.score(limit),
+            metric.score(door),
             quality_text(&a),
             quality_text(&b),
             pack.meta.name,

@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::engines::Engines;
 use crate::error::HostError;
-use crate::{args, draw, meant::Meant, parallel, pictures};
+use crate::{args, draw, meant::Meant, parallel, pictures, remedy};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -19,15 +19,19 @@ struct Found {
     drawn: Option<PathBuf>,
 }
 
-/// Detects faces in every picture; a picture that cannot be read ends the run.
+/// Detects faces in every picture; one that cannot be read is said to be, and the others are done all the same.
 ///
 /// # Errors
-/// An unreadable picture, a missing detector pack, or a folder for `--draw` that cannot be written.
+/// [`HostError::PicturesLeft`] at the end if pictures could not be read; a missing detector pack, or a folder for `--draw`
+/// that cannot be written, before.
 pub fn run(meant: &Meant, typed: &args::Detect) -> anyhow::Result<Answer> {
     let pictures = pictures::named(&typed.pictures)?;
     let detector = Engines::open(meant)?.detector()?;
     if let Some(folder) = &typed.draw {
-        std::fs::create_dir_all(folder).map_err(HostError::file(folder))?;
+        if !folder.exists() {
+            std::fs::create_dir_all(folder).map_err(HostError::file(folder))?;
+        }
+        pictures::folder(folder)?;
     }
     let bar = meant.say.bar(pictures.len() as u64, "detecting");
     let (workers, threads_each) = Engines::shares(meant.threads, pictures.len());
@@ -39,21 +43,45 @@ pub fn run(meant: &Meant, typed: &args::Detect) -> anyhow::Result<Answer> {
         || anyhow::Ok(Engines::engine(&detector, None, typed.min_face, threads_each)?),
         |engine, &place| {
             let path = &pictures[place];
-            let frame = picture::read(path)?;
-            let faces = engine.detect(&frame).with_context(|| path.display().to_string())?;
+            let seen = picture::read(path).map_err(anyhow::Error::new).and_then(|frame| {
+                let faces = engine.detect(&frame).with_context(|| path.display().to_string())?;
+                Ok((frame, faces))
+            });
+            let (frame, faces) = match seen {
+                Ok(seen) => seen,
+                Err(error) => {
+                    bar.inc(1);
+                    return Ok(Err(error));
+                }
+            };
             let drawn = targets.as_ref().map(|targets| write(&targets[place], &frame, &faces));
             bar.inc(1);
             let (width, height) = (frame.width(), frame.height());
-            anyhow::Ok(Found { width, height, faces, drawn: drawn.transpose()? })
+            anyhow::Ok(Ok(Found { width, height, faces, drawn: drawn.transpose()? }))
         },
     )?;
     bar.finish_and_clear();
-    let rows: Vec<_> = pictures.iter().zip(&found).collect();
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    for (path, found) in pictures.iter().zip(found) {
+        match found {
+            Ok(found) => rows.push((path, found)),
+            // Where nothing else was asked for, the picture's error is the run's.
+            Err(error) if pictures.len() == 1 => return Err(error),
+            Err(error) => {
+                meant.say.error(&error);
+                faults.push(remedy::without(&error));
+            }
+        }
+    }
     let values: Vec<Value> = rows.iter().map(|(path, found)| value(path, found)).collect();
-    meant.say.result(&json!({ "min_face_px": typed.min_face, "pictures": values }), || {
+    let value = json!({ "min_face_px": typed.min_face, "pictures": values, "faults": faults });
+    meant.say.result(&value, || {
         rows.iter().map(|(path, found)| text(path, found)).collect::<Vec<_>>().join("\n")
     })?;
-    Ok(Answer::Yes)
+    match faults.len() {
+        0 => Ok(Answer::Yes),
+        failed => Err(HostError::PicturesLeft { failed, all: pictures.len() }.into()),
+    }
 }
 
 /// Where each picture's annotated copy goes: `<name>.faces.png`, numbered where two pictures have one name.

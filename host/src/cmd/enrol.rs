@@ -24,6 +24,10 @@ use threshold_wire::message::{
     GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove, PersonSummary, TemplatePut,
 };
 
+/// Score from which two photos are one: the int8 template of a photo lies within 0.01 of the photo itself, two takes of
+/// one person lie 0.1 apart and more.
+const SAME_PHOTO: f32 = 0.97;
+
 /// Enrols the person.
 ///
 /// # Errors
@@ -31,7 +35,7 @@ use threshold_wire::message::{
 pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     let name = Name::new(&typed.person)?;
     if id_of(&name).is_some() {
-        let what = format!("{name:?} would be taken for the person with that id");
+        let what = format!("{:?} would be taken for the person with that id", name.as_str());
         return Err(HostError::BadName { what }.into());
     }
     let mut session = Session::open_started(meant)?;
@@ -54,7 +58,7 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     }
     bar.finish_and_clear();
     let enrolment = Enrolment { name, photos, model, force: typed.force };
-    enrolment.warn_of_unlike(meant.say);
+    enrolment.warn_of_pairs(meant.say);
     let enrolled = enrolment.carry_out(&mut session, meant.say)?;
     meant.say.result(&enrolment.value(&enrolled), || enrolment.text(&enrolled))?;
     Ok(Answer::Yes)
@@ -79,31 +83,36 @@ struct Enrolled {
 }
 
 impl Enrolment {
-    /// Warns of photos that do not look like one person: two people's photos under one name open the door to both.
-    fn warn_of_unlike(&self, say: Say) {
-        for (one, other, distance) in self.unlike() {
-            say.warn(&format!(
-                "{} and {} hardly show one person: distance {distance:.3} {}",
-                one.path.display(),
-                other.path.display(),
-                self.model.metric.unit()
-            ));
+    /// Warns of photos that do not look like one person, because two people's photos under one name open the door to
+    /// both, and of the same photo twice, because it takes a slot for nothing.
+    fn warn_of_pairs(&self, say: Say) {
+        let metric = self.model.metric;
+        for (one, other, distance) in self.pairs() {
+            let both = format!("{} and {}", one.path.display(), other.path.display());
+            if self.unlike(distance) {
+                let unit = metric.unit();
+                say.warn(&format!("{both} hardly show one person: distance {distance:.3} {unit}"));
+            } else if metric.score(distance).0 >= SAME_PHOTO {
+                say.warn(&format!(
+                    "{both} are as good as one photo: the second takes a slot and adds nothing"
+                ));
+            }
         }
     }
 
-    /// Pairs of photos whose distance is beyond the threshold.
-    fn unlike(&self) -> Vec<(&Photo, &Photo, f32)> {
+    /// Every two photos with their distance.
+    fn pairs(&self) -> impl Iterator<Item = (&Photo, &Photo, f32)> {
         let metric = self.model.metric;
-        let mut unlike = Vec::new();
-        for (place, one) in self.photos.iter().enumerate() {
-            for other in &self.photos[place + 1..] {
-                let distance = distance(metric, &one.embedding, &other.embedding);
-                if !self.model.threshold.accepts(metric.score(distance)) {
-                    unlike.push((one, other, distance));
-                }
-            }
-        }
-        unlike
+        self.photos.iter().enumerate().flat_map(move |(place, one)| {
+            let others = self.photos[place + 1..].iter();
+            others
+                .map(move |other| (one, other, distance(metric, &one.embedding, &other.embedding)))
+        })
+    }
+
+    /// Whether a distance is beyond the threshold.
+    fn unlike(&self, distance: f32) -> bool {
+        !self.model.threshold.accepts(self.model.metric.score(distance))
     }
 
     fn carry_out<T: Transport>(
@@ -225,6 +234,13 @@ impl Enrolment {
         if enrolled && !like_own {
             say.warn(&format!(
                 "{} hardly resembles {}, who is enrolled already",
+                photo.path.display(),
+                self.name
+            ));
+        }
+        if resembled().any(|one| own(one.person) && one.score.0 >= SAME_PHOTO) {
+            say.warn(&format!(
+                "{} is as good as a photo that {} has already: it takes a slot and adds nothing",
                 photo.path.display(),
                 self.name
             ));
@@ -425,9 +441,9 @@ mod tests {
     #[test]
     fn photos_of_two_people_are_noticed() {
         let mut enrolment = enrolment("Ann", 2);
-        assert!(enrolment.unlike().is_empty());
         enrolment.photos.push(photo("bob.jpg", 1));
-        let unlike: Vec<_> = enrolment.unlike().iter().map(|pair| pair.2).collect();
-        assert_eq!(unlike, [2.0, 2.0]);
+        let pairs: Vec<_> = enrolment.pairs().map(|pair| pair.2).collect();
+        assert_eq!(pairs, [0.0, 2.0, 2.0]);
+        assert_eq!(pairs.iter().filter(|&&distance| enrolment.unlike(distance)).count(), 2);
     }
 }

@@ -8,7 +8,7 @@ use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
 use crate::say::table;
-use crate::{args, parallel};
+use crate::{args, parallel, pictures};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ pub fn run(meant: &Meant, typed: &args::Eval) -> anyhow::Result<Answer> {
 }
 
 fn run_lfw(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
+    pictures::folder(&typed.images)?;
     let pairs = Pairs::parse(&text_of(&typed.pairs)?).map_err(in_file(&typed.pairs))?;
     let pairs = match typed.limit_pairs {
         Some(n) => pairs.limited(n),
@@ -68,6 +69,7 @@ fn run_lfw(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
 }
 
 fn run_detection(meant: &Meant, typed: &args::Detection) -> anyhow::Result<()> {
+    pictures::folder(&typed.images)?;
     let truth = parse_wider(&text_of(&typed.gt)?).map_err(in_file(&typed.gt))?;
     let reference: Option<BTreeMap<String, Reference>> =
         typed.detections.as_deref().map(json_of).transpose()?;
@@ -89,6 +91,7 @@ fn run_detection(meant: &Meant, typed: &args::Detection) -> anyhow::Result<()> {
 }
 
 fn run_landmarks(meant: &Meant, typed: &args::Landmarks) -> anyhow::Result<()> {
+    pictures::folder(&typed.images)?;
     let reference: BTreeMap<String, Reference> = json_of(&typed.reference)?;
     let detector = Engines::open(meant)?.detector()?;
     let limit = typed.limit.unwrap_or(usize::MAX);

@@ -82,12 +82,14 @@ fn person_text(person: &PersonSummary) -> String {
         format!("{} (#{}): {}", person.name, person.person.0, templates(person.slots.count_ones()));
     if person.slots != 0 {
         let slots: Vec<String> = used_slots(person.slots).iter().map(u8::to_string).collect();
-        text += &format!(
-            " in slot {} of 0 to {}, best quality {} %",
-            slots.join(", "),
-            MAX_SLOTS - 1,
-            person.best_quality
-        );
+        let slots = match &slots[..] {
+            [first @ .., last] if !first.is_empty() => {
+                format!("slots {} and {last}", first.join(", "))
+            }
+            one => format!("slot {}", one.concat()),
+        };
+        let best = person.best_quality;
+        text += &format!(" in {slots} (of {MAX_SLOTS}), best quality {best} %");
     }
     text
 }
@@ -140,7 +142,7 @@ mod tests {
         assert_eq!(list_text(&people), text);
         assert_eq!(list_text(&People::default()), "nobody is enrolled");
         let [ann, bob] = [&people.people[0], &people.people[1]].map(person_text);
-        assert_eq!(ann, "Ann (#1): 2 templates in slot 0, 2 of 0 to 7, best quality 80 %");
+        assert_eq!(ann, "Ann (#1): 2 templates in slots 0 and 2 (of 8), best quality 80 %");
         assert_eq!(bob, "Bob (#2): 0 templates");
     }
 

@@ -20,7 +20,11 @@ use threshold_wire::message::{Armed, Info, ModelInfo, Nothing};
 /// # Errors
 /// A unit that does not answer, or answers in another version.
 pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
-    let mut session = Session::open(meant)?;
+    // A unit that is starting is shown as it is, unless there is time to wait for it.
+    let mut session = match meant.wait {
+        Some(_) => Session::open_started(meant)?,
+        None => Session::open(meant)?,
+    };
     let info = session.call::<GetInfo>(&Nothing {})?;
     let hello = session.hello();
     meant.say.result(&value(hello, &info), || text(hello, &info))?;
@@ -109,7 +113,7 @@ fn text(hello: &Hello, info: &Info) -> String {
             let unit = metric.unit();
             row("threshold", format!("score {score} or more, distance {distance:.3} {unit}"));
         }
-        None => row("model", "could not be loaded".to_owned()),
+        None => row("model", not_loaded(info.armed)),
     }
     match info.gallery {
         Some(gallery) => row(
@@ -119,7 +123,7 @@ fn text(hello: &Hello, info: &Info) -> String {
                 gallery.people, gallery.templates, gallery.capacity, gallery.generation
             ),
         ),
-        None => row("gallery", "could not be loaded".to_owned()),
+        None => row("gallery", not_loaded(info.armed)),
     }
     row(
         "log",
@@ -153,10 +157,15 @@ fn text(hello: &Hello, info: &Info) -> String {
     lines.join("\n")
 }
 
+fn not_loaded(armed: Armed) -> String {
+    let starting = armed == Armed::Starting;
+    if starting { "not loaded yet" } else { "could not be loaded" }.to_owned()
+}
+
 fn state_text(armed: Armed) -> String {
     match armed {
         Armed::Armed => "armed: it decides who may enter".to_owned(),
-        Armed::EmptyGallery => "not armed: nobody is enrolled".to_owned(),
+        Armed::EmptyGallery => "armed, but nobody is enrolled: everybody is refused".to_owned(),
         Armed::Starting => "not armed yet: it is starting".to_owned(),
         Armed::Fault(cause) => format!("not armed: {}", cause_words(cause)),
     }
@@ -231,6 +240,8 @@ mod tests {
         let said = text(&hello, &bare);
         assert_eq!(said.matches("could not be").count(), 3, "{said}");
         assert!(said.contains("30 s left"), "{said}");
+        let starting = text(&hello, &Info { armed: Armed::Starting, ..bare.clone() });
+        assert_eq!(starting.matches("not loaded yet").count(), 2, "{starting}");
         assert_eq!(value(&hello, &bare)["model"], Value::Null);
     }
 

@@ -13,12 +13,25 @@ pub mod why;
 
 use crate::args::Command;
 use crate::meant::Meant;
+use threshold_models::pack::EmbedderMeta;
+use threshold_policy::Policy;
 
 /// Does what was typed.
 ///
 /// # Errors
 /// Whatever the command says; `remedy` knows what to do about it.
 pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
+    let embeds = matches!(
+        command,
+        Command::Enrol(_)
+            | Command::Compare(_)
+            | Command::Model(_)
+            | Command::Eval(_)
+            | Command::Bench(_)
+    );
+    if meant.model.is_some() && !embeds {
+        meant.say.warn("--model is left out: this command embeds no face");
+    }
     match command {
         Command::Info => info::run(meant),
         Command::Enrol(typed) => enrol::run(meant, typed),
@@ -36,6 +49,12 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
 /// A distance or score as JSON shows it: f32 has seven digits, and the f64 of 1.14 would print seventeen.
 fn round(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
+}
+
+/// The distance up to which a unit accepts a face by its default policy.
+fn door_distance(embedder: &EmbedderMeta) -> f32 {
+    let policy = Policy::for_model(embedder.metric, embedder.threshold_distance);
+    embedder.metric.distance(policy.threshold.0)
 }
 
 /// How a command that did its work ended.

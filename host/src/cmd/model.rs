@@ -2,7 +2,7 @@
 //!
 //! Owns the words about packs. Refuses to fetch by itself: archives, hashes and formats are `threshold_models::import`'s.
 
-use super::{Answer, round};
+use super::{Answer, door_distance, round};
 use crate::args;
 use crate::engines::Engines;
 use crate::explain::short_id;
@@ -14,10 +14,11 @@ use threshold_models::cpu::CpuEngine;
 use threshold_models::crop::CropRule;
 use threshold_models::import::{FetchOptions, Fetched, any, fetch};
 use threshold_models::pack::{Network, Pack, PackDir, PackEntry, PackError, PackMeta};
+use threshold_policy::Policy;
 use threshold_record::ModelId;
 
 /// Where FaceNet's weights are to be had, since no package registry carries them.
-const FACENET_AT: &str = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt";
+pub(crate) const FACENET_AT: &str = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt";
 
 /// Shows or makes packs.
 ///
@@ -181,6 +182,9 @@ fn meta_value(id: ModelId, meta: &PackMeta) -> Value {
         "metric": embedder.map(|embedder| embedder.metric.unit()),
         "distance_threshold": embedder.map(|embedder| round(embedder.threshold_distance)),
         "score_threshold": embedder.map(|embedder| round(embedder.threshold().0.0)),
+        "door_distance_threshold": embedder.map(|embedder| round(door_distance(embedder))),
+        "door_score_threshold": embedder
+            .map(|embedder| round(embedder.metric.score(door_distance(embedder)).0)),
         "threshold_source": embedder.map(|embedder| &embedder.threshold_source),
         "crop": embedder.map(|embedder| crop_text(&embedder.crop)),
         "embedding_len": embedder.map(|embedder| embedder.embedding_len),
@@ -206,6 +210,16 @@ fn meta_text(id: ModelId, meta: &PackMeta) -> String {
                 metric.unit(),
                 metric.score(distance),
                 embedder.threshold_source
+            ),
+        );
+        let door = door_distance(embedder);
+        row(
+            "at a door",
+            format!(
+                "distance {door:.3} {} or less, score {} or more (a unit's default, {:.0} % nearer)",
+                metric.unit(),
+                metric.score(door),
+                Policy::STRICTER * 100.0
             ),
         );
         row("crop", crop_text(&embedder.crop));
@@ -235,9 +249,18 @@ mod tests {
             (&json!(0.43), &json!(512))
         );
         let text = meta_text(id, &facenet);
-        for part in
-            ["distance 1.14 squared L2 or less, score 0.430", "32 px margin", "VGGFace2", "licence"]
-        {
+        assert_eq!(
+            (&value["door_distance_threshold"], &value["door_score_threshold"]),
+            (&json!(0.969), &json!(0.5155))
+        );
+        for part in [
+            "distance 1.14 squared L2 or less, score 0.430",
+            "distance 0.969 squared L2 or less",
+            "15 % nearer",
+            "32 px margin",
+            "VGGFace2",
+            "licence",
+        ] {
             assert!(text.contains(part), "{text} lacks {part}");
         }
     }

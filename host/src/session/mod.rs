@@ -86,12 +86,15 @@ impl Session<Port> {
     }
 
     /// The same, and waits until the unit has started: before that it has no model and no gallery to answer with.
+    /// It waits as long as `--wait` says, a minute without it.
     ///
     /// # Errors
-    /// [`SessionError`]. A unit that is still starting after a minute answers the next call itself.
+    /// [`SessionError`]. A unit that is still starting after that answers the next call itself.
     pub fn open_started(meant: &Meant) -> Result<Self, SessionError> {
         let mut session = Self::open(meant)?;
-        session.until_started(|| meant.say.note("the unit is starting; waiting for it"))?;
+        let patience = meant.wait.unwrap_or(START_PATIENCE);
+        session
+            .until_started(patience, || meant.say.note("the unit is starting; waiting for it"))?;
         Ok(session)
     }
 }
@@ -123,9 +126,13 @@ impl<T: Transport> Session<T> {
         self.line.call::<E>(request)
     }
 
-    /// Waits until the unit has started, at most [`START_PATIENCE`]; `waiting` is called once if it has not.
-    fn until_started(&mut self, waiting: impl FnOnce()) -> Result<(), SessionError> {
-        let give_up = self.line.transport.now() + START_PATIENCE;
+    /// Waits until the unit has started, at most so long; `waiting` is called once if it has not.
+    fn until_started(
+        &mut self,
+        patience: Duration,
+        waiting: impl FnOnce(),
+    ) -> Result<(), SessionError> {
+        let give_up = self.line.transport.now() + patience;
         let mut waiting = Some(waiting);
         while self.call::<GetInfo>(&Nothing {})?.armed == Armed::Starting
             && self.line.left(give_up).is_some()
@@ -361,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_starting_is_waited_for_a_minute_at_most() {
+    fn a_unit_that_is_starting_is_waited_for_no_longer_than_the_patience() {
         // A call takes the fake unit some milliseconds, so the end of the wait is known to a poll or two.
         let check = |start_ms: u64, least_ms: u64, said: bool| {
             let mut session = FakeUnit::new().session();
             let now = session.unit().now;
             session.unit().starts_at = now + Duration::from_millis(start_ms);
             let mut told = false;
-            session.until_started(|| told = true).unwrap();
+            session.until_started(START_PATIENCE, || told = true).unwrap();
             let waited_ms = (session.unit().now - now).as_millis() as u64;
             assert!((least_ms..least_ms + 500).contains(&waited_ms), "{start_ms}: {waited_ms}");
             assert_eq!(told, said, "{start_ms}");
