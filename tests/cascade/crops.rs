@@ -3,7 +3,7 @@
 use crate::frame;
 use threshold_models::crop::resize_area;
 use threshold_models::frame::Frame;
-use threshold_tests::{Npy, npy, shared, skipped};
+use threshold_tests::{NO_REFERENCES, Npy, npy, shared, skipped};
 
 /// The pixels of a box cut to whole numbers, resized to 160 x 160; mean and largest difference to a CHW u8 golden.
 fn difference(frame: &Frame, edges: &[f64], golden: &[f64]) -> (f64, f64) {
@@ -23,7 +23,7 @@ fn difference(frame: &Frame, edges: &[f64], golden: &[f64]) -> (f64, f64) {
 
 #[test]
 fn area_crops_equal_opencvs_but_for_its_rounding() {
-    let Some(shared) = shared() else { return skipped("crop parity", "no shared folder") };
+    let Some(shared) = shared() else { return skipped("crop parity", NO_REFERENCES) };
     let golden = shared.join("golden");
     let picture = frame(&golden.join("png/obama_480.png"));
     let Npy { data: edges, .. } = npy(&golden.join("resnet/obama480_box.npy"));

@@ -11,7 +11,7 @@ use threshold_models::cascade::{
 };
 use threshold_models::engine::{BBox, Detection, EngineError};
 use threshold_models::frame::Frame;
-use threshold_tests::{shared, skipped};
+use threshold_tests::{NO_REFERENCES, shared, skipped};
 
 const MAX_PX: f64 = 0.05;
 const MAX_SCORE: f64 = 1e-4;
@@ -45,7 +45,7 @@ fn check(what: &str, found: &[Detection], golden: &Value) {
 
 #[test]
 fn every_golden_picture_gives_the_references_faces() {
-    let Some(shared) = shared() else { return skipped("cascade parity", "no shared folder") };
+    let Some(shared) = shared() else { return skipped("cascade parity", NO_REFERENCES) };
     let golden = shared.join("golden");
     let mut nets = ScalarNets::read(&golden.join("mtcnn.safetensors"));
     let mut n_pictures = 0;
@@ -71,7 +71,7 @@ fn every_golden_picture_gives_the_references_faces() {
 
 #[test]
 fn a_warm_cascade_answers_as_a_fresh_one() {
-    let Some(shared) = shared() else { return skipped("warm cascade", "no shared folder") };
+    let Some(shared) = shared() else { return skipped("warm cascade", NO_REFERENCES) };
     let golden = shared.join("golden");
     let mut nets = ScalarNets::read(&golden.join("mtcnn.safetensors"));
     let options = CascadeOptions { min_face_px: 80.0, ..CascadeOptions::default() };

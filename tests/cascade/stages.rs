@@ -9,7 +9,7 @@ use threshold_models::cascade::pyramid::{self, AreaResize, Grey, Rect};
 use threshold_models::cascade::{PNetMap, Proposal, proposal, regress};
 use threshold_models::engine::BBox;
 use threshold_models::frame::Frame;
-use threshold_tests::{Npy, npy, shared, skipped};
+use threshold_tests::{NO_REFERENCES, Npy, npy, shared, skipped};
 
 /// The staged pictures: folder, picture, min face.
 const STAGED: [(&str, &str, f64); 3] = [
@@ -36,7 +36,7 @@ impl Staged {
 }
 
 fn for_each_staged(what: &str, check: impl Fn(&Staged)) {
-    let Some(shared) = shared() else { return skipped(what, "no shared folder") };
+    let Some(shared) = shared() else { return skipped(what, NO_REFERENCES) };
     for (folder, picture, min_face_px) in STAGED {
         check(&Staged {
             folder: shared.join("golden/stages").join(folder),
@@ -78,7 +78,7 @@ fn chw(pixels: &[f32]) -> Vec<f32> {
 
 #[test]
 fn the_area_resize_equals_torchs() {
-    let Some(shared) = shared() else { return skipped("area resize", "no shared folder") };
+    let Some(shared) = shared() else { return skipped("area resize", NO_REFERENCES) };
     let frame = frame(&shared.join("golden/png/obama_480.png"));
     for (height, width) in [(24, 24), (48, 48), (160, 160), (37, 500)] {
         let golden = npy(&shared.join(format!("golden/stages/area_obama480_{height}x{width}.npy")));
@@ -255,7 +255,7 @@ fn check_crops(staged: &Staged, boxes: &[BBox], side: usize) {
 
 #[test]
 fn every_staged_folder_is_read() {
-    let Some(shared) = shared() else { return skipped("staged folders", "no shared folder") };
+    let Some(shared) = shared() else { return skipped("staged folders", NO_REFERENCES) };
     for (folder, ..) in STAGED {
         assert!(Path::new(&shared.join("golden/stages").join(folder)).is_dir(), "{folder}");
     }

@@ -5,7 +5,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::collections::BTreeMap;
 use threshold_models::import::from_bytes;
-use threshold_tests::{shared, skipped};
+use threshold_tests::{NO_REFERENCES, shared, skipped};
 
 /// Tensors by name: element type, shape, bytes.
 type Held = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
@@ -138,7 +138,7 @@ fn a_header_that_lies_is_an_error_about_the_file() {
 #[test]
 fn the_published_file_with_one_bit_changed_is_refused() {
     let Some(shared) = shared() else {
-        return skipped("a changed bit of FaceNet's published file", "no shared folder");
+        return skipped("a changed bit of FaceNet's published file", NO_REFERENCES);
     };
     let path = shared.join("models/facenet-20180402-vggface2.safetensors");
     let Ok(mut bytes) = std::fs::read(path) else {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use threshold_models::cpu::{Network, Pool, Simd};
 use threshold_models::pack::{Network as Kind, Pack, Preprocessing};
-use threshold_tests::{npy, shared, skipped};
+use threshold_tests::{NO_REFERENCES, npy, shared, skipped};
 
 use crate::fixtures::{hwc, on_every_engine};
 
@@ -67,7 +67,7 @@ fn check(pack: &Pack, crops: &[f32], expected: &[f32]) {
 #[test]
 fn facenets_pack_gives_the_references_embeddings() {
     let Some(shared) = shared() else {
-        return skipped("FaceNet with its weights", "no shared folder");
+        return skipped("FaceNet with its weights", NO_REFERENCES);
     };
     let Some(pack) = pack(Kind::InceptionResnetV1) else {
         return skipped("FaceNet with its weights", "no such pack; `cargo xtask setup` makes it");
@@ -82,7 +82,7 @@ fn facenets_pack_gives_the_references_embeddings() {
 #[test]
 fn dlibs_pack_gives_the_references_embeddings() {
     let Some(shared) = shared() else {
-        return skipped("dlib's ResNet with its weights", "no shared folder");
+        return skipped("dlib's ResNet with its weights", NO_REFERENCES);
     };
     let Some(pack) = pack(Kind::DlibResnet29) else {
         return skipped(

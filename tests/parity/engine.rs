@@ -9,7 +9,7 @@ use threshold_models::pack::{
     Golden, Network, PACK_FORMAT, Pack, PackError, PackMeta, Preprocessing, Source,
 };
 use threshold_models::tensor::{Tensor, Tensors};
-use threshold_tests::{shared, skipped};
+use threshold_tests::{NO_REFERENCES, shared, skipped};
 
 use crate::fixtures::{hash_tensor, mtcnn};
 
@@ -78,7 +78,7 @@ fn check(what: &str, found: &[Detection], golden: &Value) {
 #[test]
 fn every_golden_picture_gives_the_references_faces_on_each_instruction_set() {
     let Some(shared) = shared() else {
-        return skipped("detection parity of the CPU engine", "no shared folder");
+        return skipped("detection parity of the CPU engine", NO_REFERENCES);
     };
     let golden = shared.join("golden");
     let pack = detector(mtcnn(&golden));

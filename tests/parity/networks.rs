@@ -9,7 +9,7 @@ use threshold_models::cpu::{self, CpuStages, Network, Pool};
 use threshold_models::graph::{Act, Conv, Graph, Pool as Window, PoolKind, Shape};
 use threshold_models::net;
 use threshold_models::tensor::{Tensor, Tensors};
-use threshold_tests::{npy, shared, skipped};
+use threshold_tests::{NO_REFERENCES, npy, shared, skipped};
 
 use crate::fixtures::{difference, hash_facenet, hash_tensor, hwc, mtcnn, on_every_engine};
 
@@ -21,7 +21,7 @@ fn named<'a>(graph: &Graph, values: &'a [Vec<f32>], name: &str) -> &'a [f32] {
 #[test]
 fn the_reference_executor_gives_the_golden_facenet() {
     let Some(shared) = shared() else {
-        return skipped("golden Inception-ResNet-v1", "no shared folder");
+        return skipped("golden Inception-ResNet-v1", NO_REFERENCES);
     };
     let golden = shared.join("golden/resnet");
     let graph = net::inception_resnet_v1();
@@ -36,7 +36,7 @@ fn the_reference_executor_gives_the_golden_facenet() {
 #[test]
 fn the_reference_executor_gives_the_golden_rnet_and_onet() {
     let Some(shared) = shared() else {
-        return skipped("golden R-Net and O-Net", "no shared folder");
+        return skipped("golden R-Net and O-Net", NO_REFERENCES);
     };
     let golden = shared.join("golden");
     let weights = mtcnn(&golden);
@@ -76,7 +76,7 @@ fn the_reference_executor_gives_the_golden_rnet_and_onet() {
 #[test]
 fn every_instruction_set_gives_the_golden_facenet() {
     let Some(shared) = shared() else {
-        return skipped("golden Inception-ResNet-v1 on each instruction set", "no shared folder");
+        return skipped("golden Inception-ResNet-v1 on each instruction set", NO_REFERENCES);
     };
     let golden = shared.join("golden/resnet");
     let mut graph = net::inception_resnet_v1();
@@ -114,7 +114,7 @@ fn every_instruction_set_gives_the_golden_facenet() {
 #[test]
 fn every_instruction_set_gives_the_golden_rnet_and_onet() {
     let Some(shared) = shared() else {
-        return skipped("golden R-Net and O-Net on each instruction set", "no shared folder");
+        return skipped("golden R-Net and O-Net on each instruction set", NO_REFERENCES);
     };
     let weights = mtcnn(&shared.join("golden"));
     for picture in ["scene_640x480_min40", "mosaic_1280x720_min20", "obama_480_min40"] {
@@ -146,7 +146,7 @@ fn every_instruction_set_gives_the_golden_rnet_and_onet() {
 #[test]
 fn every_instruction_set_gives_the_golden_pnet_maps() {
     let Some(shared) = shared() else {
-        return skipped("golden P-Net on each instruction set", "no shared folder");
+        return skipped("golden P-Net on each instruction set", NO_REFERENCES);
     };
     let weights = mtcnn(&shared.join("golden"));
     for (picture, levels) in [

@@ -51,6 +51,7 @@ impl Group {
 #[derive(Default)]
 pub(crate) struct Ledger {
     steps: Vec<(Group, &'static str, Duration, Option<String>)>,
+    skipped: usize,
 }
 
 impl Ledger {
@@ -70,6 +71,21 @@ impl Ledger {
         let passed = failure.is_none();
         self.steps.push((group, name, start.elapsed(), failure));
         passed
+    }
+
+    /// Counts checks that did not run.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.skipped += count;
+    }
+
+    /// How it ended, if nothing failed: nobody shall think that what was skipped has passed.
+    fn verdict(&self) -> String {
+        match self.skipped {
+            0 => "passed".to_owned(),
+            count => format!(
+                "passed, but {count} checks were skipped and say nothing; the lines `skipped:` above tell which and why"
+            ),
+        }
     }
 
     /// Prints the table.
@@ -113,7 +129,7 @@ impl Ledger {
                 allowed.as_secs()
             );
         }
-        println!("passed");
+        println!("{}", self.verdict());
         Ok(())
     }
 }
@@ -135,6 +151,16 @@ mod tests {
         }));
         assert!(ran);
         assert_eq!(ledger.close().unwrap_err().to_string(), "failed: first");
+    }
+
+    #[test]
+    fn what_was_skipped_is_not_said_to_have_passed() {
+        let mut ledger = Ledger::default();
+        ledger.skip(0);
+        assert_eq!(ledger.verdict(), "passed");
+        ledger.skip(3);
+        ledger.skip(1);
+        assert!(ledger.verdict().starts_with("passed, but 4 checks were skipped"));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! Order: what fails fastest first. A failed step does not stop the later ones, except where they need its product.
 //! The tests print through cargo's own harness, so that its closing lines stay readable for whoever counts them.
-//! What needs references that are not there is skipped aloud.
+//! What needs references that are not there is skipped aloud, and the closing table counts what was skipped.
 
 use crate::budget::{Group, Ledger};
 use crate::evaluation;
-use crate::program::{cargo, run_aloud, run_quietly};
+use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
 use crate::{demo, tidy};
@@ -52,7 +52,12 @@ pub(crate) fn run() -> Result<()> {
     });
     if tests {
         for (group, name, selection) in AREAS {
-            ledger.step(group, name, || run_aloud(&mut test(selection)));
+            let mut skipped = 0;
+            ledger.step(group, name, || {
+                skipped = run_counting(&mut test(selection), "skipped: ")?;
+                Ok(())
+            });
+            ledger.skip(skipped);
         }
     }
     if let Some(stock) = &stock {
@@ -81,6 +86,7 @@ fn deny(ledger: &mut Ledger) {
     let there = cargo(&["deny", "--version"]).output().is_ok_and(|done| done.status.success());
     if !there {
         println!("skipped: cargo deny (not installed; tidy checks licences and sources)");
+        ledger.skip(1);
         return;
     }
     ledger.step(Group::Build, "cargo deny", || {
@@ -91,11 +97,13 @@ fn deny(ledger: &mut Ledger) {
 /// The evaluations, each with its gate.
 fn evaluate(ledger: &mut Ledger, stock: &Setup) {
     let Some(shared) = shared() else {
-        println!("skipped: evaluation (no references: neither THRESHOLD_SHARED nor ../shared)");
+        println!("skipped: evaluation (no folder of references: set THRESHOLD_SHARED)");
+        ledger.skip(evaluation::ALL.len());
         return;
     };
     if !root().join("target/release/threshold").is_file() {
         println!("skipped: evaluation (the release build failed)");
+        ledger.skip(evaluation::ALL.len());
         return;
     }
     for evaluation in evaluation::ALL {

@@ -2,6 +2,7 @@
 
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 /// The cargo that runs this task, at the root of the workspace.
@@ -25,6 +26,27 @@ pub(crate) fn run_aloud(command: &mut Command) -> Result<()> {
         bail!("{shown} failed ({status})");
     }
     Ok(())
+}
+
+/// Runs with the terminal's own streams, and counts the lines on standard error that begin so.
+pub(crate) fn run_counting(command: &mut Command, beginning: &str) -> Result<usize> {
+    let shown = shown(command);
+    let mut running =
+        command.stderr(Stdio::piped()).spawn().with_context(|| format!("{shown} did not start"))?;
+    let mut count = 0;
+    for line in
+        running.stderr.take().into_iter().flat_map(|lines| BufReader::new(lines).split(b'\n'))
+    {
+        let line = line.with_context(|| format!("{shown}: its standard error"))?;
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        count += usize::from(line.starts_with(beginning));
+    }
+    let status = running.wait().with_context(|| shown.clone())?;
+    if !status.success() {
+        bail!("{shown} failed ({status})");
+    }
+    Ok(count)
 }
 
 /// Runs without a word; on failure, what it said goes to standard error.

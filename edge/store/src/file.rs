@@ -3,7 +3,7 @@
 //! `replace` writes `<name>.tmp`, syncs it, renames it over the object and syncs the folder: a rename is atomic, but
 //! neither the new name nor the new bytes are durable without their own sync. The folder is locked, so that two
 //! processes never write one store. A leftover `.tmp` is a replace that was cut off; the next one overwrites it.
-//! Uses std only; it stands here and not in `edge::sys` because it needs no ioctl and tests of every crate use it.
+//! It stands here and not in `edge` because tests of every crate use it.
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
 use std::collections::BTreeMap;

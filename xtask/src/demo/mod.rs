@@ -171,6 +171,9 @@ fn finish(
         .collect::<Result<_>>()?;
     check_log(&log, followed)?;
     println!("\nthe pulled log has {} entries, complete and as followed", log.len());
+    println!(
+        "(each reading after it, as for the reasons in the report, adds an entry that says so)"
+    );
     let drawn = folder.path("drawn");
     let shown: Vec<String> = outcomes.iter().map(|outcome| outcome.drawn.clone()).collect();
     let drawn_text = drawn.display().to_string();

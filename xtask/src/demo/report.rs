@@ -76,7 +76,13 @@ pub(super) fn html(outcomes: &[Outcome], facts: &Facts) -> String {
             why = escaped(outcome.why.trim()),
         );
     }
-    page.push_str("</div><h2>Log, as pulled</h2><div class=\"scroll\"><table><tr>");
+    let _ = write!(
+        page,
+        "</div><h2>Log, as pulled</h2><p>Complete with {} entries when it was pulled. Each reading after that, as for \
+         the reasons above, added an entry that says so, which is why the unit's last entry is a later one.</p>\
+         <div class=\"scroll\"><table><tr>",
+        facts.log.len()
+    );
     for column in COLUMNS {
         let _ = write!(page, "<th>{}</th>", column.replace('_', " "));
     }
