@@ -211,8 +211,8 @@ unsafe fn block<V: Vector, const X: usize, const C: usize, const K: usize>(
     // SAFETY: the caller's promises; bias, slope and weights are as long as the layer's channels (`PlaneLayer::new`).
     unsafe {
         let mut sums = [[V::splat(0.0); X]; C];
-        for c in 0..C {
-            sums[c] = [V::splat(*layer.bias.as_ptr().add(channel + c)); X];
+        for (c, sums) in sums.iter_mut().enumerate() {
+            *sums = [V::splat(*layer.bias.as_ptr().add(channel + c)); X];
         }
         for row in rows.iter().take(K) {
             add_row::<V, X, C, K>(&mut sums, row.add(x), room, layer.cin, weight);
@@ -252,13 +252,13 @@ unsafe fn add_row<V: Vector, const X: usize, const C: usize, const K: usize>(
             let (from, weight) = (row.add(ci * room), weight.add(ci * K * C));
             for kx in 0..K {
                 let mut pixels = [V::splat(0.0); X];
-                for j in 0..X {
-                    pixels[j] = V::load(from.add(kx + j * V::LANES));
+                for (j, pixels) in pixels.iter_mut().enumerate() {
+                    *pixels = V::load(from.add(kx + j * V::LANES));
                 }
-                for c in 0..C {
+                for (c, sums) in local.iter_mut().enumerate() {
                     let w = V::splat(*weight.add(kx * C + c));
-                    for j in 0..X {
-                        local[c][j] = local[c][j].add_product(pixels[j], w);
+                    for (sum, &pixels) in sums.iter_mut().zip(&pixels) {
+                        *sum = sum.add_product(pixels, w);
                     }
                 }
             }

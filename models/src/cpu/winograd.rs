@@ -224,10 +224,10 @@ pub(super) unsafe fn forward<V: Vector>(
                     }
                 }
                 let v = differences(columns);
-                for i in 0..4 {
-                    for j in 0..4 {
+                for (j, column) in v.into_iter().enumerate() {
+                    for (i, value) in column.into_iter().enumerate() {
                         let point = 4 * i + j;
-                        v[j][i].store(values.as_mut_ptr().add((point * n + t) * cin + c));
+                        value.store(values.as_mut_ptr().add((point * n + t) * cin + c));
                     }
                 }
             }
