@@ -132,6 +132,9 @@ impl Unit {
     pub(crate) fn kill(&mut self) {
         let _ = self.process.kill();
         self.process.wait().unwrap();
+        // The system gives the terminal's name away again, maybe to the unit of another test, and the link that the killed
+        // unit leaves would lead there until the next start replaces it.
+        let _ = std::fs::remove_file(self.folder.path().join("door"));
     }
 
     /// Starts it again on the same data.
