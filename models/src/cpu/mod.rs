@@ -1,4 +1,5 @@
-//! The CPU engine: f32 arithmetic for the networks, in own kernels for AVX-512, AVX2, NEON and any other processor.
+//! The CPU engine: f32 arithmetic for the networks and int8 products for the search, in own kernels for AVX-512, AVX2, NEON
+//! and any other processor.
 //!
 //! Owns prepacked weights, the kernels, the threads and the buffers. Refuses to know what a face is: the cascade's
 //! semantics are [`crate::cascade`]'s, the crop [`crate::crop`]'s. The only module of this crate that may hold unsafe
@@ -6,6 +7,7 @@
 
 mod aligned;
 mod conv;
+mod dot;
 mod engine;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -25,6 +27,7 @@ mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use dot::{Probe, Rows};
 pub use engine::{CpuEngine, EngineOptions};
 pub use network::Network;
 pub use pool::Pool;
