@@ -6,6 +6,8 @@
 //! code, each block with its reason.
 
 mod aligned;
+#[cfg(test)]
+mod allocation;
 mod conv;
 mod dot;
 mod engine;

@@ -9,13 +9,24 @@ use crate::plan::{INPUT, Plan, View};
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     buffers: Vec<Aligned>,
+    /// The rooms of the current run, kept so that a run does not allocate.
+    rooms: Vec<Room>,
     /// One for each thread that has needed it.
     scratch: Vec<Mutex<Aligned>>,
 }
 
+/// Where a buffer begins and how long it is. Dangling outside a run; only [`Memory`] looks at it, which borrows the buffers.
+#[derive(Clone, Copy, Debug)]
+struct Room(*mut f32, usize);
+
+// SAFETY: an address; who reads or writes through it states why nobody writes there meanwhile.
+unsafe impl Send for Room {}
+// SAFETY: as above.
+unsafe impl Sync for Room {}
+
 /// The memory of one run: where the caller's input and the arena's buffers begin, and how long they are.
 pub(super) struct Memory<'a> {
-    rooms: Vec<(*mut f32, usize)>,
+    rooms: &'a [Room],
     n: usize,
     scratch: Scratch<'a>,
     /// The input and the buffers stay borrowed as long as pointers into them are about.
@@ -64,15 +75,21 @@ impl Arena {
         let extra = plan.buffers.len().saturating_sub(self.buffers.len() + 1);
         self.buffers.extend((0..extra).map(|_| Aligned::default()));
         // The input is never written: no step's output lies in `INPUT`, which `Memory::output` checks.
-        let mut rooms = vec![(input.as_ptr().cast_mut(), input.len())];
+        self.rooms.clear();
+        self.rooms.push(Room(input.as_ptr().cast_mut(), input.len()));
         for (buffer, &len) in self.buffers.iter_mut().zip(&plan.buffers[INPUT + 1..]) {
             buffer.reserve(len * n);
-            rooms.push((buffer.as_mut_ptr(), buffer.len()));
+            self.rooms.push(Room(buffer.as_mut_ptr(), buffer.len()));
         }
         if self.scratch.len() < threads {
             self.scratch.resize_with(threads, Mutex::default);
         }
-        Memory { rooms, n, scratch: Scratch(&self.scratch), _borrows: (input, &mut self.buffers) }
+        Memory {
+            rooms: &self.rooms,
+            n,
+            scratch: Scratch(&self.scratch),
+            _borrows: (input, &mut self.buffers),
+        }
     }
 
     /// An output after a run: `n` items, dense.
@@ -89,7 +106,7 @@ impl Memory<'_> {
 
     /// The place of a view that is read.
     pub(super) fn input(&self, view: View) -> Place {
-        let (start, len) = self.rooms[view.buffer];
+        let Room(start, len) = self.rooms[view.buffer];
         let fits = view.offset + view.shape.c <= view.stride && self.n * view.item() <= len;
         assert!(fits, "{view:?} lies inside its buffer");
         Place { start: start.wrapping_add(view.offset), view, n: self.n }
