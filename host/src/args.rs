@@ -3,7 +3,7 @@
 //! Owns names, help texts and defaults of commands and options.
 //! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Everything typed.
@@ -202,6 +202,8 @@ pub enum Model {
     Fetch,
     /// Show what a pack is
     Info,
+    /// Show a network's layers with sizes, parameters and FLOPs
+    Layers(Layers),
 }
 
 /// `model import`
@@ -209,6 +211,46 @@ pub enum Model {
 pub struct Import {
     /// The weights: a file, or for MTCNN the folder or wheel with pnet.pt, rnet.pt and onet.pt
     pub file: PathBuf,
+}
+
+/// `model layers`
+#[derive(Args, Debug)]
+pub struct Layers {
+    /// Which network
+    pub network: NetworkName,
+    /// The level that P-Net looks at; the others' inputs are fixed (default: 12x12)
+    #[arg(long, value_name = "WxH", value_parser = level_size)]
+    pub size: Option<(usize, usize)>,
+}
+
+/// The networks, by the names that they are typed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetworkName {
+    /// MTCNN's first stage
+    Pnet,
+    /// MTCNN's second stage
+    Rnet,
+    /// MTCNN's third stage
+    Onet,
+    /// FaceNet's Inception-ResNet-v1
+    Facenet,
+    /// dlib's ResNet-29
+    Dlib,
+    /// The paper's Zeiler-Fergus network
+    Nn1,
+    /// The paper's ResNet-50
+    Nn2,
+    /// The paper's ResNet-101
+    Nn3,
+    /// Cascade CNN's first stage
+    #[value(name = "12net")]
+    Net12,
+    /// Cascade CNN's second stage
+    #[value(name = "24net")]
+    Net24,
+    /// Cascade CNN's third stage
+    #[value(name = "48net")]
+    Net48,
 }
 
 /// `eval`
@@ -269,10 +311,32 @@ fn min_face() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(12..=4096)
 }
 
+/// `640x480` as width and height, each what P-Net can look at.
+fn level_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (12..=4096).contains(side));
+    let sides = text.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?)));
+    sides.ok_or_else(|| "width x height in pixels, each from 12 to 4096, as 640x480".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_size_is_two_sides_that_p_net_can_look_at() {
+        for (text, size) in [
+            ("640x480", Some((640, 480))),
+            ("12x4096", Some((12, 4096))),
+            ("11x480", None),
+            ("640x4097", None),
+            ("640", None),
+            ("640X480", None),
+            ("x", None),
+        ] {
+            assert_eq!(level_size(text).ok(), size, "{text}");
+        }
+    }
 
     #[test]
     fn command_line_is_consistent() {
