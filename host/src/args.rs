@@ -198,6 +198,8 @@ pub enum Model {
     Fetch,
     /// Show what a pack is
     Info,
+    /// Show a network's layers with sizes, parameters and FLOPs
+    Layers(Layers),
 }
 
 /// `model import`
@@ -205,6 +207,46 @@ pub enum Model {
 pub struct Import {
     /// The weights: a file, or for MTCNN the folder or wheel with pnet.pt, rnet.pt and onet.pt
     pub file: PathBuf,
+}
+
+/// `model layers`
+#[derive(Args, Debug)]
+pub struct Layers {
+    /// Which network
+    pub network: NetworkName,
+    /// The level that P-Net looks at; the others' inputs are fixed (default: 12x12)
+    #[arg(long, value_name = "WxH", value_parser = level_size)]
+    pub size: Option<(usize, usize)>,
+}
+
+/// The networks, by the names that they are typed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetworkName {
+    /// MTCNN's first stage
+    Pnet,
+    /// MTCNN's second stage
+    Rnet,
+    /// MTCNN's third stage
+    Onet,
+    /// FaceNet's Inception-ResNet-v1
+    Facenet,
+    /// dlib's ResNet-29
+    Dlib,
+    /// The paper's Zeiler-Fergus network
+    Nn1,
+    /// The paper's ResNet-50
+    Nn2,
+    /// The paper's ResNet-101
+    Nn3,
+    /// Cascade CNN's first stage
+    #[value(name = "12net")]
+    Net12,
+    /// Cascade CNN's second stage
+    #[value(name = "24net")]
+    Net24,
+    /// Cascade CNN's third stage
+    #[value(name = "48net")]
+    Net48,
 }
 
 /// `eval`
@@ -278,8 +320,8 @@ pub struct BenchNetwork {
     #[arg(value_enum)]
     pub network: NetworkName,
     /// P-Net's level
-    #[arg(long, value_name = "WxH", default_value = "320x240", value_parser = size)]
-    pub size: [usize; 2],
+    #[arg(long, value_name = "WxH", default_value = "320x240", value_parser = level_size)]
+    pub size: (usize, usize),
     /// Items at a time: faces, or crops
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub items: u16,
@@ -298,8 +340,8 @@ pub struct BenchDetect {
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,
     /// A frame of this size, tiled with the picture (default: the picture)
-    #[arg(long, value_name = "WxH", value_parser = size)]
-    pub size: Option<[usize; 2]>,
+    #[arg(long, value_name = "WxH", value_parser = level_size)]
+    pub size: Option<(usize, usize)>,
     /// The smallest face looked for, in pixels
     #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
     pub min_face: u32,
@@ -334,21 +376,6 @@ pub struct Turns {
     /// The instruction set (default: the widest here)
     #[arg(long, value_enum, value_name = "SET")]
     pub simd: Option<SimdName>,
-}
-
-/// A network by the name that its files have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum NetworkName {
-    /// The cascade's first stage
-    Pnet,
-    /// The cascade's second stage
-    Rnet,
-    /// The cascade's last stage
-    Onet,
-    /// Inception-ResNet-v1
-    Facenet,
-    /// dlib's ResNet-29
-    Dlib,
 }
 
 /// An instruction set.
@@ -396,26 +423,37 @@ fn sequence(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| "entries are numbered from 1, as in threshold why 17".to_owned())
 }
 
-/// Width and height in pixels, as in 640x480.
-fn size(typed: &str) -> Result<[usize; 2], String> {
-    let sides = typed.split_once('x').map(|(w, h)| [w.parse().ok(), h.parse().ok()]);
-    match sides {
-        Some([Some(w), Some(h)]) if (12..=8192).contains(&w) && (12..=8192).contains(&h) => {
-            Ok([w, h])
-        }
-        _ => Err("a size is two sides of 12 to 8192 px, as in 640x480".to_owned()),
-    }
-}
-
 /// P-Net sees 12 px, so nothing below that can be found; above 4096 nothing would be.
 fn min_face() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(12..=4096)
+}
+
+/// `640x480` as width and height, each what P-Net can look at.
+fn level_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (12..=4096).contains(side));
+    let sides = text.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?)));
+    sides.ok_or_else(|| "width x height in pixels, each from 12 to 4096, as 640x480".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_size_is_two_sides_that_p_net_can_look_at() {
+        for (text, size) in [
+            ("640x480", Some((640, 480))),
+            ("12x4096", Some((12, 4096))),
+            ("11x480", None),
+            ("640x4097", None),
+            ("640", None),
+            ("640X480", None),
+            ("x", None),
+        ] {
+            assert_eq!(level_size(text).ok(), size, "{text}");
+        }
+    }
 
     #[test]
     fn command_line_is_consistent() {

@@ -261,6 +261,14 @@ pub enum HostError {
         /// `holds 1 to 9`, or `is empty`.
         range: String,
     },
+    /// A size for a network that takes crops.
+    #[error("{network} takes {input} and no other size")]
+    FixedSize {
+        /// As typed.
+        network: String,
+        /// Its input, width x height.
+        input: String,
+    },
     /// Nothing to work on.
     #[error("{path}: no pictures here (looked for {looked_for})")]
     NoPictures {

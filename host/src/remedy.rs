@@ -181,6 +181,7 @@ fn of_host(error: &HostError) -> Option<String> {
             "the file is of another unit, or the unit's log was reset: another --out".to_owned()
         }
         E::NoEntry { .. } => "threshold log pull shows the entries that are there".to_owned(),
+        E::FixedSize { .. } => "leave --size out; it is for pnet".to_owned(),
         E::NoPictures { .. } => "a folder that holds pictures, or name the files".to_owned(),
         E::DataSet { .. } => "check that the file is the one that the option names, in its standard form".to_owned(),
         // Its source is an I/O error, which has its own remedy.
@@ -292,6 +293,12 @@ mod tests {
         let what = "pack named facenet".to_owned();
         let error = PackError::NotFound { what, dir: "packs".into(), broken: vec![] };
         assert!(of(&error.into()).contains("the file of https://"));
+    }
+
+    #[test]
+    fn a_size_that_a_network_does_not_take_is_left_out() {
+        let error = HostError::FixedSize { network: "rnet".into(), input: "24x24".into() };
+        check(error, "rnet takes 24x24 and no other size", "leave --size out; it is for pnet");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use threshold_models::cascade::{PNetMap, StageNets};
 use threshold_models::cpu::{CpuEngine, CpuStages, EngineOptions, Network, Pool, Simd};
 use threshold_models::engine::{BBox, Detection, Engine};
 use threshold_models::frame::Frame;
-use threshold_models::graph::{Act, Graph, Op, Shape};
+use threshold_models::graph::{Graph, Shape, definition};
 use threshold_models::net;
 use threshold_models::pack::{Pack, PackDir, synthetic_input};
 use threshold_models::tensor::{Tensor, Tensors};
@@ -133,38 +133,4 @@ fn weights(graphs: &[&Graph]) -> Tensors {
             (spec.name, Tensor { shape: spec.shape, data })
         })
         .collect()
-}
-
-/// A graph as JSON, for other runtimes.
-fn definition(graph: &Graph) -> Value {
-    let shape = |shape: Shape| json!([shape.h, shape.w, shape.c]);
-    let act = |act: Act| format!("{act:?}");
-    let nodes: Vec<Value> = graph
-        .nodes()
-        .iter()
-        .map(|node| {
-            let op = match node.op {
-                Op::Conv { conv, scale } => {
-                    json!({"op": "conv", "kernel": conv.kernel, "stride": conv.stride,
-                    "pad": conv.pad, "bias": conv.bias, "act": act(conv.act), "scale": scale})
-                }
-                Op::Dense { bias, act: a, .. } => {
-                    json!({"op": "dense", "bias": bias, "act": act(a)})
-                }
-                Op::Pool(p) => {
-                    json!({"op": "pool", "kind": format!("{:?}", p.kind), "kernel": p.kernel,
-                    "stride": p.stride, "pad": p.pad, "ceil": p.ceil})
-                }
-                Op::Add { act: a } => json!({"op": "add", "act": act(a)}),
-                Op::Input => json!({"op": "input"}),
-                Op::GlobalAverage => json!({"op": "mean"}),
-                Op::Concat => json!({"op": "concat"}),
-                Op::Softmax => json!({"op": "softmax"}),
-                Op::L2Norm => json!({"op": "l2_norm"}),
-            };
-            json!({"name": node.name, "inputs": node.inputs, "shape": shape(node.shape), "op": op})
-        })
-        .collect();
-    let outputs: Vec<usize> = graph.outputs().iter().map(|&(_, value)| value).collect();
-    json!({"name": graph.name(), "nodes": nodes, "outputs": outputs})
 }

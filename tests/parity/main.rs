@@ -5,3 +5,4 @@ mod embedders;
 mod engine;
 mod fixtures;
 mod networks;
+mod paper;

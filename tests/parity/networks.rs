@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use threshold_models::cascade::{PNetMap, StageNets};
 use threshold_models::cpu::{self, CpuStages, Network, Pool};
-use threshold_models::graph::{Act, Conv, Graph, Pool as Window, PoolKind, Shape};
+use threshold_models::graph::{
+    Act, Conv, Graph, LocalNorm, Pool as Window, PoolKind, Shape, WeightSpec,
+};
 use threshold_models::net;
 use threshold_models::tensor::{Tensor, Tensors};
 use threshold_tests::{NO_REFERENCES, npy, shared, skipped};
@@ -243,6 +245,8 @@ fn odd_networks() -> Vec<Graph> {
         (Conv::new(48, 2, 2).act(Act::PRelu), 28),
         (Conv::new(100, 3, 3).same().stride(2).act(Act::Relu), 7),
         (Conv { bias: false, ..Conv::new(32, 7, 7).stride(2) }, 3),
+        (Conv::new(19, 1, 1).stride(2), 21),
+        (Conv::new(64, 5, 5).act(Act::Relu), 3),
     ];
     for (conv, cin) in convs {
         let mut g = Graph::new("odd convolution", Shape { h: 11, w: 9, c: cin });
@@ -286,6 +290,37 @@ fn odd_networks() -> Vec<Graph> {
     let sum = g.add("sum", a, b, Act::Relu);
     g.output("sum", sum);
     all.push(g);
+    // Norms over fewer and over more channels than there are, even and odd windows, among the channels of a join.
+    for (c, size, beta) in [(1, 5, 0.75), (3, 9, 0.75), (10, 4, 0.75), (33, 5, 0.5), (8, 1, 1.25)] {
+        let mut g = Graph::new("odd norm", Shape { h: 4, w: 5, c });
+        let norm = LocalNorm { size, beta, alpha: 0.7, k: 1.5 };
+        let a = g.local_norm("a", g.input(), norm);
+        let b = g.conv("b", a, Conv::new(7, 1, 1));
+        let c = g.local_norm("c", b, norm);
+        let cat = g.concat("cat", &[a, c]);
+        g.output("cat", cat);
+        all.push(g);
+    }
+    for (c, pieces) in [(6, 2), (15, 3), (7, 1), (4, 4)] {
+        let mut g = Graph::new("odd maxout", Shape { h: 3, w: 4, c });
+        let a = g.maxout("a", g.input(), pieces);
+        let b = g.conv("b", a, Conv::new(14, 1, 1));
+        let c = g.maxout("c", b, 2);
+        let cat = g.concat("cat", &[c, a]);
+        let flat = g.dense("flat", cat, 10, true, Act::None);
+        let unit = g.maxout("unit", flat, 2);
+        g.output("cat", cat);
+        g.output("unit", unit);
+        all.push(g);
+    }
+    // A bottleneck that halves height and width on both of its ways.
+    let mut g = Graph::new("odd bottleneck", Shape { h: 9, w: 7, c: 10 });
+    let a = g.conv("a", g.input(), Conv::new(5, 1, 1).act(Act::Relu));
+    let b = g.conv("b", a, Conv::new(5, 3, 3).same().stride(2).act(Act::Relu));
+    let skip = g.conv("skip", g.input(), Conv::new(20, 1, 1).stride(2));
+    let up = g.conv_residual("up", b, Conv::new(20, 1, 1).act(Act::Relu), 1.0, skip);
+    g.output("up", up);
+    all.push(g);
     all
 }
 
@@ -293,7 +328,7 @@ fn odd_networks() -> Vec<Graph> {
 fn every_instruction_set_agrees_with_the_reference_on_odd_shapes() {
     let checked = std::cell::Cell::new(0);
     for graph in odd_networks() {
-        let tensor = |spec: &threshold_models::graph::WeightSpec| Tensor {
+        let tensor = |spec: &WeightSpec| Tensor {
             shape: spec.shape.clone(),
             data: hash_tensor(&spec.name, spec.len(), 0.0, 0.5),
         };

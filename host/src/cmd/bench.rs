@@ -4,7 +4,7 @@
 //! Refuses to compare: a peer's figures belong to the run that measured both (`cargo xtask bench peers`).
 //! One multiply-accumulate counts as two operations.
 
-use super::Answer;
+use super::{Answer, layers};
 use crate::args::{self, NetworkName, SimdName, Turns};
 use crate::engines::Engines;
 use crate::error::HostError;
@@ -17,7 +17,7 @@ use threshold_models::cascade::{CascadeOptions, PNetMap, StageNets};
 use threshold_models::cpu::{CpuEngine, CpuStages, EngineOptions, Network, Pool, Simd};
 use threshold_models::engine::Engine;
 use threshold_models::frame::Frame;
-use threshold_models::graph::{Graph, Shape};
+use threshold_models::graph::{Cost, Graph, Shape};
 use threshold_models::pack::synthetic_input;
 use threshold_models::{net, picture, tensor};
 
@@ -102,24 +102,14 @@ fn simd_text(simd: Simd) -> &'static str {
     }
 }
 
-fn graph(name: NetworkName, [w, h]: [usize; 2]) -> Graph {
-    match name {
-        NetworkName::Pnet => net::pnet(h, w),
-        NetworkName::Rnet => net::rnet(),
-        NetworkName::Onet => net::onet(),
-        NetworkName::Facenet => net::inception_resnet_v1(),
-        NetworkName::Dlib => net::dlib_resnet29(),
-    }
-}
-
 fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
     let (turns, simd) = (&typed.turns, simd(&typed.turns)?);
-    let graph = graph(typed.network, typed.size);
+    let graph = layers::graph(typed.network, typed.size);
     let pool = Arc::new(Pool::new(meant.threads));
     let items = usize::from(typed.items);
     let shape = graph.shape(graph.input());
     let input = synthetic_input(1, Shape { h: items * shape.h, ..shape });
-    let mut layers = Vec::new();
+    let mut steps = Vec::new();
     let times = match typed.network {
         // The cascade's networks run as the cascade runs them: in strips and batches.
         NetworkName::Pnet | NetworkName::Rnet | NetworkName::Onet if !typed.layers => {
@@ -141,15 +131,13 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
             let mut network = Network::new(&graph, &tensor::synthetic([&graph]), simd, pool)?;
             let times = Times::of(turns, || network.run(&input))?;
             if typed.layers {
-                layers = layer_times(&mut network, &graph, &input, turns);
+                steps = layer_times(&mut network, &graph, &input, turns);
             }
             times
         }
     };
-    let [parameters, macs] = graph.costs().fold([0, 0], |[parameters, macs], layer| {
-        [parameters + layer.parameters, macs + layer.macs]
-    });
-    let gflop = 2e-9 * (macs * items) as f64;
+    let cost: Cost = graph.costs().sum();
+    let gflop = 2e-9 * (cost.macs * items) as f64;
     let median = times.median_ms();
     let plan = threshold_models::plan::Plan::new(&graph);
     let value = json!({
@@ -163,9 +151,9 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
         "p95_ms": figure(times.p95_ms()),
         "gflop": figure(gflop),
         "gflop_per_s": figure(gflop / median * 1e3),
-        "weight_bytes": parameters * size_of::<f32>(),
+        "weight_bytes": cost.parameters * size_of::<f32>(),
         "activation_bytes": plan.peak_bytes(),
-        "layers": layers.iter().map(Layer::value).collect::<Vec<_>>(),
+        "layers": steps.iter().map(Layer::value).collect::<Vec<_>>(),
     });
     meant.say.result(&value, || {
         let head = format!(
@@ -177,10 +165,10 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
             times.p95_ms(),
             gflop / median * 1e3,
         );
-        if layers.is_empty() {
+        if steps.is_empty() {
             return head;
         }
-        let rows: Vec<Vec<String>> = layers.iter().map(Layer::row).collect();
+        let rows: Vec<Vec<String>> = steps.iter().map(Layer::row).collect();
         format!("{head}\n{}", table(&["layer", "output", "ms", "GFLOP/s"], &rows))
     })?;
     Ok(())
@@ -229,7 +217,8 @@ fn layer_times(network: &mut Network, graph: &Graph, input: &[f32], turns: &Turn
             let mut times: Vec<Duration> = calls.iter().map(|call| call[i]).collect();
             times.sort_unstable();
             let ms = Times(times).median_ms();
-            let macs = graph.costs().find(|layer| layer.name == step.name).map_or(0, |l| l.macs);
+            let value = graph.find(&step.name);
+            let macs = value.and_then(|id| graph.costs().nth(id)).map_or(0, |cost| cost.macs);
             let gflop_per_s = 2e-6 * (macs * items) as f64 / ms;
             Layer { name: step.name.clone(), shape: step.output.shape, ms, gflop_per_s }
         })
@@ -275,7 +264,7 @@ fn detect(meant: &Meant, typed: &args::BenchDetect) -> anyhow::Result<()> {
 }
 
 /// A frame of that size, filled with the picture side by side and row below row.
-fn tiled(picture: &Frame, [width, height]: [usize; 2]) -> anyhow::Result<Frame> {
+fn tiled(picture: &Frame, (width, height): (usize, usize)) -> anyhow::Result<Frame> {
     let mut rgb = Vec::with_capacity(width * height * 3);
     for y in 0..height {
         let row = y % picture.height() * picture.width() * 3;

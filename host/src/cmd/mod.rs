@@ -7,6 +7,7 @@ pub mod enrol;
 pub mod eval;
 pub mod gallery;
 pub mod info;
+pub mod layers;
 pub mod log;
 pub mod model;
 pub mod why;

@@ -2,7 +2,7 @@
 //!
 //! Owns the words about packs. Refuses to fetch by itself: archives, hashes and formats are `threshold_models::import`'s.
 
-use super::{Answer, door_distance, round};
+use super::{Answer, door_distance, layers, round};
 use crate::args;
 use crate::engines::Engines;
 use crate::explain::short_id;
@@ -30,6 +30,7 @@ pub fn run(meant: &Meant, typed: &args::Model) -> anyhow::Result<Answer> {
         args::Model::Info => info(meant),
         args::Model::Import(typed) => import(meant, typed),
         args::Model::Fetch => fetch_all(meant),
+        args::Model::Layers(typed) => layers::run(meant, typed),
     }
 }
 

@@ -4,7 +4,7 @@
 //! its own rounding does not hide an engine's.
 
 use crate::engine::EngineError;
-use crate::graph::{Act, Conv, Graph, Node, Op, Pool, PoolKind, Shape};
+use crate::graph::{Act, Conv, Graph, LocalNorm, Node, Op, Pool, PoolKind, Shape};
 use crate::tensor::Tensors;
 
 /// All values of a graph, in the graph's order, for one item (`input` is H, W, C).
@@ -73,6 +73,13 @@ fn value(
                 activate(act, at(0) + at(1), 0.0)
             };
             cells(node.shape).map(sum).collect()
+        }
+        Op::LocalNorm(norm) => {
+            x(0).chunks(node.shape.c).flat_map(|x| local_norm(norm, x)).collect()
+        }
+        Op::Maxout { pieces } => {
+            let largest = |x: &[f32]| x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            x(0).chunks(pieces).map(largest).collect()
         }
         Op::Softmax => x(0).chunks(node.shape.c).flat_map(softmax).collect(),
         Op::L2Norm => x(0).chunks(node.shape.c).flat_map(l2_norm).collect(),
@@ -161,6 +168,17 @@ fn pool(p: Pool, (x, from): (&[f32], Shape), to: Shape) -> Vec<f32> {
         }
     };
     cells(to).map(one).collect()
+}
+
+fn local_norm(norm: LocalNorm, x: &[f32]) -> Vec<f32> {
+    let [alpha, beta, k] = [norm.alpha, norm.beta, norm.k].map(f64::from);
+    let one = |c: usize| {
+        let end = x.len().min(c + (norm.size - 1) / 2 + 1);
+        let neighbours = &x[c.saturating_sub(norm.size / 2)..end];
+        let squares: f64 = neighbours.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        (f64::from(x[c]) / (k + alpha / norm.size as f64 * squares).powf(beta)) as f32
+    };
+    (0..x.len()).map(one).collect()
 }
 
 fn softmax(x: &[f32]) -> Vec<f32> {

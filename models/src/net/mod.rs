@@ -1,19 +1,25 @@
-//! The networks, one file each: what is computed, in which order, under which weight names.
+//! The networks, one file for each or for one family: what is computed, in which order, under which weight names.
 //!
 //! Owns the definitions and the one reordering that foreign weights need. Refuses to hold weights or to compute.
-//! Names are those of facenet-pytorch's modules (batch norm folded into the layer before it), or of dlib's blocks
-//! counted from the input.
+//! Names are those of facenet-pytorch's modules (batch norm folded into the layer before it), of dlib's blocks counted
+//! from the input, of torchvision's modules, or those of the paper's Table 3.
 
+mod cascade_cnn;
 mod dlib_resnet29;
 mod inception_resnet_v1;
+mod nn1;
 mod onet;
 mod pnet;
+mod resnet;
 mod rnet;
 
+pub use cascade_cnn::{net12, net24, net48};
 pub use dlib_resnet29::dlib_resnet29;
 pub use inception_resnet_v1::inception_resnet_v1;
+pub use nn1::nn1;
 pub use onet::onet;
 pub use pnet::{PNET_CELL_PX, PNET_STRIDE_PX, pnet, pnet_cells};
+pub use resnet::{nn2, nn3};
 pub use rnet::rnet;
 
 /// Turns a convolution's weights from torch's order (`[cout, cin, kh, kw]`) into ours (`[cout, kh, kw, cin]`).
@@ -49,4 +55,30 @@ pub fn dense_hwc_from_whc(weight: &[f32], [h, w, c]: [usize; 3]) -> Vec<f32> {
         }
     }
     ours
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Cost;
+
+    #[test]
+    fn every_network_has_its_known_parameters_and_multiply_accumulates() {
+        for (graph, parameters, macs) in [
+            (pnet(12, 12), 6_632, 44_760),
+            (rnet(), 100_178, 1_530_768),
+            (onet(), 389_040, 12_909_952),
+            (net12(), 6_898, 49_632),
+            (net24(), 824_450, 2_739_456),
+            (net48(), 1_435_202, 43_798_016),
+            (inception_resnet_v1(), 23_467_824, 1_417_662_304),
+            (dlib_resnet29(), 5_607_488, 270_854_144),
+            (nn1(), 140_025_664, 1_605_944_064),
+            (nn2(), 23_743_744, 2_085_535_744),
+            (nn3(), 42_709_760, 3_979_526_144),
+        ] {
+            let total: Cost = graph.costs().sum();
+            assert_eq!((total.parameters, total.macs), (parameters, macs), "{}", graph.name());
+        }
+    }
 }
