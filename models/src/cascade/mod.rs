@@ -25,6 +25,7 @@ use crate::frame::Frame;
 use nms::{Nms, Overlap};
 use pyramid::{AreaResize, Grey, Rect};
 use std::cmp::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the cascade is asked for. The default is the reference's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,14 +73,19 @@ const NMS_STAGE: f32 = 0.7;
 /// Sides of the crops that R-Net and O-Net take.
 const RNET_SIDE: usize = 24;
 const ONET_SIDE: usize = 48;
+/// Parts of a level's resize for each thread, so that one that the system holds up takes fewer, and the fewest rows of one:
+/// waking a thread costs what a few rows do.
+const PARTS_EACH: usize = 2;
+const ROWS_MIN: usize = 8;
 /// Crops handed over at a time: enough to fill several threads, 7 MB of O-Net's at most.
 const BATCH: usize = 256;
 
 /// The cascade with its buffers; a warm one allocates only the detections.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Cascade {
     options: CascadeOptions,
-    resize: AreaResize,
+    /// One for each of the engine's threads.
+    resizes: Vec<Mutex<AreaResize>>,
     nms: Nms,
     pixels: Vec<f32>,
     map: PNetMap,
@@ -127,6 +133,9 @@ impl Cascade {
         frame: &Frame,
     ) -> Result<Vec<Detection>, EngineError> {
         self.options.check()?;
+        if self.resizes.len() < nets.threads() {
+            self.resizes.resize_with(nets.threads(), Mutex::default);
+        }
         self.propose(nets, frame)?;
         self.refine(nets, frame)?;
         self.place(nets, frame)
@@ -139,7 +148,12 @@ impl Cascade {
         for level in pyramid::levels(frame.width(), frame.height(), min_face_px, factor) {
             self.pixels.resize(level.height * level.width * 3, 0.0);
             let size = (level.height, level.width);
-            self.resize.run(frame, Rect::of(frame), size, Grey::CASCADE, &mut self.pixels);
+            let rows = level.height.div_ceil(PARTS_EACH * nets.threads()).max(ROWS_MIN);
+            let resize = |part: usize, thread: usize, out: &mut [f32]| {
+                let resize = &mut lock(&self.resizes[thread]);
+                resize.run_rows(frame, Rect::of(frame), size, part * rows, Grey::CASCADE, out);
+            };
+            nets.each_chunk(&mut self.pixels, rows * level.width * 3, &resize);
             nets.pnet(&self.pixels, level.height, level.width, &mut self.map)?;
             self.level_proposals.clear();
             proposal::collect(&self.map, level.scale, thresholds[0], &mut self.level_proposals)?;
@@ -162,7 +176,7 @@ impl Cascade {
         self.survivors.clear();
         let batches = self.windows.chunks(BATCH).zip(self.proposals.chunks(BATCH));
         for (windows, proposals) in batches {
-            crop_batch(&mut self.resize, frame, windows, RNET_SIDE, &mut self.pixels);
+            crop_batch(nets, &self.resizes, frame, windows, RNET_SIDE, &mut self.pixels);
             nets.rnet(&self.pixels, windows.len(), &mut self.rnet)?;
             assert_eq!(self.rnet.len(), windows.len(), "the engine answers every crop");
             for (output, proposal) in self.rnet.iter().zip(proposals) {
@@ -196,7 +210,7 @@ impl Cascade {
         self.landmarks.clear();
         let batches = self.windows.chunks(BATCH).zip(self.proposals.chunks(BATCH));
         for (windows, proposals) in batches {
-            crop_batch(&mut self.resize, frame, windows, ONET_SIDE, &mut self.pixels);
+            crop_batch(nets, &self.resizes, frame, windows, ONET_SIDE, &mut self.pixels);
             nets.onet(&self.pixels, windows.len(), &mut self.onet)?;
             assert_eq!(self.onet.len(), windows.len(), "the engine answers every crop");
             for (output, proposal) in self.onet.iter().zip(proposals) {
@@ -240,7 +254,8 @@ impl Cascade {
 
 /// Resizes each window to `side x side x 3`, one after the other in `pixels`.
 fn crop_batch(
-    resize: &mut AreaResize,
+    nets: &dyn StageNets,
+    resizes: &[Mutex<AreaResize>],
     frame: &Frame,
     windows: &[Rect],
     side: usize,
@@ -248,9 +263,15 @@ fn crop_batch(
 ) {
     let len = side * side * 3;
     pixels.resize(windows.len() * len, 0.0);
-    for (&window, crop) in windows.iter().zip(pixels.chunks_exact_mut(len)) {
-        resize.run(frame, window, (side, side), Grey::CASCADE, crop);
-    }
+    nets.each_chunk(pixels, len, &|i, thread, crop| {
+        let size = (side, side);
+        lock(&resizes[thread]).run(frame, windows[i], size, Grey::CASCADE, crop);
+    });
+}
+
+fn lock(resize: &Mutex<AreaResize>) -> MutexGuard<'_, AreaResize> {
+    // Its buffers are filled before they are read, so those of a part that panicked are as good as any.
+    resize.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Box area descending, then score descending.

@@ -76,4 +76,22 @@ pub trait StageNets {
         n: usize,
         out: &mut Vec<ONetOutput>,
     ) -> Result<(), EngineError>;
+
+    /// Threads that [`StageNets::each_chunk`] numbers, at least 1.
+    fn threads(&self) -> usize {
+        1
+    }
+
+    /// Calls `body(chunk's number, thread's number, chunk)` for each chunk of `len` values, the last one what is left.
+    /// Here one after the other; an engine that has threads lends them, for the resizing between the networks.
+    fn each_chunk(
+        &self,
+        values: &mut [f32],
+        len: usize,
+        body: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
+    ) {
+        for (i, chunk) in values.chunks_mut(len).enumerate() {
+            body(i, 0, chunk);
+        }
+    }
 }

@@ -108,7 +108,7 @@ impl AreaResize {
     /// Resizes `rect` of `frame` to `out`, which holds `out_height * out_width * 3` values, HWC.
     ///
     /// # Panics
-    /// If the rectangle is empty or leaves the frame, `out` is of another length, or a window has 8 million pixels.
+    /// If `out` is of another length, or as [`AreaResize::run_rows`].
     pub fn run(
         &mut self,
         frame: &Frame,
@@ -117,9 +117,28 @@ impl AreaResize {
         grey: Grey,
         out: &mut [f32],
     ) {
+        assert_eq!(out.len(), out_height * out_width * 3);
+        self.run_rows(frame, rect, (out_height, out_width), 0, grey, out);
+    }
+
+    /// The same for the output's rows from `first_row` on, as many as `out` holds.
+    ///
+    /// # Panics
+    /// If the rectangle is empty or leaves the frame, `out` is not whole rows of the output, or a window has 8 million
+    /// pixels.
+    pub fn run_rows(
+        &mut self,
+        frame: &Frame,
+        rect: Rect,
+        (out_height, out_width): (usize, usize),
+        first_row: usize,
+        grey: Grey,
+        out: &mut [f32],
+    ) {
         assert!(rect.width > 0 && rect.height > 0, "empty rectangle");
         assert!(rect.x + rect.width <= frame.width() && rect.y + rect.height <= frame.height());
-        assert_eq!(out.len(), out_height * out_width * 3);
+        let row = out_width * 3;
+        assert!(out.len().is_multiple_of(row) && first_row + out.len() / row <= out_height);
         let side = |n_in: usize, n_out: usize| n_in.div_ceil(n_out.max(1)) + 1;
         assert!(side(rect.width, out_width) * side(rect.height, out_height) <= MAX_WINDOW_PX);
         self.windows.clear();
@@ -131,7 +150,7 @@ impl AreaResize {
         let columns = self.windows.iter().map(|[first, end]| ((end - first) / 3) as f32);
         self.n_columns.extend(columns.flat_map(|columns| [columns; 3]));
         self.totals.resize(out_width * 3, 0);
-        for (y, out_row) in out.chunks_exact_mut(out_width * 3).enumerate() {
+        for (y, out_row) in (first_row..).zip(out.chunks_exact_mut(row)) {
             let (first, end) = window(y, rect.height, out_height);
             let rows = (rect.y + first..rect.y + end).map(|row| {
                 let start = (row * frame.width() + rect.x) * 3;

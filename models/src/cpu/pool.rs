@@ -103,6 +103,42 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Runs `body(chunk's number, thread, chunk)` for each chunk of `len` values, the last one what is left.
+    ///
+    /// # Panics
+    /// If `len` is 0, or as [`Pool::run`].
+    pub fn each_chunk(
+        &self,
+        values: &mut [f32],
+        len: usize,
+        body: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
+    ) {
+        let (all, start) = (values.len(), Start(values.as_mut_ptr()));
+        self.run(all.div_ceil(len), &|part, thread| {
+            let first = part * len;
+            let n = len.min(all - first);
+            // SAFETY: `first + n` is at most `all`; each part runs once and has its own `n` values, and `values` stay
+            // borrowed until the last part has ended.
+            let chunk = unsafe { std::slice::from_raw_parts_mut(start.at(first), n) };
+            body(part, thread, chunk);
+        });
+    }
+}
+
+/// Where values begin that several threads write, each its own part.
+struct Start(*mut f32);
+
+// SAFETY: an address; `Pool::each_chunk` says why no two threads write to one place.
+unsafe impl Sync for Start {}
+
+impl Start {
+    /// A method, so that a closure captures the whole and not the pointer in it.
+    fn at(&self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
@@ -225,6 +261,21 @@ mod tests {
                     });
                     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_value_is_in_one_chunk() {
+        for threads in 1..=3 {
+            let pool = Pool::new(threads);
+            for (n, len) in [(0, 1), (1, 1), (7, 3), (12, 4), (5, 100)] {
+                let mut values = vec![0.0; n];
+                pool.each_chunk(&mut values, len, &|part, _, chunk| {
+                    chunk.iter_mut().for_each(|value| *value += 1.0 + part as f32);
+                });
+                let expected: Vec<f32> = (0..n).map(|i| 1.0 + (i / len) as f32).collect();
+                assert_eq!(values, expected, "{threads} threads, {n} values by {len}");
             }
         }
     }

@@ -165,6 +165,19 @@ fn finite(values: &[f32]) -> bool {
 }
 
 impl StageNets for CpuStages {
+    fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    fn each_chunk(
+        &self,
+        values: &mut [f32],
+        len: usize,
+        body: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
+    ) {
+        self.pool.each_chunk(values, len, body);
+    }
+
     fn pnet(
         &mut self,
         level: &[f32],
