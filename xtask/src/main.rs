@@ -10,6 +10,7 @@
     reason = "a developer's tool speaks on the terminal; the product's crates do not"
 )]
 
+mod bench;
 mod budget;
 mod ci;
 mod demo;
@@ -33,6 +34,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// How quick the product is beside others, with dated tables and plots under docs/.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// The product at work on real photos: a virtual unit, two people, every decision checked, a report.
     Demo,
     /// Everything that must pass before a change lands, with the minutes of each group.
@@ -50,6 +54,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
+        Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
         Task::Soak { group } => soak::run(group),

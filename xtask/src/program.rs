@@ -67,6 +67,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
+/// What a command, run at the root of the workspace, wrote in its one line.
+pub(crate) fn said(command: &mut Command) -> Result<String> {
+    Ok(output(command.current_dir(root()))?.trim().to_owned())
+}
+
 /// The command as one would type it, with paths shortened to file names.
 pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());

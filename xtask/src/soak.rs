@@ -1,7 +1,7 @@
 //! The long sweeps, whose dated tables stand under `docs/`.
 
 use crate::evaluation;
-use crate::program::{cargo, output, run_aloud};
+use crate::program::{cargo, run_aloud, said};
 use crate::repository::{root, shared};
 use crate::setup;
 use anyhow::{Context as _, Result, bail};
@@ -70,8 +70,4 @@ fn models() -> Result<()> {
         bail!("{}", missed.join("; "));
     }
     Ok(())
-}
-
-fn said(command: &mut Command) -> Result<String> {
-    Ok(output(command.current_dir(root()))?.trim().to_owned())
 }

@@ -1,0 +1,37 @@
+//! `cargo xtask bench`: how quick the product is beside others, with dated tables and plots under `docs/`.
+//!
+//! Owns what is measured, the turns in which ours and the peers alternate, and the pages. Refuses to time anything of
+//! ours itself, but for a whole process: `threshold bench` does, and each peer times its own calls.
+
+mod environment;
+mod figures;
+mod mosaic;
+mod peer;
+mod peers;
+mod plot;
+mod table;
+mod workloads;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What is measured.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Networks, detection and cold start beside onnxruntime and facenet-pytorch, which come from PyPI.
+    Peers {
+        /// Fewer turns and calls: under 4 minutes.
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+/// Measures, and writes the pages.
+///
+/// # Errors
+/// If something of ours or onnxruntime does not work, or the detectors disagree; the pages are written in the last case.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Peers { quick } => peers::run(*quick),
+    }
+}

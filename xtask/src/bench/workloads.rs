@@ -1,0 +1,203 @@
+//! What is measured: each workload as our command line and as the peers' command.
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Where the files lie that both sides read.
+pub(super) struct Places {
+    /// Definitions of the networks, frames.
+    pub(super) folder: PathBuf,
+    /// The folder of packs.
+    pub(super) packs: PathBuf,
+}
+
+impl Places {
+    /// The definition of a network, as `threshold model layers` prints it.
+    pub(super) fn definition(&self, network: &str, size: Option<[u32; 2]>) -> PathBuf {
+        let size = size.map(|[w, h]| format!("-{w}x{h}")).unwrap_or_default();
+        self.folder.join(format!("{network}{size}.json"))
+    }
+
+    /// The file of a frame.
+    pub(super) fn frame(&self, picture: Picture) -> PathBuf {
+        self.folder.join(match picture {
+            Picture::Full([w, h]) => format!("mosaic-{w}x{h}.png"),
+            Picture::Faces(n) => format!("faces-{n}.png"),
+        })
+    }
+}
+
+/// What a frame shows, which is also the name of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// 4 x 3 faces, which grow with the frame.
+    Full([u32; 2]),
+    /// So many faces of the same size in a frame of 1280 x 720.
+    Faces(u32),
+}
+
+impl Picture {
+    pub(super) const fn size(self) -> [u32; 2] {
+        match self {
+            Self::Full(size) => size,
+            Self::Faces(_) => [1280, 720],
+        }
+    }
+}
+
+/// One thing that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Workload {
+    /// A network; P-Net also has the size of its level.
+    Network { network: &'static str, size: Option<[u32; 2]>, items: u32, threads: usize },
+    /// From nothing to the first result.
+    Start { network: &'static str, threads: usize },
+    /// Faces of a frame.
+    Detection { picture: Picture, min_face: u32, threads: usize },
+}
+
+/// P-Net's level is one that the pyramid of a real frame has.
+const NETWORKS: [(&str, Option<[u32; 2]>, u32); 6] = [
+    ("facenet", None, 1),
+    ("dlib", None, 1),
+    ("pnet", Some([320, 240]), 1),
+    ("pnet", Some([769, 433]), 1),
+    ("rnet", None, 32),
+    ("onet", None, 8),
+];
+
+/// Faces embedded at a time, beside one.
+const BATCHES: [u32; 4] = [2, 4, 8, 16];
+
+pub(super) const SIZES: [[u32; 2]; 3] = [[640, 480], [1280, 720], [1920, 1080]];
+const SIZES_BETWEEN: [[u32; 2]; 2] = [[960, 720], [1600, 900]];
+const FACES: [u32; 5] = [1, 2, 4, 8, 16];
+const MIN_FACES: [u32; 3] = [20, 40, 80];
+const THREADS: [usize; 2] = [1, 2];
+
+/// The smallest face of the plots.
+pub(super) const PLOTTED_MIN_FACE: u32 = 40;
+
+/// All workloads, in the order of the tables.
+pub(super) fn all() -> Vec<Workload> {
+    let mut all = Vec::new();
+    for picture in SIZES.map(Picture::Full) {
+        for min_face in MIN_FACES {
+            let of = |threads| Workload::Detection { picture, min_face, threads };
+            all.extend(THREADS.map(of));
+        }
+    }
+    let plotted = SIZES_BETWEEN.map(Picture::Full).into_iter().chain(FACES.map(Picture::Faces));
+    all.extend(plotted.map(|picture| Workload::Detection {
+        picture,
+        min_face: PLOTTED_MIN_FACE,
+        threads: 1,
+    }));
+    for (network, size, items) in NETWORKS {
+        all.extend(THREADS.map(|threads| Workload::Network { network, size, items, threads }));
+    }
+    all.extend(BATCHES.map(|items| Workload::Network {
+        network: "facenet",
+        size: None,
+        items,
+        threads: 1,
+    }));
+    all.extend(["facenet", "dlib"].map(|network| Workload::Start { network, threads: 1 }));
+    all
+}
+
+impl Workload {
+    /// The networks whose definitions the peers read.
+    pub(super) fn networks(self) -> Vec<(&'static str, Option<[u32; 2]>)> {
+        match self {
+            Self::Network { network, size, .. } => vec![(network, size)],
+            Self::Start { network, .. } => vec![(network, None)],
+            Self::Detection { .. } => {
+                vec![("pnet", Some([320, 240])), ("rnet", None), ("onet", None)]
+            }
+        }
+    }
+
+    /// What a line of progress calls it.
+    pub(super) fn label(self) -> String {
+        match self {
+            Self::Network { network, size, items, threads } => {
+                let size = size.map(|[w, h]| format!(" {w}x{h}")).unwrap_or_default();
+                format!("{network}{size}, {items} at a time, {threads} threads")
+            }
+            Self::Start { network, .. } => format!("cold start of {network}"),
+            Self::Detection { picture, min_face, threads } => {
+                let [w, h] = picture.size();
+                let faces = match picture {
+                    Picture::Full(_) => String::new(),
+                    Picture::Faces(n) => format!(", {n} faces in it"),
+                };
+                format!("detection {w}x{h}{faces}, min face {min_face}, {threads} threads")
+            }
+        }
+    }
+
+    /// What `threshold` is started with, less the calls.
+    pub(super) fn ours(self, places: &Places) -> Vec<String> {
+        let (threads, what) = match self {
+            Self::Network { network, size, items, threads } => {
+                let mut what = vec!["network".to_owned(), network.to_owned()];
+                if let Some([w, h]) = size {
+                    what.extend(["--size".to_owned(), format!("{w}x{h}")]);
+                }
+                what.extend(["--items".to_owned(), items.to_string()]);
+                (threads, what)
+            }
+            Self::Start { network, threads } => {
+                (threads, ["network", network, "--warm-up", "0"].map(str::to_owned).to_vec())
+            }
+            Self::Detection { picture, min_face, threads } => {
+                let image = shown(&places.frame(picture));
+                let what = ["detect", "--image", &image, "--min-face", &min_face.to_string()];
+                (threads, what.map(str::to_owned).to_vec())
+            }
+        };
+        let mut words = vec!["--json".to_owned(), "--packs".to_owned(), shown(&places.packs)];
+        words.extend(["--threads".to_owned(), threads.to_string(), "bench".to_owned()]);
+        words.extend(what);
+        words
+    }
+
+    /// What the peers are told, less the calls; `shape` is the network's input, [h, w, c].
+    pub(super) fn theirs(self, places: &Places, shape: &Value) -> Value {
+        match self {
+            Self::Network { network, size, items, threads } => json!({
+                "do": "network", "network": network, "definition": places.definition(network, size),
+                "size": [shape[1], shape[0]], "items": items, "threads": threads,
+            }),
+            Self::Start { network, threads } => json!({
+                "do": "start", "definition": places.definition(network, None), "threads": threads,
+            }),
+            Self::Detection { picture, min_face, threads } => {
+                let definitions: Vec<PathBuf> = self
+                    .networks()
+                    .into_iter()
+                    .map(|(network, size)| places.definition(network, size))
+                    .collect();
+                json!({
+                    "do": "detect", "image": places.frame(picture), "min_face": min_face,
+                    "threads": threads, "definitions": definitions,
+                    "pack": places.packs.join("mtcnn.pack"),
+                })
+            }
+        }
+    }
+
+    /// False for what facenet-pytorch does not have.
+    pub(super) fn is_of_facenet_pytorch(self) -> bool {
+        match self {
+            Self::Network { network, .. } => ["facenet", "pnet", "rnet", "onet"].contains(&network),
+            Self::Start { .. } => false,
+            Self::Detection { .. } => true,
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
