@@ -311,6 +311,8 @@ pub enum Bench {
     Detect(BenchDetect),
     /// Crop and embedding of faces of one picture
     Embed(BenchEmbed),
+    /// From the pack's file to the first embedding; time the whole process beside it
+    Start,
 }
 
 /// `bench network`

@@ -30,6 +30,7 @@ pub fn run(meant: &Meant, typed: &args::Bench) -> anyhow::Result<Answer> {
         args::Bench::Network(typed) => network(meant, typed)?,
         args::Bench::Detect(typed) => detect(meant, typed)?,
         args::Bench::Embed(typed) => embed(meant, typed)?,
+        args::Bench::Start => start(meant)?,
     }
     Ok(Answer::Yes)
 }
@@ -308,6 +309,38 @@ fn embed(meant: &Meant, typed: &args::BenchEmbed) -> anyhow::Result<()> {
             machine(meant.threads, simd),
             times.median_ms(),
             times.p95_ms(),
+        )
+    })?;
+    Ok(())
+}
+
+/// What a start does before its first embedding, one time each: a second start would find everything warm.
+fn start(meant: &Meant) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let pack = Engines::open(meant)?.embedder(meant.model.as_ref())?;
+    let read = begin.elapsed();
+    let graph = pack.meta.network.graphs().swap_remove(0);
+    let pool = Arc::new(Pool::new(meant.threads));
+    let mut network = Network::new(&graph, &pack.tensors, Simd::detect(), pool)?;
+    let packed = begin.elapsed();
+    network.run(&synthetic_input(1, graph.shape(graph.input())))?;
+    let first = begin.elapsed();
+    let value = json!({
+        "model": pack.meta.name,
+        "threads": meant.threads,
+        "simd": simd_text(Simd::detect()),
+        "read_ms": figure(ms(read)),
+        "packed_ms": figure(ms(packed)),
+        "first_ms": figure(ms(first)),
+    });
+    meant.say.result(&value, || {
+        format!(
+            "{}, {}: read and checked after {:.1} ms, weights in order after {:.1} ms, first embedding after {:.1} ms",
+            pack.meta.name,
+            machine(meant.threads, Simd::detect()),
+            ms(read),
+            ms(packed),
+            ms(first),
         )
     })?;
     Ok(())
