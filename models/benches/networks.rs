@@ -3,8 +3,7 @@
 //! `cargo bench -p threshold-models --bench networks -- <threads> [rounds] [portable | avx2 | avx512]` times.
 //! `.. -- memory <packs>` loads the detector and the default embedder of a folder of packs, runs one frame and says what
 //! the process then holds.
-//! `.. -- graphs` prints the networks' definitions, from which `beside_onnxruntime.py` beside this file builds the
-//! same networks for onnxruntime and times both in turn. Weights are synthetic: speed does not depend on them.
+//! Weights are synthetic: speed does not depend on them. `cargo xtask bench peers` times other runtimes beside.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first fault")]
 
@@ -12,12 +11,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use threshold_models::cascade::{PNetMap, StageNets};
 use threshold_models::cpu::{CpuEngine, CpuStages, EngineOptions, Network, Pool, Simd};
 use threshold_models::engine::{BBox, Detection, Engine};
 use threshold_models::frame::Frame;
-use threshold_models::graph::{Graph, Shape, definition};
+use threshold_models::graph::{Graph, Shape};
 use threshold_models::net;
 use threshold_models::pack::{Pack, PackDir, synthetic_input};
 use threshold_models::tensor::{Tensor, Tensors};
@@ -30,13 +29,6 @@ const ONET_CROPS: usize = 8;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let argument = |i: usize| arguments.get(i).map(String::as_str);
-    if argument(0) == Some("graphs") {
-        let graphs = [net::inception_resnet_v1(), net::dlib_resnet29(), net::rnet(), net::onet()];
-        let levels = LEVELS.map(|(h, w)| net::pnet(h, w));
-        let all: Vec<Value> = graphs.iter().chain(&levels).map(definition).collect();
-        say(&Value::from(all));
-        return;
-    }
     if argument(0) == Some("memory") {
         return memory(std::path::Path::new(argument(1).unwrap()));
     }

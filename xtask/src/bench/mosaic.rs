@@ -9,6 +9,9 @@ use std::path::Path;
 /// Photos of one face each, whose upper part shows it.
 const PHOTOS: [&str; 4] = ["obama.jpg", "biden.jpg", "obama2.jpg", "obama3.jpg"];
 
+/// Size of one of the equal photos: four are as wide as the smallest frame.
+const FACE_PX: [u32; 2] = [160, 160];
+
 /// What a frame shows between photos: a wall.
 const WALL: Rgb<u8> = Rgb([150, 148, 142]);
 
@@ -48,9 +51,11 @@ impl Mosaics {
                     paste(&photo, i % 4 * cell[0], i / 4 * cell[1]);
                 }
             }
-            Picture::Faces(n) => {
-                let photo = upper_part(&self.0[0], [160, 160]);
-                (0..n).for_each(|i| paste(&photo, i % 4 * 320 + 80, i / 4 * 180 + 10));
+            Picture::Faces(n, _) => {
+                let photo = upper_part(&self.0[0], FACE_PX);
+                let (left, top) =
+                    ((w / 4 - FACE_PX[0]) / 2, (h / 4).saturating_sub(FACE_PX[1]) / 2);
+                (0..n).for_each(|i| paste(&photo, i % 4 * (w / 4) + left, i / 4 * (h / 4) + top));
             }
         }
         frame.save(path).with_context(|| format!("writing {}", path.display()))

@@ -2,7 +2,7 @@
 
 use super::figures::Line;
 use super::peers::{Measured, Run, Side};
-use super::workloads::{PLOTTED_MIN_FACE, Picture, Workload};
+use super::workloads::{PLOTTED_FACES, PLOTTED_MIN_FACE, PLOTTED_SIZE, Picture, Workload};
 use std::fmt::Write as _;
 
 /// Blue, orange, grey: also apart in print and for those who see no red.
@@ -34,6 +34,8 @@ pub(super) fn title(network: &str) -> &str {
     match network {
         "facenet" => "FaceNet",
         "dlib" => "dlib ResNet-29",
+        "nn2" => "NN2",
+        "nn3" => "NN3",
         "pnet" => "P-Net",
         "rnet" => "R-Net",
         "onet" => "O-Net",
@@ -59,22 +61,22 @@ pub(super) fn growths(run: &Run) -> [Plot; 3] {
     [
         Plot {
             file: "cpu-peers-pixels.svg",
-            title: "Detection by size of the frame (12 faces, min face 40)",
+            title: "Detection by size of the frame (4 equal faces, min face 40)",
             unit: "megapixel",
             axis: "frame, megapixels",
             series: detection(|picture| match picture {
-                Picture::Full([w, h]) => Some(f64::from(w * h) * 1e-6),
-                Picture::Faces(_) => None,
+                Picture::Faces(PLOTTED_FACES, [w, h]) => Some(f64::from(w * h) * 1e-6),
+                _ => None,
             }),
         },
         Plot {
             file: "cpu-peers-faces.svg",
-            title: "Detection by number of faces (1280x720, min face 40)",
+            title: "Detection by number of equal faces (1280x720, min face 40)",
             unit: "face",
             axis: "faces in the frame",
             series: detection(|picture| match picture {
-                Picture::Full(_) => None,
-                Picture::Faces(n) => Some(f64::from(n)),
+                Picture::Faces(n, PLOTTED_SIZE) => Some(f64::from(n)),
+                _ => None,
             }),
         },
         Plot {

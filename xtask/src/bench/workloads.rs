@@ -22,7 +22,7 @@ impl Places {
     pub(super) fn frame(&self, picture: Picture) -> PathBuf {
         self.folder.join(match picture {
             Picture::Full([w, h]) => format!("mosaic-{w}x{h}.png"),
-            Picture::Faces(n) => format!("faces-{n}.png"),
+            Picture::Faces(n, [w, h]) => format!("faces-{n}-{w}x{h}.png"),
         })
     }
 }
@@ -32,15 +32,14 @@ impl Places {
 pub(super) enum Picture {
     /// 4 x 3 faces, which grow with the frame.
     Full([u32; 2]),
-    /// So many faces of the same size in a frame of 1280 x 720.
-    Faces(u32),
+    /// So many equal faces in a frame of that size, in front of a wall.
+    Faces(u32, [u32; 2]),
 }
 
 impl Picture {
     pub(super) const fn size(self) -> [u32; 2] {
         match self {
-            Self::Full(size) => size,
-            Self::Faces(_) => [1280, 720],
+            Self::Full(size) | Self::Faces(_, size) => size,
         }
     }
 }
@@ -56,10 +55,13 @@ pub(super) enum Workload {
     Detection { picture: Picture, min_face: u32, threads: usize },
 }
 
-/// P-Net's level is one that the pyramid of a real frame has.
-const NETWORKS: [(&str, Option<[u32; 2]>, u32); 6] = [
+/// P-Net's levels are such as the pyramids of real frames have. NN1 is left out: its half a gigabyte of weights would be
+/// made anew in every turn.
+const NETWORKS: [(&str, Option<[u32; 2]>, u32); 8] = [
     ("facenet", None, 1),
     ("dlib", None, 1),
+    ("nn2", None, 1),
+    ("nn3", None, 1),
     ("pnet", Some([320, 240]), 1),
     ("pnet", Some([769, 433]), 1),
     ("rnet", None, 32),
@@ -69,14 +71,17 @@ const NETWORKS: [(&str, Option<[u32; 2]>, u32); 6] = [
 /// Faces embedded at a time, beside one.
 const BATCHES: [u32; 4] = [2, 4, 8, 16];
 
-pub(super) const SIZES: [[u32; 2]; 3] = [[640, 480], [1280, 720], [1920, 1080]];
-const SIZES_BETWEEN: [[u32; 2]; 2] = [[960, 720], [1600, 900]];
-const FACES: [u32; 5] = [1, 2, 4, 8, 16];
+const SIZES: [[u32; 2]; 3] = [[640, 480], [1280, 720], [1920, 1080]];
 const MIN_FACES: [u32; 3] = [20, 40, 80];
 const THREADS: [usize; 2] = [1, 2];
 
 /// The smallest face of the plots.
 pub(super) const PLOTTED_MIN_FACE: u32 = 40;
+/// Faces in the frames of the plot by size, and the size of those in the plot by faces: where the two cross.
+pub(super) const PLOTTED_FACES: u32 = 4;
+pub(super) const PLOTTED_SIZE: [u32; 2] = [1280, 720];
+const SIZES_BESIDE: [[u32; 2]; 4] = [[640, 480], [960, 720], [1600, 900], [1920, 1080]];
+const FACES: [u32; 5] = [1, 2, 4, 8, 16];
 
 /// All workloads, in the order of the tables.
 pub(super) fn all() -> Vec<Workload> {
@@ -87,7 +92,9 @@ pub(super) fn all() -> Vec<Workload> {
             all.extend(THREADS.map(of));
         }
     }
-    let plotted = SIZES_BETWEEN.map(Picture::Full).into_iter().chain(FACES.map(Picture::Faces));
+    let by_size = SIZES_BESIDE.map(|size| Picture::Faces(PLOTTED_FACES, size));
+    let by_faces = FACES.map(|n| Picture::Faces(n, PLOTTED_SIZE));
+    let plotted = by_size.into_iter().chain(by_faces);
     all.extend(plotted.map(|picture| Workload::Detection {
         picture,
         min_face: PLOTTED_MIN_FACE,
@@ -123,17 +130,26 @@ impl Workload {
         match self {
             Self::Network { network, size, items, threads } => {
                 let size = size.map(|[w, h]| format!(" {w}x{h}")).unwrap_or_default();
-                format!("{network}{size}, {items} at a time, {threads} threads")
+                format!("{network}{size}, {items} at a time, threads {threads}")
             }
             Self::Start { network, .. } => format!("cold start of {network}"),
             Self::Detection { picture, min_face, threads } => {
                 let [w, h] = picture.size();
                 let faces = match picture {
                     Picture::Full(_) => String::new(),
-                    Picture::Faces(n) => format!(", {n} faces in it"),
+                    Picture::Faces(n, _) => format!(", faces {n}"),
                 };
-                format!("detection {w}x{h}{faces}, min face {min_face}, {threads} threads")
+                format!("detection {w}x{h}{faces}, min face {min_face}, threads {threads}")
             }
+        }
+    }
+
+    /// Calls in a turn, from those of a detection: most networks take a few milliseconds and get more.
+    pub(super) fn calls(self, calls: usize) -> usize {
+        match self {
+            Self::Network { network: "facenet", items: 2.., .. } | Self::Detection { .. } => calls,
+            Self::Network { .. } => 3 * calls,
+            Self::Start { .. } => 1,
         }
     }
 
