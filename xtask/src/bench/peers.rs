@@ -19,7 +19,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-/// How often: turns, and calls of each side in one.
+/// How often: turns, and calls of a detection in one.
 #[derive(Clone, Copy)]
 pub(super) struct Effort {
     pub(super) turns: usize,
@@ -155,7 +155,7 @@ impl Turns<'_> {
         if facenet_pytorch.is_some() {
             second = Some(Side::new());
         }
-        self.theirs["calls"] = self.effort.calls.into();
+        self.theirs["calls"] = self.workload.calls(self.effort.calls).into();
         for _ in 0..self.effort.turns {
             own.add(self.our_turn(ours)?)?;
             self.their_turn(&mut first, onnxruntime)?;
@@ -174,7 +174,7 @@ impl Turns<'_> {
     /// The answer of `threshold`; a cold start is the whole process.
     fn our_turn(&self, ours: &[String]) -> Result<Value> {
         let cold = matches!(self.workload, Workload::Start { .. });
-        let calls = if cold { 1 } else { self.effort.calls };
+        let calls = self.workload.calls(self.effort.calls);
         let mut command = Command::new(root().join("target/release/threshold"));
         command.args(ours).args(["--calls", &calls.to_string()]);
         let start = Instant::now();

@@ -25,9 +25,11 @@ pub(super) fn page(run: &Run) -> String {
     let mut page = format!(
         "# The CPU engine beside its peers\n\nWritten by `{}`.\n\n{}\n\
          Peers, from PyPI: {}.\nOurs runs on {simd}.\n\n\
-         {} turns; in each, all sides in succession make {} calls after a warm one, and what counts is the median.\n\
+         {} turns; in each, all sides in succession make {} calls after a warm one (three times as many where a call takes \
+         milliseconds), and what counts is the median.\n\
          Times are the median of the turns in milliseconds; a ratio is ours over the peer's, the median of the turns' \
-         own: under 1, ours is quicker.\n",
+         own: under 1, ours is quicker.\n\
+         Other work on the machine disturbs two threads most, since a layer ends with its last part.\n",
         run.effort.command,
         run.made,
         run.peers.join("; "),

@@ -144,6 +144,15 @@ impl Workload {
         }
     }
 
+    /// Calls in a turn, from those of a detection: most networks take a few milliseconds and get more.
+    pub(super) fn calls(self, calls: usize) -> usize {
+        match self {
+            Self::Network { network: "facenet", items: 2.., .. } | Self::Detection { .. } => calls,
+            Self::Network { .. } => 3 * calls,
+            Self::Start { .. } => 1,
+        }
+    }
+
     /// What `threshold` is started with, less the calls.
     pub(super) fn ours(self, places: &Places) -> Vec<String> {
         let (threads, what) = match self {
