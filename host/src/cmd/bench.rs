@@ -299,19 +299,28 @@ fn embed(meant: &Meant, typed: &args::BenchEmbed) -> anyhow::Result<()> {
         "median_ms": figure(times.median_ms()),
         "p95_ms": figure(times.p95_ms()),
         "median_ms_per_face": figure(per_face),
+        "peak_bytes": peak_bytes(),
     });
     meant.say.result(&value, || {
         format!(
-            "{} with {} face{}, {}: median {:.2} ms ({per_face:.2} ms a face), 95 % within {:.2} ms",
+            "{} with {} face{}, {}: median {:.2} ms ({per_face:.2} ms a face), 95 % within {:.2} ms{}",
             pack.meta.name,
             faces.len(),
             if faces.len() == 1 { "" } else { "s" },
             machine(meant.threads, simd),
             times.median_ms(),
             times.p95_ms(),
+            peak_bytes().map_or_else(String::new, |most| format!(", {} MB at most", most / 1_000_000)),
         )
     })?;
     Ok(())
+}
+
+/// The most memory that this process ever had resident, loading included; `None` where the system does not tell.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
 /// What a start does before its first embedding, one time each: a second start would find everything warm.
