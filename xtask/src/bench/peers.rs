@@ -31,6 +31,10 @@ pub(super) struct Effort {
 const FULL: Effort = Effort { turns: 7, calls: 5, command: "cargo xtask bench peers" };
 const QUICK: Effort = Effort { turns: 3, calls: 2, command: "cargo xtask bench peers --quick" };
 
+/// Load at which other work disturbs: torch's threads, which spin for each other, then took up to seven times as long for a
+/// detection, while one thread took what it takes on an idle machine.
+const BUSY: f64 = 1.0;
+
 /// One side's turns of a workload.
 pub(super) struct Side {
     times: Vec<f64>,
@@ -253,7 +257,10 @@ fn made() -> Result<String> {
         information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("model unknown", |(_, model)| model);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or("unknown").to_owned();
+    let load = load.split(' ').next().unwrap_or("unknown");
+    if load.parse().is_ok_and(|load: f64| load > BUSY) {
+        println!("the machine is busy (load {load}): two threads will look slow, the peers' most");
+    }
     Ok(format!(
         "Date {date}, commit `{commit}`, {processors} processors ({model}), load {load} at the start."
     ))

@@ -160,10 +160,13 @@ fn tick_text(value: f64) -> String {
 fn lines(plot: &Plot) -> String {
     let (width, height) = (720.0, 420.0);
     let (left, right, top, bottom) = (70.0, 560.0, 50.0, 365.0);
-    let largest = |of: fn(&(f64, f64)) -> f64| {
-        plot.series.iter().flat_map(|series| &series.points).map(of).fold(0.0, f64::max)
-    };
-    let (xs, ys) = (ticks(largest(|p| p.0)), ticks(largest(|p| p.1)));
+    let points = || plot.series.iter().flat_map(|series| &series.points);
+    let right_most = points().map(|point| point.0).fold(0.0, f64::max);
+    // A line may end above its last point.
+    let ends = plot.series.iter().filter_map(|series| Line::through(&series.points));
+    let ends = ends.map(|line| line.at(right_most));
+    let highest = points().map(|point| point.1).chain(ends).fold(0.0, f64::max);
+    let (xs, ys) = (ticks(right_most), ticks(highest));
     let last = |ticks: &[f64]| ticks.last().copied().unwrap_or(1.0).max(f64::MIN_POSITIVE);
     let x_of = |x: f64| left + (right - left) * x / last(&xs);
     let y_of = |y: f64| bottom - (bottom - top) * y / last(&ys);
@@ -232,7 +235,12 @@ fn lines(plot: &Plot) -> String {
             series.name
         );
     }
-    svg.push_str("</svg>\n");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\">line: least squares</text>\n</svg>",
+        right + 18.0,
+        top + 16.0 + 22.0 * plot.series.len() as f64
+    );
     svg
 }
 
