@@ -47,17 +47,24 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Calls to the allocator by this thread, the second time that something is done.
-fn when_warm(mut body: impl FnMut()) -> usize {
-    body();
-    let before = CALLS.get();
-    body();
-    CALLS.get() - before
+/// Whether doing something again and again soon calls the allocator no more. Not at the second time: which thread takes
+/// which part is the system's to say, and each thread's buffers grow when it first has the largest part.
+fn settles(mut body: impl FnMut()) -> bool {
+    let mut quiet = 0;
+    for _ in 0..1000 {
+        let before = CALLS.get();
+        body();
+        quiet = if CALLS.get() == before { quiet + 1 } else { 0 };
+        if quiet == 10 {
+            return true;
+        }
+    }
+    false
 }
 
 #[test]
 fn warm_networks_do_not_allocate() {
-    assert_ne!(when_warm(|| drop(std::hint::black_box(Box::new(7)))), 0, "the counter counts");
+    assert!(!settles(|| drop(std::hint::black_box(Box::new(7)))), "the counter counts");
     for threads in [1, 2] {
         let pool = Arc::new(Pool::new(threads));
         for graph in [net::dlib_resnet29(), net::onet()] {
@@ -65,7 +72,7 @@ fn warm_networks_do_not_allocate() {
             let mut network =
                 Network::new(&graph, &weights, Simd::detect(), Arc::clone(&pool)).unwrap();
             let input = synthetic_input(1, graph.shape(graph.input()));
-            assert_eq!(when_warm(|| network.run(&input).unwrap()), 0, "{}", graph.name());
+            assert!(settles(|| network.run(&input).unwrap()), "{}", graph.name());
         }
         let weights = synthetic([&net::pnet(12, 12), &net::rnet(), &net::onet()]);
         let mut stages = CpuStages::new(&weights, Simd::detect(), pool).unwrap();
@@ -73,20 +80,20 @@ fn warm_networks_do_not_allocate() {
         let levels = [(61, 90), (43, 64), (12, 17)]
             .map(|(h, w)| (h, w, synthetic_input(1, Shape { h, w, c: 3 })));
         let mut map = PNetMap::default();
-        let calls = when_warm(|| {
+        let settled = settles(|| {
             for (h, w, level) in &levels {
                 stages.pnet(level, *h, *w, &mut map).unwrap();
             }
         });
-        assert_eq!(calls, 0, "P-Net on {threads} threads");
+        assert!(settled, "P-Net on {threads} threads");
         let crops = synthetic_input(1, Shape { h: 9 * 48, w: 48, c: 3 });
         let (mut rnet, mut onet) = (Vec::new(), Vec::new());
-        let calls = when_warm(|| {
+        let settled = settles(|| {
             for n in [5, 9, 1] {
                 stages.rnet(&crops[..n * 24 * 24 * 3], n, &mut rnet).unwrap();
                 stages.onet(&crops[..n * 48 * 48 * 3], n, &mut onet).unwrap();
             }
         });
-        assert_eq!(calls, 0, "R-Net and O-Net on {threads} threads");
+        assert!(settled, "R-Net and O-Net on {threads} threads");
     }
 }
