@@ -247,6 +247,10 @@ fn odd_networks() -> Vec<Graph> {
         (Conv { bias: false, ..Conv::new(32, 7, 7).stride(2) }, 3),
         (Conv::new(19, 1, 1).stride(2), 21),
         (Conv::new(64, 5, 5).act(Act::Relu), 3),
+        // Winograd's, with an odd last row and column.
+        (Conv::new(32, 3, 3).same().act(Act::PRelu), 16),
+        (Conv::new(48, 3, 3).act(Act::Relu), 32),
+        (Conv { bias: false, ..Conv::new(16, 3, 3).same() }, 16),
     ];
     for (conv, cin) in convs {
         let mut g = Graph::new("odd convolution", Shape { h: 11, w: 9, c: cin });
@@ -282,6 +286,15 @@ fn odd_networks() -> Vec<Graph> {
     g.output("unit", unit);
     g.output("mean", mean);
     g.output("cat", cat);
+    all.push(g);
+    // The same with a residual, into a part of a join and out of it.
+    let mut g = Graph::new("odd tiles", Shape { h: 9, w: 7, c: 16 });
+    let a = g.conv("a", g.input(), Conv::new(32, 3, 3).same().act(Act::Relu));
+    let b = g.conv_residual("b", a, Conv::new(16, 3, 3).same().act(Act::Relu), 0.17, g.input());
+    let cat = g.concat("cat", &[b, a]);
+    let c = g.conv("c", cat, Conv::new(16, 3, 3).same());
+    g.output("cat", cat);
+    g.output("c", c);
     all.push(g);
     // A sum whose sides differ in rows, columns and channels.
     let mut g = Graph::new("odd sum", Shape { h: 8, w: 9, c: 6 });
