@@ -341,13 +341,15 @@ fn start(meant: &Meant) -> anyhow::Result<()> {
         "read_ms": figure(ms(read)),
         "packed_ms": figure(ms(packed)),
         "first_ms": figure(ms(first)),
+        "weight_bytes": network.weight_bytes(),
     });
     meant.say.result(&value, || {
         format!(
-            "{}, {}: read and checked after {:.1} ms, weights in order after {:.1} ms, first embedding after {:.1} ms",
+            "{}, {}: read and checked after {:.1} ms, weights in order ({} MB) after {:.1} ms, first embedding after {:.1} ms",
             pack.meta.name,
             machine(meant.threads, Simd::detect()),
             ms(read),
+            network.weight_bytes() / 1_000_000,
             ms(packed),
             ms(first),
         )

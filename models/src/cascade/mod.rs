@@ -148,7 +148,9 @@ impl Cascade {
         for level in pyramid::levels(frame.width(), frame.height(), min_face_px, factor) {
             self.pixels.resize(level.height * level.width * 3, 0.0);
             let size = (level.height, level.width);
-            let rows = level.height.div_ceil(PARTS_EACH * nets.threads()).max(ROWS_MIN);
+            // Each part finds the windows anew, so one thread takes the level whole.
+            let parts = if nets.threads() == 1 { 1 } else { PARTS_EACH * nets.threads() };
+            let rows = level.height.div_ceil(parts).max(ROWS_MIN);
             let resize = |part: usize, thread: usize, out: &mut [f32]| {
                 let resize = &mut lock(&self.resizes[thread]);
                 resize.run_rows(frame, Rect::of(frame), size, part * rows, Grey::CASCADE, out);

@@ -236,6 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn rows_in_parts_are_the_rows_of_the_whole() {
+        let rgb = (0..37 * 23 * 3).map(|i| (i * 31 % 251) as u8).collect();
+        let frame = Frame::from_rgb(37, 23, rgb).unwrap();
+        let (rect, size) = (Rect { x: 2, y: 1, width: 33, height: 21 }, (9, 13));
+        let mut whole = vec![0.0; 9 * 13 * 3];
+        AreaResize::default().run(&frame, rect, size, Grey::CASCADE, &mut whole);
+        for rows in 1..9 {
+            let (mut resize, mut parts) = (AreaResize::default(), vec![0.0; whole.len()]);
+            for (i, part) in parts.chunks_mut(rows * 13 * 3).enumerate() {
+                resize.run_rows(&frame, rect, size, i * rows, Grey::CASCADE, part);
+            }
+            assert_eq!(parts, whole, "{rows} rows at a time");
+        }
+    }
+
+    #[test]
     fn high_windows_do_not_overflow() {
         let frame = Frame::from_rgb(2, 1000, vec![255; 6000]).unwrap();
         let mut out = [0.0; 3];

@@ -288,17 +288,30 @@ unsafe fn finish<V: Vector, const M: usize, const N: usize>(
                         false => V::load_part(from, lanes),
                     });
                 }
-                value = match task.conv.act {
-                    Act::None => value,
-                    Act::Relu => zero.max(value),
-                    Act::PRelu => zero.max(value).add_product(slope, zero.min(value)),
-                };
+                value = activate(value, task.conv.act, slope);
                 let to = task.y.start.add(pixel * task.y.view.stride + channel);
                 match lanes == V::LANES {
                     true => value.store(to),
                     false => value.store_part(to, lanes),
                 }
             }
+        }
+    }
+}
+
+/// What follows a sum; `slope` counts for [`Act::PRelu`] only.
+///
+/// # Safety
+/// The processor has `V`'s instruction set.
+#[inline(always)]
+pub(super) unsafe fn activate<V: Vector>(value: V, act: Act, slope: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let zero = V::splat(0.0);
+        match act {
+            Act::None => value,
+            Act::Relu => zero.max(value),
+            Act::PRelu => zero.max(value).add_product(slope, zero.min(value)),
         }
     }
 }

@@ -9,7 +9,9 @@
 //! Every output is summed in the same order wherever it stands, so strips, threads and widths give the same bits.
 
 use super::aligned::Aligned;
+use super::conv::activate;
 use super::vector::Vector;
+use crate::graph::Act;
 
 /// Slack behind a row's last pixel: what the widest vector and a kernel of three columns may read beyond it.
 const SLACK: usize = 32;
@@ -218,12 +220,11 @@ unsafe fn block<V: Vector, const X: usize, const C: usize, const K: usize>(
             add_row::<V, X, C, K>(&mut sums, row.add(x), room, layer.cin, weight);
             weight = weight.add(layer.cin * K * C);
         }
-        let zero = V::splat(0.0);
         for (c, sums) in sums.iter().enumerate() {
             let to = out.add((channel + c) * room + x);
             for (j, &sum) in sums.iter().enumerate() {
                 let value = match layer.slope.get(channel + c) {
-                    Some(&slope) => zero.max(sum).add_product(V::splat(slope), zero.min(sum)),
+                    Some(&slope) => activate(sum, Act::PRelu, V::splat(slope)),
                     None => sum,
                 };
                 value.store(to.add(j * V::LANES));

@@ -44,7 +44,7 @@ pub(super) struct PNetRows {
 }
 
 impl PNet {
-    /// Orders the weights for `simd`, which this processor has.
+    /// Orders the weights for `simd`, or for the widest set of this processor if it lacks that one.
     ///
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
@@ -52,6 +52,7 @@ impl PNet {
         for spec in net::pnet(PNET_CELL_PX, PNET_CELL_PX).weights() {
             tensor::find(tensors, &spec.name, &spec.shape)?;
         }
+        let simd = simd.or_available();
         // Every name below is one of those.
         let of = |name: &str| tensors.get(name).map_or(&[][..], |tensor| &tensor.data);
         let layer = |name: &str, shape: [usize; 3]| {

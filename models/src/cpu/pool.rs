@@ -101,9 +101,7 @@ impl Pool {
         let panicked = std::mem::take(&mut self.shared.lock().panicked);
         assert!(!panicked, "a part of a task panicked");
     }
-}
 
-impl Pool {
     /// Runs `body(chunk's number, thread, chunk)` for each chunk of `len` values, the last one what is left.
     ///
     /// # Panics

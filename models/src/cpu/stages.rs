@@ -63,7 +63,6 @@ impl CpuStages {
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
     pub fn new(tensors: &Tensors, simd: Simd, pool: Arc<Pool>) -> Result<Self, EngineError> {
-        let simd = simd.or_available();
         let rooms = (0..pool.threads()).map(|_| Mutex::default()).collect();
         Ok(Self {
             pool,

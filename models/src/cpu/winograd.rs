@@ -14,7 +14,7 @@
 use std::ops::Range;
 
 use super::aligned::Aligned;
-use super::conv::ConvTask;
+use super::conv::{ConvTask, activate};
 use super::place::Place;
 use super::simd::Simd;
 use super::vector::Vector;
@@ -285,6 +285,10 @@ pub(super) unsafe fn back<V: Vector>(
                     half[1][j] = m[1][j].sub(m[2][j]).sub(m[3][j]);
                 }
                 let add = if bias.is_empty() { zero } else { V::load(bias.as_ptr().add(c)) };
+                let slope = match task.conv.act {
+                    Act::PRelu => V::load(slope.as_ptr().add(c)),
+                    Act::None | Act::Relu => zero,
+                };
                 let scale = V::splat(task.scale);
                 for (i, [a, b, c2, d]) in half.into_iter().enumerate() {
                     for (j, sum) in [a.add(b).add(c2), b.sub(c2).sub(d)].into_iter().enumerate() {
@@ -297,14 +301,7 @@ pub(super) unsafe fn back<V: Vector>(
                             let from = residual.start.add(pixel * residual.view.stride + c);
                             value = value.add(V::load(from));
                         }
-                        value = match task.conv.act {
-                            Act::None => value,
-                            Act::Relu => zero.max(value),
-                            Act::PRelu => {
-                                let slope = V::load(slope.as_ptr().add(c));
-                                zero.max(value).add_product(slope, zero.min(value))
-                            }
-                        };
+                        value = activate(value, task.conv.act, slope);
                         value.store(task.y.start.add(pixel * view.stride + c));
                     }
                 }

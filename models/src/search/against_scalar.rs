@@ -49,7 +49,7 @@ impl Random {
     }
 }
 
-fn template(person: u32, slot: u8, scale: f32, vector: &[i8]) -> Template {
+pub(super) fn template(person: u32, slot: u8, scale: f32, vector: &[i8]) -> Template {
     Template {
         person: PersonId(person),
         slot,

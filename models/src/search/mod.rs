@@ -202,14 +202,7 @@ mod tests {
 
     fn template(person: u32, slot: u8, embedding: &Embedding) -> Template {
         let (scale, vector) = quantise(embedding);
-        Template {
-            person: PersonId(person),
-            slot,
-            quality: 100,
-            model: ModelTag([7; 8]),
-            scale,
-            vector: vector.as_slice().try_into().unwrap(),
-        }
+        against_scalar::template(person, slot, scale, &vector)
     }
 
     /// The score in f64 without quantisation.
