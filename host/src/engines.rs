@@ -97,17 +97,19 @@ impl Engines {
             }
             return Ok(pack);
         }
-        if !self.packs.entries().iter().any(|entry| entry.id == unit) {
-            let found: Vec<String> = self
-                .packs
-                .embedders()
-                .map(|entry| format!("{} {}", entry.meta.name, entry.id.tag()))
-                .collect();
-            let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
-            let folder = self.packs.path().display().to_string();
-            return Err(HostError::ModelNotHere { unit: unit.to_string(), folder, found }.into());
+        match self.packs.find(unit) {
+            Err(PackError::NotFound { .. }) => {
+                let named = |entry: &PackEntry| match entry.id() {
+                    Ok(id) => format!("{} {}", entry.meta.name, id.tag()),
+                    Err(_) => entry.meta.name.clone(),
+                };
+                let found: Vec<String> = self.packs.embedders().map(named).collect();
+                let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+                let folder = self.packs.path().display().to_string();
+                Err(HostError::ModelNotHere { unit: unit.to_string(), folder, found }.into())
+            }
+            found => Ok(found?),
         }
-        Ok(self.packs.find(unit)?)
     }
 
     /// An engine that has passed its packs' self-test, a few milliseconds for each.

@@ -15,7 +15,7 @@ const REMEDY: &str =
 fn dlib() -> &'static Pack {
     static PACK: OnceLock<Pack> = OnceLock::new();
     let network = Network::DlibResnet29;
-    PACK.get_or_init(|| Pack::new(description(network), drawn(network)).unwrap())
+    PACK.get_or_init(|| Pack::new(description(network), &drawn(network)).unwrap())
 }
 
 fn facenet() -> Pack {
@@ -23,7 +23,7 @@ fn facenet() -> Pack {
     let zeros = |shape: Vec<usize>| Tensor { data: vec![0.0; shape.iter().product()], shape };
     let specs = network.weights().into_iter();
     let tensors: Tensors = specs.map(|spec| (spec.name, zeros(spec.shape))).collect();
-    Pack::new(description(network), tensors).unwrap()
+    Pack::new(description(network), &tensors).unwrap()
 }
 
 fn open(folder: &Path) -> PackDir {
@@ -42,10 +42,13 @@ fn packs_are_listed_in_name_order_and_other_files_are_not() {
     let packs = open(folder.path());
     assert_eq!(packs.path(), folder.path());
     assert!(packs.faults().is_empty());
-    let found: Vec<(ModelId, &str)> =
-        packs.entries().iter().map(|entry| (entry.id, entry.meta.name.as_str())).collect();
+    let found: Vec<(ModelId, &str)> = packs
+        .entries()
+        .iter()
+        .map(|entry| (entry.id().unwrap(), entry.meta.name.as_str()))
+        .collect();
     assert_eq!(found, [(dlib().id, "dlib-resnet29"), (detector().id, "mtcnn")]);
-    assert_eq!(packs.embedders().map(|entry| entry.id).collect::<Vec<_>>(), [dlib().id]);
+    assert_eq!(packs.embedders().map(|entry| entry.id().unwrap()).collect::<Vec<_>>(), [dlib().id]);
     assert_eq!(packs.detector().unwrap().id, detector().id);
     // By name, by short name, by id.
     for name in ["dlib", "dlib-resnet29"] {
@@ -94,7 +97,7 @@ fn a_pack_that_is_not_there_is_named_with_the_folder() {
 fn broken_packs_are_named_when_one_of_their_kind_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let sound = detector().to_bytes().unwrap();
+    let sound = detector().bytes().to_vec();
     std::fs::write(at("cut.pack"), &sound[..sound.len() / 2]).unwrap();
     std::fs::write(at("empty.pack"), b"").unwrap();
     std::fs::create_dir(at("folder.pack")).unwrap();
@@ -121,7 +124,7 @@ fn a_pack_whose_tensors_are_wrong_is_listed_and_refused_when_it_is_loaded() {
     // The description is whole and the sizes fit, so that only reading the weights tells.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nan.pack");
-    let mut bytes = detector().to_bytes().unwrap();
+    let mut bytes = detector().bytes().to_vec();
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();

@@ -9,13 +9,13 @@ use threshold_tests::{packs, skipped};
 /// The pack's file with one bit of some weights flipped, read again: the description, golden vectors among it, is the
 /// old one, and the bytes are as sound as any.
 fn flipped(pack: &Pack, tensor: &str, weights: &[usize]) -> Pack {
-    let mut tensors = pack.tensors.clone();
+    let mut tensors = pack.tensors();
     let data = &mut tensors.get_mut(tensor).unwrap().data;
     for &index in weights {
         data[index] = f32::from_bits(data[index].to_bits() ^ (1 << EXPONENT_BIT));
     }
-    let changed = Pack::new(pack.meta.clone(), tensors).unwrap();
-    let read = Pack::from_bytes(&changed.to_bytes().unwrap()).unwrap();
+    let changed = Pack::new(pack.meta.clone(), &tensors).unwrap();
+    let read = Pack::from_bytes(changed.bytes()).unwrap();
     assert_ne!(read.id, pack.id);
     read
 }
@@ -32,7 +32,7 @@ fn a_flipped_exponent_bit_of_any_tensor_of_the_detector_fails_it() {
     let pack = detector();
     self_test(pack, None).unwrap();
     let mut lots = Lots(81);
-    for (name, tensor) in &pack.tensors {
+    for (name, tensor) in &pack.tensors() {
         let len = tensor.data.len();
         // The largest of a few, so that the flip is of a weight that says something. A slope says nothing where its
         // channel is positive throughout, as some are on these inputs, so all of them are flipped.
@@ -107,12 +107,12 @@ fn a_flipped_exponent_bit_of_the_published_embedders_fails_it() {
     let Some(entry) = found else {
         return skipped("self-test of dlib's ResNet-29 with flipped bits", "no such pack");
     };
-    let (detector, pack) = (packs.detector().unwrap(), packs.find(entry.id).unwrap());
+    let (detector, pack) = (packs.detector().unwrap(), packs.find(entry.id().unwrap()).unwrap());
     self_test(&detector, Some(&pack)).unwrap();
     for name in
         ["conv1.weight", "conv1.bias", "block7.conv2.weight", "block14.conv2.weight", "fc.weight"]
     {
-        let data = &pack.tensors[name].data;
+        let data = &pack.tensors()[name].data;
         let index =
             (0..data.len()).max_by(|&a, &b| data[a].abs().total_cmp(&data[b].abs())).unwrap();
         let error = self_test(&detector, Some(&flipped(&pack, name, &[index]))).unwrap_err();

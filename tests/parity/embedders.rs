@@ -22,7 +22,7 @@ const MAX_DISTANCE_SHIFT: f64 = 0.002;
 fn pack(kind: Kind) -> Option<Pack> {
     let packs = threshold_tests::packs()?;
     let entry = packs.embedders().find(|entry| entry.meta.network == kind)?;
-    Some(packs.find(entry.id).unwrap())
+    Some(packs.find(entry.id().unwrap()).unwrap())
 }
 
 /// Grey levels 0..255 into the network's input.
@@ -48,7 +48,7 @@ fn check(pack: &Pack, crops: &[f32], expected: &[f32]) {
     let len = pack.embedder().unwrap().embedding_len;
     let expected: Vec<&[f32]> = expected.chunks(len).collect();
     let embed = |simd: Simd, pool: &Arc<Pool>| {
-        let mut network = Network::new(&graph, &pack.tensors, simd, Arc::clone(pool)).unwrap();
+        let mut network = Network::new(&graph, pack, simd, Arc::clone(pool)).unwrap();
         network.run(crops).unwrap();
         let found: Vec<&[f32]> = network.output("embedding").unwrap().chunks(len).collect();
         assert_eq!(found.len(), expected.len());

@@ -330,7 +330,7 @@ fn start(meant: &Meant) -> anyhow::Result<()> {
     let read = begin.elapsed();
     let graph = pack.meta.network.graphs().swap_remove(0);
     let pool = Arc::new(Pool::new(meant.threads));
-    let mut network = Network::new(&graph, &pack.tensors, Simd::detect(), pool)?;
+    let mut network = Network::new(&graph, &pack, Simd::detect(), pool)?;
     let packed = begin.elapsed();
     network.run(&synthetic_input(1, graph.shape(graph.input())))?;
     let first = begin.elapsed();

@@ -38,13 +38,13 @@ fn list(meant: &Meant) -> anyhow::Result<Answer> {
     let engines = Engines::open(meant)?;
     let packs = engines.packs();
     let default = default_of(packs);
-    let values: Vec<Value> = packs
-        .entries()
-        .iter()
-        .map(|entry| {
-            let mut value = meta_value(entry.id, &entry.meta);
+    let ids: Vec<ModelId> = packs.entries().iter().map(PackEntry::id).collect::<Result<_, _>>()?;
+    let listed = || packs.entries().iter().zip(&ids);
+    let values: Vec<Value> = listed()
+        .map(|(entry, id)| {
+            let mut value = meta_value(*id, &entry.meta);
             value["file"] = json!(entry.path.display().to_string());
-            value["default"] = json!(Some(entry.id) == default);
+            value["default"] = json!(Some(&entry.path) == default);
             value
         })
         .collect();
@@ -58,28 +58,28 @@ fn list(meant: &Meant) -> anyhow::Result<Answer> {
         if packs.entries().is_empty() {
             return format!("no packs in {folder}: cargo xtask setup, or threshold model fetch");
         }
-        let row = |entry: &PackEntry| {
+        let row = |(entry, id): (&PackEntry, &ModelId)| {
             let threshold = entry.meta.embedder.as_ref().map(|embedder| {
                 format!("{} {}", embedder.threshold_distance, embedder.metric.unit())
             });
             vec![
                 entry.meta.name.clone(),
                 entry.meta.network.to_string(),
-                entry.id.tag().to_string(),
+                id.tag().to_string(),
                 threshold.unwrap_or_else(|| "finds faces".to_owned()),
-                if Some(entry.id) == default { "default" } else { "" }.to_owned(),
+                if Some(&entry.path) == default { "default" } else { "" }.to_owned(),
             ]
         };
-        let rows: Vec<Vec<String>> = packs.entries().iter().map(row).collect();
+        let rows: Vec<Vec<String>> = listed().map(row).collect();
         format!("{folder}\n{}", table(&["name", "network", "id", "threshold", ""], &rows))
     })?;
     Ok(Answer::Yes)
 }
 
 /// The embedder that is taken without `--model`, as `PackDir::default_embedder` has it.
-fn default_of(packs: &PackDir) -> Option<ModelId> {
+fn default_of(packs: &PackDir) -> Option<&PathBuf> {
     let of = |network| packs.entries().iter().find(|entry| entry.meta.network == network);
-    of(Network::InceptionResnetV1).or_else(|| of(Network::DlibResnet29)).map(|entry| entry.id)
+    of(Network::InceptionResnetV1).or_else(|| of(Network::DlibResnet29)).map(|entry| &entry.path)
 }
 
 fn info(meant: &Meant) -> anyhow::Result<Answer> {

@@ -20,6 +20,8 @@ use crate::graph::{Act, Conv};
 /// One layer over one batch. Holding one proves that weights, places and zeros fit each other.
 pub(super) struct ConvTask<'a> {
     layer: &'a Layer,
+    /// The layer's panels.
+    panels: &'a [f32],
     conv: Conv,
     scale: f32,
     x: Place,
@@ -38,7 +40,7 @@ impl<'a> ConvTask<'a> {
     /// # Panics
     /// If they do not fit each other: a plan made from another graph than the weights.
     pub(super) fn new(
-        layer: &'a Layer,
+        (layer, values): (&'a Layer, &'a [f32]),
         (conv, scale): (Conv, f32),
         x: Place,
         y: Place,
@@ -57,7 +59,8 @@ impl<'a> ConvTask<'a> {
         assert!(end(to.w, kw) <= from.w + 2 * conv.pad[1]);
         let joined = conv.pad == [0, 0] && x.view.is_dense();
         let (run_len, row_runs) = if joined { (kw * cin, 1) } else { (cin, kw) };
-        Self { layer, conv, scale, x, y, residual, zeros, run_len, row_runs }
+        let panels = &values[layer.at.clone()];
+        Self { layer, panels, conv, scale, x, y, residual, zeros, run_len, row_runs }
     }
 
     /// Pixels of the output, all items.
@@ -178,7 +181,7 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(
     let [kh, kw] = task.conv.kernel;
     let view = &task.x.view;
     let row = view.shape.w * view.stride;
-    let mut weights = task.layer.data.as_ptr().wrapping_add(panel.start);
+    let mut weights = task.panels.as_ptr().wrapping_add(panel.start);
     let step = task.run_len * N * V::LANES;
     // SAFETY: the processor has V's instruction set (caller).
     let mut sums = [[unsafe { V::splat(0.0) }; N]; M];

@@ -75,7 +75,7 @@ impl CpuEngine {
             });
         }
         let pool = Arc::new(Pool::new(options.threads));
-        let stages = CpuStages::new(&detector.tensors, options.simd, Arc::clone(&pool))?;
+        let stages = CpuStages::new(detector, options.simd, Arc::clone(&pool))?;
         let packs = [Some(detector), embedder].into_iter().flatten();
         let packs = packs.map(|pack| pack.meta.clone()).collect();
         let embedder = embedder.map(|pack| Embedder::new(pack, options.simd, pool)).transpose()?;
@@ -130,7 +130,7 @@ impl Embedder {
         let meta = pack.embedder()?;
         let graph = pack.meta.network.graphs().swap_remove(0);
         Ok(Self {
-            network: Network::new(&graph, &pack.tensors, simd, pool)?,
+            network: Network::new(&graph, pack, simd, pool)?,
             rule: meta.crop,
             preprocessing: pack.meta.preprocessing,
             embedding_len: meta.embedding_len,

@@ -14,6 +14,7 @@ mod engine;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod network;
+mod pages;
 mod place;
 mod planes;
 mod pnet;
@@ -32,6 +33,7 @@ mod x86;
 pub(crate) use dot::{Probe, Rows};
 pub use engine::{CpuEngine, EngineOptions};
 pub use network::Network;
+pub(crate) use pages::prefer_large;
 pub use pool::Pool;
 pub use reference::evaluate;
 pub use simd::Simd;

@@ -11,7 +11,7 @@ use super::weights::Weights;
 use crate::engine::EngineError;
 use crate::graph::Graph;
 use crate::plan::{INPUT, Plan};
-use crate::tensor::Tensors;
+use crate::tensor::TensorSource;
 
 /// One network with its own buffers; the batch is chosen at each run.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Network {
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
     pub fn new(
         graph: &Graph,
-        tensors: &Tensors,
+        tensors: &dyn TensorSource,
         simd: Simd,
         pool: Arc<Pool>,
     ) -> Result<Self, EngineError> {

@@ -7,6 +7,7 @@
 //! Owns the schedule of [`crate::net::pnet`] and its weights. Refuses levels smaller than P-Net's window, and threads: a
 //! range of output rows is one thread's work.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Simd;
@@ -14,7 +15,7 @@ use super::aligned::Aligned;
 use super::planes::{PlaneLayer, RowOp, RowTask, room, tile};
 use crate::engine::EngineError;
 use crate::net::{self, PNET_CELL_PX, PNET_STRIDE_PX};
-use crate::tensor::{self, Tensors};
+use crate::tensor::TensorSource;
 
 /// Channels of conv1, conv2 and conv3, and of both heads together: two scores, four regressions.
 const CHANNELS: [usize; 4] = [10, 16, 32, 6];
@@ -48,13 +49,15 @@ impl PNet {
     ///
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
-    pub(super) fn new(tensors: &Tensors, simd: Simd) -> Result<Self, EngineError> {
+    pub(super) fn new(tensors: &dyn TensorSource, simd: Simd) -> Result<Self, EngineError> {
+        let mut found = BTreeMap::new();
         for spec in net::pnet(PNET_CELL_PX, PNET_CELL_PX).weights() {
-            tensor::find(tensors, &spec.name, &spec.shape)?;
+            let values = tensors.find(&spec.name, &spec.shape)?;
+            found.insert(spec.name, values.widened(&mut Vec::new()).to_vec());
         }
         let simd = simd.or_available();
         // Every name below is one of those.
-        let of = |name: &str| tensors.get(name).map_or(&[][..], |tensor| &tensor.data);
+        let of = |name: &str| found.get(name).map_or(&[][..], Vec::as_slice);
         let layer = |name: &str, shape: [usize; 3]| {
             let [weight, bias, slope] =
                 ["weight", "bias", "slope"].map(|kind| of(&format!("pnet.{name}.{kind}")));

@@ -5,7 +5,7 @@
 
 use crate::engine::EngineError;
 use crate::graph::{Act, Conv, Graph, LocalNorm, Node, Op, Pool, PoolKind, Shape};
-use crate::tensor::Tensors;
+use crate::tensor::{TensorSource as _, Tensors};
 
 /// All values of a graph, in the graph's order, for one item (`input` is H, W, C).
 ///
@@ -17,7 +17,7 @@ pub fn evaluate(
     input: &[f32],
 ) -> Result<Vec<Vec<f32>>, EngineError> {
     for spec in graph.weights() {
-        crate::tensor::find(weights, &spec.name, &spec.shape)?;
+        weights.find(&spec.name, &spec.shape)?;
     }
     let mut values: Vec<Vec<f32>> = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {

@@ -54,14 +54,15 @@ fn run_step(step: &Step, weights: &Weights, memory: &Memory<'_>, threads: &Pool)
         Kind::Conv { conv, scale } => {
             let to_do = (conv, scale);
             let residual = step.inputs.get(1).map(|&view| memory.input(view));
-            let zeros = &weights.zeros;
+            let (values, zeros) = (&weights.values, &weights.zeros);
             match &weights.layers[&step.name] {
                 Packed::Direct(layer) => {
-                    let task = ConvTask::new(layer, to_do, from(0), to, residual, zeros);
+                    let task = ConvTask::new((layer, values), to_do, from(0), to, residual, zeros);
                     run_conv(weights.simd, &task, threads);
                 }
                 Packed::Winograd(layer) => {
-                    let task = WinogradTask::new(layer, to_do, from(0), to, residual, zeros);
+                    let task =
+                        WinogradTask::new((layer, values), to_do, from(0), to, residual, zeros);
                     run_winograd(weights.simd, &task, memory.scratch(), threads);
                 }
             }

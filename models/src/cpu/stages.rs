@@ -17,7 +17,7 @@ use crate::engine::EngineError;
 use crate::graph::{Graph, Shape};
 use crate::net;
 use crate::plan::{INPUT, Plan};
-use crate::tensor::Tensors;
+use crate::tensor::TensorSource;
 
 /// Bytes that the first layer's output of one batch may take: about half of a core's second-level cache.
 const FIRST_LAYER_BYTES: usize = 512 * 1024;
@@ -62,7 +62,11 @@ impl CpuStages {
     ///
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
-    pub fn new(tensors: &Tensors, simd: Simd, pool: Arc<Pool>) -> Result<Self, EngineError> {
+    pub fn new(
+        tensors: &dyn TensorSource,
+        simd: Simd,
+        pool: Arc<Pool>,
+    ) -> Result<Self, EngineError> {
         let rooms = (0..pool.threads()).map(|_| Mutex::default()).collect();
         Ok(Self {
             pool,
@@ -146,7 +150,7 @@ impl CpuStages {
 }
 
 impl Batched {
-    fn new(graph: &Graph, tensors: &Tensors, simd: Simd) -> Result<Self, EngineError> {
+    fn new(graph: &Graph, tensors: &dyn TensorSource, simd: Simd) -> Result<Self, EngineError> {
         let weights = Weights::prepare(graph, tensors, simd)?;
         let first = graph.nodes().get(1).map_or(1, |node| node.shape.len()) * size_of::<f32>();
         let batch = (FIRST_LAYER_BYTES / first).max(1);

@@ -49,43 +49,71 @@ impl Winograd {
             && output.h.div_ceil(2) * output.w.div_ceil(2) >= TILES_MIN
     }
 
-    /// Transforms and packs `weight` (`[cout, 3, 3, cin]`).
-    pub(super) fn pack(
-        cout: usize,
-        (weight, bias, slope): (&[f32], &[f32], &[f32]),
+    /// Divides the 16 points into panels, whose values will lie from `end` on, which moves behind them.
+    pub(super) fn lay(cout: usize, cin: usize, simd: Simd, end: &mut usize) -> Self {
+        let points = (0..POINTS).map(|_| Layer::lay(cout, cin, simd, end)).collect();
+        Self { points, bias: Aligned::zeros(cout), slope: Aligned::zeros(cout) }
+    }
+
+    /// Transforms `weight` (`[cout, 3, 3, cin]`) and packs it into all layers' `values`; `bias` and `slope` may be empty.
+    ///
+    /// `points` is a room that is kept from layer to layer: 4 MB of new memory for each would be cleared first.
+    pub(super) fn fill(
+        &mut self,
+        [weight, bias, slope]: [&[f32]; 3],
         simd: Simd,
-    ) -> Self {
-        let cin = weight.len() / (9 * cout);
-        let mut points = vec![vec![0.0; cout * cin]; POINTS];
-        for o in 0..cout {
-            for i in 0..cin {
-                let at = |y: usize, x: usize| f64::from(weight[((o * 3 + y) * 3 + x) * cin + i]);
-                let rows = [0, 1, 2].map(|x| spread([at(0, x), at(1, x), at(2, x)]));
+        values: &mut [f32],
+        points: &mut Vec<f32>,
+    ) {
+        let taps = weight.len() / 9;
+        let cin = taps / self.bias.len().min(taps);
+        points.resize(POINTS * taps, 0.0);
+        for (o, filter) in weight.chunks_exact(9 * cin).enumerate() {
+            for first in (0..cin).step_by(CHANNELS_STEP) {
+                let tap =
+                    |y: usize, x: usize| &filter[(y * 3 + x) * cin + first..][..CHANNELS_STEP];
+                let columns =
+                    [0, 1, 2].map(|x| spread([tap(0, x), tap(1, x), tap(2, x)].map(wide)));
                 for y in 0..4 {
-                    for (x, value) in spread(rows.map(|column| column[y])).into_iter().enumerate() {
-                        points[4 * y + x][o * cin + i] = value as f32;
+                    for (x, u) in spread(columns.map(|column| column[y])).into_iter().enumerate() {
+                        let to = &mut points[(4 * y + x) * taps + o * cin + first..];
+                        to.iter_mut().zip(u).for_each(|(to, u)| *to = u as f32);
                     }
                 }
             }
         }
-        let points = points.iter().map(|u| Layer::pack(cout, (u, &[], &[]), simd)).collect();
-        Self { points, bias: Aligned::of(bias), slope: Aligned::of(slope) }
-    }
-
-    /// Floats that the packed weights take.
-    pub(super) fn len(&self) -> usize {
-        self.points.iter().map(Layer::len).sum::<usize>() + self.bias.len() + self.slope.len()
+        for (layer, u) in self.points.iter_mut().zip(points.chunks_exact(taps)) {
+            layer.fill([u, &[], &[]], simd, values);
+        }
+        self.bias[..bias.len()].copy_from_slice(bias);
+        self.slope[..slope.len()].copy_from_slice(slope);
     }
 }
 
+/// One tap of some neighbouring channels. In f64, so that the weights are rounded once.
+type Tap = [f64; CHANNELS_STEP];
+
+fn wide(values: &[f32]) -> Tap {
+    let mut tap = [0.0; CHANNELS_STEP];
+    tap.iter_mut().zip(values).for_each(|(to, &from)| *to = f64::from(from));
+    tap
+}
+
 /// G g for one column: three taps to four points.
-fn spread([a, b, c]: [f64; 3]) -> [f64; 4] {
-    [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c]
+fn spread([a, b, c]: [Tap; 3]) -> [Tap; 4] {
+    let (mut sum, mut difference) = ([0.0; CHANNELS_STEP], [0.0; CHANNELS_STEP]);
+    for i in 0..CHANNELS_STEP {
+        sum[i] = (a[i] + b[i] + c[i]) * 0.5;
+        difference[i] = (a[i] - b[i] + c[i]) * 0.5;
+    }
+    [a, sum, difference, c]
 }
 
 /// One layer over one batch. Holding one proves that weights and places fit each other.
 pub(super) struct WinogradTask<'a> {
     weights: &'a Winograd,
+    /// All layers' panels.
+    values: &'a [f32],
     conv: Conv,
     scale: f32,
     x: Place,
@@ -102,7 +130,7 @@ impl<'a> WinogradTask<'a> {
     /// # Panics
     /// If they do not fit each other: a plan made from another graph than the weights.
     pub(super) fn new(
-        weights: &'a Winograd,
+        (weights, values): (&'a Winograd, &'a [f32]),
         (conv, scale): (Conv, f32),
         x: Place,
         y: Place,
@@ -118,7 +146,7 @@ impl<'a> WinogradTask<'a> {
         assert!(x.n == y.n && zeros.len() >= from.c);
         assert!(to.h + 2 <= from.h + 2 * conv.pad[0] && to.w + 2 <= from.w + 2 * conv.pad[1]);
         let grid = [to.h.div_ceil(2), to.w.div_ceil(2)];
-        Self { weights, conv, scale, x, y, residual, zeros, grid }
+        Self { weights, values, conv, scale, x, y, residual, zeros, grid }
     }
 
     /// Tiles of all items.
@@ -161,7 +189,7 @@ impl<'a> WinogradTask<'a> {
             };
             let (from, to) = (place(values, cin), place(products, cout));
             let one = (Conv::new(cout, 1, 1), 1.0);
-            let product = ConvTask::new(layer, one, from, to, None, &[]);
+            let product = ConvTask::new((layer, self.values), one, from, to, None, &[]);
             for panel in 0..product.panels().len() {
                 // SAFETY: the set as promised; all pixels of a task whose places are this thread's own.
                 unsafe { simd.conv(&product, panel, 0..n) };

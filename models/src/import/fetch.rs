@@ -206,8 +206,8 @@ fn pack_path(options: &FetchOptions, network: Network) -> PathBuf {
 /// The pack that is there, if it is what this build would make.
 fn present(options: &FetchOptions, network: Network) -> Option<FetchedPack> {
     let path = pack_path(options, network);
-    let (id, meta) = Pack::describe(&path).ok()?;
-    known::is_current(&meta).then_some(FetchedPack { path, id, made: false })
+    let pack = Pack::read(&path).ok()?;
+    known::is_current(&pack.meta).then_some(FetchedPack { path, id: pack.id, made: false })
 }
 
 fn keep_or_make(

@@ -115,16 +115,16 @@ pub(super) fn pack(network: Network, tensors: Tensors) -> Result<Pack, ImportErr
 /// # Errors
 /// [`ImportError::Pack`] if the description or a tensor is wrong.
 pub fn with_golden(meta: PackMeta, tensors: Tensors) -> Result<Pack, ImportError> {
-    let bare = Pack::new(PackMeta { golden: vec![], ..meta }, tensors)?;
+    let bare = Pack::new(PackMeta { golden: vec![], ..meta }, &tensors)?;
     let network = bare.meta.network;
-    let mut golden = vec![];
+    let (tensors, mut golden) = (bare.tensors(), vec![]);
     for (stage, graph) in network.graphs().into_iter().enumerate() {
         let shape = graph.shape(graph.input());
         let level = network.is_detector() && stage == 0;
         let size = if level { GOLDEN_LEVEL } else { [shape.h, shape.w] };
         let mut one = Golden { stage, seed: GOLDEN_SEED, size, outputs: vec![] };
         let graph = one.graph(network);
-        let values = cpu::evaluate(&graph, &bare.tensors, &one.input(&graph));
+        let values = cpu::evaluate(&graph, &tensors, &one.input(&graph));
         let mut values = values.map_err(|error| ImportError::Pack(error.into()))?;
         for &(_, value) in graph.outputs() {
             let stepped = |v: f32| ((f64::from(v) * GOLDEN_STEPS).round() / GOLDEN_STEPS) as f32;
@@ -133,8 +133,7 @@ pub fn with_golden(meta: PackMeta, tensors: Tensors) -> Result<Pack, ImportError
         }
         golden.push(one);
     }
-    let Pack { meta, tensors, .. } = bare;
-    Ok(Pack::new(PackMeta { golden, ..meta }, tensors)?)
+    Ok(Pack::new(PackMeta { golden, ..bare.meta }, &tensors)?)
 }
 
 /// BLAKE3 of tensors, in hex: for each in name order its name, its shape and its f32, every length first as a u64.

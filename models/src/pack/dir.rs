@@ -3,7 +3,7 @@
 //! Owns the lookup rule that both binaries share. Refuses to choose silently among faults: a pack that cannot be read
 //! is named when one of its kind is asked for and no other is there.
 
-use super::{Network, Pack, PackError, PackMeta};
+use super::{Network, Pack, PackError, PackMeta, id_of};
 use std::path::{Path, PathBuf};
 use threshold_record::ModelId;
 
@@ -12,10 +12,18 @@ use threshold_record::ModelId;
 pub struct PackEntry {
     /// The file.
     pub path: PathBuf,
-    /// Its model id.
-    pub id: ModelId,
     /// Its description.
     pub meta: PackMeta,
+}
+
+impl PackEntry {
+    /// Its model id, for which the whole file is read.
+    ///
+    /// # Errors
+    /// [`PackError::Io`] if it cannot be read.
+    pub fn id(&self) -> Result<ModelId, PackError> {
+        id_of(&self.path)
+    }
 }
 
 /// A folder of `*.pack` files, in name order.
@@ -27,7 +35,7 @@ pub struct PackDir {
 }
 
 impl PackDir {
-    /// Reads the descriptions and ids of all packs of a folder; one that cannot be read is kept as a fault.
+    /// Reads the descriptions of all packs of a folder, no weights; one that cannot be read is kept as a fault.
     ///
     /// # Errors
     /// [`PackError::Io`] if the folder cannot be listed; [`PackError::NotFound`] if it does not exist.
@@ -51,7 +59,7 @@ impl PackDir {
         let (mut entries, mut faults) = (vec![], vec![]);
         for path in paths {
             match Pack::describe(&path) {
-                Ok((id, meta)) => entries.push(PackEntry { path, id, meta }),
+                Ok(meta) => entries.push(PackEntry { path, meta }),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -121,7 +129,10 @@ impl PackDir {
     /// # Errors
     /// [`PackError`] if it is not there or its weights cannot be read.
     pub fn find(&self, id: ModelId) -> Result<Pack, PackError> {
-        self.load(&format!("pack with model id {id}"), |entry| entry.id == id)
+        // One that cannot be read now is not the one that is asked for.
+        self.load(&format!("pack with model id {id}"), |entry| {
+            entry.id().is_ok_and(|found| found == id)
+        })
     }
 
     /// The pack of that name (`facenet` and `dlib` are short for the two embedders).

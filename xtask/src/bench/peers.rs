@@ -103,6 +103,10 @@ pub(super) fn run(quick: bool) -> Result<()> {
     let made = made()?;
     let mut measured = Vec::new();
     for workload in workloads {
+        if workload.lacks_pack(&places) {
+            missing.push(format!("{}: no pack (cargo xtask setup)", workload.label()));
+            continue;
+        }
         let shape = workload.networks().first().and_then(|network| shapes.get(network));
         let theirs = workload.theirs(&places, shape.unwrap_or(&Value::Null));
         let mut turns = Turns { workload, theirs, effort, missing: &mut missing };
@@ -180,7 +184,10 @@ impl Turns<'_> {
         let cold = matches!(self.workload, Workload::Start { .. });
         let calls = self.workload.calls(self.effort.calls);
         let mut command = Command::new(root().join("target/release/threshold"));
-        command.args(ours).args(["--calls", &calls.to_string()]);
+        command.args(ours);
+        if !cold {
+            command.args(["--calls", &calls.to_string()]);
+        }
         let start = Instant::now();
         let said = output(&mut command)?;
         let process_ms = start.elapsed().as_secs_f64() * 1e3;

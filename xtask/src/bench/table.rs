@@ -115,7 +115,7 @@ fn networks(page: &mut String, run: &Run) {
 
 fn starts(page: &mut String, run: &Run) {
     page.push_str(
-        "\n## Cold start\n\nOurs: the whole process with one call, weights made anew. onnxruntime: from the model's bytes in \
+        "\n## Cold start\n\nOurs: the whole process, from the pack's file, which is read and checked, to the first result. onnxruntime: from the model's bytes in \
          memory to the first result, in a process that runs.\n\n\
          | network | ours | onnxruntime | ratio |\n| --- | --- | --- | --- |\n",
     );

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use threshold_models::pack::PackDir;
 
 /// Where the files lie that both sides read.
 pub(super) struct Places {
@@ -153,8 +154,16 @@ impl Workload {
         }
     }
 
+    /// Whether it needs a pack that set-up did not make: FaceNet's weights are in no package registry.
+    pub(super) fn lacks_pack(self, places: &Places) -> bool {
+        let facenet =
+            || PackDir::open(&places.packs).is_ok_and(|packs| packs.named("facenet").is_ok());
+        matches!(self, Self::Start { network: "facenet", .. }) && !facenet()
+    }
+
     /// What `threshold` is started with, less the calls.
     pub(super) fn ours(self, places: &Places) -> Vec<String> {
+        let mut words = vec!["--json".to_owned(), "--packs".to_owned(), shown(&places.packs)];
         let (threads, what) = match self {
             Self::Network { network, size, items, threads } => {
                 let mut what = vec!["network".to_owned(), network.to_owned()];
@@ -165,7 +174,8 @@ impl Workload {
                 (threads, what)
             }
             Self::Start { network, threads } => {
-                (threads, ["network", network, "--warm-up", "0"].map(str::to_owned).to_vec())
+                words.extend(["--model".to_owned(), network.to_owned()]);
+                (threads, vec!["start".to_owned()])
             }
             Self::Detection { picture, min_face, threads } => {
                 let image = shown(&places.frame(picture));
@@ -173,7 +183,6 @@ impl Workload {
                 (threads, what.map(str::to_owned).to_vec())
             }
         };
-        let mut words = vec!["--json".to_owned(), "--packs".to_owned(), shown(&places.packs)];
         words.extend(["--threads".to_owned(), threads.to_string(), "bench".to_owned()]);
         words.extend(what);
         words
