@@ -23,5 +23,6 @@ pub mod pack;
 pub mod picture;
 pub mod plan;
 pub mod quality;
+pub mod raw;
 pub mod search;
 pub mod tensor;

@@ -1,0 +1,368 @@
+//! A frame as the camera gave it: the pixel formats of V4L2 that a unit takes, and the way from YUV to RGB.
+//!
+//! Owns the conversion, in integers, so that every engine has the same bytes: `kernels/cuda/frame.cuh` says it again for the
+//! GPU. Refuses to guess: matrix and range are the driver's to report, and BT.601 limited where it reports none.
+
+use crate::frame::Frame;
+
+/// How a frame's bytes are laid out; the names are V4L2's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// Three bytes a pixel: red, green, blue.
+    Rgb24,
+    /// One byte a pixel.
+    Grey,
+    /// Two pixels in four bytes: Y U Y V.
+    Yuyv,
+    /// Two pixels in four bytes: U Y V Y.
+    Uyvy,
+    /// A plane of Y, then one of U V for each 2 x 2 pixels.
+    Nv12,
+}
+
+impl PixelFormat {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Rgb24, Self::Grey, Self::Yuyv, Self::Uyvy, Self::Nv12];
+
+    /// The fewest bytes from one row to the next.
+    #[must_use]
+    pub const fn stride(self, width: usize) -> usize {
+        match self {
+            Self::Rgb24 => width * 3,
+            Self::Grey => width,
+            Self::Yuyv | Self::Uyvy => width.div_ceil(2) * 4,
+            Self::Nv12 => width.next_multiple_of(2),
+        }
+    }
+
+    /// Bytes of a frame whose rows are `stride` bytes apart.
+    #[must_use]
+    pub const fn len(self, height: usize, stride: usize) -> usize {
+        match self {
+            Self::Nv12 => (height + height.div_ceil(2)) * stride,
+            _ => height * stride,
+        }
+    }
+}
+
+/// Which weights of red and blue make luma.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Matrix {
+    /// ITU-R BT.601: 0.299 and 0.114.
+    #[default]
+    Bt601,
+    /// ITU-R BT.709: 0.2126 and 0.0722.
+    Bt709,
+}
+
+/// Which bytes are black and white.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Range {
+    /// Luma 16 to 235, chroma 16 to 240.
+    #[default]
+    Limited,
+    /// 0 to 255.
+    Full,
+}
+
+/// How a camera's YUV becomes RGB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Colour {
+    /// The matrix.
+    pub matrix: Matrix,
+    /// The range.
+    pub range: Range,
+}
+
+/// The conversion in 1/65536: `red = y_gain (Y - y_offset) + v_to_red (V - 128)`, and so on, rounded and clamped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// Black.
+    pub y_offset: i32,
+    /// Factor of luma.
+    pub y_gain: i32,
+    /// Factor of V in red.
+    pub v_to_red: i32,
+    /// Factor of U in green, negative.
+    pub u_to_green: i32,
+    /// Factor of V in green, negative.
+    pub v_to_green: i32,
+    /// Factor of U in blue.
+    pub u_to_blue: i32,
+}
+
+impl Colour {
+    /// Its factors (ITU-R BT.601-7, section 2.5; BT.709-6, item 3).
+    #[must_use]
+    pub fn conversion(self) -> Conversion {
+        let (red, blue) = match self.matrix {
+            Matrix::Bt601 => (0.299, 0.114),
+            Matrix::Bt709 => (0.2126, 0.0722),
+        };
+        let green = 1.0 - red - blue;
+        let (y_offset, luma, chroma) = match self.range {
+            Range::Limited => (16, 255.0 / 219.0, 255.0 / 224.0),
+            Range::Full => (0, 1.0, 1.0),
+        };
+        let fixed = |factor: f64| (factor * 65536.0).round() as i32;
+        Conversion {
+            y_offset,
+            y_gain: fixed(luma),
+            v_to_red: fixed(2.0 * (1.0 - red) * chroma),
+            u_to_green: fixed(-2.0 * (1.0 - blue) * blue / green * chroma),
+            v_to_green: fixed(-2.0 * (1.0 - red) * red / green * chroma),
+            u_to_blue: fixed(2.0 * (1.0 - blue) * chroma),
+        }
+    }
+}
+
+impl Conversion {
+    /// One pixel.
+    #[must_use]
+    pub fn rgb(&self, y: u8, u: u8, v: u8) -> [u8; 3] {
+        let luma = (i32::from(y) - self.y_offset) * self.y_gain + 32768;
+        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+        let clamped = |value: i32| (value >> 16).clamp(0, 255) as u8;
+        [
+            clamped(luma + v * self.v_to_red),
+            clamped(luma + u * self.u_to_green + v * self.v_to_green),
+            clamped(luma + u * self.u_to_blue),
+        ]
+    }
+}
+
+/// Bytes that are not a frame of that format and size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RawFrameError {
+    /// No pixels.
+    #[error("a frame of {width} x {height} has no pixels; check the camera's format")]
+    Empty {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// Rows that are nearer to each other than they are long.
+    #[error("rows {found} bytes apart, {format:?} needs {needed}; check the camera's format")]
+    Stride {
+        /// The format.
+        format: PixelFormat,
+        /// The fewest.
+        needed: usize,
+        /// What was said.
+        found: usize,
+    },
+    /// A frame that ends too early.
+    #[error("{found} bytes of a frame, {format:?} needs {needed}; the camera sent a part of it")]
+    TooShort {
+        /// The format.
+        format: PixelFormat,
+        /// The fewest.
+        needed: usize,
+        /// What there was.
+        found: usize,
+    },
+}
+
+/// Bytes of a camera with what they mean. Holding one proves that there are as many as the size needs.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'a> {
+    format: PixelFormat,
+    width: usize,
+    height: usize,
+    stride: usize,
+    colour: Colour,
+    bytes: &'a [u8],
+}
+
+impl<'a> RawFrame<'a> {
+    /// A frame whose rows are `stride` bytes apart; bytes behind the last row are left alone.
+    ///
+    /// # Errors
+    /// [`RawFrameError`] if the frame is empty, a row does not fit its stride, or bytes are missing.
+    pub fn new(
+        format: PixelFormat,
+        [width, height]: [usize; 2],
+        stride: usize,
+        colour: Colour,
+        bytes: &'a [u8],
+    ) -> Result<Self, RawFrameError> {
+        if width == 0 || height == 0 {
+            return Err(RawFrameError::Empty { width, height });
+        }
+        let needed = format.stride(width);
+        if stride < needed {
+            return Err(RawFrameError::Stride { format, needed, found: stride });
+        }
+        let (needed, found) = (format.len(height, stride), bytes.len());
+        let bytes = bytes.get(..needed).ok_or(RawFrameError::TooShort { format, needed, found })?;
+        Ok(Self { format, width, height, stride, colour, bytes })
+    }
+
+    /// A frame's RGB.
+    #[must_use]
+    pub fn of(frame: &'a Frame) -> Self {
+        Self {
+            format: PixelFormat::Rgb24,
+            width: frame.width(),
+            height: frame.height(),
+            stride: frame.width() * 3,
+            colour: Colour::default(),
+            bytes: frame.rgb(),
+        }
+    }
+
+    /// Its layout.
+    #[must_use]
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Bytes from row to row.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// How it becomes RGB.
+    #[must_use]
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
+    /// The bytes, as many as the size needs.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The same as RGB; chroma is taken from the nearest sample.
+    #[must_use]
+    pub fn to_frame(&self) -> Frame {
+        let conversion = self.colour.conversion();
+        let mut rgb = Vec::with_capacity(self.width * self.height * 3);
+        for y in 0..self.height {
+            let row = &self.bytes[y * self.stride..];
+            let chroma = match self.format {
+                PixelFormat::Nv12 => &self.bytes[(self.height + y / 2) * self.stride..],
+                _ => row,
+            };
+            for x in 0..self.width {
+                let (pair, second) = (x / 2 * 4, x % 2 * 2);
+                rgb.extend(match self.format {
+                    PixelFormat::Rgb24 => [row[3 * x], row[3 * x + 1], row[3 * x + 2]],
+                    PixelFormat::Grey => [row[x]; 3],
+                    PixelFormat::Yuyv => {
+                        conversion.rgb(row[pair + second], row[pair + 1], row[pair + 3])
+                    }
+                    PixelFormat::Uyvy => {
+                        conversion.rgb(row[pair + second + 1], row[pair], row[pair + 2])
+                    }
+                    PixelFormat::Nv12 => {
+                        conversion.rgb(row[x], chroma[x / 2 * 2], chroma[x / 2 * 2 + 1])
+                    }
+                });
+            }
+        }
+        // As many bytes as the size needs, by construction, and neither side is zero.
+        Frame::from_rgb(self.width, self.height, rgb)
+            .unwrap_or_else(|fault| unreachable!("{fault}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+    use super::*;
+
+    #[test]
+    fn black_white_and_the_colour_bars_come_out() {
+        let check = |matrix, range, yuv: [u8; 3], expected: [u8; 3]| {
+            let conversion = Colour { matrix, range }.conversion();
+            assert_eq!(
+                conversion.rgb(yuv[0], yuv[1], yuv[2]),
+                expected,
+                "{matrix:?} {range:?} {yuv:?}"
+            );
+        };
+        for matrix in [Matrix::Bt601, Matrix::Bt709] {
+            check(matrix, Range::Limited, [16, 128, 128], [0; 3]);
+            check(matrix, Range::Limited, [235, 128, 128], [255; 3]);
+            check(matrix, Range::Limited, [0, 128, 128], [0; 3]);
+            check(matrix, Range::Limited, [255, 128, 128], [255; 3]);
+            check(matrix, Range::Full, [0, 128, 128], [0; 3]);
+            check(matrix, Range::Full, [77, 128, 128], [77; 3]);
+            check(matrix, Range::Full, [255, 128, 128], [255; 3]);
+        }
+        // Pure red, green and blue of full range, rounded to bytes.
+        check(Matrix::Bt601, Range::Full, [76, 85, 255], [254, 0, 0]);
+        check(Matrix::Bt601, Range::Limited, [82, 90, 240], [255, 1, 0]);
+        check(Matrix::Bt709, Range::Limited, [63, 102, 240], [255, 1, 0]);
+        check(Matrix::Bt709, Range::Limited, [32, 240, 118], [1, 0, 255]);
+    }
+
+    #[test]
+    fn every_format_gives_the_same_grey_frame_whatever_the_stride() {
+        let (width, height) = (5, 3);
+        let grey = |x: usize, y: usize| (40 * x + 11 * y) as u8;
+        for format in PixelFormat::ALL {
+            for extra in [0, 1, 7] {
+                let stride = format.stride(width) + extra;
+                // Bytes that are not a pixel's are no grey, and chroma is none.
+                let mut bytes = vec![128; format.len(height, stride) + 3];
+                for y in 0..height {
+                    for x in 0..width {
+                        let at = y * stride;
+                        match format {
+                            PixelFormat::Rgb24 => bytes[at + 3 * x..][..3].fill(grey(x, y)),
+                            PixelFormat::Grey | PixelFormat::Nv12 => bytes[at + x] = grey(x, y),
+                            PixelFormat::Yuyv => bytes[at + 2 * x] = grey(x, y),
+                            PixelFormat::Uyvy => bytes[at + 2 * x + 1] = grey(x, y),
+                        }
+                    }
+                }
+                let colour = Colour { range: Range::Full, ..Colour::default() };
+                let raw = RawFrame::new(format, [width, height], stride, colour, &bytes).unwrap();
+                let frame = raw.to_frame();
+                for y in 0..height {
+                    for x in 0..width {
+                        let pixel = &frame.rgb()[(y * width + x) * 3..][..3];
+                        assert_eq!(
+                            pixel,
+                            [grey(x, y); 3],
+                            "{format:?}, {extra} bytes more, {x} {y}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_too_few_are_no_frame() {
+        for format in PixelFormat::ALL {
+            let stride = format.stride(6);
+            let len = format.len(5, stride);
+            let new = |stride, bytes: &[u8]| {
+                RawFrame::new(format, [6, 5], stride, Colour::default(), bytes).is_ok()
+            };
+            assert!(new(stride, &vec![0; len]));
+            assert!(!new(stride, &vec![0; len - 1]));
+            assert!(!new(stride - 1, &vec![0; len]));
+            assert!(RawFrame::new(format, [0, 5], stride, Colour::default(), &[0; 99]).is_err());
+        }
+    }
+}
