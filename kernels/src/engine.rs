@@ -139,7 +139,7 @@ impl<D: Device> CudaEngine<D> {
     ) -> Result<Vec<(&'static str, f32)>, KernelError> {
         self.make_room(frame)?;
         match &mut self.room {
-            Some(room) => Ok(room.run_timed(&self.device, frame)?),
+            Some(room) => Ok(room.time_us(&self.device, frame)?),
             None => Ok(Vec::new()),
         }
     }

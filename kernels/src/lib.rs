@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod alone;
 #[allow(
     unsafe_code,
     reason = "a device is driven through a foreign interface; every block says why it is sound"
@@ -16,4 +17,5 @@ pub mod launch;
 mod room;
 pub mod weights;
 
+pub use alone::{Alone, Cell};
 pub use engine::{Counts, CudaEngine, KernelError};

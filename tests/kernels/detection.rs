@@ -18,7 +18,7 @@ const MAX_SCORE: f32 = 0.01;
 const NAMED: [(&str, u32, &str); 1] = [(
     "mosaic_1280x720",
     20,
-    "two overlapping proposals of one face score within 1e-4 of each other after R-Net, and the other one stays",
+    "the best two proposals of one face score 0.99988 and 0.99980 in O-Net, and the other one comes first",
 )];
 
 fn engines(detector: &Pack, min_face_px: u32) -> (CpuEngine, CudaEngine<Emulator>) {
@@ -73,5 +73,22 @@ fn the_kernels_find_the_faces_that_the_cpu_engine_finds() {
         let named = NAMED.iter().filter(|case| (case.0, case.1) == (name, min_face)).count();
         assert_eq!(kernels.counts().lost, [0; 3], "{what}");
         assert_eq!(differing(&what, &found, &expected), named, "{what}");
+    }
+}
+
+#[test]
+fn no_order_of_blocks_and_threads_changes_a_bit() {
+    let Some((frame, detector)) = golden("obama_480") else {
+        return skipped("kernels in other orders", NO_REFERENCES);
+    };
+    let cascade = CascadeOptions { min_face_px: 60.0, ..CascadeOptions::default() };
+    let detect = |seed| {
+        let mut engine = CudaEngine::new(Emulator::new(seed).unwrap(), &detector, cascade).unwrap();
+        (engine.detect(&frame).unwrap(), engine.counts())
+    };
+    let first = detect(0);
+    assert_eq!(first.0.len(), 1);
+    for seed in 1..7 {
+        assert_eq!(detect(seed), first, "seed {seed}");
     }
 }

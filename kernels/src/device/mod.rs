@@ -8,8 +8,10 @@ use bytemuck::{Pod, Zeroable};
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+mod program;
 
 pub use error::DeviceError;
+pub(crate) use program::Program;
 
 /// Where something lies in the device's memory, or in host memory that the device sees; a field of kernels' parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]

@@ -64,6 +64,16 @@ impl Region {
         assert!(self.len >= bytes, "a region of {} bytes for {bytes}", self.len);
         self.at
     }
+
+    /// Its first `len` bytes, and the rest.
+    ///
+    /// # Panics
+    /// If it is shorter.
+    #[must_use]
+    pub fn split_at(self, len: usize) -> (Self, Self) {
+        let at = self.holding(len);
+        (Self { at, len }, Self { at: at.offset(len), len: self.len - len })
+    }
 }
 
 /// A layer's weights (`weights.rs`); `Layer` of `conv.cuh`.

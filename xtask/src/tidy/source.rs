@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Lines past which a file is two ideas.
 const MAX_LINES: usize = 900;
 
-/// Where `unsafe` may stand: the SIMD kernels, the devices, and what hands them the addresses of the buffers that it owns.
+/// Where `unsafe` may stand: the SIMD kernels and the devices.
 const UNSAFE_PLACES: [&str; 3] = ["models/src/cpu", "kernels/src/device", "kernels/src/room.rs"];
 
 /// Who may print: the administrator's tool, the developer's tasks, and tests, which say what they skipped.
