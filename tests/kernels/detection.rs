@@ -17,16 +17,8 @@ const MAX_SCORE: f32 = 0.01;
 
 /// Faces that are not within [`MAX_PX`], by picture and smallest face, and where the two engines part.
 const NAMED: [(&str, u32, &str); 3] = [
-    (
-        "mosaic_1280x720",
-        20,
-        "two proposals of a face tie in R-Net but for 1e-3, and the other one stays",
-    ),
-    (
-        "mosaic_1920x1080",
-        20,
-        "two proposals of a face tie in P-Net but for 1e-3, and the other one stays",
-    ),
+    ("mosaic_1280x720", 20, "after R-Net another of the face's proposals stays"),
+    ("mosaic_1920x1080", 20, "after P-Net another of the face's proposals stays"),
     (
         "obama_partial_face_480",
         20,
