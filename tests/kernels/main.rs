@@ -6,5 +6,6 @@ mod detection;
 mod faults;
 mod frames;
 mod networks;
+mod planted;
 mod rig;
 mod suppression;

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Names another library, such as one that a sanitizer watches.
+/// Name other libraries, such as those that a sanitizer watches: of the product's kernels, and of the planted ones.
 pub const LIBRARY_VARIABLE: &str = "THRESHOLD_EMULATOR";
+/// As above.
+pub const PLANTED_VARIABLE: &str = "THRESHOLD_PLANTED";
 
 type LaunchFn = unsafe extern "C" fn(
     *const c_char,
@@ -28,6 +30,8 @@ type LaunchFn = unsafe extern "C" fn(
 
 /// What `emulator_launch` gives for a kernel that the library does not hold; 0 is done.
 const UNKNOWN_KERNEL: c_int = 1;
+/// What every planted kernel gets.
+const PLANTED_SHARED_BYTES: u32 = 2048;
 /// Room for a failure's sentence.
 const MESSAGE_BYTES: usize = 512;
 
@@ -54,9 +58,50 @@ impl Emulator {
     /// # Errors
     /// [`DeviceError::Unreadable`] if it cannot be loaded.
     pub fn new(seed: u64) -> Result<Self, DeviceError> {
-        let path = std::env::var_os(LIBRARY_VARIABLE)
-            .map_or_else(|| PathBuf::from(env!("THRESHOLD_EMULATOR_LIBRARY")), PathBuf::from);
+        Self::named(LIBRARY_VARIABLE, env!("THRESHOLD_EMULATOR_LIBRARY"), seed)
+    }
+
+    /// The kernels with a mistake each (`emulator/planted`), which the emulator must catch; or what [`PLANTED_VARIABLE`]
+    /// names.
+    ///
+    /// # Errors
+    /// [`DeviceError::Unreadable`] if it cannot be loaded.
+    pub fn planted(seed: u64) -> Result<Self, DeviceError> {
+        Self::named(PLANTED_VARIABLE, env!("THRESHOLD_PLANTED_LIBRARY"), seed)
+    }
+
+    fn named(variable: &str, built: &str, seed: u64) -> Result<Self, DeviceError> {
+        let path = std::env::var_os(variable).map_or_else(|| PathBuf::from(built), PathBuf::from);
         Self::open(&path, seed)
+    }
+
+    /// Runs one planted kernel over `input` halves: its `outputs` values. `wrong` chooses the version with the mistake.
+    ///
+    /// # Errors
+    /// What the emulator caught.
+    pub fn run_planted(
+        &self,
+        kernel: &'static str,
+        threads: u32,
+        input: &[u8],
+        (n, outputs): (u32, usize),
+        wrong: bool,
+    ) -> Result<Vec<f32>, DeviceError> {
+        let mut a = self.alloc(input.len())?;
+        self.write(&mut a, 0, input)?;
+        let out = self.alloc(outputs * size_of::<f32>())?;
+        let mut params = Vec::new();
+        params.extend(self.address(&a).0.to_le_bytes());
+        params.extend(self.address(&out).0.to_le_bytes());
+        params.extend(n.to_le_bytes());
+        params.extend(u32::from(wrong).to_le_bytes());
+        let (grid, block) = ([1; 3], [threads, 1, 1]);
+        let launch = Launch { kernel, grid, block, shared_bytes: PLANTED_SHARED_BYTES, params };
+        // SAFETY: both buffers live until the end; the kernels of `emulator/planted` touch what the caller's numbers say, but
+        // for the one that must not, whose mistake is a value behind the output, and which runs under a sanitizer only.
+        unsafe { self.run(&[Step::Launch(launch)]) }?;
+        let (values, _) = out.as_ref().as_chunks::<4>();
+        Ok(values.iter().map(|&four| f32::from_le_bytes(four)).collect())
     }
 
     /// Another library with the same interface.
