@@ -56,6 +56,12 @@ pub enum EngineError {
         /// The network's name.
         network: &'static str,
     },
+    /// The device that the engine runs on failed.
+    #[error("{what}")]
+    Device {
+        /// What failed, and what to do.
+        what: String,
+    },
     /// An option of the cascade is out of range.
     #[error("cascade option {option} is {value}; it must be from {min} to {max}")]
     CascadeOption {

@@ -8,11 +8,12 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
     ("threshold-models", &["threshold-record"]),
+    ("threshold-kernels", &["threshold-models"]),
     ("threshold-edge", LOWER),
     ("threshold-host", LOWER),
     (
@@ -20,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         &[
             "threshold-edge",
             "threshold-host",
+            "threshold-kernels",
             "threshold-models",
             "threshold-policy",
             "threshold-record",

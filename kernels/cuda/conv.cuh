@@ -1,0 +1,138 @@
+// Convolutions within one block: implicit matrix products on tensor cores, from shared memory to shared memory.
+//
+// Tiles: 16 pixels (rows of A) x 8 output channels (columns of B) x 16 values of the sum (one tap's channels).
+// Activations lie NHWC in rows of `row_of(channels)` halves: 8 more than there are channels, so that the 8 rows that one
+// ldmatrix reads fall into different banks. Weights lie in device memory in the order in which lanes take them
+// (`models`' [out][kh][kw][in] put in order by `kernels::weights`): for each 8 channels, for each step of the sum, 32 lanes
+// x 2 words, so that a warp reads 256 bytes in a row and no shared memory is spent on them.
+#pragma once
+#include "portable.h"
+
+static __host__ __device__ __forceinline__ constexpr u32 row_of(u32 channels) { return channels + 8; }
+
+// A layer's weights; bias and slope hold as many values as `weights` has output channels, padded to 8.
+struct Layer {
+    const uint2* weights;
+    const float* bias;
+    const float* slope;
+};
+static_assert(sizeof(Layer) == 24, "as launch::Layer");
+
+static __device__ __forceinline__ float prelu(float value, float slope) { return value > 0.0f ? value : value * slope; }
+
+// One warp: r_acc += 16 pixels x (8 N) channels over `K_STEPS` steps. `row(step)` gives the shared address of this lane's
+// row: lanes 0..15 the first 8 values of pixel `lane`, lanes 16..31 the last 8 of pixel `lane - 16`.
+template <u32 N, u32 K_STEPS, typename Row>
+static __device__ __forceinline__ void accumulate(float (&r_acc)[N][4], const uint2* g_weights, u32 lane, Row row) {
+    for (u32 step = 0; step < K_STEPS; step++) {
+        u32 r_a[4];
+        ldmatrix_x4(r_a, row(step));
+#pragma unroll
+        for (u32 n = 0; n < N; n++) {
+            const uint2 two = g_weights[(n * K_STEPS + step) * 32 + lane];
+            const u32 r_b[2] = {two.x, two.y};
+            mma_m16n8k16(r_acc[n], r_a, r_b);
+        }
+    }
+}
+
+// Bias and PReLU over a warp's sums of channels 8 `n_first` .., and into rows of `stride` halves. Rows (pixels) at or
+// beyond `n_pixels` are not stored.
+template <u32 N>
+static __device__ __forceinline__ void store(const float (&r_acc)[N][4], const Layer& layer, u32 n_first, __half* s_y,
+                                             u32 stride, u32 m_first, u32 n_pixels, u32 lane) {
+    const u32 row = m_first + lane / 4, pair = 2 * (lane % 4);
+#pragma unroll
+    for (u32 n = 0; n < N; n++) {
+        const u32 channel = 8 * (n_first + n) + pair;
+        const float bias_0 = layer.bias[channel], bias_1 = layer.bias[channel + 1];
+        const float slope_0 = layer.slope[channel], slope_1 = layer.slope[channel + 1];
+#pragma unroll
+        for (u32 half_tile = 0; half_tile < 2; half_tile++) {
+            if (row + 8 * half_tile < n_pixels) {
+                const float value_0 = prelu(r_acc[n][2 * half_tile] + bias_0, slope_0);
+                const float value_1 = prelu(r_acc[n][2 * half_tile + 1] + bias_1, slope_1);
+                u32* s_to = (u32*)(s_y + (row + 8 * half_tile) * stride + channel);
+                *s_to = pack_halves(value_0, value_1);
+            }
+        }
+    }
+}
+
+// The first layer: K x K = 3 x 3 over 4-channel pixels. One step of the sum is a kernel row: 4 pixels of 4 values, of
+// which the last pixel and each pixel's last value meet zero weights. `s_x` has rows of `in_width` pixels and at least one
+// pixel more than are read by the taps; all of it must be finite.
+// Computes rows y_first .. y_first + n_rows of the output (`OUT_W` columns) into `s_y`, whose first row is y_first.
+template <u32 OUT_W, u32 N_TILES, u32 WARPS>
+static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x, u32 in_width, const Layer& layer,
+                                                  u32 y_first, u32 n_rows) {
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const u32 n_pixels = n_rows * OUT_W;
+    uint2 r_b[3][N_TILES];
+    for (u32 step = 0; step < 3; step++) {
+#pragma unroll
+        for (u32 n = 0; n < N_TILES; n++) r_b[step][n] = layer.weights[(n * 3 + step) * 32 + lane];
+    }
+    for (u32 m = 16 * warp; m < n_pixels; m += 16 * WARPS) {
+        float r_acc[N_TILES][4] = {};
+        // Rows beyond the last pixel read the last pixel's window and are not stored.
+        const u32 low = min(m + lane / 4, n_pixels - 1), high = min(m + lane / 4 + 8, n_pixels - 1);
+        const u32* s_low = (const u32*)(s_x + (y_first + low / OUT_W) * in_width + low % OUT_W) + lane % 4;
+        const u32* s_high = (const u32*)(s_x + (y_first + high / OUT_W) * in_width + high % OUT_W) + lane % 4;
+#pragma unroll
+        for (u32 step = 0; step < 3; step++) {
+            const u32 down = 2 * step * in_width;
+            const u32 r_a[4] = {s_low[down], s_high[down], s_low[down + 4], s_high[down + 4]};
+#pragma unroll
+            for (u32 n = 0; n < N_TILES; n++) {
+                const u32 r_one[2] = {r_b[step][n].x, r_b[step][n].y};
+                mma_m16n8k16(r_acc[n], r_a, r_one);
+            }
+        }
+        store<N_TILES>(r_acc, layer, 0, s_y, row_of(8 * N_TILES), m, n_pixels, lane);
+    }
+}
+
+// K x K over rows of IN_C channels (a multiple of 16), `N_TILES` x 8 output channels, `GROUP` of these at a time in a warp.
+// `s_x` holds the input from its row `y_first` on, IN_W pixels a row; rows 0 .. n_rows of the output, counted from there.
+template <u32 K, u32 IN_W, u32 IN_C, u32 N_TILES, u32 GROUP, u32 WARPS>
+static __device__ __forceinline__ void conv_rows(__half* s_y, u32 y_stride, const __half* s_x, const Layer& layer,
+                                                 u32 n_rows) {
+    static_assert(IN_C % 16 == 0 && N_TILES % GROUP == 0, "whole steps and groups");
+    constexpr u32 OUT_W = IN_W - K + 1, STEPS = IN_C / 16, K_STEPS = K * K * STEPS, GROUPS = N_TILES / GROUP;
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const u32 n_pixels = n_rows * OUT_W, m_tiles = (n_pixels + 15) / 16;
+    for (u32 item = warp; item < m_tiles * GROUPS; item += WARPS) {
+        const u32 m = 16 * (item / GROUPS), n_first = GROUP * (item % GROUPS);
+        const u32 at = min(m + lane % 16, n_pixels - 1);
+        const __half* s_row = s_x + (at / OUT_W * IN_W + at % OUT_W) * row_of(IN_C) + 8 * (lane / 16);
+        float r_acc[GROUP][4] = {};
+        accumulate<GROUP, K_STEPS>(r_acc, layer.weights + n_first * K_STEPS * 32, lane, [&](u32 step) {
+            const u32 tap = step / STEPS;
+            return s_row + (tap / K * IN_W + tap % K) * row_of(IN_C) + 16 * (step % STEPS);
+        });
+        store<GROUP>(r_acc, layer, n_first, s_y, y_stride, m, n_pixels, lane);
+    }
+}
+
+// The maximum over windows of SIDE x SIDE at step 2 (torch's ceil mode: the last window may stick out), for `n_rows` rows
+// of OUT_W pixels. `s_x` begins at the first window's first row and has `in_rows` rows of IN_W pixels.
+template <u32 SIDE, u32 IN_W, u32 OUT_W, u32 CHANNELS, u32 THREADS>
+static __device__ __forceinline__ void max_pool(__half* s_y, const __half* s_x, u32 in_rows, u32 n_rows) {
+    constexpr u32 PAIRS = CHANNELS / 2;
+    for (u32 i = threadIdx.x; i < n_rows * OUT_W * PAIRS; i += THREADS) {
+        const u32 pair = i % PAIRS, x = i / PAIRS % OUT_W, y = i / PAIRS / OUT_W;
+        const u32 y_end = min(2 * y + SIDE, in_rows), x_end = min(2 * x + SIDE, IN_W);
+        float2 best = make_float2(-65504.0f, -65504.0f);
+        for (u32 row = 2 * y; row < y_end; row++) {
+            for (u32 column = 2 * x; column < x_end; column++) {
+                const __half2* s_two = (const __half2*)(s_x + (row * IN_W + column) * row_of(CHANNELS)) + pair;
+                const float2 two = __half22float2(*s_two);
+                // A value that is no number stays, so that a fault is seen at the end.
+                if (two.x > best.x || two.x != two.x) best.x = two.x;
+                if (two.y > best.y || two.y != two.y) best.y = two.y;
+            }
+        }
+        ((u32*)(s_y + (y * OUT_W + x) * row_of(CHANNELS)))[pair] = pack_halves(best.x, best.y);
+    }
+}

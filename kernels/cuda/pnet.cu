@@ -1,0 +1,165 @@
+// computes  P-Net on every cell of every level; cells at or above the threshold are proposals
+// shapes    levels NHWC4 half (pyramid.cu); keys u64 [cells], regs float4 [cells], both for all levels' cells in order
+// params    PnetParams
+// launch    grid: blocks of all levels (Level::pnet_block), 16 x 16 cells each; block 256; shared PNET_SHARED
+// work      a block: 42 x 42 pixels -> conv1 and pool in registers -> conv2 -> conv3 and both heads in registers
+// cost      reads 14 KB a block (1.7 x the levels), writes 24 bytes a proposal; 1280x720, min face 40: 279 MMAC
+// numerics  half activations, f32 sums; scores within 0.01 of models::cpu::pnet
+#include "conv.cuh"
+#include "pyramid.cuh"
+#include "status.cuh"
+#include "suppress.cuh"
+
+struct PnetParams {
+    const Level* levels;
+    const uint2* pixels;
+    Layer conv1, conv2, conv3, heads;
+    u64* keys;
+    float4* regs;
+    Status* status;
+    u32 n_levels;
+    float threshold;
+};
+static_assert(sizeof(PnetParams) == 144, "as launch::pnet::Params");
+
+constexpr u32 TILE = 16, CONV2_SIDE = TILE + 2, POOL_SIDE = TILE + 4, IN_SIDE = 2 * POOL_SIDE + 2, IN_ROW = IN_SIDE + 2;
+constexpr u32 IN_BYTES = IN_SIDE * IN_ROW * 8, POOL_BYTES = POOL_SIDE * POOL_SIDE * row_of(16) * 2;
+constexpr u32 CONV2_BYTES = CONV2_SIDE * CONV2_SIDE * row_of(16) * 2;
+constexpr u32 PNET_SHARED = IN_BYTES + POOL_BYTES + CONV2_BYTES;
+static_assert(IN_BYTES % 16 == 0 && POOL_BYTES % 16 == 0, "what follows is aligned for ldmatrix");
+static_assert(PNET_SHARED == 49536, "as launch::pnet::SHARED_BYTES");
+
+// conv1 (3 x 3, 10 channels of 16), PReLU and the 2 x 2 maximum. A tile's rows are 8 pixels of one row and the 8 beneath
+// them, so that a window's four values lie in two neighbouring lanes.
+static __device__ __forceinline__ void conv1_pool(__half* s_pool, const uint2* s_x, const Layer& layer, u32 conv_width,
+                                                  u32 conv_height) {
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, pair = 2 * (lane % 4);
+    constexpr u32 TILES_X = POOL_SIDE / 4;
+    uint2 r_b[3][2];
+#pragma unroll
+    for (u32 step = 0; step < 3; step++) {
+#pragma unroll
+        for (u32 n = 0; n < 2; n++) r_b[step][n] = layer.weights[(n * 3 + step) * 32 + lane];
+    }
+    for (u32 item = warp; item < POOL_SIDE * TILES_X; item += 8) {
+        const u32 y = 2 * (item / TILES_X), x = 8 * (item % TILES_X) + group;
+        float r_acc[2][4] = {};
+        const u32* s_low = (const u32*)(s_x + y * IN_ROW + x) + lane % 4;
+#pragma unroll
+        for (u32 step = 0; step < 3; step++) {
+            const u32* s_row = s_low + 2 * step * IN_ROW;
+            const u32 r_a[4] = {s_row[0], s_row[2 * IN_ROW], s_row[4], s_row[2 * IN_ROW + 4]};
+#pragma unroll
+            for (u32 n = 0; n < 2; n++) {
+                const u32 r_one[2] = {r_b[step][n].x, r_b[step][n].y};
+                mma_m16n8k16(r_acc[n], r_a, r_one);
+            }
+        }
+        // A window that sticks out of conv1's map is the maximum of what lies inside (ceil mode).
+        const bool right = x < conv_width, low = y + 1 < conv_height;
+#pragma unroll
+        for (u32 n = 0; n < 2; n++) {
+            float r_best[2];
+#pragma unroll
+            for (u32 i = 0; i < 2; i++) {
+                const u32 channel = 8 * n + pair + i;
+                const float upper = prelu(r_acc[n][i] + layer.bias[channel], layer.slope[channel]);
+                const float lower = prelu(r_acc[n][2 + i] + layer.bias[channel], layer.slope[channel]);
+                const float column = low && lower > upper ? lower : upper;
+                const float beside = __shfl_xor_sync(0xffffffffu, right ? column : -65504.0f, 4);
+                r_best[i] = beside > column ? beside : column;
+            }
+            if (group % 2 == 0) {
+                __half* s_to = s_pool + (y / 2 * POOL_SIDE + x / 2) * row_of(16) + 8 * n + pair;
+                *(u32*)s_to = pack_halves(r_best[0], r_best[1]);
+            }
+        }
+    }
+}
+
+// conv3 (3 x 3, 32 channels), PReLU and both heads for 16 cells of one row of the tile: r_heads are two logits, four
+// regressions and two zeros.
+static __device__ __forceinline__ void conv3_heads(float (&r_heads)[1][4], const __half* s_conv2, const PnetParams& p,
+                                                   u32 y) {
+    const u32 lane = threadIdx.x % 32, pair = 2 * (lane % 4);
+    float r_acc[4][4] = {};
+    const __half* s_row = s_conv2 + (y * CONV2_SIDE + lane % 16) * row_of(16) + 8 * (lane / 16);
+    accumulate<4, 9>(r_acc, p.conv3.weights, lane, [&](u32 tap) {
+        return s_row + (tap / 3 * CONV2_SIDE + tap % 3) * row_of(16);
+    });
+#pragma unroll
+    for (u32 n = 0; n < 4; n++) {
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) {
+            const u32 channel = 8 * n + pair + i % 2;
+            r_acc[n][i] = prelu(r_acc[n][i] + p.conv3.bias[channel], p.conv3.slope[channel]);
+        }
+    }
+    // A product's sums lie in the lanes as the next product takes its rows: two tiles of 8 channels are one step of 16.
+#pragma unroll
+    for (u32 step = 0; step < 2; step++) {
+        const float (&r_low)[4] = r_acc[2 * step], (&r_high)[4] = r_acc[2 * step + 1];
+        const u32 r_a[4] = {pack_halves(r_low[0], r_low[1]), pack_halves(r_low[2], r_low[3]),
+                            pack_halves(r_high[0], r_high[1]), pack_halves(r_high[2], r_high[3])};
+        const uint2 two = p.heads.weights[step * 32 + lane];
+        const u32 r_b[2] = {two.x, two.y};
+        mma_m16n8k16(r_heads[0], r_a, r_b);
+    }
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) r_heads[0][i] += p.heads.bias[pair + i % 2];
+}
+
+KERNEL(pnet, PnetParams, 256) {
+    SHARED_BYTES(s_raw);
+    uint2* s_x = (uint2*)s_raw;
+    __half* s_pool = (__half*)(s_raw + IN_BYTES);
+    __half* s_conv2 = (__half*)(s_raw + IN_BYTES + POOL_BYTES);
+
+    const u32 level_idx = level_of<&Level::pnet_block>(p.levels, p.n_levels, blockIdx.x);
+    const Level level = p.levels[level_idx];
+    const u32 block = blockIdx.x - level.pnet_block, blocks_x = (level.cells_w + TILE - 1) / TILE;
+    const u32 cell_x = TILE * (block % blocks_x), cell_y = TILE * (block / blocks_x);
+
+    // Pixels outside the level are zeros: finite, and no cell of the map sees them but through the pool, which leaves
+    // them out.
+    for (u32 i = threadIdx.x; i < IN_SIDE * IN_ROW; i += 256) {
+        const u32 x = 2 * cell_x + i % IN_ROW, y = 2 * cell_y + i / IN_ROW;
+        const bool inside = x < level.width && y < level.height;
+        s_x[i] = inside ? p.pixels[level.pixel_offset + y * level.width + x] : make_uint2(0, 0);
+    }
+    __syncthreads();
+    // conv1's map, counted from this tile's corner.
+    conv1_pool(s_pool, s_x, p.conv1, level.width - 2 - 2 * cell_x, level.height - 2 - 2 * cell_y);
+    __syncthreads();
+    conv_rows<3, POOL_SIDE, 16, 2, 2, 8>(s_conv2, row_of(16), s_pool, p.conv2, CONV2_SIDE);
+    __syncthreads();
+
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4;
+    for (u32 y = warp; y < TILE; y += 8) {
+        float r_heads[1][4] = {};
+        conv3_heads(r_heads, s_conv2, p, y);
+#pragma unroll
+        for (u32 half_tile = 0; half_tile < 2; half_tile++) {
+            const float first = r_heads[0][2 * half_tile], second = r_heads[0][2 * half_tile + 1];
+            // The first lane of four has the logits, the next two the regressions.
+            const float4 reg = make_float4(__shfl_down_sync(0xffffffffu, first, 1), __shfl_down_sync(0xffffffffu, second, 1),
+                                           __shfl_down_sync(0xffffffffu, first, 2), __shfl_down_sync(0xffffffffu, second, 2));
+            const float score = 1.0f / (1.0f + expf(first - second));
+            const u32 at_x = cell_x + group + 8 * half_tile, at_y = cell_y + y;
+            const bool mine = lane % 4 == 0 && at_x < level.cells_w && at_y < level.cells_h;
+            // A score that is no number is not below the threshold either.
+            const bool passes = mine && !(score < p.threshold);
+            const u32 passing = __ballot_sync(0xffffffffu, passes);
+            u32 base = 0;
+            if (lane == 0 && passing != 0) base = atomicAdd(&p.status->pnet_found, (u32)__popc(passing));
+            base = __shfl_sync(0xffffffffu, base, 0);
+            if (passes) {
+                const float sum = reg.x + reg.y + reg.z + reg.w + score;
+                if (!(fabsf(sum) <= 65504.0f)) atomicOr(&p.status->faults, (u32)FAULT_PNET);
+                const u32 cell = level.cell_offset + at_y * level.cells_w + at_x;
+                p.keys[base + __popc(passing & ((1u << lane) - 1))] = key_of(score, cell);
+                p.regs[cell] = reg;
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// The one portability header: what a kernel may use, with a body for CUDA's compilers (NVRTC 12.6 and later, nvcc 13) and one
+// for g++, where the emulator stands in for the machine.
+//
+// Owns the fixed-width names, the launch macros, and the tensor-core and asynchronous-copy instructions, whose PTX stands
+// here and nowhere else. Refuses everything else that differs: no <<<>>>, no cooperative groups, no static __shared__.
+#pragma once
+
+#ifdef __CUDACC__
+
+#include <cuda_fp16.h>
+
+// NVRTC has no <stdint.h>.
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int i32;
+
+// A kernel's one parameter is a struct, `p`; THREADS the most threads of a block.
+#define KERNEL(name, Params, THREADS) \
+    extern "C" __global__ void __launch_bounds__(THREADS) name(const __grid_constant__ Params p)
+
+// The block's dynamic shared memory, on a boundary of 16 bytes.
+#define SHARED_BYTES(name) extern __shared__ __align__(16) unsigned char name[]
+
+static __device__ __forceinline__ u32 shared_address(const void* s_at) { return (u32)__cvta_generic_to_shared(s_at); }
+
+// d += a b: 16 x 16 halves by 16 x 8 halves, f32 sums (PTX ISA, mma.m16n8k16). All lanes of the warp.
+static __device__ __forceinline__ void mma_m16n8k16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// Four 8 x 8 matrices of halves; lanes 8 i .. 8 i + 7 give the addresses of matrix i's rows, each on a boundary of 16 bytes.
+static __device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], const void* s_row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared_address(s_row))
+                 : "memory");
+}
+
+// 16 bytes to shared memory while the thread goes on; not valid: zeros, and the source is not read.
+static __device__ __forceinline__ void cp_async_16(void* s_to, const void* g_from, bool valid) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(s_to)), "l"(g_from),
+                 "r"(valid ? 16 : 0)
+                 : "memory");
+}
+// Ends a group of copies; then waits until at most N groups are under way. Other threads' copies need a barrier besides.
+static __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N>
+static __device__ __forceinline__ void cp_async_wait() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+#else
+
+#include "../emulator/emulator.h"
+
+#endif
+
+// Two halves in a word, the first in its lower half.
+static __device__ __forceinline__ u32 pack_halves(float low, float high) {
+    return (u32)__half_as_ushort(__float2half_rn(low)) | (u32)__half_as_ushort(__float2half_rn(high)) << 16;
+}

@@ -1,0 +1,24 @@
+// The pyramid's levels as the kernels see them.
+#pragma once
+#include "portable.h"
+
+// Mirrors `launch::Level`. Offsets count from the first level.
+struct Level {
+    float scale;          // level pixels for one frame pixel
+    u32 width, height;    // pixels
+    u32 pixel_offset;     // its pixels among those of all levels
+    u32 cells_w, cells_h; // P-Net's map
+    u32 cell_offset;      // its cells among those of all levels
+    u32 pyramid_block;    // the first block of the pyramid's launch that makes it
+    u32 pnet_block;       // the first block of P-Net's launch that runs it
+    u32 lanes;            // lanes that share a pixel's window
+};
+static_assert(sizeof(Level) == 40, "as launch::Level");
+
+// The last level whose first block is not above this one. Levels are few and their table is cached: a plain walk.
+template <u32 Level::*FIRST>
+static __device__ __forceinline__ u32 level_of(const Level* g_levels, u32 n_levels, u32 at) {
+    u32 level_idx = 0;
+    while (level_idx + 1 < n_levels && g_levels[level_idx + 1].*FIRST <= at) level_idx++;
+    return level_idx;
+}

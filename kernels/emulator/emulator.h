@@ -1,0 +1,163 @@
+// What a kernel's source sees of the machine when g++ compiles it: the names of `portable.h`'s CUDA side, lane by lane.
+//
+// Every operation of a warp checks that all named lanes meet. Asynchronous copies are poisoned when they are issued and done
+// as late as is legal. Refuses to be quick where that would hide a mistake.
+#pragma once
+#include "block.h"
+#include "half.h"
+#include "registry.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+// As CUDA's compilers have it; uint64_t is another type to g++.
+typedef unsigned long long u64;
+typedef int32_t i32;
+
+#define __host__
+#define __device__
+#define __forceinline__ inline __attribute__((always_inline))
+
+#define KERNEL(name, Params, THREADS)                                                                       \
+    static void name##_body(const Params& p);                                                               \
+    static void name##_start(const void* p) { name##_body(*(const Params*)p); }                             \
+    static const ::emulator::Registration name##_registration{#name, name##_start, sizeof(Params), THREADS}; \
+    static void name##_body(const Params& p)
+
+#define SHARED_BYTES(name) unsigned char* const name = ::emulator::block->shared
+
+#define threadIdx (::emulator::block->self->index)
+#define blockIdx (::emulator::block->index)
+#define blockDim (::emulator::block->dim)
+#define gridDim (::emulator::block->grid)
+
+struct uint2 {
+    u32 x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+static inline uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
+static inline float2 make_float2(float x, float y) { return {x, y}; }
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+using std::max;
+using std::min;
+
+static inline u32 __float_as_uint(float value) {
+    u32 bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+static inline float __uint_as_float(u32 bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+static inline int __popc(u32 value) { return __builtin_popcount(value); }
+static inline int __clz(int value) { return value == 0 ? 32 : __builtin_clz((u32)value); }
+
+static inline void __syncthreads() { ::emulator::block->barrier(); }
+static inline void __syncwarp(u32 mask = 0xffffffffu) {
+    ::emulator::block->meet(mask, ::emulator::Meeting::SYNC, nullptr, [](void**, u32) {});
+}
+static inline void spin_yield() { ::emulator::block->yield(); }
+
+// One value of each lane, and which lane's it wants.
+template <typename T>
+struct Shuffled {
+    T value, result;
+    u32 from;
+};
+
+template <typename T>
+static inline T emulated_shuffle(u32 mask, T value, u32 from) {
+    Shuffled<T> mine = {value, value, from};
+    ::emulator::block->meet(mask, ::emulator::Meeting::SHUFFLE, &mine, [](void** slots, u32 named) {
+        for (u32 lane = 0; lane < 32; lane++) {
+            if (!(named >> lane & 1)) continue;
+            Shuffled<T>& one = *(Shuffled<T>*)slots[lane];
+            // What an unnamed lane holds is undefined: bits that no test takes for an answer.
+            if (named >> one.from & 1) one.result = ((Shuffled<T>*)slots[one.from])->value;
+            else memset(&one.result, 0xff, sizeof one.result);
+        }
+    });
+    return mine.result;
+}
+static inline u32 emulated_lane() { return ::emulator::block->self->number % 32; }
+template <typename T>
+static inline T __shfl_sync(u32 mask, T value, u32 from) { return emulated_shuffle(mask, value, from % 32); }
+template <typename T>
+static inline T __shfl_xor_sync(u32 mask, T value, u32 bits) { return emulated_shuffle(mask, value, (emulated_lane() ^ bits) % 32); }
+template <typename T>
+static inline T __shfl_down_sync(u32 mask, T value, u32 by) {
+    const u32 lane = emulated_lane();
+    return emulated_shuffle(mask, value, lane + by < 32 ? lane + by : lane);
+}
+
+struct Balloted {
+    bool vote;
+    u32 result;
+};
+static inline u32 __ballot_sync(u32 mask, bool vote) {
+    Balloted mine = {vote, 0};
+    ::emulator::block->meet(mask, ::emulator::Meeting::BALLOT, &mine, [](void** slots, u32 named) {
+        u32 votes = 0;
+        for (u32 lane = 0; lane < 32; lane++) {
+            if (named >> lane & 1 && ((Balloted*)slots[lane])->vote) votes |= 1u << lane;
+        }
+        for (u32 lane = 0; lane < 32; lane++) {
+            if (named >> lane & 1) ((Balloted*)slots[lane])->result = votes;
+        }
+    });
+    return mine.result;
+}
+
+static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
+static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }
+static inline u32 atomicAnd(u32* at, u32 value) { return __atomic_fetch_and(at, value, __ATOMIC_RELAXED); }
+
+struct Multiplied {
+    float* d;
+    const u32 *a, *b;
+};
+void emulated_mma(void** slots);
+static inline void mma_m16n8k16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    Multiplied mine = {d, a, b};
+    ::emulator::block->meet(0xffffffffu, ::emulator::Meeting::MMA, &mine, [](void** slots, u32) { emulated_mma(slots); });
+}
+
+struct Loaded {
+    const void* row;
+    u32* r;
+};
+static inline void ldmatrix_x4(u32 (&r)[4], const void* s_row) {
+    if ((uintptr_t)s_row % 16 != 0) ::emulator::block->fail("ldmatrix of a row that is not on a boundary of 16 bytes");
+    Loaded mine = {s_row, r};
+    ::emulator::block->meet(0xffffffffu, ::emulator::Meeting::LDMATRIX, &mine, [](void** slots, u32) {
+        for (u32 matrix = 0; matrix < 4; matrix++) {
+            for (u32 lane = 0; lane < 32; lane++) {
+                const Loaded& row = *(Loaded*)slots[8 * matrix + lane / 4];
+                memcpy(&((Loaded*)slots[lane])->r[matrix], (const char*)row.row + 4 * (lane % 4), 4);
+            }
+        }
+    });
+}
+
+static inline void cp_async_16(void* s_to, const void* g_from, bool valid) {
+    if (((uintptr_t)s_to | (uintptr_t)g_from) % 16 != 0) {
+        ::emulator::block->fail("cp.async of 16 bytes that are not on a boundary of 16 bytes");
+    }
+    memset(s_to, 0xff, 16);
+    ::emulator::Thread& self = *::emulator::block->self;
+    self.copies.push_back({s_to, g_from, 16, valid, self.group});
+}
+static inline void cp_async_commit() { ::emulator::block->self->group++; }
+template <int N>
+static inline void cp_async_wait() {
+    ::emulator::finish_copies(*::emulator::block->self, N);
+}

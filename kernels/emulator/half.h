@@ -1,0 +1,23 @@
+// Half-precision numbers by the compiler's own type, which rounds to nearest even as the GPU's `_rn` conversions do.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+struct __half {
+    _Float16 value;
+};
+struct alignas(4) __half2 {
+    __half x, y;
+};
+struct float2 {
+    float x, y;
+};
+
+static inline __half __float2half_rn(float value) { return {(_Float16)value}; }
+static inline float __half2float(__half value) { return (float)value.value; }
+static inline float2 __half22float2(__half2 two) { return {(float)two.x.value, (float)two.y.value}; }
+static inline uint16_t __half_as_ushort(__half value) {
+    uint16_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}

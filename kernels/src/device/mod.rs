@@ -1,0 +1,153 @@
+//! A device that runs the kernels: what the engine asks of it, and nothing about how.
+//!
+//! Owns the trait and the plain description of a step. Two bodies: [`cuda`] on a GPU, [`emulator`] on the processor, with
+//! the same kernel sources. Refuses to know what a kernel computes: launchers do.
+
+use bytemuck::{Pod, Zeroable};
+
+#[cfg(feature = "emulator")]
+pub mod emulator;
+mod error;
+mod program;
+
+pub use error::DeviceError;
+pub(crate) use program::Program;
+
+/// Where something lies in the device's memory, or in host memory that the device sees; a field of kernels' parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Address(pub u64);
+
+impl Address {
+    /// The address so many bytes further on.
+    #[must_use]
+    pub fn offset(self, bytes: usize) -> Self {
+        Self(self.0 + bytes as u64)
+    }
+}
+
+/// One kernel with its grid and parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The kernel's name in the sources.
+    pub kernel: &'static str,
+    /// Blocks.
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub block: [u32; 3],
+    /// Dynamic shared memory of a block.
+    pub shared_bytes: u32,
+    /// The bytes of the kernel's one parameter, a struct.
+    pub params: Vec<u8>,
+}
+
+/// What a device does in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Runs a kernel.
+    Launch(Launch),
+    /// Copies from staging to device memory.
+    Upload {
+        /// In staging.
+        from: Address,
+        /// In device memory.
+        to: Address,
+        /// Bytes.
+        len: usize,
+    },
+    /// Copies from device memory to staging.
+    Download {
+        /// In device memory.
+        from: Address,
+        /// In staging.
+        to: Address,
+        /// Bytes.
+        len: usize,
+    },
+    /// Sets bytes to zero.
+    Clear {
+        /// In device memory.
+        at: Address,
+        /// Bytes.
+        len: usize,
+    },
+}
+
+/// A device with its memory and its queue of work. Every call returns when its work is done.
+pub trait Device {
+    /// Device memory, freed on drop.
+    type Buffer;
+    /// Host memory that the device copies from and to without another copy in between.
+    type Staging: AsRef<[u8]> + AsMut<[u8]>;
+    /// Recorded steps, launched as one.
+    type Graph;
+
+    /// What it is, for reports.
+    fn name(&self) -> String;
+
+    /// Multiprocessors: kernels that walk over their work with a fixed grid take a few blocks for each.
+    fn multiprocessors(&self) -> u32;
+
+    /// So much memory, all zero.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfMemory`].
+    fn alloc(&self, len: usize) -> Result<Self::Buffer, DeviceError>;
+
+    /// So much staging, all zero.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfMemory`].
+    fn staging(&self, len: usize) -> Result<Self::Staging, DeviceError>;
+
+    /// Where a buffer begins.
+    fn address(&self, buffer: &Self::Buffer) -> Address;
+
+    /// Where staging begins, for [`Step::Upload`] and [`Step::Download`].
+    fn staging_address(&self, staging: &Self::Staging) -> Address;
+
+    /// Copies bytes into a buffer, from its byte `at` on.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfRange`] if they do not fit.
+    fn write(&self, to: &mut Self::Buffer, at: usize, bytes: &[u8]) -> Result<(), DeviceError>;
+
+    /// Copies bytes out of a buffer, from its byte `at` on.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfRange`] if it does not hold so many.
+    fn read(&self, from: &Self::Buffer, at: usize, bytes: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Runs steps in order.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if a kernel is unknown or the device refuses or faults.
+    ///
+    /// # Safety
+    /// Every address in the steps is valid for what its step reads and writes until this returns.
+    unsafe fn run(&self, steps: &[Step]) -> Result<(), DeviceError>;
+
+    /// Runs steps in order and gives each one's time in microseconds, by the device's clock.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    ///
+    /// # Safety
+    /// As [`Device::run`].
+    unsafe fn time_us(&self, steps: &[Step]) -> Result<Vec<f32>, DeviceError>;
+
+    /// Records steps, to be launched as one.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    ///
+    /// # Safety
+    /// Every address in the steps stays valid, for what its step reads and writes, as long as the graph is replayed.
+    unsafe fn record(&self, steps: Vec<Step>) -> Result<Self::Graph, DeviceError>;
+
+    /// Launches a graph.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    fn replay(&self, graph: &mut Self::Graph) -> Result<(), DeviceError>;
+}

@@ -1,0 +1,113 @@
+//! A program: steps with the buffers that they touch, recorded once and run often.
+//!
+//! Owns every buffer whose address its steps hold, but for weights, which whoever made it keeps alive longer. The only place
+//! besides the devices that needs `unsafe`, and for one reason: that ownership.
+
+use super::{Device, DeviceError, Step};
+use crate::launch::Region;
+
+/// Steps, their buffers, and the staging through which bytes go in and come out.
+pub(crate) struct Program<D: Device> {
+    // Before the buffers that its steps point into, since fields are dropped in this order.
+    graph: Option<D::Graph>,
+    steps: Vec<Step>,
+    input: D::Staging,
+    output: D::Staging,
+    buffers: Vec<(Region, D::Buffer)>,
+}
+
+impl<D: Device> Program<D> {
+    /// A program without steps, for so many bytes of input and output.
+    pub(crate) fn new(
+        device: &D,
+        input_len: usize,
+        output_len: usize,
+    ) -> Result<Self, DeviceError> {
+        let (input, output) = (device.staging(input_len)?, device.staging(output_len)?);
+        Ok(Self { graph: None, steps: Vec::new(), input, output, buffers: Vec::new() })
+    }
+
+    /// A buffer of zeros.
+    pub(crate) fn take(&mut self, device: &D, len: usize) -> Result<Region, DeviceError> {
+        let buffer = device.alloc(len)?;
+        let region = Region { at: device.address(&buffer), len };
+        self.buffers.push((region, buffer));
+        Ok(region)
+    }
+
+    /// A buffer of these bytes.
+    pub(crate) fn take_filled(&mut self, device: &D, bytes: &[u8]) -> Result<Region, DeviceError> {
+        let mut buffer = device.alloc(bytes.len())?;
+        device.write(&mut buffer, 0, bytes)?;
+        let region = Region { at: device.address(&buffer), len: bytes.len() };
+        self.buffers.push((region, buffer));
+        Ok(region)
+    }
+
+    /// Adds a step. Its addresses are those of this program's regions, or of weights that outlive it.
+    pub(crate) fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    /// Adds the copy of the input to a region.
+    pub(crate) fn push_input(&mut self, device: &D, to: Region) {
+        let (from, len) = (device.staging_address(&self.input), self.input.as_ref().len());
+        self.steps.push(Step::Upload { from, to: to.holding(len), len });
+    }
+
+    /// Adds the copy of a region to the output.
+    pub(crate) fn push_output(&mut self, device: &D, from: Region) {
+        let (to, len) = (device.staging_address(&self.output), self.output.as_ref().len());
+        self.steps.push(Step::Download { from: from.holding(len), to, len });
+    }
+
+    /// Records the steps, to be launched as one; none may be added then.
+    pub(crate) fn record(&mut self, device: &D) -> Result<(), DeviceError> {
+        // SAFETY: launchers checked every region against what their kernels touch, and the regions are of buffers that live
+        // in this program, behind the graph, or of weights that outlive it (`push`).
+        self.graph = Some(unsafe { device.record(self.steps.clone()) }?);
+        Ok(())
+    }
+
+    /// Runs the steps over an input as long as the staging; the output's bytes.
+    pub(crate) fn run(&mut self, device: &D, input: &[u8]) -> Result<&[u8], DeviceError> {
+        self.input.as_mut().copy_from_slice(input);
+        match &mut self.graph {
+            Some(graph) => device.replay(graph)?,
+            // SAFETY: as in `record`.
+            None => unsafe { device.run(&self.steps) }?,
+        }
+        Ok(self.output.as_ref())
+    }
+
+    /// The same step by step, with each one's time in microseconds.
+    pub(crate) fn time_us(
+        &mut self,
+        device: &D,
+        input: &[u8],
+    ) -> Result<Vec<(&'static str, f32)>, DeviceError> {
+        self.input.as_mut().copy_from_slice(input);
+        // SAFETY: as in `record`.
+        let times = unsafe { device.time_us(&self.steps) }?;
+        let name = |step: &Step| match step {
+            Step::Launch(launch) => launch.kernel,
+            Step::Upload { .. } => "upload",
+            Step::Clear { .. } => "clear",
+            Step::Download { .. } => "download",
+        };
+        Ok(self.steps.iter().map(name).zip(times).collect())
+    }
+
+    /// What a region of this program holds now.
+    ///
+    /// # Panics
+    /// If it is no region of this program.
+    pub(crate) fn read(&self, device: &D, region: Region) -> Result<Vec<u8>, DeviceError> {
+        let mut bytes = vec![0; region.len];
+        let found = self.buffers.iter().find(|(own, _)| own.at == region.at);
+        let (_, buffer) =
+            found.unwrap_or_else(|| panic!("{region:?} is no region of this program"));
+        device.read(buffer, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,173 @@
+//! The engine on a device: one graph for each frame, no host round trip inside.
+//!
+//! Owns the weights on the device and the room of the current frame geometry. Refuses to fall back: a device that fails is
+//! an error, and who asked decides what then.
+
+use crate::device::{Device, DeviceError};
+use crate::launch::{Region, Status};
+use crate::room::{Geometry, Room};
+use crate::weights::Packed;
+use threshold_models::cascade::CascadeOptions;
+use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
+use threshold_models::frame::Frame;
+use threshold_models::raw::RawFrame;
+use threshold_models::tensor::TensorSource;
+
+/// Why an engine was not made, or gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The weights, the options or the networks' answers.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// How many proposals each stage of the last frame had, and how many of them were over its capacity: the best stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Cells that P-Net passed.
+    pub pnet: u32,
+    /// Crops that R-Net was given.
+    pub rnet: u32,
+    /// Crops that O-Net was given.
+    pub onet: u32,
+    /// Proposals that did not fit, before the suppression, R-Net and O-Net.
+    pub lost: [u32; 3],
+}
+
+impl From<Status> for Counts {
+    fn from(status: Status) -> Self {
+        Self {
+            pnet: status.pnet_found,
+            rnet: status.rnet_kept,
+            onet: status.onet_kept,
+            lost: [
+                status.pnet_found - status.pnet_kept.min(status.pnet_found),
+                status.rnet_found - status.rnet_kept.min(status.rnet_found),
+                status.onet_found - status.onet_kept.min(status.onet_found),
+            ],
+        }
+    }
+}
+
+/// Detection on a device. The embedding comes with its own kernels.
+pub struct CudaEngine<D: Device> {
+    // Before the weights and the device, which its graph uses, since fields are dropped in this order.
+    room: Option<Room<D>>,
+    packed: Packed,
+    _weights: D::Buffer,
+    options: CascadeOptions,
+    counts: Counts,
+    device: D,
+}
+
+impl<D: Device> CudaEngine<D> {
+    /// An engine with a detector's weights.
+    ///
+    /// # Errors
+    /// [`KernelError`] if an option is out of range, a tensor is missing, or the device has no room.
+    pub fn new(
+        device: D,
+        detector: &dyn TensorSource,
+        options: CascadeOptions,
+    ) -> Result<Self, KernelError> {
+        options.check()?;
+        let packed = Packed::of(detector)?;
+        let len = packed.bytes.len();
+        let mut weights = device.alloc(len)?;
+        device.write(&mut weights, 0, &packed.bytes)?;
+        let packed = packed.placed(Region { at: device.address(&weights), len }.at);
+        Ok(Self {
+            room: None,
+            packed,
+            _weights: weights,
+            options,
+            counts: Counts::default(),
+            device,
+        })
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// How many proposals the stages of the last frame had.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Faces of a frame as the camera gave it, by box area descending, then score, then index.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the device failed or a network gave a value that is not finite.
+    pub fn detect_raw(&mut self, frame: &RawFrame<'_>) -> Result<Vec<Detection>, KernelError> {
+        self.make_room(frame)?;
+        let Some(room) = &mut self.room else {
+            self.counts = Counts::default();
+            return Ok(Vec::new());
+        };
+        let (status, found) = room.run(&self.device, frame)?;
+        self.counts = status.into();
+        let networks = ["P-Net", "R-Net", "O-Net"].into_iter().enumerate();
+        if let Some((_, network)) = networks.into_iter().find(|(i, _)| status.faults >> i & 1 == 1)
+        {
+            return Err(EngineError::NotFinite { network }.into());
+        }
+        let detection = |found: &crate::launch::Found| {
+            let [x1, y1, x2, y2] = found.bbox;
+            Detection {
+                bbox: BBox { x1, y1, x2, y2 },
+                landmarks: found.landmarks,
+                score: found.score,
+            }
+        };
+        Ok(found.iter().map(detection).collect())
+    }
+
+    /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::detect_raw`].
+    pub fn time_us(
+        &mut self,
+        frame: &RawFrame<'_>,
+    ) -> Result<Vec<(&'static str, f32)>, KernelError> {
+        self.make_room(frame)?;
+        match &mut self.room {
+            Some(room) => Ok(room.time_us(&self.device, frame)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn make_room(&mut self, frame: &RawFrame<'_>) -> Result<(), KernelError> {
+        if self.room.as_ref().is_none_or(|room| room.geometry != Geometry::of(frame)) {
+            // Dropped first: both at once would need twice the memory.
+            self.room = None;
+            self.room = Room::new(&self.device, frame, &self.options, &self.packed)?;
+        }
+        Ok(())
+    }
+}
+
+impl<D: Device + Send> Engine for CudaEngine<D>
+where
+    D::Buffer: Send,
+    D::Staging: Send,
+    D::Graph: Send,
+{
+    fn detect(&mut self, frame: &Frame) -> Result<Vec<Detection>, EngineError> {
+        self.detect_raw(&RawFrame::of(frame)).map_err(|fault| match fault {
+            KernelError::Engine(fault) => fault,
+            KernelError::Device(fault) => EngineError::Device { what: fault.to_string() },
+        })
+    }
+
+    fn embed(&mut self, _: &Frame, _: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+        Err(EngineError::NoEmbedder)
+    }
+}

@@ -1,0 +1,74 @@
+//! R-Net's and O-Net's convolutions over crops: `cuda/rnet.cu`, `cuda/onet.cu`.
+
+use super::{
+    BOX_BYTES, FrameView, Layer, ONET_FEATURES, ONET_MAX, RNET_FEATURES, RNET_MAX, Region, Status,
+    step,
+};
+use crate::device::{Address, Step};
+use bytemuck::{Pod, Zeroable};
+
+/// As `RNET_SHARED` and `ONET_SHARED`.
+const RNET_SHARED_BYTES: u32 = 54_816;
+const ONET_SHARED_BYTES: u32 = 93_888;
+/// Blocks for each multiprocessor: as many as their shared memory lets live at once on sm_90.
+const RNET_BLOCKS_EACH: u32 = 4;
+const ONET_BLOCKS_EACH: u32 = 2;
+/// Bytes of a feature: a half.
+const FEATURE_BYTES: usize = 2;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Params {
+    frame: FrameView,
+    boxes: Address,
+    features: Address,
+    status: Address,
+    /// R-Net has three.
+    convs: [Layer; 4],
+}
+
+const _: () = assert!(size_of::<Params>() == 176);
+
+/// R-Net's features of each crop.
+///
+/// # Panics
+/// If a region is too short.
+#[must_use]
+pub fn rnet(
+    multiprocessors: u32,
+    frame: FrameView,
+    [conv1, conv2, conv3]: [Layer; 3],
+    [boxes, features, status]: [Region; 3],
+) -> Step {
+    let params = Params {
+        frame,
+        boxes: boxes.holding(RNET_MAX * BOX_BYTES),
+        features: features.holding(RNET_MAX * RNET_FEATURES * FEATURE_BYTES),
+        status: status.holding(size_of::<Status>()),
+        convs: [conv1, conv2, conv3, Layer::default()],
+    };
+    let grid = (RNET_BLOCKS_EACH * multiprocessors) as usize;
+    step("rnet", grid, 256, RNET_SHARED_BYTES, &params)
+}
+
+/// O-Net's features of each crop.
+///
+/// # Panics
+/// If a region is too short.
+#[must_use]
+pub fn onet(
+    multiprocessors: u32,
+    frame: FrameView,
+    convs: [Layer; 4],
+    [boxes, features, status]: [Region; 3],
+) -> Step {
+    let params = Params {
+        frame,
+        boxes: boxes.holding(ONET_MAX * BOX_BYTES),
+        features: features.holding(ONET_MAX * ONET_FEATURES * FEATURE_BYTES),
+        status: status.holding(size_of::<Status>()),
+        convs,
+    };
+    let grid = (ONET_BLOCKS_EACH * multiprocessors) as usize;
+    step("onet", grid, 256, ONET_SHARED_BYTES, &params)
+}

@@ -1,0 +1,194 @@
+//! Launchers: one file for each kernel, with its parameters as the kernel sees them and the grid that it wants.
+//!
+//! Owns the mirror images of the kernels' structs; both sides assert their size. Refuses regions that are too short for what
+//! the kernel will touch: a launcher checks every length against the shapes, so that a [`Step`] that it gives is sound as
+//! long as its buffers live.
+
+mod crops;
+mod heads;
+mod overlap;
+mod place;
+mod pnet;
+mod proposals;
+mod propose;
+mod pyramid;
+mod refine;
+
+pub use crops::{onet, rnet};
+pub use heads::{onet_heads, rnet_heads};
+pub use overlap::overlap;
+pub use place::place;
+pub use pnet::pnet;
+pub use proposals::proposals;
+pub use propose::propose;
+pub use pyramid::{Levels, pyramid};
+pub use refine::refine;
+
+use crate::device::{Address, Launch, Step};
+use bytemuck::{Pod, Zeroable};
+use threshold_models::raw::{PixelFormat, RawFrame};
+
+/// Most proposals that enter the first suppression; `PNET_MAX` of `status.cuh`.
+pub const PNET_MAX: usize = 8192;
+/// Most crops of R-Net.
+pub const RNET_MAX: usize = 2048;
+/// Most crops of O-Net, and most detections.
+pub const ONET_MAX: usize = 512;
+/// Values of R-Net's convolutions for one crop.
+pub const RNET_FEATURES: usize = 576;
+/// Values of O-Net's convolutions for one crop.
+pub const ONET_FEATURES: usize = 1152;
+/// Values of R-Net's heads for one crop: two logits, four regressions, two zeros.
+pub const RNET_ANSWERS: usize = 8;
+/// Values of O-Net's heads for one crop: two logits, four regressions, ten landmarks.
+pub const ONET_ANSWERS: usize = 16;
+/// Bytes of a box: four f32.
+pub const BOX_BYTES: usize = 16;
+
+/// A stretch of device memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Region {
+    /// Where it begins.
+    pub at: Address,
+    /// Its bytes.
+    pub len: usize,
+}
+
+impl Region {
+    /// Its address, if it holds that many bytes.
+    ///
+    /// # Panics
+    /// If it does not: a bug of the caller, which made the buffer for this kernel.
+    #[must_use]
+    pub fn holding(self, bytes: usize) -> Address {
+        assert!(self.len >= bytes, "a region of {} bytes for {bytes}", self.len);
+        self.at
+    }
+
+    /// Its first `len` bytes, and the rest.
+    ///
+    /// # Panics
+    /// If it is shorter.
+    #[must_use]
+    pub fn split_at(self, len: usize) -> (Self, Self) {
+        let at = self.holding(len);
+        (Self { at, len }, Self { at: at.offset(len), len: self.len - len })
+    }
+}
+
+/// A layer's weights (`weights.rs`); `Layer` of `conv.cuh`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Layer {
+    /// Fragments.
+    pub weights: Address,
+    /// f32.
+    pub bias: Address,
+    /// f32, the slopes of PReLU.
+    pub slope: Address,
+}
+
+/// The raw frame in device memory; `FrameView` of `frame.cuh`.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct FrameView {
+    bytes: Address,
+    width: u32,
+    height: u32,
+    stride: u32,
+    chroma: u32,
+    format: u32,
+    y_offset: i32,
+    y_gain: i32,
+    v_to_red: i32,
+    u_to_green: i32,
+    v_to_green: i32,
+    u_to_blue: i32,
+    unused: u32,
+}
+
+impl FrameView {
+    /// A frame like this one, whose bytes lie in a region.
+    ///
+    /// # Panics
+    /// If the region is shorter than the frame.
+    #[must_use]
+    pub fn of(frame: &RawFrame<'_>, region: Region) -> Self {
+        let conversion = frame.colour().conversion();
+        Self {
+            bytes: region.holding(frame.bytes().len()),
+            width: frame.width() as u32,
+            height: frame.height() as u32,
+            stride: frame.stride() as u32,
+            chroma: (frame.height() * frame.stride()) as u32,
+            format: match frame.format() {
+                PixelFormat::Rgb24 => 0,
+                PixelFormat::Grey => 1,
+                PixelFormat::Yuyv => 2,
+                PixelFormat::Uyvy => 3,
+                PixelFormat::Nv12 => 4,
+            },
+            y_offset: conversion.y_offset,
+            y_gain: conversion.y_gain,
+            v_to_red: conversion.v_to_red,
+            u_to_green: conversion.u_to_green,
+            v_to_green: conversion.v_to_green,
+            u_to_blue: conversion.u_to_blue,
+            unused: 0,
+        }
+    }
+}
+
+/// What the kernels tell; `Status` of `status.cuh`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Status {
+    /// Cells at or above P-Net's threshold.
+    pub pnet_found: u32,
+    /// Of these, those that entered the suppression.
+    pub pnet_kept: u32,
+    /// Proposals left by the suppression.
+    pub rnet_found: u32,
+    /// Of these, R-Net's crops.
+    pub rnet_kept: u32,
+    /// Proposals left by R-Net and the suppression.
+    pub onet_found: u32,
+    /// Of these, O-Net's crops.
+    pub onet_kept: u32,
+    /// Detections.
+    pub detections: u32,
+    /// Networks that gave a value that is not finite: bits 0, 1, 2.
+    pub faults: u32,
+}
+
+/// A detection; `Found` of `status.cuh`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Found {
+    /// x1, y1, x2, y2 in frame pixels.
+    pub bbox: [f32; 4],
+    /// x and y of each point.
+    pub landmarks: [[f32; 2]; 5],
+    /// O-Net's probability.
+    pub score: f32,
+    unused: u32,
+}
+
+fn step<P: Pod>(
+    kernel: &'static str,
+    grid: usize,
+    block: u32,
+    shared_bytes: u32,
+    params: &P,
+) -> Step {
+    Step::Launch(Launch {
+        kernel,
+        grid: [grid as u32, 1, 1],
+        block: [block, 1, 1],
+        shared_bytes,
+        params: bytemuck::bytes_of(params).to_vec(),
+    })
+}
+
+const _: () = assert!(size_of::<Layer>() == 24 && size_of::<FrameView>() == 56);
+const _: () = assert!(size_of::<Status>() == 32 && size_of::<Found>() == 64);

@@ -1,0 +1,43 @@
+//! The detections: `cuda/place.cu`.
+
+use super::{BOX_BYTES, Found, ONET_ANSWERS, ONET_MAX, Region, Status, step};
+use crate::device::{Address, Step};
+use bytemuck::{Pod, Zeroable};
+
+/// As `PLACE_SHARED`.
+const SHARED_BYTES: u32 = 16_672;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Params {
+    boxes: Address,
+    answers: Address,
+    masks: Address,
+    found: Address,
+    status: Address,
+    threshold: f32,
+    overlap: f32,
+}
+
+const _: () = assert!(size_of::<Params>() == 48);
+
+/// Passes, regresses, suppresses and orders O-Net's proposals.
+///
+/// # Panics
+/// If a region is too short.
+#[must_use]
+pub fn place(
+    [threshold, overlap]: [f32; 2],
+    [boxes, answers, masks, found, status]: [Region; 5],
+) -> Step {
+    let params = Params {
+        boxes: boxes.holding(ONET_MAX * BOX_BYTES),
+        answers: answers.holding(ONET_MAX * ONET_ANSWERS * size_of::<f32>()),
+        masks: masks.holding(ONET_MAX * ONET_MAX / 8),
+        found: found.holding(ONET_MAX * size_of::<Found>()),
+        status: status.holding(size_of::<Status>()),
+        threshold,
+        overlap,
+    };
+    step("place", 1, 1024, SHARED_BYTES, &params)
+}

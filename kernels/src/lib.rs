@@ -1,0 +1,21 @@
+//! The CUDA engine: the cascade in our own FP16 kernels, from the raw camera frame to final boxes and landmarks.
+//!
+//! Owns the kernels (`cuda/`), the emulator that runs their sources on the processor (`emulator/`), the devices, the
+//! launchers and the engine. Refuses to know the cascade's meaning: that is `threshold_models::cascade`'s, which the kernels
+//! repeat rounding by rounding and tests compare them with.
+
+#![deny(unsafe_code)]
+
+mod alone;
+#[allow(
+    unsafe_code,
+    reason = "a device is driven through a foreign interface; every block says why it is sound"
+)]
+pub mod device;
+mod engine;
+pub mod launch;
+mod room;
+pub mod weights;
+
+pub use alone::{Alone, Cell};
+pub use engine::{Counts, CudaEngine, KernelError};

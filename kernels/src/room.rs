@@ -1,0 +1,165 @@
+//! A room: the buffers and the recorded steps for frames of one geometry.
+//!
+//! Owns which buffers there are and in which order the kernels run. A room lives until a frame of another geometry comes,
+//! so that nothing is allocated from frame to frame.
+//!
+//! ```text
+//! frame, status = 0 -> pyramid -> pnet -> proposals -> overlap -> propose -> rnet -> rnet_heads -> refine
+//!                   -> onet -> onet_heads -> place -> status and detections
+//! ```
+
+use crate::device::{Device, DeviceError, Program, Step};
+use crate::launch::{
+    self, BOX_BYTES, Found, FrameView, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PNET_MAX,
+    RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Status,
+};
+use crate::weights::Packed;
+use threshold_models::cascade::CascadeOptions;
+use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+
+/// Overlap above which proposals of one level suppress each other, and of all levels and stages: `models::cascade`'s.
+const NMS_LEVEL: f32 = 0.5;
+const NMS_STAGE: f32 = 0.7;
+/// What the host reads back: the status, then the detections.
+const RESULT_BYTES: usize = size_of::<Status>() + ONET_MAX * size_of::<Found>();
+
+/// What two frames share that can use one room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    format: PixelFormat,
+    size: [usize; 2],
+    stride: usize,
+    colour: Colour,
+}
+
+impl Geometry {
+    pub(crate) fn of(frame: &RawFrame<'_>) -> Self {
+        Self {
+            format: frame.format(),
+            size: [frame.width(), frame.height()],
+            stride: frame.stride(),
+            colour: frame.colour(),
+        }
+    }
+}
+
+/// The program for one geometry.
+pub(crate) struct Room<D: Device> {
+    pub(crate) geometry: Geometry,
+    program: Program<D>,
+}
+
+impl<D: Device> Room<D> {
+    /// A room for frames like this one; none if they are smaller than the smallest face. The weights must outlive it.
+    pub(crate) fn new(
+        device: &D,
+        frame: &RawFrame<'_>,
+        options: &CascadeOptions,
+        weights: &Packed,
+    ) -> Result<Option<Self>, DeviceError> {
+        let size = [frame.width(), frame.height()];
+        let levels = Levels::new(size[0], size[1], options.min_face_px, options.factor);
+        if levels.is_empty() {
+            return Ok(None);
+        }
+        let mut program = Program::new(device, frame.bytes().len(), RESULT_BYTES)?;
+        let table = program.take_filled(device, levels.bytes())?;
+        let mut take = |len: usize| program.take(device, len);
+        let picture = take(frame.bytes().len())?;
+        let pixels = take(levels.pixel_bytes())?;
+        let keys = take(levels.cells() * size_of::<u64>())?;
+        let regs = take(levels.cells() * size_of::<[f32; 4]>())?;
+        let sorted = take(PNET_MAX * size_of::<u64>())?;
+        let boxes = take(PNET_MAX * BOX_BYTES)?;
+        let level_of_box = take(PNET_MAX * size_of::<u32>())?;
+        let level_masks = take(PNET_MAX * PNET_MAX / 8)?;
+        let all_masks = take(PNET_MAX * PNET_MAX / 8)?;
+        let rnet_boxes = take(RNET_MAX * BOX_BYTES)?;
+        let rnet_features = take(RNET_MAX * RNET_FEATURES * 2)?;
+        let rnet_answers = take(RNET_MAX * RNET_ANSWERS * size_of::<f32>())?;
+        let onet_boxes = take(ONET_MAX * BOX_BYTES)?;
+        let onet_features = take(ONET_MAX * ONET_FEATURES * 2)?;
+        let onet_answers = take(ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
+        let result = take(RESULT_BYTES)?;
+        let (status, found) = result.split_at(size_of::<Status>());
+
+        let view = FrameView::of(frame, picture);
+        let [pnet_threshold, rnet_threshold, onet_threshold] = options.thresholds;
+        let n = device.multiprocessors();
+        program.push_input(device, picture);
+        program.push(Step::Clear { at: status.at, len: status.len });
+        program.push(launch::pyramid(view, &levels, table, pixels));
+        program.push(launch::pnet(
+            &levels,
+            [table, pixels],
+            weights.pnet,
+            pnet_threshold,
+            [keys, regs, status],
+        ));
+        program.push(launch::proposals(
+            &levels,
+            [table, keys],
+            [sorted, boxes, level_of_box],
+            status,
+        ));
+        let masks = [level_masks, all_masks];
+        program.push(launch::overlap(
+            n,
+            [boxes, level_of_box],
+            masks,
+            [NMS_LEVEL, NMS_STAGE],
+            status,
+        ));
+        let cells = levels.cells();
+        program.push(launch::propose(
+            size,
+            cells,
+            [sorted, boxes, regs],
+            masks,
+            rnet_boxes,
+            status,
+        ));
+        program.push(launch::rnet(n, view, weights.rnet, [rnet_boxes, rnet_features, status]));
+        let heads = [rnet_features, rnet_answers, status];
+        program.push(launch::rnet_heads(weights.rnet_heads, heads));
+        // The first suppression's masks are done with, and longer than the later ones.
+        program.push(launch::refine(
+            size,
+            [rnet_threshold, NMS_STAGE],
+            [rnet_boxes, rnet_answers, level_masks, onet_boxes, status],
+        ));
+        program.push(launch::onet(n, view, weights.onet, [onet_boxes, onet_features, status]));
+        let heads = [onet_features, onet_answers, status];
+        program.push(launch::onet_heads(weights.onet_heads, heads));
+        program.push(launch::place(
+            [onet_threshold, NMS_STAGE],
+            [onet_boxes, onet_answers, level_masks, found, status],
+        ));
+        program.push_output(device, result);
+        program.record(device)?;
+        Ok(Some(Self { geometry: Geometry::of(frame), program }))
+    }
+
+    /// Runs a frame of this geometry: the status and the detections.
+    pub(crate) fn run(
+        &mut self,
+        device: &D,
+        frame: &RawFrame<'_>,
+    ) -> Result<(Status, Vec<Found>), DeviceError> {
+        let (status, found) =
+            self.program.run(device, frame.bytes())?.split_at(size_of::<Status>());
+        let status: Status = bytemuck::pod_read_unaligned(status);
+        let n = (status.detections as usize).min(ONET_MAX);
+        let found = found.chunks_exact(size_of::<Found>()).take(n);
+        Ok((status, found.map(bytemuck::pod_read_unaligned).collect()))
+    }
+
+    /// The same step by step, with each one's time in microseconds.
+    pub(crate) fn time_us(
+        &mut self,
+        device: &D,
+        frame: &RawFrame<'_>,
+    ) -> Result<Vec<(&'static str, f32)>, DeviceError> {
+        self.program.time_us(device, frame.bytes())
+    }
+}

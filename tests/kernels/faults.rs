@@ -1,0 +1,97 @@
+//! What is no detection: values that are not finite, frames without a level, options out of range, broken launches.
+
+use crate::rig::{drawn, noise, weights};
+use std::path::Path;
+use threshold_kernels::device::emulator::Emulator;
+use threshold_kernels::device::{Device as _, DeviceError};
+use threshold_kernels::{Counts, CudaEngine, KernelError};
+use threshold_models::cascade::CascadeOptions;
+use threshold_models::engine::{Engine as _, EngineError};
+use threshold_models::frame::Frame;
+use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+use threshold_models::tensor::Tensors;
+use threshold_tests::lots::Lots;
+
+fn engine(tensors: &Tensors, options: CascadeOptions) -> Result<CudaEngine<Emulator>, KernelError> {
+    CudaEngine::new(Emulator::new(1).unwrap(), tensors, options)
+}
+
+#[test]
+fn a_sum_that_is_not_a_number_is_an_error_and_never_a_face() {
+    let frame = Frame::from_rgb(40, 30, noise(&mut Lots(421), 40 * 30 * 3)).unwrap();
+    let low = CascadeOptions { thresholds: [0.0; 3], ..CascadeOptions::default() };
+    for (tensor, network) in [
+        ("pnet.conv2.weight", "P-Net"),
+        ("pnet.conv4_2.bias", "P-Net"),
+        ("rnet.conv3.weight", "R-Net"),
+        ("onet.conv2.weight", "O-Net"),
+    ] {
+        let mut tensors = drawn();
+        let values = &mut tensors.get_mut(tensor).unwrap().data;
+        values.iter_mut().step_by(2).for_each(|value| *value = 60_000.0);
+        values.iter_mut().skip(1).step_by(2).for_each(|value| *value = -60_000.0);
+        if tensor.ends_with("bias") {
+            values.fill(f32::NAN);
+        }
+        let found = engine(&tensors, low).unwrap().detect(&frame);
+        assert!(
+            matches!(found, Err(EngineError::NotFinite { network: named }) if named == network),
+            "{tensor}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_frame_that_is_smaller_than_the_face_has_none() {
+    let options = CascadeOptions { min_face_px: 40.0, ..CascadeOptions::default() };
+    let mut engine = engine(&drawn(), options).unwrap();
+    let frame = Frame::from_rgb(39, 200, vec![90; 39 * 200 * 3]).unwrap();
+    assert!(engine.detect(&frame).unwrap().is_empty());
+    assert_eq!(engine.counts(), Counts::default());
+}
+
+#[test]
+fn frames_of_changing_geometry_have_their_own_answers() {
+    // Noise is no face; with these thresholds it passes for some.
+    let options = CascadeOptions { thresholds: [0.1, 0.01, 0.01], ..CascadeOptions::default() };
+    let mut engine = engine(&weights(), options).unwrap();
+    let mut lots = Lots(422);
+    let big = noise(&mut lots, 90 * 70 * 3);
+    let small = noise(&mut lots, 60 * 40);
+    let big = RawFrame::new(PixelFormat::Rgb24, [90, 70], 270, Colour::default(), &big).unwrap();
+    let small = RawFrame::new(PixelFormat::Grey, [60, 40], 60, Colour::default(), &small).unwrap();
+    let first = (engine.detect_raw(&big).unwrap(), engine.counts());
+    let other = (engine.detect_raw(&small).unwrap(), engine.counts());
+    assert_ne!(first.1, other.1);
+    assert_eq!((engine.detect_raw(&big).unwrap(), engine.counts()), first);
+    assert_eq!((engine.detect_raw(&small).unwrap(), engine.counts()), other);
+}
+
+#[test]
+fn options_out_of_range_and_missing_tensors_are_named() {
+    let options = CascadeOptions { min_face_px: 1.0, ..CascadeOptions::default() };
+    let fault = engine(&drawn(), options).map(|_| ()).unwrap_err();
+    assert!(matches!(fault, KernelError::Engine(EngineError::CascadeOption { .. })), "{fault}");
+    let mut tensors = drawn();
+    tensors.remove("onet.conv3.slope");
+    let fault = engine(&tensors, CascadeOptions::default()).map(|_| ()).unwrap_err();
+    assert!(fault.to_string().contains("onet.conv3.slope"), "{fault}");
+}
+
+#[test]
+fn a_library_that_is_none_is_named_and_copies_beyond_a_buffer_are_refused() {
+    let fault = Emulator::open(Path::new("no/library.so"), 1).unwrap_err();
+    assert!(
+        matches!(&fault, DeviceError::Unreadable { file, .. } if file == "no/library.so"),
+        "{fault}"
+    );
+    let device = Emulator::new(1).unwrap();
+    let mut buffer = device.alloc(8).unwrap();
+    let fault = device.write(&mut buffer, 4, &[0; 5]).unwrap_err();
+    assert!(matches!(fault, DeviceError::OutOfRange { at: 4, len: 5, buffer: 8 }), "{fault}");
+    assert!(device.read(&buffer, usize::MAX, &mut [0; 2]).is_err());
+    device.write(&mut buffer, 3, &[7; 5]).unwrap();
+    let mut bytes = [9; 8];
+    device.read(&buffer, 0, &mut bytes).unwrap();
+    assert_eq!(bytes, [0, 0, 0, 7, 7, 7, 7, 7]);
+}

@@ -1,0 +1,67 @@
+//! Formats, strides and sizes: every level of the pyramid has the CPU engine's pixels, rounded to half, to the bit.
+
+use crate::rig::{alone, drawn, noise};
+use half::f16;
+use threshold_kernels::launch::Levels;
+use threshold_models::cascade::pyramid::{AreaResize, Grey, Rect, levels};
+use threshold_models::raw::{Colour, Matrix, PixelFormat, Range, RawFrame};
+use threshold_tests::lots::Lots;
+
+fn check(
+    lots: &mut Lots,
+    [width, height]: [usize; 2],
+    format: PixelFormat,
+    min_face: f64,
+    factor: f64,
+) {
+    let stride = format.stride(width) + lots.below(9) as usize;
+    let colour = Colour {
+        matrix: lots.one_of(&[Matrix::Bt601, Matrix::Bt709]),
+        range: lots.one_of(&[Range::Limited, Range::Full]),
+    };
+    let bytes = noise(lots, format.len(height, stride));
+    let raw = RawFrame::new(format, [width, height], stride, colour, &bytes).unwrap();
+    let frame = raw.to_frame();
+    let table = Levels::new(width, height, min_face, factor);
+    let what =
+        format!("{width}x{height} {format:?}, stride {stride}, min face {min_face}, {factor}");
+    if table.is_empty() {
+        assert_eq!(levels(width, height, min_face, factor).count(), 0, "{what}");
+        return;
+    }
+    let found = alone(&drawn(), lots.below(99)).pyramid(&raw, &table).unwrap();
+    let mut at = 0;
+    for level in levels(width, height, min_face, factor) {
+        let mut expected = vec![0.0; level.height * level.width * 3];
+        let size = (level.height, level.width);
+        AreaResize::default().run(&frame, Rect::of(&frame), size, Grey::CASCADE, &mut expected);
+        for (pixel, expected) in expected.chunks_exact(3).enumerate() {
+            let expected = [expected[0], expected[1], expected[2], 0.0];
+            let found = &found[at + pixel * 4..][..4];
+            assert_eq!(
+                found,
+                expected.map(|v| f16::from_f32(v).to_f32()),
+                "{what}: {level:?} {pixel}"
+            );
+        }
+        at += level.height * level.width * 4;
+    }
+    assert_eq!(at, found.len(), "{what}");
+}
+
+#[test]
+fn levels_have_the_pixels_of_the_cpu_engine_in_every_format() {
+    let mut lots = Lots(401);
+    for format in PixelFormat::ALL {
+        check(&mut lots, [16, 16], format, 12.0, 0.709);
+        check(&mut lots, [97, 61], format, 40.0, 0.709);
+        for _ in 0..6 {
+            let size = [16 + lots.below(240) as usize, 16 + lots.below(240) as usize];
+            let (min_face, factor) = (6.0 + lots.below(50) as f64, lots.one_of(&[0.5, 0.709, 0.9]));
+            check(&mut lots, size, format, min_face, factor);
+        }
+    }
+    // Windows so wide that all lanes of a warp share one.
+    check(&mut lots, [1280, 720], PixelFormat::Nv12, 640.0, 0.709);
+    check(&mut lots, [4096, 64], PixelFormat::Yuyv, 48.0, 0.6);
+}
