@@ -14,6 +14,8 @@ pub(crate) enum Group {
     Build,
     /// Parity, packs, the evaluation subsets.
     Models,
+    /// The CUDA images and the emulator.
+    Kernels,
     /// The flash formats.
     Store,
     /// The serial link and both of its ends.
@@ -23,13 +25,15 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 5] = [Self::Build, Self::Models, Self::Store, Self::Link, Self::Unit];
+    const ALL: [Self; 6] =
+        [Self::Build, Self::Models, Self::Kernels, Self::Store, Self::Link, Self::Unit];
 
     /// The name in the table.
     const fn name(self) -> &'static str {
         match self {
             Self::Build => "set-up, build, lint",
             Self::Models => "models and evaluation",
+            Self::Kernels => "kernels and emulator",
             Self::Store => "store",
             Self::Link => "link",
             Self::Unit => "virtual unit",
@@ -41,6 +45,7 @@ impl Group {
         match self {
             Self::Build => 20,
             Self::Models => 5,
+            Self::Kernels => 8,
             Self::Store | Self::Link => 4,
             Self::Unit => 6,
         }

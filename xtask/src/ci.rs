@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, tidy};
+use crate::{demo, kernels, tidy};
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -46,6 +46,7 @@ pub(crate) fn run() -> Result<()> {
         stock = Some(setup::setup()?);
         Ok(())
     });
+    ledger.step(Group::Kernels, "kernels: compile", kernels::run);
     ledger.step(Group::Build, "build, release", || run_aloud(&mut demo::build()));
     let tests = ledger.step(Group::Build, "build, tests", || {
         run_aloud(&mut cargo(&["test", "--quiet", "--workspace", "--locked", "--no-run"]))

@@ -15,6 +15,7 @@ mod budget;
 mod ci;
 mod demo;
 mod evaluation;
+mod kernels;
 mod program;
 mod repository;
 mod setup;
@@ -41,6 +42,8 @@ enum Task {
     Demo,
     /// Everything that must pass before a change lands, with the minutes of each group.
     Ci,
+    /// CUDA images of every kernel with their manifest, on a machine without CUDA; refuses warnings and spills.
+    Kernels,
     /// The long sweeps, with a dated table under docs/.
     Soak {
         /// Only this group.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
+        Task::Kernels => kernels::run(),
         Task::Soak { group } => soak::run(group),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),

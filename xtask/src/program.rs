@@ -18,6 +18,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The developer's Python: `THRESHOLD_PYTHON`, else `python3`.
+pub(crate) fn python() -> Command {
+    Command::new(std::env::var_os("THRESHOLD_PYTHON").unwrap_or_else(|| "python3".into()))
+}
+
 /// Runs with the terminal's own streams.
 pub(crate) fn run_aloud(command: &mut Command) -> Result<()> {
     let shown = shown(command);

@@ -3,7 +3,7 @@
 //! Refuses to install what is there: an environment that holds the pinned versions is left as it is. `ci` never comes
 //! here; only the syntax of the Python is tested.
 
-use crate::program::run_quietly;
+use crate::program::{python, run_quietly};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,30 +72,31 @@ impl Environment {
     /// If Python, pip or a package cannot be had.
     pub(super) fn python(&self) -> Result<PathBuf> {
         let folder = cache_dir()?.join("peers").join(self.name);
-        let python = folder.join("bin/python");
+        let interpreter = folder.join("bin/python");
         // Written last, so that an installation that was cut short is made anew.
         let installed = folder.join("installed");
         let pins = self.pins.join("\n");
-        if fs::read_to_string(&installed).is_ok_and(|there| there == pins) && python.exists() {
-            return Ok(python);
+        if fs::read_to_string(&installed).is_ok_and(|there| there == pins) && interpreter.exists() {
+            return Ok(interpreter);
         }
         println!("installing {} into {}", self.name, folder.display());
-        let first = std::env::var_os("THRESHOLD_PYTHON").unwrap_or_else(|| "python3".into());
-        run_quietly(Command::new(first).args(["-m", "venv", "--clear"]).arg(&folder))
+        run_quietly(python().args(["-m", "venv", "--clear"]).arg(&folder))
             .context("no virtual environment: install Python 3 with venv and pip")?;
         let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
         run_quietly(
-            Command::new(&python)
+            Command::new(&interpreter)
                 .args(pip)
                 .args(["--no-cache-dir", "--no-deps", "--only-binary=:all:"])
                 .args(self.pins),
         )
         .with_context(|| format!("pip could not install {}", self.name))?;
         if let Some(script) = self.finish {
-            run_quietly(Command::new(&python).arg("-B").arg(folder_of_scripts().join(script)))?;
+            run_quietly(
+                Command::new(&interpreter).arg("-B").arg(folder_of_scripts().join(script)),
+            )?;
         }
         fs::write(&installed, pins).with_context(|| format!("writing {}", installed.display()))?;
-        Ok(python)
+        Ok(interpreter)
     }
 }
 
@@ -121,8 +122,7 @@ mod tests {
                 assert!(scripts.contains(&folder_of_scripts().join(script)), "{script}");
             }
         }
-        let python = std::env::var_os("THRESHOLD_PYTHON").unwrap_or_else(|| "python3".into());
-        match Command::new(python).args(["-c", parse]).args(&scripts).output() {
+        match python().args(["-c", parse]).args(&scripts).output() {
             Ok(done) => {
                 assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             }
