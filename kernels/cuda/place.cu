@@ -2,7 +2,7 @@
 //           area), by box area descending, then score, then index
 // shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX][ONET_MAX / 32]; found Found [ONET_MAX]
 // params    PlaceParams
-// launch    grid 1, block 1024, shared PLACE_SHARED
+// launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
 // work      threshold, sort, masks, rounds of suppression, sort by area
 // cost      64 bytes a detection written; latency-bound
 // numerics  the same bits as models::cascade::Cascade::place, given the answers
@@ -36,21 +36,21 @@ static __device__ __forceinline__ float4 reg_of(const float* g_answer) {
     return make_float4(g_answer[2], g_answer[3], g_answer[4], g_answer[5]);
 }
 
-KERNEL(place, PlaceParams, 1024) {
+KERNEL(place, PlaceParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     const Stage<ONET_MAX> stage(s_raw);
     u64* s_areas = (u64*)(s_raw + Stage<ONET_MAX>::BYTES);
     const u32 n = p.status->onet_kept;
     // The reference takes from the end of an ascending sort: of equal scores the last comes first.
     const u32 m = stage.pass<16>(p.answers, n, p.threshold, p.status, FAULT_ONET, true);
-    for (u32 k = threadIdx.x; k < m; k += 1024) {
+    for (u32 k = threadIdx.x; k < m; k += ONE_BLOCK) {
         const u32 i = ~(u32)stage.s_keys[k];
         stage.s_boxes[k] = regress_inclusive(p.boxes[i], reg_of(p.answers + 16 * i));
     }
     __syncthreads();
     stage.suppress<OVERLAP_SMALLER>(p.masks, m, p.overlap);
 
-    // At most ONET_MAX boxes, so one round of the block's threads.
+    static_assert(ONET_MAX <= ONE_BLOCK, "one round of the block's threads");
     const u32 k = threadIdx.x;
     const bool stays = k < m && stage.stays(k);
     u32 detections;

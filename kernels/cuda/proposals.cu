@@ -1,7 +1,7 @@
 // computes  the best PNET_MAX proposals in order (score descending, then level, y, x), and their boxes
 // shapes    keys u64 [found] in any order; sorted u64, boxes float4, levels u32 [PNET_MAX]
 // params    ProposalsParams
-// launch    grid 1, block 1024, shared PROPOSALS_SHARED
+// launch    grid 1, block ONE_BLOCK, shared PROPOSALS_SHARED
 // work      with more than PNET_MAX keys, their PNET_MAX-th by its digits (radix selection); then a bitonic sort
 // cost      8 bytes a key read (9 times if there are too many), 28 a proposal written; latency-bound
 // numerics  the same bits as models::cascade::proposal::collect
@@ -59,7 +59,7 @@ static __device__ __forceinline__ u64 last_kept(const u64* g_keys, u32 found, u3
     return prefix;
 }
 
-KERNEL(proposals, ProposalsParams, 1024) {
+KERNEL(proposals, ProposalsParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     u64* s_keys = (u64*)s_raw;
     u64* s_state = s_keys + PNET_MAX;
@@ -68,19 +68,19 @@ KERNEL(proposals, ProposalsParams, 1024) {
 
     const u32 found = p.status->pnet_found, kept = min(found, PNET_MAX);
     if (found <= PNET_MAX) {
-        for (u32 i = threadIdx.x; i < kept; i += 1024) s_keys[i] = p.keys[i];
+        for (u32 i = threadIdx.x; i < kept; i += ONE_BLOCK) s_keys[i] = p.keys[i];
     } else {
         const u64 last = last_kept(p.keys, found, s_counts, s_state);
         if (threadIdx.x == 0) *s_kept = 0;
         __syncthreads();
-        for (u32 i = threadIdx.x; i < found; i += 1024) {
+        for (u32 i = threadIdx.x; i < found; i += ONE_BLOCK) {
             const u64 key = p.keys[i];
             if (key <= last) s_keys[atomicAdd(s_kept, 1u)] = key;
         }
     }
     __syncthreads();
     sort_keys(s_keys, kept);
-    for (u32 i = threadIdx.x; i < kept; i += 1024) {
+    for (u32 i = threadIdx.x; i < kept; i += ONE_BLOCK) {
         const u64 key = s_keys[i];
         const u32 cell = (u32)key;
         const u32 level_idx = level_of<&Level::cell_offset>(p.levels, p.n_levels, cell);

@@ -1,7 +1,7 @@
 // computes  P-Net's proposals after suppression (0.5 within a level, then 0.7 over all), regressed and squared: R-Net's boxes
 // shapes    sorted u64, boxes float4 [pnet_kept], regs float4 [cells], masks u32; out float4 [RNET_MAX], score descending
 // params    ProposeParams
-// launch    grid 1, block 1024, shared PROPOSE_SHARED
+// launch    grid 1, block ONE_BLOCK, shared PROPOSE_SHARED
 // work      both suppressions in rounds, then the boxes in order; a box without a pixel in the frame goes
 // cost      reads the masks of undecided proposals once a round; latency-bound
 // numerics  the same bits as models::cascade::Cascade::propose
@@ -25,7 +25,7 @@ constexpr u32 PROPOSE_WORDS = PNET_MAX / 32;
 constexpr u32 PROPOSE_SHARED = 2 * PROPOSE_WORDS * 4 + 36 * 4;
 static_assert(PROPOSE_SHARED == 2192, "as launch::propose::SHARED_BYTES");
 
-KERNEL(propose, ProposeParams, 1024) {
+KERNEL(propose, ProposeParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     u32* s_open = (u32*)s_raw;
     u32* s_kept = s_open + PROPOSE_WORDS;
@@ -33,23 +33,23 @@ KERNEL(propose, ProposeParams, 1024) {
     u32* s_any = s_warps + 33;
 
     const u32 n = p.status->pnet_kept;
-    for (u32 w = threadIdx.x; w < PROPOSE_WORDS; w += 1024) {
+    for (u32 w = threadIdx.x; w < PROPOSE_WORDS; w += ONE_BLOCK) {
         const u32 rest = n > 32 * w ? n - 32 * w : 0;
         s_open[w] = rest >= 32 ? 0xffffffffu : (1u << rest) - 1;
         s_kept[w] = 0;
     }
     __syncthreads();
-    resolve<PNET_MAX / 1024>(p.level_masks, PROPOSE_WORDS, n, s_open, s_kept, s_any);
+    resolve<PNET_MAX / ONE_BLOCK>(p.level_masks, PROPOSE_WORDS, n, s_open, s_kept, s_any);
     __syncthreads();
-    for (u32 w = threadIdx.x; w < PROPOSE_WORDS; w += 1024) {
+    for (u32 w = threadIdx.x; w < PROPOSE_WORDS; w += ONE_BLOCK) {
         s_open[w] = s_kept[w];
         s_kept[w] = 0;
     }
     __syncthreads();
-    resolve<PNET_MAX / 1024>(p.all_masks, PROPOSE_WORDS, n, s_open, s_kept, s_any);
+    resolve<PNET_MAX / ONE_BLOCK>(p.all_masks, PROPOSE_WORDS, n, s_open, s_kept, s_any);
 
     u32 found = 0;
-    for (u32 first = 0; first < n; first += 1024) {
+    for (u32 first = 0; first < n; first += ONE_BLOCK) {
         const u32 i = first + threadIdx.x;
         bool stays = i < n && s_kept[i / 32] >> (i % 32) & 1;
         Box box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);

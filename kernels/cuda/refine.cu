@@ -1,7 +1,7 @@
 // computes  R-Net's proposals above its threshold, suppressed (0.7 over all), regressed and squared: O-Net's boxes
 // shapes    boxes float4, answers float [rnet_kept][8]; masks u32 [RNET_MAX][RNET_MAX / 32]; out float4 [ONET_MAX]
 // params    RefineParams
-// launch    grid 1, block 1024, shared REFINE_SHARED
+// launch    grid 1, block ONE_BLOCK, shared REFINE_SHARED
 // work      threshold, sort, masks, rounds of suppression, boxes in order; one without a pixel in the frame goes
 // cost      m^2 / 2 overlaps of the m above the threshold; latency-bound
 // numerics  the same bits as models::cascade::Cascade::refine, given the answers
@@ -25,17 +25,17 @@ static_assert(sizeof(RefineParams) == 56, "as launch::refine::Params");
 constexpr u32 REFINE_SHARED = Stage<RNET_MAX>::BYTES;
 static_assert(REFINE_SHARED == 49824, "as launch::refine::SHARED_BYTES");
 
-KERNEL(refine, RefineParams, 1024) {
+KERNEL(refine, RefineParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     const Stage<RNET_MAX> stage(s_raw);
     const u32 n = p.status->rnet_kept;
     const u32 m = stage.pass<8>(p.answers, n, p.threshold, p.status, FAULT_RNET, false);
-    for (u32 k = threadIdx.x; k < m; k += 1024) stage.s_boxes[k] = p.boxes[(u32)stage.s_keys[k]];
+    for (u32 k = threadIdx.x; k < m; k += ONE_BLOCK) stage.s_boxes[k] = p.boxes[(u32)stage.s_keys[k]];
     __syncthreads();
     stage.suppress<OVERLAP_UNION>(p.masks, m, p.overlap);
 
     u32 found = 0;
-    for (u32 first = 0; first < m; first += 1024) {
+    for (u32 first = 0; first < m; first += ONE_BLOCK) {
         const u32 k = first + threadIdx.x;
         bool stays = k < m && stage.stays(k);
         Box box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);

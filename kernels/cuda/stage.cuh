@@ -13,7 +13,7 @@ struct Stage {
     u32* s_kept;
     u32* s_warps;
     u32* s_count;
-    static constexpr u32 WORDS = MOST / 32, ITEMS = (MOST + 1023) / 1024;
+    static constexpr u32 WORDS = MOST / 32, ITEMS = (MOST + ONE_BLOCK - 1) / ONE_BLOCK;
     static constexpr u32 BYTES = MOST * 16 + MOST * 8 + 2 * WORDS * 4 + 40 * 4;
 
     __device__ explicit Stage(unsigned char* s_raw)

@@ -7,6 +7,10 @@
 #include "boxes.cuh"
 #include "portable.h"
 
+// Threads of the kernels that do a whole frame's part in one block: at 1,024 ptxas leaves each thread 32 registers, and
+// spills.
+constexpr u32 ONE_BLOCK = 512;
+
 static __device__ __forceinline__ u64 key_of(float score, u32 tie) {
     // Scores are at least zero, so that their bits sort as they do.
     return (u64)~__float_as_uint(score) << 32 | tie;

@@ -42,6 +42,8 @@ pub const ONET_FEATURES: usize = 1152;
 pub const RNET_ANSWERS: usize = 8;
 /// Values of O-Net's heads for one crop: two logits, four regressions, ten landmarks.
 pub const ONET_ANSWERS: usize = 16;
+/// Threads of the kernels that do a whole frame's part in one block; `ONE_BLOCK` of `suppress.cuh`.
+const ONE_BLOCK: u32 = 512;
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
 

@@ -1,6 +1,6 @@
 //! The detections: `cuda/place.cu`.
 
-use super::{BOX_BYTES, Found, ONET_ANSWERS, ONET_MAX, Region, Status, step};
+use super::{BOX_BYTES, Found, ONE_BLOCK, ONET_ANSWERS, ONET_MAX, Region, Status, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 
@@ -39,5 +39,5 @@ pub fn place(
         threshold,
         overlap,
     };
-    step("place", 1, 1024, SHARED_BYTES, &params)
+    step("place", 1, ONE_BLOCK, SHARED_BYTES, &params)
 }

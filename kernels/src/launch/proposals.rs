@@ -1,6 +1,6 @@
 //! P-Net's proposals in order: `cuda/proposals.cu`.
 
-use super::{BOX_BYTES, Levels, PNET_MAX, Region, Status, step};
+use super::{BOX_BYTES, Levels, ONE_BLOCK, PNET_MAX, Region, Status, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 
@@ -43,5 +43,5 @@ pub fn proposals(
         n_levels: levels.len() as u32,
         unused: 0,
     };
-    step("proposals", 1, 1024, SHARED_BYTES, &params)
+    step("proposals", 1, ONE_BLOCK, SHARED_BYTES, &params)
 }

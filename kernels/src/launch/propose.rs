@@ -1,7 +1,7 @@
 //! R-Net's boxes: `cuda/propose.cu`.
 
 use super::overlap::MASK_BYTES;
-use super::{BOX_BYTES, PNET_MAX, RNET_MAX, Region, Status, step};
+use super::{BOX_BYTES, ONE_BLOCK, PNET_MAX, RNET_MAX, Region, Status, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 
@@ -48,5 +48,5 @@ pub fn propose(
         frame_width: width as u32,
         frame_height: height as u32,
     };
-    step("propose", 1, 1024, SHARED_BYTES, &params)
+    step("propose", 1, ONE_BLOCK, SHARED_BYTES, &params)
 }

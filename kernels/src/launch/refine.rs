@@ -1,6 +1,6 @@
 //! O-Net's boxes: `cuda/refine.cu`.
 
-use super::{BOX_BYTES, ONET_MAX, RNET_ANSWERS, RNET_MAX, Region, Status, step};
+use super::{BOX_BYTES, ONE_BLOCK, ONET_MAX, RNET_ANSWERS, RNET_MAX, Region, Status, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 
@@ -44,5 +44,5 @@ pub fn refine(
         threshold,
         overlap,
     };
-    step("refine", 1, 1024, SHARED_BYTES, &params)
+    step("refine", 1, ONE_BLOCK, SHARED_BYTES, &params)
 }

@@ -9,7 +9,7 @@
 //!
 //! nvcc's front end also reads what it makes no image of. Its warnings are errors, and so are NVRTC's, which `figures`
 //! finds in the log. The PTX's figures are those of assembling it for sm_80 with nvcc's ptxas; a driver may differ.
-//! Refuses to tune: `--fmad` and everything else stays as the compilers have it.
+//! Multiply and add are not fused, so that boxes have the bits of the Rust; everything else stays as the compilers have it.
 
 use super::figures;
 use super::manifest::{Image, Op, hash, hash_of_parts};
@@ -24,6 +24,8 @@ use std::process::{Command, Stdio};
 
 /// The C++ of the sources, which the emulator's compiler has too.
 const STANDARD: &str = "-std=c++17";
+/// Both compilers spell it so; what is fused on purpose is a tensor-core instruction.
+const NOT_FUSED: &str = "--fmad=false";
 /// Headers are found from the folder that compilers run in, so that no image and no message has a path of the machine.
 const HEADERS: &str = "-I.";
 /// What makes each compiler say its figures.
@@ -46,7 +48,8 @@ const NVRTC_SCRIPT: &str = include_str!("python/nvrtc.py");
 /// A digest of all that makes other images of the same sources.
 pub(super) fn recipe() -> String {
     let pins = PINS.iter().flat_map(|(name, version, wheel)| [*name, *version, *wheel]);
-    let options = [STANDARD, NVRTC_FIGURES, NVCC_FIGURES, BY_NVCC, READ_BY_NVCC, PTX_FIGURES];
+    let options =
+        [STANDARD, NOT_FUSED, NVRTC_FIGURES, NVCC_FIGURES, BY_NVCC, READ_BY_NVCC, PTX_FIGURES];
     let parts = pins.chain(options).chain(NVCC_WARNINGS).chain(BY_NVRTC).chain([NVRTC_SCRIPT]);
     hash_of_parts(parts.map(str::as_bytes))
 }
@@ -93,7 +96,7 @@ fn nvrtc(sdk: &Sdk, source: &Path, path: &Path, target: &str) -> Result<String> 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels/python/nvrtc.py");
     let mut command = python();
     command.arg("-B").arg(script).arg(sdk.nvrtc()).arg(source).arg(path);
-    command.args([STANDARD, &format!("--gpu-architecture={target}")]);
+    command.args([STANDARD, NOT_FUSED, &format!("--gpu-architecture={target}")]);
     command.arg(format!("-I{}", sdk.nvrtc_include().display())).arg(HEADERS);
     if target.starts_with("sm_") {
         return said(command.arg(NVRTC_FIGURES));
@@ -111,7 +114,7 @@ fn nvcc(sdk: &Sdk, source: &Path, path: &Path, kind: &str, target: &str) -> Resu
     let mut command = Command::new(sdk.program("nvcc"));
     // Options that a developer gives nvcc elsewhere would make other images.
     command.env_remove("NVCC_PREPEND_FLAGS").env_remove("NVCC_APPEND_FLAGS");
-    command.args([kind, STANDARD, NVCC_FIGURES, "-arch", target]).args(NVCC_WARNINGS);
+    command.args([kind, STANDARD, NOT_FUSED, NVCC_FIGURES, "-arch", target]).args(NVCC_WARNINGS);
     said(command.arg(HEADERS).arg("-o").arg(path).arg(source))
 }
 
