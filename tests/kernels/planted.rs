@@ -121,7 +121,7 @@ fn a_store_behind_the_end_is_named_by_its_line() {
     let out = device.run_planted("out_of_bounds", 32, &[0; 2], (64, 64), false).unwrap();
     assert_eq!(out, [1.0; 64]);
     if std::env::var_os("ASAN_OPTIONS").is_none() {
-        return skipped("a store behind the end", "no sanitizer: cargo xtask kernels sanitize");
+        return skipped("a store behind the end", "no sanitizer: cargo xtask sanitize");
     }
     let test = "planted::a_store_behind_the_end_is_named_by_its_line";
     let mut child = Command::new(std::env::current_exe().unwrap());

@@ -9,15 +9,16 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, kernels, tidy};
-use anyhow::{Result, bail};
+use crate::{demo, kernels, sanitize, tidy};
+use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
 /// The test areas of package `tests` by group; the unit tests of all crates run with the models, whose tests are
 /// the longest among them.
-const AREAS: [(Group, &str, &[&str]); 5] = [
+const AREAS: [(Group, &str, &[&str]); 6] = [
     (Group::Models, "unit tests of all crates", &["--lib", "--bins"]),
     (Group::Models, "tests: parity, models, cascade", &["parity", "models", "cascade"]),
+    (Group::Kernels, "tests: kernels, on the emulator", &["kernels"]),
     (Group::Store, "tests: store", &["store"]),
     (Group::Link, "tests: wire", &["wire"]),
     (Group::Unit, "tests: door, command line", &["door", "cli"]),
@@ -32,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "format", || run_quietly(&mut cargo(&["fmt", "--all", "--check"])));
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
+    ledger.step(Group::Build, "g++, for the emulator", cxx);
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);
@@ -60,6 +62,7 @@ pub(crate) fn run() -> Result<()> {
             });
             ledger.skip(skipped);
         }
+        ledger.step(Group::Kernels, "kernels under AddressSanitizer and UBSan", sanitize::run);
     }
     if let Some(stock) = &stock {
         evaluate(&mut ledger, stock);
@@ -79,6 +82,16 @@ fn test(selection: &[&str]) -> Command {
         };
     }
     command
+}
+
+/// g++, installed where it is missing: a bare machine has gcc.
+fn cxx() -> Result<()> {
+    if Command::new("g++").arg("--version").output().is_ok_and(|done| done.status.success()) {
+        return Ok(());
+    }
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "--yes", "--quiet=2", "g++"]).env("DEBIAN_FRONTEND", "noninteractive");
+    run_quietly(&mut apt).context("g++ is missing and could not be installed: apt-get install g++")
 }
 
 /// `cargo deny` where it is installed. It is not installed here: that takes two minutes of two cores, `tidy` checks

@@ -18,6 +18,7 @@ mod evaluation;
 mod kernels;
 mod program;
 mod repository;
+mod sanitize;
 mod setup;
 mod soak;
 mod tidy;
@@ -44,6 +45,8 @@ enum Task {
     Ci,
     /// CUDA images of every kernel with their manifest, on a machine without CUDA; refuses warnings and spills.
     Kernels,
+    /// The kernels' tests on the emulator, watched by AddressSanitizer and UBSan.
+    Sanitize,
     /// The long sweeps, with a dated table under docs/.
     Soak {
         /// Only this group.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
         Task::Kernels => kernels::run(),
+        Task::Sanitize => sanitize::run(),
         Task::Soak { group } => soak::run(group),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),

@@ -1,0 +1,81 @@
+//! `cargo xtask sanitize`: the emulator and the kernels' sources watched by AddressSanitizer and by UBSan.
+//!
+//! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
+//! libraries that two variables name. Leaves out whole detections, which the others are the parts of and which take minutes.
+
+use crate::program::{cargo, run_counting, said};
+use crate::repository::root;
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A sanitizer: its name for g++, and its run-time library where it must come before all others.
+const SANITIZERS: [(&str, Option<&str>); 2] =
+    [("address", Some("libasan.so")), ("undefined", None)];
+/// What is watched: the product's kernels and the planted ones, with the variable that names each library
+/// (`kernels/src/device/emulator.rs`).
+const LIBRARIES: [(&str, &str); 2] =
+    [("cuda", "THRESHOLD_EMULATOR"), ("emulator/planted", "THRESHOLD_PLANTED")];
+/// Leaks are the tests' own: a process that ends frees nothing.
+const ASAN_OPTIONS: &str = "detect_leaks=0";
+
+/// Runs the kernels' tests under both sanitizers.
+///
+/// # Errors
+/// If g++ does not compile a library, or a test fails.
+pub(crate) fn run() -> Result<()> {
+    let out = root().join("target/sanitize");
+    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+    let host = said(Command::new("rustc").arg("-vV"))?;
+    let triple = host.lines().find_map(|line| line.strip_prefix("host: "));
+    let triple = triple.context("rustc -vV names no host")?.to_uppercase().replace('-', "_");
+    for (sanitizer, preloaded) in SANITIZERS {
+        println!("== {sanitizer}");
+        let mut tests = cargo(&["test", "--quiet", "--workspace", "--locked", "--test", "kernels"]);
+        tests.args(["--", "--skip", "detection"]);
+        for (folder, variable) in LIBRARIES {
+            tests.env(variable, library(&out, sanitizer, folder)?);
+        }
+        if let Some(preloaded) = preloaded {
+            let path = said(Command::new("g++").arg(format!("-print-file-name={preloaded}")))?;
+            // For the tests alone: cargo and rustc are not watched.
+            let runner = format!("env LD_PRELOAD={path} ASAN_OPTIONS={ASAN_OPTIONS}");
+            tests.env(format!("CARGO_TARGET_{triple}_RUNNER"), runner);
+        }
+        run_counting(&mut tests, "skipped: ").with_context(|| format!("{sanitizer} sanitizer"))?;
+    }
+    Ok(())
+}
+
+/// The emulator with a folder's kernels, watched; compiled anew each time, which takes seconds.
+fn library(out: &Path, sanitizer: &str, folder: &str) -> Result<PathBuf> {
+    let kernels = root().join("kernels");
+    let flags =
+        fs::read_to_string(kernels.join("emulator/flags.txt")).context("emulator/flags.txt")?;
+    let library = out.join(format!("{}-{sanitizer}.so", folder.replace('/', "-")));
+    let mut command = Command::new("g++");
+    command.current_dir(&kernels).args(flags.lines());
+    command.args(["-g", &format!("-fsanitize={sanitizer}"), "-fno-sanitize-recover=all"]);
+    command.arg("-o").arg(&library).args(sources(&kernels, "emulator", "cpp")?);
+    command.args(["-x", "c++"]).args(sources(&kernels, folder, "cu")?);
+    let done = command.output().context("g++ did not start; install g++ 12 or later")?;
+    match done.status.success() {
+        true => Ok(library),
+        false => bail!("g++ -fsanitize={sanitizer}:\n{}", String::from_utf8_lossy(&done.stderr)),
+    }
+}
+
+/// A folder's files of one kind, in order, from the crate's folder on, so that reports name them so.
+fn sources(kernels: &Path, folder: &str, kind: &str) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(kernels.join(folder)).with_context(|| format!("reading {folder}"))?;
+    let mut found = Vec::new();
+    for entry in listed {
+        let name = PathBuf::from(entry?.file_name());
+        if name.extension().is_some_and(|extension| extension == kind) {
+            found.push(Path::new(folder).join(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
