@@ -38,6 +38,9 @@ typedef int32_t i32;
 struct uint2 {
     u32 x, y;
 };
+struct alignas(16) uint4 {
+    u32 x, y, z, w;
+};
 struct alignas(16) float4 {
     float x, y, z, w;
 };

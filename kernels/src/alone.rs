@@ -18,6 +18,9 @@ pub struct Alone<D: Device> {
     _weights: D::Buffer,
 }
 
+/// Blocks for each multiprocessor where a ceiling is measured.
+const BLOCKS_EACH: u32 = 8;
+
 /// A proposal of P-Net.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cell {
@@ -260,6 +263,48 @@ impl<D: Device> Alone<D> {
         let mut found: Vec<Found> = values(&program.read(device, found)?);
         found.truncate(status.detections as usize);
         Ok((status, found))
+    }
+
+    /// Bytes a second, read and written, of a copy of `len` bytes (a multiple of 16), the median of some; and the copy.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn copy_ceiling(&self, bytes: &[u8], times: usize) -> Result<(f64, Vec<u8>), DeviceError> {
+        let (device, mut program) = self.program()?;
+        let from = program.take_filled(device, bytes)?;
+        let to = program.take(device, bytes.len())?;
+        program.push(launch::copy(device.multiprocessors() * BLOCKS_EACH, from, to));
+        let us = self.median_us(&mut program, times)?;
+        Ok((2.0 * bytes.len() as f64 / us * 1e6, program.read(device, to)?))
+    }
+
+    /// Multiply-adds a second of the tensor cores, from registers, the median of some; and the sums of all threads.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn multiply_ceiling(
+        &self,
+        rounds: u32,
+        times: usize,
+    ) -> Result<(f64, Vec<[f32; 4]>), DeviceError> {
+        let (device, mut program) = self.program()?;
+        let blocks = device.multiprocessors() * BLOCKS_EACH;
+        let out = program.take(device, blocks as usize * 256 * size_of::<[f32; 4]>())?;
+        program.push(launch::multiply(blocks, rounds, out));
+        let us = self.median_us(&mut program, times)?;
+        let multiplied = (u64::from(blocks) * u64::from(rounds) * launch::MULTIPLIED) as f64;
+        Ok((multiplied / us * 1e6, values(&program.read(device, out)?)))
+    }
+
+    fn median_us(&self, program: &mut Program<D>, times: usize) -> Result<f64, DeviceError> {
+        let mut all = Vec::new();
+        for _ in 0..times.max(1) {
+            all.push(
+                program.time_us(&self.device, &[])?.iter().map(|(_, us)| f64::from(*us)).sum(),
+            );
+        }
+        all.sort_by(f64::total_cmp);
+        Ok(all[all.len() / 2])
     }
 
     fn program(&self) -> Result<(&D, Program<D>), DeviceError> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod ceilings;
 mod detection;
 mod faults;
 mod frames;

@@ -4,6 +4,7 @@
 //! the kernel will touch: a launcher checks every length against the shapes, so that a [`Step`] that it gives is sound as
 //! long as its buffers live.
 
+mod ceilings;
 mod crops;
 mod heads;
 mod overlap;
@@ -14,6 +15,7 @@ mod propose;
 mod pyramid;
 mod refine;
 
+pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use crops::{onet, rnet};
 pub use heads::{onet_heads, rnet_heads};
 pub use overlap::overlap;

@@ -1,0 +1,179 @@
+//! Detection on a device, frame by frame: whole frames by the processor's clock, stages by the device's.
+//!
+//! Run by `run.sh bench` of the folder that `cargo xtask gpu pack` makes; `--emulated` proves that it runs where no GPU is, and
+//! its times then mean nothing. Frames are PNG files; what they are called is told beside their figures.
+//! Owns no gate: figures of a card are reported beside that card's own ceilings.
+
+#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use threshold_kernels::device::Device;
+use threshold_kernels::weights::Packed;
+use threshold_kernels::{Alone, CudaEngine};
+use threshold_models::cascade::CascadeOptions;
+use threshold_models::pack::{Pack, PackDir};
+use threshold_models::picture;
+use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+
+/// Bytes of the copy and rounds of the products that tell a card's ceilings.
+const COPIED: usize = 256 << 20;
+const ROUNDS: u32 = 20_000;
+/// The same on the emulator, which is not timed.
+const COPIED_EMULATED: usize = 1 << 16;
+const ROUNDS_EMULATED: u32 = 2;
+/// Frames whose stages are timed one by one.
+const STAGED: usize = 50;
+
+#[derive(Parser)]
+struct Typed {
+    /// The folder of packs
+    #[arg(long)]
+    packs: PathBuf,
+    /// The folder of frames, `*.png`
+    #[arg(long)]
+    frames: PathBuf,
+    /// The folder that `cargo xtask kernels` filled
+    #[arg(long, default_value = "kernels")]
+    images: PathBuf,
+    /// Smallest faces, in pixels
+    #[arg(long, value_delimiter = ',', default_value = "20,40,80")]
+    min_face: Vec<f64>,
+    /// Timed frames of each kind
+    #[arg(long, default_value_t = 2000)]
+    calls: usize,
+    /// On the emulator: only to see that it runs
+    #[arg(long)]
+    emulated: bool,
+    /// Cargo's own
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let typed = Typed::parse();
+    let packs = PackDir::open(&typed.packs)?;
+    let detector = packs.detector()?;
+    let report = match typed.emulated {
+        true => emulated(&typed, &detector)?,
+        false => on_gpu(&typed, &detector)?,
+    };
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+#[cfg(feature = "emulator")]
+fn emulated(typed: &Typed, detector: &Pack) -> Result<Value> {
+    let device = threshold_kernels::device::emulator::Emulator::new(1)?;
+    measure(typed, detector, &device, (COPIED_EMULATED, ROUNDS_EMULATED))
+}
+
+#[cfg(not(feature = "emulator"))]
+fn emulated(_: &Typed, _: &Pack) -> Result<Value> {
+    let _ = (COPIED_EMULATED, ROUNDS_EMULATED);
+    anyhow::bail!("built without the emulator: add `--features emulator`")
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpu(typed: &Typed, detector: &Pack) -> Result<Value> {
+    let device = threshold_kernels::device::cuda::Cuda::open(0, &typed.images)?;
+    measure(typed, detector, &device, (COPIED, ROUNDS))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_gpu(typed: &Typed, _: &Pack) -> Result<Value> {
+    let _ = (&typed.images, COPIED, ROUNDS);
+    anyhow::bail!("built without CUDA: add `--features cuda`, or say `--emulated`")
+}
+
+fn measure<D: Device + Clone>(
+    typed: &Typed,
+    detector: &Pack,
+    device: &D,
+    (copied, rounds): (usize, u32),
+) -> Result<Value> {
+    let alone = Alone::new(device.clone(), Packed::of(detector)?)?;
+    let (bytes_a_second, _) = alone.copy_ceiling(&vec![1; copied], 9)?;
+    let (multiplied_a_second, _) = alone.multiply_ceiling(rounds, 9)?;
+    let mut frames: Vec<PathBuf> = std::fs::read_dir(&typed.frames)
+        .with_context(|| typed.frames.display().to_string())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    frames.retain(|path| path.extension().is_some_and(|kind| kind == "png"));
+    frames.sort();
+    let mut rows = Vec::new();
+    for path in &frames {
+        for &min_face_px in &typed.min_face {
+            rows.push(frame(typed, detector, device, path, min_face_px)?);
+        }
+    }
+    Ok(json!({
+        "device": device.name(),
+        "multiprocessors": device.multiprocessors(),
+        "copy_gb_a_second": bytes_a_second / 1e9,
+        "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
+        "frames": rows,
+    }))
+}
+
+fn frame<D: Device + Clone>(
+    typed: &Typed,
+    detector: &Pack,
+    device: &D,
+    path: &Path,
+    min_face_px: f64,
+) -> Result<Value> {
+    let picture = picture::read(path)?;
+    let (width, height) = (picture.width(), picture.height());
+    // As a camera sends it: YUYV, of which the kernels make RGB. Grey, since only the bytes' number matters.
+    let luma = |pixel: &[u8]| {
+        ((u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2])) / 4) as u8
+    };
+    let mut yuyv = vec![128; PixelFormat::Yuyv.len(height, PixelFormat::Yuyv.stride(width))];
+    for (i, pixel) in picture.rgb().chunks_exact(3).enumerate() {
+        let (x, y) = (i % width, i / width);
+        yuyv[y * PixelFormat::Yuyv.stride(width) + 2 * x] = luma(pixel);
+    }
+    let stride = PixelFormat::Yuyv.stride(width);
+    let raw = RawFrame::new(PixelFormat::Yuyv, [width, height], stride, Colour::default(), &yuyv)?;
+    let cascade = CascadeOptions { min_face_px, ..CascadeOptions::default() };
+    let mut engine = CudaEngine::new(device.clone(), detector, cascade)?;
+    let faces = engine.detect_raw(&raw)?.len();
+    let mut times = Vec::with_capacity(typed.calls);
+    for _ in 0..typed.calls.max(1) {
+        let start = Instant::now();
+        engine.detect_raw(&raw)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let share = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)];
+    let mut stages: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+    for _ in 0..STAGED.min(typed.calls.max(1)) {
+        for (stage, us) in engine.time_us(&raw)? {
+            stages.entry(stage).or_default().push(us);
+        }
+    }
+    let median = |mut all: Vec<f32>| {
+        all.sort_by(f32::total_cmp);
+        all[all.len() / 2]
+    };
+    let stages: BTreeMap<&str, f32> =
+        stages.into_iter().map(|(stage, all)| (stage, median(all))).collect();
+    let counts = engine.counts();
+    Ok(json!({
+        "frame": path.file_stem().unwrap_or_default().to_string_lossy(),
+        "size": [width, height],
+        "min_face": min_face_px,
+        "faces": faces,
+        "crops": [counts.rnet, counts.onet],
+        "lost": counts.lost,
+        "p50_ms": share(0.5),
+        "p95_ms": share(0.95),
+        "max_ms": times.last(),
+        "stages_us": stages,
+    }))
+}
