@@ -46,6 +46,9 @@ struct Typed {
     /// Timed frames of each kind
     #[arg(long, default_value_t = 2000)]
     calls: usize,
+    /// A folder for detect.json and detect.md
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// On the emulator: only to see that it runs
     #[arg(long)]
     emulated: bool,
@@ -62,8 +65,42 @@ fn main() -> Result<()> {
         true => emulated(&typed, &detector)?,
         false => on_gpu(&typed, &detector)?,
     };
-    println!("{}", serde_json::to_string_pretty(&report)?);
+    let text = serde_json::to_string_pretty(&report)?;
+    if let Some(out) = &typed.out {
+        std::fs::write(out.join("detect.json"), &text).context("writing detect.json")?;
+        std::fs::write(out.join("detect.md"), page(&report)).context("writing detect.md")?;
+    }
+    println!("{text}");
     Ok(())
+}
+
+/// The report as a page, for `kernels/RESULTS.md`.
+fn page(report: &Value) -> String {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let mut page = format!(
+        "# Detection on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums).\n\n\
+         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | stages, us |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        report["device"].as_str().unwrap_or("?"),
+        number(&report["copy_gb_a_second"]),
+        number(&report["tensor_tflops"]),
+    );
+    for row in report["frames"].as_array().into_iter().flatten() {
+        let stages = row["stages_us"].as_object().into_iter().flatten();
+        let stages: Vec<String> =
+            stages.map(|(stage, us)| format!("{stage} {:.1}", number(us))).collect();
+        page += &format!(
+            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {} |\n",
+            row["frame"].as_str().unwrap_or("?"),
+            row["min_face"],
+            row["faces"],
+            row["crops"],
+            number(&row["p50_ms"]),
+            number(&row["p95_ms"]),
+            number(&row["max_ms"]),
+            stages.join(", "),
+        );
+    }
+    page
 }
 
 #[cfg(feature = "emulator")]

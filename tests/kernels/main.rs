@@ -1,4 +1,5 @@
-//! The CUDA kernels, run by the emulator from their own sources, beside the CPU engine and plain Rust.
+//! The CUDA kernels, run by the emulator from their own sources, beside the CPU engine and plain Rust; with feature `gpu` the
+//! same on a card.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
@@ -7,6 +8,7 @@ mod detection;
 mod faults;
 mod frames;
 mod networks;
+#[cfg(not(feature = "gpu"))]
 mod planted;
 mod rig;
 mod suppression;

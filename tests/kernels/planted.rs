@@ -133,3 +133,12 @@ fn a_store_behind_the_end_is_named_by_its_line() {
     assert!(text.contains("heap-buffer-overflow"), "{text}");
     assert!(text.contains(&format!("out_of_bounds.cu:{line}")), "{text}");
 }
+
+#[test]
+fn a_library_that_is_none_is_named() {
+    let fault = Emulator::open("no/library.so".as_ref(), 1).unwrap_err();
+    assert!(
+        matches!(&fault, DeviceError::Unreadable { file, .. } if file == "no/library.so"),
+        "{fault}"
+    );
+}

@@ -1,12 +1,36 @@
 //! What the areas share: a detector whose weights mean nothing, noise as frames, the kernels alone.
 
 use threshold_kernels::Alone;
-use threshold_kernels::device::emulator::Emulator;
 use threshold_kernels::weights::Packed;
 use threshold_models::net;
 use threshold_models::tensor::{Tensors, synthetic};
 use threshold_tests::lots::Lots;
 use threshold_tests::packs;
+
+#[cfg(feature = "gpu")]
+pub(crate) use threshold_kernels::device::cuda::Cuda as Machine;
+#[cfg(not(feature = "gpu"))]
+pub(crate) use threshold_kernels::device::emulator::Emulator as Machine;
+
+/// The machine that kernels run on: the emulator, which orders blocks and threads by the seed.
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn machine(seed: u64) -> Machine {
+    Machine::new(seed).unwrap()
+}
+
+/// The machine that kernels run on: the first GPU, which orders blocks and threads as it likes.
+#[cfg(feature = "gpu")]
+pub(crate) fn machine(_: u64) -> Machine {
+    static GPU: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
+    let images = std::env::var_os("THRESHOLD_KERNELS").unwrap();
+    GPU.get_or_init(|| Machine::open(0, images.as_ref()).unwrap()).clone()
+}
+
+/// Lots for each round of random shapes: one, or as many as `THRESHOLD_ROUNDS` says.
+pub(crate) fn rounds(seed: u64) -> impl Iterator<Item = Lots> {
+    let rounds = std::env::var("THRESHOLD_ROUNDS").ok().and_then(|text| text.parse().ok());
+    (0..rounds.unwrap_or(1)).map(move |round: u64| Lots(seed + 1000 * round))
+}
 
 /// Weights for the cascade that need no file; they keep values in range.
 pub(crate) fn drawn() -> Tensors {
@@ -20,8 +44,8 @@ pub(crate) fn weights() -> Tensors {
 }
 
 /// The kernels with these weights, in an order of blocks and threads that follows from the seed.
-pub(crate) fn alone(tensors: &Tensors, seed: u64) -> Alone<Emulator> {
-    Alone::new(Emulator::new(seed).unwrap(), Packed::of(tensors).unwrap()).unwrap()
+pub(crate) fn alone(tensors: &Tensors, seed: u64) -> Alone<Machine> {
+    Alone::new(machine(seed), Packed::of(tensors).unwrap()).unwrap()
 }
 
 /// Bytes of a frame: patches of noise, so that neighbours are alike but not equal.

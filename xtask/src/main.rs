@@ -15,6 +15,7 @@ mod budget;
 mod ci;
 mod demo;
 mod evaluation;
+mod gpu;
 mod kernels;
 mod program;
 mod repository;
@@ -45,6 +46,9 @@ enum Task {
     Ci,
     /// CUDA images of every kernel with their manifest, on a machine without CUDA; refuses warnings and spills.
     Kernels,
+    /// What runs on a machine with a GPU.
+    #[command(subcommand)]
+    Gpu(gpu::Gpu),
     /// The kernels' tests on the emulator, watched by AddressSanitizer and UBSan.
     Sanitize,
     /// The long sweeps, with a dated table under docs/.
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
+        Task::Gpu(gpu) => gpu::run(gpu),
         Task::Kernels => kernels::run(),
         Task::Sanitize => sanitize::run(),
         Task::Soak { group } => soak::run(group),

@@ -5,7 +5,7 @@
 
 mod environment;
 mod figures;
-mod mosaic;
+pub(crate) mod mosaic;
 mod peer;
 mod peers;
 mod plot;

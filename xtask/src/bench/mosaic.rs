@@ -16,14 +16,14 @@ const FACE_PX: [u32; 2] = [160, 160];
 const WALL: Rgb<u8> = Rgb([150, 148, 142]);
 
 /// The photos, read.
-pub(super) struct Mosaics(Vec<RgbImage>);
+pub(crate) struct Mosaics(Vec<RgbImage>);
 
 impl Mosaics {
     /// Reads the photos.
     ///
     /// # Errors
     /// If one is missing.
-    pub(super) fn open(photos: &Path) -> Result<Self> {
+    pub(crate) fn open(photos: &Path) -> Result<Self> {
         let open = |name: &&str| {
             let path = photos.join(name);
             let photo =
@@ -56,6 +56,32 @@ impl Mosaics {
                 let (left, top) =
                     ((w / 4 - FACE_PX[0]) / 2, (h / 4).saturating_sub(FACE_PX[1]) / 2);
                 (0..n).for_each(|i| paste(&photo, i % 4 * (w / 4) + left, i / 4 * (h / 4) + top));
+            }
+        }
+        frame.save(path).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+impl Mosaics {
+    /// Writes a frame with `faces` photos side by side in as few rows as keep them square.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn write_grid(&self, [w, h]: [u32; 2], faces: u32, path: &Path) -> Result<()> {
+        let mut frame = RgbImage::from_pixel(w, h, WALL);
+        let columns = (1..=faces).find(|columns| columns * (columns * h).div_ceil(w) >= faces);
+        if let Some(columns) = columns {
+            let rows = faces.div_ceil(columns);
+            let (cell, row) = (w / columns, h / rows);
+            let side = cell.min(row).min(3 * FACE_PX[0] / 2);
+            for i in 0..faces {
+                let photo = upper_part(&self.0[i as usize % self.0.len()], [side; 2]);
+                imageops::replace(
+                    &mut frame,
+                    &photo,
+                    (i % columns * cell).into(),
+                    (i / columns * row).into(),
+                );
             }
         }
         frame.save(path).with_context(|| format!("writing {}", path.display()))

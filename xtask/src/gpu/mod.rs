@@ -1,0 +1,143 @@
+//! `cargo xtask gpu pack`: folders that run on a machine with nothing but NVIDIA's driver.
+//!
+//! ```text
+//! target/gpu/detect/
+//!   run.sh                check: every kernel's tests on the card;  bench: times, with the card's ceilings
+//!   bin/check             the tests of `tests/kernels`, built for CUDA
+//!   bin/bench             `kernels/benches/detect.rs`
+//!   kernels/              images and manifest of `cargo xtask kernels`
+//!   packs/  shared/  frames/    weights, golden pictures, frames with 0, 1, 6 and 20 faces
+//!   peer/                 facenet-pytorch, for the PyTorch that the machine may have
+//! ```
+//! Refuses a folder of more than [`MOST_BYTES`]: it travels over whatever line there is.
+
+mod frames;
+
+use crate::bench::mosaic::Mosaics;
+use crate::kernels;
+use crate::program::{cargo, output, python, run_aloud, run_quietly};
+use crate::repository::{root, shared};
+use crate::setup;
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What there is to do for a machine with a GPU.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Gpu {
+    /// Makes the folder that checks and times the kernels on such a machine.
+    Pack,
+}
+
+const MOST_BYTES: u64 = 50_000_000;
+/// The peer, without what it needs: torch is the machine's.
+const PEER: &str = "facenet-pytorch==2.5.3";
+const PEER_SCRIPT: &str = include_str!("python/peer.py");
+const RUN: &str = include_str!("run.sh");
+
+/// Does it.
+///
+/// # Errors
+/// If something does not build, cannot be had, or the folder is too large.
+pub(crate) fn run(gpu: Gpu) -> Result<()> {
+    match gpu {
+        Gpu::Pack => pack(),
+    }
+}
+
+fn pack() -> Result<()> {
+    let stock = setup::setup()?;
+    kernels::run()?;
+    let out = root().join("target/gpu/detect");
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("clearing {}", out.display()))?;
+    }
+    for folder in ["bin", "packs", "frames", "peer"] {
+        fs::create_dir_all(out.join(folder))
+            .with_context(|| format!("making {}", out.display()))?;
+    }
+    let check =
+        ["test", "--release", "-p", "threshold-tests", "--features", "gpu", "--test", "kernels"];
+    copy(&built(&[&check[..], &["--no-run"]].concat())?, &out.join("bin/check"))?;
+    let bench = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--bench", "detect"];
+    copy(&built(&[&bench[..], &["--no-run"]].concat())?, &out.join("bin/bench"))?;
+    copy_folder(&root().join("target/kernels"), &out.join("kernels"))?;
+    // FaceNet's alone would fill the folder, and detection does not need it.
+    for name in ["mtcnn.pack", "dlib-resnet29.pack"] {
+        copy(&stock.packs.join(name), &out.join("packs").join(name))?;
+    }
+    match shared() {
+        Some(shared) => copy_folder(&shared.join("golden/png"), &out.join("shared/golden/png"))?,
+        None => {
+            println!("skipped: golden pictures (no folder of references: set THRESHOLD_SHARED)")
+        }
+    }
+    frames::write(&Mosaics::open(&stock.photos)?, &out.join("frames"))?;
+    let mut pip = python();
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
+    pip.arg(out.join("peer")).arg(PEER);
+    run_quietly(&mut pip).context("the peer, through pip")?;
+    fs::write(out.join("peer/peer.py"), PEER_SCRIPT).context("writing peer.py")?;
+    fs::write(out.join("run.sh"), RUN).context("writing run.sh")?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(out.join("run.sh"), executable).context("run.sh")?;
+    }
+    run_aloud(
+        std::process::Command::new("strip").arg(out.join("bin/check")).arg(out.join("bin/bench")),
+    )?;
+    let bytes = size(&out)?;
+    println!(
+        "gpu: {} MB in target/gpu/detect; there: ./run.sh check, ./run.sh bench",
+        bytes / 1_000_000
+    );
+    match bytes <= MOST_BYTES {
+        true => Ok(()),
+        false => bail!("{bytes} bytes, a folder has at most {MOST_BYTES}"),
+    }
+}
+
+/// The one executable that a cargo command builds.
+fn built(arguments: &[&str]) -> Result<PathBuf> {
+    let said = output(cargo(arguments).args(["--locked", "--quiet", "--message-format=json"]))?;
+    let mut executables = said.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    });
+    executables.next_back().context("cargo built no executable")
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)
+        .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_folder(&entry.path(), &to)?,
+            false => copy(&entry.path(), &to)?,
+        }
+    }
+    Ok(())
+}
+
+fn size(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let entry = entry?;
+        bytes += match entry.file_type()?.is_dir() {
+            true => size(&entry.path())?,
+            false => entry.metadata()?.len(),
+        };
+    }
+    Ok(bytes)
+}
