@@ -3,7 +3,7 @@
 // params    PnetParams
 // launch    grid: blocks of all levels (Level::pnet_block), 16 x 16 cells each; block 256; shared PNET_SHARED
 // work      a block: 42 x 42 pixels -> conv1 and pool in registers -> conv2 -> conv3 and both heads in registers
-// cost      reads 14 KB a block (1.7 x the levels), writes 24 bytes a proposal; 1280x720, min face 40: 279 MMAC
+// cost      reads 14 KB a block (1.7 x the levels), writes 24 bytes a proposal; 1280x720, min face 40: 281 MMAC
 // numerics  half activations, f32 sums; scores within 0.01 of models::cpu::pnet
 #include "conv.cuh"
 #include "pyramid.cuh"
