@@ -4,8 +4,6 @@
 //! its times then mean nothing. Frames are PNG files; what they are called is told beside their figures.
 //! Owns no gate: figures of a card are reported beside that card's own ceilings.
 
-#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
-
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -46,9 +44,9 @@ struct Typed {
     /// Timed frames of each kind
     #[arg(long, default_value_t = 2000)]
     calls: usize,
-    /// A folder for detect.json and detect.md
+    /// The folder for detect.json and detect.md
     #[arg(long)]
-    out: Option<PathBuf>,
+    out: PathBuf,
     /// On the emulator: only to see that it runs
     #[arg(long)]
     emulated: bool,
@@ -65,12 +63,12 @@ fn main() -> Result<()> {
         true => emulated(&typed, &detector)?,
         false => on_gpu(&typed, &detector)?,
     };
-    let text = serde_json::to_string_pretty(&report)?;
-    if let Some(out) = &typed.out {
-        std::fs::write(out.join("detect.json"), &text).context("writing detect.json")?;
-        std::fs::write(out.join("detect.md"), page(&report)).context("writing detect.md")?;
-    }
-    println!("{text}");
+    let write = |name: &str, text: String| {
+        let path = typed.out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    };
+    write("detect.json", serde_json::to_string_pretty(&report)?)?;
+    write("detect.md", page(&report))?;
     Ok(())
 }
 

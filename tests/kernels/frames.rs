@@ -1,11 +1,12 @@
 //! Formats, strides and sizes: every level of the pyramid has the CPU engine's pixels, rounded to half, to the bit.
 
-use crate::rig::{alone, drawn, noise, rounds};
+use crate::rig::{alone, drawn, n_rounds, noise, rounds};
 use half::f16;
 use threshold_kernels::launch::Levels;
 use threshold_models::cascade::pyramid::{AreaResize, Grey, Rect, levels};
 use threshold_models::raw::{Colour, Matrix, PixelFormat, Range, RawFrame};
 use threshold_tests::lots::Lots;
+use threshold_tests::skipped;
 
 fn check(
     lots: &mut Lots,
@@ -65,5 +66,17 @@ fn levels_have_the_pixels_of_the_cpu_engine_in_every_format() {
         // Windows so wide that all lanes of a warp share one.
         check(&mut lots, [1280, 720], PixelFormat::Nv12, 640.0, 0.709);
         check(&mut lots, [4096, 64], PixelFormat::Yuyv, 48.0, 0.6);
+    }
+}
+
+#[test]
+fn the_largest_frames_have_the_pixels_of_the_cpu_engine_too() {
+    if n_rounds() == 1 {
+        return skipped("frames of 4096 x 2160", "a long sweep: cargo xtask soak kernels");
+    }
+    let mut lots = Lots(403);
+    for format in PixelFormat::ALL {
+        check(&mut lots, [4096, 2160], format, 80.0, 0.709);
+        check(&mut lots, [4095, 2159], format, 2000.0, 0.709);
     }
 }

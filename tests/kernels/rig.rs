@@ -26,10 +26,14 @@ pub(crate) fn machine(_: u64) -> Machine {
     GPU.get_or_init(|| Machine::open(0, images.as_ref()).unwrap()).clone()
 }
 
-/// Lots for each round of random shapes: one, or as many as `THRESHOLD_ROUNDS` says.
+/// How often random shapes are drawn anew: once, or as often as `THRESHOLD_ROUNDS` says, as in the long sweeps.
+pub(crate) fn n_rounds() -> u64 {
+    std::env::var("THRESHOLD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Lots for each round.
 pub(crate) fn rounds(seed: u64) -> impl Iterator<Item = Lots> {
-    let rounds = std::env::var("THRESHOLD_ROUNDS").ok().and_then(|text| text.parse().ok());
-    (0..rounds.unwrap_or(1)).map(move |round: u64| Lots(seed + 1000 * round))
+    (0..n_rounds()).map(move |round: u64| Lots(seed + 1000 * round))
 }
 
 /// Weights for the cascade that need no file; they keep values in range.

@@ -1,7 +1,7 @@
 //! The long sweeps, whose dated tables stand under `docs/`.
 
 use crate::evaluation;
-use crate::program::{cargo, run_aloud, said};
+use crate::program::{cargo, output, run_aloud, said};
 use crate::repository::{root, shared};
 use crate::setup;
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +15,8 @@ use std::time::Instant;
 pub(crate) enum Group {
     /// All five LFW folds with both embedders, the WIDER subset, all landmarks.
     Models,
+    /// The kernels' tests on the emulator over many rounds of random shapes, up to the largest frames.
+    Kernels,
 }
 
 /// Runs the sweeps of one group, or of all.
@@ -23,8 +25,50 @@ pub(crate) enum Group {
 /// If a sweep could not run or missed a figure; the table is written in either case.
 pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
-        None | Some(Group::Models) => models(),
+        None => models().and(kernels()),
+        Some(Group::Models) => models(),
+        Some(Group::Kernels) => kernels(),
     }
+}
+
+/// Rounds of random shapes: about 100 each.
+const KERNEL_ROUNDS: u32 = 100;
+
+fn kernels() -> Result<()> {
+    setup::setup()?;
+    let start = Instant::now();
+    let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
+    tests.args(["--test", "kernels"]).env("THRESHOLD_ROUNDS", KERNEL_ROUNDS.to_string());
+    let said = output(&mut tests);
+    let mut page = head("kernels")?;
+    let _ = write!(
+        page,
+        "\n`THRESHOLD_ROUNDS={KERNEL_ROUNDS} cargo test --release -p threshold-tests --test kernels`, {:.0} s.\n\n\
+         | test | |\n| --- | --- |\n",
+        start.elapsed().as_secs_f64()
+    );
+    for line in said.as_deref().unwrap_or_default().lines() {
+        if let Some((name, result)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... "))
+        {
+            let _ = writeln!(page, "| {} | {result} |", name.replace("::", ": ").replace('_', " "));
+        }
+    }
+    let path = root().join("docs/soak-kernels.md");
+    std::fs::write(&path, page).context("writing docs/soak-kernels.md")?;
+    println!("written: docs/soak-kernels.md");
+    said.map(drop)
+}
+
+/// How a page begins.
+fn head(group: &str) -> Result<String> {
+    let commit =
+        said(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))?;
+    let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    Ok(format!(
+        "# Soak: {group}\n\nWritten by `cargo xtask soak {group}`.\n\nDate {date}, commit `{commit}`, {processors} \
+         processors.\n"
+    ))
 }
 
 fn models() -> Result<()> {
@@ -33,14 +77,8 @@ fn models() -> Result<()> {
     )?;
     let stock = setup::setup()?;
     run_aloud(&mut cargo(&["build", "--quiet", "--release", "--locked", "-p", "threshold-host"]))?;
-    let commit =
-        said(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))?;
-    let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let mut page = format!(
-        "# Soak: models\n\nWritten by `cargo xtask soak models`.\n\nDate {date}, commit `{commit}`, \
-         {processors} processors.\n`$PACKS` is the folder that `cargo xtask setup` fills.\n"
-    );
+    let mut page = head("models")?;
+    page.push_str("`$PACKS` is the folder that `cargo xtask setup` fills.\n");
     let mut missed = Vec::new();
     for evaluation in evaluation::ALL {
         println!("== {}", evaluation.name());

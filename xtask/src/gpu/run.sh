@@ -25,6 +25,7 @@ check)
 bench)
     nvidia-smi > "$out/nvidia-smi.txt" 2>&1 || true
     ./bin/bench --packs packs --frames frames --images kernels --calls "${2:-2000}" --out "$out"
+    cat "$out/detect.md"
     if python3 -c 'import torch, torchvision' 2> /dev/null; then
         PYTHONPATH="$here/peer" python3 peer/peer.py frames "$out/peer.json" 50
     else
