@@ -44,6 +44,22 @@ impl<D: Device> Alone<D> {
         Ok(Self { device, packed, _weights: weights })
     }
 
+    /// One of [`launch::CONVS_ALONE`], by its place: the output of an input that is dense NHWC, rounded to half.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn conv(&self, which: usize, x: &[f32]) -> Result<Vec<f32>, DeviceError> {
+        let (device, mut program) = self.program()?;
+        let [pnet, rnet, onet] = [&self.packed.pnet[..], &self.packed.rnet, &self.packed.onet];
+        let layers = [pnet[1], rnet[0], rnet[1], rnet[2], onet[0], onet[1], onet[2], onet[3]];
+        let x = program.take_filled(device, &half_bytes(x))?;
+        let len = launch::CONVS_ALONE[which].output.iter().product::<usize>();
+        let y = program.take(device, len * 2)?;
+        program.push(launch::conv_alone(which, layers[which], x, y));
+        program.run(device, &[])?;
+        Ok(halves(&program.read(device, y)?))
+    }
+
     /// Every level's pixels, four values each, one level after the other.
     ///
     /// # Errors

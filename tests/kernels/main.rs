@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 mod ceilings;
+mod convolutions;
 mod detection;
 mod faults;
 mod frames;

@@ -5,6 +5,7 @@
 //! long as its buffers live.
 
 mod ceilings;
+mod conv_alone;
 mod crops;
 mod heads;
 mod overlap;
@@ -16,6 +17,7 @@ mod pyramid;
 mod refine;
 
 pub use ceilings::{MULTIPLIED, copy, multiply};
+pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
 pub use crops::{onet, rnet};
 pub use heads::{onet_heads, rnet_heads};
 pub use overlap::overlap;
