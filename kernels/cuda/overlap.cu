@@ -1,5 +1,5 @@
 // computes  for P-Net's proposals in order, which of the better ones overlap each: within its level, and among all
-// shapes    boxes float4, levels u32 [n]; masks u32 [n][PNET_MAX / 32], only words up to the row's own
+// shapes    boxes float4, levels u32 [n]; masks u32 [PNET_MAX / 32][PNET_MAX], of item i only words up to its own
 // params    OverlapParams
 // launch    grid: a few blocks for each multiprocessor, block 256, shared 0
 // work      a warp: 32 x 32 pairs at a time, a row for each lane
@@ -37,7 +37,7 @@ KERNEL(overlap, OverlapParams, 256) {
             }
             if (overlaps<OVERLAP_UNION>(other, own, p.all_threshold)) all_mask |= 1u << k;
         }
-        p.level_masks[i * (PNET_MAX / 32) + column] = level_mask;
-        p.all_masks[i * (PNET_MAX / 32) + column] = all_mask;
+        p.level_masks[column * PNET_MAX + i] = level_mask;
+        p.all_masks[column * PNET_MAX + i] = all_mask;
     }
 }

@@ -1,9 +1,9 @@
 // computes  the detections: O-Net's proposals above its threshold, regressed, with landmarks, suppressed (0.7 of the smaller
 //           area), by box area descending, then score, then index
-// shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX][ONET_MAX / 32]; found Found [ONET_MAX]
+// shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX / 32][ONET_MAX]; found Found [ONET_MAX]
 // params    PlaceParams
 // launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
-// work      threshold, sort, masks, rounds of suppression, sort by area
+// work      threshold, sort, masks, suppression 32 at a time, sort by area
 // cost      64 bytes a detection written; latency-bound
 // numerics  the same bits as models::cascade::Cascade::place, given the answers
 #include "boxes.cuh"
@@ -36,7 +36,7 @@ static __device__ __forceinline__ float4 reg_of(const float* g_answer) {
     return make_float4(g_answer[2], g_answer[3], g_answer[4], g_answer[5]);
 }
 
-KERNEL(place, PlaceParams, ONE_BLOCK) {
+KERNEL_OF_ONE_BLOCK(place, PlaceParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     const Stage<ONET_MAX> stage(s_raw);
     u64* s_areas = (u64*)(s_raw + Stage<ONET_MAX>::BYTES);

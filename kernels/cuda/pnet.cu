@@ -115,7 +115,7 @@ KERNEL(pnet, PnetParams, 256) {
     __half* s_pool = (__half*)(s_raw + IN_BYTES);
     __half* s_conv2 = (__half*)(s_raw + IN_BYTES + POOL_BYTES);
 
-    const u32 level_idx = level_of<&Level::pnet_block>(p.levels, p.n_levels, blockIdx.x);
+    const u32 level_idx = level_of_block<&Level::pnet_block>(p.levels, p.n_levels);
     const Level level = p.levels[level_idx];
     const u32 block = blockIdx.x - level.pnet_block, blocks_x = (level.cells_w + TILE - 1) / TILE;
     const u32 cell_x = TILE * (block % blocks_x), cell_y = TILE * (block / blocks_x);

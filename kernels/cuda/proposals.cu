@@ -59,7 +59,7 @@ static __device__ __forceinline__ u64 last_kept(const u64* g_keys, u32 found, u3
     return prefix;
 }
 
-KERNEL(proposals, ProposalsParams, ONE_BLOCK) {
+KERNEL_OF_ONE_BLOCK(proposals, ProposalsParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     u64* s_keys = (u64*)s_raw;
     u64* s_state = s_keys + PNET_MAX;
@@ -83,7 +83,7 @@ KERNEL(proposals, ProposalsParams, ONE_BLOCK) {
     for (u32 i = threadIdx.x; i < kept; i += ONE_BLOCK) {
         const u64 key = s_keys[i];
         const u32 cell = (u32)key;
-        const u32 level_idx = level_of<&Level::cell_offset>(p.levels, p.n_levels, cell);
+        const u32 level_idx = level_of_cell(p.levels, p.n_levels, cell);
         const Level level = p.levels[level_idx];
         const u32 at = cell - level.cell_offset;
         p.sorted[i] = key;

@@ -2,8 +2,8 @@
 // shapes    sorted u64, boxes float4 [pnet_kept], regs float4 [cells], masks u32; out float4 [RNET_MAX], score descending
 // params    ProposeParams
 // launch    grid 1, block ONE_BLOCK, shared PROPOSE_SHARED
-// work      both suppressions in rounds, then the boxes in order; a box without a pixel in the frame goes
-// cost      reads the masks of undecided proposals once a round; latency-bound
+// work      both suppressions, 32 proposals at a time, then the boxes in order; a box without a pixel in the frame goes
+// cost      reads the masks once, n^2 / 8 bytes for both; latency-bound
 // numerics  the same bits as models::cascade::Cascade::propose
 #include "boxes.cuh"
 #include "status.cuh"
@@ -25,12 +25,11 @@ constexpr u32 PROPOSE_WORDS = PNET_MAX / 32;
 constexpr u32 PROPOSE_SHARED = 2 * PROPOSE_WORDS * 4 + 36 * 4;
 static_assert(PROPOSE_SHARED == 2192, "as launch::propose::SHARED_BYTES");
 
-KERNEL(propose, ProposeParams, ONE_BLOCK) {
+KERNEL_OF_ONE_BLOCK(propose, ProposeParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     u32* s_open = (u32*)s_raw;
     u32* s_kept = s_open + PROPOSE_WORDS;
     u32* s_warps = s_kept + PROPOSE_WORDS;
-    u32* s_any = s_warps + 33;
 
     const u32 n = p.status->pnet_kept;
     for (u32 w = threadIdx.x; w < PROPOSE_WORDS; w += ONE_BLOCK) {
@@ -39,14 +38,13 @@ KERNEL(propose, ProposeParams, ONE_BLOCK) {
         s_kept[w] = 0;
     }
     __syncthreads();
-    resolve<PNET_MAX / ONE_BLOCK>(p.level_masks, PROPOSE_WORDS, n, s_open, s_kept, s_any);
-    __syncthreads();
+    resolve(p.level_masks, PNET_MAX, n, s_open, s_kept);
     for (u32 w = threadIdx.x; w < PROPOSE_WORDS; w += ONE_BLOCK) {
         s_open[w] = s_kept[w];
         s_kept[w] = 0;
     }
     __syncthreads();
-    resolve<PNET_MAX / ONE_BLOCK>(p.all_masks, PROPOSE_WORDS, n, s_open, s_kept, s_any);
+    resolve(p.all_masks, PNET_MAX, n, s_open, s_kept);
 
     u32 found = 0;
     for (u32 first = 0; first < n; first += ONE_BLOCK) {

@@ -19,7 +19,7 @@ struct PyramidParams {
 static_assert(sizeof(PyramidParams) == 80, "as launch::pyramid::Params");
 
 KERNEL(pyramid, PyramidParams, 256) {
-    const u32 level_idx = level_of<&Level::pyramid_block>(p.levels, p.n_levels, blockIdx.x);
+    const u32 level_idx = level_of_block<&Level::pyramid_block>(p.levels, p.n_levels);
     const Level level = p.levels[level_idx];
     const u32 lane = threadIdx.x % level.lanes;
     const u32 pixel_idx = (blockIdx.x - level.pyramid_block) * (256 / level.lanes) + threadIdx.x / level.lanes;

@@ -1,8 +1,8 @@
 // computes  R-Net's proposals above its threshold, suppressed (0.7 over all), regressed and squared: O-Net's boxes
-// shapes    boxes float4, answers float [rnet_kept][8]; masks u32 [RNET_MAX][RNET_MAX / 32]; out float4 [ONET_MAX]
+// shapes    boxes float4, answers float [rnet_kept][8]; masks u32 [RNET_MAX / 32][RNET_MAX]; out float4 [ONET_MAX]
 // params    RefineParams
 // launch    grid 1, block ONE_BLOCK, shared REFINE_SHARED
-// work      threshold, sort, masks, rounds of suppression, boxes in order; one without a pixel in the frame goes
+// work      threshold, sort, masks, suppression 32 at a time, boxes in order; one without a pixel in the frame goes
 // cost      m^2 / 2 overlaps of the m above the threshold; latency-bound
 // numerics  the same bits as models::cascade::Cascade::refine, given the answers
 #include "boxes.cuh"
@@ -25,7 +25,7 @@ static_assert(sizeof(RefineParams) == 56, "as launch::refine::Params");
 constexpr u32 REFINE_SHARED = Stage<RNET_MAX>::BYTES;
 static_assert(REFINE_SHARED == 49824, "as launch::refine::SHARED_BYTES");
 
-KERNEL(refine, RefineParams, ONE_BLOCK) {
+KERNEL_OF_ONE_BLOCK(refine, RefineParams, ONE_BLOCK) {
     SHARED_BYTES(s_raw);
     const Stage<RNET_MAX> stage(s_raw);
     const u32 n = p.status->rnet_kept;

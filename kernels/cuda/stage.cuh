@@ -13,7 +13,7 @@ struct Stage {
     u32* s_kept;
     u32* s_warps;
     u32* s_count;
-    static constexpr u32 WORDS = MOST / 32, ITEMS = (MOST + ONE_BLOCK - 1) / ONE_BLOCK;
+    static constexpr u32 WORDS = MOST / 32;
     static constexpr u32 BYTES = MOST * 16 + MOST * 8 + 2 * WORDS * 4 + 40 * 4;
 
     __device__ explicit Stage(unsigned char* s_raw)
@@ -50,16 +50,16 @@ struct Stage {
             s_kept[w] = 0;
         }
         for (u32 item = threadIdx.x; item < m * words; item += blockDim.x) {
-            const u32 i = item / words, w = item % words;
+            const u32 i = item % m, w = item / m;
             u32 mask = 0;
             for (u32 j = 32 * w; j < min(i, 32 * w + 32); j++) {
                 if (overlaps<OVERLAP>(s_boxes[j], s_boxes[i], threshold)) mask |= 1u << (j % 32);
             }
-            if (w <= i / 32) g_masks[i * WORDS + w] = mask;
+            if (w <= i / 32) g_masks[w * MOST + i] = mask;
         }
         // Also of what the block wrote to device memory.
         __syncthreads();
-        resolve<ITEMS>(g_masks, WORDS, m, s_open, s_kept, s_count);
+        resolve(g_masks, MOST, m, s_open, s_kept);
     }
 
     __device__ bool stays(u32 k) const { return s_kept[k / 32] >> (k % 32) & 1; }

@@ -1,14 +1,13 @@
 // Sorting and non-maximum suppression within one block; deterministic, whatever order threads run in.
 //
 // Terms: a *key* sorts ascending, best first: the score's bits turned over in the upper half, what breaks ties in the lower.
-// Of item i, bit j of its mask row says that j < i (so j has the better score) overlaps it. An item goes if one that
-// stays overlaps it, and stays if all that overlap it go; both follow in a few rounds, with no walk over the items.
+// Of item i, bit j of its mask says that j < i (so j has the better score) overlaps it. An item goes if one that stays
+// overlaps it.
 #pragma once
 #include "boxes.cuh"
 #include "portable.h"
 
-// Threads of the kernels that do a whole frame's part in one block: at 1,024 ptxas leaves each thread 32 registers, and
-// spills.
+// Threads of the kernels that do a whole frame's part in one block.
 constexpr u32 ONE_BLOCK = 512;
 
 static __device__ __forceinline__ u64 key_of(float score, u32 tie) {
@@ -39,39 +38,31 @@ static __device__ __forceinline__ void sort_keys(u64* s_keys, u32 n) {
     }
 }
 
-// Decides the items whose bits are set in `s_open`; afterwards `s_kept` holds those that stay and `s_open` is empty.
-// `g_mask` has `words` words a row. ITEMS: the most items of one thread. All threads call it; `s_kept` must be zero and both
-// visible (a barrier before). Ends with a barrier.
-template <u32 ITEMS>
-static __device__ __forceinline__ void resolve(const u32* g_mask, u32 words, u32 n, u32* s_open, u32* s_kept, u32* s_any) {
-    for (;;) {
-        u32 drop = 0, keep = 0;
-        for (u32 k = 0; k < ITEMS; k++) {
-            const u32 i = k * blockDim.x + threadIdx.x;
-            if (i >= n || !(s_open[i / 32] >> (i % 32) & 1)) continue;
-            bool dropped = false, waits = false;
-            for (u32 w = 0; w <= i / 32 && !dropped; w++) {
-                const u32 mask = g_mask[i * words + w];
-                dropped = mask & s_kept[w];
-                waits |= (mask & s_open[w]) != 0;
+// Decides the `n` items whose bits are set in `s_open`; afterwards `s_kept` holds those that stay. Word w of item i's mask is
+// g_mask[w * most + i], for w up to the item's own. 32 items at a time, best first: one warp decides among them, then all
+// threads let those go that a kept one overlaps. So the time depends on `n` alone, whatever stands before the camera.
+// All threads call it, after a barrier; ends with one.
+static __device__ __forceinline__ void resolve(const u32* g_mask, u32 most, u32 n, u32* s_open, u32* s_kept) {
+    const u32 lane = threadIdx.x % 32;
+    for (u32 w = 0; 32 * w < n; w++) {
+        if (threadIdx.x < 32) {
+            const u32 i = 32 * w + lane;
+            const u32 own = i < n ? g_mask[w * most + i] : 0;
+            u32 open = s_open[w], kept = 0;
+            for (u32 k = 0; k < 32; k++) {
+                const u32 overlapped = __ballot_sync(0xffffffffu, own >> k & 1);
+                if (open >> k & 1) {
+                    kept |= 1u << k;
+                    open &= ~overlapped;
+                }
             }
-            if (dropped) drop |= 1u << k;
-            else if (!waits) keep |= 1u << k;
-        }
-        // Nobody changes what another still reads.
-        __syncthreads();
-        if (threadIdx.x == 0) *s_any = 0;
-        for (u32 k = 0; k < ITEMS; k++) {
-            const u32 i = k * blockDim.x + threadIdx.x;
-            if ((drop | keep) >> k & 1) atomicAnd(&s_open[i / 32], ~(1u << (i % 32)));
-            if (keep >> k & 1) atomicOr(&s_kept[i / 32], 1u << (i % 32));
+            if (lane == 0) s_kept[w] = kept;
         }
         __syncthreads();
-        for (u32 w = threadIdx.x; w < (n + 31) / 32; w += blockDim.x) {
-            if (s_open[w] != 0) *s_any = 1;
+        const u32 kept = s_kept[w];
+        for (u32 i = 32 * (w + 1) + threadIdx.x; kept != 0 && i < n; i += blockDim.x) {
+            if (g_mask[w * most + i] & kept) atomicAnd(&s_open[i / 32], ~(1u << (i % 32)));
         }
-        __syncthreads();
-        if (*s_any == 0) return;
         __syncthreads();
     }
 }

@@ -28,6 +28,8 @@ typedef int32_t i32;
     static const ::emulator::Registration name##_registration{#name, name##_start, sizeof(Params), THREADS}; \
     static void name##_body(const Params& p)
 
+#define KERNEL_OF_ONE_BLOCK KERNEL
+
 #define SHARED_BYTES(name) unsigned char* const name = ::emulator::block->shared
 
 #define threadIdx (::emulator::block->self->index)
