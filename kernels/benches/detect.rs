@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use threshold_kernels::device::Device;
+use threshold_kernels::device::{Device, DeviceError};
 use threshold_kernels::weights::Packed;
 use threshold_kernels::{Alone, CudaEngine};
 use threshold_models::cascade::CascadeOptions;
@@ -103,8 +103,8 @@ fn page(report: &Value) -> String {
 
 #[cfg(feature = "emulator")]
 fn emulated(typed: &Typed, detector: &Pack) -> Result<Value> {
-    let device = threshold_kernels::device::emulator::Emulator::new(1)?;
-    measure(typed, detector, &device, (COPIED_EMULATED, ROUNDS_EMULATED))
+    let device = || threshold_kernels::device::emulator::Emulator::new(1);
+    measure(typed, detector, device, (COPIED_EMULATED, ROUNDS_EMULATED))
 }
 
 #[cfg(not(feature = "emulator"))]
@@ -115,8 +115,8 @@ fn emulated(_: &Typed, _: &Pack) -> Result<Value> {
 
 #[cfg(feature = "cuda")]
 fn on_gpu(typed: &Typed, detector: &Pack) -> Result<Value> {
-    let device = threshold_kernels::device::cuda::Cuda::open(0, &typed.images)?;
-    measure(typed, detector, &device, (COPIED, ROUNDS))
+    let device = || threshold_kernels::device::cuda::Cuda::open(0, &typed.images);
+    measure(typed, detector, device, (COPIED, ROUNDS))
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -125,13 +125,15 @@ fn on_gpu(typed: &Typed, _: &Pack) -> Result<Value> {
     anyhow::bail!("built without CUDA: add `--features cuda`, or say `--emulated`")
 }
 
-fn measure<D: Device + Clone>(
+fn measure<D: Device>(
     typed: &Typed,
     detector: &Pack,
-    device: &D,
+    open: impl Fn() -> Result<D, DeviceError>,
     (copied, rounds): (usize, u32),
 ) -> Result<Value> {
-    let alone = Alone::new(device.clone(), Packed::of(detector)?)?;
+    let device = open()?;
+    let (name, multiprocessors) = (device.name(), device.multiprocessors());
+    let alone = Alone::new(device, Packed::of(detector)?)?;
     let (bytes_a_second, _) = alone.copy_ceiling(&vec![1; copied], 9)?;
     let (multiplied_a_second, _) = alone.multiply_ceiling(rounds, 9)?;
     let mut frames: Vec<PathBuf> = std::fs::read_dir(&typed.frames)
@@ -143,22 +145,22 @@ fn measure<D: Device + Clone>(
     let mut rows = Vec::new();
     for path in &frames {
         for &min_face_px in &typed.min_face {
-            rows.push(frame(typed, detector, device, path, min_face_px)?);
+            rows.push(frame(typed, detector, open()?, path, min_face_px)?);
         }
     }
     Ok(json!({
-        "device": device.name(),
-        "multiprocessors": device.multiprocessors(),
+        "device": name,
+        "multiprocessors": multiprocessors,
         "copy_gb_a_second": bytes_a_second / 1e9,
         "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
         "frames": rows,
     }))
 }
 
-fn frame<D: Device + Clone>(
+fn frame<D: Device>(
     typed: &Typed,
     detector: &Pack,
-    device: &D,
+    device: D,
     path: &Path,
     min_face_px: f64,
 ) -> Result<Value> {
@@ -176,7 +178,7 @@ fn frame<D: Device + Clone>(
     let stride = PixelFormat::Yuyv.stride(width);
     let raw = RawFrame::new(PixelFormat::Yuyv, [width, height], stride, Colour::default(), &yuyv)?;
     let cascade = CascadeOptions { min_face_px, ..CascadeOptions::default() };
-    let mut engine = CudaEngine::new(device.clone(), detector, cascade)?;
+    let mut engine = CudaEngine::new(device, detector, cascade)?;
     let faces = engine.detect_raw(&raw)?.len();
     let mut times = Vec::with_capacity(typed.calls);
     for _ in 0..typed.calls.max(1) {

@@ -21,9 +21,8 @@ pub(crate) fn machine(seed: u64) -> Machine {
 /// The machine that kernels run on: the first GPU, which orders blocks and threads as it likes.
 #[cfg(feature = "gpu")]
 pub(crate) fn machine(_: u64) -> Machine {
-    static GPU: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
     let images = std::env::var_os("THRESHOLD_KERNELS").unwrap();
-    GPU.get_or_init(|| Machine::open(0, images.as_ref()).unwrap()).clone()
+    Machine::open(0, images.as_ref()).unwrap()
 }
 
 /// How often random shapes are drawn anew: once, or as often as `THRESHOLD_ROUNDS` says, as in the long sweeps.

@@ -3,7 +3,7 @@
 //! Owns the library's C interface. Memory is the library's, so that a sanitizer that watches it sees who leaves it. Says
 //! nothing of speed; its clock is the processor's.
 
-use super::{Address, Device, DeviceError, Launch, Step};
+use super::{Address, Device, DeviceError, Launch, Step, within};
 use libloading::Library;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -223,14 +223,6 @@ impl AsMut<[u8]> for Memory {
     fn as_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `as_ref`, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
-    }
-}
-
-/// The bytes `at..at + len`, if a buffer of `buffer` bytes has them.
-fn within(at: usize, len: usize, buffer: usize) -> Result<std::ops::Range<usize>, DeviceError> {
-    match at.checked_add(len) {
-        Some(end) if end <= buffer => Ok(at..end),
-        _ => Err(DeviceError::OutOfRange { at, len, buffer }),
     }
 }
 

@@ -43,6 +43,16 @@ pub enum DeviceError {
         /// The file.
         file: String,
     },
+    /// A kernel image that the driver does not take.
+    #[error(
+        "the driver does not load {file}: {message}; build the kernels again with `cargo xtask kernels`, or update the driver"
+    )]
+    NotLoaded {
+        /// The file.
+        file: String,
+        /// What the driver said.
+        message: String,
+    },
     /// A file that cannot be read.
     #[error("{file}: {message}; check the path and its permissions")]
     Unreadable {
@@ -76,7 +86,7 @@ pub enum DeviceError {
         message: String,
     },
     /// A copy beyond a buffer.
-    #[error("bytes {at}..{} of a buffer of {buffer}; this is a bug, please report it", at + len)]
+    #[error("bytes {at}..{} of a buffer of {buffer}; this is a bug, please report it", at.saturating_add(*len))]
     OutOfRange {
         /// First byte.
         at: usize,

@@ -5,6 +5,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
+#[cfg(all(test, feature = "emulator"))]
+mod contract;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
@@ -150,4 +154,13 @@ pub trait Device {
     /// # Errors
     /// As [`Device::run`].
     fn replay(&self, graph: &mut Self::Graph) -> Result<(), DeviceError>;
+}
+
+/// The bytes `at..at + len`, if a buffer of `buffer` bytes has them.
+#[cfg(any(feature = "cuda", feature = "emulator"))]
+fn within(at: usize, len: usize, buffer: usize) -> Result<std::ops::Range<usize>, DeviceError> {
+    match at.checked_add(len) {
+        Some(end) if end <= buffer => Ok(at..end),
+        _ => Err(DeviceError::OutOfRange { at, len, buffer }),
+    }
 }
