@@ -10,24 +10,34 @@ out=${OUT:-$here/results}
 mkdir -p "$out"
 export THRESHOLD_SHARED="$here/shared" THRESHOLD_PACKS="$here/packs" THRESHOLD_KERNELS="$here/kernels"
 
+# Runs a command into a file, shows it, and keeps in mind that it failed.
+failed=0
+record() {
+    file=$1
+    shift
+    "$@" > "$out/$file" 2>&1 || { failed=1; echo "failed: $*" >> "$out/$file"; }
+    cat "$out/$file"
+}
+
 case "${1:-}" in
 check)
-    THRESHOLD_ROUNDS="${2:-100}" ./bin/check 2>&1 | tee "$out/check.txt"
+    export THRESHOLD_ROUNDS="${2:-100}"
+    record check.txt ./bin/check
     if command -v compute-sanitizer > /dev/null; then
+        export THRESHOLD_ROUNDS=1
         for tool in memcheck racecheck synccheck initcheck; do
-            compute-sanitizer --tool "$tool" --error-exitcode 1 ./bin/check networks suppression 2>&1 |
-                tee "$out/$tool.txt"
+            record "$tool.txt" compute-sanitizer --tool "$tool" --error-exitcode 1 ./bin/check --skip detection
         done
     else
-        echo "skipped: compute-sanitizer (not installed)" | tee -a "$out/check.txt"
+        echo "skipped: compute-sanitizer (not installed)" | tee "$out/memcheck.txt"
     fi
     ;;
 bench)
-    nvidia-smi > "$out/nvidia-smi.txt" 2>&1 || true
-    ./bin/bench --packs packs --frames frames --images kernels --calls "${2:-2000}" --out "$out"
-    cat "$out/detect.md"
+    record nvidia-smi.txt nvidia-smi
+    record bench.txt ./bin/bench --packs packs --frames frames --images kernels --calls "${2:-2000}" --out "$out"
+    if [ -f "$out/detect.md" ]; then cat "$out/detect.md"; fi
     if python3 -c 'import torch, torchvision' 2> /dev/null; then
-        PYTHONPATH="$here/peer" python3 peer/peer.py frames "$out/peer.json" 50
+        record peer.txt env PYTHONPATH="$here/peer" python3 peer/peer.py frames "$out/peer.json" 50
     else
         echo "skipped: facenet-pytorch (no PyTorch with torchvision here)" | tee "$out/peer.txt"
     fi
@@ -37,3 +47,4 @@ bench)
     exit 2
     ;;
 esac
+exit $failed
