@@ -45,7 +45,7 @@ static __device__ __forceinline__ bool crop_window(Box box, u32 frame_width, u32
 enum Overlap { OVERLAP_UNION, OVERLAP_SMALLER };
 
 template <Overlap OVERLAP>
-static __device__ __forceinline__ bool overlaps(Box a, Box b, float threshold) {
+static __device__ __forceinline__ float overlap_of(Box a, Box b) {
     const float extra = OVERLAP == OVERLAP_UNION ? 0.0f : 1.0f;
     const float area_a = (a.z - a.x + extra) * (a.w - a.y + extra);
     const float area_b = (b.z - b.x + extra) * (b.w - b.y + extra);
@@ -53,6 +53,7 @@ static __device__ __forceinline__ bool overlaps(Box a, Box b, float threshold) {
     const float height = fmaxf(fminf(a.w, b.w) - fmaxf(a.y, b.y) + extra, 0.0f);
     const float common = width * height;
     const float whole = OVERLAP == OVERLAP_UNION ? area_a + area_b - common : fminf(area_a, area_b);
-    // Not a number if both are empty, which overlaps nothing.
-    return common / whole > threshold;
+    // Most boxes have nothing in common, and a division is the dearest step. Two empty boxes, whose quotient is no number,
+    // overlap nothing either.
+    return common == 0.0f ? 0.0f : common / whole;
 }

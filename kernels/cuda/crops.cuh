@@ -22,7 +22,7 @@ static __device__ __forceinline__ void crop_resized(uint2* s_x, const FrameView&
     Window window = {0, 0, 1, 1};
     // A box without a pixel in the frame was dropped before.
     crop_window(box, frame.width, frame.height, &window);
-    const u32 lanes = lanes_for((window.width + SIDE - 1) / SIDE);
+    const u32 lanes = lanes_for((window.width + SIDE - 1) / SIDE * ((window.height + SIDE - 1) / SIDE));
     const u32 lane = threadIdx.x % lanes;
     constexpr u32 N = SIDE * SIDE;
     for (u32 first = 0; first < N; first += blockDim.x / lanes) {

@@ -33,31 +33,46 @@ static __device__ __forceinline__ Rgb from_yuv(const FrameView& f, u32 y, u32 u,
             clamp_u8((luma + cu * f.u_to_blue) >> 16)};
 }
 
+template <PixelFormat FORMAT>
 static __device__ __forceinline__ Rgb pixel(const FrameView& f, u32 x, u32 y) {
     const u8* g_row = f.bytes + (u64)y * f.stride;
-    switch (f.format) {
-        case RGB24: return {g_row[3 * x], g_row[3 * x + 1], g_row[3 * x + 2]};
-        case GREY: return {g_row[x], g_row[x], g_row[x]};
-        case YUYV: {
-            const u8* g_pair = g_row + 4 * (x / 2);
-            return from_yuv(f, g_pair[2 * (x % 2)], g_pair[1], g_pair[3]);
-        }
-        case UYVY: {
-            const u8* g_pair = g_row + 4 * (x / 2);
-            return from_yuv(f, g_pair[2 * (x % 2) + 1], g_pair[0], g_pair[2]);
-        }
-        default: {
-            const u8* g_uv = f.bytes + f.chroma + (u64)(y / 2) * f.stride + 2 * (x / 2);
-            return from_yuv(f, g_row[x], g_uv[0], g_uv[1]);
-        }
-    }
+    if (FORMAT == RGB24) return {g_row[3 * x], g_row[3 * x + 1], g_row[3 * x + 2]};
+    if (FORMAT == GREY) return {g_row[x], g_row[x], g_row[x]};
+    const u8* g_pair = g_row + 4 * (x / 2);
+    if (FORMAT == YUYV) return from_yuv(f, g_pair[2 * (x % 2)], g_pair[1], g_pair[3]);
+    if (FORMAT == UYVY) return from_yuv(f, g_pair[2 * (x % 2) + 1], g_pair[0], g_pair[2]);
+    const u8* g_uv = f.bytes + f.chroma + (u64)(y / 2) * f.stride + 2 * (x / 2);
+    return from_yuv(f, g_row[x], g_uv[0], g_uv[1]);
 }
 
 // Pixels of a frame: columns x .. x + width, rows y .. y + height.
 struct Window { u32 x, y, width, height; };
 
-// Lanes of a warp that share one window: of wide windows each takes every so many columns.
-static __device__ __forceinline__ u32 lanes_for(u32 columns) { return columns < 8 ? 1 : columns < 32 ? 8 : 32; }
+// Lanes of a warp that share one window of so many pixels; mirrored by `launch::pyramid`.
+static __device__ __forceinline__ u32 lanes_for(u32 pixels) { return pixels <= 16 ? 1 : pixels <= 256 ? 8 : 32; }
+
+// A lane's part of a window's sum: every `lanes`-th pixel, row by row. Nothing of a pixel depends on the one before, so that
+// several are on their way from memory at once.
+template <PixelFormat FORMAT>
+static __device__ __forceinline__ Rgb sum_of(const FrameView& f, Window of, u32 lane, u32 lanes) {
+    const u32 rows_on = lanes / of.width, columns_on = lanes % of.width;
+    u32 row = lane / of.width, column = lane % of.width;
+    Rgb sum = {0, 0, 0};
+#pragma unroll 4
+    for (u32 i = lane; i < of.width * of.height; i += lanes) {
+        const Rgb one = pixel<FORMAT>(f, of.x + column, of.y + row);
+        sum.r += one.r;
+        sum.g += one.g;
+        sum.b += one.b;
+        row += rows_on;
+        column += columns_on;
+        if (column >= of.width) {
+            column -= of.width;
+            row++;
+        }
+    }
+    return sum;
+}
 
 // One pixel (x, y) of `from` resized to `out_width` x `out_height`: the mean over
 // floor(i in / out) .. ceil((i + 1) in / out), then (mean - 127.5) / 128, as four halves (r, g, b, 0).
@@ -66,24 +81,24 @@ static __device__ __forceinline__ uint2 area_pixel(const FrameView& f, Window fr
                                                    u32 out_height, u32 lane, u32 lanes) {
     const u32 x0 = x * from.width / out_width, x1 = ((x + 1) * from.width + out_width - 1) / out_width;
     const u32 y0 = y * from.height / out_height, y1 = ((y + 1) * from.height + out_height - 1) / out_height;
-    u32 r = 0, g = 0, b = 0;
-    for (u32 row = y0; row < y1; row++) {
-        for (u32 column = x0 + lane; column < x1; column += lanes) {
-            const Rgb one = pixel(f, from.x + column, from.y + row);
-            r += one.r;
-            g += one.g;
-            b += one.b;
-        }
+    const Window of = {from.x + x0, from.y + y0, x1 - x0, y1 - y0};
+    Rgb sum;
+    switch (f.format) {
+        case RGB24: sum = sum_of<RGB24>(f, of, lane, lanes); break;
+        case GREY: sum = sum_of<GREY>(f, of, lane, lanes); break;
+        case YUYV: sum = sum_of<YUYV>(f, of, lane, lanes); break;
+        case UYVY: sum = sum_of<UYVY>(f, of, lane, lanes); break;
+        default: sum = sum_of<NV12>(f, of, lane, lanes);
     }
     for (u32 apart = lanes / 2; apart > 0; apart /= 2) {
-        r += __shfl_xor_sync(0xffffffffu, r, apart);
-        g += __shfl_xor_sync(0xffffffffu, g, apart);
-        b += __shfl_xor_sync(0xffffffffu, b, apart);
+        sum.r += __shfl_xor_sync(0xffffffffu, sum.r, apart);
+        sum.g += __shfl_xor_sync(0xffffffffu, sum.g, apart);
+        sum.b += __shfl_xor_sync(0xffffffffu, sum.b, apart);
     }
     // First by the rows and then by the columns, as torch does.
-    const float rows = (float)(y1 - y0), columns = (float)(x1 - x0);
-    const float red = ((float)r / rows / columns - 127.5f) * 0.0078125f;
-    const float green = ((float)g / rows / columns - 127.5f) * 0.0078125f;
-    const float blue = ((float)b / rows / columns - 127.5f) * 0.0078125f;
+    const float rows = (float)of.height, columns = (float)of.width;
+    const float red = ((float)sum.r / rows / columns - 127.5f) * 0.0078125f;
+    const float green = ((float)sum.g / rows / columns - 127.5f) * 0.0078125f;
+    const float blue = ((float)sum.b / rows / columns - 127.5f) * 0.0078125f;
     return make_uint2(pack_halves(red, green), pack_halves(blue, 0.0f));
 }

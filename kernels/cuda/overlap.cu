@@ -32,10 +32,9 @@ KERNEL(overlap, OverlapParams, 256) {
             const u32 j = 32 * column + k;
             if (j >= i) break;
             const Box other = p.boxes[j];
-            if (p.level_of_box[j] == own_level && overlaps<OVERLAP_UNION>(other, own, p.level_threshold)) {
-                level_mask |= 1u << k;
-            }
-            if (overlaps<OVERLAP_UNION>(other, own, p.all_threshold)) all_mask |= 1u << k;
+            const float part = overlap_of<OVERLAP_UNION>(other, own);
+            if (part > p.level_threshold && p.level_of_box[j] == own_level) level_mask |= 1u << k;
+            if (part > p.all_threshold) all_mask |= 1u << k;
         }
         p.level_masks[column * PNET_MAX + i] = level_mask;
         p.all_masks[column * PNET_MAX + i] = all_mask;

@@ -5,7 +5,7 @@
 // launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
 // work      threshold, sort, masks, suppression 32 at a time, sort by area
 // cost      64 bytes a detection written; latency-bound
-// numerics  the same bits as models::cascade::Cascade::place, given the answers
+// numerics  the same bits as models::cascade::Cascade::place, given the scores (expf may differ in its last place)
 #include "boxes.cuh"
 #include "stage.cuh"
 #include "status.cuh"

@@ -2,7 +2,7 @@
 // shapes    frame as its format says; levels NHWC4 half, one after the other, the fourth channel zero
 // params    PyramidParams
 // launch    grid: blocks of all levels (Level::pyramid_block), block 256, shared 0
-// work      a pixel per 1, 8 or 32 lanes, by the width of its window; a block makes 256, 32 or 8 pixels
+// work      a pixel per 1, 8 or 32 lanes, by the size of its window; a block makes 256, 32 or 8 pixels
 // cost      reads the frame about once a level (from L2 after the first), writes 8 bytes a level pixel;
 //           1280x720, min face 40: 9 levels, 1.3 MB written
 // numerics  exact integer sums, f32 mean, rounded once to half; models::cascade::pyramid::AreaResize

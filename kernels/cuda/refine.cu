@@ -4,7 +4,7 @@
 // launch    grid 1, block ONE_BLOCK, shared REFINE_SHARED
 // work      threshold, sort, masks, suppression 32 at a time, boxes in order; one without a pixel in the frame goes
 // cost      m^2 / 2 overlaps of the m above the threshold; latency-bound
-// numerics  the same bits as models::cascade::Cascade::refine, given the answers
+// numerics  the same bits as models::cascade::Cascade::refine, given the scores (expf may differ in its last place)
 #include "boxes.cuh"
 #include "stage.cuh"
 #include "status.cuh"

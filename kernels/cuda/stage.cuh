@@ -53,7 +53,7 @@ struct Stage {
             const u32 i = item % m, w = item / m;
             u32 mask = 0;
             for (u32 j = 32 * w; j < min(i, 32 * w + 32); j++) {
-                if (overlaps<OVERLAP>(s_boxes[j], s_boxes[i], threshold)) mask |= 1u << (j % 32);
+                if (overlap_of<OVERLAP>(s_boxes[j], s_boxes[i]) > threshold) mask |= 1u << (j % 32);
             }
             if (w <= i / 32) g_masks[w * MOST + i] = mask;
         }

@@ -26,7 +26,8 @@ static __device__ __forceinline__ void sort_keys(u64* s_keys, u32 n) {
     for (u32 run = 2; run <= padded; run *= 2) {
         for (u32 apart = run / 2; apart > 0; apart /= 2) {
             for (u32 i = threadIdx.x; i < padded / 2; i += blockDim.x) {
-                const u32 low = 2 * apart * (i / apart) + i % apart, high = low + apart;
+                // `apart` is a power of two: the bits below it stay, those above move up by one.
+                const u32 low = 2 * (i & ~(apart - 1)) | (i & (apart - 1)), high = low + apart;
                 const u64 a = s_keys[low], b = s_keys[high];
                 if ((a > b) == ((low & run) == 0)) {
                     s_keys[low] = b;
@@ -49,12 +50,11 @@ static __device__ __forceinline__ void resolve(const u32* g_mask, u32 most, u32 
             const u32 i = 32 * w + lane;
             const u32 own = i < n ? g_mask[w * most + i] : 0;
             u32 open = s_open[w], kept = 0;
-            for (u32 k = 0; k < 32; k++) {
-                const u32 overlapped = __ballot_sync(0xffffffffu, own >> k & 1);
-                if (open >> k & 1) {
-                    kept |= 1u << k;
-                    open &= ~overlapped;
-                }
+            // The same in every lane: the best that is still open stays, and closes those that it overlaps.
+            while (open != 0) {
+                const u32 k = __ffs((int)open) - 1;
+                kept |= 1u << k;
+                open &= ~(1u << k | __ballot_sync(0xffffffffu, own >> k & 1));
             }
             if (lane == 0) s_kept[w] = kept;
         }

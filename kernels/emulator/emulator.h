@@ -64,6 +64,7 @@ static inline float __uint_as_float(u32 bits) {
     return value;
 }
 static inline int __popc(u32 value) { return __builtin_popcount(value); }
+static inline int __ffs(int value) { return __builtin_ffs(value); }
 static inline int __clz(int value) { return value == 0 ? 32 : __builtin_clz((u32)value); }
 
 static inline void __syncthreads() { ::emulator::block->barrier(); }

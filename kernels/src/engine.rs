@@ -4,7 +4,7 @@
 //! an error, and who asked decides what then.
 
 use crate::device::{Device, DeviceError};
-use crate::launch::{Region, Status};
+use crate::launch::{Levels, Region, Status};
 use crate::room::{Geometry, Room};
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
@@ -13,12 +13,23 @@ use threshold_models::frame::Frame;
 use threshold_models::raw::RawFrame;
 use threshold_models::tensor::TensorSource;
 
+/// Most pixels of a side: products of a side and a level's stay below 2^32 then.
+const MOST_SIDE: usize = 16_384;
+
 /// Why an engine was not made, or gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A frame whose pixels the kernels cannot count.
+    #[error("a frame of {width} x {height} is too large for the kernels; at most {MOST_SIDE} pixels a side, and a larger smallest face")]
+    Frame {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
     /// The weights, the options or the networks' answers.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -146,6 +157,11 @@ impl<D: Device> CudaEngine<D> {
 
     fn make_room(&mut self, frame: &RawFrame<'_>) -> Result<(), KernelError> {
         if self.room.as_ref().is_none_or(|room| room.geometry != Geometry::of(frame)) {
+            let (width, height) = (frame.width(), frame.height());
+            let levels = Levels::new(width, height, self.options.min_face_px, self.options.factor);
+            if width.max(height) > MOST_SIDE || !levels.are_countable() {
+                return Err(KernelError::Frame { width, height });
+            }
             // Dropped first: both at once would need twice the memory.
             self.room = None;
             self.room = Room::new(&self.device, frame, &self.options, &self.packed)?;
@@ -163,7 +179,7 @@ where
     fn detect(&mut self, frame: &Frame) -> Result<Vec<Detection>, EngineError> {
         self.detect_raw(&RawFrame::of(frame)).map_err(|fault| match fault {
             KernelError::Engine(fault) => fault,
-            KernelError::Device(fault) => EngineError::Device { what: fault.to_string() },
+            fault => EngineError::Device { what: fault.to_string() },
         })
     }
 

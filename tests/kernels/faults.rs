@@ -49,6 +49,18 @@ fn a_frame_that_is_smaller_than_the_face_has_none() {
 }
 
 #[test]
+fn a_frame_whose_pixels_no_u32_counts_is_refused() {
+    let mut engine = engine(&drawn(), CascadeOptions::default()).unwrap();
+    let bytes = vec![0; 16_385 * 16];
+    for size in [[16_385, 16], [16, 16_385]] {
+        let stride = size[0];
+        let raw = RawFrame::new(PixelFormat::Grey, size, stride, Colour::default(), &bytes).unwrap();
+        let fault = engine.detect_raw(&raw).unwrap_err();
+        assert!(matches!(fault, KernelError::Frame { .. }), "{fault}");
+    }
+}
+
+#[test]
 fn frames_of_changing_geometry_have_their_own_answers() {
     // Noise is no face; with these thresholds it passes for some.
     let options = CascadeOptions { thresholds: [0.1, 0.01, 0.01], ..CascadeOptions::default() };

@@ -46,10 +46,10 @@ impl Levels {
         let mut all = Self::default();
         for level in pyramid::levels(width, height, min_face_px, factor) {
             let (cells_w, cells_h) = (pnet_cells(level.width), pnet_cells(level.height));
-            // As `lanes_for` of `frame.cuh`, for the level's whole width at once.
-            let lanes = match width.div_ceil(level.width) {
-                0..8 => 1,
-                8..32 => 8,
+            // As `lanes_for` of `frame.cuh`.
+            let lanes = match width.div_ceil(level.width) * height.div_ceil(level.height) {
+                ..=16 => 1,
+                17..=256 => 8,
                 _ => 32,
             };
             all.table.push(Level {
@@ -70,6 +70,12 @@ impl Levels {
             all.pnet_blocks += cells_w.div_ceil(TILE) * cells_h.div_ceil(TILE);
         }
         all
+    }
+
+    /// Whether a u32 counts their pixels, as the kernels do; else the table is no good.
+    #[must_use]
+    pub fn are_countable(&self) -> bool {
+        [self.pixels, self.pyramid_blocks, self.cells].into_iter().all(|n| u32::try_from(n).is_ok())
     }
 
     /// How many there are.
