@@ -36,7 +36,7 @@ static __device__ __forceinline__ float4 reg_of(const float* g_answer) {
     return make_float4(g_answer[2], g_answer[3], g_answer[4], g_answer[5]);
 }
 
-KERNEL_OF_ONE_BLOCK(place, PlaceParams, ONE_BLOCK) {
+KERNEL_BY_FEW(place, PlaceParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
     const Stage<ONET_MAX> stage(s_raw);
     u64* s_areas = (u64*)(s_raw + Stage<ONET_MAX>::BYTES);

@@ -20,10 +20,10 @@ typedef int i32;
 #define KERNEL(name, Params, THREADS) \
     extern "C" __global__ void __launch_bounds__(THREADS) name(const __grid_constant__ Params p)
 
-// The same for a kernel of one block, which may have a multiprocessor's registers to itself: ptxas gives it fewer than it
-// needs otherwise, and spills.
-#define KERNEL_OF_ONE_BLOCK(name, Params, THREADS) \
-    extern "C" __global__ void __launch_bounds__(THREADS, 1) name(const __grid_constant__ Params p)
+// The same for a kernel of which BLOCKS blocks on a multiprocessor are enough: left to itself, ptxas makes room for more of
+// them, and spills for want of registers.
+#define KERNEL_BY_FEW(name, Params, THREADS, BLOCKS) \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) name(const __grid_constant__ Params p)
 
 // The block's dynamic shared memory, on a boundary of 16 bytes.
 #define SHARED_BYTES(name) extern __shared__ __align__(16) unsigned char name[]

@@ -59,7 +59,7 @@ static __device__ __forceinline__ u64 last_kept(const u64* g_keys, u32 found, u3
     return prefix;
 }
 
-KERNEL_OF_ONE_BLOCK(proposals, ProposalsParams, ONE_BLOCK) {
+KERNEL_BY_FEW(proposals, ProposalsParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
     u64* s_keys = (u64*)s_raw;
     u64* s_state = s_keys + PNET_MAX;

@@ -25,7 +25,7 @@ constexpr u32 PROPOSE_WORDS = PNET_MAX / 32;
 constexpr u32 PROPOSE_SHARED = 2 * PROPOSE_WORDS * 4 + 36 * 4;
 static_assert(PROPOSE_SHARED == 2192, "as launch::propose::SHARED_BYTES");
 
-KERNEL_OF_ONE_BLOCK(propose, ProposeParams, ONE_BLOCK) {
+KERNEL_BY_FEW(propose, ProposeParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
     u32* s_open = (u32*)s_raw;
     u32* s_kept = s_open + PROPOSE_WORDS;

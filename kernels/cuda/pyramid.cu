@@ -18,7 +18,7 @@ struct PyramidParams {
 };
 static_assert(sizeof(PyramidParams) == 80, "as launch::pyramid::Params");
 
-KERNEL(pyramid, PyramidParams, 256) {
+KERNEL_BY_FEW(pyramid, PyramidParams, 256, 4) {
     const u32 level_idx = level_of_block<&Level::pyramid_block>(p.levels, p.n_levels);
     const Level level = p.levels[level_idx];
     const u32 lane = threadIdx.x % level.lanes;

@@ -25,7 +25,7 @@ static_assert(sizeof(RefineParams) == 56, "as launch::refine::Params");
 constexpr u32 REFINE_SHARED = Stage<RNET_MAX>::BYTES;
 static_assert(REFINE_SHARED == 49824, "as launch::refine::SHARED_BYTES");
 
-KERNEL_OF_ONE_BLOCK(refine, RefineParams, ONE_BLOCK) {
+KERNEL_BY_FEW(refine, RefineParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
     const Stage<RNET_MAX> stage(s_raw);
     const u32 n = p.status->rnet_kept;

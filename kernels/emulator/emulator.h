@@ -28,7 +28,7 @@ typedef int32_t i32;
     static const ::emulator::Registration name##_registration{#name, name##_start, sizeof(Params), THREADS}; \
     static void name##_body(const Params& p)
 
-#define KERNEL_OF_ONE_BLOCK KERNEL
+#define KERNEL_BY_FEW(name, Params, THREADS, BLOCKS) KERNEL(name, Params, THREADS)
 
 #define SHARED_BYTES(name) unsigned char* const name = ::emulator::block->shared
 

@@ -23,7 +23,9 @@ pub enum KernelError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A frame whose pixels the kernels cannot count.
-    #[error("a frame of {width} x {height} is too large for the kernels; at most {MOST_SIDE} pixels a side, and a larger smallest face")]
+    #[error(
+        "a frame of {width} x {height} is too large for the kernels; at most {MOST_SIDE} pixels a side, and a larger smallest face"
+    )]
     Frame {
         /// Columns.
         width: usize,

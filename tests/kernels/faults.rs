@@ -54,7 +54,8 @@ fn a_frame_whose_pixels_no_u32_counts_is_refused() {
     let bytes = vec![0; 16_385 * 16];
     for size in [[16_385, 16], [16, 16_385]] {
         let stride = size[0];
-        let raw = RawFrame::new(PixelFormat::Grey, size, stride, Colour::default(), &bytes).unwrap();
+        let raw =
+            RawFrame::new(PixelFormat::Grey, size, stride, Colour::default(), &bytes).unwrap();
         let fault = engine.detect_raw(&raw).unwrap_err();
         assert!(matches!(fault, KernelError::Frame { .. }), "{fault}");
     }

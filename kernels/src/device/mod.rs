@@ -1,6 +1,6 @@
 //! A device that runs the kernels: what the engine asks of it, and nothing about how.
 //!
-//! Owns the trait and the plain description of a step. Two bodies: [`cuda`] on a GPU, [`emulator`] on the processor, with
+//! Owns the trait and the plain description of a step. Two bodies: `cuda` on a GPU, `emulator` on the processor, with
 //! the same kernel sources. Refuses to know what a kernel computes: launchers do.
 
 use bytemuck::{Pod, Zeroable};
