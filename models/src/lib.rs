@@ -25,4 +25,5 @@ pub mod plan;
 pub mod quality;
 pub mod raw;
 pub mod search;
+pub mod synthetic;
 pub mod tensor;

@@ -9,8 +9,6 @@ use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
 use crate::engine::EngineError;
-use crate::graph::{Graph, Shape, WeightSpec};
-use crate::pack::synthetic_input;
 
 /// A dense f32 tensor, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,19 +121,4 @@ impl TensorSource for Tensors {
             }),
         }
     }
-}
-
-/// Weights for networks whose own are not at hand: deterministic, and such that values keep their range from layer to
-/// layer (uniform, variance 2 / inputs). What the networks then say means nothing; how long they take does.
-#[must_use]
-pub fn synthetic<'a>(graphs: impl IntoIterator<Item = &'a Graph>) -> Tensors {
-    let specs = graphs.into_iter().flat_map(Graph::weights).enumerate();
-    let tensor = |(seed, spec): (usize, WeightSpec)| {
-        let inputs = spec.len() / spec.shape[0];
-        let bound = (6.0 / inputs as f32).sqrt().min(0.25);
-        let mut data = synthetic_input(seed as u64, Shape { h: 1, w: 1, c: spec.len() });
-        data.iter_mut().for_each(|value| *value *= bound);
-        (spec.name, Tensor { shape: spec.shape, data })
-    };
-    specs.map(tensor).collect()
 }

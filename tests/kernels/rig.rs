@@ -3,7 +3,8 @@
 use threshold_kernels::Alone;
 use threshold_kernels::weights::Packed;
 use threshold_models::net;
-use threshold_models::tensor::{Tensors, synthetic};
+use threshold_models::synthetic;
+use threshold_models::tensor::Tensors;
 use threshold_tests::lots::Lots;
 use threshold_tests::packs;
 
@@ -38,7 +39,7 @@ pub(crate) fn rounds(seed: u64) -> impl Iterator<Item = Lots> {
 /// Weights for the cascade that need no file; they keep values in range.
 pub(crate) fn drawn() -> Tensors {
     let graphs = [net::pnet(12, 12), net::rnet(), net::onet()];
-    synthetic(&graphs)
+    synthetic::weights(&graphs)
 }
 
 /// The published weights where they are, else drawn ones.

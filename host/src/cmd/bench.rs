@@ -18,8 +18,7 @@ use threshold_models::cpu::{CpuEngine, CpuStages, EngineOptions, Network, Pool, 
 use threshold_models::engine::Engine;
 use threshold_models::frame::Frame;
 use threshold_models::graph::{Cost, Graph, Shape};
-use threshold_models::pack::synthetic_input;
-use threshold_models::{net, picture, tensor};
+use threshold_models::{net, picture, synthetic};
 
 /// Measures what was typed.
 ///
@@ -109,13 +108,13 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
     let pool = Arc::new(Pool::new(meant.threads));
     let items = usize::from(typed.items);
     let shape = graph.shape(graph.input());
-    let input = synthetic_input(1, Shape { h: items * shape.h, ..shape });
+    let input = synthetic::input(1, Shape { h: items * shape.h, ..shape });
     let mut steps = Vec::new();
     let times = match typed.network {
         // The cascade's networks run as the cascade runs them: in strips and batches.
         NetworkName::Pnet | NetworkName::Rnet | NetworkName::Onet if !typed.layers => {
             let stages = [&net::pnet(12, 12), &net::rnet(), &net::onet()];
-            let mut stages = CpuStages::new(&tensor::synthetic(stages), simd, pool)?;
+            let mut stages = CpuStages::new(&synthetic::weights(stages), simd, pool)?;
             let (mut map, mut rnet, mut onet) = (PNetMap::default(), vec![], vec![]);
             Times::of(turns, || match typed.network {
                 NetworkName::Pnet => {
@@ -129,7 +128,7 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
             })?
         }
         _ => {
-            let mut network = Network::new(&graph, &tensor::synthetic([&graph]), simd, pool)?;
+            let mut network = Network::new(&graph, &synthetic::weights([&graph]), simd, pool)?;
             let times = Times::of(turns, || network.run(&input))?;
             if typed.layers {
                 steps = layer_times(&mut network, &graph, &input, turns);
@@ -332,7 +331,7 @@ fn start(meant: &Meant) -> anyhow::Result<()> {
     let pool = Arc::new(Pool::new(meant.threads));
     let mut network = Network::new(&graph, &pack, Simd::detect(), pool)?;
     let packed = begin.elapsed();
-    network.run(&synthetic_input(1, graph.shape(graph.input())))?;
+    network.run(&synthetic::input(1, graph.shape(graph.input())))?;
     let first = begin.elapsed();
     let value = json!({
         "model": pack.meta.name,

@@ -30,6 +30,37 @@ impl Address {
     }
 }
 
+/// A stretch of device memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Region {
+    /// Where it begins.
+    pub at: Address,
+    /// Its bytes.
+    pub len: usize,
+}
+
+impl Region {
+    /// Its address, if it holds that many bytes.
+    ///
+    /// # Panics
+    /// If it does not: a bug of the caller, which made the buffer for this kernel.
+    #[must_use]
+    pub fn holding(self, bytes: usize) -> Address {
+        assert!(self.len >= bytes, "a region of {} bytes for {bytes}", self.len);
+        self.at
+    }
+
+    /// Its first `len` bytes, and the rest.
+    ///
+    /// # Panics
+    /// If it is shorter.
+    #[must_use]
+    pub fn split_at(self, len: usize) -> (Self, Self) {
+        let at = self.holding(len);
+        (Self { at, len }, Self { at: at.offset(len), len: self.len - len })
+    }
+}
+
 /// One kernel with its grid and parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {

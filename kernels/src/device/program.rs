@@ -3,8 +3,7 @@
 //! Owns every buffer whose address its steps hold, but for weights, which whoever made it keeps alive longer. The only place
 //! besides the devices that needs `unsafe`, and for one reason: that ownership.
 
-use super::{Device, DeviceError, Step};
-use crate::launch::Region;
+use super::{Device, DeviceError, Region, Step};
 
 /// Steps, their buffers, and the staging through which bytes go in and come out.
 pub(crate) struct Program<D: Device> {

@@ -29,6 +29,7 @@ pub use pyramid::{Levels, pyramid};
 pub use refine::refine;
 
 use crate::device::{Address, Launch, Step};
+pub use crate::device::Region;
 use bytemuck::{Pod, Zeroable};
 use threshold_models::raw::{PixelFormat, RawFrame};
 
@@ -50,37 +51,6 @@ pub const ONET_ANSWERS: usize = 16;
 const ONE_BLOCK: u32 = 512;
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
-
-/// A stretch of device memory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Region {
-    /// Where it begins.
-    pub at: Address,
-    /// Its bytes.
-    pub len: usize,
-}
-
-impl Region {
-    /// Its address, if it holds that many bytes.
-    ///
-    /// # Panics
-    /// If it does not: a bug of the caller, which made the buffer for this kernel.
-    #[must_use]
-    pub fn holding(self, bytes: usize) -> Address {
-        assert!(self.len >= bytes, "a region of {} bytes for {bytes}", self.len);
-        self.at
-    }
-
-    /// Its first `len` bytes, and the rest.
-    ///
-    /// # Panics
-    /// If it is shorter.
-    #[must_use]
-    pub fn split_at(self, len: usize) -> (Self, Self) {
-        let at = self.holding(len);
-        (Self { at, len }, Self { at: at.offset(len), len: self.len - len })
-    }
-}
 
 /// A layer's weights (`weights.rs`); `Layer` of `conv.cuh`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]

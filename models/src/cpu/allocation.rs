@@ -10,8 +10,7 @@ use super::{CpuStages, Network, Pool, Simd};
 use crate::cascade::{PNetMap, StageNets};
 use crate::graph::Shape;
 use crate::net;
-use crate::pack::synthetic_input;
-use crate::tensor::synthetic;
+use crate::synthetic;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -68,17 +67,17 @@ fn warm_networks_do_not_allocate() {
     for threads in [1, 2] {
         let pool = Arc::new(Pool::new(threads));
         for graph in [net::dlib_resnet29(), net::onet()] {
-            let weights = synthetic([&graph]);
+            let weights = synthetic::weights([&graph]);
             let mut network =
                 Network::new(&graph, &weights, Simd::detect(), Arc::clone(&pool)).unwrap();
-            let input = synthetic_input(1, graph.shape(graph.input()));
+            let input = synthetic::input(1, graph.shape(graph.input()));
             assert!(settles(|| network.run(&input).unwrap()), "{}", graph.name());
         }
-        let weights = synthetic([&net::pnet(12, 12), &net::rnet(), &net::onet()]);
+        let weights = synthetic::weights([&net::pnet(12, 12), &net::rnet(), &net::onet()]);
         let mut stages = CpuStages::new(&weights, Simd::detect(), pool).unwrap();
         // A frame has levels of several sizes, and not every frame as many crops.
         let levels = [(61, 90), (43, 64), (12, 17)]
-            .map(|(h, w)| (h, w, synthetic_input(1, Shape { h, w, c: 3 })));
+            .map(|(h, w)| (h, w, synthetic::input(1, Shape { h, w, c: 3 })));
         let mut map = PNetMap::default();
         let settled = settles(|| {
             for (h, w, level) in &levels {
@@ -86,7 +85,7 @@ fn warm_networks_do_not_allocate() {
             }
         });
         assert!(settled, "P-Net on {threads} threads");
-        let crops = synthetic_input(1, Shape { h: 9 * 48, w: 48, c: 3 });
+        let crops = synthetic::input(1, Shape { h: 9 * 48, w: 48, c: 3 });
         let (mut rnet, mut onet) = (Vec::new(), Vec::new());
         let settled = settles(|| {
             for n in [5, 9, 1] {

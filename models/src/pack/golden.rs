@@ -1,10 +1,6 @@
 //! Golden vectors: synthetic inputs and what a pack's weights make of them, the unit's self-test before it arms.
 //!
-//! Owns the rule that makes an input and the comparison. Refuses to compute: an engine lends its arithmetic.
-//!
-//! The input of seed `s`: value `i` (row-major H, W, C, from 0) is `u / 2^23 - 1` with `u` the upper 24 bits of
-//! `mix(s + (i + 1) * 0x9E3779B97F4A7C15)`, where `mix` is splitmix64's finaliser: uniform in [-1, 1), the range that
-//! normalised pixels have.
+//! Owns the comparison. Refuses to compute: an engine lends its arithmetic, and [`crate::synthetic`] makes the inputs.
 //!
 //! Expected values come from the reference executor (f64 sums over the pack's own rounded weights), rounded to
 //! multiples of 2^-20, so that every machine writes the same pack.
@@ -12,8 +8,9 @@
 use super::error::PackError;
 use super::{Network, Pack, PackMeta};
 use crate::engine::EngineError;
-use crate::graph::{Graph, Shape};
+use crate::graph::Graph;
 use crate::net;
+use crate::synthetic;
 use serde::{Deserialize, Serialize};
 
 /// How far an f32 engine's outputs may lie from a golden vector, where its values reach beyond 1 as a part of the largest:
@@ -52,7 +49,7 @@ impl Golden {
     /// The input, H, W, C.
     #[must_use]
     pub fn input(&self, graph: &Graph) -> Vec<f32> {
-        synthetic_input(self.seed, graph.shape(graph.input()))
+        synthetic::input(self.seed, graph.shape(graph.input()))
     }
 
     pub(super) fn fault(&self, network: Network) -> Option<String> {
@@ -78,21 +75,6 @@ impl Golden {
         let finite = self.outputs.iter().flatten().all(|value| value.is_finite());
         (!finite).then(|| "a golden vector is not finite".to_owned())
     }
-}
-
-/// The synthetic input of a seed, by the rule at the head of this file.
-#[must_use]
-pub fn synthetic_input(seed: u64, shape: Shape) -> Vec<f32> {
-    (1..=shape.len() as u64).map(|i| uniform(seed.wrapping_add(i.wrapping_mul(GAMMA)))).collect()
-}
-
-const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
-
-fn uniform(state: u64) -> f32 {
-    let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    let z = z ^ (z >> 31);
-    (z >> 40) as f32 / (1u32 << 23) as f32 - 1.0
 }
 
 impl PackMeta {
