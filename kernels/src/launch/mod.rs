@@ -28,8 +28,8 @@ pub use propose::propose;
 pub use pyramid::{Levels, pyramid};
 pub use refine::refine;
 
-use crate::device::{Address, Launch, Step};
 pub use crate::device::Region;
+use crate::device::{Address, Launch, Step};
 use bytemuck::{Pod, Zeroable};
 use threshold_models::raw::{PixelFormat, RawFrame};
 
