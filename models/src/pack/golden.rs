@@ -8,7 +8,7 @@
 use super::error::PackError;
 use super::{Network, Pack, PackMeta};
 use crate::engine::EngineError;
-use crate::graph::Graph;
+use crate::graph::{Graph, Shape};
 use crate::net;
 use crate::synthetic;
 use serde::{Deserialize, Serialize};
