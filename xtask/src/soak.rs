@@ -47,11 +47,13 @@ fn kernels() -> Result<()> {
          | test | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );
-    for line in said.as_deref().unwrap_or_default().lines() {
-        if let Some((name, result)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... "))
-        {
-            let _ = writeln!(page, "| {} | {result} |", name.replace("::", ": ").replace('_', " "));
-        }
+    let lines = said.as_deref().unwrap_or_default().lines();
+    let mut rows: Vec<(&str, &str)> =
+        lines.filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ")).collect();
+    // Tests end in any order.
+    rows.sort_unstable();
+    for (name, result) in rows {
+        let _ = writeln!(page, "| {} | {result} |", name.replace("::", ": ").replace('_', " "));
     }
     let path = root().join("docs/soak-kernels.md");
     std::fs::write(&path, page).context("writing docs/soak-kernels.md")?;
