@@ -9,7 +9,7 @@ use threshold_models::engine::{Detection, Engine as _};
 use threshold_models::frame::Frame;
 use threshold_models::pack::Pack;
 use threshold_models::picture;
-use threshold_tests::{NO_REFERENCES, packs, shared, skipped};
+use threshold_tests::{NO_REFERENCES, packs, photos, shared, skipped};
 
 /// Greatest distance of a coordinate and of a score from the CPU engine's (the design's for FP16).
 const MAX_PX: f32 = 1.0;
@@ -88,6 +88,24 @@ fn the_kernels_find_the_faces_that_the_cpu_engine_finds() {
     }
     let named = NAMED.map(|(name, min_face, _)| (name.to_owned(), min_face));
     assert_eq!(seen, named, "faces more than {MAX_PX} px apart");
+}
+
+#[test]
+fn the_kernels_find_the_faces_of_the_photos() {
+    let (Some(photos), Some(packs)) = (photos(), packs()) else {
+        return skipped(
+            "kernels beside the CPU engine on photos",
+            "no packs or photos: cargo xtask setup",
+        );
+    };
+    let detector = packs.detector().unwrap();
+    for name in ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"] {
+        let frame = picture::read(&photos.join(name)).unwrap();
+        let (mut cpu, mut kernels) = engines(&detector, 100);
+        let (expected, found) = (cpu.detect(&frame).unwrap(), kernels.detect(&frame).unwrap());
+        assert_eq!(found.len(), 1, "{name}");
+        assert_eq!(differing(name, &found, &expected), 0, "{name}: {found:?}, {expected:?}");
+    }
 }
 
 #[test]
