@@ -38,9 +38,7 @@ impl<D: Device> Alone<D> {
     /// # Errors
     /// [`DeviceError`].
     pub fn new(device: D, packed: Packed) -> Result<Self, DeviceError> {
-        let mut weights = device.alloc(packed.bytes.len())?;
-        device.write(&mut weights, 0, &packed.bytes)?;
-        let packed = packed.placed(device.address(&weights));
+        let (packed, weights) = packed.upload(&device)?;
         Ok(Self { device, packed, _weights: weights })
     }
 

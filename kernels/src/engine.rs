@@ -4,7 +4,7 @@
 //! an error, and who asked decides what then.
 
 use crate::device::{Device, DeviceError};
-use crate::launch::{Levels, Region, Status};
+use crate::launch::{Found, Levels, Status};
 use crate::room::{Geometry, Room};
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
@@ -13,7 +13,7 @@ use threshold_models::frame::Frame;
 use threshold_models::raw::RawFrame;
 use threshold_models::tensor::TensorSource;
 
-/// Most pixels of a side: products of a side and a level's stay below 2^32 then.
+/// Most pixels of a side: products of a side and a level's, at most twice as long, stay below 2^32 then.
 const MOST_SIDE: usize = 16_384;
 
 /// Why an engine was not made, or gave no answer.
@@ -87,25 +87,9 @@ impl<D: Device> CudaEngine<D> {
         options: CascadeOptions,
     ) -> Result<Self, KernelError> {
         options.check()?;
-        let packed = Packed::of(detector)?;
-        let len = packed.bytes.len();
-        let mut weights = device.alloc(len)?;
-        device.write(&mut weights, 0, &packed.bytes)?;
-        let packed = packed.placed(Region { at: device.address(&weights), len }.at);
-        Ok(Self {
-            room: None,
-            packed,
-            _weights: weights,
-            options,
-            counts: Counts::default(),
-            device,
-        })
-    }
-
-    /// The device.
-    #[must_use]
-    pub fn device(&self) -> &D {
-        &self.device
+        let (packed, weights) = Packed::of(detector)?.upload(&device)?;
+        let counts = Counts::default();
+        Ok(Self { room: None, packed, _weights: weights, options, counts, device })
     }
 
     /// How many proposals the stages of the last frame had.
@@ -131,7 +115,7 @@ impl<D: Device> CudaEngine<D> {
         {
             return Err(EngineError::NotFinite { network }.into());
         }
-        let detection = |found: &crate::launch::Found| {
+        let detection = |found: Found| {
             let [x1, y1, x2, y2] = found.bbox;
             Detection {
                 bbox: BBox { x1, y1, x2, y2 },
@@ -139,7 +123,7 @@ impl<D: Device> CudaEngine<D> {
                 score: found.score,
             }
         };
-        Ok(found.iter().map(detection).collect())
+        Ok(found.map(detection).collect())
     }
 
     /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.
@@ -161,12 +145,17 @@ impl<D: Device> CudaEngine<D> {
         if self.room.as_ref().is_none_or(|room| room.geometry != Geometry::of(frame)) {
             let (width, height) = (frame.width(), frame.height());
             let levels = Levels::new(width, height, self.options.min_face_px, self.options.factor);
-            if width.max(height) > MOST_SIDE || !levels.are_countable() {
+            let countable = levels.are_countable() && u32::try_from(frame.bytes().len()).is_ok();
+            if width.max(height) > MOST_SIDE || !countable {
                 return Err(KernelError::Frame { width, height });
             }
             // Dropped first: both at once would need twice the memory.
             self.room = None;
-            self.room = Room::new(&self.device, frame, &self.options, &self.packed)?;
+            if !levels.is_empty() {
+                let thresholds = self.options.thresholds;
+                let room = Room::new(&self.device, frame, &levels, thresholds, &self.packed)?;
+                self.room = Some(room);
+            }
         }
         Ok(())
     }

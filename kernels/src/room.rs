@@ -14,12 +14,9 @@ use crate::launch::{
     RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Status,
 };
 use crate::weights::Packed;
-use threshold_models::cascade::CascadeOptions;
+use threshold_models::cascade::{NMS_LEVEL, NMS_STAGE};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
 
-/// Overlap above which proposals of one level suppress each other, and of all levels and stages: `models::cascade`'s.
-const NMS_LEVEL: f32 = 0.5;
-const NMS_STAGE: f32 = 0.7;
 /// What the host reads back: the status, then the detections.
 const RESULT_BYTES: usize = size_of::<Status>() + ONET_MAX * size_of::<Found>();
 
@@ -50,18 +47,15 @@ pub(crate) struct Room<D: Device> {
 }
 
 impl<D: Device> Room<D> {
-    /// A room for frames like this one; none if they are smaller than the smallest face. The weights must outlive it.
+    /// A room for frames like this one, which has these levels, one at least. The weights must outlive it.
     pub(crate) fn new(
         device: &D,
         frame: &RawFrame<'_>,
-        options: &CascadeOptions,
+        levels: &Levels,
+        thresholds: [f32; 3],
         weights: &Packed,
-    ) -> Result<Option<Self>, DeviceError> {
+    ) -> Result<Self, DeviceError> {
         let size = [frame.width(), frame.height()];
-        let levels = Levels::new(size[0], size[1], options.min_face_px, options.factor);
-        if levels.is_empty() {
-            return Ok(None);
-        }
         let mut program = Program::new(device, frame.bytes().len(), RESULT_BYTES)?;
         let table = program.take_filled(device, levels.bytes())?;
         let mut take = |len: usize| program.take(device, len);
@@ -84,20 +78,20 @@ impl<D: Device> Room<D> {
         let (status, found) = result.split_at(size_of::<Status>());
 
         let view = FrameView::of(frame, picture);
-        let [pnet_threshold, rnet_threshold, onet_threshold] = options.thresholds;
+        let [pnet_threshold, rnet_threshold, onet_threshold] = thresholds;
         let n = device.multiprocessors();
         program.push_input(device, picture);
         program.push(Step::Clear { at: status.at, len: status.len });
-        program.push(launch::pyramid(view, &levels, table, pixels));
+        program.push(launch::pyramid(view, levels, table, pixels));
         program.push(launch::pnet(
-            &levels,
+            levels,
             [table, pixels],
             weights.pnet,
             pnet_threshold,
             [keys, regs, status],
         ));
         program.push(launch::proposals(
-            &levels,
+            levels,
             [table, keys],
             [sorted, boxes, level_of_box],
             status,
@@ -137,7 +131,7 @@ impl<D: Device> Room<D> {
         ));
         program.push_output(device, result);
         program.record(device)?;
-        Ok(Some(Self { geometry: Geometry::of(frame), program }))
+        Ok(Self { geometry: Geometry::of(frame), program })
     }
 
     /// Runs a frame of this geometry: the status and the detections.
@@ -145,13 +139,13 @@ impl<D: Device> Room<D> {
         &mut self,
         device: &D,
         frame: &RawFrame<'_>,
-    ) -> Result<(Status, Vec<Found>), DeviceError> {
+    ) -> Result<(Status, impl Iterator<Item = Found> + '_), DeviceError> {
         let (status, found) =
             self.program.run(device, frame.bytes())?.split_at(size_of::<Status>());
         let status: Status = bytemuck::pod_read_unaligned(status);
         let n = (status.detections as usize).min(ONET_MAX);
         let found = found.chunks_exact(size_of::<Found>()).take(n);
-        Ok((status, found.map(bytemuck::pod_read_unaligned).collect()))
+        Ok((status, found.map(bytemuck::pod_read_unaligned)))
     }
 
     /// The same step by step, with each one's time in microseconds.

@@ -8,7 +8,7 @@
 //! (PTX ISA, "Matrix fragments for mma.m16n8k16 with floating point types".) A warp so reads 256 bytes in a row for each
 //! step, straight from device memory. All layers of the cascade lie in one buffer.
 
-use crate::device::Address;
+use crate::device::{Address, Device, DeviceError};
 use crate::launch::Layer;
 use half::f16;
 use threshold_models::engine::EngineError;
@@ -42,7 +42,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Orders a detector's weights. The layers' addresses count from the buffer's start until [`Packed::placed`].
+    /// Orders a detector's weights. The layers' addresses count from the buffer's start until [`Packed::upload`].
     ///
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.
@@ -76,9 +76,18 @@ impl Packed {
         Ok(packed)
     }
 
-    /// The layers at their addresses in a buffer that begins at `start`.
-    #[must_use]
-    pub fn placed(mut self, start: Address) -> Self {
+    /// Copies the bytes to a device; the layers are at their addresses there then, and the bytes here are gone.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no room.
+    pub fn upload<D: Device>(mut self, device: &D) -> Result<(Self, D::Buffer), DeviceError> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut buffer = device.alloc(bytes.len())?;
+        device.write(&mut buffer, 0, &bytes)?;
+        Ok((self.placed(device.address(&buffer)), buffer))
+    }
+
+    fn placed(mut self, start: Address) -> Self {
         let layers = self.pnet.iter_mut().chain(&mut self.rnet).chain(&mut self.onet);
         for layer in layers.chain(&mut self.rnet_heads).chain(&mut self.onet_heads) {
             for address in [&mut layer.weights, &mut layer.bias, &mut layer.slope] {

@@ -46,22 +46,6 @@ pub enum Values<'a> {
 const HALVES_AT_ONCE: usize = 2048;
 
 impl<'a> Values<'a> {
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F32(values) => values.len(),
-            Self::F32Bytes(values) => values.len(),
-            Self::F16Bytes(values) => values.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The values as f32, in `room` unless they are so already.
     #[must_use]
     pub fn widened(self, room: &'a mut Vec<f32>) -> &'a [f32] {

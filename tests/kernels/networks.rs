@@ -8,8 +8,10 @@ use threshold_models::cascade::{ONetOutput, PNetMap, RNetOutput, StageNets as _,
 use threshold_models::cpu::{CpuStages, Pool, Simd};
 use threshold_models::engine::BBox;
 use threshold_models::frame::Frame;
+use threshold_models::picture;
 use threshold_models::raw::RawFrame;
 use threshold_tests::lots::Lots;
+use threshold_tests::{packs, photos, skipped};
 
 /// Greatest difference of a score, and of a fraction of a box's side, of P-Net on noise, which networks are least sure of:
 /// over eight seeds six stayed below half of it. The design allows scores 0.01.
@@ -61,6 +63,41 @@ fn p_net_finds_every_cell_of_every_level() {
             }
         }
     }
+}
+
+#[test]
+fn p_net_moves_the_edges_of_a_photos_proposals_by_little() {
+    let (Some(photos), true) = (photos(), packs().is_some()) else {
+        return skipped("P-Net on a photo", "no packs or photos: cargo xtask setup");
+    };
+    let frame = picture::read(&photos.join("obama.jpg")).unwrap();
+    let (kernels, mut cpu) = (alone(&weights(), 7), stages());
+    let size = (frame.width(), frame.height());
+    let table = Levels::new(size.0, size.1, 40.0, 0.709);
+    let pixels = kernels.pyramid(&RawFrame::of(&frame), &table).unwrap();
+    let (_, mut found) = kernels.pnet(&table, &pixels, 0.6).unwrap();
+    assert!(found.len() > 50, "{} proposals", found.len());
+    let (mut map, mut squares, mut n) = (PNetMap::default(), 0.0, 0);
+    let mut first = 0;
+    for level in levels(size.0, size.1, 40.0, 0.709) {
+        let mut level_pixels = vec![0.0; level.height * level.width * 3];
+        let area = (level.height, level.width);
+        let whole = Rect::of(&frame);
+        AreaResize::default().run(&frame, whole, area, Grey::CASCADE, &mut level_pixels);
+        cpu.pnet(&level_pixels, level.height, level.width, &mut map).unwrap();
+        let end = first + map.prob.len();
+        for cell in found.extract_if(.., |cell| (first..end).contains(&(cell.cell as usize))) {
+            let expected = &map.reg[4 * (cell.cell as usize - first)..];
+            for (found, expected) in cell.reg.iter().zip(expected) {
+                squares += f64::from(found - expected).powi(2);
+                n += 1;
+            }
+        }
+        first = end;
+    }
+    assert!(found.is_empty());
+    let rms = (squares / f64::from(n)).sqrt();
+    assert!(rms < 3e-4, "{rms:e} of a side");
 }
 
 #[test]

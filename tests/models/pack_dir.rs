@@ -4,7 +4,7 @@ use crate::{detector, drawn, fault};
 use std::path::Path;
 use std::sync::OnceLock;
 use threshold_models::import::description;
-use threshold_models::pack::{Network, Pack, PackDir};
+use threshold_models::pack::{Network, PACK_BYTES_MAX, Pack, PackDir};
 use threshold_models::tensor::{Tensor, Tensors};
 use threshold_record::ModelId;
 
@@ -117,6 +117,20 @@ fn broken_packs_are_named_when_one_of_their_kind_is_missing() {
     let packs = open(folder.path());
     assert_eq!((packs.entries().len(), packs.faults().len()), (1, 3));
     assert_eq!(packs.detector().unwrap().id, detector().id);
+}
+
+#[test]
+fn a_file_that_is_too_long_for_a_pack_is_a_fault_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(folder.path().join("long.pack")).unwrap();
+    // A hole on the disk; its header would be all the rest.
+    let header = u64::to_le_bytes(PACK_BYTES_MAX - 7);
+    std::os::unix::fs::FileExt::write_all_at(&file, &header, 0).unwrap();
+    file.set_len(PACK_BYTES_MAX + 1).unwrap();
+    let packs = open(folder.path());
+    assert_eq!((packs.entries().len(), packs.faults().len()), (0, 1));
+    let text = packs.faults()[0].to_string();
+    assert!(text.contains("a pack has at most 536870912"), "{text}");
 }
 
 #[test]

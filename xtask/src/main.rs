@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Gpu(gpu) => gpu::run(gpu),
         Task::Kernels => kernels::run(),
-        Task::Sanitize => sanitize::run(),
+        Task::Sanitize => sanitize::run().map(drop),
         Task::Soak { group } => soak::run(group),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),

@@ -142,3 +142,20 @@ pub fn pyramid(frame: FrameView, levels: &Levels, table: Region, pixels: Region)
     };
     step("pyramid", levels.pyramid_blocks, BLOCK as u32, 0, &params)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use threshold_models::graph::Cost;
+
+    #[test]
+    fn a_frame_has_the_levels_and_blocks_that_the_readme_says() {
+        let levels = Levels::new(1280, 720, 40.0, 0.709);
+        assert_eq!((levels.len(), levels.pyramid_blocks, levels.pnet_blocks), (9, 3442, 177));
+        assert_eq!(levels.pixel_bytes() / 100_000, 13);
+        let graphs = pyramid::levels(1280, 720, 40.0, 0.709)
+            .map(|level| threshold_models::net::pnet(level.height, level.width));
+        let macs: usize = graphs.map(|graph| graph.costs().sum::<Cost>().macs).sum();
+        assert_eq!(macs / 1_000_000, 281);
+    }
+}

@@ -67,9 +67,9 @@ impl CascadeOptions {
 }
 
 /// Overlap above which proposals of one level suppress each other.
-const NMS_LEVEL: f32 = 0.5;
+pub const NMS_LEVEL: f32 = 0.5;
 /// The same over all levels and after R-Net (union), and after O-Net (smaller area).
-const NMS_STAGE: f32 = 0.7;
+pub const NMS_STAGE: f32 = 0.7;
 /// Sides of the crops that R-Net and O-Net take.
 const RNET_SIDE: usize = 24;
 const ONET_SIDE: usize = 48;

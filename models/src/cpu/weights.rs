@@ -24,8 +24,7 @@ const KINDS: [&str; 3] = ["weight", "bias", "slope"];
 pub struct Weights {
     pub(super) simd: Simd,
     pub(super) layers: BTreeMap<String, Packed>,
-    /// The panels of all layers: one run of memory, so that the system can back it with large pages. FaceNet's 97 MB in
-    /// pages of 4 KiB took 24,000 faults, two thirds of the time to prepare it.
+    /// The panels of all layers: one run of memory, so that the system can back it with large pages (`pages`).
     pub(super) values: Aligned,
     /// As many zeros as the widest pixel of any layer's input: what padding reads.
     pub(super) zeros: Aligned,

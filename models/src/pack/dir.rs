@@ -129,10 +129,11 @@ impl PackDir {
     /// # Errors
     /// [`PackError`] if it is not there or its weights cannot be read.
     pub fn find(&self, id: ModelId) -> Result<Pack, PackError> {
-        // One that cannot be read now is not the one that is asked for.
-        self.load(&format!("pack with model id {id}"), |entry| {
-            entry.id().is_ok_and(|found| found == id)
-        })
+        // Each is read once, whole, since only that gives its id; one that cannot be read is not the one asked for.
+        let mut packs = self.entries.iter().filter_map(|entry| Pack::read(&entry.path).ok());
+        packs
+            .find(|pack| pack.id == id)
+            .ok_or_else(|| self.missing(&format!("pack with model id {id}")))
     }
 
     /// The pack of that name (`facenet` and `dlib` are short for the two embedders).
@@ -153,11 +154,15 @@ impl PackDir {
     fn load(&self, what: &str, wanted: impl Fn(&PackEntry) -> bool) -> Result<Pack, PackError> {
         match self.entries.iter().find(|entry| wanted(entry)) {
             Some(entry) => Pack::read(&entry.path),
-            None => Err(PackError::NotFound {
-                what: what.to_owned(),
-                dir: self.dir.clone(),
-                broken: self.faults.iter().map(ToString::to_string).collect(),
-            }),
+            None => Err(self.missing(what)),
+        }
+    }
+
+    fn missing(&self, what: &str) -> PackError {
+        PackError::NotFound {
+            what: what.to_owned(),
+            dir: self.dir.clone(),
+            broken: self.faults.iter().map(ToString::to_string).collect(),
         }
     }
 }

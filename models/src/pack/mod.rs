@@ -200,6 +200,9 @@ impl Pack {
         let io = |source| PackError::Io { path: path.to_path_buf(), source };
         let mut file = std::fs::File::open(path).map_err(io)?;
         let len = file.metadata().map_err(io)?.len();
+        if len > PACK_BYTES_MAX {
+            return Err(in_file(path, PackError::TooLong { len, max: PACK_BYTES_MAX }));
+        }
         let fault = |fault: SafeTensorError| in_file(path, fault.into());
         let mut start = [0; size_of::<u64>()];
         if len < start.len() as u64 {

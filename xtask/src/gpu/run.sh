@@ -33,7 +33,8 @@ check)
     fi
     ;;
 bench)
-    record nvidia-smi.txt nvidia-smi
+    # For the record only: not every board has it.
+    nvidia-smi > "$out/nvidia-smi.txt" 2>&1 || true
     record bench.txt ./bin/bench --packs packs --frames frames --images kernels --calls "${2:-2000}" --out "$out"
     if [ -f "$out/detect.md" ]; then cat "$out/detect.md"; fi
     if python3 -c 'import torch, torchvision' 2> /dev/null; then
