@@ -59,6 +59,9 @@ static __device__ __forceinline__ void cp_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
+// What another block of this launch wrote, behind a __threadfence on both sides: past the first cache, which may be stale.
+static __device__ __forceinline__ float4 load_shared_by_blocks(const float4* g_from) { return __ldcg(g_from); }
+
 #else
 
 #include "../emulator/emulator.h"

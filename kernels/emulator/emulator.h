@@ -48,6 +48,7 @@ struct alignas(16) float4 {
 };
 static inline uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
 static inline float2 make_float2(float x, float y) { return {x, y}; }
+static inline uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 using std::max;
@@ -122,6 +123,9 @@ static inline u32 __ballot_sync(u32 mask, bool vote) {
     });
     return mine.result;
 }
+
+static inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+static inline float4 load_shared_by_blocks(const float4* g_from) { return *g_from; }
 
 static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }

@@ -10,6 +10,7 @@ use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
+use threshold_models::pack::PackError;
 use threshold_models::raw::RawFrame;
 use threshold_models::tensor::TensorSource;
 
@@ -32,6 +33,21 @@ pub enum KernelError {
         /// Rows.
         height: usize,
     },
+    /// A network that the kernels do not run.
+    #[error(
+        "{network} does not run on the kernels, because of {step}: {why}; embed with the CPU engine"
+    )]
+    Network {
+        /// Its name.
+        network: &'static str,
+        /// The step that stands in the way.
+        step: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A pack of another kind than asked for, or one that does not give what its golden vectors say.
+    #[error(transparent)]
+    Pack(Box<PackError>),
     /// The weights, the options or the networks' answers.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -12,10 +12,13 @@ mod alone;
     reason = "a device is driven through a foreign interface; every block says why it is sound"
 )]
 pub mod device;
+mod embed;
 mod engine;
+mod fragments;
 pub mod launch;
 mod room;
 pub mod weights;
 
 pub use alone::{Alone, Cell};
+pub use embed::{DeviceNetwork, Embedder, Traced};
 pub use engine::{Counts, CudaEngine, KernelError};

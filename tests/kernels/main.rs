@@ -8,6 +8,7 @@ mod convolutions;
 mod detection;
 mod faults;
 mod frames;
+mod layers;
 mod networks;
 #[cfg(not(feature = "gpu"))]
 mod planted;

@@ -19,6 +19,18 @@ pub(crate) fn machine(seed: u64) -> Machine {
     Machine::new(seed).unwrap()
 }
 
+/// The same, as if it had so many multiprocessors among which work is divided.
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn machine_of(seed: u64, multiprocessors: u32) -> Machine {
+    machine(seed).of_multiprocessors(multiprocessors)
+}
+
+/// The first GPU has as many as it has.
+#[cfg(feature = "gpu")]
+pub(crate) fn machine_of(seed: u64, _: u32) -> Machine {
+    machine(seed)
+}
+
 /// The machine that kernels run on: the first GPU, which orders blocks and threads as it likes.
 #[cfg(feature = "gpu")]
 pub(crate) fn machine(_: u64) -> Machine {

@@ -50,9 +50,16 @@ pub struct Emulator {
     /// Orders blocks and threads; a result must not depend on it.
     seed: u64,
     threads: u32,
+    multiprocessors: u32,
 }
 
 impl Emulator {
+    /// The same as a card with so many multiprocessors, for whatever divides its work by their number.
+    #[must_use]
+    pub fn of_multiprocessors(self, multiprocessors: u32) -> Self {
+        Self { multiprocessors, ..self }
+    }
+
     /// The library that was built with this crate, or the one that [`LIBRARY_VARIABLE`] names.
     ///
     /// # Errors
@@ -124,7 +131,7 @@ impl Emulator {
         let free = *unsafe { library.get(b"emulator_free") }.map_err(unreadable)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
         let interface = Arc::new(Interface { launch, alloc, free, _library: library });
-        Ok(Self { interface, seed, threads })
+        Ok(Self { interface, seed, threads, multiprocessors: threads })
     }
 
     fn alloc_bytes(&self, len: usize) -> Result<Memory, DeviceError> {
@@ -236,7 +243,7 @@ impl Device for Emulator {
     }
 
     fn multiprocessors(&self) -> u32 {
-        self.threads
+        self.multiprocessors
     }
 
     fn alloc(&self, len: usize) -> Result<Memory, DeviceError> {

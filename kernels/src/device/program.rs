@@ -79,6 +79,13 @@ impl<D: Device> Program<D> {
         Ok(self.output.as_ref())
     }
 
+    /// Runs the step that was added last, alone.
+    pub(crate) fn run_last(&mut self, device: &D) -> Result<(), DeviceError> {
+        let last = &self.steps[self.steps.len().saturating_sub(1)..];
+        // SAFETY: as in `record`.
+        unsafe { device.run(last) }
+    }
+
     /// The same step by step, with each one's time in microseconds.
     pub(crate) fn time_us(
         &mut self,

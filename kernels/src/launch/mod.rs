@@ -7,7 +7,9 @@
 mod ceilings;
 mod conv_alone;
 mod crops;
+mod cut;
 mod heads;
+mod layers;
 mod overlap;
 mod place;
 mod pnet;
@@ -19,7 +21,10 @@ mod refine;
 pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
 pub use crops::{onet, rnet};
+pub use cut::{crop_bytes, cut};
 pub use heads::{onet_heads, rnet_heads};
+pub(crate) use layers::SUM_STEP;
+pub use layers::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers};
 pub use overlap::overlap;
 pub use place::place;
 pub use pnet::pnet;
@@ -31,6 +36,7 @@ pub use refine::refine;
 pub use crate::device::Region;
 use crate::device::{Address, Launch, Step};
 use bytemuck::{Pod, Zeroable};
+use threshold_models::engine::Detection;
 use threshold_models::raw::{PixelFormat, RawFrame};
 
 /// Most proposals that enter the first suppression; `PNET_MAX` of `status.cuh`.
@@ -148,6 +154,13 @@ pub struct Found {
     /// O-Net's probability.
     pub score: f32,
     unused: u32,
+}
+
+impl From<&Detection> for Found {
+    fn from(&Detection { bbox, landmarks, score }: &Detection) -> Self {
+        let bbox = [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
+        Self { bbox, landmarks, score, unused: 0 }
+    }
 }
 
 fn step<P: Pod>(

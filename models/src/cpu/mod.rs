@@ -35,7 +35,7 @@ pub use engine::{CpuEngine, EngineOptions};
 pub use network::Network;
 pub(crate) use pages::prefer_large;
 pub use pool::Pool;
-pub use reference::evaluate;
+pub use reference::{evaluate, evaluate_one};
 pub use simd::Simd;
 pub use stages::CpuStages;
 pub use weights::Weights;

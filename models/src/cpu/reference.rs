@@ -4,7 +4,7 @@
 //! its own rounding does not hide an engine's.
 
 use crate::engine::EngineError;
-use crate::graph::{Act, Conv, Graph, LocalNorm, Node, Op, Pool, PoolKind, Shape};
+use crate::graph::{Act, Conv, Graph, LocalNorm, Op, Pool, PoolKind, Shape, ValueId};
 use crate::tensor::{TensorSource as _, Tensors};
 
 /// All values of a graph, in the graph's order, for one item (`input` is H, W, C).
@@ -20,25 +20,29 @@ pub fn evaluate(
         weights.find(&spec.name, &spec.shape)?;
     }
     let mut values: Vec<Vec<f32>> = Vec::with_capacity(graph.nodes().len());
-    for node in graph.nodes() {
-        let value = value(graph, node, weights, input, &values);
+    for (id, node) in graph.nodes().iter().enumerate() {
+        let inputs: Vec<&[f32]> = match node.op {
+            Op::Input => vec![input],
+            _ => node.inputs.iter().map(|&input| values[input].as_slice()).collect(),
+        };
+        let value = evaluate_one(graph, id, weights, &inputs);
         values.push(value);
     }
     Ok(values)
 }
 
-fn value(
-    graph: &Graph,
-    node: &Node,
-    weights: &Tensors,
-    input: &[f32],
-    values: &[Vec<f32>],
-) -> Vec<f32> {
-    let x = |i: usize| values[node.inputs[i]].as_slice();
+/// One value of a graph from the values that it is made of, for one item; the input's is itself.
+///
+/// # Panics
+/// If an input is missing or too short, or a weight is.
+#[must_use]
+pub fn evaluate_one(graph: &Graph, id: ValueId, weights: &Tensors, inputs: &[&[f32]]) -> Vec<f32> {
+    let node = &graph.nodes()[id];
+    let x = |i: usize| inputs[i];
     let shape = |i: usize| graph.shape(node.inputs[i]);
     let layer = Layer { name: &node.name, weights };
     match node.op {
-        Op::Input => input.to_vec(),
+        Op::Input => x(0).to_vec(),
         Op::Conv { conv, scale } => {
             let residual = (node.inputs.len() == 2).then(|| x(1));
             layer.conv(conv, scale, (x(0), shape(0)), residual, node.shape)

@@ -1,0 +1,192 @@
+//! A plan's levels as launches.
+//!
+//! Owns which layer of the kernels does what step of a plan, and the rooms that it needs. Refuses a network whose channels do
+//! not come in eights, or that ends in something else than one f32 output of its last step: no embedder does.
+
+use super::division::{Work, choose};
+use super::weights::Weights;
+use crate::device::{Device, Program, Region};
+use crate::engine::KernelError;
+use crate::launch::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand};
+use std::ops::Range;
+use threshold_models::graph::{Act, PoolKind};
+use threshold_models::plan::{INPUT, Kind, Plan, Step, View};
+
+/// Channels of a pixel of the input, and as many as it has on the device.
+pub(super) fn channels(plan: &Plan) -> (usize, usize) {
+    let read = plan.steps.iter().flat_map(|step| &step.inputs).find(|view| view.buffer == INPUT);
+    let c = read.map_or(EIGHT, |view| view.shape.c);
+    (c, c.next_multiple_of(EIGHT))
+}
+
+/// Halves of the input for one item on the device.
+pub(super) fn input_len(plan: &Plan) -> usize {
+    let (c, padded) = channels(plan);
+    plan.buffers[INPUT] / c * padded
+}
+
+/// A network's launches, and where its values lie.
+pub(super) struct Lowered {
+    /// One for each run of at most [`LEVEL_MOST`] steps of a level: which steps of the plan, and what they do.
+    pub(super) launches: Vec<(Range<usize>, Vec<LevelStep>)>,
+    /// Of each buffer of the plan.
+    pub(super) regions: Vec<Region>,
+}
+
+/// Lowers a network over `n` items, whose input lies in a region. With `fixed`, every convolution is divided so, as far as
+/// its sum has steps to split.
+pub(super) fn lower<D: Device>(
+    program: &mut Program<D>,
+    device: &D,
+    (plan, weights, fixed): (&Plan, &Weights<D>, Option<Division>),
+    (n, input): (usize, Region),
+) -> Result<Lowered, KernelError> {
+    let (_, output) = plan.outputs[0];
+    let mut regions = vec![input];
+    for (buffer, &len) in plan.buffers.iter().enumerate().skip(INPUT + 1) {
+        let element = if buffer == output.buffer { size_of::<f32>() } else { size_of::<u16>() };
+        regions.push(program.take(device, n * len * element)?);
+    }
+    let multiprocessors = device.multiprocessors() as usize;
+    let mut launches = Vec::new();
+    for level in &plan.levels {
+        for first in level.clone().step_by(LEVEL_MOST) {
+            let steps = first..level.end.min(first + LEVEL_MOST);
+            let multiprocessors = multiprocessors / steps.len();
+            let lowerer = Lowerer { n, multiprocessors, regions: &regions, fixed };
+            let lower = |step| lowerer.step(step, plan, weights);
+            launches.push((steps.clone(), plan.steps[steps].iter().map(lower).collect::<Vec<_>>()));
+        }
+    }
+    place_scratch(program, device, n, &mut launches)?;
+    Ok(Lowered { launches, regions })
+}
+
+/// Refuses a network that the kernels do not run.
+pub(super) fn check(plan: &Plan) -> Result<(), KernelError> {
+    let refuse = |step: &str, why| {
+        Err(KernelError::Network { network: plan.name, step: step.to_owned(), why })
+    };
+    for step in &plan.steps {
+        if step.kind == Kind::Softmax {
+            return refuse(&step.name, "a softmax is not among the embedders' kernels");
+        }
+        if step.kind == Kind::L2Norm
+            && plan.outputs.iter().all(|(_, output)| *output != step.output)
+        {
+            return refuse(&step.name, "a unit vector is not the network's output");
+        }
+        let views = step.inputs.iter().chain([&step.output]).filter(|view| view.buffer != INPUT);
+        let mut lens = views.flat_map(|view| [view.offset, view.stride, view.shape.c]);
+        if lens.any(|len| len % EIGHT != 0) {
+            return refuse(&step.name, "channels do not come in eights");
+        }
+    }
+    let last =
+        plan.steps.last().filter(|step| matches!(step.kind, Kind::Conv { .. } | Kind::L2Norm));
+    match (last, plan.outputs.as_slice()) {
+        (Some(step), [(_, output)]) if step.output == *output => Ok(()),
+        _ => refuse("the last", "it must be the one output, of a layer or a unit vector"),
+    }
+}
+
+/// Rooms for the splits' sums. Launches come one after the other, so that they share one, and the layers of a launch lie in it
+/// one behind the other.
+fn place_scratch<D: Device>(
+    program: &mut Program<D>,
+    device: &D,
+    n: usize,
+    launches: &mut [(Range<usize>, Vec<LevelStep>)],
+) -> Result<(), KernelError> {
+    let need = |step: &LevelStep| match step.op {
+        LayerOp::Conv { division, .. } => {
+            let [h, w, c] = step.y.size;
+            division.scratch_bytes(n * h * w, c).map(|bytes| bytes.next_multiple_of(16))
+        }
+        _ => [0; 2],
+    };
+    let most = |which: usize| {
+        launches.iter().map(|(_, level)| level.iter().map(|step| need(step)[which]).sum()).max()
+    };
+    let most = [most(0).unwrap_or(0), most(1).unwrap_or(0)];
+    let whole = [program.take(device, most[0])?, program.take(device, most[1])?];
+    for (_, level) in launches {
+        let mut rest = whole;
+        for step in level {
+            let bytes = need(step);
+            if let LayerOp::Conv { scratch, .. } = &mut step.op {
+                for ((own, rest), bytes) in scratch.iter_mut().zip(&mut rest).zip(bytes) {
+                    (*own, *rest) = rest.split_at(bytes);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Lowerer<'a> {
+    n: usize,
+    multiprocessors: usize,
+    regions: &'a [Region],
+    fixed: Option<Division>,
+}
+
+impl Lowerer<'_> {
+    fn step<D: Device>(&self, step: &Step, plan: &Plan, weights: &Weights<D>) -> LevelStep {
+        let x = self.operand(&step.inputs[0]);
+        let other = step.inputs.get(1).map(|view| self.operand(view));
+        let y = self.operand(&step.output);
+        let negative = |act| if act == Act::Relu { 0.0 } else { 1.0 };
+        let op = match step.kind {
+            Kind::Conv { conv, scale } => {
+                let [h, w, channels] = y.size;
+                let terms = conv.kernel[0] * conv.kernel[1] * x.size[2];
+                let work = Work { pixels: self.n * h * w, channels, terms };
+                LayerOp::Conv {
+                    layer: weights.layer(&step.name),
+                    kernel: conv.kernel,
+                    stride: conv.stride,
+                    pad: conv.pad,
+                    scale,
+                    residual: other,
+                    division: self.division(work),
+                    scratch: [Region::default(); 2],
+                    floats: plan.outputs[0].1 == step.output,
+                }
+            }
+            Kind::Pool(pool) => LayerOp::Pool {
+                largest: pool.kind == PoolKind::Max,
+                kernel: [pool.kernel; 2],
+                stride: pool.stride,
+                pad: [pool.pad; 2],
+            },
+            Kind::GlobalAverage => {
+                let [h, w, _] = x.size;
+                LayerOp::Pool { largest: false, kernel: [h, w], stride: 1, pad: [0; 2] }
+            }
+            Kind::Add { act } => LayerOp::Add { other, negative: negative(act) },
+            // `check` refused a softmax.
+            Kind::Copy | Kind::Softmax => LayerOp::Add { other: None, negative: 1.0 },
+            Kind::LocalNorm(norm) => LayerOp::LocalNorm(norm),
+            Kind::Maxout { pieces } => LayerOp::Maxout(pieces),
+            Kind::L2Norm => LayerOp::Unit,
+        };
+        LevelStep { op, x, y }
+    }
+
+    fn division(&self, work: Work) -> Division {
+        let Some(fixed) = self.fixed else { return choose(work, self.multiprocessors) };
+        Division { splits: fixed.splits.clamp(1, work.steps()), ..fixed }
+    }
+
+    fn operand(&self, view: &View) -> Operand {
+        let region = self.regions[view.buffer];
+        let size = [view.shape.h, view.shape.w, view.shape.c];
+        if view.buffer == INPUT {
+            let [h, w, c] = size;
+            return Operand::dense(region, [h, w, c.next_multiple_of(EIGHT)]);
+        }
+        let (offset, item, stride) = (view.offset, view.item(), view.stride);
+        Operand { region, offset, item, stride, size }
+    }
+}

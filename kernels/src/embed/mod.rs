@@ -1,0 +1,134 @@
+//! Embeddings on a device: faces are cut out of the frame and run through the pack's network, in one graph for each size of
+//! batch.
+//!
+//! Owns the way from a frame and its faces to embeddings. Refuses to know which network it is: `models::plan` says what it
+//! does, and `lower` turns that into launches.
+//!
+//! ```text
+//! division -> lower -> network -> mod (Embedder) -> engine
+//! weights  ----^
+//! ```
+
+mod division;
+mod lower;
+mod network;
+mod weights;
+
+pub use network::{DeviceNetwork, Traced};
+
+use crate::device::{Device, Program};
+use crate::engine::KernelError;
+use crate::launch::{self, Found, FrameView, crop_bytes};
+use crate::room::Geometry;
+use network::{CLASSES, Core, class_of};
+use threshold_models::crop::CropRule;
+use threshold_models::engine::{Detection, Embedding};
+use threshold_models::pack::{Pack, PackError, Preprocessing};
+use threshold_models::raw::RawFrame;
+
+/// An embedder's pack on a device.
+pub struct Embedder<D: Device> {
+    // Before the weights, which their steps point into, since fields are dropped in this order.
+    programs: [Option<Program<D>>; CLASSES.len()],
+    geometry: Option<Geometry>,
+    core: Core<D>,
+    rule: CropRule,
+    preprocessing: Preprocessing,
+}
+
+impl<D: Device> Embedder<D> {
+    /// A pack's network with its weights.
+    ///
+    /// # Errors
+    /// [`PackError::WrongNetwork`] if it is a detector's; [`KernelError`] if the device has no room.
+    pub fn new(device: &D, pack: &Pack) -> Result<Self, KernelError> {
+        let rule = pack.embedder().map_err(wrong_pack)?.crop;
+        let graph = pack.meta.network.graphs().swap_remove(0);
+        Ok(Self {
+            programs: Default::default(),
+            geometry: None,
+            core: Core::new(device, &graph, pack)?,
+            rule,
+            preprocessing: pack.meta.preprocessing,
+        })
+    }
+
+    /// One embedding for each face, in that order.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the device failed or an embedding is not finite.
+    pub fn embed(
+        &mut self,
+        device: &D,
+        frame: &RawFrame<'_>,
+        faces: &[Detection],
+    ) -> Result<Vec<Embedding>, KernelError> {
+        let geometry = Geometry::of(frame);
+        if self.geometry != Some(geometry) {
+            // Dropped first: both at once would need twice the memory.
+            self.programs = Default::default();
+            self.geometry = Some(geometry);
+        }
+        let (mut rest, mut embeddings) = (faces, Vec::with_capacity(faces.len()));
+        while !rest.is_empty() {
+            let (class, n) = class_of(rest.len());
+            let (faces, further) = rest.split_at(n);
+            embeddings.extend(self.embed_class(device, class, frame, faces)?);
+            rest = further;
+        }
+        Ok(embeddings)
+    }
+
+    fn embed_class(
+        &mut self,
+        device: &D,
+        class: usize,
+        frame: &RawFrame<'_>,
+        faces: &[Detection],
+    ) -> Result<Vec<Embedding>, KernelError> {
+        if self.programs[class].is_none() {
+            self.programs[class] = Some(self.program(device, CLASSES[class], frame)?);
+        }
+        let Some(program) = &mut self.programs[class] else { return Ok(Vec::new()) };
+        let mut input = frame.bytes().to_vec();
+        let mut faces_bytes: Vec<Found> = faces.iter().map(Found::from).collect();
+        faces_bytes.resize(CLASSES[class], Found::default());
+        input.resize(faces_at(frame), 0);
+        input.extend_from_slice(bytemuck::cast_slice(&faces_bytes));
+        let bytes = program.run(device, &input)?;
+        let values = self.core.outputs(bytes, faces.len())?;
+        let len = values.len() / faces.len();
+        Ok(values.chunks_exact(len).map(|values| Embedding(values.to_vec())).collect())
+    }
+
+    /// Frame and faces in, embeddings out.
+    fn program(
+        &self,
+        device: &D,
+        n: usize,
+        frame: &RawFrame<'_>,
+    ) -> Result<Program<D>, KernelError> {
+        let bytes = faces_at(frame) + n * size_of::<Found>();
+        let mut program = Program::new(device, bytes, n * self.core.output_bytes())?;
+        let input = program.take(device, bytes)?;
+        let (picture, faces) = input.split_at(faces_at(frame));
+        let crops = program.take(device, n * crop_bytes(&self.rule))?;
+        program.push_input(device, input);
+        let view = FrameView::of(frame, picture);
+        let rule = (&self.rule, self.preprocessing);
+        program.push(launch::cut(n, view, rule, [faces, crops]));
+        let output = self.core.push(&mut program, device, n, crops)?;
+        program.push_output(device, output);
+        program.record(device)?;
+        Ok(program)
+    }
+}
+
+/// Where the faces begin behind a frame's bytes.
+fn faces_at(frame: &RawFrame<'_>) -> usize {
+    frame.bytes().len().next_multiple_of(align_of::<u64>())
+}
+
+fn wrong_pack(error: PackError) -> KernelError {
+    KernelError::Pack(Box::new(error))
+}

@@ -1,0 +1,90 @@
+//! An embedder's weights on the device: one run of fragments for each convolution and dense layer of its plan.
+//!
+//! Owns the order of a layer's sum: kernel row, column, input channel, the channels padded to eights with zeros.
+
+use std::collections::BTreeMap;
+
+use crate::device::Device;
+use crate::engine::KernelError;
+use crate::fragments::Fragments;
+use crate::launch::{EIGHT, Layer};
+use threshold_models::engine::EngineError;
+use threshold_models::graph::{Act, Conv, Graph};
+use threshold_models::plan::{Kind, Plan};
+use threshold_models::tensor::TensorSource;
+
+/// Layers by the names of their steps, and the buffer that holds them.
+pub(super) struct Weights<D: Device> {
+    layers: BTreeMap<String, Layer>,
+    _buffer: D::Buffer,
+}
+
+impl<D: Device> Weights<D> {
+    /// Orders the weights of a plan and copies them to the device.
+    pub(super) fn new(
+        device: &D,
+        graph: &Graph,
+        plan: &Plan,
+        tensors: &dyn TensorSource,
+    ) -> Result<Self, KernelError> {
+        let mut fragments = Fragments::default();
+        let mut layers = BTreeMap::new();
+        let reader = Reader { tensors, shapes: graph.weights().collect() };
+        for step in &plan.steps {
+            if let Kind::Conv { conv, .. } = step.kind {
+                let c = step.inputs[0].shape.c;
+                layers
+                    .insert(step.name.clone(), reader.layer(&mut fragments, &step.name, conv, c)?);
+            }
+        }
+        let buffer = fragments.upload(device, layers.values_mut())?;
+        Ok(Self { layers, _buffer: buffer })
+    }
+
+    /// A step's; nothing but zeros for a step without weights.
+    pub(super) fn layer(&self, name: &str) -> Layer {
+        self.layers.get(name).copied().unwrap_or_default()
+    }
+}
+
+struct Reader<'a> {
+    tensors: &'a dyn TensorSource,
+    shapes: Vec<threshold_models::graph::WeightSpec>,
+}
+
+impl Reader<'_> {
+    fn layer(
+        &self,
+        fragments: &mut Fragments,
+        name: &str,
+        conv: Conv,
+        c: usize,
+    ) -> Result<Layer, EngineError> {
+        let [mut weight_room, mut bias_room, mut slope_room] = [const { Vec::new() }; 3];
+        let weight = self.tensor(name, "weight", &mut weight_room)?;
+        let bias = if conv.bias { self.tensor(name, "bias", &mut bias_room)? } else { &[] };
+        let slope = match conv.act {
+            Act::None => vec![1.0; conv.cout],
+            Act::Relu => vec![0.0; conv.cout],
+            Act::PRelu => self.tensor(name, "slope", &mut slope_room)?.to_vec(),
+        };
+        let (taps, padded) = (conv.kernel[0] * conv.kernel[1], c.next_multiple_of(EIGHT));
+        let value = |o: usize, k: usize| {
+            let (tap, channel) = (k / padded, k % padded);
+            if channel < c { weight[(o * taps + tap) * c + channel] } else { 0.0 }
+        };
+        Ok(fragments.layer((conv.cout, taps * padded), value, bias, &slope))
+    }
+
+    fn tensor<'b>(
+        &'b self,
+        name: &str,
+        kind: &str,
+        room: &'b mut Vec<f32>,
+    ) -> Result<&'b [f32], EngineError> {
+        let name = format!("{name}.{kind}");
+        let spec = self.shapes.iter().find(|spec| spec.name == name);
+        let shape = spec.map_or(&[][..], |spec| &spec.shape);
+        Ok(self.tensors.find(&name, shape)?.widened(room))
+    }
+}

@@ -1,0 +1,63 @@
+//! Faces cut out of the frame, as an embedder's input: `cuda/cut.cu`.
+
+use super::{EIGHT, Found, FrameView, Region, step};
+use crate::device::{Address, Step};
+use bytemuck::{Pod, Zeroable};
+use threshold_models::crop::CropRule;
+use threshold_models::pack::Preprocessing;
+
+const THREADS: u32 = 128;
+
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+struct Params {
+    frame: FrameView,
+    faces: Address,
+    crops: Address,
+    size: u32,
+    rule: u32,
+    margin: f32,
+    points: [[f32; 2]; 5],
+    weights: [f32; 5],
+    mean: [f32; 3],
+    scale: f32,
+}
+
+const _: () = assert!(size_of::<Params>() == 160);
+
+/// Bytes of a face's crop: pixels of eight halves.
+#[must_use]
+pub fn crop_bytes(rule: &CropRule) -> usize {
+    rule.size_px() * rule.size_px() * EIGHT * 2
+}
+
+/// Cuts `n` faces ([`Found`]s) out of a frame by a pack's rule.
+///
+/// # Panics
+/// If a region is too short.
+#[must_use]
+pub fn cut(
+    n: usize,
+    frame: FrameView,
+    (rule, preprocessing): (&CropRule, Preprocessing),
+    [faces, crops]: [Region; 2],
+) -> Step {
+    let size = rule.size_px();
+    let mut params = Params {
+        frame,
+        faces: faces.holding(n * size_of::<Found>()),
+        crops: crops.holding(n * crop_bytes(rule)),
+        size: size as u32,
+        mean: preprocessing.mean,
+        scale: preprocessing.scale,
+        ..Params::default()
+    };
+    match *rule {
+        CropRule::SquaredBox { margin_px, .. } => params.margin = margin_px,
+        CropRule::Similarity { points_px, weights, .. } => {
+            params.rule = 1;
+            (params.points, params.weights) = (points_px, weights);
+        }
+    }
+    step("cut", n * (size * size).div_ceil(THREADS as usize), THREADS, 0, &params)
+}

@@ -1,0 +1,301 @@
+//! A level of an embedder, up to four layers in one launch: `cuda/layers.cu`.
+
+use super::{Layer, Region, step};
+use crate::device::{Address, Step};
+use bytemuck::{Pod, Zeroable};
+use threshold_models::graph::LocalNorm;
+
+/// Most layers of one launch; `LEVEL_MOST`.
+pub const LEVEL_MOST: usize = 4;
+/// Channels that lie together, 16 bytes; every count, offset and distance of channels is a multiple.
+pub const EIGHT: usize = 8;
+
+const THREADS: usize = 128;
+/// Values of the sum that a convolution takes at a time; `PRODUCT_K`.
+pub(crate) const SUM_STEP: usize = 64;
+
+/// A tile that a block of a convolution makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Output pixels, of all items.
+    pub pixels: usize,
+    /// Output channels.
+    pub channels: usize,
+    /// Bytes of shared memory that it takes.
+    pub shared_bytes: u32,
+}
+
+/// The tiles there are, in the order of `cuda/layers.cu`'s switch.
+pub const TILES: [Tile; 5] = [
+    Tile { pixels: 128, channels: 64, shared_bytes: 73_728 },
+    Tile { pixels: 64, channels: 64, shared_bytes: 65_536 },
+    Tile { pixels: 64, channels: 32, shared_bytes: 49_152 },
+    Tile { pixels: 32, channels: 32, shared_bytes: 49_152 },
+    Tile { pixels: 16, channels: 64, shared_bytes: 61_440 },
+];
+
+/// How a convolution is divided among blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Division {
+    /// Which of [`TILES`].
+    pub tile: usize,
+    /// Parts of the sum that blocks of their own make, 1 or more; none of more than the sum has steps of 64.
+    pub splits: usize,
+}
+
+impl Division {
+    /// Blocks for so many pixels of so many channels.
+    #[must_use]
+    pub fn blocks(self, pixels: usize, channels: usize) -> usize {
+        self.tiles(pixels, channels) * self.splits
+    }
+
+    /// Bytes of the splits' sums, and of the counters of those that have come.
+    #[must_use]
+    pub fn scratch_bytes(self, pixels: usize, channels: usize) -> [usize; 2] {
+        let tiles = self.tiles(pixels, channels);
+        let Tile { pixels, channels, .. } = TILES[self.tile];
+        let sums = pixels * channels * size_of::<f32>();
+        if self.splits > 1 {
+            [tiles * self.splits * sums, tiles * size_of::<u32>()]
+        } else {
+            [0; 2]
+        }
+    }
+
+    fn tiles(self, pixels: usize, channels: usize) -> usize {
+        let tile = TILES[self.tile];
+        pixels.div_ceil(tile.pixels) * channels.div_ceil(tile.channels)
+    }
+}
+
+/// A value of several items in device memory: channel c of pixel (y, x) of item i stands at
+/// `offset + i * item + (y * w + x) * stride + c`, counted in its elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand {
+    /// Where the buffer lies.
+    pub region: Region,
+    /// The first pixel's first channel.
+    pub offset: usize,
+    /// From item to item.
+    pub item: usize,
+    /// From pixel to pixel.
+    pub stride: usize,
+    /// Rows, columns and channels.
+    pub size: [usize; 3],
+}
+
+impl Operand {
+    /// Dense rows of pixels, one item after the other.
+    #[must_use]
+    pub fn dense(region: Region, size: [usize; 3]) -> Self {
+        let [h, w, c] = size;
+        Self { region, offset: 0, item: h * w * c, stride: c, size }
+    }
+
+    fn plane(&self, n: usize, element: usize) -> Plane {
+        let [h, w, c] = self.size;
+        let even = [c, self.offset, self.item, self.stride].iter().all(|len| len % EIGHT == 0);
+        assert!(even && n * h * w * c > 0, "{self:?} is not of channels in eights");
+        let end = self.offset + (n - 1) * self.item + (h * w - 1) * self.stride + c;
+        assert!(i32::try_from(end).is_ok(), "{self:?} is longer than the kernel counts");
+        let start = Address(self.region.holding(end * element).0).offset(self.offset * element);
+        let [item, stride, h, w, c] = [self.item, self.stride, h, w, c].map(|len| len as u32);
+        Plane { start, item, stride, h, w, c, unused: 0 }
+    }
+}
+
+/// What a layer does with its input.
+#[derive(Clone, Copy, Debug)]
+pub enum LayerOp {
+    /// act(residual + scale * (conv(x) + bias)).
+    Conv {
+        /// Weights, in the order of [`crate::fragments`] by kernel row, column, and input channel.
+        layer: Layer,
+        /// Rows and columns of the kernel.
+        kernel: [usize; 2],
+        /// Step.
+        stride: usize,
+        /// Zeros above and beside the input.
+        pad: [usize; 2],
+        /// Factor of the sum.
+        scale: f32,
+        /// Added before the activation.
+        residual: Option<Operand>,
+        /// How it is divided.
+        division: Division,
+        /// Room for [`Division::scratch_bytes`]; the second zero before and after.
+        scratch: [Region; 2],
+        /// Whether the output is f32.
+        floats: bool,
+    },
+    /// The largest value of windows, or the mean of what lies in the input.
+    Pool {
+        /// Which.
+        largest: bool,
+        /// Rows and columns of the window.
+        kernel: [usize; 2],
+        /// Step.
+        stride: usize,
+        /// Rows and columns outside the input.
+        pad: [usize; 2],
+    },
+    /// The sum with another value, each extended with zeros; a copy without one.
+    Add {
+        /// The other.
+        other: Option<Operand>,
+        /// Factor of negative sums: 0 for ReLU, 1 for none.
+        negative: f32,
+    },
+    /// Local response normalisation.
+    LocalNorm(LocalNorm),
+    /// The largest of each so many neighbouring channels.
+    Maxout(usize),
+    /// Unit length over channels; the output is f32.
+    Unit,
+}
+
+/// A layer of a level.
+#[derive(Clone, Copy, Debug)]
+pub struct LevelStep {
+    /// What is done.
+    pub op: LayerOp,
+    /// With what.
+    pub x: Operand,
+    /// Where to.
+    pub y: Operand,
+}
+
+/// `Plane` of `layer.cuh`.
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+struct Plane {
+    start: Address,
+    item: u32,
+    stride: u32,
+    h: u32,
+    w: u32,
+    c: u32,
+    unused: u32,
+}
+
+/// `LayerStep` of `layer.cuh`.
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+struct LayerStep {
+    x: Plane,
+    second: Plane,
+    y: Plane,
+    layer: Layer,
+    partial: Address,
+    arrived: Address,
+    kind: u32,
+    tile: u32,
+    splits: u32,
+    blocks: u32,
+    kernel: [u32; 2],
+    stride: u32,
+    pad: [u32; 2],
+    floats: u32,
+    size: u32,
+    scale: f32,
+    negative: f32,
+    alpha: f32,
+    beta: f32,
+    k: f32,
+}
+
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+struct Params {
+    steps: [LayerStep; LEVEL_MOST],
+    n_steps: u32,
+    n: u32,
+}
+
+const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 808);
+
+/// Layers that read and write nothing that another of them writes, for `n` items.
+///
+/// # Panics
+/// If there are none or more than [`LEVEL_MOST`], if a region is too short, or if channels are not in eights.
+#[must_use]
+pub fn layers(n: usize, level: &[LevelStep]) -> Step {
+    let mut params = Params { n_steps: level.len() as u32, n: n as u32, ..Params::default() };
+    assert!((1..=LEVEL_MOST).contains(&level.len()), "{} layers in a launch", level.len());
+    for (to, from) in params.steps.iter_mut().zip(level) {
+        *to = from.mirrored(n);
+    }
+    let blocks: usize = params.steps.iter().map(|step| step.blocks as usize).sum();
+    let shared = level.iter().map(|step| match step.op {
+        LayerOp::Conv { division, .. } => TILES[division.tile].shared_bytes,
+        _ => 0,
+    });
+    step("layers", blocks, THREADS as u32, shared.max().unwrap_or(0), &params)
+}
+
+impl LevelStep {
+    fn mirrored(&self, n: usize) -> LayerStep {
+        let Self { op, x, y } = self;
+        let [h, w, c] = y.size;
+        let in_f32 = matches!(op, LayerOp::Conv { floats: true, .. } | LayerOp::Unit);
+        let element = if in_f32 { size_of::<f32>() } else { size_of::<u16>() };
+        let mut step =
+            LayerStep { x: x.plane(n, 2), y: y.plane(n, element), ..LayerStep::default() };
+        let mut blocks = (n * h * w * c / EIGHT).div_ceil(THREADS);
+        let pair = |pair: [usize; 2]| pair.map(|value| value as u32);
+        match *op {
+            LayerOp::Conv {
+                layer,
+                kernel,
+                stride,
+                pad,
+                scale,
+                residual,
+                division,
+                scratch,
+                floats,
+            } => {
+                let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
+                assert!((1..=steps).contains(&division.splits), "{division:?} of {steps} steps");
+                let [sums, counters] = division.scratch_bytes(n * h * w, c);
+                if let Some(residual) = residual {
+                    assert_eq!(residual.size, y.size, "a residual is as large as the output");
+                    step.second = residual.plane(n, 2);
+                }
+                step.layer = layer;
+                step.partial = scratch[0].holding(sums);
+                step.arrived = scratch[1].holding(counters);
+                (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
+                (step.tile, step.splits) = (division.tile as u32, division.splits as u32);
+                (step.scale, step.floats) = (scale, u32::from(floats));
+                blocks = division.blocks(n * h * w, c);
+            }
+            LayerOp::Pool { largest, kernel, stride, pad } => {
+                assert_eq!(x.size[2], c, "a pool keeps its channels");
+                step.kind = if largest { 1 } else { 2 };
+                (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
+            }
+            LayerOp::Add { other, negative } => {
+                (step.kind, step.negative) = (3, negative);
+                step.second = other.map_or_else(Plane::default, |other| other.plane(n, 2));
+            }
+            LayerOp::LocalNorm(LocalNorm { size, alpha, beta, k }) => {
+                assert_eq!(x.size, y.size, "a norm keeps its size");
+                (step.kind, step.size) = (4, size as u32);
+                (step.alpha, step.beta, step.k) = (alpha, beta, k);
+            }
+            LayerOp::Maxout(pieces) => {
+                assert_eq!(x.size, [h, w, c * pieces], "so many pieces to a value");
+                (step.kind, step.size) = (5, pieces as u32);
+            }
+            LayerOp::Unit => {
+                assert_eq!(x.size, y.size, "a unit vector is as long");
+                step.kind = 6;
+                blocks = (n * h * w).div_ceil(THREADS / 32);
+            }
+        }
+        step.blocks = blocks as u32;
+        step
+    }
+}
