@@ -26,7 +26,7 @@ static_assert(Product128x64::SHARED == 73728 && Product64x64::SHARED == 65536 &&
                   Product32x32::SHARED == 49152 && Product16x64::SHARED == 61440,
               "as launch::layers::TILES");
 
-KERNEL(layers, LayersParams, PRODUCT_THREADS) {
+KERNEL_BY_FEW(layers, LayersParams, PRODUCT_THREADS, 2) {
     SHARED_BYTES(s_raw);
     u32 block = blockIdx.x, which = 0;
     while (which + 1 < p.n_steps && block >= p.steps[which].blocks) block -= p.steps[which++].blocks;

@@ -3,19 +3,22 @@
 //! Owns nothing of the engine; the same launchers with inputs that a test chooses. Errors are the device's.
 
 use crate::device::{Device, DeviceError, Program, Step};
+use crate::fragments::Uploaded;
 use crate::launch::{
-    self, BOX_BYTES, Found, FrameView, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PNET_MAX,
-    RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Region, Status,
+    self, BOX_BYTES, EIGHT, Found, FrameView, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX,
+    PNET_MAX, RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Region, Status,
 };
 use crate::weights::Packed;
 use half::f16;
+use threshold_models::crop::CropRule;
+use threshold_models::pack::Preprocessing;
 use threshold_models::raw::RawFrame;
 
 /// A device with a detector's weights, on which kernels run one at a time.
 pub struct Alone<D: Device> {
     device: D,
     packed: Packed,
-    _weights: D::Buffer,
+    _weights: Uploaded<D>,
 }
 
 /// Blocks for each multiprocessor where a ceiling is measured.
@@ -277,6 +280,29 @@ impl<D: Device> Alone<D> {
         let mut found: Vec<Found> = values(&program.read(device, found)?);
         found.truncate(status.detections as usize);
         Ok((status, found))
+    }
+
+    /// The crops of faces by a rule, as the embedder gets them: r, g, b of each pixel, and what lies behind them.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn cut(
+        &self,
+        frame: &RawFrame<'_>,
+        faces: &[Found],
+        rule: (&CropRule, Preprocessing),
+    ) -> Result<Vec<[f32; EIGHT]>, DeviceError> {
+        let (device, mut program) = self.program()?;
+        let picture = program.take_filled(device, frame.bytes())?;
+        let regions = [
+            program.take_filled(device, bytemuck::cast_slice(faces))?,
+            program.take(device, faces.len() * launch::crop_bytes(rule.0))?,
+        ];
+        program.push(launch::cut(faces.len(), FrameView::of(frame, picture), rule, regions));
+        program.run(device, &[])?;
+        let values = halves(&program.read(device, regions[1])?);
+        let (pixels, _) = values.as_chunks();
+        Ok(pixels.to_vec())
     }
 
     /// Bytes a second, read and written, of a copy of `len` bytes (a multiple of 16), the median of some; and the copy.

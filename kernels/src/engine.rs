@@ -4,13 +4,15 @@
 //! an error, and who asked decides what then.
 
 use crate::device::{Device, DeviceError};
+use crate::embed::Embedder;
+use crate::fragments::Uploaded;
 use crate::launch::{Found, Levels, Status};
 use crate::room::{Geometry, Room};
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
-use threshold_models::pack::PackError;
+use threshold_models::pack::{Pack, PackError};
 use threshold_models::raw::RawFrame;
 use threshold_models::tensor::TensorSource;
 
@@ -53,6 +55,15 @@ pub enum KernelError {
     Engine(#[from] EngineError),
 }
 
+impl From<KernelError> for EngineError {
+    fn from(fault: KernelError) -> Self {
+        match fault {
+            KernelError::Engine(fault) => fault,
+            fault => Self::Device { what: fault.to_string() },
+        }
+    }
+}
+
 /// How many proposals each stage of the last frame had, and how many of them were over its capacity: the best stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -81,12 +92,13 @@ impl From<Status> for Counts {
     }
 }
 
-/// Detection on a device. The embedding comes with its own kernels.
+/// Detection and embedding on a device.
 pub struct CudaEngine<D: Device> {
     // Before the weights and the device, which its graph uses, since fields are dropped in this order.
     room: Option<Room<D>>,
     packed: Packed,
-    _weights: D::Buffer,
+    weights: Uploaded<D>,
+    embedder: Option<Embedder<D>>,
     options: CascadeOptions,
     counts: Counts,
     device: D,
@@ -105,7 +117,16 @@ impl<D: Device> CudaEngine<D> {
         options.check()?;
         let (packed, weights) = Packed::of(detector)?.upload(&device)?;
         let counts = Counts::default();
-        Ok(Self { room: None, packed, _weights: weights, options, counts, device })
+        Ok(Self { room: None, packed, weights, embedder: None, options, counts, device })
+    }
+
+    /// The same with an embedder.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the pack is a detector's, or the device has no room.
+    pub fn with_embedder(self, pack: &Pack) -> Result<Self, KernelError> {
+        let embedder = Some(Embedder::new(&self.device, pack)?);
+        Ok(Self { embedder, ..self })
     }
 
     /// How many proposals the stages of the last frame had.
@@ -140,6 +161,19 @@ impl<D: Device> CudaEngine<D> {
             }
         };
         Ok(found.map(detection).collect())
+    }
+
+    /// One embedding for each face of a frame as the camera gave it, in that order.
+    ///
+    /// # Errors
+    /// [`EngineError::NoEmbedder`] without an embedder; [`KernelError`] if the device failed or an embedding is not finite.
+    pub fn embed_raw(
+        &mut self,
+        frame: &RawFrame<'_>,
+        faces: &[Detection],
+    ) -> Result<Vec<Embedding>, KernelError> {
+        let embedder = self.embedder.as_mut().ok_or(EngineError::NoEmbedder)?;
+        embedder.embed(&self.device, frame, faces)
     }
 
     /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.
@@ -184,13 +218,10 @@ where
     D::Graph: Send,
 {
     fn detect(&mut self, frame: &Frame) -> Result<Vec<Detection>, EngineError> {
-        self.detect_raw(&RawFrame::of(frame)).map_err(|fault| match fault {
-            KernelError::Engine(fault) => fault,
-            fault => EngineError::Device { what: fault.to_string() },
-        })
+        Ok(self.detect_raw(&RawFrame::of(frame))?)
     }
 
-    fn embed(&mut self, _: &Frame, _: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
-        Err(EngineError::NoEmbedder)
+    fn embed(&mut self, frame: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+        Ok(self.embed_raw(&RawFrame::of(frame), faces)?)
     }
 }

@@ -69,7 +69,7 @@ impl Fragments {
         self,
         device: &D,
         layers: impl Iterator<Item = &'a mut Layer>,
-    ) -> Result<D::Buffer, DeviceError> {
+    ) -> Result<Uploaded<D>, DeviceError> {
         let mut buffer = device.alloc(self.0.len())?;
         device.write(&mut buffer, 0, &self.0)?;
         let start = device.address(&buffer);
@@ -78,11 +78,40 @@ impl Fragments {
                 *address = start.offset(address.0 as usize);
             }
         }
-        Ok(buffer)
+        Ok(Uploaded { buffer, len: self.0.len(), hash: blake3::hash(&self.0) })
     }
 
     fn begin(&mut self) -> Address {
         self.0.resize(self.0.len().next_multiple_of(ALIGN), 0);
         Address(self.0.len() as u64)
+    }
+}
+
+/// Weights on a device, whose layers' addresses are good as long as this lives.
+pub(crate) struct Uploaded<D: Device> {
+    buffer: D::Buffer,
+    len: usize,
+    hash: blake3::Hash,
+}
+
+impl<D: Device> Uploaded<D> {
+    /// Reads them back: they are what was copied.
+    ///
+    /// # Errors
+    /// [`DeviceError::Corrupt`] if they are not.
+    pub(crate) fn verify(&self, device: &D) -> Result<(), DeviceError> {
+        let mut bytes = vec![0; self.len];
+        device.read(&self.buffer, 0, &mut bytes)?;
+        if blake3::hash(&bytes) == self.hash { Ok(()) } else { Err(DeviceError::Corrupt) }
+    }
+
+    /// Changes a byte, as failing memory would: for the test that such a change is found.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub(crate) fn flip(&mut self, device: &D, at: usize) -> Result<(), DeviceError> {
+        let mut byte = [0];
+        device.read(&self.buffer, at % self.len, &mut byte)?;
+        device.write(&mut self.buffer, at % self.len, &[!byte[0]])
     }
 }

@@ -4,7 +4,7 @@
 //! The order within a layer is [`crate::fragments`]'.
 
 use crate::device::{Device, DeviceError};
-use crate::fragments::{Fragments, STEP};
+use crate::fragments::{Fragments, STEP, Uploaded};
 use crate::launch::Layer;
 use threshold_models::engine::EngineError;
 use threshold_models::graph::{Graph, WeightSpec};
@@ -69,7 +69,10 @@ impl Packed {
     ///
     /// # Errors
     /// [`DeviceError`] if the device has no room.
-    pub fn upload<D: Device>(mut self, device: &D) -> Result<(Self, D::Buffer), DeviceError> {
+    pub(crate) fn upload<D: Device>(
+        mut self,
+        device: &D,
+    ) -> Result<(Self, Uploaded<D>), DeviceError> {
         let fragments = std::mem::take(&mut self.fragments);
         let layers = self.pnet.iter_mut().chain(&mut self.rnet).chain(&mut self.onet);
         let layers = layers.chain(&mut self.rnet_heads).chain(&mut self.onet_heads);

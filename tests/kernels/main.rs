@@ -6,6 +6,7 @@
 mod ceilings;
 mod convolutions;
 mod detection;
+mod embedders;
 mod faults;
 mod frames;
 mod layers;

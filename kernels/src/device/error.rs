@@ -85,6 +85,11 @@ pub enum DeviceError {
         /// What the device said.
         message: String,
     },
+    /// Device memory does not hold what was written there.
+    #[error(
+        "the weights on the device are not those that were copied there; restart the unit, and if it comes again, replace the board: its memory fails"
+    )]
+    Corrupt,
     /// A copy beyond a buffer.
     #[error("bytes {at}..{} of a buffer of {buffer}; this is a bug, please report it", at.saturating_add(*len))]
     OutOfRange {

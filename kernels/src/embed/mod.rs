@@ -20,10 +20,11 @@ use crate::device::{Device, Program};
 use crate::engine::KernelError;
 use crate::launch::{self, Found, FrameView, crop_bytes};
 use crate::room::Geometry;
-use network::{CLASSES, Core, class_of};
+use network::{CLASSES, class_of};
 use threshold_models::crop::CropRule;
-use threshold_models::engine::{Detection, Embedding};
-use threshold_models::pack::{Pack, PackError, Preprocessing};
+use threshold_models::engine::{Detection, Embedding, EngineError};
+use threshold_models::graph::Graph;
+use threshold_models::pack::{GOLDEN_TOLERANCE_F16, Pack, PackError, PackMeta};
 use threshold_models::raw::RawFrame;
 
 /// An embedder's pack on a device.
@@ -31,9 +32,9 @@ pub struct Embedder<D: Device> {
     // Before the weights, which their steps point into, since fields are dropped in this order.
     programs: [Option<Program<D>>; CLASSES.len()],
     geometry: Option<Geometry>,
-    core: Core<D>,
+    network: DeviceNetwork<D>,
     rule: CropRule,
-    preprocessing: Preprocessing,
+    meta: PackMeta,
 }
 
 impl<D: Device> Embedder<D> {
@@ -47,9 +48,9 @@ impl<D: Device> Embedder<D> {
         Ok(Self {
             programs: Default::default(),
             geometry: None,
-            core: Core::new(device, &graph, pack)?,
+            network: DeviceNetwork::new(device, &graph, pack)?,
             rule,
-            preprocessing: pack.meta.preprocessing,
+            meta: pack.meta.clone(),
         })
     }
 
@@ -79,6 +80,26 @@ impl<D: Device> Embedder<D> {
         Ok(embeddings)
     }
 
+    /// Reads the weights back and runs the pack's golden vectors: the device, its memory and the kernels do what they did when
+    /// they were tested.
+    ///
+    /// # Errors
+    /// [`DeviceError::Corrupt`](crate::device::DeviceError::Corrupt) for other weights than were copied there;
+    /// [`PackError::SelfTest`] with the largest difference; what the device failed with.
+    pub fn self_test(&mut self, device: &D) -> Result<(), KernelError> {
+        self.network.verify_weights(device)?;
+        let Self { meta, network, .. } = self;
+        let run = |_, _: &Graph, input: &[f32]| {
+            Ok(vec![network.run(device, input).map_err(EngineError::from)?])
+        };
+        meta.self_test(GOLDEN_TOLERANCE_F16, run).map_err(wrong_pack)
+    }
+
+    /// The pack's network, over values.
+    pub fn network(&mut self) -> &mut DeviceNetwork<D> {
+        &mut self.network
+    }
+
     fn embed_class(
         &mut self,
         device: &D,
@@ -96,7 +117,7 @@ impl<D: Device> Embedder<D> {
         input.resize(faces_at(frame), 0);
         input.extend_from_slice(bytemuck::cast_slice(&faces_bytes));
         let bytes = program.run(device, &input)?;
-        let values = self.core.outputs(bytes, faces.len())?;
+        let values = self.network.core.outputs(bytes, faces.len())?;
         let len = values.len() / faces.len();
         Ok(values.chunks_exact(len).map(|values| Embedding(values.to_vec())).collect())
     }
@@ -109,15 +130,15 @@ impl<D: Device> Embedder<D> {
         frame: &RawFrame<'_>,
     ) -> Result<Program<D>, KernelError> {
         let bytes = faces_at(frame) + n * size_of::<Found>();
-        let mut program = Program::new(device, bytes, n * self.core.output_bytes())?;
+        let mut program = Program::new(device, bytes, n * self.network.core.output_bytes())?;
         let input = program.take(device, bytes)?;
         let (picture, faces) = input.split_at(faces_at(frame));
         let crops = program.take(device, n * crop_bytes(&self.rule))?;
         program.push_input(device, input);
         let view = FrameView::of(frame, picture);
-        let rule = (&self.rule, self.preprocessing);
+        let rule = (&self.rule, self.meta.preprocessing);
         program.push(launch::cut(n, view, rule, [faces, crops]));
-        let output = self.core.push(&mut program, device, n, crops)?;
+        let output = self.network.core.push(&mut program, device, n, crops)?;
         program.push_output(device, output);
         program.record(device)?;
         Ok(program)

@@ -186,6 +186,22 @@ impl<D: Device> DeviceNetwork<D> {
         Ok(self.core.outputs(program.run(device, &input)?, n)?)
     }
 
+    /// Reads the weights back from the device: they are what was copied there.
+    ///
+    /// # Errors
+    /// [`DeviceError::Corrupt`] if they are not.
+    pub fn verify_weights(&mut self, device: &D) -> Result<(), DeviceError> {
+        self.core.weights.uploaded().verify(device)
+    }
+
+    /// Changes a byte of the weights on the device: for the test that such a change is found.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn flip_weight(&mut self, device: &D, at: usize) -> Result<(), DeviceError> {
+        self.core.weights.uploaded().flip(device, at)
+    }
+
     /// Divides every convolution so, as far as its sum has steps to split: to test and to time each division there is.
     #[must_use]
     pub fn divided(mut self, division: Division) -> Self {

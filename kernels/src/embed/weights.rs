@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::device::Device;
 use crate::engine::KernelError;
-use crate::fragments::Fragments;
+use crate::fragments::{Fragments, Uploaded};
 use crate::launch::{EIGHT, Layer};
 use threshold_models::engine::EngineError;
 use threshold_models::graph::{Act, Conv, Graph};
@@ -16,7 +16,7 @@ use threshold_models::tensor::TensorSource;
 /// Layers by the names of their steps, and the buffer that holds them.
 pub(super) struct Weights<D: Device> {
     layers: BTreeMap<String, Layer>,
-    _buffer: D::Buffer,
+    uploaded: Uploaded<D>,
 }
 
 impl<D: Device> Weights<D> {
@@ -37,8 +37,13 @@ impl<D: Device> Weights<D> {
                     .insert(step.name.clone(), reader.layer(&mut fragments, &step.name, conv, c)?);
             }
         }
-        let buffer = fragments.upload(device, layers.values_mut())?;
-        Ok(Self { layers, _buffer: buffer })
+        let uploaded = fragments.upload(device, layers.values_mut())?;
+        Ok(Self { layers, uploaded })
+    }
+
+    /// The weights' bytes on the device.
+    pub(super) fn uploaded(&mut self) -> &mut Uploaded<D> {
+        &mut self.uploaded
     }
 
     /// A step's; nothing but zeros for a step without weights.

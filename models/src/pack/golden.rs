@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 /// 5e-6, a flipped exponent or high mantissa bit of a weight that these inputs reach by more.
 pub const GOLDEN_TOLERANCE_F32: f32 = 2e-5;
 
+/// The same for an engine of half-precision values with f32 sums; set from what the kernels' tests measure.
+pub const GOLDEN_TOLERANCE_F16: f32 = 2e-3;
+
 /// One input and its outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

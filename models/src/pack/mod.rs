@@ -15,7 +15,7 @@ mod meta;
 
 pub use dir::{PackDir, PackEntry, cache_dir};
 pub use error::PackError;
-pub use golden::{GOLDEN_TOLERANCE_F32, Golden};
+pub use golden::{GOLDEN_TOLERANCE_F16, GOLDEN_TOLERANCE_F32, Golden};
 pub use meta::{
     Distribution, EmbedderMeta, Network, PACK_FORMAT, PackMeta, Preprocessing, ScoreStats, Source,
 };

@@ -1,0 +1,164 @@
+//! Embedders whole: the networks with weights beside the CPU engine's, and the paper's in narrow.
+
+use crate::rig::{machine, machine_of, noise, rounds};
+use std::sync::Arc;
+use threshold_kernels::device::DeviceError;
+use threshold_kernels::{DeviceNetwork, Embedder, KernelError};
+use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool as Threads, Simd};
+use threshold_models::engine::{BBox, Detection, Engine as _};
+use threshold_models::frame::Frame;
+use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
+use threshold_models::pack::Pack;
+use threshold_models::raw::RawFrame;
+use threshold_models::tensor::Tensors;
+use threshold_models::{net, picture, synthetic};
+use threshold_tests::lots::Lots;
+use threshold_tests::{packs, photos, skipped};
+
+/// The design's least cosine of an FP16 embedding with an FP32 one.
+const LEAST_COSINE: f64 = 0.9995;
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn embedders() -> Vec<Pack> {
+    let Some(packs) = packs() else { return Vec::new() };
+    ["facenet", "dlib"].into_iter().filter_map(|name| packs.named(name).ok()).collect()
+}
+
+/// Faces inside the frame, across its edges, and beyond it.
+fn faces(lots: &mut Lots, [width, height]: [usize; 2], n: usize) -> Vec<Detection> {
+    let mut at = |extent: usize| lots.unit() * (extent as f32 * 1.4) - extent as f32 * 0.2;
+    let mut face = || {
+        let ([x1, x2], [y1, y2]) = ([at(width), at(width)], [at(height), at(height)]);
+        let (x1, x2, y1, y2) = (x1.min(x2), x1.max(x2), y1.min(y2), y1.max(y2));
+        let (w, h) = (x2 - x1, y2 - y1);
+        let points = [[0.3, 0.4], [0.7, 0.38], [0.5, 0.6], [0.35, 0.8], [0.68, 0.79]];
+        let landmarks = points.map(|[x, y]| [x1 + w * x, y1 + h * y]);
+        Detection { bbox: BBox { x1, y1, x2, y2 }, landmarks, score: 0.99 }
+    };
+    (0..n).map(|_| face()).collect()
+}
+
+#[test]
+fn embeddings_of_a_photos_faces_are_those_of_the_cpu_engine() {
+    let (Some(photos), Some(packs)) = (photos(), packs()) else {
+        return skipped("embeddings of a photo", "no packs or photos: cargo xtask setup");
+    };
+    let frame = picture::read(&photos.join("obama.jpg")).unwrap();
+    let size = [frame.width(), frame.height()];
+    for pack in embedders() {
+        let detector = packs.detector().unwrap();
+        let mut cpu = CpuEngine::new(&detector, Some(&pack), &EngineOptions::default()).unwrap();
+        let mut detections = cpu.detect(&frame).unwrap();
+        assert!(!detections.is_empty());
+        // Of 3 faces, a batch of a class of 4 has a place to spare.
+        detections.truncate(1);
+        detections.extend(faces(&mut Lots(531), size, 2));
+        let expected = cpu.embed(&frame, &detections).unwrap();
+        let machine = machine_of(6, 132);
+        let mut embedder = Embedder::new(&machine, &pack).unwrap();
+        let raw = RawFrame::of(&frame);
+        let found = embedder.embed(&machine, &raw, &detections).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let cosine = cosine(&found.0, &expected.0);
+            assert!(cosine >= LEAST_COSINE, "{} face {i}: {cosine}", pack.meta.name);
+            eprintln!("{} face {i}: 1 - {:e}", pack.meta.name, 1.0 - cosine);
+        }
+        let alone = embedder.embed(&machine, &raw, &detections[..1]).unwrap();
+        let cosine = cosine(&alone[0].0, &found[0].0);
+        assert!(cosine >= 0.999_99, "{} alone and in a batch: {cosine}", pack.meta.name);
+        assert!(embedder.embed(&machine, &raw, &[]).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn packs_pass_their_golden_vectors_and_a_changed_weight_does_not() {
+    let packs = embedders();
+    if packs.is_empty() {
+        return skipped("golden vectors on the kernels", "no packs: cargo xtask setup");
+    }
+    let machine = machine_of(5, 132);
+    for pack in packs {
+        let mut embedder = Embedder::new(&machine, &pack).unwrap();
+        embedder.self_test(&machine).unwrap();
+        embedder.network().flip_weight(&machine, 1_234_567).unwrap();
+        let fault = embedder.self_test(&machine).unwrap_err();
+        assert!(matches!(fault, KernelError::Device(DeviceError::Corrupt)), "{fault}");
+    }
+}
+
+/// A network with a part of its channels and of its input's side; same layers in the same order.
+fn narrowed(graph: &Graph, by: usize) -> Graph {
+    let Shape { h, w, c } = graph.shape(graph.input());
+    let mut narrow = Graph::new(graph.name(), Shape { h: h / 3, w: w / 3, c });
+    let part = |channels: usize| (channels / by).next_multiple_of(16).max(16);
+    for node in &graph.nodes()[1..] {
+        // Ids are the same: every node becomes one.
+        let (name, inputs) = (node.name.clone(), &node.inputs);
+        let x = inputs[0];
+        let id: ValueId = match node.op {
+            Op::Input => unreachable!("the first node is the input"),
+            Op::Conv { conv, scale } => {
+                let conv = Conv { cout: part(conv.cout), ..conv };
+                match inputs.get(1) {
+                    Some(&residual) => narrow.conv_residual(name, x, conv, scale, residual),
+                    None => narrow.conv(name, x, conv),
+                }
+            }
+            Op::Dense { out, bias, act } => narrow.dense(name, x, part(out), bias, act),
+            Op::Pool(pool) => narrow.pool(name, x, pool),
+            Op::GlobalAverage => narrow.global_average(name, x),
+            Op::Concat => narrow.concat(name, inputs),
+            Op::Add { act } => narrow.add(name, x, inputs[1], act),
+            Op::LocalNorm(norm) => narrow.local_norm(name, x, norm),
+            Op::Maxout { pieces } => narrow.maxout(name, x, pieces),
+            Op::Softmax => narrow.softmax(name, x),
+            Op::L2Norm => narrow.l2_norm(name, x),
+        };
+        assert_eq!(narrow.shape(id), narrow.shape(narrow.nodes().len() - 1));
+    }
+    for &(name, id) in graph.outputs() {
+        narrow.output(name, id);
+    }
+    narrow
+}
+
+fn on_the_cpu(graph: &Graph, tensors: &Tensors, input: &[f32]) -> Vec<f32> {
+    let pool = Arc::new(Threads::new(1));
+    let mut network = Network::new(graph, tensors, Simd::detect(), pool).unwrap();
+    network.run(input).unwrap();
+    network.output("embedding").unwrap().to_vec()
+}
+
+#[test]
+fn the_papers_networks_say_the_same_in_half_precision() {
+    for (graph, by) in [(net::nn1(), 8), (net::nn2(), 4), (net::nn3(), 4)] {
+        let graph = narrowed(&graph, by);
+        let tensors = synthetic::weights([&graph]);
+        let machine = machine_of(7, 16);
+        let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+        let input = synthetic::input(3, graph.shape(graph.input()));
+        let found = network.run(&machine, &input).unwrap();
+        let expected = on_the_cpu(&graph, &tensors, &input);
+        let cosine = cosine(&found, &expected);
+        assert!(cosine >= LEAST_COSINE, "{}: {cosine}", graph.name());
+        eprintln!("{}: 1 - {:e}", graph.name(), 1.0 - cosine);
+    }
+}
+
+#[test]
+fn networks_that_the_kernels_do_not_run_are_refused_by_name() {
+    for graph in [net::net12(), net::onet()] {
+        let tensors = synthetic::weights([&graph]);
+        let fault = DeviceNetwork::new(&machine(1), &graph, &tensors).err().unwrap();
+        let KernelError::Network { network, .. } = &fault else { panic!("{fault}") };
+        assert_eq!(*network, graph.name());
+    }
+}
