@@ -8,6 +8,8 @@ use crate::embed::Embedder;
 use crate::fragments::Uploaded;
 use crate::launch::{Found, Levels, Status};
 use crate::room::{Geometry, Room};
+use crate::self_test::Expected;
+use crate::stages::Stages;
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
@@ -98,6 +100,7 @@ pub struct CudaEngine<D: Device> {
     room: Option<Room<D>>,
     packed: Packed,
     weights: Uploaded<D>,
+    expected: Expected,
     embedder: Option<Embedder<D>>,
     options: CascadeOptions,
     counts: Counts,
@@ -116,8 +119,9 @@ impl<D: Device> CudaEngine<D> {
     ) -> Result<Self, KernelError> {
         options.check()?;
         let (packed, weights) = Packed::of(detector)?.upload(&device)?;
-        let counts = Counts::default();
-        Ok(Self { room: None, packed, weights, embedder: None, options, counts, device })
+        let (expected, counts) = (Expected::new(detector)?, Counts::default());
+        let (room, embedder) = (None, None);
+        Ok(Self { room, packed, weights, expected, embedder, options, counts, device })
     }
 
     /// The same with an embedder.
@@ -127,6 +131,29 @@ impl<D: Device> CudaEngine<D> {
     pub fn with_embedder(self, pack: &Pack) -> Result<Self, KernelError> {
         let embedder = Some(Embedder::new(&self.device, pack)?);
         Ok(Self { embedder, ..self })
+    }
+
+    /// Reads the weights back from the device, runs each network of the cascade beside the CPU engine's answers and the
+    /// embedder's golden vectors: a unit arms only after that.
+    ///
+    /// # Errors
+    /// [`DeviceError::Corrupt`] for other weights than were copied to the device; [`PackError::SelfTest`] with the largest
+    /// difference; what the device failed with.
+    pub fn self_test(&mut self) -> Result<(), KernelError> {
+        self.weights.verify(&self.device)?;
+        self.expected.check(&Stages { device: &self.device, packed: &self.packed })?;
+        match &mut self.embedder {
+            Some(embedder) => embedder.self_test(&self.device),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes a byte of the detector's weights on the device: for the test that such a change is found.
+    ///
+    /// # Errors
+    /// [`KernelError::Device`].
+    pub fn flip_weight(&mut self, at: usize) -> Result<(), KernelError> {
+        Ok(self.weights.flip(&self.device, at)?)
     }
 
     /// How many proposals the stages of the last frame had.

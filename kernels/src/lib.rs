@@ -17,8 +17,11 @@ mod engine;
 mod fragments;
 pub mod launch;
 mod room;
+mod self_test;
+mod stages;
 pub mod weights;
 
-pub use alone::{Alone, Cell};
+pub use alone::Alone;
 pub use embed::{DeviceNetwork, Embedder, Traced};
 pub use engine::{Counts, CudaEngine, KernelError};
+pub use stages::{Cell, Stages};

@@ -1,22 +1,26 @@
 //! Embedders whole: the networks with weights beside the CPU engine's, and the paper's in narrow.
 
-use crate::rig::{machine, machine_of, noise, rounds};
+use crate::rig::{alone, drawn, machine, machine_of, noise, rounds, weights};
+use half::f16;
 use std::sync::Arc;
 use threshold_kernels::device::DeviceError;
-use threshold_kernels::{DeviceNetwork, Embedder, KernelError};
+use threshold_kernels::launch::Found;
+use threshold_kernels::{CudaEngine, DeviceNetwork, Embedder, KernelError};
+use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool as Threads, Simd};
+use threshold_models::crop::{CropRule, crop};
 use threshold_models::engine::{BBox, Detection, Engine as _};
-use threshold_models::frame::Frame;
 use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
-use threshold_models::pack::Pack;
-use threshold_models::raw::RawFrame;
+use threshold_models::pack::{Pack, Preprocessing};
+use threshold_models::raw::{Colour, PixelFormat, RawFrame};
 use threshold_models::tensor::Tensors;
 use threshold_models::{net, picture, synthetic};
 use threshold_tests::lots::Lots;
 use threshold_tests::{packs, photos, skipped};
 
-/// The design's least cosine of an FP16 embedding with an FP32 one.
-const LEAST_COSINE: f64 = 0.9995;
+/// Least cosine of a half-precision embedding with an f32 one. The design allows 0.9995; the furthest of those here was 3.5e-6
+/// from 1.
+const LEAST_COSINE: f64 = 0.999_99;
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
@@ -69,7 +73,6 @@ fn embeddings_of_a_photos_faces_are_those_of_the_cpu_engine() {
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let cosine = cosine(&found.0, &expected.0);
             assert!(cosine >= LEAST_COSINE, "{} face {i}: {cosine}", pack.meta.name);
-            eprintln!("{} face {i}: 1 - {:e}", pack.meta.name, 1.0 - cosine);
         }
         let alone = embedder.embed(&machine, &raw, &detections[..1]).unwrap();
         let cosine = cosine(&alone[0].0, &found[0].0);
@@ -91,6 +94,70 @@ fn packs_pass_their_golden_vectors_and_a_changed_weight_does_not() {
         embedder.network().flip_weight(&machine, 1_234_567).unwrap();
         let fault = embedder.self_test(&machine).unwrap_err();
         assert!(matches!(fault, KernelError::Device(DeviceError::Corrupt)), "{fault}");
+    }
+}
+
+#[test]
+fn the_detector_is_tested_too() {
+    let tensors = weights();
+    let options = CascadeOptions::default();
+    let mut engine = CudaEngine::new(machine(3), &tensors, options).unwrap();
+    engine.self_test().unwrap();
+    engine.flip_weight(4_321).unwrap();
+    let fault = engine.self_test().unwrap_err();
+    assert!(matches!(fault, KernelError::Device(DeviceError::Corrupt)), "{fault}");
+}
+
+/// Crops of the kernels beside the CPU's, rounded to half: the same bits.
+fn check_crops(lots: &mut Lots, rule: &CropRule, size: [usize; 2]) {
+    let [width, height] = size;
+    let bytes = noise(lots, 2 * width * height);
+    let raw = RawFrame::new(PixelFormat::Yuyv, size, 2 * width, Colour::default(), &bytes).unwrap();
+    let frame = raw.to_frame();
+    let mut detections = faces(lots, size, 4);
+    // All landmarks in one point: no similarity.
+    detections[3].landmarks = [[5.0, 6.0]; 5];
+    let found: Vec<Found> = detections.iter().map(Found::from).collect();
+    let preprocessing = Preprocessing { mean: [122.782, 117.001, 104.298], scale: 0.00390625 };
+    let kernels = alone(&drawn(), lots.below(99));
+    let crops = kernels.cut(&raw, &found, (rule, preprocessing)).unwrap();
+    let mut expected = vec![0.0; rule.len()];
+    for (face, (detection, crop_found)) in
+        detections.iter().zip(crops.chunks_exact(rule.len() / 3)).enumerate()
+    {
+        crop(&frame, detection, rule, &mut expected);
+        for (i, (found, expected)) in crop_found.iter().zip(expected.chunks_exact(3)).enumerate() {
+            for c in 0..3 {
+                let value = (expected[c] - preprocessing.mean[c]) * preprocessing.scale;
+                let value = f16::from_f32(value).to_f32();
+                assert_eq!(
+                    found[c], value,
+                    "{size:?} face {face} pixel {i} channel {c}: {detection:?}"
+                );
+            }
+            assert_eq!(found[3..], [0.0; 5]);
+        }
+    }
+}
+
+#[test]
+fn crops_are_those_of_the_cpu_bit_for_bit() {
+    let points = [[20.0, 21.0], [44.0, 21.5], [32.0, 36.0], [23.0, 48.0], [43.0, 48.5]];
+    let rules = [
+        CropRule::SquaredBox { size_px: 48, margin_px: 10.0 },
+        CropRule::SquaredBox { size_px: 31, margin_px: 0.0 },
+        CropRule::Similarity {
+            size_px: 64,
+            points_px: points,
+            weights: [1.0, 1.0, 0.25, 0.25, 0.25],
+        },
+    ];
+    for mut lots in rounds(532) {
+        for rule in &rules {
+            for size in [[320, 240], [64, 90], [20, 16]] {
+                check_crops(&mut lots, rule, size);
+            }
+        }
     }
 }
 
@@ -149,7 +216,6 @@ fn the_papers_networks_say_the_same_in_half_precision() {
         let expected = on_the_cpu(&graph, &tensors, &input);
         let cosine = cosine(&found, &expected);
         assert!(cosine >= LEAST_COSINE, "{}: {cosine}", graph.name());
-        eprintln!("{}: 1 - {:e}", graph.name(), 1.0 - cosine);
     }
 }
 

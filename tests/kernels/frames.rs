@@ -30,7 +30,7 @@ fn check(
         assert_eq!(levels(width, height, min_face, factor).count(), 0, "{what}");
         return;
     }
-    let found = alone(&drawn(), lots.below(99)).pyramid(&raw, &table).unwrap();
+    let found = alone(&drawn(), lots.below(99)).stages().pyramid(&raw, &table).unwrap();
     let mut at = 0;
     for level in levels(width, height, min_face, factor) {
         let mut expected = vec![0.0; level.height * level.width * 3];

@@ -34,9 +34,9 @@ fn p_net_finds_every_cell_of_every_level() {
         for size in [[12, 12], [13, 12], [12, 15], [45, 31], [77, 160], [131, 60]] {
             let frame = frame(&mut lots, size);
             let table = Levels::new(size[0], size[1], 12.0, 0.709);
-            let pixels = kernels.pyramid(&RawFrame::of(&frame), &table).unwrap();
+            let pixels = kernels.stages().pyramid(&RawFrame::of(&frame), &table).unwrap();
             // A threshold of zero lets every cell through.
-            let (status, mut found) = kernels.pnet(&table, &pixels, 0.0).unwrap();
+            let (status, mut found) = kernels.stages().pnet(&table, &pixels, 0.0).unwrap();
             assert_eq!((found.len(), status.faults), (table.cells(), 0), "{size:?}");
             found.sort_by_key(|cell| cell.cell);
             let mut found = found.iter();
@@ -74,8 +74,8 @@ fn p_net_moves_the_edges_of_a_photos_proposals_by_little() {
     let (kernels, mut cpu) = (alone(&weights(), 7), stages());
     let size = (frame.width(), frame.height());
     let table = Levels::new(size.0, size.1, 40.0, 0.709);
-    let pixels = kernels.pyramid(&RawFrame::of(&frame), &table).unwrap();
-    let (_, mut found) = kernels.pnet(&table, &pixels, 0.6).unwrap();
+    let pixels = kernels.stages().pyramid(&RawFrame::of(&frame), &table).unwrap();
+    let (_, mut found) = kernels.stages().pnet(&table, &pixels, 0.6).unwrap();
     assert!(found.len() > 50, "{} proposals", found.len());
     let (mut map, mut squares, mut n) = (PNetMap::default(), 0.0, 0);
     let mut first = 0;
@@ -105,13 +105,13 @@ fn a_threshold_lets_those_through_that_reach_it() {
     let (kernels, mut lots) = (alone(&weights(), 4), Lots(412));
     let frame = frame(&mut lots, [90, 70]);
     let table = Levels::new(90, 70, 12.0, 0.709);
-    let pixels = kernels.pyramid(&RawFrame::of(&frame), &table).unwrap();
-    let (_, all) = kernels.pnet(&table, &pixels, 0.0).unwrap();
+    let pixels = kernels.stages().pyramid(&RawFrame::of(&frame), &table).unwrap();
+    let (_, all) = kernels.stages().pnet(&table, &pixels, 0.0).unwrap();
     let mut scores: Vec<f32> = all.iter().map(|cell| cell.score).collect();
     scores.sort_by(f32::total_cmp);
     for threshold in [scores[scores.len() / 2], scores[scores.len() - 1], 1.0] {
         let expected = all.iter().filter(|cell| cell.score >= threshold).count();
-        let (status, found) = kernels.pnet(&table, &pixels, threshold).unwrap();
+        let (status, found) = kernels.stages().pnet(&table, &pixels, threshold).unwrap();
         assert_eq!((status.pnet_found as usize, found.len()), (expected, expected));
         assert!(found.iter().all(|cell| cell.score >= threshold));
     }
@@ -166,7 +166,7 @@ fn r_net_answers_crops_of_every_kind() {
         for n in [4, 5, 37] {
             let frame = frame(&mut lots, [150, 110]);
             let boxes = boxes(&mut lots, [150, 110], n);
-            let found = kernels.rnet(&RawFrame::of(&frame), &boxes).unwrap();
+            let found = kernels.stages().rnet(&RawFrame::of(&frame), &boxes).unwrap();
             let mut expected: Vec<RNetOutput> = Vec::new();
             cpu.rnet(&crops(&frame, &boxes, 24), n, &mut expected).unwrap();
             for ((found, expected), place) in found.iter().zip(&expected).zip(&boxes) {
@@ -183,7 +183,7 @@ fn o_net_answers_crops_of_every_kind() {
         for n in [4, 19] {
             let frame = frame(&mut lots, [150, 110]);
             let boxes = boxes(&mut lots, [150, 110], n);
-            let found = kernels.onet(&RawFrame::of(&frame), &boxes).unwrap();
+            let found = kernels.stages().onet(&RawFrame::of(&frame), &boxes).unwrap();
             let mut expected: Vec<ONetOutput> = Vec::new();
             cpu.onet(&crops(&frame, &boxes, 48), n, &mut expected).unwrap();
             for ((found, expected), place) in found.iter().zip(&expected).zip(&boxes) {

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 /// 5e-6, a flipped exponent or high mantissa bit of a weight that these inputs reach by more.
 pub const GOLDEN_TOLERANCE_F32: f32 = 2e-5;
 
-/// The same for an engine of half-precision values with f32 sums; set from what the kernels' tests measure.
-pub const GOLDEN_TOLERANCE_F16: f32 = 2e-3;
+/// The same for an engine of half-precision values with f32 sums: the kernels on the emulator differ by 8e-5 (FaceNet) and
+/// 1.9e-4 (dlib), and a card adds in another order.
+pub const GOLDEN_TOLERANCE_F16: f32 = 1e-3;
 
 /// One input and its outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
