@@ -272,6 +272,9 @@ pub struct Lfw {
     /// Only N pairs, spread evenly over folds and kinds
     #[arg(long, value_name = "N")]
     pub limit_pairs: Option<usize>,
+    /// Also with values between layers in half precision, as the kernels compute: which decisions change
+    #[arg(long)]
+    pub halves: bool,
 }
 
 /// `eval detection`

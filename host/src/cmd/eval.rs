@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use threshold_models::cpu::CpuEngine;
-use threshold_models::engine::Engine;
+use threshold_models::engine::{Embedding, Engine, EngineError};
 use threshold_models::eval::detection::{
     self, DetectionResult, SIZES_PX, Scored, SizeResult, parse_wider,
 };
 use threshold_models::eval::landmarks::{Comparison, LandmarksResult};
-use threshold_models::eval::lfw::{self, LfwResult, Pairs};
+use threshold_models::eval::lfw::{self, Embedded, Flips, LfwError, LfwResult, Pairs};
 use threshold_models::eval::{ParseError, Reference};
 use threshold_models::frame::Frame;
 use threshold_models::pack::Pack;
@@ -56,16 +56,49 @@ fn run_lfw(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
     let pictures: Vec<String> = pairs.pictures().into_iter().map(str::to_owned).collect();
     let embedded =
         over(meant, &detector, Some(&model), &typed.images, &pictures, |engine, frame| {
-            lfw::embed_picture(engine, frame)
+            embed(engine, frame, typed.halves)
         })?;
-    let embedded: BTreeMap<_, _> = pictures.into_iter().zip(embedded).collect();
-    let result = lfw::evaluate(&pairs, metric, &embedded).map_err(|error| HostError::DataSet {
+    let (embedded, in_halves): (Vec<_>, Vec<_>) = embedded.into_iter().unzip();
+    let by_picture = |embedded: Vec<Embedded>| -> BTreeMap<String, Embedded> {
+        pictures.iter().cloned().zip(embedded).collect()
+    };
+    let embedded = by_picture(embedded);
+    let in_halves: Option<Vec<Embedded>> = in_halves.into_iter().collect();
+    let in_file = |error: LfwError| HostError::DataSet {
         path: typed.pairs.display().to_string(),
         line: 0,
         what: error.to_string(),
-    })?;
-    meant.say.result(&named(&result, &model)?, || lfw_text(&result, &model))?;
+    };
+    let result = lfw::evaluate(&pairs, metric, &embedded).map_err(in_file)?;
+    let halves = match in_halves {
+        Some(halves) => {
+            let both = [&embedded, &by_picture(halves)];
+            Some(lfw::flips(&pairs, metric, &result, both).map_err(in_file)?)
+        }
+        None => None,
+    };
+    let mut value = named(&result, &model)?;
+    if let Some(halves) = &halves {
+        value["halves"] = serde_json::to_value(halves)?;
+    }
+    meant.say.result(&value, || lfw_text(&result, &model, halves.as_ref()))?;
     Ok(())
+}
+
+/// A picture's embedding, and that in half precision if it is asked for.
+fn embed(
+    engine: &mut CpuEngine,
+    frame: &Frame,
+    halves: bool,
+) -> Result<(Embedded, Option<Embedded>), EngineError> {
+    let (face, face_found) = lfw::face_of(engine, frame)?;
+    let one = |embeddings: Result<Vec<Embedding>, EngineError>| {
+        let embedding = embeddings?.pop().ok_or(EngineError::NoEmbedder)?;
+        Ok(Embedded { embedding, face_found })
+    };
+    let whole = one(engine.embed(frame, &[face]))?;
+    let halves = halves.then(|| one(engine.embed_in_halves(frame, &[face]))).transpose()?;
+    Ok((whole, halves))
 }
 
 fn run_detection(meant: &Meant, typed: &args::Detection) -> anyhow::Result<()> {
@@ -171,7 +204,7 @@ fn title(what: &str, pack: &Pack) -> String {
     format!("{what}: {} (id {})", pack.meta.name, pack.id.tag())
 }
 
-fn lfw_text(result: &LfwResult, model: &Pack) -> String {
+fn lfw_text(result: &LfwResult, model: &Pack, halves: Option<&Flips>) -> String {
     let unit = result.metric;
     let folds = result.folds.len();
     let n_genuine = result.pairs / 2;
@@ -204,6 +237,16 @@ fn lfw_text(result: &LfwResult, model: &Pack) -> String {
         let value = format!("{:.3} +- {:.3} {unit}", spread.mean, spread.sd);
         [format!("{kind} pairs"), value, "mean and sd of the distances".to_owned()]
     }));
+    if let Some(halves) = halves {
+        rows.push([
+            "in half precision".to_owned(),
+            percent(halves.accuracy),
+            format!(
+                "of pairs judged rightly; {} judged otherwise, the furthest {:.4} {unit} from the threshold; distances up to {:.4} apart",
+                halves.flips, halves.furthest, halves.apart
+            ),
+        ]);
+    }
     for (fold, one) in result.folds.iter().enumerate() {
         rows.push([
             format!("fold {}", fold + 1),

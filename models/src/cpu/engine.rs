@@ -103,6 +103,32 @@ impl CpuEngine {
         Ok(())
     }
 
+    /// The embeddings as a GPU's kernels make them, values between layers in half precision: see [`Network::run_in_halves`].
+    ///
+    /// # Errors
+    /// As [`Engine::embed`].
+    pub fn embed_in_halves(
+        &mut self,
+        frame: &Frame,
+        faces: &[Detection],
+    ) -> Result<Vec<Embedding>, EngineError> {
+        self.embed_by(Network::run_in_halves, frame, faces)
+    }
+
+    fn embed_by(
+        &mut self,
+        run: fn(&mut Network, &[f32]) -> Result<(), EngineError>,
+        frame: &Frame,
+        faces: &[Detection],
+    ) -> Result<Vec<Embedding>, EngineError> {
+        let embedder = self.embedder.as_mut().ok_or(EngineError::NoEmbedder)?;
+        let mut embeddings = Vec::with_capacity(faces.len());
+        for faces in faces.chunks(FACES_AT_ONCE) {
+            embeddings.extend(embedder.embed(run, frame, faces)?);
+        }
+        Ok(embeddings)
+    }
+
     /// What the embedder's pack says; `None` without an embedder.
     #[must_use]
     pub fn embedder(&self) -> Option<&PackMeta> {
@@ -116,12 +142,7 @@ impl Engine for CpuEngine {
     }
 
     fn embed(&mut self, frame: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
-        let embedder = self.embedder.as_mut().ok_or(EngineError::NoEmbedder)?;
-        let mut embeddings = Vec::with_capacity(faces.len());
-        for faces in faces.chunks(FACES_AT_ONCE) {
-            embeddings.extend(embedder.embed(frame, faces)?);
-        }
-        Ok(embeddings)
+        self.embed_by(Network::run, frame, faces)
     }
 }
 
@@ -140,6 +161,7 @@ impl Embedder {
 
     fn embed(
         &mut self,
+        run: fn(&mut Network, &[f32]) -> Result<(), EngineError>,
         frame: &Frame,
         faces: &[Detection],
     ) -> Result<impl Iterator<Item = Embedding> + '_, EngineError> {
@@ -154,7 +176,7 @@ impl Embedder {
                     .for_each(|(value, mean)| *value = (*value - mean) * scale);
             }
         }
-        self.network.run(&self.crops)?;
+        run(&mut self.network, &self.crops)?;
         let values = self.network.output("embedding").unwrap_or(&[]);
         Ok(values.chunks_exact(self.embedding_len).map(|values| Embedding(values.to_vec())))
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::place::Arena;
 use super::pool::Pool;
-use super::run::{run, run_timed};
+use super::run::{run, run_in_halves, run_timed};
 use super::simd::Simd;
 use super::weights::Weights;
 use crate::engine::EngineError;
 use crate::graph::Graph;
 use crate::plan::{INPUT, Plan};
 use crate::tensor::TensorSource;
+use half::f16;
 
 /// One network with its own buffers; the batch is chosen at each run.
 #[derive(Debug)]
@@ -60,6 +61,25 @@ impl Network {
     pub fn run(&mut self, input: &[f32]) -> Result<(), EngineError> {
         self.n = input.len() / self.plan.buffers[INPUT];
         run(&self.plan, &self.weights, &mut self.arena, input, &self.pool);
+        self.check()
+    }
+
+    /// The same with the input and each value between steps rounded to half precision, as a GPU's kernels have it: what that
+    /// costs in accuracy is measured so, not how quick it is.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    ///
+    /// # Panics
+    /// As [`Network::run`].
+    pub fn run_in_halves(&mut self, input: &[f32]) -> Result<(), EngineError> {
+        self.n = input.len() / self.plan.buffers[INPUT];
+        let input: Vec<f32> = input.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+        run_in_halves(&self.plan, &self.weights, &mut self.arena, &input, &self.pool);
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
         let finite = |view| self.arena.dense(view, self.n).iter().all(|value| value.is_finite());
         if self.plan.outputs.iter().all(|(_, view)| finite(view)) {
             Ok(())

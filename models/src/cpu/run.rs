@@ -9,6 +9,7 @@ use super::weights::{Packed, Weights};
 use super::winograd::WinogradTask;
 use crate::graph::{Act, LocalNorm, Shape};
 use crate::plan::{Kind, Plan, Step};
+use half::f16;
 use std::time::{Duration, Instant};
 
 /// Below this many multiply-accumulates, waking other threads costs more than it saves (about 2 us of work).
@@ -28,7 +29,30 @@ pub(super) fn run(plan: &Plan, weights: &Weights, arena: &mut Arena, input: &[f3
     }
 }
 
-/// The same, and tells how long each step took, in the plan's order.
+/// The same with each value between steps rounded to half precision, as the kernels have it; sums stay f32, outputs too.
+pub(super) fn run_in_halves(
+    plan: &Plan,
+    weights: &Weights,
+    arena: &mut Arena,
+    input: &[f32],
+    pool: &Pool,
+) {
+    let n = input.len() / plan.buffers[crate::plan::INPUT];
+    let memory = arena.memory(plan, input, n, pool.threads());
+    for step in &plan.steps {
+        run_step(step, weights, &memory, pool);
+        if plan.outputs.iter().all(|(_, output)| *output != step.output) {
+            let written = memory.output(step.output);
+            for pixel in 0..written.pixels() {
+                // SAFETY: the step has ended, and nobody else runs.
+                let values = unsafe { written.pixel_mut(pixel) };
+                values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
+            }
+        }
+    }
+}
+
+/// The same as [`run`], and tells how long each step took, in the plan's order.
 pub(super) fn run_timed(
     plan: &Plan,
     weights: &Weights,

@@ -120,7 +120,7 @@ pub struct Embedded {
     pub face_found: bool,
 }
 
-/// Detects and embeds the face that a picture is about; without one, LFW's usual place of a face.
+/// The face that a picture is about, and whether one was found; without one, LFW's usual place of a face.
 ///
 /// LFW names the person at the picture's centre, whoever else is in view and however large. Taken is what facenet's
 /// alignment for LFW takes: the face of the greatest area less twice its squared distance from the centre. The largest
@@ -128,12 +128,20 @@ pub struct Embedded {
 ///
 /// # Errors
 /// [`EngineError`] if the arithmetic failed.
-pub fn embed_picture(engine: &mut dyn Engine, frame: &Frame) -> Result<Embedded, EngineError> {
+pub fn face_of(engine: &mut dyn Engine, frame: &Frame) -> Result<(Detection, bool), EngineError> {
     let face = in_the_middle(frame, &engine.detect(frame)?);
-    let used = face.unwrap_or_else(|| usual_place(frame));
+    Ok((face.unwrap_or_else(|| usual_place(frame)), face.is_some()))
+}
+
+/// Detects and embeds the face that a picture is about.
+///
+/// # Errors
+/// [`EngineError`] if the arithmetic failed.
+pub fn embed_picture(engine: &mut dyn Engine, frame: &Frame) -> Result<Embedded, EngineError> {
+    let (face, face_found) = face_of(engine, frame)?;
     // One face asked for is one embedding given.
-    let embedding = engine.embed(frame, &[used])?.pop().ok_or(EngineError::NoEmbedder)?;
-    Ok(Embedded { embedding, face_found: face.is_some() })
+    let embedding = engine.embed(frame, &[face])?.pop().ok_or(EngineError::NoEmbedder)?;
+    Ok(Embedded { embedding, face_found })
 }
 
 /// The face of the greatest area less twice the squared distance of its box's centre from the frame's.
@@ -239,6 +247,47 @@ pub enum LfwError {
     },
 }
 
+/// What another arithmetic changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Flips {
+    /// Mean of the folds' accuracies with the other one, 0..1.
+    pub accuracy: f64,
+    /// Pairs that one accepts and the other does not, at the first one's threshold.
+    pub flips: usize,
+    /// The furthest of them from the threshold, in the first one's distances; 0 without any.
+    pub furthest: f64,
+    /// The largest difference of a pair's two distances.
+    pub apart: f64,
+}
+
+/// Compares embeddings with those of another arithmetic, of which `result` is the first one's.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn flips(
+    pairs: &Pairs,
+    metric: Metric,
+    result: &LfwResult,
+    [one, other]: [&BTreeMap<String, Embedded>; 2],
+) -> Result<Flips, LfwError> {
+    let judged = [judged(pairs, metric, one)?, judged(pairs, metric, other)?];
+    let mut all = Flips {
+        accuracy: evaluate(pairs, metric, other)?.accuracy,
+        flips: 0,
+        furthest: 0.0,
+        apart: 0.0,
+    };
+    for (one, other) in judged[0].iter().zip(&judged[1]) {
+        let [a, b] = [one, other].map(|pair| pair.distance - result.threshold);
+        all.apart = all.apart.max((a - b).abs());
+        if (a < 0.0) != (b < 0.0) {
+            all.flips += 1;
+            all.furthest = all.furthest.max(a.abs());
+        }
+    }
+    Ok(all)
+}
+
 /// Runs the protocol over embeddings by picture.
 ///
 /// # Errors
@@ -248,15 +297,7 @@ pub fn evaluate(
     metric: Metric,
     embedded: &BTreeMap<String, Embedded>,
 ) -> Result<LfwResult, LfwError> {
-    let find = |picture: &String| {
-        embedded.get(picture).ok_or_else(|| LfwError::Missing { picture: picture.clone() })
-    };
-    let mut judged = Vec::with_capacity(pairs.pairs.len());
-    for pair in &pairs.pairs {
-        let [a, b] = &pair.pictures;
-        let distance = f64::from(distance(metric, &find(a)?.embedding, &find(b)?.embedding));
-        judged.push(Judged { fold: pair.fold, genuine: pair.genuine, distance });
-    }
+    let judged = judged(pairs, metric, embedded)?;
     let pictures = pairs.pictures();
     let without_face = pictures
         .iter()
@@ -273,6 +314,22 @@ struct Judged {
     fold: usize,
     genuine: bool,
     distance: f64,
+}
+
+fn judged(
+    pairs: &Pairs,
+    metric: Metric,
+    embedded: &BTreeMap<String, Embedded>,
+) -> Result<Vec<Judged>, LfwError> {
+    let find = |picture: &String| {
+        embedded.get(picture).ok_or_else(|| LfwError::Missing { picture: picture.clone() })
+    };
+    let judged = |pair: &Pair| {
+        let [a, b] = &pair.pictures;
+        let distance = f64::from(distance(metric, &find(a)?.embedding, &find(b)?.embedding));
+        Ok(Judged { fold: pair.fold, genuine: pair.genuine, distance })
+    };
+    pairs.pairs.iter().map(judged).collect()
 }
 
 fn judge(judged: &[Judged], n_folds: usize, metric: Metric) -> Result<LfwResult, LfwError> {
