@@ -3,7 +3,7 @@
 //! Owns names, help texts and defaults. Refuses to open anything: [`crate::run`] does, part by part, so that a part that
 //! fails leaves a unit that can say so.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Everything typed.
@@ -55,12 +55,27 @@ pub struct Run {
     /// Threads for the networks (default: all processors, at most 8)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,
+    /// What computes: cpu, or cuda for an NVIDIA GPU
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineKind::Cpu)]
+    pub engine: EngineKind,
+    /// The folder of kernels for `--engine cuda` (default: `kernels` beside this program)
+    #[arg(long, value_name = "FOLDER")]
+    pub kernels: Option<PathBuf>,
     /// Obey a serial device although nobody on it is authenticated: for a test bench only
     #[arg(long)]
     pub insecure_dev_link: bool,
     /// If the gallery is of another model, keep the names and drop the templates: everybody must enrol again
     #[arg(long)]
     pub discard_templates: bool,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineKind {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
 }
 
 #[cfg(test)]

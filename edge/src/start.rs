@@ -4,16 +4,15 @@
 //! engine gave the packs' golden vectors.
 
 use crate::args;
+use crate::engines::{self, EngineFault};
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::state::{EmbedderFacts, Shared, State};
 use crate::unit::Clock;
 use std::sync::Arc;
-use threshold_models::cascade::CascadeOptions;
-use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::crop::CropRule;
 use threshold_models::engine::Engine;
-use threshold_models::pack::{Pack, PackDir, PackError};
+use threshold_models::pack::{Pack, PackDir};
 use threshold_policy::Policy;
 use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
 use threshold_store::{Store, StoreError, TailCut};
@@ -64,7 +63,7 @@ pub fn load(typed: &args::Run, shared: &Shared) -> Option<Box<dyn Engine>> {
 
 type Loaded = (Box<dyn Engine>, EmbedderFacts, Policy, String);
 
-fn engine(typed: &args::Run) -> Result<Loaded, PackError> {
+fn engine(typed: &args::Run) -> Result<Loaded, EngineFault> {
     let folder = PackDir::locate(typed.packs.as_deref())?;
     let packs = PackDir::open(&folder)?;
     let detector = packs.detector()?;
@@ -72,14 +71,7 @@ fn engine(typed: &args::Run) -> Result<Loaded, PackError> {
         Some(name) => packs.named(name)?,
         None => packs.default_embedder()?,
     };
-    let defaults = EngineOptions::default();
-    let options = EngineOptions {
-        threads: typed.threads.map_or(defaults.threads, usize::from),
-        cascade: CascadeOptions { min_face_px: f64::from(typed.min_face), ..defaults.cascade },
-        ..defaults
-    };
-    let mut engine = CpuEngine::new(&detector, Some(&embedder), &options)?;
-    engine.self_test()?;
+    let (engine, words) = engines::open(typed, &detector, &embedder)?;
     let meta = embedder.embedder()?;
     let facts = EmbedderFacts {
         id: embedder.id,
@@ -90,14 +82,12 @@ fn engine(typed: &args::Run) -> Result<Loaded, PackError> {
     };
     let policy = Policy::for_model(meta.metric, meta.threshold_distance);
     let config = format!(
-        "camera=replay\nmin_face_px={}\nengine=cpu {:?}\nthreads={}\ndetector={}\nbuild={}",
+        "camera=replay\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
         typed.min_face,
-        options.simd,
-        options.threads,
         detector_name(&detector),
         env!("CARGO_PKG_VERSION")
     );
-    Ok((Box::new(engine), facts, policy, config))
+    Ok((engine, facts, policy, config))
 }
 
 fn detector_name(detector: &Pack) -> String {

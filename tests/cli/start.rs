@@ -3,6 +3,7 @@
 use crate::binary::{Unit, binaries, run};
 use std::path::Path;
 use std::process::Command;
+use threshold_tests::{packs, skipped};
 
 fn edge(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(binaries().join("threshold-edge"));
@@ -79,4 +80,16 @@ fn damaged_files_leave_a_unit_that_names_them_and_stays_locked() {
         assert!(error.contains("its store is not working"), "{error}");
         assert!(remedy.contains("threshold info"), "{remedy}");
     }
+}
+
+#[test]
+fn a_unit_told_to_use_a_gpu_that_it_has_not_got_stays_locked_and_says_so() {
+    let Some(packs) = packs() else {
+        return skipped("a unit on a GPU", "no packs: cargo xtask setup");
+    };
+    let unit = Unit::start(&["--packs", packs.path().to_str().unwrap(), "--engine", "cuda"]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["fault_cause"]), (&"fault".into(), &"model".into()));
+    // This build has none; one that has says which driver, card or file is missing.
+    assert!(unit.said().contains("start with `--engine cpu`"), "{}", unit.said());
 }

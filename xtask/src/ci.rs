@@ -39,9 +39,15 @@ pub(crate) fn run() -> Result<()> {
         arguments.extend(["--", "-D", "warnings"]);
         run_aloud(&mut cargo(&arguments))
     });
-    ledger.step(Group::Build, "clippy, the kernels' tests for a GPU", || {
+    ledger.step(Group::Build, "clippy, what is built for a GPU", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--tests", "--locked"];
-        arguments.extend(["--features", "threshold-tests/gpu", "--", "-D", "warnings"]);
+        arguments.extend([
+            "--features",
+            "threshold-tests/gpu,threshold-edge/cuda",
+            "--",
+            "-D",
+            "warnings",
+        ]);
         run_aloud(&mut cargo(&arguments))
     });
     ledger.step(Group::Build, "documentation, warnings denied", || {

@@ -33,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 const LOWER: &[&str] = &[
+    "threshold-kernels",
     "threshold-models",
     "threshold-policy",
     "threshold-record",
