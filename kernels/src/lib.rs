@@ -22,6 +22,6 @@ mod stages;
 pub mod weights;
 
 pub use alone::Alone;
-pub use embed::{DeviceNetwork, Embedder, Traced};
+pub use embed::{DeviceNetwork, Embedder, Recorded, Timed, Traced};
 pub use engine::{Counts, CudaEngine, KernelError};
 pub use stages::{Cell, Stages};

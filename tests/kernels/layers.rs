@@ -188,8 +188,8 @@ fn every_division_of_a_convolution_gives_its_sum_whichever_block_comes_last() {
             let input = drawn(&mut lots, n * shape.len());
             let outputs = [1, 2].map(|seed| {
                 let machine = machine(seed);
-                let network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
-                let mut network = network.divided(Division { tile, splits });
+                let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+                network.divide(Some(Division { tile, splits }));
                 check(&network, &machine, (&graph, &tensors, n), &input, |_| true);
                 let once = network.run(&machine, &input).unwrap();
                 // The counters of those that have come are as they were.

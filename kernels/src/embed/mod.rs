@@ -14,7 +14,7 @@ mod lower;
 mod network;
 mod weights;
 
-pub use network::{DeviceNetwork, Traced};
+pub use network::{DeviceNetwork, Recorded, Timed, Traced};
 
 use crate::device::{Device, Program};
 use crate::engine::KernelError;

@@ -7,8 +7,9 @@ use super::lower::{self, Lowered};
 use super::weights::Weights;
 use crate::device::{Device, DeviceError, Program, Region};
 use crate::engine::KernelError;
-use crate::launch::{Division, layers};
+use crate::launch::{Division, LevelStep, layers};
 use half::f16;
+use std::ops::Range;
 use threshold_models::engine::EngineError;
 use threshold_models::graph::Graph;
 use threshold_models::plan::{INPUT, Plan, View};
@@ -36,6 +37,30 @@ pub(super) struct Core<D: Device> {
     weights: Weights<D>,
     /// How every convolution is divided, if not as the model of `division` chooses.
     fixed: Option<Division>,
+}
+
+/// A network that is timed.
+pub struct Timed<'a, D: Device> {
+    /// The steps of each launch, and its time in microseconds.
+    pub levels: Vec<(String, f32)>,
+    /// All launches, to be run as one.
+    pub program: Recorded<'a, D>,
+}
+
+/// A recorded program without input and output.
+pub struct Recorded<'a, D: Device> {
+    program: Program<D>,
+    _weights: &'a Weights<D>,
+}
+
+impl<D: Device> Recorded<'_, D> {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn replay(&mut self, device: &D) -> Result<(), DeviceError> {
+        self.program.run(device, &[]).map(|_| ())
+    }
 }
 
 /// What a step of a network read and gave, for all items one after the other; dense.
@@ -202,12 +227,42 @@ impl<D: Device> DeviceNetwork<D> {
         self.core.weights.uploaded().flip(device, at)
     }
 
-    /// Divides every convolution so, as far as its sum has steps to split: to test and to time each division there is.
-    #[must_use]
-    pub fn divided(mut self, division: Division) -> Self {
-        self.core.fixed = Some(division);
+    /// Divides every convolution so, as far as its sum has steps to split, or as the model chooses: to test and to time each
+    /// division there is.
+    pub fn divide(&mut self, division: Option<Division>) {
+        self.core.fixed = division;
         self.programs = Default::default();
-        self
+    }
+
+    /// The network over `n` items of noise that are on the device already, recorded; and each launch's steps with the median of
+    /// its times over some runs, in microseconds by the device's clock.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the device failed.
+    pub fn timed(&self, device: &D, n: usize, runs: usize) -> Result<Timed<'_, D>, KernelError> {
+        let core = &self.core;
+        let mut program = Program::new(device, 0, 0)?;
+        let noise = (0..n * lower::input_len(&core.plan))
+            .flat_map(|i| f16::from_f32((i * 37 % 256) as f32 / 128.0 - 1.0).to_le_bytes());
+        let input = program.take_filled(device, &noise.collect::<Vec<_>>())?;
+        let lowered = core.lower(&mut program, device, n, input)?;
+        for (_, level) in &lowered.launches {
+            program.push(layers(n, level));
+        }
+        let mut all = vec![Vec::new(); lowered.launches.len()];
+        for _ in 0..runs.max(1) {
+            let times = program.time_us(device, &[])?;
+            all.iter_mut().zip(times).for_each(|(all, (_, us))| all.push(us));
+        }
+        let level = |((steps, _), mut times): (&(Range<usize>, Vec<LevelStep>), Vec<f32>)| {
+            times.sort_by(f32::total_cmp);
+            let names: Vec<&str> =
+                core.plan.steps[steps.clone()].iter().map(|step| step.name.as_str()).collect();
+            (names.join(" "), times[times.len() / 2])
+        };
+        let levels = lowered.launches.iter().zip(all).map(level).collect();
+        program.record(device)?;
+        Ok(Timed { levels, program: Recorded { program, _weights: &core.weights } })
     }
 
     /// Runs launch by launch and tells what each step read and gave: for tests, which compare every step alone.

@@ -1,12 +1,13 @@
 //! `cargo xtask gpu pack`: folders that run on a machine with nothing but NVIDIA's driver.
 //!
 //! ```text
-//! target/gpu/detect/
-//!   run.sh                check: every kernel's tests on the card;  bench: times, with the card's ceilings
+//! target/gpu/detect/  target/gpu/embed/
+//!   run.sh                check: the kernels' tests on the card;  bench: times, with the card's ceilings
 //!   bin/check             the tests of `tests/kernels`, built for CUDA
-//!   bin/bench             `kernels/benches/detect.rs`
+//!   bin/bench             `kernels/benches/{detect,embed}.rs`
 //!   kernels/              images and manifest of `cargo xtask kernels`
-//!   packs/  shared/  frames/    weights, golden pictures, frames with 0, 1, 6 and 20 faces
+//!   packs/                weights; FaceNet's would fill a folder, and how long it takes does not depend on them
+//!   shared/  frames/      detect: golden pictures, frames with 0, 1, 6 and 20 faces
 //!   peer/                 facenet-pytorch, for the PyTorch that the machine may have
 //! ```
 //! Refuses a folder of more than [`MOST_BYTES`]: it travels over whatever line there is.
@@ -17,7 +18,7 @@ use crate::bench::mosaic::Mosaics;
 use crate::kernels;
 use crate::program::{cargo, output, python, run_aloud, run_quietly};
 use crate::repository::{root, shared};
-use crate::setup;
+use crate::setup::{self, Setup};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use serde_json::Value;
@@ -34,8 +35,62 @@ pub(crate) enum Gpu {
 const MOST_BYTES: u64 = 50_000_000;
 /// The peer, without what it needs: torch is the machine's.
 const PEER: &str = "facenet-pytorch==2.5.3";
-const PEER_SCRIPT: &str = include_str!("python/peer.py");
 const RUN: &str = include_str!("run.sh");
+
+/// What a folder is for: what stands in its `run.sh`.
+struct Folder {
+    name: &'static str,
+    /// Which tests it runs, as the harness takes them; and which of them under the sanitizer, which is slow.
+    check: &'static str,
+    sanitize: &'static str,
+    /// How often these draw random shapes.
+    rounds: &'static str,
+    /// What its benchmark takes besides the images, and how many runs of each.
+    bench: &'static str,
+    calls: &'static str,
+    /// The peer's script and what it takes.
+    peer: (&'static str, &'static str),
+}
+
+const FOLDERS: [Folder; 2] = [
+    Folder {
+        name: "detect",
+        check: "--skip embedders --skip layers --skip search",
+        sanitize: "--skip embedders --skip layers --skip search --skip detection",
+        // 10,000 shapes.
+        rounds: "100",
+        bench: "--packs packs --frames frames",
+        calls: "2000",
+        peer: (include_str!("python/detect_peer.py"), "frames \"$out/peer.json\" 50"),
+    },
+    Folder {
+        name: "embed",
+        check: "embedders layers search",
+        sanitize: "every_division every_step crops search",
+        rounds: "20",
+        bench: "--divisions",
+        calls: "2000",
+        peer: (include_str!("python/embed_peer.py"), "\"$out/peer.json\" 1000"),
+    },
+];
+
+impl Folder {
+    fn script(&self) -> String {
+        let mut script = RUN.to_owned();
+        for (place, text) in [
+            ("@NAME@", self.name),
+            ("@CHECK@", self.check),
+            ("@SANITIZE@", self.sanitize),
+            ("@ROUNDS@", self.rounds),
+            ("@BENCH@", self.bench),
+            ("@CALLS@", self.calls),
+            ("@PEER@", self.peer.1),
+        ] {
+            script = script.replace(place, text);
+        }
+        script
+    }
+}
 
 /// Does it.
 ///
@@ -50,37 +105,48 @@ pub(crate) fn run(gpu: Gpu) -> Result<()> {
 fn pack() -> Result<()> {
     let stock = setup::setup()?;
     kernels::run()?;
-    let out = root().join("target/gpu/detect");
+    let check =
+        ["test", "--release", "-p", "threshold-tests", "--features", "gpu", "--test", "kernels"];
+    let check = built(&[&check[..], &["--no-run"]].concat())?;
+    for folder in &FOLDERS {
+        fill(folder, &stock, &check)?;
+    }
+    Ok(())
+}
+
+fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
+    let out = root().join("target/gpu").join(folder.name);
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| format!("clearing {}", out.display()))?;
     }
-    for folder in ["bin", "packs", "frames", "peer"] {
-        fs::create_dir_all(out.join(folder))
-            .with_context(|| format!("making {}", out.display()))?;
+    for part in ["bin", "packs", "peer"] {
+        fs::create_dir_all(out.join(part)).with_context(|| format!("making {}", out.display()))?;
     }
-    let check =
-        ["test", "--release", "-p", "threshold-tests", "--features", "gpu", "--test", "kernels"];
-    copy(&built(&[&check[..], &["--no-run"]].concat())?, &out.join("bin/check"))?;
-    let bench = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--bench", "detect"];
+    copy(check, &out.join("bin/check"))?;
+    let bench = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--bench", folder.name];
     copy(&built(&[&bench[..], &["--no-run"]].concat())?, &out.join("bin/bench"))?;
     copy_folder(&root().join("target/kernels"), &out.join("kernels"))?;
-    // FaceNet's alone would fill the folder, and detection does not need it.
     for name in ["mtcnn.pack", "dlib-resnet29.pack"] {
         copy(&stock.packs.join(name), &out.join("packs").join(name))?;
     }
-    match shared() {
-        Some(shared) => copy_folder(&shared.join("golden/png"), &out.join("shared/golden/png"))?,
-        None => {
-            println!("skipped: golden pictures (no folder of references: set THRESHOLD_SHARED)")
+    if folder.name == "detect" {
+        match shared() {
+            Some(shared) => {
+                copy_folder(&shared.join("golden/png"), &out.join("shared/golden/png"))?
+            }
+            None => {
+                println!("skipped: golden pictures (no folder of references: set THRESHOLD_SHARED)")
+            }
         }
+        fs::create_dir_all(out.join("frames")).context("making frames")?;
+        frames::write(&Mosaics::open(&stock.photos)?, &out.join("frames"))?;
     }
-    frames::write(&Mosaics::open(&stock.photos)?, &out.join("frames"))?;
     let mut pip = python();
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
     pip.arg(out.join("peer")).arg(PEER);
     run_quietly(&mut pip).context("the peer, through pip")?;
-    fs::write(out.join("peer/peer.py"), PEER_SCRIPT).context("writing peer.py")?;
-    fs::write(out.join("run.sh"), RUN).context("writing run.sh")?;
+    fs::write(out.join("peer/peer.py"), folder.peer.0).context("writing peer.py")?;
+    fs::write(out.join("run.sh"), folder.script()).context("writing run.sh")?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -90,14 +156,14 @@ fn pack() -> Result<()> {
     run_aloud(
         std::process::Command::new("strip").arg(out.join("bin/check")).arg(out.join("bin/bench")),
     )?;
-    let bytes = size(&out)?;
+    let (name, bytes) = (folder.name, size(&out)?);
     println!(
-        "gpu: {} MB in target/gpu/detect; there: ./run.sh check, ./run.sh bench",
+        "gpu: {} MB in target/gpu/{name}; there: ./run.sh check, ./run.sh bench",
         bytes / 1_000_000
     );
     match bytes <= MOST_BYTES {
         true => Ok(()),
-        false => bail!("{bytes} bytes, a folder has at most {MOST_BYTES}"),
+        false => bail!("{name}: {bytes} bytes, a folder has at most {MOST_BYTES}"),
     }
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks or times the kernels on this machine's NVIDIA card; needs its driver and nothing else.
-#   ./run.sh check [rounds]   every kernel's tests on the card; rounds: how often random shapes are drawn anew (default 100: 10,000 shapes)
-#   ./run.sh bench [calls]    times of frames and stages, and the peer's where PyTorch is there (default 2000 frames each)
+#   ./run.sh check [rounds]   every kernel's tests on the card; rounds: how often random shapes are drawn anew (default @ROUNDS@)
+#   ./run.sh bench [calls]    times, and the peer's where PyTorch is there (default @CALLS@ runs of each)
 # Results come to ./results, or to $OUT where that is set.
 set -eu
 cd "$(dirname "$0")"
@@ -21,12 +21,12 @@ record() {
 
 case "${1:-}" in
 check)
-    export THRESHOLD_ROUNDS="${2:-100}"
-    record check.txt ./bin/check
+    export THRESHOLD_ROUNDS="${2:-@ROUNDS@}"
+    record check.txt ./bin/check @CHECK@
     if command -v compute-sanitizer > /dev/null; then
         export THRESHOLD_ROUNDS=1
         for tool in memcheck racecheck synccheck initcheck; do
-            record "$tool.txt" compute-sanitizer --tool "$tool" --error-exitcode 1 ./bin/check --skip detection
+            record "$tool.txt" compute-sanitizer --tool "$tool" --error-exitcode 1 ./bin/check @SANITIZE@
         done
     else
         echo "skipped: compute-sanitizer (not installed)" | tee "$out/memcheck.txt"
@@ -35,10 +35,10 @@ check)
 bench)
     # For the record only: not every board has it.
     nvidia-smi > "$out/nvidia-smi.txt" 2>&1 || true
-    record bench.txt ./bin/bench --packs packs --frames frames --images kernels --calls "${2:-2000}" --out "$out"
-    if [ -f "$out/detect.md" ]; then cat "$out/detect.md"; fi
+    record bench.txt ./bin/bench @BENCH@ --images kernels --calls "${2:-@CALLS@}" --out "$out"
+    if [ -f "$out/@NAME@.md" ]; then cat "$out/@NAME@.md"; fi
     if python3 -c 'import torch, torchvision' 2> /dev/null; then
-        record peer.txt env PYTHONPATH="$here/peer" python3 peer/peer.py frames "$out/peer.json" 50
+        record peer.txt env PYTHONPATH="$here/peer" python3 peer/peer.py @PEER@
     else
         echo "skipped: facenet-pytorch (no PyTorch with torchvision here)" | tee "$out/peer.txt"
     fi
