@@ -21,3 +21,8 @@ static inline uint16_t __half_as_ushort(__half value) {
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
+static inline __half __ushort_as_half(uint16_t bits) {
+    __half value;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}

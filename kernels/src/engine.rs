@@ -11,6 +11,7 @@ use threshold_models::cascade::CascadeOptions;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::raw::RawFrame;
+use threshold_models::search::SearchError;
 use threshold_models::tensor::TensorSource;
 
 /// Most pixels of a side: products of a side and a level's, at most twice as long, stay below 2^32 then.
@@ -35,6 +36,9 @@ pub enum KernelError {
     /// The weights, the options or the networks' answers.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Templates or probes that cannot be searched.
+    #[error(transparent)]
+    Search(#[from] SearchError),
 }
 
 /// How many proposals each stage of the last frame had, and how many of them were over its capacity: the best stay.

@@ -13,9 +13,11 @@ mod alone;
 )]
 pub mod device;
 mod engine;
+mod gallery;
 pub mod launch;
 mod room;
 pub mod weights;
 
 pub use alone::{Alone, Cell};
 pub use engine::{Counts, CudaEngine, KernelError};
+pub use gallery::{DeviceGallery, Enrolled};
