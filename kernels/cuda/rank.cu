@@ -1,5 +1,6 @@
 // computes  the best template for each probe and the best of another person, from what the blocks of `scan` found
-// shapes    pairs Pair [blocks][PROBES], found FoundTemplate [PROBES][2]
+// shapes    pairs Pair [blocks][PROBES], found FoundTemplate [PROBES][2]; lasts u64 [PROBES]: the key of the best, so that as
+//           `scan`'s ceilings they let it find the next one
 // params    RankParams
 // launch    grid PROBES, block SEARCH_BLOCK, shared RANK_SHARED
 // work      a block: one probe's pairs
@@ -19,10 +20,11 @@ constexpr u32 NO_TEMPLATE = 0xffffffffu;
 struct RankParams {
     const Pair* pairs;
     FoundTemplate* found;
+    u64* lasts;
     u32 blocks;
     u32 unused;
 };
-static_assert(sizeof(RankParams) == 24, "as launch::rank::Params");
+static_assert(sizeof(RankParams) == 32, "as launch::rank::Params");
 
 constexpr u32 RANK_SHARED = SEARCH_WARPS * 24;
 static_assert(RANK_SHARED == 192, "as launch::rank::SHARED_BYTES");
@@ -42,6 +44,8 @@ KERNEL(rank, RankParams, SEARCH_BLOCK) {
     __syncthreads();
     if (threadIdx.x != 0) return;
     for (u32 i = 1; i < SEARCH_WARPS; i++) merge(r_pair, s_pairs[i]);
+    // Where nothing was found, nothing is to be found next: all keys are above 1.
+    p.lasts[blockIdx.x] = r_pair.best == 0 ? 1 : r_pair.best;
     p.found[2 * blockIdx.x] = found_of(r_pair.best);
     p.found[2 * blockIdx.x + 1] = found_of(r_pair.runner_up);
 }

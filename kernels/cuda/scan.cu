@@ -1,6 +1,8 @@
-// computes  for each probe the best template and the best of another person, among those that a block scans
-// shapes    vectors [tiles][chunks][32] of 16 bytes, 16 i8 or 8 halves: chunk by chunk of 32 templates, zeros behind the last;
-//           sides Side [n], persons u32 [n]; probes and probe_sides as `quantise` writes them; pairs Pair [blocks][PROBES]
+// computes  for each probe the best template and the best of another person, of those that a block scans and whose keys lie
+//           below the probe's ceiling
+// shapes    vectors [tiles][chunks][32] of 16 bytes, 16 i8 or 8 halves: chunk by chunk of 32 templates; zeros behind the last
+//           component, to a multiple of CHUNKS, and behind the last template. sides Side [n], persons u32 [n]; probes and
+//           probe_sides as `quantise` writes them; ceilings u64 [PROBES], of which 0 is none; pairs Pair [blocks][PROBES]
 // params    ScanParams
 // launch    grid any, block SEARCH_BLOCK, shared shared_of(); a kernel for each element and number of probes
 // work      a warp: a tile of 32 templates after the other. First each lane multiplies its own template by all probes, whose
@@ -17,13 +19,14 @@ struct ScanParams {
     const u32* persons;
     const uint4* probes;
     const Side* probe_sides;
+    const u64* ceilings;
     Pair* pairs;
     u32 n;
     u32 chunks;
     u32 metric;
     u32 unused;
 };
-static_assert(sizeof(ScanParams) == 64, "as launch::scan::Params");
+static_assert(sizeof(ScanParams) == 72, "as launch::scan::Params");
 
 // 16 bytes of a template, and how they are added to a sum.
 struct Int8 {
@@ -68,8 +71,10 @@ struct Half {
 static __host__ __device__ constexpr u32 slices_of(u32 probes) { return 32 / probes; }
 static __host__ __device__ constexpr u32 pitch_of(u32 probes) { return 32 + slices_of(probes); }
 
-// Chunks at once: the fewer probes, the more loads must be under way.
-static __host__ __device__ constexpr u32 unroll_of(u32 probes) { return probes == 1 ? 8 : probes <= 8 ? 4 : 2; }
+// Chunks that are loaded before the first is used: the fewer probes, the more must be under way. A residue would be a branch
+// between loads, which then wait for each other; so there is none.
+constexpr u32 CHUNKS = 8;
+static __host__ __device__ constexpr u32 ahead_of(u32 probes) { return probes == 1 ? 8 : probes <= 8 ? 4 : 2; }
 
 // Probes; for each warp sums and sides; pairs; floors.
 static __host__ __device__ constexpr u32 shared_of(u32 words, u32 probes, u32 chunks) {
@@ -80,7 +85,8 @@ static_assert(shared_of(1, 32, 32) == 58496 && shared_of(2, 16, 64) == 55360, "a
 template <typename Element, u32 PROBES>
 static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanParams& p) {
     constexpr u32 SLICES = slices_of(PROBES), PITCH = pitch_of(PROBES);
-    static_assert(PROBES * SLICES == 32, "a lane for each");
+    constexpr u32 AHEAD = ahead_of(PROBES);
+    static_assert(PROBES * SLICES == 32 && CHUNKS % AHEAD == 0, "a lane for each, no residue");
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, probe = lane % PROBES, slice = lane / PROBES;
     const u32 probe_words = p.chunks * PROBES * Element::WORDS;
     uint4* s_probes = (uint4*)s_raw;
@@ -95,6 +101,8 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
     for (u32 i = threadIdx.x; i < probe_words; i += SEARCH_BLOCK) s_probes[i] = p.probes[i];
     if (threadIdx.x < PROBES) s_floors[threadIdx.x] = 0;
     const Side own = p.probe_sides[probe];
+    // All ones where there is no ceiling.
+    const u64 greatest = p.ceilings[probe] - 1;
     __syncthreads();
 
     Pair r_pair = {};
@@ -103,12 +111,17 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
         const Side side = 32 * tile + lane < p.n ? p.sides[32 * tile + lane] : Side{};
         const uint4* g_tile = p.vectors + (u64)tile * p.chunks * 32 + lane;
         typename Element::Sum r_sums[PROBES] = {};
-#pragma unroll unroll_of(PROBES)
-        for (u32 chunk = 0; chunk < p.chunks; chunk++) {
-            const Element values(g_tile[32 * chunk]);
-            const uint4* s_chunk = s_probes + chunk * PROBES * Element::WORDS;
+        for (u32 first = 0; first < p.chunks; first += AHEAD) {
+            uint4 r_words[AHEAD];
 #pragma unroll
-            for (u32 i = 0; i < PROBES; i++) r_sums[i] = values.add(r_sums[i], s_chunk + i * Element::WORDS);
+            for (u32 j = 0; j < AHEAD; j++) r_words[j] = g_tile[32 * (first + j)];
+#pragma unroll
+            for (u32 j = 0; j < AHEAD; j++) {
+                const Element values(r_words[j]);
+                const uint4* s_chunk = s_probes + (first + j) * PROBES * Element::WORDS;
+#pragma unroll
+                for (u32 i = 0; i < PROBES; i++) r_sums[i] = values.add(r_sums[i], s_chunk + i * Element::WORDS);
+            }
         }
 #pragma unroll
         for (u32 i = 0; i < PROBES; i++) s_sums[i * PITCH + lane] = (float)r_sums[i];
@@ -126,8 +139,10 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
             const float product = s_sums[probe * PITCH + at];
             const Side other = s_sides[at];
             if (is_below(floor, p.metric, product, own, other)) continue;
+            const u64 key = (u64)ascending(score_of(p.metric, product, own, other)) << 32 | (u32)~i;
+            if (key > greatest) continue;
             const u32 before = (u32)(r_pair.runner_up >> 32);
-            offer(r_pair, (u64)ascending(score_of(p.metric, product, own, other)) << 32 | (u32)~i, p.persons[i]);
+            offer(r_pair, key, p.persons[i]);
             const u32 after = (u32)(r_pair.runner_up >> 32);
             if (after != before && after > no_floor) {
                 floor = fmaxf(floor, from_ascending(after));
@@ -145,10 +160,11 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
     p.pairs[blockIdx.x * PROBES + threadIdx.x] = r_pair;
 }
 
-#define SCAN(name, Element, PROBES)            \
-    KERNEL(name, ScanParams, SEARCH_BLOCK) {   \
-        SHARED_BYTES(s_raw);                   \
-        scan<Element, PROBES>(s_raw, p);       \
+// Two blocks on a multiprocessor are enough, so that up to 128 registers may hold sums.
+#define SCAN(name, Element, PROBES)                    \
+    KERNEL_BY_FEW(name, ScanParams, SEARCH_BLOCK, 2) { \
+        SHARED_BYTES(s_raw);                           \
+        scan<Element, PROBES>(s_raw, p);               \
     }
 
 SCAN(scan_int8_1, Int8, 1)

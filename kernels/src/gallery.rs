@@ -37,19 +37,38 @@ pub struct Enrolled {
     pub embedding: Embedding,
 }
 
+/// What a program is recorded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Request {
+    batch: usize,
+    /// Rounds, each of which finds the best of what the ones before did not.
+    rounds: usize,
+}
+
+/// What lies between the kernels, for the largest batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Between {
+    probes: Region,
+    probe_sides: Region,
+    pairs: Region,
+    /// Zeros, for ever.
+    no_ceilings: Region,
+    /// The best key of the round before, for each probe.
+    lasts: Region,
+}
+
 /// The templates of a gallery in a device's memory. One search runs at a time: all use the same room for what lies between
 /// its kernels.
 pub struct DeviceGallery<D: Device> {
     // Before the buffers, which their graphs use, since fields are dropped in this order.
-    programs: Vec<(usize, Program<D>)>,
+    programs: Vec<(Request, Program<D>)>,
     shape: GalleryShape,
     blocks: usize,
     /// Whose template and which of theirs, by place.
     owners: Vec<(PersonId, u8)>,
     /// Vectors, sides, persons.
     templates: [Region; 3],
-    /// Probes, their sides, pairs.
-    between: [Region; 3],
+    between: Between,
     _buffers: Vec<D::Buffer>,
 }
 
@@ -164,11 +183,14 @@ impl<D: Device> DeviceGallery<D> {
             keep(filled(bytemuck::cast_slice(&sides))?, size_of_val(&sides[..])),
             keep(filled(bytemuck::cast_slice(&persons))?, size_of_val(&persons[..])),
         ];
-        let mut between = [Region::default(); 3];
-        let lens = [shape.probe_bytes(most), most * size_of::<Side>(), blocks * most * PAIR_BYTES];
-        for (region, len) in between.iter_mut().zip(lens) {
-            *region = keep(device.alloc(len)?, len);
-        }
+        let mut empty = |len: usize| device.alloc(len).map(|buffer| keep(buffer, len));
+        let between = Between {
+            probes: empty(shape.probe_bytes(most))?,
+            probe_sides: empty(most * size_of::<Side>())?,
+            pairs: empty(blocks * most * PAIR_BYTES)?,
+            no_ceilings: empty(most * size_of::<u64>())?,
+            lasts: empty(most * size_of::<u64>())?,
+        };
         let programs = Vec::new();
         Ok(Self { programs, shape, blocks, owners, templates, between, _buffers: buffers })
     }
@@ -194,8 +216,36 @@ impl<D: Device> DeviceGallery<D> {
         device: &D,
         probes: &[Embedding],
     ) -> Result<Vec<Candidates>, KernelError> {
+        let rounds = self.rounds(device, probes, 1)?;
+        Ok(rounds.into_iter().flatten().collect())
+    }
+
+    /// For each probe the best `n` candidates, the best first, as `Index::top` finds them. Every one of them takes a scan of
+    /// the whole gallery.
+    ///
+    /// # Errors
+    /// As [`DeviceGallery::search`].
+    pub fn top(
+        &mut self,
+        device: &D,
+        probes: &[Embedding],
+        n: usize,
+    ) -> Result<Vec<Vec<Candidate>>, KernelError> {
+        let n = n.min(self.len());
+        let rounds = self.rounds(device, probes, n)?;
+        let best = |probe: Vec<Candidates>| probe.iter().filter_map(|round| round.best).collect();
+        Ok(rounds.into_iter().map(best).collect())
+    }
+
+    /// What each round finds, probe by probe.
+    fn rounds(
+        &mut self,
+        device: &D,
+        probes: &[Embedding],
+        rounds: usize,
+    ) -> Result<Vec<Vec<Candidates>>, KernelError> {
         if self.is_empty() {
-            return Ok(vec![Candidates::default(); probes.len()]);
+            return Ok(vec![vec![Candidates::default(); rounds]; probes.len()]);
         }
         for probe in probes {
             check_len(self.shape.len, probe.0.len())?;
@@ -210,10 +260,11 @@ impl<D: Device> DeviceGallery<D> {
             }
             // The rest of the batch are zeros, whose answers nobody reads.
             input.resize(batch * self.shape.len * size_of::<f32>(), 0);
-            let at = self.program(device, batch)?;
+            let at = self.program(device, Request { batch, rounds })?;
             let (_, program) = &mut self.programs[at];
-            let found = program.run(device, &input)?;
-            all.extend(candidates(&self.owners, found).take(probes.len()));
+            let found: Vec<_> = candidates(&self.owners, program.run(device, &input)?).collect();
+            let of_probe = |probe| (0..rounds).map(|round| found[round * batch + probe]).collect();
+            all.extend((0..probes.len()).map(of_probe));
         }
         Ok(all)
     }
@@ -232,11 +283,22 @@ impl<D: Device> DeviceGallery<D> {
     /// If a region is too short, or `batch` is none that [`DeviceGallery::batch_of`] gives.
     #[must_use]
     pub fn steps(&self, batch: usize, embeddings: Region, found: Region) -> [Step; 3] {
-        let [probes, probe_sides, pairs] = self.between;
+        let [scan, rank] = self.round(batch, self.between.no_ceilings, found);
+        [self.quantise(batch, embeddings), scan, rank]
+    }
+
+    fn quantise(&self, batch: usize, embeddings: Region) -> Step {
+        let Between { probes, probe_sides, .. } = self.between;
+        launch::quantise(&self.shape, batch, [embeddings, probes, probe_sides])
+    }
+
+    /// Finds the best below the ceilings.
+    fn round(&self, batch: usize, ceilings: Region, found: Region) -> [Step; 2] {
+        let Between { probes, probe_sides, pairs, lasts, .. } = self.between;
+        let regions = [probes, probe_sides, ceilings, pairs];
         [
-            launch::quantise(&self.shape, batch, [embeddings, probes, probe_sides]),
-            launch::scan(&self.shape, batch, self.blocks, self.templates, self.between),
-            launch::rank(batch, self.blocks, pairs, found),
+            launch::scan(&self.shape, batch, self.blocks, self.templates, regions),
+            launch::rank(batch, self.blocks, [pairs, found, lasts]),
         ]
     }
 
@@ -245,23 +307,28 @@ impl<D: Device> DeviceGallery<D> {
         candidates(&self.owners, found)
     }
 
-    /// The program for batches of this size, recorded when it is first asked for.
-    fn program(&mut self, device: &D, batch: usize) -> Result<usize, DeviceError> {
-        if let Some(at) = self.programs.iter().position(|(size, _)| *size == batch) {
+    /// The program for such requests, recorded when the first one comes.
+    fn program(&mut self, device: &D, request: Request) -> Result<usize, DeviceError> {
+        if let Some(at) = self.programs.iter().position(|(own, _)| *own == request) {
             return Ok(at);
         }
+        let Request { batch, rounds } = request;
         let input_len = batch * self.shape.len * size_of::<f32>();
-        let output_len = batch * 2 * size_of::<FoundTemplate>();
-        let mut program = Program::new(device, input_len, output_len)?;
+        let round_len = batch * 2 * size_of::<FoundTemplate>();
+        let mut program = Program::new(device, input_len, rounds * round_len)?;
         let embeddings = program.take(device, input_len)?;
-        let found = program.take(device, output_len)?;
+        let found = program.take(device, rounds * round_len)?;
         program.push_input(device, embeddings);
-        for step in self.steps(batch, embeddings, found) {
-            program.push(step);
+        program.push(self.quantise(batch, embeddings));
+        let (mut ceilings, mut rest) = (self.between.no_ceilings, found);
+        for _ in 0..rounds {
+            let (found, after) = rest.split_at(round_len);
+            self.round(batch, ceilings, found).into_iter().for_each(|step| program.push(step));
+            (ceilings, rest) = (self.between.lasts, after);
         }
         program.push_output(device, found);
         program.record(device)?;
-        self.programs.push((batch, program));
+        self.programs.push((request, program));
         Ok(self.programs.len() - 1)
     }
 }

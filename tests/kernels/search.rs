@@ -80,10 +80,13 @@ fn probe(lots: &mut Lots, len: usize, templates: &[Template]) -> Embedding {
     Embedding(values)
 }
 
-/// Candidates whose scores are compared as bits.
+/// A candidate whose score is compared as bits.
+fn candidate_bits(one: Candidate) -> (u32, u8, u32) {
+    (one.person.0, one.slot, one.score.0.to_bits())
+}
+
 fn bits(found: &Candidates) -> [Option<(u32, u8, u32)>; 2] {
-    let of = |one: Candidate| (one.person.0, one.slot, one.score.0.to_bits());
-    [found.best.map(of), found.runner_up.map(of)]
+    [found.best.map(candidate_bits), found.runner_up.map(candidate_bits)]
 }
 
 fn all_bits(found: &[Candidates]) -> Vec<[Option<(u32, u8, u32)>; 2]> {
@@ -102,6 +105,25 @@ fn check(lots: &mut Lots, metric: Metric, templates: &[Template], probes: &[Embe
         let len = probes.first().map_or(0, |probe| probe.0.len());
         let what = format!("{metric:?}, {} x {len}, replay {replay}", templates.len());
         assert_eq!(all_bits(&found), all_bits(&expected), "{what}");
+    }
+}
+
+/// The best so many, on the device and by the index.
+fn check_top(lots: &mut Lots, metric: Metric, templates: &[Template], probes: &[Embedding]) {
+    let index = Index::new(metric, templates).unwrap();
+    let device = machine(lots.below(99));
+    let mut gallery = DeviceGallery::new(&device, metric, templates).unwrap();
+    for n in [0, 1, 2, 5, 16] {
+        let expected: Vec<_> = probes.iter().map(|probe| index.top(probe, n).unwrap()).collect();
+        for replay in 0..2 {
+            let found = gallery.top(&device, probes, n).unwrap();
+            let one = |&candidate: &Candidate| candidate_bits(candidate);
+            let bits = |all: &[Vec<Candidate>]| -> Vec<Vec<_>> {
+                all.iter().map(|of_probe| of_probe.iter().map(one).collect()).collect()
+            };
+            let what = format!("{metric:?}, top {n} of {}, replay {replay}", templates.len());
+            assert_eq!(bits(&found), bits(&expected), "{what}");
+        }
     }
 }
 
@@ -129,6 +151,25 @@ fn batches_of_every_size_are_searched_as_by_the_index() {
             let probes: Vec<_> = (0..n_probes).map(|_| probe(&mut lots, 128, &templates)).collect();
             METRICS.iter().for_each(|&metric| check(&mut lots, metric, &templates, &probes));
         }
+    }
+}
+
+#[test]
+fn the_best_so_many_are_those_of_the_index() {
+    for mut lots in rounds(507) {
+        for n in [0, 1, 3, 17, 300, 2000] {
+            for people in [1, 5, 1000] {
+                let templates = templates(&mut lots, n, 128, people);
+                for n_probes in [1, 3, 33] {
+                    let probes: Vec<_> =
+                        (0..n_probes).map(|_| probe(&mut lots, 128, &templates)).collect();
+                    let metric = lots.one_of(&METRICS);
+                    check_top(&mut lots, metric, &templates, &probes);
+                }
+            }
+        }
+        let without = [template(1, 0, 1e-3, &[]), template(2, 0, 1e-3, &[])];
+        check_top(&mut lots, Metric::L2, &without, &[Embedding(Vec::new())]);
     }
 }
 

@@ -26,6 +26,7 @@ struct Params {
     persons: Address,
     probes: Address,
     probe_sides: Address,
+    ceilings: Address,
     pairs: Address,
     n: u32,
     chunks: u32,
@@ -33,7 +34,7 @@ struct Params {
     unused: u32,
 }
 
-const _: () = assert!(size_of::<Params>() == 64);
+const _: () = assert!(size_of::<Params>() == 72);
 
 fn kernels(element: Element) -> &'static [(usize, &'static str)] {
     match element {
@@ -57,7 +58,7 @@ fn shared_bytes(shape: &GalleryShape, n_probes: usize) -> u32 {
     (shape.probe_bytes(n_probes) + WARPS * of_warp + floors) as u32
 }
 
-/// What each block finds for each probe of a batch. The vectors are tiles of [`TILE`] templates, chunk by chunk; places go by
+/// What each block finds for each probe of a batch, below the probe's ceiling if that is not 0. The vectors are tiles of [`TILE`] templates, chunk by chunk; places go by
 /// person and slot.
 ///
 /// # Panics
@@ -68,7 +69,7 @@ pub fn scan(
     n_probes: usize,
     blocks: usize,
     [vectors, sides, persons]: [Region; 3],
-    [probes, probe_sides, pairs]: [Region; 3],
+    [probes, probe_sides, ceilings, pairs]: [Region; 4],
 ) -> Step {
     assert!(u32::try_from(shape.n).is_ok_and(|n| n < 1 << 31), "{} templates", shape.n);
     let kernel = kernels(shape.element).iter().find(|(size, _)| *size == n_probes);
@@ -79,6 +80,7 @@ pub fn scan(
         persons: persons.holding(shape.n * size_of::<u32>()),
         probes: probes.holding(shape.probe_bytes(n_probes)),
         probe_sides: probe_sides.holding(n_probes * size_of::<Side>()),
+        ceilings: ceilings.holding(n_probes * size_of::<u64>()),
         pairs: pairs.holding(blocks * n_probes * PAIR_BYTES),
         n: shape.n as u32,
         chunks: shape.chunks() as u32,

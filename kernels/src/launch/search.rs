@@ -12,6 +12,9 @@ pub(super) const WARPS: usize = BLOCK as usize / 32;
 pub const TILE: usize = 32;
 /// Bytes that a lane loads at once.
 pub const CHUNK_BYTES: usize = 16;
+/// A vector's chunks are a multiple of this; `CHUNKS` of `scan.cu`. No embedding that a template may hold is lengthened by it
+/// unless its length is no multiple of 128 (of 64 in halves).
+const CHUNKS: usize = 8;
 /// Bytes of what a block tells of a probe; `Pair` of `search.cuh`.
 pub const PAIR_BYTES: usize = 24;
 /// [`FoundTemplate::place`] of none.
@@ -76,11 +79,11 @@ impl GalleryShape {
         }
     }
 
-    /// Chunks of a vector; components behind its last are zero.
+    /// Chunks of a vector; components behind its last one are zero.
     #[must_use]
     pub fn chunks(&self) -> usize {
         assert!(self.len <= MAX_EMBEDDING_LEN, "vectors of {} components", self.len);
-        self.len.div_ceil(self.chunk_len())
+        self.len.div_ceil(self.chunk_len()).next_multiple_of(CHUNKS)
     }
 
     /// Tiles of all templates; behind the last template are zeros.
