@@ -46,6 +46,9 @@ static __device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], const void* s_ro
                  : "memory");
 }
 
+// sum + a b, where f32 holds a b, so that fused or not is the same.
+static __device__ __forceinline__ float add_exact_product(float sum, float a, float b) { return __fmaf_rn(a, b, sum); }
+
 // 16 bytes to shared memory while the thread goes on; not valid: zeros, and the source is not read.
 static __device__ __forceinline__ void cp_async_16(void* s_to, const void* g_from, bool valid) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(s_to)), "l"(g_from),
@@ -71,4 +74,7 @@ static __device__ __forceinline__ float4 load_shared_by_blocks(const float4* g_f
 // Two halves in a word, the first in its lower half.
 static __device__ __forceinline__ u32 pack_halves(float low, float high) {
     return (u32)__half_as_ushort(__float2half_rn(low)) | (u32)__half_as_ushort(__float2half_rn(high)) << 16;
+}
+static __device__ __forceinline__ float2 unpack_halves(u32 two) {
+    return make_float2(__half2float(__ushort_as_half((unsigned short)two)), __half2float(__ushort_as_half((unsigned short)(two >> 16))));
 }

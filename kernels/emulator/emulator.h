@@ -64,6 +64,12 @@ static inline float __uint_as_float(u32 bits) {
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+static inline float add_exact_product(float sum, float a, float b) { return sum + a * b; }
+static inline float rsqrtf(float value) { return 1.0f / sqrtf(value); }
+static inline int __dp4a(int a, int b, int sum) {
+    for (u32 byte = 0; byte < 4; byte++) sum += (int8_t)(a >> 8 * byte) * (int8_t)(b >> 8 * byte);
+    return sum;
+}
 static inline int __popc(u32 value) { return __builtin_popcount(value); }
 static inline int __ffs(int value) { return __builtin_ffs(value); }
 static inline int __clz(int value) { return value == 0 ? 32 : __builtin_clz((u32)value); }
@@ -130,6 +136,11 @@ static inline float4 load_shared_by_blocks(const float4* g_from) { return *g_fro
 static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicAnd(u32* at, u32 value) { return __atomic_fetch_and(at, value, __ATOMIC_RELAXED); }
+static inline u32 atomicMax(u32* at, u32 value) {
+    u32 found = __atomic_load_n(at, __ATOMIC_RELAXED);
+    while (found < value && !__atomic_compare_exchange_n(at, &found, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+    return found;
+}
 
 struct Multiplied {
     float* d;

@@ -16,6 +16,7 @@ use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::pack::{Pack, PackError};
 use threshold_models::raw::RawFrame;
+use threshold_models::search::SearchError;
 use threshold_models::tensor::TensorSource;
 
 /// Most pixels of a side: products of a side and a level's, at most twice as long, stay below 2^32 then.
@@ -55,6 +56,9 @@ pub enum KernelError {
     /// The weights, the options or the networks' answers.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Templates or probes that cannot be searched.
+    #[error(transparent)]
+    Search(#[from] SearchError),
 }
 
 impl From<KernelError> for EngineError {

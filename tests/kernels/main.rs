@@ -14,4 +14,5 @@ mod networks;
 #[cfg(not(feature = "gpu"))]
 mod planted;
 mod rig;
+mod search;
 mod suppression;

@@ -16,7 +16,11 @@ mod pnet;
 mod proposals;
 mod propose;
 mod pyramid;
+mod quantise;
+mod rank;
 mod refine;
+mod scan;
+mod search;
 
 pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
@@ -31,7 +35,13 @@ pub use pnet::pnet;
 pub use proposals::proposals;
 pub use propose::propose;
 pub use pyramid::{Levels, pyramid};
+pub use quantise::quantise;
+pub use rank::rank;
 pub use refine::refine;
+pub use scan::{batch_of, scan};
+pub use search::{
+    CHUNK_BYTES, Element, FoundTemplate, GalleryShape, NO_TEMPLATE, PAIR_BYTES, Side, TILE,
+};
 
 pub use crate::device::Region;
 use crate::device::{Address, Launch, Step};

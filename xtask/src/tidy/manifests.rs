@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
     ("threshold-models", &["threshold-record"]),
-    ("threshold-kernels", &["threshold-models"]),
+    ("threshold-kernels", &["threshold-models", "threshold-record"]),
     ("threshold-edge", LOWER),
     ("threshold-host", LOWER),
     (
