@@ -6,7 +6,9 @@
 use crate::device::{Device, DeviceError};
 use crate::embed::Embedder;
 use crate::fragments::Uploaded;
+use crate::gallery::DeviceGallery;
 use crate::launch::{Found, Levels, Status};
+use crate::recognise::{Chains, Recognised};
 use crate::room::{Geometry, Room};
 use crate::self_test::Expected;
 use crate::stages::Stages;
@@ -18,6 +20,7 @@ use threshold_models::pack::{Pack, PackError};
 use threshold_models::raw::RawFrame;
 use threshold_models::search::SearchError;
 use threshold_models::tensor::TensorSource;
+use threshold_record::{Metric, Template};
 
 /// Most pixels of a side: products of a side and a level's, at most twice as long, stay below 2^32 then.
 const MOST_SIDE: usize = 16_384;
@@ -100,8 +103,10 @@ impl From<Status> for Counts {
 
 /// Detection and embedding on a device.
 pub struct CudaEngine<D: Device> {
-    // Before the weights and the device, which its graph uses, since fields are dropped in this order.
+    // Each before what its graphs use, since fields are dropped in this order.
+    chains: Chains<D>,
     room: Option<Room<D>>,
+    gallery: Option<DeviceGallery<D>>,
     packed: Packed,
     weights: Uploaded<D>,
     expected: Expected,
@@ -124,8 +129,20 @@ impl<D: Device> CudaEngine<D> {
         options.check()?;
         let (packed, weights) = Packed::of(detector)?.upload(&device)?;
         let (expected, counts) = (Expected::new(detector)?, Counts::default());
-        let (room, embedder) = (None, None);
-        Ok(Self { room, packed, weights, expected, embedder, options, counts, device })
+        let (room, gallery, embedder, chains) = (None, None, None, Chains::default());
+        let detector = Self {
+            chains,
+            room,
+            gallery,
+            packed,
+            weights,
+            expected,
+            embedder,
+            options,
+            counts,
+            device,
+        };
+        Ok(detector)
     }
 
     /// The same with an embedder.
@@ -134,7 +151,7 @@ impl<D: Device> CudaEngine<D> {
     /// [`KernelError`] if the pack is a detector's, or the device has no room.
     pub fn with_embedder(self, pack: &Pack) -> Result<Self, KernelError> {
         let embedder = Some(Embedder::new(&self.device, pack)?);
-        Ok(Self { embedder, ..self })
+        Ok(Self { embedder, chains: Chains::default(), ..self })
     }
 
     /// Reads the weights back from the device, runs each network of the cascade beside the CPU engine's answers and the
@@ -207,6 +224,46 @@ impl<D: Device> CudaEngine<D> {
         embedder.embed(&self.device, frame, faces)
     }
 
+    /// Keeps the templates of a gallery on the device, for [`CudaEngine::recognise`], instead of those from before.
+    ///
+    /// # Errors
+    /// [`EngineError::NoEmbedder`] without an embedder; [`SearchError`] if the templates differ in length or model, or are not
+    /// as long as the embedder's; [`DeviceError`] if the device has no room. Nobody is recognised then.
+    pub fn set_gallery(
+        &mut self,
+        metric: Metric,
+        templates: &[Template],
+    ) -> Result<(), KernelError> {
+        self.chains = Chains::default();
+        self.gallery = None;
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
+        let gallery = DeviceGallery::new(&self.device, metric, templates)?;
+        let (expected, found) =
+            (embedder.output_bytes() / size_of::<f32>(), gallery.embedding_len());
+        if !gallery.is_empty() && expected != found {
+            return Err(SearchError::Length { expected, found }.into());
+        }
+        self.gallery = Some(gallery);
+        Ok(())
+    }
+
+    /// Faces of a frame with their embeddings and candidates, of the `most` largest: detection, crops, embeddings and search on
+    /// the device, the frame uploaded once and two graphs launched.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::detect_raw`] and [`CudaEngine::embed_raw`].
+    pub fn recognise(
+        &mut self,
+        frame: &RawFrame<'_>,
+        most: usize,
+    ) -> Result<Vec<Recognised>, KernelError> {
+        let mut faces = self.detect_raw(frame)?;
+        faces.truncate(most);
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
+        let Some(room) = &self.room else { return Ok(Vec::new()) };
+        self.chains.run(&self.device, (room, frame), embedder, self.gallery.as_ref(), &faces)
+    }
+
     /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.
     ///
     /// # Errors
@@ -231,6 +288,7 @@ impl<D: Device> CudaEngine<D> {
                 return Err(KernelError::Frame { width, height });
             }
             // Dropped first: both at once would need twice the memory.
+            self.chains = Chains::default();
             self.room = None;
             if !levels.is_empty() {
                 let thresholds = self.options.thresholds;

@@ -201,6 +201,12 @@ impl<D: Device> DeviceGallery<D> {
         self.owners.len()
     }
 
+    /// Components of a vector; 0 without a template.
+    #[must_use]
+    pub fn embedding_len(&self) -> usize {
+        self.shape.len
+    }
+
     /// True if there is no template.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -326,7 +332,7 @@ impl<D: Device> DeviceGallery<D> {
             self.round(batch, ceilings, found).into_iter().for_each(|step| program.push(step));
             (ceilings, rest) = (self.between.lasts, after);
         }
-        program.push_output(device, found);
+        program.push_output(device, found, 0);
         program.record(device)?;
         self.programs.push((request, program));
         Ok(self.programs.len() - 1)

@@ -8,7 +8,7 @@
 //!                   -> onet -> onet_heads -> place -> status and detections
 //! ```
 
-use crate::device::{Device, DeviceError, Program, Step};
+use crate::device::{Device, DeviceError, Program, Region, Step};
 use crate::launch::{
     self, BOX_BYTES, Found, FrameView, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PNET_MAX,
     RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Status,
@@ -44,6 +44,9 @@ impl Geometry {
 pub(crate) struct Room<D: Device> {
     pub(crate) geometry: Geometry,
     program: Program<D>,
+    /// The frame, and the detections.
+    picture: Region,
+    found: Region,
 }
 
 impl<D: Device> Room<D> {
@@ -129,9 +132,14 @@ impl<D: Device> Room<D> {
             [onet_threshold, NMS_STAGE],
             [onet_boxes, onet_answers, level_masks, found, status],
         ));
-        program.push_output(device, result);
+        program.push_output(device, result, 0);
         program.record(device)?;
-        Ok(Self { geometry: Geometry::of(frame), program })
+        Ok(Self { geometry: Geometry::of(frame), program, picture, found })
+    }
+
+    /// The last frame, which was like this one, and its detections, on the device.
+    pub(crate) fn frame_and_found(&self, frame: &RawFrame<'_>) -> (FrameView, Region) {
+        (FrameView::of(frame, self.picture), self.found)
     }
 
     /// Runs a frame of this geometry: the status and the detections.

@@ -9,12 +9,14 @@ use threshold_kernels::{CudaEngine, DeviceNetwork, Embedder, KernelError};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool as Threads, Simd};
 use threshold_models::crop::{CropRule, crop};
-use threshold_models::engine::{BBox, Detection, Engine as _};
+use threshold_models::engine::{BBox, Detection, Embedding, Engine as _};
 use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
 use threshold_models::pack::{Pack, Preprocessing};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+use threshold_models::search::{Candidates, Index, quantise};
 use threshold_models::tensor::Tensors;
 use threshold_models::{net, picture, synthetic};
+use threshold_record::{ModelTag, PersonId, Template};
 use threshold_tests::lots::Lots;
 use threshold_tests::{packs, photos, skipped};
 
@@ -79,6 +81,67 @@ fn embeddings_of_a_photos_faces_are_those_of_the_cpu_engine() {
         assert!(cosine >= 0.999_99, "{} alone and in a batch: {cosine}", pack.meta.name);
         assert!(embedder.embed(&machine, &raw, &[]).unwrap().is_empty());
     }
+}
+
+#[test]
+fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
+    let (Some(photos), Some(packs)) = (photos(), packs()) else {
+        return skipped("recognition of a photo", "no packs or photos: cargo xtask setup");
+    };
+    let frame = picture::read(&photos.join("obama.jpg")).unwrap();
+    let raw = RawFrame::of(&frame);
+    let pack = packs.named("dlib").unwrap();
+    // So that more than the one face passes.
+    let options = CascadeOptions {
+        min_face_px: 60.0,
+        thresholds: [0.6, 0.3, 0.0],
+        ..CascadeOptions::default()
+    };
+    let detector = packs.detector().unwrap();
+    let engine = CudaEngine::new(machine_of(8, 16), &detector, options).unwrap();
+    let mut engine = engine.with_embedder(&pack).unwrap();
+    let metric = pack.embedder().unwrap().metric;
+    let faces = engine.detect_raw(&raw).unwrap();
+    assert!(faces.len() >= 3, "{} faces", faces.len());
+    let embeddings = engine.embed_raw(&raw, &faces[..3]).unwrap();
+    let template = |(person, embedding): (u32, &Embedding)| {
+        let (scale, vector) = quantise(embedding);
+        let vector = vector.into_iter().collect();
+        Template {
+            person: PersonId(person),
+            slot: 0,
+            model: ModelTag([1; 8]),
+            quality: 90,
+            scale,
+            vector,
+        }
+    };
+    let templates: Vec<Template> = (1..).zip(&embeddings[..2]).map(template).collect();
+    let index = Index::new(metric, &templates).unwrap();
+    assert_eq!(
+        engine.recognise(&raw, 1).unwrap()[0].candidates,
+        Candidates::default(),
+        "no gallery"
+    );
+    engine.set_gallery(metric, &templates).unwrap();
+    // Once more: the second run replays what the first recorded.
+    for most in [3, 1, 3, 0] {
+        let recognised = engine.recognise(&raw, most).unwrap();
+        assert_eq!(recognised.len(), most);
+        for (i, one) in recognised.iter().enumerate() {
+            assert_eq!(one.detection, faces[i]);
+            let cosine = cosine(&one.embedding.0, &embeddings[i].0);
+            assert!(cosine >= 0.999_999, "face {i} of {most}: {cosine}");
+            assert_eq!(one.candidates, index.search(&one.embedding).unwrap(), "face {i} of {most}");
+        }
+        let best = |i: usize| recognised[i].candidates.best.unwrap();
+        assert!((0..most.min(2)).all(|i| best(i).person == PersonId(i as u32 + 1)));
+    }
+    let long = Embedding(vec![0.5; 512]);
+    let fault = engine.set_gallery(metric, &[template((9, &long))]).unwrap_err();
+    assert!(fault.to_string().contains("512"), "{fault}");
+    // The gallery that was refused is not searched, and neither is the one before.
+    assert_eq!(engine.recognise(&raw, 1).unwrap()[0].candidates, Candidates::default());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A program: steps with the buffers that they touch, recorded once and run often.
 //!
-//! Owns every buffer whose address its steps hold, but for weights, which whoever made it keeps alive longer. The only place
+//! Owns every buffer whose address its steps hold, but for what whoever made it keeps alive longer: weights, a gallery, a room. The only place
 //! besides the devices that needs `unsafe`, and for one reason: that ownership.
 
 use super::{Device, DeviceError, Region, Step};
@@ -43,7 +43,8 @@ impl<D: Device> Program<D> {
         Ok(region)
     }
 
-    /// Adds a step. Its addresses are those of this program's regions, or of weights that outlive it.
+    /// Adds a step. Its addresses are those of this program's regions, or of what outlives it: weights, a gallery, the room of
+    /// a detection.
     pub(crate) fn push(&mut self, step: Step) {
         self.steps.push(step);
     }
@@ -54,10 +55,14 @@ impl<D: Device> Program<D> {
         self.steps.push(Step::Upload { from, to: to.holding(len), len });
     }
 
-    /// Adds the copy of a region to the output.
-    pub(crate) fn push_output(&mut self, device: &D, from: Region) {
-        let (to, len) = (device.staging_address(&self.output), self.output.as_ref().len());
-        self.steps.push(Step::Download { from: from.holding(len), to, len });
+    /// Adds the copy of a region to the output, from its byte `at` on.
+    ///
+    /// # Panics
+    /// If the output is shorter.
+    pub(crate) fn push_output(&mut self, device: &D, from: Region, at: usize) {
+        let (to, len) = (device.staging_address(&self.output).offset(at), from.len);
+        assert!(at + len <= self.output.as_ref().len(), "{len} bytes of output at {at}");
+        self.steps.push(Step::Download { from: from.at, to, len });
     }
 
     /// Records the steps, to be launched as one; none may be added then.

@@ -16,7 +16,7 @@ mod weights;
 
 pub use network::{DeviceNetwork, Recorded, Timed, Traced};
 
-use crate::device::{Device, Program};
+use crate::device::{Device, Program, Region};
 use crate::engine::KernelError;
 use crate::launch::{self, Found, FrameView, crop_bytes};
 use crate::room::Geometry;
@@ -117,9 +117,31 @@ impl<D: Device> Embedder<D> {
         input.resize(faces_at(frame), 0);
         input.extend_from_slice(bytemuck::cast_slice(&faces_bytes));
         let bytes = program.run(device, &input)?;
-        let values = self.network.core.outputs(bytes, faces.len())?;
-        let len = values.len() / faces.len();
-        Ok(values.chunks_exact(len).map(|values| Embedding(values.to_vec())).collect())
+        embeddings(&self.network, bytes, faces.len())
+    }
+
+    /// Bytes of an embedding on the device.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.network.core.output_bytes()
+    }
+
+    /// The first `n` embeddings in the bytes of a batch.
+    pub(crate) fn embeddings(&self, bytes: &[u8], n: usize) -> Result<Vec<Embedding>, KernelError> {
+        embeddings(&self.network, bytes, n)
+    }
+
+    /// Adds the way from a frame and `n` faces on the device to their embeddings.
+    pub(crate) fn push(
+        &self,
+        program: &mut Program<D>,
+        device: &D,
+        n: usize,
+        (frame, faces): (FrameView, Region),
+    ) -> Result<Region, KernelError> {
+        let crops = program.take(device, n * crop_bytes(&self.rule))?;
+        let rule = (&self.rule, self.meta.preprocessing);
+        program.push(launch::cut(n, frame, rule, [faces, crops]));
+        self.network.core.push(program, device, n, crops)
     }
 
     /// Frame and faces in, embeddings out.
@@ -133,16 +155,23 @@ impl<D: Device> Embedder<D> {
         let mut program = Program::new(device, bytes, n * self.network.core.output_bytes())?;
         let input = program.take(device, bytes)?;
         let (picture, faces) = input.split_at(faces_at(frame));
-        let crops = program.take(device, n * crop_bytes(&self.rule))?;
         program.push_input(device, input);
-        let view = FrameView::of(frame, picture);
-        let rule = (&self.rule, self.meta.preprocessing);
-        program.push(launch::cut(n, view, rule, [faces, crops]));
-        let output = self.network.core.push(&mut program, device, n, crops)?;
-        program.push_output(device, output);
+        let frame = FrameView::of(frame, picture);
+        let output = self.push(&mut program, device, n, (frame, faces))?;
+        program.push_output(device, output, 0);
         program.record(device)?;
         Ok(program)
     }
+}
+
+fn embeddings<D: Device>(
+    network: &DeviceNetwork<D>,
+    bytes: &[u8],
+    n: usize,
+) -> Result<Vec<Embedding>, KernelError> {
+    let values = network.core.outputs(bytes, n)?;
+    let of_face = |values: &[f32]| Embedding(values.to_vec());
+    Ok(values.chunks_exact(values.len() / n.max(1)).map(of_face).collect())
 }
 
 /// Where the faces begin behind a frame's bytes.

@@ -200,7 +200,7 @@ impl<D: Device> DeviceNetwork<D> {
                 let input = program.take(device, bytes)?;
                 program.push_input(device, input);
                 let output = core.push(&mut program, device, n, input)?;
-                program.push_output(device, output);
+                program.push_output(device, output, 0);
                 program.record(device)?;
                 slot.insert(program)
             }
