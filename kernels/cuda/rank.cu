@@ -1,6 +1,6 @@
 // computes  the best template for each probe and the best of another person, from what the blocks of `scan` found
-// shapes    pairs Pair [blocks][PROBES], found FoundTemplate [PROBES][2]; lasts u64 [PROBES]: the key of the best, so that as
-//           `scan`'s ceilings they let it find the next one
+// shapes    pairs Pair [blocks][PROBES], found FoundTemplate [PROBES][2]; lasts u64 [PROBES]: the key of the best, below which
+//           `scan` finds the next one
 // params    RankParams
 // launch    grid PROBES, block SEARCH_BLOCK, shared RANK_SHARED
 // work      a block: one probe's pairs
@@ -44,8 +44,7 @@ KERNEL(rank, RankParams, SEARCH_BLOCK) {
     __syncthreads();
     if (threadIdx.x != 0) return;
     for (u32 i = 1; i < SEARCH_WARPS; i++) merge(r_pair, s_pairs[i]);
-    // Where nothing was found, nothing is to be found next: all keys are above 1.
-    p.lasts[blockIdx.x] = r_pair.best == 0 ? 1 : r_pair.best;
+    p.lasts[blockIdx.x] = r_pair.best;
     p.found[2 * blockIdx.x] = found_of(r_pair.best);
     p.found[2 * blockIdx.x + 1] = found_of(r_pair.runner_up);
 }

@@ -99,7 +99,7 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
     Side* s_sides = s_all_sides + 32 * warp;
 
     for (u32 i = threadIdx.x; i < probe_words; i += SEARCH_BLOCK) s_probes[i] = p.probes[i];
-    if (threadIdx.x < PROBES) s_floors[threadIdx.x] = 0;
+    if (threadIdx.x < PROBES) s_floors[threadIdx.x] = ascending(-__uint_as_float(0x7f800000u));
     const Side own = p.probe_sides[probe];
     // All ones where there is no ceiling.
     const u64 greatest = p.ceilings[probe] - 1;
@@ -128,10 +128,7 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
         s_sides[lane] = side;
         __syncwarp();
 
-        const u32 floor_bits = s_floors[probe];
-        // Scores of LOWEST are of vectors that cannot be compared, of which the bound knows nothing.
-        const u32 no_floor = ascending(LOWEST);
-        float floor = floor_bits > no_floor ? from_ascending(floor_bits) : -__uint_as_float(0x7f800000u);
+        float floor = from_ascending(s_floors[probe]);
 #pragma unroll 1
         for (u32 k = 0; k < PROBES; k++) {
             const u32 at = k * SLICES + slice, i = 32 * tile + at;
@@ -144,7 +141,8 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
             const u32 before = (u32)(r_pair.runner_up >> 32);
             offer(r_pair, key, p.persons[i]);
             const u32 after = (u32)(r_pair.runner_up >> 32);
-            if (after != before && after > no_floor) {
+            // Scores of LOWEST are of vectors that cannot be compared, of which the bound knows nothing.
+            if (after != before && after > ascending(LOWEST)) {
                 floor = fmaxf(floor, from_ascending(after));
                 atomicMax((u32*)&s_floors[probe], after);
             }

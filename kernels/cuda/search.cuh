@@ -58,7 +58,7 @@ static __device__ __forceinline__ float score_of(u32 metric, float product, Side
 }
 
 // True only if the template's score lies below the floor, which is minus infinity or above LOWEST. In f32, since f64 is 64
-// times slower on all but the data centres' cards. NaN excludes nothing.
+// times slower on all cards but those of data centres. NaN excludes nothing.
 //
 // Cosine: two roots of at most 2 units in the last place (CUDA C Programming Guide, "Mathematical Functions"), a conversion
 // and two products are within 12 x 2^-24 of a cosine that is at most 1 in size: 7e-7; the score's own rounding is 6e-8.
@@ -82,13 +82,13 @@ static __device__ __forceinline__ void offer(Pair& r_pair, u64 key, u32 person) 
     }
 }
 
-// Takes all that another pair stands for into account. Its runner-up is of another person than its best.
+// Takes all that another pair stands for into account.
 static __device__ __forceinline__ void merge(Pair& r_pair, const Pair& other) {
     if (other.best == 0) return;
     offer(r_pair, other.best, other.person);
     // Ours is the best of both now. If it is of the other's person, the other's runner-up is of another one; if not, our
     // runner-up is at least the other's best.
-    if (other.runner_up > r_pair.runner_up && other.person == r_pair.person) r_pair.runner_up = other.runner_up;
+    r_pair.runner_up = max(r_pair.runner_up, other.runner_up);
 }
 
 // Merges the pairs of lanes whose numbers differ in the bits from FIRST on: each lane has that of all. All lanes of the warp.

@@ -1,4 +1,5 @@
-//! The CUDA engine: the cascade in our own FP16 kernels, from the raw camera frame to final boxes and landmarks.
+//! The CUDA engine: the cascade in our own FP16 kernels, from the raw camera frame to final boxes and landmarks;
+//! and the search of a gallery that lies on the device.
 //!
 //! Owns the kernels (`cuda/`), the emulator that runs their sources on the processor (`emulator/`), the devices, the
 //! launchers and the engine. Refuses to know the cascade's meaning: that is `threshold_models::cascade`'s, which the kernels

@@ -176,24 +176,34 @@ fn the_best_so_many_are_those_of_the_index() {
 #[test]
 fn many_tiles_a_warp_exclude_nothing_that_ranks() {
     for mut lots in rounds(503) {
-        // A step or two of one component, or another scale by a few last bits, parts the scores by little or nothing.
-        let mut base = vector(&mut lots, 128);
-        base[0] = 127;
-        let mut templates = templates(&mut lots, 6000, 128, 3000);
-        for template in templates.iter_mut().step_by(2) {
-            template.vector = base[..].try_into().unwrap();
-            let at = lots.below(128) as usize;
-            let moved = template.vector[at].saturating_add(lots.below(5) as i8 - 2);
-            template.vector[at] = moved.max(-127);
-            template.scale = f32::from_bits(1e-3f32.to_bits() + lots.below(4) as u32);
-        }
-        let embedding = |sign: f32| {
-            Embedding(base.iter().map(|&c| sign * f32::from(c) * (1.0 / 1024.0)).collect())
-        };
-        let mut probes = vec![embedding(1.0), embedding(-1.0)];
-        probes.extend((0..10).map(|_| probe(&mut lots, 128, &templates)));
-        for n in [1, 12] {
-            METRICS.iter().for_each(|&metric| check(&mut lots, metric, &templates, &probes[..n]));
+        // Long vectors, as well: an L2 is the small difference of large squares then, and scales just below the third
+        // probe's give differences that f32 does not tell from each other.
+        for size in [1e-3f32, 3e-2] {
+            // A step or two of one component, or a scale that differs by little, parts the scores by little or nothing.
+            let base: Vec<i8> = (0..128)
+                .map(|i| if i == 0 { 127 } else { (lots.below(255) as i16 - 127) as i8 })
+                .collect();
+            let mut templates = templates(&mut lots, 9000, 128, 4000);
+            for template in templates.iter_mut().step_by(2) {
+                template.vector = base[..].try_into().unwrap();
+                if lots.below(2) == 0 {
+                    let at = lots.below(128) as usize;
+                    let moved = template.vector[at].saturating_add(lots.below(5) as i8 - 2);
+                    template.vector[at] = moved.max(-127);
+                    template.scale = f32::from_bits(size.to_bits() + lots.below(4) as u32);
+                } else {
+                    template.scale = size * (1.0 + lots.below(2000) as f32 * 1e-6);
+                }
+            }
+            let embedding =
+                |size: f32| Embedding(base.iter().map(|&c| f32::from(c) * size).collect());
+            let mut probes = vec![embedding(size), embedding(-size), embedding(1.002 * size)];
+            probes.extend((0..9).map(|_| probe(&mut lots, 128, &templates)));
+            for n in [1, 12] {
+                METRICS
+                    .iter()
+                    .for_each(|&metric| check(&mut lots, metric, &templates, &probes[..n]));
+            }
         }
     }
 }
