@@ -109,7 +109,8 @@ pub struct CudaEngine<D: Device> {
     gallery: Option<DeviceGallery<D>>,
     packed: Packed,
     weights: Uploaded<D>,
-    expected: Expected,
+    /// What the cascade's networks answer in the self-test, or why the CPU engine gave no answer.
+    expected: Result<Expected, EngineError>,
     embedder: Option<Embedder<D>>,
     options: CascadeOptions,
     counts: Counts,
@@ -128,7 +129,7 @@ impl<D: Device> CudaEngine<D> {
     ) -> Result<Self, KernelError> {
         options.check()?;
         let (packed, weights) = Packed::of(detector)?.upload(&device)?;
-        let (expected, counts) = (Expected::new(detector)?, Counts::default());
+        let (expected, counts) = (Expected::new(detector), Counts::default());
         let (room, gallery, embedder, chains) = (None, None, None, Chains::default());
         let detector = Self {
             chains,
@@ -162,7 +163,14 @@ impl<D: Device> CudaEngine<D> {
     /// difference; what the device failed with.
     pub fn self_test(&mut self) -> Result<(), KernelError> {
         self.weights.verify(&self.device)?;
-        self.expected.check(&Stages { device: &self.device, packed: &self.packed })?;
+        let stages = Stages { device: &self.device, packed: &self.packed };
+        match &self.expected {
+            Ok(expected) => expected.check(&stages)?,
+            Err(fault) => {
+                let what = format!("self-test of the detector on the processor: {fault}");
+                return Err(EngineError::Device { what }.into());
+            }
+        }
         match &mut self.embedder {
             Some(embedder) => embedder.self_test(&self.device),
             None => Ok(()),

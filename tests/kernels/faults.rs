@@ -2,11 +2,13 @@
 
 use crate::rig::{Machine, drawn, machine, noise, weights};
 use threshold_kernels::device::{Device as _, DeviceError};
-use threshold_kernels::{Counts, CudaEngine, KernelError};
+use threshold_kernels::{Counts, CudaEngine, DeviceNetwork, KernelError};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::engine::{Engine as _, EngineError};
 use threshold_models::frame::Frame;
+use threshold_models::graph::{Act, Conv, Graph, Pool, PoolKind, Shape};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+use threshold_models::synthetic;
 use threshold_models::tensor::Tensors;
 use threshold_tests::lots::Lots;
 
@@ -31,11 +33,35 @@ fn a_sum_that_is_not_a_number_is_an_error_and_never_a_face() {
         if tensor.ends_with("bias") {
             values.fill(f32::NAN);
         }
-        let found = engine(&tensors, low).unwrap().detect(&frame);
+        let mut engine = engine(&tensors, low).unwrap();
+        assert!(engine.self_test().is_err(), "{tensor}");
+        let found = engine.detect(&frame);
         assert!(
             matches!(found, Err(EngineError::NotFinite { network: named }) if named == network),
             "{tensor}: {found:?}"
         );
+    }
+}
+
+#[test]
+fn an_embedding_that_is_not_a_number_is_an_error() {
+    let mut graph = Graph::new("drawn", Shape { h: 9, w: 9, c: 3 });
+    let x = graph.conv("conv", graph.input(), Conv::new(16, 3, 3).act(Act::Relu));
+    let pooled = graph.pool("pool", x, Pool::new(PoolKind::Max, 3, 2));
+    let x = graph.dense("dense", pooled, 16, true, Act::None);
+    let x = graph.l2_norm("embedding", x);
+    graph.output("embedding", x);
+    let (machine, input) = (machine(1), vec![0.5; 9 * 9 * 3]);
+    for (tensor, value) in [("conv.weight", 60_000.0), ("dense.bias", f32::NAN)] {
+        let mut tensors = synthetic::weights([&graph]);
+        let fine = DeviceNetwork::new(&machine, &graph, &tensors).unwrap().run(&machine, &input);
+        assert!(fine.is_ok(), "{fine:?}");
+        tensors.get_mut(tensor).unwrap().data.fill(value);
+        let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+        let found = network.run(&machine, &input);
+        let named =
+            matches!(found, Err(KernelError::Engine(EngineError::NotFinite { network: "drawn" })));
+        assert!(named, "{tensor}: {found:?}");
     }
 }
 
