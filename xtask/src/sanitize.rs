@@ -1,7 +1,7 @@
 //! `cargo xtask sanitize`: the emulator and the kernels' sources watched by AddressSanitizer and by UBSan.
 //!
 //! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
-//! libraries that two variables name. Leaves out whole detections, which the others are the parts of and which take minutes.
+//! libraries that two variables name. Leaves out whole detections and embeddings, which the others are the parts of and which take minutes.
 
 use crate::program::{cargo, run_counting, said};
 use crate::repository::root;
@@ -17,6 +17,9 @@ const SANITIZERS: [(&str, Option<&str>); 2] =
 /// (`kernels/src/device/emulator.rs`).
 const LIBRARIES: [(&str, &str); 2] =
     [("cuda", "THRESHOLD_EMULATOR"), ("emulator/planted", "THRESHOLD_PLANTED")];
+/// Parts of the names of the tests that run whole networks.
+const WHOLE: [&str; 6] =
+    ["detection", "facenet", "photos_faces", "golden_vectors", "papers_networks", "recognised"];
 /// Leaks are the tests' own: a process that ends frees nothing.
 const ASAN_OPTIONS: &str = "detect_leaks=0";
 
@@ -34,11 +37,12 @@ pub(crate) fn run() -> Result<usize> {
     for (sanitizer, preloaded) in SANITIZERS {
         println!("== {sanitizer}");
         println!(
-            "skipped: whole detections under this sanitizer (minutes; their parts are watched)"
+            "skipped: whole detections and embeddings under this sanitizer (minutes; their parts are watched)"
         );
         skipped += 1;
         let mut tests = cargo(&["test", "--quiet", "--workspace", "--locked", "--test", "kernels"]);
-        tests.args(["--", "--skip", "detection"]);
+        tests.arg("--");
+        WHOLE.iter().for_each(|name| _ = tests.args(["--skip", name]));
         for (folder, variable) in LIBRARIES {
             tests.env(variable, library(&out, sanitizer, folder)?);
         }
