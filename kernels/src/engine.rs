@@ -318,6 +318,10 @@ where
         Ok(self.detect_raw(&RawFrame::of(frame))?)
     }
 
+    fn overflow(&self) -> usize {
+        self.counts.lost.iter().map(|&lost| lost as usize).sum()
+    }
+
     fn embed(&mut self, frame: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
         Ok(self.embed_raw(&RawFrame::of(frame), faces)?)
     }

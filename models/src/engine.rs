@@ -84,6 +84,12 @@ pub trait Engine: Send {
     /// [`EngineError`] if the arithmetic failed; the caller refuses.
     fn detect(&mut self, frame: &Frame) -> Result<Vec<Detection>, EngineError>;
 
+    /// Proposals of the last frame for which the engine had no room. The best by score were kept, but a face may be missing.
+    /// Engines without such a bound have none.
+    fn overflow(&self) -> usize {
+        0
+    }
+
     /// One embedding for each face given, in that order.
     ///
     /// # Errors

@@ -160,6 +160,17 @@ fn each_part_that_fails_is_a_refusal_with_that_part_as_cause() {
 }
 
 #[test]
+fn a_frame_with_more_than_the_detector_holds_is_told_once_until_it_is_over() {
+    let mut rig = Rig::on(&with_ada());
+    let told =
+        |rig: &Rig| rig.notices().matches("77 proposals more than there is room for").count();
+    rig.show(&[Show::Crowd, Show::Crowd, Show::Crowd]);
+    assert_eq!(told(&rig), 1);
+    rig.show(&[Show::Nobody, Show::Crowd]);
+    assert_eq!(told(&rig), 2);
+}
+
+#[test]
 fn a_lock_that_fails_disarms() {
     let mut rig = Rig::on(&with_ada());
     *rig.jammed.lock().unwrap() = true;

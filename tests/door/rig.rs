@@ -43,6 +43,8 @@ pub(crate) enum Show {
     Departure,
     /// A frame without a face.
     Nobody,
+    /// A frame without a face, of which the engine has too many proposals.
+    Crowd,
     /// A frame with the face of that number.
     Face(usize),
     /// A frame with a face halfway between two numbers.
@@ -134,6 +136,9 @@ fn picture((low, high): (u8, u8)) -> Frame {
     Frame::from_rgb(200, 200, (0..40_000).flat_map(|i| [grey(i); 3]).collect()).unwrap()
 }
 
+/// What the engine of the bench has no room for while a crowd is shown.
+const OVERFLOW: usize = 77;
+
 struct BenchEngine {
     showing: Arc<Mutex<Show>>,
     flash: MockFlash,
@@ -146,7 +151,7 @@ impl Engine for BenchEngine {
         match show {
             Show::DetectFails => Err(EngineError::NotFinite { network: "P-Net" }),
             Show::Panics => panic!("the bench's engine panics, as it was told"),
-            Show::Nobody => Ok(Vec::new()),
+            Show::Nobody | Show::Crowd => Ok(Vec::new()),
             _ => Ok(vec![Detection {
                 bbox: BBox { x1: 60.0, y1: 50.0, x2: 140.0, y2: 150.0 },
                 landmarks: [
@@ -159,6 +164,10 @@ impl Engine for BenchEngine {
                 score: 1.0,
             }]),
         }
+    }
+
+    fn overflow(&self) -> usize {
+        if *self.showing.lock().unwrap() == Show::Crowd { OVERFLOW } else { 0 }
     }
 
     fn embed(&mut self, _: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {

@@ -101,6 +101,8 @@ pub struct Unit {
     clock: Arc<dyn Clock>,
     notices: Notices,
     limits: QualityLimits,
+    /// The last frame held more than the engine has room for.
+    overflowing: bool,
     course: Course,
 }
 
@@ -116,7 +118,8 @@ impl Unit {
         notices: Notices,
     ) -> Self {
         let limits = QualityLimits::default();
-        Self { camera, lock, engine, shared, clock, notices, limits, course: Course::Idle }
+        let (overflowing, course) = (false, Course::Idle);
+        Self { camera, lock, engine, shared, clock, notices, limits, overflowing, course }
     }
 
     /// Takes one event of the camera and does what follows from it. A panic inside is a fault of the engine: whoever is
@@ -184,6 +187,14 @@ impl Unit {
             Err(error) => return self.engine_failed(&error),
         };
         let detect_ms = ms_since(start);
+        let overflow = engine.overflow();
+        if overflow > 0 && !self.overflowing {
+            self.notices.tell(&format!(
+                "detector: a frame has {overflow} proposals more than there is room for, so a face may be missed; \
+                 a larger --min-face gives fewer, and so does no pattern before the camera"
+            ));
+        }
+        self.overflowing = overflow > 0;
         let (at_ms, seen) = (frame.captured_at_ms, !faces.is_empty());
         match &mut self.course {
             Course::Idle if seen => self.begin(false, at_ms),
