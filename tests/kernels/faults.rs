@@ -2,6 +2,7 @@
 
 use crate::rig::{Machine, drawn, machine, noise, weights};
 use threshold_kernels::device::{Device as _, DeviceError};
+use threshold_kernels::launch::{Levels, PNET_MAX};
 use threshold_kernels::{Counts, CudaEngine, DeviceNetwork, KernelError};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::engine::{Engine as _, EngineError};
@@ -63,6 +64,26 @@ fn an_embedding_that_is_not_a_number_is_an_error() {
             matches!(found, Err(KernelError::Engine(EngineError::NotFinite { network: "drawn" })));
         assert!(named, "{tensor}: {found:?}");
     }
+}
+
+#[test]
+fn a_frame_with_more_proposals_than_there_is_room_for_says_how_many() {
+    let options = CascadeOptions {
+        min_face_px: 12.0,
+        // Every cell passes, nothing that R-Net sees.
+        thresholds: [0.0, 1.0, 1.0],
+        ..CascadeOptions::default()
+    };
+    let mut engine = engine(&drawn(), options).unwrap();
+    let frame = Frame::from_rgb(160, 160, noise(&mut Lots(422), 160 * 160 * 3)).unwrap();
+    engine.detect(&frame).unwrap();
+    let cells = Levels::new(160, 160, 12.0, 0.709).cells();
+    let Counts { pnet, lost, .. } = engine.counts();
+    assert_eq!((pnet as usize, lost[0] as usize), (cells, cells - PNET_MAX));
+    assert!(lost[0] > 0 && engine.overflow() >= cells - PNET_MAX, "{lost:?}");
+    let small = Frame::from_rgb(30, 30, noise(&mut Lots(423), 30 * 30 * 3)).unwrap();
+    engine.detect(&small).unwrap();
+    assert_eq!(engine.overflow(), 0);
 }
 
 #[test]

@@ -18,8 +18,15 @@ const SANITIZERS: [(&str, Option<&str>); 2] =
 const LIBRARIES: [(&str, &str); 2] =
     [("cuda", "THRESHOLD_EMULATOR"), ("emulator/planted", "THRESHOLD_PLANTED")];
 /// Parts of the names of the tests that run whole networks.
-const WHOLE: [&str; 6] =
-    ["detection", "facenet", "photos_faces", "golden_vectors", "papers_networks", "recognised"];
+const WHOLE: [&str; 7] = [
+    "detection",
+    "facenet",
+    "photos_faces",
+    "golden_vectors",
+    "papers_networks",
+    "recognised",
+    "room_for",
+];
 /// Leaks are the tests' own: a process that ends frees nothing.
 const ASAN_OPTIONS: &str = "detect_leaks=0";
 
