@@ -39,7 +39,7 @@ static __device__ __forceinline__ Eight pooled(const LayerStep& s, u32 item, u32
     const u32 x_first = (u32)max(left, 0), x_end = (u32)min(left + (i32)s.kernel_w, (i32)s.x.w);
     Eight all;
 #pragma unroll
-    for (u32 i = 0; i < 8; i++) all.v[i] = is_max ? -65504.0f : 0.0f;
+    for (u32 i = 0; i < 8; i++) all.v[i] = is_max ? __uint_as_float(0xff800000u) : 0.0f;
     for (u32 row = y_first; row < y_end; row++) {
         for (u32 column = x_first; column < x_end; column++) {
             const Eight one = eight_of(s.x, item, row, column, c);

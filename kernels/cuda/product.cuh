@@ -62,6 +62,7 @@ struct Product {
 #pragma unroll
         for (u32 i = 0; i < ROWS; i++) {
             const u32 r = row + 16 * i;
+            // Weights beyond the last tap are zeros; zeros here keep what is no number out of the sum.
             const bool valid = dy < s.kernel_h && (u32)(rows[i].y + (i32)dy) < s.x.h && (u32)(rows[i].x + (i32)dx) < s.x.w;
             const __half* g_from = s.x.start + (valid ? rows[i].offset + tap : 0);
             cp_async_16(s_a + r * 128 + ((column ^ (r % 8)) << 4), g_from, valid);
@@ -113,20 +114,22 @@ struct Product {
         }
         __threadfence();
         __syncthreads();
+        // Where the stages were, of which nobody reads any more.
         u32* s_before = (u32*)s_raw;
         if (threadIdx.x == 0) *s_before = atomicAdd(s.arrived + tile, 1);
         __syncthreads();
         if (*s_before + 1 != s.splits) return false;
         __threadfence();
+        // A split's sums are all under way at once; zero plus the first is the first.
 #pragma unroll
-        for (u32 r = 0; r < MT * NT; r++) {
-            float4 sum = load_shared_by_blocks(g_mine + r * PRODUCT_THREADS);
-            for (u32 other = 1; other < s.splits; other++) {
+        for (u32 r = 0; r < 4 * MT * NT; r++) r_acc[r / 4 / NT][r / 4 % NT][r % 4] = 0.0f;
+        for (u32 other = 0; other < s.splits; other++) {
+#pragma unroll
+            for (u32 r = 0; r < MT * NT; r++) {
                 const float4 more = load_shared_by_blocks(g_mine + (other * MT * NT + r) * PRODUCT_THREADS);
-                sum = make_float4(sum.x + more.x, sum.y + more.y, sum.z + more.z, sum.w + more.w);
+                float(&four)[4] = r_acc[r / NT][r % NT];
+                four[0] += more.x, four[1] += more.y, four[2] += more.z, four[3] += more.w;
             }
-            float(&four)[4] = r_acc[r / NT][r % NT];
-            four[0] = sum.x, four[1] = sum.y, four[2] = sum.z, four[3] = sum.w;
         }
         if (threadIdx.x == 0) s.arrived[tile] = 0;
         return true;
@@ -177,11 +180,7 @@ struct Product {
             cp_async_commit();
             multiply(r_acc, i % STAGES);
         }
-        if (s.splits > 1) {
-            // The flag lies where the stages were.
-            __syncthreads();
-            if (!joined(r_acc, tile, split)) return;
-        }
+        if (s.splits > 1 && !joined(r_acc, tile, split)) return;
         finish(r_acc);
     }
 };

@@ -152,7 +152,8 @@ impl<D: Device> CudaEngine<D> {
     /// [`KernelError`] if the pack is a detector's, or the device has no room.
     pub fn with_embedder(self, pack: &Pack) -> Result<Self, KernelError> {
         let embedder = Some(Embedder::new(&self.device, pack)?);
-        Ok(Self { embedder, chains: Chains::default(), ..self })
+        // A gallery is of one embedder's templates.
+        Ok(Self { embedder, gallery: None, chains: Chains::default(), ..self })
     }
 
     /// Reads the weights back from the device, runs each network of the cascade beside the CPU engine's answers and the
@@ -245,6 +246,10 @@ impl<D: Device> CudaEngine<D> {
         self.chains = Chains::default();
         self.gallery = None;
         let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
+        if let Some(first) = templates.first().filter(|first| first.model != embedder.model()) {
+            let (expected, found) = (embedder.model(), first.model);
+            return Err(SearchError::Model { expected, found }.into());
+        }
         let gallery = DeviceGallery::new(&self.device, metric, templates)?;
         let (expected, found) =
             (embedder.output_bytes() / size_of::<f32>(), gallery.embedding_len());
@@ -290,9 +295,9 @@ impl<D: Device> CudaEngine<D> {
     fn make_room(&mut self, frame: &RawFrame<'_>) -> Result<(), KernelError> {
         if self.room.as_ref().is_none_or(|room| room.geometry != Geometry::of(frame)) {
             let (width, height) = (frame.width(), frame.height());
+            check_size(frame)?;
             let levels = Levels::new(width, height, self.options.min_face_px, self.options.factor);
-            let countable = levels.are_countable() && u32::try_from(frame.bytes().len()).is_ok();
-            if width.max(height) > MOST_SIDE || !countable {
+            if !levels.are_countable() {
                 return Err(KernelError::Frame { width, height });
             }
             // Dropped first: both at once would need twice the memory.
@@ -306,6 +311,15 @@ impl<D: Device> CudaEngine<D> {
         }
         Ok(())
     }
+}
+
+/// Refuses a frame whose pixels and bytes the kernels cannot count.
+pub(crate) fn check_size(frame: &RawFrame<'_>) -> Result<(), KernelError> {
+    let (width, height) = (frame.width(), frame.height());
+    if width.max(height) <= MOST_SIDE && u32::try_from(frame.bytes().len()).is_ok() {
+        return Ok(());
+    }
+    Err(KernelError::Frame { width, height })
 }
 
 impl<D: Device + Send> Engine for CudaEngine<D>

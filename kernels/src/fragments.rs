@@ -32,7 +32,7 @@ impl Fragments {
         bias: &[f32],
         slope: &[f32],
     ) -> Layer {
-        // Two tiles at least: an activation's row is read in steps of 16.
+        // Two tiles where there are more outputs than one holds: the cascade reads its activations' rows in steps of 16.
         let outputs = if out > TILE { out.next_multiple_of(STEP) } else { TILE };
         let weights = self.begin();
         self.0.reserve(outputs * inputs.next_multiple_of(STEP) * size_of::<f16>());

@@ -1,8 +1,8 @@
 //! From a frame's detections to candidates without the host: crops, embeddings and search in one graph behind the detection's.
 //!
-//! Owns the programs of that graph, one for each stretch of faces and size of batch. Refuses to choose faces: those of the
-//! detections come first that are largest. How many there are the host must know before it launches this graph, one number
-//! read back with the detections; a conditional node would spare that, and waits for a card on which it can be tried.
+//! Owns the programs of that graph, one for each size of batch. Refuses to choose faces: the caller says how many of the largest.
+//! The host must know how many there are before it launches this graph, and gives their boxes back, 64 bytes each; a
+//! conditional node would spare both, and waits for a card on which it can be tried.
 
 use crate::device::{Device, Program};
 use crate::embed::Embedder;
@@ -25,16 +25,9 @@ pub struct Recognised {
     pub candidates: Candidates,
 }
 
-/// Which faces a program is for: from the `first`, `batch` of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stretch {
-    first: usize,
-    batch: usize,
-}
-
-/// The programs behind a room's detections. Its steps point into the room, the weights and the gallery, which outlive it:
+/// The programs behind a room's detections, with the batch of each. Their steps point into the room, the weights and the gallery, which outlive it:
 /// whoever owns it drops it first.
-pub(crate) struct Chains<D: Device>(Vec<(Stretch, Program<D>)>);
+pub(crate) struct Chains<D: Device>(Vec<(usize, Program<D>)>);
 
 impl<D: Device> Default for Chains<D> {
     fn default() -> Self {
@@ -43,7 +36,7 @@ impl<D: Device> Default for Chains<D> {
 }
 
 impl<D: Device> Chains<D> {
-    /// Embeds and searches the first faces that the room's last run found.
+    /// Embeds and searches faces of the room's last frame.
     pub(crate) fn run(
         &mut self,
         device: &D,
@@ -57,20 +50,23 @@ impl<D: Device> Chains<D> {
             Some(gallery) => gallery.batch_of(n),
             None => n.next_power_of_two().min(MOST),
         };
-        let (mut all, mut first) = (Vec::with_capacity(faces.len()), 0);
-        while first < faces.len() {
-            let batch = batch_of(faces.len() - first);
-            let of_batch = &faces[first..faces.len().min(first + batch)];
-            let stretch = Stretch { first, batch };
-            let at = match self.0.iter().position(|(own, _)| *own == stretch) {
+        let mut all = Vec::with_capacity(faces.len());
+        let mut rest = faces;
+        while !rest.is_empty() {
+            let batch = batch_of(rest.len());
+            let (of_batch, further) = rest.split_at(rest.len().min(batch));
+            rest = further;
+            let at = match self.0.iter().position(|(own, _)| *own == batch) {
                 Some(at) => at,
                 None => {
-                    let program = chain(device, (room, frame), embedder, gallery, stretch)?;
-                    self.0.push((stretch, program));
+                    let program = chain(device, (room, frame), embedder, gallery, batch)?;
+                    self.0.push((batch, program));
                     self.0.len() - 1
                 }
             };
-            let bytes = self.0[at].1.run(device, &[])?;
+            let mut found: Vec<Found> = of_batch.iter().map(Found::from).collect();
+            found.resize(batch, Found::default());
+            let bytes = self.0[at].1.run(device, bytemuck::cast_slice(&found))?;
             let (embeddings, found) = bytes.split_at(batch * embedder.output_bytes());
             let embeddings = embedder.embeddings(embeddings, of_batch.len())?;
             let mut candidates = gallery.map(|gallery| gallery.candidates(found));
@@ -78,7 +74,6 @@ impl<D: Device> Chains<D> {
                 let candidates = candidates.as_mut().and_then(Iterator::next).unwrap_or_default();
                 all.push(Recognised { detection, embedding, candidates });
             }
-            first += of_batch.len();
         }
         Ok(all)
     }
@@ -92,14 +87,15 @@ fn chain<D: Device>(
     (room, frame): (&Room<D>, &RawFrame<'_>),
     embedder: &Embedder<D>,
     gallery: Option<&DeviceGallery<D>>,
-    Stretch { first, batch }: Stretch,
+    batch: usize,
 ) -> Result<Program<D>, KernelError> {
     let embedded = batch * embedder.output_bytes();
     let found_len = gallery.map_or(0, |_| batch * 2 * size_of::<FoundTemplate>());
-    let mut program = Program::new(device, 0, embedded + found_len)?;
-    let (view, found) = room.frame_and_found(frame);
-    let (_, faces) = found.split_at(first * size_of::<Found>());
-    let embeddings = embedder.push(&mut program, device, batch, (view, faces))?;
+    let faces_len = batch * size_of::<Found>();
+    let mut program = Program::new(device, faces_len, embedded + found_len)?;
+    let faces = program.take(device, faces_len)?;
+    program.push_input(device, faces);
+    let embeddings = embedder.push(&mut program, device, batch, (room.view(frame), faces))?;
     program.push_output(device, embeddings, 0);
     if let Some(gallery) = gallery {
         let templates = program.take(device, found_len)?;

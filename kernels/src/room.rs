@@ -44,9 +44,7 @@ impl Geometry {
 pub(crate) struct Room<D: Device> {
     pub(crate) geometry: Geometry,
     program: Program<D>,
-    /// The frame, and the detections.
     picture: Region,
-    found: Region,
 }
 
 impl<D: Device> Room<D> {
@@ -134,12 +132,12 @@ impl<D: Device> Room<D> {
         ));
         program.push_output(device, result, 0);
         program.record(device)?;
-        Ok(Self { geometry: Geometry::of(frame), program, picture, found })
+        Ok(Self { geometry: Geometry::of(frame), program, picture })
     }
 
-    /// The last frame, which was like this one, and its detections, on the device.
-    pub(crate) fn frame_and_found(&self, frame: &RawFrame<'_>) -> (FrameView, Region) {
-        (FrameView::of(frame, self.picture), self.found)
+    /// The last frame, which was like this one, on the device.
+    pub(crate) fn view(&self, frame: &RawFrame<'_>) -> FrameView {
+        FrameView::of(frame, self.picture)
     }
 
     /// Runs a frame of this geometry: the status and the detections.

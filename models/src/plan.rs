@@ -207,8 +207,13 @@ fn depths(graph: &Graph, homes: &Homes) -> Vec<usize> {
     for (id, node) in graph.nodes().iter().enumerate() {
         let reads = node.inputs.iter().map(|&input| depths[input]).max();
         // A concatenation is there with the last of its parts, unless one must be copied.
-        let copies = |&part: &ValueId| homes[part].is_none_or(|(whole, _)| whole != id);
-        let steps = node.op != Op::Concat || node.inputs.iter().any(copies);
+        let mut offset = 0;
+        let copies = node.inputs.iter().any(|&part| {
+            let place = (id, offset);
+            offset += graph.shape(part).c;
+            homes[part] != Some(place)
+        });
+        let steps = node.op != Op::Concat || copies;
         depths[id] = reads.map_or(0, |depth| depth + usize::from(steps));
     }
     depths
@@ -386,6 +391,18 @@ mod tests {
             check(&graph, &plan, 0..plan.steps.len());
             assert!(plan.levels.iter().all(|level| level.len() == 1));
         }
+    }
+
+    #[test]
+    fn a_part_that_is_copied_is_made_before() {
+        let mut g = Graph::new("twice", Shape { h: 4, w: 4, c: 8 });
+        let a = g.conv("a", g.input(), Conv::new(8, 1, 1));
+        let cat = g.concat("cat", &[a, a]);
+        let y = g.dense("y", cat, 8, false, Act::None);
+        g.output("y", y);
+        let plan = Plan::by_levels(&g);
+        let kinds = plan.levels.iter().map(|level| plan.steps[level.clone()].len());
+        assert_eq!((kinds.collect::<Vec<_>>(), plan.steps.len()), (vec![1; 3], 3), "{plan}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use threshold_models::engine::{BBox, Detection, Embedding, Engine as _};
 use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
 use threshold_models::pack::{Pack, Preprocessing};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
-use threshold_models::search::{Candidates, Index, quantise};
+use threshold_models::search::{Candidates, Index, SearchError, quantise};
 use threshold_models::tensor::Tensors;
 use threshold_models::{net, picture, synthetic};
 use threshold_record::{ModelTag, PersonId, Template};
@@ -110,7 +110,7 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
         Template {
             person: PersonId(person),
             slot: 0,
-            model: ModelTag([1; 8]),
+            model: pack.id.tag(),
             quality: 90,
             scale,
             vector,
@@ -137,6 +137,9 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
         let best = |i: usize| recognised[i].candidates.best.unwrap();
         assert!((0..most.min(2)).all(|i| best(i).person == PersonId(i as u32 + 1)));
     }
+    let other = Template { model: ModelTag([1; 8]), ..templates[0].clone() };
+    let fault = engine.set_gallery(metric, &[other]).unwrap_err();
+    assert!(matches!(fault, KernelError::Search(SearchError::Model { .. })), "{fault}");
     let long = Embedding(vec![0.5; 512]);
     let fault = engine.set_gallery(metric, &[template((9, &long))]).unwrap_err();
     assert!(fault.to_string().contains("512"), "{fault}");
@@ -154,7 +157,7 @@ fn packs_pass_their_golden_vectors_and_a_changed_weight_does_not() {
     for pack in packs {
         let mut embedder = Embedder::new(&machine, &pack).unwrap();
         embedder.self_test(&machine).unwrap();
-        embedder.network().flip_weight(&machine, 1_234_567).unwrap();
+        embedder.flip_weight(&machine, 1_234_567).unwrap();
         let fault = embedder.self_test(&machine).unwrap_err();
         assert!(matches!(fault, KernelError::Device(DeviceError::Corrupt)), "{fault}");
     }
@@ -279,6 +282,26 @@ fn the_papers_networks_say_the_same_in_half_precision() {
         let expected = on_the_cpu(&graph, &tensors, &input);
         let cosine = cosine(&found, &expected);
         assert!(cosine >= LEAST_COSINE, "{}: {cosine}", graph.name());
+    }
+}
+
+/// On a card FaceNet itself; on the emulator, which takes a second for a face, a narrow network.
+#[test]
+fn a_large_batch_says_what_each_of_its_items_says_alone() {
+    let graph =
+        if cfg!(feature = "gpu") { net::inception_resnet_v1() } else { narrowed(&net::nn2(), 8) };
+    let tensors = synthetic::weights([&graph]);
+    let machine = machine_of(9, 132);
+    let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+    let len = graph.shape(graph.input()).len();
+    let input: Vec<f32> =
+        (0..33).flat_map(|seed| synthetic::input(seed, graph.shape(graph.input()))).collect();
+    let all = network.run(&machine, &input).unwrap();
+    let embedding_len = all.len() / 33;
+    for (i, found) in all.chunks_exact(embedding_len).enumerate() {
+        let alone = network.run(&machine, &input[i * len..][..len]).unwrap();
+        let cosine = cosine(found, &alone);
+        assert!(cosine >= LEAST_COSINE, "item {i}: {cosine}");
     }
 }
 

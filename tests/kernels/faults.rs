@@ -53,7 +53,9 @@ fn an_embedding_that_is_not_a_number_is_an_error() {
     let x = graph.l2_norm("embedding", x);
     graph.output("embedding", x);
     let (machine, input) = (machine(1), vec![0.5; 9 * 9 * 3]);
-    for (tensor, value) in [("conv.weight", 60_000.0), ("dense.bias", f32::NAN)] {
+    for (tensor, value) in
+        [("conv.weight", 60_000.0), ("conv.bias", f32::NAN), ("dense.bias", f32::NAN)]
+    {
         let mut tensors = synthetic::weights([&graph]);
         let fine = DeviceNetwork::new(&machine, &graph, &tensors).unwrap().run(&machine, &input);
         assert!(fine.is_ok(), "{fine:?}");
@@ -64,6 +66,13 @@ fn an_embedding_that_is_not_a_number_is_an_error() {
             matches!(found, Err(KernelError::Engine(EngineError::NotFinite { network: "drawn" })));
         assert!(named, "{tensor}: {found:?}");
     }
+    // A vector without a length is no fault of the arithmetic; nobody is like it.
+    let zeros = synthetic::weights([&graph]).into_iter().map(|(name, mut tensor)| {
+        tensor.data.fill(0.0);
+        (name, tensor)
+    });
+    let mut network = DeviceNetwork::new(&machine, &graph, &zeros.collect::<Tensors>()).unwrap();
+    assert_eq!(network.run(&machine, &input).unwrap(), vec![0.0; 16]);
 }
 
 #[test]

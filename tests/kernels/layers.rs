@@ -132,8 +132,11 @@ fn network(lots: &mut Lots) -> Graph {
     let around = g.pool("around", x, around);
     let alone = g.conv("alone", x, same(lots));
     let cat = g.concat("cat", &[a, b, around, alone]);
-    let up = Conv::new(g.shape(x).c, 1, 1).act(lots.one_of(&[Act::None, Act::Relu, Act::PRelu]));
-    let x = g.conv_residual("up", cat, up, lots.one_of(&[1.0, 0.17]), x);
+    // A residual that lies dense, or among a concatenation's channels.
+    let residual = lots.one_of(&[x, alone]);
+    let act = lots.one_of(&[Act::None, Act::Relu, Act::PRelu]);
+    let up = Conv::new(g.shape(residual).c, 1, 1).act(act);
+    let x = g.conv_residual("up", cat, up, lots.one_of(&[1.0, 0.17]), residual);
     let norm = LocalNorm { size: 1 + lots.below(6) as usize, alpha: 0.5, ..LocalNorm::new() };
     let x = g.local_norm("norm", x, norm);
     let kind = lots.one_of(&[PoolKind::Max, PoolKind::Average]);
@@ -192,13 +195,44 @@ fn every_division_of_a_convolution_gives_its_sum_whichever_block_comes_last() {
                 network.divide(Some(Division { tile, splits }));
                 check(&network, &machine, (&graph, &tensors, n), &input, |_| true);
                 let once = network.run(&machine, &input).unwrap();
-                // The counters of those that have come are as they were.
+                // The counters of those that have come are as they were: another input has another output.
+                let other: Vec<f32> = input.iter().map(|value| half(value * 0.5 + 0.25)).collect();
+                let others = network.run(&machine, &other).unwrap();
+                assert!(once != others || once.iter().all(|&value| value == 0.0), "{conv:?}");
                 assert_eq!(once, network.run(&machine, &input).unwrap());
                 once
             });
             assert_eq!(outputs[0], outputs[1], "{tile} {splits} {conv:?}");
         }
     }
+}
+
+#[test]
+fn a_buffer_that_is_used_again_for_the_output_held_halves_before() {
+    let mut graph = Graph::new("dense", Shape { h: 4, w: 4, c: 8 });
+    let mut x = graph.input();
+    for name in ["a", "b", "c", "d", "e"] {
+        x = graph.dense(name, x, 32, true, Act::None);
+    }
+    graph.output("y", x);
+    let (tensors, machine) = (synthetic::weights([&graph]), machine(4));
+    let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+    let input = drawn(&mut Lots(513), 2 * 128);
+    assert_eq!(check(&network, &machine, (&graph, &tensors, 2), &input, |_| true), 5);
+    assert_eq!(network.run(&machine, &input).unwrap().len(), 2 * 32);
+}
+
+#[test]
+fn a_part_that_stands_twice_in_a_concatenation_is_there_twice() {
+    let mut graph = Graph::new("twice", Shape { h: 3, w: 5, c: 8 });
+    let a = graph.conv("a", graph.input(), Conv::new(16, 1, 1));
+    let cat = graph.concat("cat", &[a, a]);
+    let y = graph.dense("y", cat, 16, true, Act::None);
+    graph.output("y", y);
+    let (tensors, machine) = (synthetic::weights([&graph]), machine(5));
+    let network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+    let input = drawn(&mut Lots(514), 3 * 5 * 8);
+    check(&network, &machine, (&graph, &tensors, 1), &input, |_| true);
 }
 
 /// FaceNet's own weights where they are, else drawn ones.

@@ -113,7 +113,7 @@ fn check_top(lots: &mut Lots, metric: Metric, templates: &[Template], probes: &[
     let index = Index::new(metric, templates).unwrap();
     let device = machine(lots.below(99));
     let mut gallery = DeviceGallery::new(&device, metric, templates).unwrap();
-    for n in [0, 1, 2, 5, 16] {
+    for n in [0, 1, 3, 16] {
         let expected: Vec<_> = probes.iter().map(|probe| index.top(probe, n).unwrap()).collect();
         for replay in 0..2 {
             let found = gallery.top(&device, probes, n).unwrap();
@@ -157,12 +157,10 @@ fn batches_of_every_size_are_searched_as_by_the_index() {
 #[test]
 fn the_best_so_many_are_those_of_the_index() {
     for mut lots in rounds(507) {
-        for n in [0, 1, 3, 17, 300, 2000] {
-            for people in [1, 5, 1000] {
+        for n in [0, 1, 17, 600] {
+            for people in [5, 1000] {
                 let templates = templates(&mut lots, n, 128, people);
-                // Of many templates once is enough.
-                let batches = if n < 2000 { &[1, 3, 33][..] } else { &[3] };
-                for &n_probes in batches {
+                for n_probes in [1, 33] {
                     let probes: Vec<_> =
                         (0..n_probes).map(|_| probe(&mut lots, 128, &templates)).collect();
                     let metric = lots.one_of(&METRICS);

@@ -29,10 +29,11 @@ pub fn packs() -> Option<PackDir> {
     (has(true) && has(false)).then_some(packs)
 }
 
-/// The folder of test photos that `cargo xtask setup` fetched.
+/// The folder of test photos: `THRESHOLD_PHOTOS`, else the one that `cargo xtask setup` filled.
 #[must_use]
 pub fn photos() -> Option<PathBuf> {
-    let folder = cache_dir().ok()?.join("photos");
+    let named = std::env::var_os("THRESHOLD_PHOTOS").map(PathBuf::from);
+    let folder = named.or_else(|| Some(cache_dir().ok()?.join("photos")))?;
     folder.join("obama.jpg").is_file().then_some(folder)
 }
 

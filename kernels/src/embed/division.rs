@@ -10,6 +10,8 @@ use crate::launch::{Division, SUM_STEP, TILES, Tile};
 const SPLITS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 
 // Cycles of one multiprocessor.
+/// Blocks that it holds: their registers allow no third (`layers` in the manifest of `cargo xtask kernels`).
+const RESIDENT: usize = 2;
 /// From a block's start to its first product, and from its last to its end.
 const BLOCK: usize = 1200;
 /// Least time of a step of the sum, however small the tile: copies and products in a row, each waiting for the one before.
@@ -49,17 +51,18 @@ pub(crate) fn choose(work: Work, multiprocessors: usize) -> Division {
 
 fn cycles(work: Work, division: Division, multiprocessors: usize) -> usize {
     let Tile { pixels, channels, .. } = TILES[division.tile];
-    let at_once = division.blocks(work.pixels, work.channels).div_ceil(multiprocessors);
+    let each = division.blocks(work.pixels, work.channels).div_ceil(multiprocessors);
+    let (waves, at_once) = (each.div_ceil(RESIDENT), each.min(RESIDENT));
     let steps = work.steps().div_ceil(division.splits);
     let products = pixels * channels * SUM_STEP / PRODUCTS;
     let bytes = (pixels + channels) * SUM_STEP * 2 / BYTES;
-    let sum = steps * STEP.max(at_once * products.max(bytes));
+    let wave = BLOCK + steps * STEP.max(at_once * products.max(bytes));
     let join = if division.splits > 1 {
         JOIN + (division.splits + 1) * pixels * channels * size_of::<f32>() / BYTES
     } else {
         0
     };
-    BLOCK * at_once.div_ceil(3) + sum + join
+    waves * wave + join
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::engine::KernelError;
 use crate::launch::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand};
 use std::ops::Range;
 use threshold_models::graph::{Act, PoolKind};
-use threshold_models::plan::{INPUT, Kind, Plan, Step, View};
+use threshold_models::plan::{INPUT, Kind, Plan, View};
 
 /// Channels of a pixel of the input, and as many as it has on the device.
 pub(super) fn channels(plan: &Plan) -> (usize, usize) {
@@ -54,12 +54,18 @@ pub(super) fn lower<D: Device>(
             let steps = first..level.end.min(first + LEVEL_MOST);
             let multiprocessors = multiprocessors / steps.len();
             let lowerer = Lowerer { n, multiprocessors, regions: &regions, fixed };
-            let lower = |step| lowerer.step(step, plan, weights);
-            launches.push((steps.clone(), plan.steps[steps].iter().map(lower).collect::<Vec<_>>()));
+            let lower = |at| lowerer.step(at, plan, weights);
+            launches.push((steps.clone(), steps.map(lower).collect::<Vec<_>>()));
         }
     }
     place_scratch(program, device, n, &mut launches)?;
     Ok(Lowered { launches, regions })
+}
+
+/// Whether a step writes f32: the last, which gives the network's output (`check`). Another's view may be equal, since buffers
+/// are used again.
+pub(super) fn gives_floats(plan: &Plan, step: usize) -> bool {
+    step + 1 == plan.steps.len()
 }
 
 /// Refuses a network that the kernels do not run.
@@ -67,13 +73,11 @@ pub(super) fn check(plan: &Plan) -> Result<(), KernelError> {
     let refuse = |step: &str, why| {
         Err(KernelError::Network { network: plan.name, step: step.to_owned(), why })
     };
-    for step in &plan.steps {
+    for (at, step) in plan.steps.iter().enumerate() {
         if step.kind == Kind::Softmax {
             return refuse(&step.name, "a softmax is not among the embedders' kernels");
         }
-        if step.kind == Kind::L2Norm
-            && plan.outputs.iter().all(|(_, output)| *output != step.output)
-        {
+        if step.kind == Kind::L2Norm && !gives_floats(plan, at) {
             return refuse(&step.name, "a unit vector is not the network's output");
         }
         let views = step.inputs.iter().chain([&step.output]).filter(|view| view.buffer != INPUT);
@@ -132,7 +136,8 @@ struct Lowerer<'a> {
 }
 
 impl Lowerer<'_> {
-    fn step<D: Device>(&self, step: &Step, plan: &Plan, weights: &Weights<D>) -> LevelStep {
+    fn step<D: Device>(&self, at: usize, plan: &Plan, weights: &Weights<D>) -> LevelStep {
+        let step = &plan.steps[at];
         let x = self.operand(&step.inputs[0]);
         let other = step.inputs.get(1).map(|view| self.operand(view));
         let y = self.operand(&step.output);
@@ -151,7 +156,7 @@ impl Lowerer<'_> {
                     residual: other,
                     division: self.division(work),
                     scratch: [Region::default(); 2],
-                    floats: plan.outputs[0].1 == step.output,
+                    floats: gives_floats(plan, at),
                 }
             }
             Kind::Pool(pool) => LayerOp::Pool {

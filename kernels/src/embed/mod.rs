@@ -17,7 +17,7 @@ mod weights;
 pub use network::{DeviceNetwork, Recorded, Timed, Traced};
 
 use crate::device::{Device, Program, Region};
-use crate::engine::KernelError;
+use crate::engine::{KernelError, check_size};
 use crate::launch::{self, Found, FrameView, crop_bytes};
 use crate::room::Geometry;
 use network::{CLASSES, class_of};
@@ -26,6 +26,7 @@ use threshold_models::engine::{Detection, Embedding, EngineError};
 use threshold_models::graph::Graph;
 use threshold_models::pack::{GOLDEN_TOLERANCE_F16, Pack, PackError, PackMeta};
 use threshold_models::raw::RawFrame;
+use threshold_record::ModelTag;
 
 /// An embedder's pack on a device.
 pub struct Embedder<D: Device> {
@@ -35,6 +36,7 @@ pub struct Embedder<D: Device> {
     network: DeviceNetwork<D>,
     rule: CropRule,
     meta: PackMeta,
+    model: ModelTag,
 }
 
 impl<D: Device> Embedder<D> {
@@ -51,6 +53,7 @@ impl<D: Device> Embedder<D> {
             network: DeviceNetwork::new(device, &graph, pack)?,
             rule,
             meta: pack.meta.clone(),
+            model: pack.id.tag(),
         })
     }
 
@@ -64,6 +67,7 @@ impl<D: Device> Embedder<D> {
         frame: &RawFrame<'_>,
         faces: &[Detection],
     ) -> Result<Vec<Embedding>, KernelError> {
+        check_size(frame)?;
         let geometry = Geometry::of(frame);
         if self.geometry != Some(geometry) {
             // Dropped first: both at once would need twice the memory.
@@ -95,9 +99,17 @@ impl<D: Device> Embedder<D> {
         meta.self_test(GOLDEN_TOLERANCE_F16, run).map_err(wrong_pack)
     }
 
-    /// The pack's network, over values.
-    pub fn network(&mut self) -> &mut DeviceNetwork<D> {
-        &mut self.network
+    /// Whose templates may be compared with its embeddings.
+    pub(crate) fn model(&self) -> ModelTag {
+        self.model
+    }
+
+    /// Changes a byte of the weights on the device: for the test that such a change is found.
+    ///
+    /// # Errors
+    /// [`KernelError::Device`].
+    pub fn flip_weight(&mut self, device: &D, at: usize) -> Result<(), KernelError> {
+        Ok(self.network.flip_weight(device, at)?)
     }
 
     fn embed_class(
@@ -111,7 +123,8 @@ impl<D: Device> Embedder<D> {
             self.programs[class] = Some(self.program(device, CLASSES[class], frame)?);
         }
         let Some(program) = &mut self.programs[class] else { return Ok(Vec::new()) };
-        let mut input = frame.bytes().to_vec();
+        let mut input = Vec::with_capacity(input_bytes(frame, CLASSES[class]));
+        input.extend_from_slice(frame.bytes());
         let mut faces_bytes: Vec<Found> = faces.iter().map(Found::from).collect();
         faces_bytes.resize(CLASSES[class], Found::default());
         input.resize(faces_at(frame), 0);
@@ -151,7 +164,7 @@ impl<D: Device> Embedder<D> {
         n: usize,
         frame: &RawFrame<'_>,
     ) -> Result<Program<D>, KernelError> {
-        let bytes = faces_at(frame) + n * size_of::<Found>();
+        let bytes = input_bytes(frame, n);
         let mut program = Program::new(device, bytes, n * self.network.core.output_bytes())?;
         let input = program.take(device, bytes)?;
         let (picture, faces) = input.split_at(faces_at(frame));
@@ -172,6 +185,11 @@ fn embeddings<D: Device>(
     let values = network.core.outputs(bytes, n)?;
     let of_face = |values: &[f32]| Embedding(values.to_vec());
     Ok(values.chunks_exact(values.len() / n.max(1)).map(of_face).collect())
+}
+
+/// A frame and so many faces behind it.
+fn input_bytes(frame: &RawFrame<'_>, n: usize) -> usize {
+    faces_at(frame) + n * size_of::<Found>()
 }
 
 /// Where the faces begin behind a frame's bytes.

@@ -7,9 +7,9 @@ use super::lower::{self, Lowered};
 use super::weights::Weights;
 use crate::device::{Device, DeviceError, Program, Region};
 use crate::engine::KernelError;
-use crate::launch::{Division, LevelStep, layers};
+use crate::launch::{Division, layers};
 use half::f16;
-use std::ops::Range;
+use std::time::Instant;
 use threshold_models::engine::EngineError;
 use threshold_models::graph::Graph;
 use threshold_models::plan::{INPUT, Plan, View};
@@ -130,12 +130,12 @@ impl<D: Device> Core<D> {
     }
 
     /// A view's values in the bytes of its buffer, dense.
-    fn values(&self, view: &View, n: usize, bytes: &[u8]) -> Vec<f32> {
+    fn values(&self, view: &View, n: usize, (bytes, floats): (&[u8], bool)) -> Vec<f32> {
         let (input, (_, padded)) = (view.buffer == INPUT, lower::channels(&self.plan));
         let stride = if input { padded } else { view.stride };
         let cells = (0..n * view.shape.pixels())
             .flat_map(|pixel| (0..view.shape.c).map(move |c| view.offset + pixel * stride + c));
-        if *view == self.plan.outputs[0].1 {
+        if floats {
             let value = |cell: usize| bytemuck::pod_read_unaligned(&bytes[4 * cell..][..4]);
             return cells.map(value).collect();
         }
@@ -215,7 +215,7 @@ impl<D: Device> DeviceNetwork<D> {
     ///
     /// # Errors
     /// [`DeviceError::Corrupt`] if they are not.
-    pub fn verify_weights(&mut self, device: &D) -> Result<(), DeviceError> {
+    pub(super) fn verify_weights(&mut self, device: &D) -> Result<(), DeviceError> {
         self.core.weights.uploaded().verify(device)
     }
 
@@ -223,7 +223,7 @@ impl<D: Device> DeviceNetwork<D> {
     ///
     /// # Errors
     /// [`DeviceError`].
-    pub fn flip_weight(&mut self, device: &D, at: usize) -> Result<(), DeviceError> {
+    pub(super) fn flip_weight(&mut self, device: &D, at: usize) -> Result<(), DeviceError> {
         self.core.weights.uploaded().flip(device, at)
     }
 
@@ -234,12 +234,12 @@ impl<D: Device> DeviceNetwork<D> {
         self.programs = Default::default();
     }
 
-    /// The network over `n` items of noise that are on the device already, recorded; and each launch's steps with the median of
-    /// its times over some runs, in microseconds by the device's clock.
+    /// The network over `n` items of noise that are on the device already, recorded; and each launch's steps with its time in
+    /// microseconds: of `repeats` of it in a row, recorded as well, since a lone one is over before the host looks.
     ///
     /// # Errors
     /// [`KernelError`] if the device failed.
-    pub fn timed(&self, device: &D, n: usize, runs: usize) -> Result<Timed<'_, D>, KernelError> {
+    pub fn timed(&self, device: &D, n: usize, repeats: usize) -> Result<Timed<'_, D>, KernelError> {
         let core = &self.core;
         let mut program = Program::new(device, 0, 0)?;
         let noise = (0..n * lower::input_len(&core.plan))
@@ -249,19 +249,22 @@ impl<D: Device> DeviceNetwork<D> {
         for (_, level) in &lowered.launches {
             program.push(layers(n, level));
         }
-        let mut all = vec![Vec::new(); lowered.launches.len()];
-        for _ in 0..runs.max(1) {
-            let times = program.time_us(device, &[])?;
-            all.iter_mut().zip(times).for_each(|(all, (_, us))| all.push(us));
-        }
-        let level = |((steps, _), mut times): (&(Range<usize>, Vec<LevelStep>), Vec<f32>)| {
-            times.sort_by(f32::total_cmp);
-            let names: Vec<&str> =
-                core.plan.steps[steps.clone()].iter().map(|step| step.name.as_str()).collect();
-            (names.join(" "), times[times.len() / 2])
-        };
-        let levels = lowered.launches.iter().zip(all).map(level).collect();
         program.record(device)?;
+        program.run(device, &[])?;
+        let mut levels = Vec::new();
+        for (steps, level) in &lowered.launches {
+            // Its steps point into `program`, which outlives it.
+            let mut alone = Program::new(device, 0, 0)?;
+            (0..repeats.max(1)).for_each(|_| alone.push(layers(n, level)));
+            alone.record(device)?;
+            alone.run(device, &[])?;
+            let start = Instant::now();
+            alone.run(device, &[])?;
+            let us = start.elapsed().as_secs_f32() * 1e6 / repeats.max(1) as f32;
+            let steps = core.plan.steps[steps.clone()].iter();
+            let names: Vec<&str> = steps.map(|step| step.name.as_str()).collect();
+            levels.push((names.join(" "), us));
+        }
         Ok(Timed { levels, program: Recorded { program, _weights: &core.weights } })
     }
 
@@ -283,17 +286,16 @@ impl<D: Device> DeviceNetwork<D> {
         for (steps, level) in &lowered.launches {
             program.push(layers(n, level));
             program.run_last(device)?;
-            let read = |view: &View| -> Result<Vec<f32>, DeviceError> {
+            let read = |view: &View, floats| -> Result<Vec<f32>, DeviceError> {
                 let bytes = program.read(device, lowered.regions[view.buffer])?;
-                Ok(core.values(view, n, &bytes))
+                Ok(core.values(view, n, (&bytes, floats)))
             };
-            for step in &core.plan.steps[steps.clone()] {
-                let inputs = step.inputs.iter().map(read).collect::<Result<_, _>>()?;
-                traced.push(Traced {
-                    name: step.name.clone(),
-                    inputs,
-                    output: read(&step.output)?,
-                });
+            for at in steps.clone() {
+                let step = &core.plan.steps[at];
+                let inputs: Result<_, _> =
+                    step.inputs.iter().map(|view| read(view, false)).collect();
+                let output = read(&step.output, lower::gives_floats(&core.plan, at))?;
+                traced.push(Traced { name: step.name.clone(), inputs: inputs?, output });
             }
         }
         Ok(traced)

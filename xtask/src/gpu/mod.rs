@@ -7,6 +7,7 @@
 //!   bin/bench             `kernels/benches/{detect,embed}.rs`
 //!   kernels/              images and manifest of `cargo xtask kernels`
 //!   packs/                weights; FaceNet's would fill a folder, and how long it takes does not depend on them
+//!   photos/               the one on which tests look for a face
 //!   shared/  frames/      detect: golden pictures, frames with 0, 1, 6 and 20 faces
 //!   peer/                 facenet-pytorch, for the PyTorch that the machine may have
 //! ```
@@ -129,6 +130,8 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
     for name in ["mtcnn.pack", "dlib-resnet29.pack"] {
         copy(&stock.packs.join(name), &out.join("packs").join(name))?;
     }
+    fs::create_dir_all(out.join("photos")).context("making photos")?;
+    copy(&stock.photos.join("obama.jpg"), &out.join("photos/obama.jpg"))?;
     if folder.name == "detect" {
         match shared() {
             Some(shared) => {

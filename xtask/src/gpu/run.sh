@@ -9,6 +9,7 @@ here=$(pwd)
 out=${OUT:-$here/results}
 mkdir -p "$out"
 export THRESHOLD_SHARED="$here/shared" THRESHOLD_PACKS="$here/packs" THRESHOLD_KERNELS="$here/kernels"
+export THRESHOLD_PHOTOS="$here/photos"
 
 # Runs a command into a file, shows it, and keeps in mind that it failed.
 failed=0

@@ -23,7 +23,12 @@ def graphed(network, batch):
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         network(noise)
-    return graph.replay
+
+    def replay():
+        graph.replay()
+        return noise  # Kept alive with the call: the graph reads it.
+
+    return replay
 
 
 def microseconds(call, calls):
