@@ -1,7 +1,7 @@
 //! The cascade's weights: which layer becomes which run of fragments.
 //!
 //! Owns what the cascade's kernels expect of each layer: first layers over pixels of four values, heads one below the other.
-//! The order within a layer is [`crate::fragments`]'.
+//! The order within a layer is that of `fragments`.
 
 use crate::device::{Device, DeviceError};
 use crate::fragments::{Fragments, STEP, Uploaded};
@@ -31,7 +31,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Orders a detector's weights. The layers' addresses count from the buffer's start until [`Packed::upload`].
+    /// Orders a detector's weights. The layers' addresses count from the buffer's start until they are uploaded.
     ///
     /// # Errors
     /// [`EngineError::Tensor`] if a tensor is missing or has another shape.

@@ -110,7 +110,7 @@ impl Operand {
 pub enum LayerOp {
     /// act(residual + scale * (conv(x) + bias)).
     Conv {
-        /// Weights, in the order of [`crate::fragments`] by kernel row, column, and input channel.
+        /// Weights, in the order of `fragments` by kernel row, column, and input channel.
         layer: Layer,
         /// Rows and columns of the kernel.
         kernel: [usize; 2],
