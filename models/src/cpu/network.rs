@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::place::Arena;
 use super::pool::Pool;
-use super::run::{run, run_in_halves, run_timed};
+use super::run::{round_to_halves, run, run_in_halves, run_timed};
 use super::simd::Simd;
 use super::weights::Weights;
 use crate::engine::EngineError;
 use crate::graph::Graph;
 use crate::plan::{INPUT, Plan};
 use crate::tensor::TensorSource;
-use half::f16;
 
 /// One network with its own buffers; the batch is chosen at each run.
 #[derive(Debug)]
@@ -74,7 +73,8 @@ impl Network {
     /// As [`Network::run`].
     pub fn run_in_halves(&mut self, input: &[f32]) -> Result<(), EngineError> {
         self.n = input.len() / self.plan.buffers[INPUT];
-        let input: Vec<f32> = input.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+        let mut input = input.to_vec();
+        round_to_halves(&mut input);
         run_in_halves(&self.plan, &self.weights, &mut self.arena, &input, &self.pool);
         self.check()
     }

@@ -10,6 +10,7 @@ use super::winograd::WinogradTask;
 use crate::graph::{Act, LocalNorm, Shape};
 use crate::plan::{Kind, Plan, Step};
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use std::time::{Duration, Instant};
 
 /// Below this many multiply-accumulates, waking other threads costs more than it saves (about 2 us of work).
@@ -46,9 +47,21 @@ pub(super) fn run_in_halves(
             for pixel in 0..written.pixels() {
                 // SAFETY: the step has ended, and nobody else runs.
                 let values = unsafe { written.pixel_mut(pixel) };
-                values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
+                round_to_halves(values);
             }
         }
+    }
+}
+
+/// Halves rounded at a time, by the processor's own instruction where it has one.
+const HALVES_AT_ONCE: usize = 256;
+
+pub(super) fn round_to_halves(values: &mut [f32]) {
+    let mut halves = [f16::ZERO; HALVES_AT_ONCE];
+    for values in values.chunks_mut(HALVES_AT_ONCE) {
+        let halves = &mut halves[..values.len()];
+        halves.convert_from_f32_slice(values);
+        halves.convert_to_f32_slice(values);
     }
 }
 
