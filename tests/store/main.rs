@@ -4,6 +4,7 @@
 mod damage;
 mod files;
 mod full;
+mod golden;
 mod power;
 mod removal;
 
