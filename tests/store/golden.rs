@@ -8,11 +8,14 @@ use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, LogEntry, PersonId};
-use threshold_store::{MockFlash, Object, Store};
+use threshold_store::{Flash, LogSize, MockFlash, Object, Store};
 use threshold_tests::entry::full_entry;
 
 /// The format that this program writes.
-const NEWEST: &str = "format-1";
+const NEWEST: &str = "format-2";
+
+/// So that the golden log has several segments.
+const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 8 };
 
 /// Entries of each golden log.
 const ENTRIES: u64 = 40;
@@ -34,25 +37,28 @@ fn files(format: &str) -> BTreeMap<String, Vec<u8>> {
 fn flash(format: &str) -> MockFlash {
     let files = files(format);
     let flash = MockFlash::new();
-    for object in Object::ALL {
-        flash.set_bytes(object, files.get(object.name()).cloned());
+    let segments = (1..9).map(Object::Segment);
+    for object in Object::FIXED.into_iter().chain(segments) {
+        flash.set_bytes(object, files.get(&object.name()).cloned());
     }
     flash
 }
 
-/// The entry of that sequence. Its contexts change, and an older one comes back.
+/// The configuration in force at a sequence: it changes, and an older one comes back.
+fn config(sequence: u64) -> &'static [u8] {
+    if (10..20).contains(&sequence) { b"b=2" } else { b"a=1" }
+}
+
+/// The entry of that sequence, its contexts to be named.
 fn golden_entry(sequence: u64) -> LogEntry {
-    let config = match sequence {
-        1..=9 => 3,
-        10..=19 => 4,
-        _ => 3,
-    };
-    LogEntry { context_model: 1, context_policy: 2, context_config: config, ..full_entry(sequence) }
+    let (context_model, context_policy, context_config) = (1, 2, 0);
+    LogEntry { context_model, context_policy, context_config, ..full_entry(sequence) }
 }
 
 /// What every golden flash went through.
 fn life(flash: &MockFlash) {
-    let mut store = open(flash);
+    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), SIZE).unwrap();
+    store.load_gallery(MODEL).unwrap();
     for (at, text) in ["Ada", "Grace", "Emmy"].into_iter().enumerate() {
         let id = store.add_person(name(text)).unwrap();
         store.put_template(template(id, 0, at as i8 + 1)).unwrap();
@@ -61,10 +67,9 @@ fn life(flash: &MockFlash) {
     assert_eq!(store.context_number(ContextKind::Model, b"a model").unwrap(), 1);
     assert_eq!(store.context_number(ContextKind::Policy, b"a policy").unwrap(), 2);
     for sequence in 1..=ENTRIES {
-        let config: &[u8] = if (10..20).contains(&sequence) { b"b=2" } else { b"a=1" };
-        let number = store.context_number(ContextKind::Config, config).unwrap();
-        assert_eq!(number, golden_entry(sequence).context_config);
-        let entry = store.append(golden_entry(sequence)).unwrap();
+        let number = store.context_number(ContextKind::Config, config(sequence)).unwrap();
+        let entry = LogEntry { context_config: number, ..golden_entry(sequence) };
+        let entry = store.append(entry).unwrap();
         assert_eq!(entry.sequence, sequence);
         if sequence % 3 == 0 {
             store.sync().unwrap();
@@ -84,21 +89,23 @@ fn check(store: &Store) {
     assert_eq!(store.lockout(), [1, 2, 3, 4]);
     assert_eq!(store.log_oldest(), 1);
     let entries = store.log_page(1, ENTRIES as usize).unwrap();
-    assert_eq!(entries, (1..=ENTRIES).map(golden_entry).collect::<Vec<_>>());
-    for (number, kind, bytes) in [
-        (1, ContextKind::Model, &b"a model"[..]),
-        (2, ContextKind::Policy, b"a policy"),
-        (3, ContextKind::Config, b"a=1"),
-        (4, ContextKind::Config, b"b=2"),
-    ] {
-        let context = store.context(number).unwrap();
-        assert_eq!((context.kind, context.bytes.as_slice()), (kind, bytes));
+    assert_eq!(entries.len() as u64, ENTRIES);
+    for (entry, sequence) in entries.into_iter().zip(1..) {
+        assert_eq!(LogEntry { context_config: 0, ..entry }, golden_entry(sequence));
+        for (number, kind, bytes) in [
+            (entry.context_model, ContextKind::Model, &b"a model"[..]),
+            (entry.context_policy, ContextKind::Policy, b"a policy"),
+            (entry.context_config, ContextKind::Config, config(sequence)),
+        ] {
+            let context = store.context(number).unwrap().unwrap();
+            assert_eq!((context.kind, context.bytes.as_slice()), (kind, bytes), "{sequence}");
+        }
     }
 }
 
 #[test]
 fn every_released_format_opens_and_holds_what_was_written() {
-    for format in ["format-1"] {
+    for format in ["format-1", "format-2"] {
         let flash = flash(format);
         let (mut store, cut) = Store::open(Box::new(flash.clone())).unwrap();
         assert_eq!(cut, None);
@@ -106,7 +113,8 @@ fn every_released_format_opens_and_holds_what_was_written() {
         assert_eq!((store.log_head(), store.boot()), (ENTRIES, 2), "{format}");
         check(&store);
         // It goes on, and stays.
-        assert_eq!(store.commit(golden_entry(1)).unwrap().sequence, ENTRIES + 1);
+        let entry = LogEntry { context_config: 0, ..golden_entry(1) };
+        assert_eq!(store.commit(entry).unwrap().sequence, ENTRIES + 1);
         drop(store);
         check(&open(&flash));
     }
@@ -117,9 +125,10 @@ fn the_newest_format_is_written_to_the_byte() {
     let flash = MockFlash::new();
     life(&flash);
     let mut made = BTreeMap::new();
-    for object in Object::ALL {
+    for object in Object::FIXED.into_iter().chain(flash.segments().into_iter().map(Object::Segment))
+    {
         if let Some(bytes) = flash.bytes(object) {
-            made.insert(object.name().to_owned(), bytes);
+            made.insert(object.name(), bytes);
         }
     }
     if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {

@@ -9,10 +9,14 @@ mod power;
 mod removal;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
-use threshold_store::{MockFlash, Store};
+use threshold_store::{MockFlash, Object, Store};
 
 /// The model of every gallery in these tests.
 const MODEL: ModelId = ModelId([7; 32]);
+
+/// What a small store consists of.
+const OBJECTS: [Object; 4] =
+    [Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
 
 /// A store on that flash, gallery loaded.
 fn open(flash: &MockFlash) -> Store {
