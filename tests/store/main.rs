@@ -5,8 +5,11 @@ mod damage;
 mod files;
 mod full;
 mod golden;
+mod log_model;
+mod log_power;
 mod power;
 mod removal;
+mod segments;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
 use threshold_store::{MockFlash, Object, Store};

@@ -1,7 +1,7 @@
 //! Reading the log: pages of entries, and context records.
 //!
 //! Only what is durable is read. A page touches the segments that it takes entries from and no other; the place where the
-//! last page ended is remembered, so that a reader of page after page reads every byte once.
+//! last page ended is remembered, so that page after page no segment is gone through from its start again.
 
 use super::segment::HEADER;
 use super::{Body, Log, Segment, scan};
