@@ -201,7 +201,7 @@ fn nothing_more_comes_into_a_segment_once_the_next_may_be_there() {
     for odd in [false, true] {
         let flash = written(9);
         let mut store = open(&flash).unwrap();
-        if (flash.writes() % 2 == 0) == odd {
+        if flash.writes().is_multiple_of(2) == odd {
             store.save_lockout([0; 4]).unwrap();
         }
         // The next segment is made, or is not; either way the store hears of an error.
