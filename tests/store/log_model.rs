@@ -104,8 +104,8 @@ impl Run {
             let found = &store.log_page(sequence, 1).unwrap()[0];
             let others = self.others.remove(&sequence).unwrap_or_default();
             let at = sequence as usize - 1;
-            let written = self.entries.get(at).into_iter().chain(&others);
-            let written = written.filter(|written| written.entry == *found).cloned().next();
+            let mut written = self.entries.get(at).into_iter().chain(&others);
+            let written = written.find(|written| written.entry == *found).cloned();
             let written = written.unwrap_or_else(|| {
                 panic!(
                     "entry {sequence} was never written: {found:?}\n{:?}\n{others:?}",

@@ -8,6 +8,7 @@ mod full;
 mod golden;
 mod log_model;
 mod log_power;
+mod pace;
 mod power;
 mod removal;
 mod segments;
