@@ -1,6 +1,7 @@
 //! The log with the power cut, and with an error, at every operation of the flash.
 //!
-//! `THRESHOLD_ROUNDS` repeats the random lives with other seeds, as in the long sweep `cargo xtask soak store`.
+//! `THRESHOLD_ROUNDS` repeats the random lives with other seeds, at least 20,000 cuts a round, and makes the short sequences
+//! longer, as in the long sweep `cargo xtask soak store`.
 
 use crate::log_model::{Operation, Run};
 use threshold_record::ContextKind;
@@ -38,8 +39,17 @@ fn drawn(lots: &mut Lots) -> Operation {
     }
 }
 
-/// Goes through operations under harm. Gives the writes of the flash.
-fn live(mut run: Run, operations: &[Operation], seed: u64, harm: Harm) -> u64 {
+/// What a life came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lived {
+    /// Operations of the flash that change something.
+    writes: u64,
+    /// How often the power went.
+    cuts: u64,
+}
+
+/// Goes through operations under harm.
+fn live(mut run: Run, operations: &[Operation], seed: u64, harm: Harm) -> Lived {
     let flash = run.flash.clone();
     match harm {
         Harm::None => {}
@@ -65,21 +75,23 @@ fn live(mut run: Run, operations: &[Operation], seed: u64, harm: Harm) -> u64 {
             _ => {}
         }
     }
-    let writes = flash.writes();
+    let mut lived = Lived { writes: flash.writes(), cuts: 0 };
     if let Harm::Cut(_, lot) = harm {
         if !flash.is_off() {
             flash.cut_power(lot);
         }
+        lived.cuts = 1;
         // The power goes again in the middle of the recovery.
         for again in 1..=4 {
             let mut fork = run.fork();
             fork.flash.cut_power_at(again, lot + again);
             let _ = fork.open();
+            lived.cuts += u64::from(fork.flash.is_off());
             fork.go_on(&mut lots.clone());
         }
     }
     run.go_on(&mut lots);
-    writes
+    lived
 }
 
 #[test]
@@ -93,16 +105,15 @@ fn random_lives_survive_a_cut_and_an_error_at_every_write() {
         };
         let operations: Vec<Operation> = (0..40).map(|_| drawn(&mut lots)).collect();
         let life = |harm| live(Run::new(MockFlash::new(), size), &operations, seed, harm);
-        for write in 1..=life(Harm::None) {
+        for write in 1..=life(Harm::None).writes {
             for lot in 0..3 {
-                life(Harm::Cut(write, 1000 * seed + lot));
-                cuts += 5;
+                cuts += life(Harm::Cut(write, 1000 * seed + lot)).cuts;
             }
             life(Harm::Fail(write, FlashFault::Io));
             life(Harm::Fail(write, FlashFault::Full));
         }
     }
-    assert!(cuts > 5_000, "{cuts} cuts");
+    assert!(cuts >= 20_000 * rounds(), "{cuts} cuts");
 }
 
 /// Every sequence of so many operations of a small alphabet.
@@ -140,20 +151,23 @@ fn filled(entries: usize) -> Run {
 
 #[test]
 fn every_short_sequence_survives_every_cut_on_three_segments_of_three_entries() {
-    let len = if rounds() > 1 { 4 } else { 3 };
+    let len = match rounds() {
+        1 => 3,
+        2..100 => 4,
+        _ => 5,
+    };
     let mut cuts = 0;
     // Empty, a segment all but full, and one entry before the oldest segment goes.
     for base in [filled(0), filled(2), filled(8), filled(9)] {
         for operations in sequences(len) {
             let life = |harm| live(base.fork(), &operations, 7, harm);
-            for write in 1..=life(Harm::None) {
+            for write in 1..=life(Harm::None).writes {
                 for lot in 0..6 {
-                    life(Harm::Cut(write, lot));
-                    cuts += 5;
+                    cuts += life(Harm::Cut(write, lot)).cuts;
                 }
                 life(Harm::Fail(write, FlashFault::Io));
             }
         }
     }
-    assert!(cuts > 50_000, "{cuts} cuts");
+    assert!(cuts >= 140_000, "{cuts} cuts");
 }
