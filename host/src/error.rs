@@ -203,6 +203,14 @@ pub enum HostError {
         /// The sequence that came.
         found: u64,
     },
+    /// The unit's log was full and the oldest entries went before they were read.
+    #[error("entries {first} to {last} were overwritten before they were read")]
+    LogOverwritten {
+        /// The sequence that was due.
+        first: u64,
+        /// The last one that is gone.
+        last: u64,
+    },
     /// The unit says that there are entries and sends none.
     #[error("the unit's log ends with {head}, and the unit sends nothing from {expected} on")]
     LogShort {

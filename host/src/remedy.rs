@@ -168,6 +168,9 @@ fn of_host(error: &HostError) -> Option<String> {
             format!("threshold model fetch, or copy the unit's pack into {folder}; --packs for another folder")
         }
         E::WrongModel { .. } => "leave --model out: the unit's own model is taken".to_owned(),
+        E::LogOverwritten { last, .. } => {
+            format!("keep what was read, pull the rest with --from {} into another file, and pull more often", last + 1)
+        }
         E::LogGap { .. } => {
             "pull again; if the gap stays, the unit lost entries: keep the file and report it".to_owned()
         }

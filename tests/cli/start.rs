@@ -61,7 +61,7 @@ fn a_unit_without_packs_stays_locked_and_says_how_to_get_them() {
 
 #[test]
 fn damaged_files_leave_a_unit_that_names_them_and_stays_locked() {
-    for (file, at, cause) in [("events.log", 3, "store"), ("store.anchor", 20, "store")] {
+    for (file, at, cause) in [("events.00000001.log", 3, "store"), ("store.anchor", 20, "store")] {
         let mut unit = Unit::start(&["--packs", "no-packs"]);
         unit.kill();
         let path = unit.folder.path().join("data").join(file);

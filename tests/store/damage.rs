@@ -45,7 +45,7 @@ fn reopen_quietly(flash: &MockFlash) -> Result<(), StoreError> {
 #[test]
 fn no_flipped_bit_of_any_object_goes_unseen() {
     let flash = furnished();
-    for object in Object::ALL {
+    for object in crate::OBJECTS {
         let sound = flash.bytes(object).unwrap();
         for at in 0..sound.len() * 8 {
             let copy = flash.copy();
@@ -60,7 +60,7 @@ fn no_flipped_bit_of_any_object_goes_unseen() {
 #[test]
 fn no_truncated_or_zero_filled_object_is_taken() {
     let flash = furnished();
-    for object in Object::ALL {
+    for object in crate::OBJECTS {
         let sound = flash.bytes(object).unwrap();
         for len in 0..sound.len() {
             let copy = flash.copy();
@@ -84,7 +84,7 @@ fn no_truncated_or_zero_filled_object_is_taken() {
 fn arbitrary_bytes_are_refused_and_never_panic() {
     let mut lots = threshold_tests::lots::Lots(3);
     let flash = furnished();
-    for object in Object::ALL {
+    for object in crate::OBJECTS {
         for round in 0..2000 {
             let copy = flash.copy();
             let len = lots.below(300) as usize;
@@ -121,17 +121,17 @@ fn each_fault_says_what_where_and_what_to_do() {
         after(Object::Gallery, |bytes| bytes.fill(0)),
         format!("gallery.snapshot is damaged at byte 0 (not a file of this kind); {restore}"),
     );
-    // Header 16, context record 16 + 6 + 4, then entries of 84.
+    // Header 64, context record 16 + 6 + 4, then entries of 84.
     check(
-        after(Object::Log, |bytes| bytes[16 + 26 + 84 + 40] ^= 1),
+        after(Object::Segment(1), |bytes| bytes[64 + 26 + 84 + 40] ^= 1),
         format!(
-            "events.log is damaged at byte 126 (a record that was durable is not whole); {restore}"
+            "events.00000001.log is damaged at byte 174 (a record that was durable is not whole); {restore}"
         ),
     );
     check(
-        after(Object::Log, |bytes| bytes.truncate(300)),
+        after(Object::Segment(1), |bytes| bytes.truncate(348)),
         format!(
-            "events.log stands at 3, but this unit had reached 5: an older file was put back or the file is gone; {whole}"
+            "events.00000001.log stands at 3, but this unit had reached 5: an older file was put back or the file is gone; {whole}"
         ),
     );
     let without = |object| {
@@ -140,15 +140,15 @@ fn each_fault_says_what_where_and_what_to_do() {
         reopen(&flash, MODEL)
     };
     check(
-        without(Object::Log),
+        without(Object::Segment(1)),
         format!(
-            "events.log stands at 0, but this unit had reached 5: an older file was put back or the file is gone; {whole}"
+            "events.00000001.log stands at 0, but this unit had reached 5: an older file was put back or the file is gone; {whole}"
         ),
     );
     check(
         without(Object::Anchor),
         format!(
-            "store.anchor is missing beside events.log, so that nobody can tell whether that is the newest; {whole}"
+            "store.anchor is missing beside events.00000001.log, so that nobody can tell whether that is the newest; {whole}"
         ),
     );
     check(
@@ -186,13 +186,13 @@ fn a_damaged_gallery_still_lets_the_unit_log() {
 #[test]
 fn a_log_of_a_later_version_is_not_cut() {
     let flash = furnished();
-    let mut bytes = flash.bytes(Object::Log).unwrap();
+    let mut bytes = flash.bytes(Object::Segment(1)).unwrap();
     let at = bytes.len() - 84;
     // A whole record whose entry says version 2.
     bytes[at + 16 + 24] = 2;
     let crc = crc32fast::hash(&bytes[at..at + 80]).to_le_bytes();
     bytes[at + 80..].copy_from_slice(&crc);
-    flash.set_bytes(Object::Log, Some(bytes.clone()));
+    flash.set_bytes(Object::Segment(1), Some(bytes.clone()));
     assert!(matches!(reopen(&flash, MODEL), Err(StoreError::Version { .. })));
-    assert_eq!(flash.bytes(Object::Log), Some(bytes));
+    assert_eq!(flash.bytes(Object::Segment(1)), Some(bytes));
 }

@@ -55,7 +55,7 @@ fn nobody_else_may_read_the_files() {
     store.load_gallery(MODEL).unwrap();
     let id = store.add_person(name("Ada")).unwrap();
     store.remove_person(id).unwrap();
-    for object in Object::ALL {
+    for object in crate::OBJECTS {
         let mode = fs::metadata(folder.path().join(object.name())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{object}");
     }
@@ -72,32 +72,39 @@ fn a_folder_that_cannot_be_made_names_the_path() {
 }
 
 #[test]
-fn a_file_body_reads_what_was_appended_cut_and_replaced() {
+fn a_file_body_reads_what_was_appended_replaced_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let mut flash = FileFlash::open(folder.path()).unwrap();
-    let log = Object::Log;
+    let log = Object::Segment(1);
     assert_eq!(flash.len(log).unwrap(), None);
     assert_eq!(flash.read_all(log, 9).unwrap(), None);
-    flash.append(log, b"hello").unwrap();
+    assert!(flash.append(log, b"hello").is_err(), "it is not there");
+    flash.replace(log, b"hello").unwrap();
     flash.append(log, b" there").unwrap();
-    flash.truncate(log, 7).unwrap();
-    flash.append(log, b"!").unwrap();
     flash.sync(log).unwrap();
-    assert_eq!(flash.read_all(log, 9).unwrap().unwrap(), b"hello t!");
+    assert_eq!(flash.read_all(log, 99).unwrap().unwrap(), b"hello there");
     let mut part = [0; 9];
-    assert_eq!(flash.read(log, 6, &mut part).unwrap(), 2);
+    assert_eq!(flash.read(log, 6, &mut part).unwrap(), 5);
     flash.replace(log, b"other").unwrap();
     assert_eq!(flash.len(log).unwrap(), Some(5));
     flash.append(log, b".").unwrap();
     assert_eq!(flash.read_all(log, 9).unwrap().unwrap(), b"other.");
     assert_eq!(flash.read_all(log, 3).unwrap().unwrap(), b"othe");
+    flash.replace(Object::Segment(20), b"a later one").unwrap();
+    assert_eq!(flash.segments(), [1, 20]);
+    assert_eq!(flash.len(log).unwrap(), Some(6), "read although another is open");
+    drop(flash);
+    let mut flash = FileFlash::open(folder.path()).unwrap();
+    flash.remove(log).unwrap();
+    flash.remove(log).unwrap();
+    assert_eq!((flash.len(log).unwrap(), flash.segments()), (None, vec![20]));
 }
 
 #[test]
 fn a_zero_filled_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(Store::open_folder(folder.path()).unwrap());
-    for object in [Object::Log, Object::Anchor] {
+    for object in [Object::Segment(1), Object::Anchor] {
         let path = folder.path().join(object.name());
         let sound = fs::read(&path).unwrap();
         fs::write(&path, vec![0; 4096]).unwrap();

@@ -29,12 +29,12 @@ fn a_full_log_takes_entries_again_once_there_is_space() {
     let flash = MockFlash::new();
     let mut store = open(&flash);
     store.commit(entry(1)).unwrap();
-    let used: usize = Object::ALL.iter().filter_map(|&o| flash.bytes(o)).map(|b| b.len()).sum();
+    let used: usize = crate::OBJECTS.iter().filter_map(|&o| flash.bytes(o)).map(|b| b.len()).sum();
     flash.set_capacity(Some(used + 40));
     let error = store.commit(entry(2)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot append to events.log: Full; free space on the medium of the data folder"
+        "cannot append to events.00000001.log: Full; free space on the medium of the data folder"
     );
     assert_eq!(store.log_head(), 1);
     flash.set_capacity(None);

@@ -1,17 +1,27 @@
 //! Tests of the area `store`; each file is one subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+mod conversion;
 mod damage;
 mod files;
 mod full;
+mod golden;
+mod log_model;
+mod log_power;
+mod pace;
 mod power;
 mod removal;
+mod segments;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
-use threshold_store::{MockFlash, Store};
+use threshold_store::{MockFlash, Object, Store};
 
 /// The model of every gallery in these tests.
 const MODEL: ModelId = ModelId([7; 32]);
+
+/// What a small store consists of.
+const OBJECTS: [Object; 4] =
+    [Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
 
 /// A store on that flash, gallery loaded.
 fn open(flash: &MockFlash) -> Store {

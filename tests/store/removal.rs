@@ -34,11 +34,11 @@ fn put_back(objects: &[Object]) -> Result<Store, StoreError> {
 fn an_older_object_put_back_is_a_fault() {
     for (objects, blamed) in [
         (&[Object::Gallery][..], Object::Gallery),
-        (&[Object::Log], Object::Log),
+        (&[Object::Segment(1)], Object::Segment(1)),
         (&[Object::Tombstones], Object::Tombstones),
         (&[Object::Gallery, Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Log], Object::Log),
-        (&[Object::Gallery, Object::Tombstones, Object::Log], Object::Tombstones),
+        (&[Object::Gallery, Object::Segment(1)], Object::Segment(1)),
+        (&[Object::Gallery, Object::Tombstones, Object::Segment(1)], Object::Tombstones),
     ] {
         match put_back(objects) {
             Err(StoreError::RolledBack { object, .. }) => assert_eq!(object, blamed, "{objects:?}"),

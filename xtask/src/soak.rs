@@ -17,6 +17,8 @@ pub(crate) enum Group {
     Models,
     /// The kernels' tests on the emulator over many rounds of random shapes, up to the largest frames.
     Kernels,
+    /// The store's tests over many rounds of random lives, with the power cut at every operation of the flash.
+    Store,
 }
 
 /// Runs the sweeps of one group, or of all.
@@ -25,25 +27,38 @@ pub(crate) enum Group {
 /// If a sweep could not run or missed a figure; the table is written in either case.
 pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
-        None => models().and(kernels()),
+        None => models().and(kernels()).and(store()),
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
+        Some(Group::Store) => store(),
     }
 }
 
 /// Rounds of random shapes: about 100 each.
 const KERNEL_ROUNDS: u32 = 100;
 
+/// Rounds of random lives of the log: at least 20,000 cuts each, more than two million with the short sequences.
+const STORE_ROUNDS: u32 = 100;
+
 fn kernels() -> Result<()> {
     setup::setup()?;
+    rounds("kernels", KERNEL_ROUNDS)
+}
+
+fn store() -> Result<()> {
+    rounds("store", STORE_ROUNDS)
+}
+
+/// Runs an area of tests over so many rounds, and writes its page.
+fn rounds(area: &str, count: u32) -> Result<()> {
     let start = Instant::now();
     let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
-    tests.args(["--test", "kernels"]).env("THRESHOLD_ROUNDS", KERNEL_ROUNDS.to_string());
+    tests.args(["--test", area]).env("THRESHOLD_ROUNDS", count.to_string());
     let said = output(&mut tests);
-    let mut page = head("kernels")?;
+    let mut page = head(area)?;
     let _ = write!(
         page,
-        "\n`THRESHOLD_ROUNDS={KERNEL_ROUNDS} cargo test --release -p threshold-tests --test kernels`, {:.0} s.\n\n\
+        "\n`THRESHOLD_ROUNDS={count} cargo test --release -p threshold-tests --test {area}`, {:.0} s.\n\n\
          | test | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );
@@ -55,9 +70,9 @@ fn kernels() -> Result<()> {
     for (name, result) in rows {
         let _ = writeln!(page, "| {} | {result} |", name.replace("::", ": ").replace('_', " "));
     }
-    let path = root().join("docs/soak-kernels.md");
-    std::fs::write(&path, page).context("writing docs/soak-kernels.md")?;
-    println!("written: docs/soak-kernels.md");
+    let path = format!("docs/soak-{area}.md");
+    std::fs::write(root().join(&path), page).with_context(|| format!("writing {path}"))?;
+    println!("written: {path}");
     said.map(drop)
 }
 

@@ -255,9 +255,11 @@ fn log_head(state: &State) -> Result<LogHead, RequestError> {
     Ok(LogHead { oldest: store.log_oldest(), head: store.log_head() })
 }
 
-fn context(state: &State, number: u16) -> Result<ContextGot, RequestError> {
-    let found = journal(state)?.store().context(number).cloned();
-    found.ok_or(RequestError::UnknownContext { number })
+fn context(state: &mut State, number: u16) -> Result<ContextGot, RequestError> {
+    match journal(state)?.store().context(number) {
+        Ok(found) => found.ok_or(RequestError::UnknownContext { number }),
+        Err(error) => Err(refused(state, &error)),
+    }
 }
 
 fn generation(state: &State) -> u64 {

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //!  0 magic "THRANC\r\n" | 12 boot u32        | 32 tombstones u32 | 40 lock-out [u8; 4]
-//!  8 version u16 (1)    | 16 generation u64  | 36 last id u32    | 44 crc32 of 0 to 44
+//!  8 version u16 (2)    | 16 generation u64  | 36 last id u32    | 44 crc32 of 0 to 44
 //! 10 reserved u16, zero | 24 log head u64    |
 //! ```
+//! Version 1 is the same, and says that the log is a single file; version 2 says that it is segments.
 //! An object may stand further than the anchor says, since the anchor is written after it; never less far.
 //! What this cannot find: the whole folder put back as it once was. That takes a counter outside the flash.
 
@@ -15,7 +16,10 @@ use crate::flash::Object;
 use threshold_record::PersonId;
 
 const MAGIC: [u8; 8] = *b"THRANC\r\n";
-const VERSION: u16 = 1;
+/// The log is a single file.
+const SINGLE_LOG: u16 = 1;
+/// The log is segments: what this program writes.
+const SEGMENTS: u16 = 2;
 
 /// The anchor's length.
 pub(crate) const LEN: usize = 48;
@@ -31,12 +35,21 @@ pub(crate) struct Anchor {
     pub(crate) lockout: [u8; 4],
 }
 
+/// What the log is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogForm {
+    /// A single file, of format 1.
+    Single,
+    /// Segments.
+    Segments,
+}
+
 impl Anchor {
     pub(crate) fn to_bytes(self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
         let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
         put(0, &MAGIC);
-        put(8, &VERSION.to_le_bytes());
+        put(8, &SEGMENTS.to_le_bytes());
         put(12, &self.boot.to_le_bytes());
         put(16, &self.generation.to_le_bytes());
         put(24, &self.log_head.to_le_bytes());
@@ -48,10 +61,13 @@ impl Anchor {
         bytes
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Self, LogForm), StoreError> {
         let mut reader = Reader::new(Object::Anchor, bytes);
         reader.magic(&MAGIC)?;
-        reader.version(VERSION)?;
+        let form = match reader.version_up_to(SEGMENTS)? {
+            SINGLE_LOG => LogForm::Single,
+            _ => LogForm::Segments,
+        };
         let mut reader = reader.hashed(|covered| crc32fast::hash(covered).to_le_bytes())?;
         reader.zero(2)?;
         let anchor = Self {
@@ -62,6 +78,6 @@ impl Anchor {
             last_id: PersonId(reader.u32()?),
             lockout: reader.array()?,
         };
-        if reader.left() != 0 { Err(reader.damaged("its length")) } else { Ok(anchor) }
+        if reader.left() != 0 { Err(reader.damaged("its length")) } else { Ok((anchor, form)) }
     }
 }

@@ -57,9 +57,17 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn version(&mut self, supported: u16) -> Result<(), StoreError> {
+        match self.version_up_to(supported)? {
+            found if found == supported => Ok(()),
+            found => Err(StoreError::Version { object: self.object, found, supported }),
+        }
+    }
+
+    /// A version from 1 to `supported`.
+    pub(crate) fn version_up_to(&mut self, supported: u16) -> Result<u16, StoreError> {
         let found = u16::from_le_bytes(self.array()?);
-        if found == supported {
-            return Ok(());
+        if (1..=supported).contains(&found) {
+            return Ok(found);
         }
         Err(StoreError::Version { object: self.object, found, supported })
     }

@@ -4,13 +4,13 @@ use crate::flash::{FlashError, Object};
 use crate::gallery::GalleryError;
 use threshold_record::{ModelId, PersonId};
 
-/// A damaged end of the log that was cut off at open: records that were being written when the power went. None of
+/// A damaged end of the log that was left out at open: records that were being written when the power went. None of
 /// them had been acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TailCut {
     /// Sequence of the last entry that is there.
     pub head: u64,
-    /// Bytes that were cut off.
+    /// Bytes that were left out.
     pub bytes: u64,
 }
 
@@ -95,6 +95,14 @@ pub enum StoreError {
         "the log takes no entries since a write failed; check the medium and start the unit again"
     )]
     LogStopped,
+    /// An entry refers to a context that is not in force.
+    #[error(
+        "an entry refers to context {number}, which is not in force; name the context to the store first"
+    )]
+    ContextNotInForce {
+        /// What the entry says.
+        number: u16,
+    },
     /// The log has used every number for context records.
     #[error(
         "the log holds 65535 context records; pull the log, then move the data folder away and enrol again"

@@ -1,12 +1,14 @@
 //! The file body of [`Flash`]: one folder, one file for each object.
 //!
 //! `replace` writes `<name>.tmp`, syncs it, renames it over the object and syncs the folder: a rename is atomic, but
-//! neither the new name nor the new bytes are durable without their own sync. The folder is locked, so that two
-//! processes never write one store. A leftover `.tmp` is a replace that was cut off; the next one overwrites it.
+//! neither the new name nor the new bytes are durable without their own sync. A name that was taken away is gone for
+//! good once the folder is synced. The folder is locked, so that two processes never write one store.
+//! A leftover `.tmp` is a replace that was cut off; it is taken away when the folder is opened.
+//! Of the segments only the one that was last made or appended to is kept open, so that a long log needs few handles.
 //! It stands here and not in `edge` because tests of every crate use it.
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -18,14 +20,8 @@ pub struct FileFlash {
     folder: PathBuf,
     directory: File,
     _lock: File,
-    open: BTreeMap<Object, OpenObject>,
-}
-
-#[derive(Debug)]
-struct OpenObject {
-    file: File,
-    /// The file's name is not durable yet.
-    fresh: bool,
+    open: BTreeMap<Object, File>,
+    segments: BTreeSet<u32>,
 }
 
 impl FileFlash {
@@ -59,9 +55,10 @@ impl FileFlash {
             }
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
-        let mut flash =
-            Self { folder: folder.to_owned(), directory, _lock: lock, open: BTreeMap::new() };
-        for object in Object::ALL {
+        let segments = take_stock(folder).map_err(fail)?;
+        let open = BTreeMap::new();
+        let mut flash = Self { folder: folder.to_owned(), directory, _lock: lock, open, segments };
+        for object in Object::FIXED {
             flash.reopen(object).map_err(|error| flash_error(object, Operation::Open, &error))?;
         }
         Ok(flash)
@@ -73,9 +70,13 @@ impl FileFlash {
 
     /// Opens an object's file if it is there.
     fn reopen(&mut self, object: Object) -> io::Result<()> {
-        match options().read(true).append(true).open(self.path(object)) {
+        let opened = options().read(true).append(true).open(self.path(object));
+        if matches!(object, Object::Segment(_)) {
+            self.open.retain(|held, _| !matches!(held, Object::Segment(_)));
+        }
+        match opened {
             Ok(file) => {
-                self.open.insert(object, OpenObject { file, fresh: false });
+                self.open.insert(object, file);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -83,25 +84,49 @@ impl FileFlash {
         }
     }
 
-    fn try_append(&mut self, object: Object, bytes: &[u8]) -> io::Result<()> {
-        if !self.open.contains_key(&object) {
-            let file = options().read(true).append(true).create(true).open(self.path(object))?;
-            self.open.insert(object, OpenObject { file, fresh: true });
-        }
-        match self.open.get_mut(&object) {
-            Some(open) => open.file.write_all(bytes),
-            None => Ok(()),
+    fn is_there(&self, object: Object) -> bool {
+        match object {
+            Object::Segment(number) => self.segments.contains(&number),
+            fixed => self.open.contains_key(&fixed),
         }
     }
 
-    fn try_sync(&mut self, object: Object) -> io::Result<()> {
-        let Some(open) = self.open.get_mut(&object) else { return Ok(()) };
-        open.file.sync_data()?;
-        if open.fresh {
-            self.directory.sync_all()?;
-            open.fresh = false;
+    /// Does something with an object's file; `None` if it is not there.
+    fn with<T>(
+        &self,
+        object: Object,
+        look: impl FnOnce(&File) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        match self.open.get(&object) {
+            Some(file) => look(file).map(Some),
+            None if self.is_there(object) => look(&File::open(self.path(object))?).map(Some),
+            None => Ok(None),
         }
-        Ok(())
+    }
+
+    fn try_append(&mut self, object: Object, bytes: &[u8]) -> io::Result<()> {
+        if !self.open.contains_key(&object) {
+            self.reopen(object)?;
+        }
+        match self.open.get_mut(&object) {
+            Some(file) => file.write_all(bytes),
+            None => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn try_remove(&mut self, object: Object) -> io::Result<()> {
+        if !self.is_there(object) {
+            return Ok(());
+        }
+        match std::fs::remove_file(self.path(object)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.open.remove(&object);
+        if let Object::Segment(number) = object {
+            self.segments.remove(&number);
+        }
+        self.directory.sync_all()
     }
 
     fn try_replace(&mut self, object: Object, bytes: &[u8]) -> io::Result<()> {
@@ -117,48 +142,79 @@ impl FileFlash {
             return Err(error);
         }
         std::fs::rename(&temporary, &path)?;
-        self.directory.sync_all()?;
-        self.reopen(object)
+        if let Object::Segment(number) = object {
+            self.segments.insert(number);
+        }
+        self.reopen(object)?;
+        self.directory.sync_all()
     }
 }
 
 impl Flash for FileFlash {
+    fn segments(&self) -> Vec<u32> {
+        self.segments.iter().copied().collect()
+    }
+
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
-        let Some(open) = self.open.get(&object) else { return Ok(None) };
-        let meta = open.file.metadata();
-        meta.map(|meta| Some(meta.len())).map_err(|e| flash_error(object, Operation::Read, &e))
+        self.with(object, |file| file.metadata().map(|meta| meta.len()))
+            .map_err(|e| flash_error(object, Operation::Read, &e))
     }
 
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {
-        let Some(open) = self.open.get(&object) else { return Ok(0) };
-        let mut read = 0;
-        while read < into.len() {
-            match open.file.read_at(&mut into[read..], offset + read as u64) {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(flash_error(object, Operation::Read, &error)),
-            }
-        }
-        Ok(read)
+        self.with(object, |file| read_at(file, offset, into))
+            .map(|read| read.unwrap_or(0))
+            .map_err(|e| flash_error(object, Operation::Read, &e))
     }
 
     fn append(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
         self.try_append(object, bytes).map_err(|e| flash_error(object, Operation::Append, &e))
     }
 
-    fn truncate(&mut self, object: Object, len: u64) -> Result<(), FlashError> {
-        let Some(open) = self.open.get(&object) else { return Ok(()) };
-        open.file.set_len(len).map_err(|e| flash_error(object, Operation::Truncate, &e))
-    }
-
     fn sync(&mut self, object: Object) -> Result<(), FlashError> {
-        self.try_sync(object).map_err(|e| flash_error(object, Operation::Sync, &e))
+        self.with(object, File::sync_data)
+            .map(|_| ())
+            .map_err(|e| flash_error(object, Operation::Sync, &e))
     }
 
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
         self.try_replace(object, bytes).map_err(|e| flash_error(object, Operation::Replace, &e))
     }
+
+    fn remove(&mut self, object: Object) -> Result<(), FlashError> {
+        self.try_remove(object).map_err(|e| flash_error(object, Operation::Remove, &e))
+    }
+}
+
+/// The segments of a folder. Takes away what a replace that was cut off left; the next replace of that object would
+/// overwrite it, but a segment's may never come.
+fn take_stock(folder: &Path) -> io::Result<BTreeSet<u32>> {
+    let mut segments = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Some(number) = Object::segment_named(name) {
+            segments.insert(number);
+        } else if name.strip_suffix(".tmp").is_some_and(|stem| {
+            ["gallery", "store"].contains(&stem)
+                || Object::segment_named(&format!("{stem}.log")).is_some()
+        }) {
+            std::fs::remove_file(folder.join(name))?;
+        }
+    }
+    Ok(segments)
+}
+
+fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < into.len() {
+        match file.read_at(&mut into[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }
 
 /// Templates and the log are biometric and personal data: nobody but the unit's own user reads them.

@@ -1,4 +1,4 @@
-//! What the store asks of flash: five objects that are read, appended to, made durable, or replaced whole.
+//! What the store asks of flash: a few objects that are read, appended to, made durable, replaced whole, or removed.
 //!
 //! Small on purpose: a file body, a raw device or a mock can keep these promises and no more are used.
 //! An object has no path here; the body decides where it lies.
@@ -14,39 +14,53 @@ pub enum Object {
     Tombstones,
     /// The counters that tell an older file from the current one.
     Anchor,
-    /// The log.
-    Log,
+    /// The log of format 1, a single file; it is read once, to make segments of it.
+    SingleLog,
+    /// A segment of the log, by its number.
+    Segment(u32),
 }
 
 impl Object {
-    /// Every object.
-    pub const ALL: [Self; 4] = [Self::Gallery, Self::Tombstones, Self::Anchor, Self::Log];
+    /// Every object but the segments.
+    pub const FIXED: [Self; 4] = [Self::Gallery, Self::Tombstones, Self::Anchor, Self::SingleLog];
 
     /// Its name, which is the file's name in the file body.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gallery => "gallery.snapshot",
-            Self::Tombstones => "gallery.tombstones",
-            Self::Anchor => "store.anchor",
-            Self::Log => "events.log",
-        }
+    pub fn name(self) -> String {
+        self.to_string()
+    }
+
+    /// The segment whose name that is.
+    #[must_use]
+    pub fn segment_named(name: &str) -> Option<u32> {
+        let number = name.strip_prefix("events.")?.strip_suffix(".log")?.parse().ok()?;
+        (Self::Segment(number).name() == name).then_some(number)
     }
 }
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Self::Gallery => f.write_str("gallery.snapshot"),
+            Self::Tombstones => f.write_str("gallery.tombstones"),
+            Self::Anchor => f.write_str("store.anchor"),
+            Self::SingleLog => f.write_str("events.log"),
+            Self::Segment(number) => write!(f, "events.{number:08}.log"),
+        }
     }
 }
 
 /// Where the store's bytes live.
 ///
-/// The law that a body keeps and that the mock enforces: appended and truncated bytes are readable at once, and
-/// durable only after `sync`; before that a power cut may keep, lose, tear or reorder them. `replace` is durable on
-/// return, and a cut inside it leaves the old object or the new one.
+/// The law that a body keeps and that the mock enforces: appended bytes are readable at once, and durable only after
+/// `sync`; before that a power cut may keep, lose, tear or reorder them. `replace` is durable on return, and a cut
+/// inside it leaves the old object or the new one. `remove` is durable on return; a cut or an error inside it leaves
+/// the object whole, gone, or half erased with its first bytes still sound.
 pub trait Flash: Send {
-    /// Bytes of an object; `None` if it was never written.
+    /// Numbers of the segments that are there, rising.
+    fn segments(&self) -> Vec<u32>;
+
+    /// Bytes of an object; `None` if it is not there.
     ///
     /// # Errors
     /// [`FlashError`].
@@ -58,17 +72,11 @@ pub trait Flash: Send {
     /// [`FlashError`].
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError>;
 
-    /// Appends bytes, and makes the object if it is not there. After an error some of them may stand there.
+    /// Appends bytes to an object that is there. After an error some of them may stand there.
     ///
     /// # Errors
     /// [`FlashError`].
     fn append(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
-
-    /// Cuts an object to `len` bytes.
-    ///
-    /// # Errors
-    /// [`FlashError`].
-    fn truncate(&mut self, object: Object, len: u64) -> Result<(), FlashError>;
 
     /// Makes an object's bytes durable. After an error nothing is known of what was appended since the last sync.
     ///
@@ -76,14 +84,19 @@ pub trait Flash: Send {
     /// [`FlashError`].
     fn sync(&mut self, object: Object) -> Result<(), FlashError>;
 
-    /// Puts other bytes in an object's place, durably and at once.
+    /// Puts other bytes in an object's place, durably and at once, and makes it if it is not there.
     ///
     /// # Errors
     /// [`FlashError`]; the object is then as before, or as given.
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
 
-    /// The whole of an object, or its first `max + 1` bytes if it is longer than makes sense; `None` if it was never
-    /// written.
+    /// Takes an object away, if it is there.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    fn remove(&mut self, object: Object) -> Result<(), FlashError>;
+
+    /// The whole of an object, or its first `max + 1` bytes if it is longer than makes sense; `None` if it is not there.
     ///
     /// # Errors
     /// [`FlashError`].
@@ -106,12 +119,12 @@ pub enum Operation {
     Read,
     /// Appending to it.
     Append,
-    /// Cutting it.
-    Truncate,
     /// Making it durable.
     Sync,
     /// Replacing it.
     Replace,
+    /// Taking it away.
+    Remove,
 }
 
 /// What kind of failure it was, as far as the remedy differs.
@@ -149,9 +162,9 @@ impl Operation {
             Self::Open => "open",
             Self::Read => "read",
             Self::Append => "append to",
-            Self::Truncate => "cut",
             Self::Sync => "make durable",
             Self::Replace => "replace",
+            Self::Remove => "remove",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Flash in memory that keeps to the law and no further, for tests of everything above it.
 //!
 //! What was not synced is lost, kept or torn at a power cut, each 16-byte piece by its own lot, so that a later write may
-//! stand where an earlier one does not. `replace` leaves the old object or the new one. Faults are set by the number of
-//! the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
+//! stand where an earlier one does not. `replace` leaves the old object or the new one; `remove` the old one, none, or one
+//! of which half is erased. Faults are set by the number of the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
 use std::collections::BTreeMap;
@@ -31,16 +31,16 @@ struct State {
 struct Bytes {
     /// What a reader sees.
     seen: Vec<u8>,
-    /// What a power cut cannot take; `None` for an object whose name is not durable yet.
-    durable: Option<Vec<u8>>,
+    /// What a power cut cannot take.
+    durable: Vec<u8>,
 }
 
 /// What an operation does to an object, if it is let.
 enum Change<'a> {
     Append(&'a [u8]),
-    Truncate(usize),
     Sync,
     Replace(&'a [u8]),
+    Remove,
 }
 
 impl MockFlash {
@@ -84,7 +84,7 @@ impl MockFlash {
         self.state().capacity = bytes;
     }
 
-    /// Writes so far: appends, truncations, syncs and replacements.
+    /// Writes so far: appends, syncs, replacements and removals.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.state().writes
@@ -101,7 +101,7 @@ impl MockFlash {
         let mut state = self.state();
         match bytes {
             Some(bytes) => {
-                let bytes = Bytes { seen: bytes.clone(), durable: Some(bytes) };
+                let bytes = Bytes { seen: bytes.clone(), durable: bytes };
                 state.objects.insert(object, bytes);
             }
             None => {
@@ -135,23 +135,33 @@ impl MockFlash {
         state.writes += 1;
         let number = state.writes;
         if let Some(fault) = state.fail_at.remove(&number) {
-            if let Change::Append(bytes) = change {
+            match change {
                 // A failed write may have got half way.
-                state.apply(object, &Change::Append(&bytes[..bytes.len() / 2]));
+                Change::Append(bytes) => {
+                    state.apply(object, &Change::Append(&bytes[..bytes.len() / 2]));
+                }
+                Change::Remove => state.half_erase(object, number),
+                // Whether the new object stands is not known after an error.
+                Change::Replace(_) if number.is_multiple_of(2) => state.apply(object, change),
+                Change::Sync | Change::Replace(_) => {}
             }
             return Err(error(fault));
         }
         if let Some((_, seed)) = state.cut_at.filter(|&(at, _)| at == number) {
             // Half of the operations in progress had their effect when the power went.
-            if let Change::Replace(_) | Change::Sync = change {
-                if seed % 2 == 0 {
-                    state.apply(object, change);
-                }
-            } else {
-                state.apply(object, change);
+            match change {
+                Change::Append(_) => state.apply(object, change),
+                Change::Remove if seed % 3 == 0 => state.half_erase(object, seed / 3),
+                _ if seed % 2 == 0 => state.apply(object, change),
+                _ => {}
             }
             state.lose_power(seed);
             return Err(error(FlashFault::PowerCut));
+        }
+        if let Change::Append(_) = change
+            && !state.objects.contains_key(&object)
+        {
+            return Err(error(FlashFault::Io));
         }
         if let (Some(capacity), Change::Append(bytes) | Change::Replace(bytes)) =
             (state.capacity, change)
@@ -176,46 +186,53 @@ impl State {
     }
 
     fn apply(&mut self, object: Object, change: &Change<'_>) {
-        let held = self.objects.entry(object).or_default();
         match *change {
-            Change::Append(bytes) => held.seen.extend_from_slice(bytes),
-            Change::Truncate(len) => held.seen.truncate(len),
-            Change::Sync => held.durable = Some(held.seen.clone()),
+            Change::Append(bytes) => {
+                if let Some(held) = self.objects.get_mut(&object) {
+                    held.seen.extend_from_slice(bytes);
+                }
+            }
+            Change::Sync => {
+                if let Some(held) = self.objects.get_mut(&object) {
+                    held.durable = held.seen.clone();
+                }
+            }
             Change::Replace(bytes) => {
-                held.seen = bytes.to_vec();
-                held.durable = Some(held.seen.clone());
+                let held = Bytes { seen: bytes.to_vec(), durable: bytes.to_vec() };
+                self.objects.insert(object, held);
+            }
+            Change::Remove => {
+                self.objects.remove(&object);
             }
         }
+    }
+
+    /// Leaves the front of an object, and behind it what erased flash reads as, or nothing.
+    fn half_erase(&mut self, object: Object, seed: u64) {
+        let Some(held) = self.objects.get_mut(&object) else { return };
+        let mut lots = Lots(seed);
+        let kept = lots.draw(held.seen.len() as u64 + 1) as usize;
+        match lots.draw(2) {
+            0 => held.seen.truncate(kept),
+            _ => held.seen[kept..].fill(0xff),
+        }
+        held.durable = held.seen.clone();
     }
 
     fn lose_power(&mut self, seed: u64) {
         let mut lots = Lots(seed);
         self.off = true;
-        self.objects.retain(|_, bytes| {
-            let durable = bytes.durable.clone();
-            if durable.as_deref() == Some(&bytes.seen) {
-                return true;
-            }
-            // The name of a new object may be lost with all that is in it.
-            if durable.is_none() && lots.draw(2) == 0 {
-                return false;
-            }
-            bytes.seen = survivor(&durable.unwrap_or_default(), &bytes.seen, &mut lots);
-            bytes.durable = Some(bytes.seen.clone());
-            true
-        });
+        for bytes in self.objects.values_mut().filter(|bytes| bytes.durable != bytes.seen) {
+            bytes.seen = survivor(&bytes.durable, &bytes.seen, &mut lots);
+            bytes.durable = bytes.seen.clone();
+        }
     }
 }
 
 /// What is left of an object of which `durable` was synced and `seen` was written.
 fn survivor(durable: &[u8], seen: &[u8], lots: &mut Lots) -> Vec<u8> {
-    let kept = durable.iter().zip(seen).take_while(|(old, new)| old == new).count();
-    if kept < durable.len() && lots.draw(2) == 0 {
-        // The truncation was lost, and with it what was appended after it.
-        return durable.to_vec();
-    }
-    let mut left = seen[..kept].to_vec();
-    let written = &seen[kept..];
+    let mut left = durable.to_vec();
+    let written = &seen[durable.len()..];
     // The length and the bytes reach the medium apart from each other.
     let len = lots.draw(written.len() as u64 + 1) as usize;
     for piece in written[..len].chunks(PIECE) {
@@ -242,6 +259,15 @@ impl Lots {
 }
 
 impl Flash for MockFlash {
+    fn segments(&self) -> Vec<u32> {
+        let state = self.state();
+        let number = |object: &Object| match object {
+            Object::Segment(number) => Some(*number),
+            _ => None,
+        };
+        state.objects.keys().filter_map(number).collect()
+    }
+
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
         Ok(self.bytes(object).map(|bytes| bytes.len() as u64))
     }
@@ -259,16 +285,15 @@ impl Flash for MockFlash {
         self.change(object, Operation::Append, &Change::Append(bytes))
     }
 
-    fn truncate(&mut self, object: Object, len: u64) -> Result<(), FlashError> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        self.change(object, Operation::Truncate, &Change::Truncate(len))
-    }
-
     fn sync(&mut self, object: Object) -> Result<(), FlashError> {
         self.change(object, Operation::Sync, &Change::Sync)
     }
 
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
         self.change(object, Operation::Replace, &Change::Replace(bytes))
+    }
+
+    fn remove(&mut self, object: Object) -> Result<(), FlashError> {
+        self.change(object, Operation::Remove, &Change::Remove)
     }
 }

@@ -4,12 +4,12 @@
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
-use crate::anchor::{self, Anchor};
+use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
 use crate::gallery::{Gallery, GalleryError, Member};
-use crate::log::Log;
+use crate::log::{self, Log, LogSize};
 use crate::snapshot;
 use crate::tombstones::{self, Tombstones};
 use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
@@ -39,19 +39,31 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the unit then stays locked, since it could not log an admission.
-    pub fn open(mut flash: Box<dyn Flash>) -> Result<(Self, Option<TailCut>), StoreError> {
-        let mut anchor = match flash.read_all(Object::Anchor, anchor::LEN as u64)? {
+    pub fn open(flash: Box<dyn Flash>) -> Result<(Self, Option<TailCut>), StoreError> {
+        Self::open_sized(flash, LogSize::default())
+    }
+
+    /// Opens a store whose log keeps so many segments; see [`Store::open`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_sized(
+        mut flash: Box<dyn Flash>,
+        size: LogSize,
+    ) -> Result<(Self, Option<TailCut>), StoreError> {
+        let (mut anchor, form) = match flash.read_all(Object::Anchor, anchor::LEN as u64)? {
             Some(bytes) => Anchor::from_bytes(&bytes)?,
             None => {
                 // The anchor is the first object of a first start, so nothing else can be there without it.
-                for beside in [Object::Log, Object::Gallery, Object::Tombstones] {
+                let segment = flash.segments().first().map(|&number| Object::Segment(number));
+                for beside in segment.into_iter().chain(Object::FIXED) {
                     if flash.len(beside)?.is_some() {
                         return Err(StoreError::NoAnchor { beside });
                     }
                 }
                 let first = Anchor::default();
                 flash.replace(Object::Anchor, &first.to_bytes())?;
-                first
+                (first, LogForm::Segments)
             }
         };
         let tombstones = match flash.read_all(Object::Tombstones, tombstones::MAX_BYTES)? {
@@ -60,11 +72,16 @@ impl Store {
         };
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
-        let (log, cut) = Log::open(flash.as_mut(), anchor.log_head)?;
-        not_before(Object::Log, log.durable_head(), anchor.log_head)?;
+        let (log, cut) = match form {
+            LogForm::Single => log::convert(flash.as_mut(), size, anchor.log_head)?,
+            LogForm::Segments => Log::open(flash.as_mut(), size, anchor.log_head)?,
+        };
         anchor.boot = anchor.boot.saturating_add(1);
         let mut store = Self { flash, log, anchor, tombstones, gallery: None };
         store.write_anchor(store.anchor.lockout)?;
+        // From this anchor on the segments are the log. If the flash does not let go of the single file now, it is asked
+        // again at the next start.
+        let _ = store.flash.remove(Object::SingleLog);
         Ok((store, cut))
     }
 
@@ -233,11 +250,7 @@ impl Store {
     /// [`StoreError`]; the log takes nothing more until the store is opened again.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         self.log.sync(self.flash.as_mut())?;
-        if self.anchor.log_head == 0 && self.log.durable_head() > 0 {
-            // From the first entry on, a log that is gone is not a first start.
-            self.write_anchor(self.anchor.lockout)?;
-        }
-        Ok(())
+        self.bind_log()
     }
 
     /// Appends an entry and makes it durable: what stands before every pulse of the lock.
@@ -245,12 +258,23 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; whether the entry is in the log is then unknown, and the door stays locked.
     pub fn commit(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        let entry = self.append(entry)?;
-        self.sync()?;
+        let entry = self.log.commit(self.flash.as_mut(), entry)?;
+        self.bind_log()?;
         Ok(entry)
     }
 
-    /// The number of a context record of these bytes; written if there is none. Durable with the next sync.
+    /// Binds the log's head into the anchor with the first entry, so that a log that is gone is not a first start, and
+    /// with each new segment, so that no whole segment can be taken away unseen.
+    fn bind_log(&mut self) -> Result<(), StoreError> {
+        let due = self.log.first_of_last().min(self.log.durable_head());
+        if self.anchor.log_head < due {
+            self.write_anchor(self.anchor.lockout)?;
+        }
+        Ok(())
+    }
+
+    /// The number of a context record of these bytes, which is in force from now on; written if there is none. Durable with
+    /// the next sync. Entries may refer to the context of each kind that is in force, and to no other.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be written.
@@ -258,10 +282,12 @@ impl Store {
         self.log.context_number(self.flash.as_mut(), kind, bytes)
     }
 
-    /// A durable context record.
-    #[must_use]
-    pub fn context(&self, number: u16) -> Option<&Context> {
-        self.log.context(number)
+    /// A durable context record; every one that an entry of the log refers to is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    pub fn context(&self, number: u16) -> Result<Option<Context>, StoreError> {
+        self.log.context(self.flash.as_ref(), number)
     }
 
     /// Sequence of the last durable entry; 0 for an empty log.
@@ -270,13 +296,14 @@ impl Store {
         self.log.durable_head()
     }
 
-    /// Sequence of the oldest entry; 0 for an empty log.
+    /// Sequence of the oldest entry that is still there; 0 for an empty log. Those before it were overwritten.
     #[must_use]
     pub fn log_oldest(&self) -> u64 {
-        self.log.durable_head().min(1)
+        self.log.oldest()
     }
 
-    /// Durable entries from a sequence on, in order, at most `max`.
+    /// Durable entries from a sequence on, in order, at most `max`. If that one was overwritten they start with
+    /// [`Store::log_oldest`].
     ///
     /// # Errors
     /// [`StoreError`] if the log cannot be read.

@@ -118,13 +118,12 @@ fn read_up_to_head<T: Transport>(
                 say.warn(&format!("--from is left out: the file goes on at {}", file_last + 1));
             }
             if file_last + 1 < head.oldest {
-                return Err(
-                    HostError::LogGap { expected: file_last + 1, found: head.oldest }.into()
-                );
+                let (first, last) = (file_last + 1, head.oldest - 1);
+                return Err(HostError::LogOverwritten { first, last }.into());
             }
             file_last + 1
         }
-        None => first_there(say, from.unwrap_or(head.oldest), head),
+        None => first_there(say, from.unwrap_or(1), head),
     };
     let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
     let mut reader = Reader { next: start, names: Names::new() };
@@ -144,7 +143,7 @@ fn first_there(say: Say, wanted: u64, head: LogHead) -> u64 {
     let wanted = wanted.max(1);
     if wanted < head.oldest {
         say.warn(&format!(
-            "entries {wanted} to {} are no longer in the log; starting with {}",
+            "entries {wanted} to {} were overwritten; starting with {}",
             head.oldest - 1,
             head.oldest
         ));
@@ -200,7 +199,7 @@ impl Reader {
     /// The next entries, at least one.
     ///
     /// # Errors
-    /// [`HostError::LogGap`] if another entry comes than is due, [`HostError::LogShort`] if none comes,
+    /// [`HostError::LogOverwritten`] if the entry that is due went meanwhile, [`HostError::LogGap`] if another one comes, [`HostError::LogShort`] if none comes,
     /// [`HostError::LogEntry`] for bytes of a later version, and what the session says.
     pub(super) fn page<T: Transport>(
         &mut self,
@@ -212,6 +211,11 @@ impl Reader {
         for entry in page.entries() {
             let entry = entry.map_err(|source| HostError::LogEntry { expected: next, source })?;
             if entry.sequence != next {
+                let oldest = session.call::<GetLogHead>(&Nothing {})?.oldest;
+                if next < oldest {
+                    let (first, last) = (next, oldest - 1);
+                    return Err(HostError::LogOverwritten { first, last }.into());
+                }
                 return Err(HostError::LogGap { expected: next, found: entry.sequence }.into());
             }
             next += 1;
@@ -300,7 +304,30 @@ mod tests {
             assert_eq!((seen.len(), result.unwrap_err().to_string().as_str()), (0, expected));
         };
         check(unit(9), 0, 12, "log.csv ends with entry 12, the unit's log ends with 9");
-        check(unit(9), 5, 3, "the log has a gap: entry 4 was due, the unit sent 6");
+        check(unit(9), 5, 3, "entries 4 to 5 were overwritten before they were read");
+    }
+
+    #[test]
+    fn entries_that_go_while_they_are_pulled_are_named() {
+        let mut unit = unit(100);
+        unit.meanwhile = Some(|unit, call| {
+            if matches!(call, Call::ReadLog(read) if read.from > 32) && unit.entries.len() == 100 {
+                unit.entries.drain(..40);
+            }
+        });
+        let (seen, result) = pulled(unit, None, None);
+        let text = result.unwrap_err().to_string();
+        assert_eq!(text, "entries 33 to 40 were overwritten before they were read");
+        assert_eq!(seen, (1..=32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_log_whose_oldest_entries_are_gone_is_pulled_from_the_oldest_that_is_there() {
+        let mut unit = unit(50);
+        unit.entries.drain(..20);
+        let (seen, result) = pulled(unit, None, None);
+        assert_eq!(result.unwrap(), Pulled { count: 30, last: Some(50) });
+        assert_eq!(seen, (21..=50).collect::<Vec<_>>());
     }
 
     #[test]

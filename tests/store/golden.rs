@@ -1,0 +1,141 @@
+//! A flash of each released format, kept for ever under `golden`: every later store opens it and finds what was there.
+//!
+//! The newest format's files are also made anew and compared, so that the format cannot change unseen.
+//! `THRESHOLD_BLESS=1 cargo test -p threshold-tests --test store` writes them anew, for a format that was never released;
+//! `cargo xtask tidy` then asks for a line in the changelog. Released ones are never blessed anew.
+
+use crate::{MODEL, name, open, template};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use threshold_record::{ContextKind, LogEntry, PersonId};
+use threshold_store::{Flash, LogSize, MockFlash, Object, Store};
+use threshold_tests::entry::full_entry;
+
+/// The format that this program writes.
+const NEWEST: &str = "format-2";
+
+/// So that the golden log has several segments.
+const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 8 };
+
+/// Entries of each golden log.
+const ENTRIES: u64 = 40;
+
+fn folder(format: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("store/golden").join(format)
+}
+
+/// The files of a format.
+fn files(format: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder(format)).unwrap().map(Result::unwrap);
+    let read = |entry: std::fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
+    };
+    entries.map(read).collect()
+}
+
+/// The flash of a format.
+fn flash(format: &str) -> MockFlash {
+    let files = files(format);
+    let flash = MockFlash::new();
+    let segments = (1..9).map(Object::Segment);
+    for object in Object::FIXED.into_iter().chain(segments) {
+        flash.set_bytes(object, files.get(&object.name()).cloned());
+    }
+    flash
+}
+
+/// The configuration in force at a sequence: it changes, and an older one comes back.
+fn config(sequence: u64) -> &'static [u8] {
+    if (10..20).contains(&sequence) { b"b=2" } else { b"a=1" }
+}
+
+/// The entry of that sequence, its contexts to be named.
+fn golden_entry(sequence: u64) -> LogEntry {
+    let (context_model, context_policy, context_config) = (1, 2, 0);
+    LogEntry { context_model, context_policy, context_config, ..full_entry(sequence) }
+}
+
+/// What every golden flash went through.
+fn life(flash: &MockFlash) {
+    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), SIZE).unwrap();
+    store.load_gallery(MODEL).unwrap();
+    for (at, text) in ["Ada", "Grace", "Emmy"].into_iter().enumerate() {
+        let id = store.add_person(name(text)).unwrap();
+        store.put_template(template(id, 0, at as i8 + 1)).unwrap();
+    }
+    store.remove_person(PersonId(2)).unwrap();
+    assert_eq!(store.context_number(ContextKind::Model, b"a model").unwrap(), 1);
+    assert_eq!(store.context_number(ContextKind::Policy, b"a policy").unwrap(), 2);
+    for sequence in 1..=ENTRIES {
+        let number = store.context_number(ContextKind::Config, config(sequence)).unwrap();
+        let entry = LogEntry { context_config: number, ..golden_entry(sequence) };
+        let entry = store.append(entry).unwrap();
+        assert_eq!(entry.sequence, sequence);
+        if sequence % 3 == 0 {
+            store.sync().unwrap();
+        }
+    }
+    store.sync().unwrap();
+    store.save_lockout([1, 2, 3, 4]).unwrap();
+}
+
+/// Finds everything that [`life`] left.
+fn check(store: &Store) {
+    let gallery = store.gallery().unwrap();
+    let people: Vec<&str> = gallery.members().map(|member| member.person.name.as_str()).collect();
+    assert_eq!(people, ["Ada", "Emmy"]);
+    let templates: Vec<_> = gallery.templates().cloned().collect();
+    assert_eq!(templates, [template(PersonId(1), 0, 1), template(PersonId(3), 0, 3)]);
+    assert_eq!(store.lockout(), [1, 2, 3, 4]);
+    assert_eq!(store.log_oldest(), 1);
+    let entries = store.log_page(1, ENTRIES as usize).unwrap();
+    assert_eq!(entries.len() as u64, ENTRIES);
+    for (entry, sequence) in entries.into_iter().zip(1..) {
+        assert_eq!(LogEntry { context_config: 0, ..entry }, golden_entry(sequence));
+        for (number, kind, bytes) in [
+            (entry.context_model, ContextKind::Model, &b"a model"[..]),
+            (entry.context_policy, ContextKind::Policy, b"a policy"),
+            (entry.context_config, ContextKind::Config, config(sequence)),
+        ] {
+            let context = store.context(number).unwrap().unwrap();
+            assert_eq!((context.kind, context.bytes.as_slice()), (kind, bytes), "{sequence}");
+        }
+    }
+}
+
+#[test]
+fn every_released_format_opens_and_holds_what_was_written() {
+    for format in ["format-1", "format-2"] {
+        let flash = flash(format);
+        let (mut store, cut) = Store::open(Box::new(flash.clone())).unwrap();
+        assert_eq!(cut, None);
+        store.load_gallery(MODEL).unwrap();
+        assert_eq!((store.log_head(), store.boot()), (ENTRIES, 2), "{format}");
+        check(&store);
+        // It goes on, and stays.
+        let entry = LogEntry { context_config: 0, ..golden_entry(1) };
+        assert_eq!(store.commit(entry).unwrap().sequence, ENTRIES + 1);
+        drop(store);
+        check(&open(&flash));
+    }
+}
+
+#[test]
+fn the_newest_format_is_written_to_the_byte() {
+    let flash = MockFlash::new();
+    life(&flash);
+    let mut made = BTreeMap::new();
+    for object in Object::FIXED.into_iter().chain(flash.segments().into_iter().map(Object::Segment))
+    {
+        if let Some(bytes) = flash.bytes(object) {
+            made.insert(object.name(), bytes);
+        }
+    }
+    if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(folder(NEWEST)).unwrap();
+        for (name, bytes) in &made {
+            std::fs::write(folder(NEWEST).join(name), bytes).unwrap();
+        }
+    }
+    assert!(made == files(NEWEST), "another layout of {NEWEST} (THRESHOLD_BLESS=1 accepts it)");
+}
