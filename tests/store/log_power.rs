@@ -90,6 +90,11 @@ fn live(mut run: Run, operations: &[Operation], seed: u64, harm: Harm) -> Lived 
             fork.go_on(&mut lots.clone());
         }
     }
+    if let Harm::Fail(..) = harm {
+        // What a start shows after an error is durable, although the error was a sync's.
+        run.open().unwrap();
+        flash.cut_power(seed);
+    }
     run.go_on(&mut lots);
     lived
 }

@@ -42,15 +42,17 @@ const STORE_ROUNDS: u32 = 100;
 
 fn kernels() -> Result<()> {
     setup::setup()?;
-    rounds("kernels", KERNEL_ROUNDS)
+    rounds("kernels", KERNEL_ROUNDS, "")
 }
 
 fn store() -> Result<()> {
-    rounds("store", STORE_ROUNDS)
+    let cuts = "Each round cuts the power 20,000 times or more; a record lost, a sequence used twice, or a state that is neither \
+                the old nor the new one fails the test.\n";
+    rounds("store", STORE_ROUNDS, cuts)
 }
 
-/// Runs an area of tests over so many rounds, and writes its page.
-fn rounds(area: &str, count: u32) -> Result<()> {
+/// Runs an area of tests over so many rounds, and writes its page, with a note for the reader.
+fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
     let start = Instant::now();
     let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
     tests.args(["--test", area]).env("THRESHOLD_ROUNDS", count.to_string());
@@ -58,7 +60,7 @@ fn rounds(area: &str, count: u32) -> Result<()> {
     let mut page = head(area)?;
     let _ = write!(
         page,
-        "\n`THRESHOLD_ROUNDS={count} cargo test --release -p threshold-tests --test {area}`, {:.0} s.\n\n\
+        "\n`THRESHOLD_ROUNDS={count} cargo test --release -p threshold-tests --test {area}`, {:.0} s.\n{note}\n\
          | test | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );

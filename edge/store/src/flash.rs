@@ -78,7 +78,8 @@ pub trait Flash: Send {
     /// [`FlashError`].
     fn append(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
 
-    /// Makes an object's bytes durable. After an error nothing is known of what was appended since the last sync.
+    /// Makes an object's bytes durable. After an error nothing is known of what was appended since the last sync: it may be
+    /// read, and never become durable, although later syncs succeed.
     ///
     /// # Errors
     /// [`FlashError`].

@@ -310,8 +310,11 @@ impl Log {
             return Err(error.into());
         }
         if let Err(error) = flash.sync(last.object()) {
-            // Linux may drop what it could not write and call the next sync good, so nothing is known any more.
+            // Linux may drop what it could not write, show it all the same, and call the next sync good. So the log stops, and
+            // the next segment says that nothing of this batch counts; else a start before the next power cut would show
+            // entries that the cut then takes.
             self.stopped = true;
+            let _ = self.roll(flash);
             return Err(error.into());
         }
         self.settle(last.end + self.pending.len() as u32);

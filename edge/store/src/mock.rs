@@ -33,6 +33,8 @@ struct Bytes {
     seen: Vec<u8>,
     /// What a power cut cannot take.
     durable: Vec<u8>,
+    /// A sync failed: what was not durable then can be read, and later syncs succeed without making it durable.
+    dropped: bool,
 }
 
 /// What an operation does to an object, if it is let.
@@ -101,7 +103,7 @@ impl MockFlash {
         let mut state = self.state();
         match bytes {
             Some(bytes) => {
-                let bytes = Bytes { seen: bytes.clone(), durable: bytes };
+                let bytes = Bytes { seen: bytes.clone(), durable: bytes, dropped: false };
                 state.objects.insert(object, bytes);
             }
             None => {
@@ -143,7 +145,12 @@ impl MockFlash {
                 Change::Remove => state.half_erase(object, number),
                 // Whether the new object stands is not known after an error.
                 Change::Replace(_) if number.is_multiple_of(2) => state.apply(object, change),
-                Change::Sync | Change::Replace(_) => {}
+                Change::Replace(_) => {}
+                Change::Sync => {
+                    if let Some(held) = state.objects.get_mut(&object) {
+                        held.dropped |= held.seen != held.durable;
+                    }
+                }
             }
             return Err(error(fault));
         }
@@ -193,12 +200,13 @@ impl State {
                 }
             }
             Change::Sync => {
-                if let Some(held) = self.objects.get_mut(&object) {
+                if let Some(held) = self.objects.get_mut(&object).filter(|held| !held.dropped) {
                     held.durable = held.seen.clone();
                 }
             }
             Change::Replace(bytes) => {
-                let held = Bytes { seen: bytes.to_vec(), durable: bytes.to_vec() };
+                let (seen, durable) = (bytes.to_vec(), bytes.to_vec());
+                let held = Bytes { seen, durable, dropped: false };
                 self.objects.insert(object, held);
             }
             Change::Remove => {
@@ -225,6 +233,7 @@ impl State {
         for bytes in self.objects.values_mut().filter(|bytes| bytes.durable != bytes.seen) {
             bytes.seen = survivor(&bytes.durable, &bytes.seen, &mut lots);
             bytes.durable = bytes.seen.clone();
+            bytes.dropped = false;
         }
     }
 }
