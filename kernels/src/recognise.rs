@@ -25,8 +25,8 @@ pub struct Recognised {
     pub candidates: Candidates,
 }
 
-/// The programs behind a room's detections, with the batch of each. Their steps point into the room, the weights and the gallery, which outlive it:
-/// whoever owns it drops it first.
+/// The programs behind a room's detections, with the batch of each. Their steps point into the room, the weights and the
+/// gallery: whoever owns all of them drops these first.
 pub(crate) struct Chains<D: Device>(Vec<(usize, Program<D>)>);
 
 impl<D: Device> Default for Chains<D> {

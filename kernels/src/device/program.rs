@@ -76,6 +76,16 @@ impl<D: Device> Program<D> {
     /// Runs the steps over an input as long as the staging; the output's bytes.
     pub(crate) fn run(&mut self, device: &D, input: &[u8]) -> Result<&[u8], DeviceError> {
         self.input.as_mut().copy_from_slice(input);
+        self.run_filled(device)
+    }
+
+    /// The staging of the input, for [`Program::run_filled`]; what is not written keeps what it held.
+    pub(crate) fn input(&mut self) -> &mut [u8] {
+        self.input.as_mut()
+    }
+
+    /// Runs the steps over what [`Program::input`] was given; the output's bytes.
+    pub(crate) fn run_filled(&mut self, device: &D) -> Result<&[u8], DeviceError> {
         match &mut self.graph {
             Some(graph) => device.replay(graph)?,
             // SAFETY: as in `record`.

@@ -123,13 +123,12 @@ impl<D: Device> Embedder<D> {
             self.programs[class] = Some(self.program(device, CLASSES[class], frame)?);
         }
         let Some(program) = &mut self.programs[class] else { return Ok(Vec::new()) };
-        let mut input = Vec::with_capacity(input_bytes(frame, CLASSES[class]));
-        input.extend_from_slice(frame.bytes());
-        let mut faces_bytes: Vec<Found> = faces.iter().map(Found::from).collect();
-        faces_bytes.resize(CLASSES[class], Found::default());
-        input.resize(faces_at(frame), 0);
-        input.extend_from_slice(bytemuck::cast_slice(&faces_bytes));
-        let bytes = program.run(device, &input)?;
+        let mut found: Vec<Found> = faces.iter().map(Found::from).collect();
+        found.resize(CLASSES[class], Found::default());
+        let (picture, rest) = program.input().split_at_mut(faces_at(frame));
+        picture[..frame.bytes().len()].copy_from_slice(frame.bytes());
+        rest.copy_from_slice(bytemuck::cast_slice(&found));
+        let bytes = program.run_filled(device)?;
         embeddings(&self.network, bytes, faces.len())
     }
 
@@ -164,7 +163,7 @@ impl<D: Device> Embedder<D> {
         n: usize,
         frame: &RawFrame<'_>,
     ) -> Result<Program<D>, KernelError> {
-        let bytes = input_bytes(frame, n);
+        let bytes = faces_at(frame) + n * size_of::<Found>();
         let mut program = Program::new(device, bytes, n * self.network.core.output_bytes())?;
         let input = program.take(device, bytes)?;
         let (picture, faces) = input.split_at(faces_at(frame));
@@ -185,11 +184,6 @@ fn embeddings<D: Device>(
     let values = network.core.outputs(bytes, n)?;
     let of_face = |values: &[f32]| Embedding(values.to_vec());
     Ok(values.chunks_exact(values.len() / n.max(1)).map(of_face).collect())
-}
-
-/// A frame and so many faces behind it.
-fn input_bytes(frame: &RawFrame<'_>, n: usize) -> usize {
-    faces_at(frame) + n * size_of::<Found>()
 }
 
 /// Where the faces begin behind a frame's bytes.
