@@ -1,7 +1,7 @@
 //! Calls and answers: which outcome each frame is, and the words for it.
 
 use crate::{Received, lone, samples};
-use threshold_record::PersonId;
+use threshold_record::{PersonId, Role};
 use threshold_tests::entry::full_entry;
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
@@ -157,27 +157,38 @@ fn a_message_past_the_longest_body_is_an_error_and_not_cut() {
 }
 
 #[test]
-fn the_calls_that_change_or_show_people_ask_for_a_trusted_line() {
-    let anyone = [
-        (endpoints::SayHello::PATH, endpoints::SayHello::CALLER),
-        (endpoints::GetInfo::PATH, endpoints::GetInfo::CALLER),
-        (endpoints::SendEcho::PATH, endpoints::SendEcho::CALLER),
+fn every_row_asks_for_the_least_role_that_it_needs() {
+    use Caller::{Anyone, Enroller, Viewer};
+    let rules = [
+        (endpoints::SayHello::PATH, endpoints::SayHello::CALLER, Anyone),
+        (endpoints::OpenSession::PATH, endpoints::OpenSession::CALLER, Anyone),
+        (endpoints::StartPairing::PATH, endpoints::StartPairing::CALLER, Anyone),
+        (endpoints::FinishPairing::PATH, endpoints::FinishPairing::CALLER, Anyone),
+        (endpoints::GetInfo::PATH, endpoints::GetInfo::CALLER, Anyone),
+        (endpoints::SendEcho::PATH, endpoints::SendEcho::CALLER, Viewer),
+        (endpoints::PutPerson::PATH, endpoints::PutPerson::CALLER, Enroller),
+        (endpoints::PutTemplate::PATH, endpoints::PutTemplate::CALLER, Enroller),
+        (endpoints::RemovePerson::PATH, endpoints::RemovePerson::CALLER, Enroller),
+        (endpoints::SearchGallery::PATH, endpoints::SearchGallery::CALLER, Enroller),
+        (endpoints::ListGallery::PATH, endpoints::ListGallery::CALLER, Viewer),
+        (endpoints::ReadLog::PATH, endpoints::ReadLog::CALLER, Viewer),
+        (endpoints::GetLogHead::PATH, endpoints::GetLogHead::CALLER, Viewer),
+        (endpoints::GetContext::PATH, endpoints::GetContext::CALLER, Viewer),
     ];
-    for (path, caller) in anyone {
-        assert_eq!(caller, Caller::Anyone, "{path}");
+    let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
+    assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());
+    for (path, caller, expected) in rules {
+        assert_eq!(caller, expected, "{path}");
     }
-    let trusted = [
-        (endpoints::PutPerson::PATH, endpoints::PutPerson::CALLER),
-        (endpoints::PutTemplate::PATH, endpoints::PutTemplate::CALLER),
-        (endpoints::RemovePerson::PATH, endpoints::RemovePerson::CALLER),
-        (endpoints::SearchGallery::PATH, endpoints::SearchGallery::CALLER),
-        (endpoints::ListGallery::PATH, endpoints::ListGallery::CALLER),
-        (endpoints::ReadLog::PATH, endpoints::ReadLog::CALLER),
-        (endpoints::GetLogHead::PATH, endpoints::GetLogHead::CALLER),
-        (endpoints::GetContext::PATH, endpoints::GetContext::CALLER),
-    ];
-    for (path, caller) in trusted {
-        assert_eq!(caller, Caller::Trusted, "{path}");
+}
+
+#[test]
+fn a_role_may_all_that_the_roles_below_it_may() {
+    let roles = [None, Some(Role::Viewer), Some(Role::Enroller), Some(Role::Owner)];
+    let callers = [Caller::Anyone, Caller::Viewer, Caller::Enroller, Caller::Owner];
+    for (rank, role) in roles.into_iter().enumerate() {
+        for (least, caller) in callers.into_iter().enumerate() {
+            assert_eq!(caller.admits(role), rank >= least, "{role:?} {caller:?}");
+        }
     }
-    assert_eq!(TABLE.len(), anyone.len() + trusted.len(), "a row without a rule");
 }

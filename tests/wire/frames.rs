@@ -199,7 +199,7 @@ fn each_fault_of_a_frame_has_its_name() {
     check(
         &[&[0x41; 5000][..], &[0]].concat(),
         FrameError::TooLong,
-        "more than 2203 bytes without the end of a frame",
+        "more than 4148 bytes without the end of a frame",
     );
 }
 

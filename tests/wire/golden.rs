@@ -14,6 +14,7 @@ use threshold_record::{ContextKind, PersonId};
 use threshold_tests::entry::full_entry;
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
+use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
     LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
@@ -80,6 +81,7 @@ fn sheet() -> Sheet {
         s.call::<endpoints::SendEcho>(case, echo(len), Call::SendEcho);
         s.answer::<endpoints::SendEcho>(case, echo(len));
     }
+    handshakes(s);
     people(s);
     templates(s);
     log(s);
@@ -97,6 +99,22 @@ fn sheet() -> Sheet {
         s.0.push((format!("refusal:{}", samples::refusal_name(refusal)), line));
     }
     sheet
+}
+
+fn handshakes(s: &mut Sheet) {
+    s.call::<endpoints::OpenSession>("", samples::session_open(), Call::OpenSession);
+    s.answer::<endpoints::OpenSession>("", SessionOpened::Welcome(samples::noise(49)));
+    let message = samples::noise(48);
+    s.call::<endpoints::StartPairing>("", PairStart { message }, Call::StartPairing);
+    s.answer::<endpoints::StartPairing>("", PairStarted::Go(samples::noise(96)));
+    let message = samples::noise(160);
+    s.call::<endpoints::FinishPairing>("", PairFinish { message }, Call::FinishPairing);
+    s.answer::<endpoints::FinishPairing>("", PairFinished::Paired(samples::noise(17)));
+    for (case, refusal) in samples::handshake_refusals() {
+        s.answer::<endpoints::OpenSession>(case, SessionOpened::Refused(refusal));
+        s.answer::<endpoints::StartPairing>(case, PairStarted::Refused(refusal));
+        s.answer::<endpoints::FinishPairing>(case, PairFinished::Refused(refusal));
+    }
 }
 
 fn people(s: &mut Sheet) {

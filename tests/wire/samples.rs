@@ -4,10 +4,11 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Cause, ContextKind, LogEntry, Metric, ModelId, ModelTag, Name, PersonId, Presentation, Score,
-    Template, TemplateError, Threshold, WallTime,
+    Cause, ContextKind, KeyId, LogEntry, Metric, ModelId, ModelTag, Name, PersonId, Presentation,
+    Role, Score, Template, TemplateError, Threshold, WallTime,
 };
 use threshold_tests::entry::full_entry;
+use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
     PersonSummary, Resembled,
@@ -161,6 +162,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
     ];
     let mut errors = vec![
         RequestError::InsecureLink,
+        RequestError::RoleTooLow { least: Role::Owner, role: Role::Enroller },
         RequestError::WrongModel { unit: ModelId(counting(0x20)), host: ModelId(counting(0x80)) },
         RequestError::GalleryFull { capacity: 100_000 },
         RequestError::UnknownPerson { person: PersonId(9) },
@@ -178,6 +180,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
 pub(crate) fn error_name(error: &RequestError) -> String {
     let template = match error {
         RequestError::InsecureLink => return "insecure_link".to_owned(),
+        RequestError::RoleTooLow { .. } => return "role_too_low".to_owned(),
         RequestError::WrongModel { .. } => return "wrong_model".to_owned(),
         RequestError::GalleryFull { .. } => return "gallery_full".to_owned(),
         RequestError::UnknownPerson { .. } => return "unknown_person".to_owned(),
@@ -197,6 +200,30 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         },
     };
     format!("bad_template:{template}")
+}
+
+/// A Noise message of any bytes.
+pub(crate) fn noise(len: usize) -> NoiseMessage {
+    counting::<160>(0x40)[..len].iter().copied().collect()
+}
+
+pub(crate) fn session_open() -> SessionOpen {
+    SessionOpen { key_id: KeyId(counting(0x30)), message: noise(48) }
+}
+
+/// Every no of a handshake, with its golden name.
+pub(crate) fn handshake_refusals() -> [(&'static str, HandshakeRefusal); 8] {
+    use HandshakeRefusal as No;
+    [
+        ("no_hello", No::NoHello),
+        ("no_keys", No::NoKeys),
+        ("unknown_key", No::UnknownKey),
+        ("forged", No::Forged),
+        ("window_closed", No::WindowClosed),
+        ("wrong_code", No::WrongCode { left: 4 }),
+        ("bad_key", No::BadKey),
+        ("not_kept", No::NotKept),
+    ]
 }
 
 pub(crate) const REFUSALS: [Refusal; 3] =

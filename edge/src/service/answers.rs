@@ -9,14 +9,16 @@ use crate::presentation;
 use crate::state::{EmbedderFacts, Shared, State};
 use threshold_models::engine::Embedding;
 use threshold_record::{
-    Cause, EntryKind, LogEntry, MAX_SLOTS, ModelId, PersonId, Template, TemplateError,
+    Cause, EntryKind, LogEntry, MAX_SLOTS, ModelId, PersonId, Role, Template, TemplateError,
 };
 use threshold_store::{Gallery, GalleryError, Member, StoreError};
 use threshold_wire::call::{self, EncodeError};
 use threshold_wire::endpoints::{
-    Call, Caller, Endpoint, GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate,
-    ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho,
+    Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, ListGallery,
+    OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho,
+    StartPairing,
 };
+use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
     LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut, PersonPutDone, PersonRemoveDone,
@@ -34,8 +36,10 @@ pub(super) fn answer(
     shared: &Shared,
     session: &mut Session,
 ) -> Result<Encoded, EncodeError> {
-    if call.caller() == Caller::Trusted && !session.trusted {
-        return reply::<GetInfo>(id, Err(RequestError::InsecureLink));
+    // A line that the unit trusts is as good as its owner, until the roster has one.
+    let role = session.trusted.then_some(Role::Owner);
+    if let Some(error) = refused_to(call.caller(), role) {
+        return reply::<GetInfo>(id, Err(error));
     }
     let mut state = shared.lock();
     let state = &mut *state;
@@ -44,6 +48,16 @@ pub(super) fn answer(
             session.read_logged = false;
             let identity = state.identity();
             reply::<SayHello>(id, Ok(Hello::of_unit(&identity.unit, identity.build)))
+        }
+        // No store keeps the unit's key yet.
+        Call::OpenSession(_) => {
+            reply::<OpenSession>(id, Ok(SessionOpened::Refused(HandshakeRefusal::NoKeys)))
+        }
+        Call::StartPairing(_) => {
+            reply::<StartPairing>(id, Ok(PairStarted::Refused(HandshakeRefusal::NoKeys)))
+        }
+        Call::FinishPairing(_) => {
+            reply::<FinishPairing>(id, Ok(PairFinished::Refused(HandshakeRefusal::NoKeys)))
         }
         Call::GetInfo(_) => reply::<GetInfo>(id, Ok(info(state))),
         Call::SendEcho(echo) => reply::<SendEcho>(id, Ok(echo.clone())),
@@ -57,6 +71,15 @@ pub(super) fn answer(
         Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session)),
         Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
+    }
+}
+
+/// What whoever is at the line hears if the row asks for more than the role.
+fn refused_to(caller: Caller, role: Option<Role>) -> Option<RequestError> {
+    match (caller.least(), role) {
+        _ if caller.admits(role) => None,
+        (Some(least), Some(role)) => Some(RequestError::RoleTooLow { least, role }),
+        _ => Some(RequestError::InsecureLink),
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! A key hashes an endpoint's path with the schema of the message, so that an incompatible change gives another key
 //! and can never be decoded as something else. [`DIGEST`] hashes all keys; the hello compares it.
-//! `hello` is frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
+//! `hello`, `session/open`, `pair/start` and `pair/finish` are frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
 
 use crate::call::{self, Refusal};
 use crate::frame::Frame;
+use crate::handshake::{
+    PairFinish, PairFinished, PairStart, PairStarted, SessionOpen, SessionOpened,
+};
 use crate::hello::{Hello, HelloRequest};
 use crate::message::{
     ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, GallerySearch,
@@ -15,14 +18,42 @@ use crate::message::{
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
 use serde::{Serialize, de::DeserializeOwned};
+use threshold_record::Role;
 
-/// What a line must be for a call over it to be obeyed.
+/// Who may call a row, at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Any line: the call reads what a passer-by may know.
+    /// Anyone who holds the line: the call reads what a passer-by may know, or opens a session.
     Anyone,
-    /// A line that the unit trusts: a pty, or one allowed on the command line, until sessions are there.
-    Trusted,
+    /// An administrator who looks.
+    Viewer,
+    /// An administrator who changes the gallery.
+    Enroller,
+    /// An administrator who changes the unit.
+    Owner,
+}
+
+impl Caller {
+    /// The least role that may call; `None` if none is needed.
+    #[must_use]
+    pub const fn least(self) -> Option<Role> {
+        match self {
+            Self::Anyone => None,
+            Self::Viewer => Some(Role::Viewer),
+            Self::Enroller => Some(Role::Enroller),
+            Self::Owner => Some(Role::Owner),
+        }
+    }
+
+    /// True if whoever is at the line may call; `None` stands for a line without a session.
+    #[must_use]
+    pub const fn admits(self, role: Option<Role>) -> bool {
+        match (self.least(), role) {
+            (None, _) => true,
+            (Some(least), Some(role)) => role.reaches(least),
+            (Some(_), None) => false,
+        }
+    }
 }
 
 /// One row of the table.
@@ -33,7 +64,7 @@ pub trait Endpoint {
     const CALL_KEY: [u8; 8];
     /// Key of the answer.
     const ANSWER_KEY: [u8; 8];
-    /// Over which lines.
+    /// Who may call it, at least.
     const CALLER: Caller;
     /// What the host asks.
     type Request: Serialize + DeserializeOwned + Schema;
@@ -82,7 +113,7 @@ macro_rules! endpoints {
                 match self { $(Self::$name(_) => $name::PATH,)* }
             }
 
-            /// Over which lines it is obeyed.
+            /// Who may call it, at least.
             #[must_use]
             pub fn caller(&self) -> Caller {
                 match self { $(Self::$name(_) => $name::CALLER,)* }
@@ -98,26 +129,32 @@ macro_rules! endpoints {
 endpoints! {
     /// Who are you, and which version do you speak? The first call on a line. Frozen.
     SayHello "hello" Anyone HelloRequest => Hello;
+    /// I am this administrator; let us speak where nobody listens. Frozen.
+    OpenSession "session/open" Anyone SessionOpen => SessionOpened;
+    /// I wish to become an administrator. Frozen.
+    StartPairing "pair/start" Anyone PairStart => PairStarted;
+    /// I know the code, and this is my name. Frozen.
+    FinishPairing "pair/finish" Anyone PairFinish => PairFinished;
     /// How do you stand?
     GetInfo "info" Anyone Nothing => Info;
     /// Send this back.
-    SendEcho "echo" Anyone Echo => Echo;
+    SendEcho "echo" Viewer Echo => Echo;
     /// Add a person.
-    PutPerson "gallery/person/put" Trusted PersonPut => PersonPutDone;
+    PutPerson "gallery/person/put" Enroller PersonPut => PersonPutDone;
     /// Put a template into its slot.
-    PutTemplate "gallery/template/put" Trusted TemplatePut => TemplatePutDone;
+    PutTemplate "gallery/template/put" Enroller TemplatePut => TemplatePutDone;
     /// Remove a person.
-    RemovePerson "gallery/person/remove" Trusted PersonRemove => PersonRemoveDone;
+    RemovePerson "gallery/person/remove" Enroller PersonRemove => PersonRemoveDone;
     /// Whom does this face resemble? Asked before a person is enrolled.
-    SearchGallery "gallery/search" Trusted GallerySearch => GallerySearchDone;
+    SearchGallery "gallery/search" Enroller GallerySearch => GallerySearchDone;
     /// List people.
-    ListGallery "gallery/page" Trusted GalleryPageRequest => GalleryPage;
+    ListGallery "gallery/page" Viewer GalleryPageRequest => GalleryPage;
     /// Read log entries.
-    ReadLog "log/page" Trusted LogPageRequest => LogPage;
+    ReadLog "log/page" Viewer LogPageRequest => LogPage;
     /// Where does the log end? Asked again and again by whoever follows it.
-    GetLogHead "log/head" Trusted Nothing => LogHead;
+    GetLogHead "log/head" Viewer Nothing => LogHead;
     /// Read a context record.
-    GetContext "log/context" Trusted ContextGet => ContextGot;
+    GetContext "log/context" Viewer ContextGet => ContextGot;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -7,7 +7,14 @@
 //!               5 key [u8; 8]            hash of path and schema of the body's type; zero in a refusal
 //!              13 body                   postcard, at most MAX_BODY_BYTES
 //!            13+n crc u32 LE             CRC-32 (IEEE) of bytes 0 to 13+n
+//!
+//! sealed:       0 kind u8                16
+//!               1 nonce varint           LEB128 without padding, 1 to 10 bytes; strictly increasing in each direction
+//!             1+n cipher                 ChaCha20-Poly1305 of `kind | id | key | body` or of a bulk packet
+//!             end tag [u8; 16]           instead of the checksum
 //! ```
+//! What a sealed frame carries is told inside, where nobody can change it. The nonce is a varint because a chunk of
+//! 512 bytes would not reach 94 % of the line beside eight bytes of it.
 //! COBS leaves no zero byte inside, so that every 00 ends a frame and a receiver is in step again at the next one.
 //! Empty frames (00 00) are silently skipped: a sender may put a 00 first to end whatever noise stood before.
 
@@ -19,11 +26,20 @@ pub const MAX_BODY_BYTES: usize = 2176;
 /// Bytes before the body.
 pub const HEADER_BYTES: usize = 13;
 
-/// The longest frame before COBS.
+/// The longest frame with a checksum before COBS.
 pub const MAX_FRAME_BYTES: usize = HEADER_BYTES + MAX_BODY_BYTES + 4;
 
+/// The longest sealed frame before COBS: a chunk of 4 KiB with its packet's head, kind, nonce and tag.
+pub const MAX_SEALED_BYTES: usize = crate::bulk::MAX_PACKET_BYTES + 1 + 10 + TAG_BYTES;
+
 /// The longest frame on the line, its 00 included: COBS adds one byte for each 254 begun.
-pub const MAX_ENCODED_BYTES: usize = MAX_FRAME_BYTES + MAX_FRAME_BYTES / 254 + 2;
+pub const MAX_ENCODED_BYTES: usize = MAX_SEALED_BYTES + MAX_SEALED_BYTES / 254 + 2;
+
+/// Bytes that prove a sealed frame.
+pub const TAG_BYTES: usize = 16;
+
+/// The first byte of a sealed frame.
+const SEALED: u8 = 16;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +67,24 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
+/// A sealed frame as it arrived. Only its session can tell whether it is genuine, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed<'a> {
+    /// Number of the frame in its direction.
+    pub nonce: u64,
+    /// The cipher and its tag, at least [`TAG_BYTES`].
+    pub cipher: &'a [u8],
+}
+
+/// What stood between two 00.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived<'a> {
+    /// A frame whose checksum held.
+    Open(Frame<'a>),
+    /// A frame for a session.
+    Sealed(Sealed<'a>),
+}
+
 /// Why bytes between two 00 are not a frame. The receiver is in step again after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -74,6 +108,12 @@ pub enum FrameError {
         /// What its bytes give.
         computed: u32,
     },
+    /// A sealed frame where none is read.
+    #[error("a sealed frame where no session is")]
+    NoSession,
+    /// A nonce that is none.
+    #[error("a sealed frame without a nonce")]
+    Nonce,
     /// A kind of a later version.
     #[error("a frame of unknown kind {kind}")]
     Kind {
@@ -92,6 +132,15 @@ impl Encoded {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    fn stuff(plain: &[u8]) -> Result<Self, BodyTooLong> {
+        let mut line = Vec::new();
+        line.resize(MAX_ENCODED_BYTES, 0).map_err(|_| BodyTooLong)?;
+        let len = cobs::try_encode(plain, &mut line).map_err(|_| BodyTooLong)?;
+        line.truncate(len);
+        line.push(0).map_err(|_| BodyTooLong)?;
+        Ok(Self(line))
+    }
 }
 
 /// The body is longer than a frame holds.
@@ -100,24 +149,42 @@ impl Encoded {
 pub struct BodyTooLong;
 
 impl Frame<'_> {
-    /// The frame as it goes on the line.
+    /// The frame as it goes on the line, with its checksum.
     ///
     /// # Errors
     /// [`BodyTooLong`].
     pub fn encode(&self) -> Result<Encoded, BodyTooLong> {
         let mut plain: Vec<u8, MAX_FRAME_BYTES> = Vec::new();
+        self.write(&mut plain)?;
+        let crc = crc32fast::hash(&plain);
+        plain.extend_from_slice(&crc.to_le_bytes()).map_err(|_| BodyTooLong)?;
+        Encoded::stuff(&plain)
+    }
+
+    /// The frame without its checksum, as a session seals it.
+    pub(crate) fn write<const N: usize>(&self, plain: &mut Vec<u8, N>) -> Result<(), BodyTooLong> {
+        if self.body.len() > MAX_BODY_BYTES {
+            return Err(BodyTooLong);
+        }
         plain.push(self.kind as u8).map_err(|_| BodyTooLong)?;
         for part in [&self.id.to_le_bytes()[..], &self.key, self.body] {
             plain.extend_from_slice(part).map_err(|_| BodyTooLong)?;
         }
-        let crc = crc32fast::hash(&plain);
-        plain.extend_from_slice(&crc.to_le_bytes()).map_err(|_| BodyTooLong)?;
-        let mut line = Vec::new();
-        line.resize(MAX_ENCODED_BYTES, 0).map_err(|_| BodyTooLong)?;
-        let len = cobs::try_encode(&plain, &mut line).map_err(|_| BodyTooLong)?;
-        line.truncate(len);
-        line.push(0).map_err(|_| BodyTooLong)?;
-        Ok(Encoded(line))
+        Ok(())
+    }
+}
+
+impl Sealed<'_> {
+    /// The frame as it goes on the line.
+    ///
+    /// # Errors
+    /// [`BodyTooLong`].
+    pub fn encode(&self) -> Result<Encoded, BodyTooLong> {
+        let mut plain: Vec<u8, MAX_SEALED_BYTES> = Vec::new();
+        plain.push(SEALED).map_err(|_| BodyTooLong)?;
+        crate::varint::write(self.nonce, &mut plain).map_err(|_| BodyTooLong)?;
+        plain.extend_from_slice(self.cipher).map_err(|_| BodyTooLong)?;
+        Encoded::stuff(&plain)
     }
 }
 
@@ -140,8 +207,17 @@ impl Decoder {
     }
 
     /// Takes bytes from the front of `bytes` up to the end of a frame; `None` once all were taken without one.
-    /// Call it in a loop until it gives `None`.
+    /// Call it in a loop until it gives `None`. A sealed frame is [`FrameError::NoSession`] here.
     pub fn feed(&mut self, bytes: &mut &[u8]) -> Option<Result<Frame<'_>, FrameError>> {
+        Some(match self.feed_any(bytes)? {
+            Ok(Arrived::Open(frame)) => Ok(frame),
+            Ok(Arrived::Sealed(_)) => Err(FrameError::NoSession),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// As [`Decoder::feed`], with sealed frames for a session to open.
+    pub fn feed_any(&mut self, bytes: &mut &[u8]) -> Option<Result<Arrived<'_>, FrameError>> {
         while let Some((&byte, rest)) = bytes.split_first() {
             *bytes = rest;
             if self.take(byte) {
@@ -180,14 +256,14 @@ impl Decoder {
         false
     }
 
-    fn finish(&mut self) -> Result<Frame<'_>, FrameError> {
+    fn finish(&mut self) -> Result<Arrived<'_>, FrameError> {
         self.spent = true;
         let parsed = if self.overlong {
             Err(FrameError::TooLong)
         } else {
             match cobs::decode_in_place(&mut self.buffer) {
                 // The longest frame in COBS leaves a byte to spare.
-                Ok(len) if len > MAX_FRAME_BYTES => Err(FrameError::TooLong),
+                Ok(len) if len > MAX_SEALED_BYTES => Err(FrameError::TooLong),
                 Ok(len) => parse(self.buffer.get(..len).unwrap_or(&[])),
                 Err(_) => Err(FrameError::Stuffing),
             }
@@ -199,14 +275,34 @@ impl Decoder {
     }
 }
 
-fn parse(plain: &[u8]) -> Result<Frame<'_>, FrameError> {
+fn parse(plain: &[u8]) -> Result<Arrived<'_>, FrameError> {
     let short = FrameError::TooShort { len: plain.len() };
+    if let [SEALED, rest @ ..] = plain {
+        let mut rest = rest;
+        let nonce = crate::varint::read(&mut rest).ok_or(FrameError::Nonce)?;
+        return match rest.len() {
+            0..TAG_BYTES => Err(short),
+            _ => Ok(Arrived::Sealed(Sealed { nonce, cipher: rest })),
+        };
+    }
     let (covered, crc) = plain.split_last_chunk::<4>().ok_or(short)?;
-    let (header, body) = covered.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
     let (found, computed) = (u32::from_le_bytes(*crc), crc32fast::hash(covered));
+    if covered.len() < HEADER_BYTES {
+        return Err(short);
+    }
+    if covered.len() > HEADER_BYTES + MAX_BODY_BYTES {
+        return Err(FrameError::TooLong);
+    }
     if found != computed {
         return Err(FrameError::Checksum { found, computed });
     }
+    frame_of(covered).map(Arrived::Open)
+}
+
+/// The frame of bytes that a checksum or a tag has proved.
+pub(crate) fn frame_of(covered: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let short = FrameError::TooShort { len: covered.len() };
+    let (header, body) = covered.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
     let [kind, i0, i1, i2, i3, key @ ..] = *header;
     let kind = match kind {
         1 => FrameKind::Call,
@@ -215,5 +311,8 @@ fn parse(plain: &[u8]) -> Result<Frame<'_>, FrameError> {
         4 => FrameKind::Refusal,
         kind => return Err(FrameError::Kind { kind }),
     };
+    if body.len() > MAX_BODY_BYTES {
+        return Err(FrameError::TooLong);
+    }
     Ok(Frame { kind, id: u32::from_le_bytes([i0, i1, i2, i3]), key, body })
 }

@@ -9,7 +9,8 @@ use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol: framing, meaning of the endpoints. Raised by a change that the keys cannot show.
-pub const PROTOCOL: u16 = 1;
+/// 2 has sealed frames, sessions, pairing and bulk transfers.
+pub const PROTOCOL: u16 = 2;
 
 /// The host says what it is. Frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]

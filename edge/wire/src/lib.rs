@@ -1,6 +1,7 @@
 //! What host and unit say to each other over a serial line: endpoints, messages, frames.
 //!
-//! Owns the endpoint table, the framing with its checksum, the version check, and the repeat of a lost answer.
+//! Owns the endpoint table, the framing with its checksum, the version check, the repeat of a lost answer, bulk
+//! transfers, and behind the feature `session` the encrypted session and the pairing.
 //! Refuses to open a port, to know who may call (the unit's service asks the table), and to carry paths or queries:
 //! the protocol has ids only.
 //! Terms: a *call* is a request on its way to the unit; an *answer* is the unit's own result, which may be a
@@ -8,16 +9,25 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "session")]
+extern crate alloc;
+
+pub mod bulk;
 pub mod call;
 pub mod endpoints;
 pub mod frame;
+pub mod handshake;
 pub mod hello;
 pub mod message;
+pub mod pairing;
 pub mod repeat;
+#[cfg(feature = "session")]
+pub mod session;
+mod varint;
 
 pub use call::{CallError, EncodeError, Refusal};
 pub use endpoints::{Call, Caller, Endpoint};
-pub use frame::{Decoder, Encoded, Frame, FrameError, FrameKind};
+pub use frame::{Arrived, Decoder, Encoded, Frame, FrameError, FrameKind, Sealed};
 pub use hello::{Hello, HelloRequest, Mismatch, PROTOCOL, cut};
 pub use message::RequestError;
 pub use repeat::LastAnswer;

@@ -7,7 +7,7 @@ use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 use threshold_record::{
     Cause, Context, EntryError, LogEntry, MAX_EMBEDDING_LEN, Metric, ModelId, Name, PersonId,
-    Presentation, Score, Template, TemplateError, Threshold, WallTime,
+    Presentation, Role, Score, Template, TemplateError, Threshold, WallTime,
 };
 
 /// Log entries in one page.
@@ -296,6 +296,16 @@ pub enum RequestError {
          on a test bench start the unit with --insecure-dev-link"
     )]
     InsecureLink,
+    /// The administrator's role does not reach so far.
+    #[error(
+        "this takes the role {}, the administrator has {}; ask somebody of that role", least.text(), role.text()
+    )]
+    RoleTooLow {
+        /// What the call takes.
+        least: Role,
+        /// What the administrator has.
+        role: Role,
+    },
     /// The template was made by another model.
     #[error(
         "the template was made by model {host}, the unit compares with model {unit}; \

@@ -13,6 +13,7 @@ use threshold_record::{
     Presentation, Score, Template, Threshold, WallTime,
 };
 use threshold_wire::endpoints as at;
+use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
     Armed, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead, LogPage, ModelInfo,
     PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut, TemplatePutDone,
@@ -196,6 +197,15 @@ impl FakeUnit {
         }
         match read {
             Call::SayHello(_) => yes::<at::SayHello>(id, self.hello.clone()),
+            Call::OpenSession(_) => {
+                yes::<at::OpenSession>(id, SessionOpened::Refused(HandshakeRefusal::NoKeys))
+            }
+            Call::StartPairing(_) => {
+                yes::<at::StartPairing>(id, PairStarted::Refused(HandshakeRefusal::NoKeys))
+            }
+            Call::FinishPairing(_) => {
+                yes::<at::FinishPairing>(id, PairFinished::Refused(HandshakeRefusal::NoKeys))
+            }
             Call::GetInfo(_) => yes::<at::GetInfo>(id, self.info()),
             Call::SendEcho(echo) => yes::<at::SendEcho>(id, echo),
             Call::GetLogHead(_) => yes::<at::GetLogHead>(
