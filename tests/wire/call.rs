@@ -174,6 +174,8 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::ReadLog::PATH, endpoints::ReadLog::CALLER, Viewer),
         (endpoints::GetLogHead::PATH, endpoints::GetLogHead::CALLER, Viewer),
         (endpoints::GetContext::PATH, endpoints::GetContext::CALLER, Viewer),
+        (endpoints::StartPull::PATH, endpoints::StartPull::CALLER, Viewer),
+        (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

@@ -78,7 +78,8 @@ pub(crate) struct FaultLine {
 
 impl FaultLine {
     pub(crate) fn new(faults: Faults, seed: u64) -> Self {
-        let lane = Lane { free_ns: 0, under_way: VecDeque::new(), held: None, to_error: 0, carried: 0 };
+        let lane =
+            Lane { free_ns: 0, under_way: VecDeque::new(), held: None, to_error: 0, carried: 0 };
         let mut line = Self {
             faults,
             now_ns: 0,
@@ -132,11 +133,13 @@ impl FaultLine {
             }
         }
         if self.cut {
+            self.lose(end, bytes.len());
             return;
         }
         let faults = self.faults.clone();
         if self.chance(faults.stalled) {
-            self.lanes[end].free_ns = self.lanes[end].free_ns.max(self.now_ns) + faults.stall_us * 1000;
+            self.lanes[end].free_ns =
+                self.lanes[end].free_ns.max(self.now_ns) + faults.stall_us * 1000;
         }
         if self.chance(faults.damaged) {
             let bit = self.lots.below(bytes.len() as u64 * 8) as usize;
@@ -151,6 +154,9 @@ impl FaultLine {
             () if self.chance(faults.doubled) => 2,
             () => 1,
         };
+        if times == 0 {
+            self.lose(end, bytes.len());
+        }
         for _ in 0..times {
             self.send(end, bytes.clone());
         }
@@ -212,6 +218,12 @@ impl FaultLine {
     /// Lets time pass until then, at least a little.
     pub(crate) fn pass_until(&mut self, until_ns: u64) {
         self.now_ns = until_ns.max(self.now_ns + 1);
+    }
+
+    /// Bytes that leave an end and arrive nowhere.
+    fn lose(&mut self, end: usize, len: usize) {
+        let lane = &mut self.lanes[end];
+        lane.free_ns = lane.free_ns.max(self.now_ns) + len as u64 * self.faults.byte_ns();
     }
 
     fn send(&mut self, end: usize, mut bytes: Vec<u8>) {

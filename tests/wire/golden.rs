@@ -12,13 +12,15 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, PersonId};
 use threshold_tests::entry::full_entry;
+use threshold_wire::bulk::{Progress, Window};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
     LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
-    TemplatePut, TemplatePutDone,
+    PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, TemplatePut,
+    TemplatePutDone,
 };
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
 
@@ -85,6 +87,7 @@ fn sheet() -> Sheet {
     people(s);
     templates(s);
     log(s);
+    bulk(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();
         let line = line.as_bytes().to_vec();
@@ -172,6 +175,22 @@ fn log(s: &mut Sheet) {
     }
     let full = ContextGot { bytes: [0xc5; 512].into_iter().collect(), ..samples::context() };
     s.answer::<endpoints::GetContext>("full", full);
+}
+
+fn bulk(s: &mut Sheet) {
+    let (content, window) = (samples::content(), Window::of_baud(115_200));
+    let request = PullRequest { what: PullWhat::Log { from: 200_001 }, window: Window::USB };
+    s.call::<endpoints::StartPull>("", request, Call::StartPull);
+    s.answer::<endpoints::StartPull>("", PullOffer { transfer: 7, content, window });
+    for (case, what) in [("gallery", PushWhat::Gallery), ("bundle", PushWhat::Bundle)] {
+        s.call::<endpoints::StartPush>(
+            case,
+            PushRequest { what, content, window },
+            Call::StartPush,
+        );
+    }
+    let progress = Progress { next: 70_000, map: 0b1010 };
+    s.answer::<endpoints::StartPush>("", PushAccepted { transfer: 8, window, progress });
 }
 
 fn file() -> PathBuf {

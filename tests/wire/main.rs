@@ -1,13 +1,19 @@
 //! Tests of the area `wire`; each file is one subject.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod bulk;
 mod call;
+mod ends;
+mod fault_line;
 mod frames;
 mod golden;
 mod hello;
+mod line_figures;
 mod noise;
+mod pairing;
 mod repeat;
 mod samples;
+mod session;
 mod texts;
 
 use threshold_wire::{Decoder, Frame, FrameError, FrameKind};

@@ -8,6 +8,7 @@ use threshold_record::{
     Role, Score, Template, TemplateError, Threshold, WallTime,
 };
 use threshold_tests::entry::full_entry;
+use threshold_wire::bulk::Content;
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
@@ -169,6 +170,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::NameTaken { person: PersonId(10) },
         RequestError::SlotsFull { person: PersonId(11), max: 8 },
         RequestError::UnknownContext { number: 513 },
+        RequestError::NoSuchContent,
         RequestError::StoreFault { part: Cause::Store },
         RequestError::NotReady { part: Cause::Model },
     ];
@@ -187,6 +189,7 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::NameTaken { .. } => return "name_taken".to_owned(),
         RequestError::SlotsFull { .. } => return "slots_full".to_owned(),
         RequestError::UnknownContext { .. } => return "unknown_context".to_owned(),
+        RequestError::NoSuchContent => return "no_such_content".to_owned(),
         RequestError::StoreFault { .. } => return "store_fault".to_owned(),
         RequestError::NotReady { .. } => return "not_ready".to_owned(),
         RequestError::BadTemplate(template) => match template {
@@ -200,6 +203,10 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         },
     };
     format!("bad_template:{template}")
+}
+
+pub(crate) fn content() -> Content {
+    Content { len: 12_800_000, hash: counting(0x60) }
 }
 
 /// A Noise message of any bytes.

@@ -16,7 +16,7 @@ use threshold_wire::call::{self, EncodeError};
 use threshold_wire::endpoints::{
     Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, ListGallery,
     OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho,
-    StartPairing,
+    StartPairing, StartPull, StartPush,
 };
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
@@ -70,6 +70,8 @@ pub(super) fn answer(
         Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
         Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session)),
         Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
+        Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
+        Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
     }
 }

@@ -6,6 +6,7 @@
 use crate::endpoints::{ERROR_KEY, Endpoint};
 use crate::frame::{BodyTooLong, Encoded, Frame, FrameKind, MAX_BODY_BYTES};
 use crate::message::RequestError;
+use heapless::Vec;
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -24,6 +25,23 @@ pub enum Refusal {
     /// The answer did not fit a frame: a defect of the unit.
     #[error("the unit's answer did not fit a frame; report this with the builds of host and unit")]
     AnswerTooLong,
+}
+
+/// A message on its way into a frame: with a checksum by [`Frame::encode`], or sealed by a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    kind: FrameKind,
+    id: u32,
+    key: [u8; 8],
+    body: Vec<u8, MAX_BODY_BYTES>,
+}
+
+impl Message {
+    /// The message as a frame.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { kind: self.kind, id: self.id, key: self.key, body: &self.body }
+    }
 }
 
 /// Why a frame is not the answer to a call.
@@ -62,7 +80,15 @@ pub enum CallError {
 /// # Errors
 /// [`EncodeError`] if it does not fit.
 pub fn request<E: Endpoint>(id: u32, request: &E::Request) -> Result<Encoded, EncodeError> {
-    frame(FrameKind::Call, id, E::CALL_KEY, request)
+    request_message::<E>(id, request)?.frame().encode()
+}
+
+/// A request, to be sealed.
+///
+/// # Errors
+/// [`EncodeError`] if it does not fit.
+pub fn request_message<E: Endpoint>(id: u32, request: &E::Request) -> Result<Message, EncodeError> {
+    message(FrameKind::Call, id, E::CALL_KEY, request)
 }
 
 /// The frame of the unit's answer.
@@ -73,9 +99,20 @@ pub fn answer<E: Endpoint>(
     id: u32,
     answer: &Result<E::Response, RequestError>,
 ) -> Result<Encoded, EncodeError> {
+    answer_message::<E>(id, answer)?.frame().encode()
+}
+
+/// The unit's answer, to be sealed.
+///
+/// # Errors
+/// [`EncodeError`] if it does not fit.
+pub fn answer_message<E: Endpoint>(
+    id: u32,
+    answer: &Result<E::Response, RequestError>,
+) -> Result<Message, EncodeError> {
     match answer {
-        Ok(response) => frame(FrameKind::Answer, id, E::ANSWER_KEY, response),
-        Err(error) => frame(FrameKind::Error, id, ERROR_KEY, error),
+        Ok(response) => message(FrameKind::Answer, id, E::ANSWER_KEY, response),
+        Err(error) => message(FrameKind::Error, id, ERROR_KEY, error),
     }
 }
 
@@ -84,7 +121,15 @@ pub fn answer<E: Endpoint>(
 /// # Errors
 /// Never in practice: a refusal takes one byte.
 pub fn refusal(id: u32, refusal: Refusal) -> Result<Encoded, EncodeError> {
-    frame(FrameKind::Refusal, id, [0; 8], &refusal)
+    refusal_message(id, refusal)?.frame().encode()
+}
+
+/// A refusal, to be sealed.
+///
+/// # Errors
+/// Never in practice: a refusal takes one byte.
+pub fn refusal_message(id: u32, refusal: Refusal) -> Result<Message, EncodeError> {
+    message(FrameKind::Refusal, id, [0; 8], &refusal)
 }
 
 /// Reads the unit's result of the call `id`.
@@ -120,13 +165,13 @@ pub(crate) fn body<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     }
 }
 
-fn frame<T: Serialize>(
+fn message<T: Serialize>(
     kind: FrameKind,
     id: u32,
     key: [u8; 8],
     message: &T,
-) -> Result<Encoded, EncodeError> {
+) -> Result<Message, EncodeError> {
     let mut buffer = [0; MAX_BODY_BYTES];
     let body = postcard::to_slice(message, &mut buffer).map_err(|_| BodyTooLong)?;
-    Frame { kind, id, key, body }.encode()
+    Ok(Message { kind, id, key, body: Vec::from_slice(body).map_err(|_| BodyTooLong)? })
 }

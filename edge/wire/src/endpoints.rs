@@ -13,7 +13,8 @@ use crate::hello::{Hello, HelloRequest};
 use crate::message::{
     ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, GallerySearch,
     GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut, PersonPutDone,
-    PersonRemove, PersonRemoveDone, RequestError, TemplatePut, TemplatePutDone,
+    PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
+    RequestError, TemplatePut, TemplatePutDone,
 };
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
@@ -155,6 +156,10 @@ endpoints! {
     GetLogHead "log/head" Viewer Nothing => LogHead;
     /// Read a context record.
     GetContext "log/context" Viewer ContextGet => ContextGot;
+    /// Send me this content in bulk.
+    StartPull "bulk/pull" Viewer PullRequest => PullOffer;
+    /// Take this content in bulk.
+    StartPush "bulk/push" Enroller PushRequest => PushAccepted;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -11,6 +11,8 @@
 
 #[cfg(feature = "session")]
 extern crate alloc;
+#[cfg(all(test, feature = "session"))]
+extern crate std;
 
 pub mod bulk;
 pub mod call;

@@ -2,6 +2,7 @@
 //!
 //! Every text is bounded, every list is a page. An answer that changed the gallery carries the new generation.
 
+use crate::bulk::{Content, Progress, Window};
 use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -280,6 +281,70 @@ pub struct ContextGet {
 /// A context record.
 pub type ContextGot = Context;
 
+/// Log entries in one transfer: 4 MiB, of which a unit makes the hash in a few milliseconds.
+pub const LOG_PULL_ENTRIES: u64 = 65_536;
+
+/// What a host may pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum PullWhat {
+    /// Log entries, 64 bytes each, in order and without gaps; at most [`LOG_PULL_ENTRIES`].
+    Log {
+        /// The first sequence wanted; 0 and 1 both mean the oldest.
+        from: u64,
+    },
+}
+
+/// Asks for a content in bulk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PullRequest {
+    /// Which.
+    pub what: PullWhat,
+    /// What the host can take.
+    pub window: Window,
+}
+
+/// The content is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PullOffer {
+    /// Number of the transfer.
+    pub transfer: u8,
+    /// What it is; no bytes if there is nothing to pull.
+    pub content: Content,
+    /// What is under way at once.
+    pub window: Window,
+}
+
+/// What a host may push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum PushWhat {
+    /// A sealed gallery for this unit.
+    Gallery,
+    /// An update; takes an owner.
+    Bundle,
+}
+
+/// Offers a content in bulk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PushRequest {
+    /// Which.
+    pub what: PushWhat,
+    /// The whole.
+    pub content: Content,
+    /// What the host can send.
+    pub window: Window,
+}
+
+/// The unit takes the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PushAccepted {
+    /// Number of the transfer.
+    pub transfer: u8,
+    /// What is under way at once.
+    pub window: Window,
+    /// What of this content has arrived before.
+    pub progress: Progress,
+}
+
 /// Bytes that come back as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Echo {
@@ -352,6 +417,9 @@ pub enum RequestError {
         /// What was asked for.
         number: u16,
     },
+    /// The unit moves no such content.
+    #[error("the unit moves no such content in bulk; update the unit")]
+    NoSuchContent,
     /// The unit's store failed; nothing was changed.
     #[error(
         "the unit's {} failed and nothing was changed; read the unit's own messages for the file and what to do", part.text()

@@ -221,6 +221,8 @@ impl FakeUnit {
                 let entries: Vec<_> = self.entries.iter().filter(from).copied().collect();
                 yes::<at::ReadLog>(id, LogPage::of(head, &entries))
             }
+            Call::StartPull(_) => no::<at::StartPull>(id),
+            Call::StartPush(_) => no::<at::StartPush>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -338,6 +340,10 @@ pub(crate) fn template(person: PersonId) -> TemplatePut {
         Template { person, slot: 0, quality: 80, model: MODEL.tag(), scale: 0.01, vector };
     template.vector.resize(512, 1).unwrap();
     TemplatePut { model: MODEL, template }
+}
+
+fn no<E: Endpoint>(id: u32) -> Encoded {
+    call::answer::<E>(id, &Err(RequestError::NoSuchContent)).unwrap()
 }
 
 fn yes<E: Endpoint>(id: u32, response: E::Response) -> Encoded {

@@ -60,8 +60,9 @@ enum Flight {
     Arrived,
 }
 
-/// The longest wait between two queries.
-const MAX_PATIENCE_MS: u64 = 1_000;
+/// The longest wait between two queries, unless a chunk takes longer: sixteen go unanswered before the line is dead, since
+/// on a noisy one most do.
+const MAX_PATIENCE_MS: u64 = 250;
 
 impl Sender {
     /// A sender of a content of which the receiver has `progress` already. `baud` is the line's speed, 0 for a line
