@@ -12,6 +12,7 @@ pub mod capture;
 pub mod clock;
 pub mod engines;
 pub mod journal;
+pub mod keyring;
 pub mod lock;
 pub mod notices;
 pub mod presentation;

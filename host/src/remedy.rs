@@ -70,7 +70,14 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<RequestError>()
         || matches!(
             part.downcast_ref(),
-            Some(SessionError::Call(_) | SessionError::Mismatch(_) | SessionError::Refused(_))
+            Some(
+                SessionError::Call(_)
+                    | SessionError::Mismatch(_)
+                    | SessionError::Refused(_)
+                    | SessionError::Handshake(_)
+                    | SessionError::Seal(_)
+                    | SessionError::Bulk(_)
+            )
         )
         || matches!(part.downcast_ref(), Some(EngineError::NoEmbedder));
     let text = part.to_string();
@@ -84,7 +91,12 @@ fn of_session(error: &SessionError) -> Option<String> {
     match error {
         SessionError::Line(error) => of_host(error),
         SessionError::TooLong(_) => Some(SAME_BUILD.to_owned()),
-        SessionError::Call(_) | SessionError::Mismatch(_) | SessionError::Refused(_) => None,
+        SessionError::Call(_)
+        | SessionError::Mismatch(_)
+        | SessionError::Refused(_)
+        | SessionError::Handshake(_)
+        | SessionError::Seal(_)
+        | SessionError::Bulk(_) => None,
     }
 }
 

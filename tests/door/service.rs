@@ -7,14 +7,16 @@ use threshold_record::{
     Cause, EntryKind, ModelContext, ModelId, Name, PersonId, Presentation, TemplateError,
 };
 use threshold_store::FlashFault;
+use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
     GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
-    SayHello, SearchGallery, SendEcho, TABLE,
+    SayHello, SearchGallery, SendEcho, StartPull, StartPush, TABLE,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
     PersonPut, PersonRemove, TemplatePut,
 };
+use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
 };
@@ -78,8 +80,14 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<ReadLog>(&LogPageRequest { from: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<GetLogHead>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.call::<GetContext>(&ContextGet { number: 1 }).unwrap_err(), refused);
+    let content = Content { len: 1, hash: [0; 32] };
+    let push = PushRequest { what: PushWhat::Gallery, content, window: Window::USB };
+    let pull = PullRequest { what: PullWhat::Log { from: 0 }, window: Window::USB };
+    assert_eq!(rig.call::<StartPull>(&pull).unwrap_err(), refused);
+    assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), gallery);
-    assert_eq!(TABLE.len(), 11, "an endpoint was added: say here whether such a line may call it");
+    // The three of the handshake are in `keys.rs`.
+    assert_eq!(TABLE.len(), 16, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

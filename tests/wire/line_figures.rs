@@ -1,5 +1,7 @@
 //! The link's figures over the fault line: each gates on a ratio to what the line carries, or on virtual time.
 
+#![allow(clippy::print_stdout, reason = "figures are printed for whoever asks with --nocapture")]
+
 use crate::ends::{LineError, World};
 use crate::fault_line::Faults;
 use threshold_tests::lots::Lots;

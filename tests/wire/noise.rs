@@ -124,7 +124,7 @@ fn a_bad_line_never_gives_a_frame_that_was_not_sent() {
 fn random_bodies_behind_real_keys_never_panic() {
     let mut lots = Lots(13);
     let mut read = 0;
-    for round in 0..100_000 {
+    for round in 0..150_000 {
         let (_, call_key, _) = lots.one_of(endpoints::TABLE);
         let len = lots.below(80) as usize;
         let mut body = lots.bytes(len);

@@ -68,7 +68,7 @@ fn only_the_last_answer_is_kept() {
 #[test]
 fn a_call_whose_answer_was_lost_is_obeyed_once() {
     let mut people: Vec<String> = vec![];
-    let mut last = LastAnswer::new();
+    let mut last = LastAnswer::<Encoded>::new();
     let mut decoder = Decoder::new();
     let mut unit = |line: &[u8]| -> Encoded {
         let [Ok(frame)] = &decode(&mut decoder, line)[..] else { panic!("no call") };

@@ -3,61 +3,62 @@
 //! Owns the checks before a change of the gallery, and the log entry after it. Refuses a change over a line that is not
 //! trusted, and a template of another model.
 
-use super::Session;
+use super::pull::{self, Pull};
+use super::{Room, Session};
 use crate::journal::Journal;
 use crate::presentation;
-use crate::state::{EmbedderFacts, Shared, State};
+use crate::state::{EmbedderFacts, State};
 use threshold_models::engine::Embedding;
 use threshold_record::{
     Cause, EntryKind, LogEntry, MAX_SLOTS, ModelId, PersonId, Role, Template, TemplateError,
 };
 use threshold_store::{Gallery, GalleryError, Member, StoreError};
-use threshold_wire::call::{self, EncodeError};
+use threshold_wire::call::{self, EncodeError, Message};
+use threshold_wire::cut;
 use threshold_wire::endpoints::{
     Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, ListGallery,
     OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho,
     StartPairing, StartPull, StartPush,
 };
-use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
     LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut, PersonPutDone, PersonRemoveDone,
-    PersonSummary, RequestError, Resembled, TemplatePut, TemplatePutDone,
+    PersonSummary, PullOffer, PullRequest, PullWhat, RequestError, Resembled, TemplatePut,
+    TemplatePutDone,
 };
-use threshold_wire::{Encoded, Hello, cut};
 
-/// The frame that answers a call.
+/// The answer to a call.
 ///
 /// # Errors
 /// [`EncodeError`] if the answer does not fit a frame.
 pub(super) fn answer(
     call: &Call,
     id: u32,
-    shared: &Shared,
-    session: &mut Session,
-) -> Result<Encoded, EncodeError> {
-    // A line that the unit trusts is as good as its owner, until the roster has one.
-    let role = session.trusted.then_some(Role::Owner);
+    role: Option<Role>,
+    desk: &mut Room<'_>,
+) -> Result<Message, EncodeError> {
     if let Some(error) = refused_to(call.caller(), role) {
         return reply::<GetInfo>(id, Err(error));
     }
+    if let Call::StartPull(request) = call {
+        return reply::<StartPull>(id, start_pull(desk, request));
+    }
+    let Room { shared, session, reception, .. } = desk;
     let mut state = shared.lock();
     let state = &mut *state;
     match call {
-        Call::SayHello(_) => {
+        Call::SayHello(host) => {
             session.read_logged = false;
-            let identity = state.identity();
-            reply::<SayHello>(id, Ok(Hello::of_unit(&identity.unit, identity.build)))
+            reply::<SayHello>(id, Ok(reception.greet(host, state)))
         }
-        // No store keeps the unit's key yet.
-        Call::OpenSession(_) => {
-            reply::<OpenSession>(id, Ok(SessionOpened::Refused(HandshakeRefusal::NoKeys)))
+        Call::OpenSession(request) => {
+            reply::<OpenSession>(id, Ok(reception.open_session(request, state)))
         }
-        Call::StartPairing(_) => {
-            reply::<StartPairing>(id, Ok(PairStarted::Refused(HandshakeRefusal::NoKeys)))
+        Call::StartPairing(request) => {
+            reply::<StartPairing>(id, Ok(reception.start_pairing(request, state)))
         }
-        Call::FinishPairing(_) => {
-            reply::<FinishPairing>(id, Ok(PairFinished::Refused(HandshakeRefusal::NoKeys)))
+        Call::FinishPairing(request) => {
+            reply::<FinishPairing>(id, Ok(reception.finish_pairing(request, state)))
         }
         Call::GetInfo(_) => reply::<GetInfo>(id, Ok(info(state))),
         Call::SendEcho(echo) => reply::<SendEcho>(id, Ok(echo.clone())),
@@ -70,6 +71,7 @@ pub(super) fn answer(
         Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
         Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session)),
         Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
+        // A pull was begun above, without the state's lock.
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
@@ -88,8 +90,8 @@ fn refused_to(caller: Caller, role: Option<Role>) -> Option<RequestError> {
 fn reply<E: Endpoint>(
     id: u32,
     answer: Result<E::Response, RequestError>,
-) -> Result<Encoded, EncodeError> {
-    call::answer::<E>(id, &answer)
+) -> Result<Message, EncodeError> {
+    call::answer_message::<E>(id, &answer)
 }
 
 fn info(state: &State) -> Info {
@@ -260,14 +262,40 @@ fn gallery_page(state: &State, after: PersonId) -> Result<GalleryPage, RequestEr
     Ok(page)
 }
 
-/// A page of the log. That somebody read it is written once a session, before the first page that shows anything, so that
-/// the page can show it and a second pull moves nothing.
-fn log_page(state: &mut State, from: u64, session: &mut Session) -> Result<LogPage, RequestError> {
+/// Begins to send a part of the log in bulk.
+fn start_pull(desk: &mut Room<'_>, request: &PullRequest) -> Result<PullOffer, RequestError> {
+    // Chunks travel in a session only, even on a line that is trusted without one.
+    desk.reception.held.who().ok_or(RequestError::InsecureLink)?;
+    let PullWhat::Log { from } = request.what;
+    write_read(&mut desk.shared.lock(), from, desk.session)?;
+    let content = match pull::log(desk.shared, from) {
+        Some(Ok(content)) => content,
+        Some(Err(error)) => return Err(refused(&mut desk.shared.lock(), &error)),
+        None => return Err(RequestError::NotReady { part: Cause::Store }),
+    };
+    let transfer = desk.transfer.wrapping_add(1);
+    *desk.transfer = transfer;
+    let now_ms = desk.shared.lock().clock().monotonic_ms();
+    let started = Pull::start(transfer, content, request.window, now_ms);
+    let (pull, content, window) = started.map_err(|_| RequestError::NoSuchContent)?;
+    *desk.pull = Some(pull);
+    Ok(PullOffer { transfer, content, window })
+}
+
+/// Writes down that somebody reads the log, once a session, if there is anything to read.
+fn write_read(state: &mut State, from: u64, session: &mut Session) -> Result<(), RequestError> {
     let head = journal(state)?.store().log_head();
     if from <= head && head > 0 && !session.read_logged {
         session.read_logged = true;
         state.write(LogEntry::of(EntryKind::LogRead));
     }
+    Ok(())
+}
+
+/// A page of the log. That somebody read it is written once a session, before the first page that shows anything, so that
+/// the page can show it and a second pull moves nothing.
+fn log_page(state: &mut State, from: u64, session: &mut Session) -> Result<LogPage, RequestError> {
+    write_read(state, from, session)?;
     let store = journal(state)?.store();
     match store.log_page(from, LOG_PAGE_ENTRIES) {
         Ok(entries) => Ok(LogPage::of(store.log_head(), &entries)),

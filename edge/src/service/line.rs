@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The line's speed until the link negotiates another.
-const BAUD: u32 = 115_200;
+pub(super) const BAUD: u32 = 115_200;
 
 /// How long a line may take no bytes before an answer is given up.
 const WRITE_PATIENCE: Duration = Duration::from_millis(500);

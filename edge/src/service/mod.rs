@@ -1,22 +1,29 @@
 //! The service: answers the administrator's calls over the serial line.
 //!
-//! Owns the thread at the line, and per line the decoder and the kept answer. Refuses to start anything by itself: it
-//! answers one call at a time, and a call that arrives twice is obeyed once.
+//! Owns the thread at the line, and per line the decoder, the kept answers, the reception and a pull under way. Refuses to
+//! start anything by itself: it answers one call at a time, and a call that arrives twice is obeyed once.
 
 mod answers;
 pub mod line;
 pub mod link;
+mod pull;
+mod reception;
 
 use crate::notices::Notices;
 use crate::state::Shared;
 use line::{Line, Received};
+use pull::Pull;
+use reception::Reception;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use threshold_record::Cause;
-use threshold_wire::{Call, Decoder, Encoded, FrameKind, LastAnswer, call};
+use threshold_record::{Cause, Role};
+use threshold_wire::bulk::Packet;
+use threshold_wire::call::Message;
+use threshold_wire::session::Inside;
+use threshold_wire::{Arrived, Call, Decoder, Encoded, Frame, FrameKind, LastAnswer, Sealed, call};
 
 /// How long the thread waits for bytes before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -26,17 +33,31 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Desk {
     shared: Shared,
     decoder: Decoder,
-    last: LastAnswer,
+    /// The last answer in the open, and the last one of the session; neither is ever given in the other's place.
+    last: LastAnswer<Message>,
+    last_sealed: LastAnswer<Message>,
     session: Session,
+    reception: Reception,
+    pull: Option<Pull>,
+    transfer: u8,
 }
 
-/// What is known of whoever is at the line.
+/// What is known of the conversation with whoever is at the line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Session {
-    /// The line is obeyed: a pty, or one allowed on the command line.
+    /// The line is obeyed without a session: a pty, or one allowed on the command line.
     trusted: bool,
     /// The log says already that it was read.
     read_logged: bool,
+}
+
+/// What an answer may look at and change.
+struct Room<'a> {
+    shared: &'a Shared,
+    session: &'a mut Session,
+    reception: &'a mut Reception,
+    pull: &'a mut Option<Pull>,
+    transfer: &'a mut u8,
 }
 
 impl Desk {
@@ -44,37 +65,134 @@ impl Desk {
     #[must_use]
     pub fn new(shared: Shared, trusted: bool) -> Self {
         let session = Session { trusted, read_logged: false };
-        Self { shared, decoder: Decoder::new(), last: LastAnswer::new(), session }
+        Self {
+            shared,
+            decoder: Decoder::new(),
+            last: LastAnswer::new(),
+            last_sealed: LastAnswer::new(),
+            session,
+            reception: Reception::default(),
+            pull: None,
+            transfer: 0,
+        }
     }
 
     /// Takes bytes from the line and gives the answers to the calls in them.
     pub fn take(&mut self, mut bytes: &[u8], mut send: impl FnMut(&Encoded)) {
-        while let Some(found) = self.decoder.feed(&mut bytes) {
-            // A broken frame is counted by the decoder; its sender hears nothing and asks again.
-            let Ok(frame) = found else { continue };
-            if frame.kind != FrameKind::Call {
-                continue;
-            }
-            if let Some(answer) = self.last.to(&frame) {
-                send(answer);
-                continue;
-            }
-            let answer = match Call::read(&frame) {
-                Ok(call) => answers::answer(&call, frame.id, &self.shared, &mut self.session),
-                Err(refusal) => call::refusal(frame.id, refusal),
+        let mut decoder = std::mem::take(&mut self.decoder);
+        while let Some(found) = decoder.feed_any(&mut bytes) {
+            let answer = match found {
+                Ok(Arrived::Open(frame)) if frame.kind == FrameKind::Call => {
+                    self.answer_open(&frame)
+                }
+                Ok(Arrived::Sealed(sealed)) => self.take_sealed(&sealed),
+                // A broken frame is counted by the decoder; its sender hears nothing and asks again.
+                Ok(Arrived::Open(_)) | Err(_) => None,
             };
-            let answer = answer.or_else(|_| call::refusal(frame.id, call::Refusal::AnswerTooLong));
-            if let Ok(answer) = answer {
-                send(self.last.keep(&frame, answer));
+            if let Some(answer) = answer {
+                send(&answer);
             }
         }
+        self.decoder = decoder;
+    }
+
+    /// Sends what a transfer has to send; gives the milliseconds until it has more, if one is under way.
+    pub fn poll(&mut self, mut send: impl FnMut(&Encoded)) -> Option<u64> {
+        let pull = self.pull.as_mut()?;
+        let session = self.reception.held.session()?;
+        let now_ms = self.shared.lock().clock().monotonic_ms();
+        loop {
+            match pull.poll(session, now_ms) {
+                Ok(Some(frame)) => send(&frame),
+                Ok(None) if pull.is_done() => break,
+                Ok(None) => return Some(pull.due_ms().saturating_sub(now_ms)),
+                // The host hears nothing more and asks anew: its cursor tells where to go on.
+                Err(_) => break,
+            }
+        }
+        self.pull = None;
+        None
+    }
+
+    /// Somebody holds the button inside the housing: the unit pairs for a while.
+    pub fn button(&mut self) {
+        let now_ms = self.shared.lock().clock().monotonic_ms();
+        self.reception.button(now_ms);
     }
 
     /// Whoever was at the line has gone.
     pub fn hung_up(&mut self) {
         self.decoder.reset();
         self.last = LastAnswer::new();
+        self.last_sealed = LastAnswer::new();
         self.session.read_logged = false;
+        self.reception.hung_up();
+        self.pull = None;
+    }
+
+    fn answer_open(&mut self, frame: &Frame<'_>) -> Option<Encoded> {
+        let message = match self.last.to(frame) {
+            Some(message) => message.clone(),
+            None => {
+                // A line that the unit trusts is as good as its owner, until the roster has one.
+                let role = self.session.trusted.then_some(Role::Owner);
+                let message = self.answer(frame, role)?;
+                self.last.keep(frame, message).clone()
+            }
+        };
+        message.frame().encode().ok()
+    }
+
+    fn take_sealed(&mut self, sealed: &Sealed<'_>) -> Option<Encoded> {
+        let before = self.reception.held.who().copied();
+        let mut held = std::mem::take(&mut self.reception.held);
+        let opened = held.open(sealed);
+        let now_ms = self.shared.lock().clock().monotonic_ms();
+        // What was opened lies in the session, which the answer is sealed with: a copy of the call is made in between.
+        let call = match opened {
+            Ok(Inside::Message(frame)) if frame.kind == FrameKind::Call => {
+                Some((frame.id, frame.key, frame.body.to_vec()))
+            }
+            Ok(Inside::Bulk(Packet::Status(status))) => {
+                if self.pull.as_mut().is_some_and(|pull| pull.take(&status, now_ms).is_err()) {
+                    self.pull = None;
+                }
+                None
+            }
+            // Nothing is pushed to a unit yet, and forged frames have no answer.
+            Ok(_) | Err(_) => None,
+        };
+        self.reception.held = held;
+        let visitor = self.reception.held.who().copied();
+        if visitor != before {
+            self.last_sealed = LastAnswer::new();
+            self.session.read_logged = false;
+            self.pull = None;
+        }
+        let (id, key, body) = call?;
+        if let Some(pull) = &mut self.pull {
+            pull.heard(now_ms);
+        }
+        let frame = Frame { kind: FrameKind::Call, id, key, body: &body };
+        let message = match self.last_sealed.to(&frame) {
+            Some(message) => message.clone(),
+            None => {
+                let role = self.reception.role(&self.shared.lock());
+                let message = self.answer(&frame, role)?;
+                self.last_sealed.keep(&frame, message).clone()
+            }
+        };
+        self.reception.held.seal(&Inside::Message(message.frame())).ok()
+    }
+
+    fn answer(&mut self, frame: &Frame<'_>, role: Option<Role>) -> Option<Message> {
+        let Self { shared, session, reception, pull, transfer, .. } = self;
+        let mut room = Room { shared, session, reception, pull, transfer };
+        let answer = match Call::read(frame) {
+            Ok(call) => answers::answer(&call, frame.id, role, &mut room),
+            Err(refusal) => call::refusal_message(frame.id, refusal),
+        };
+        answer.or_else(|_| call::refusal_message(frame.id, call::Refusal::AnswerTooLong)).ok()
     }
 }
 
@@ -92,8 +210,9 @@ pub fn spawn(
     let mut desk = Desk::new(shared.clone(), trusted);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut buffer = [0; 1024];
+        let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
-            match line.receive(&mut buffer, PATIENCE) {
+            match line.receive(&mut buffer, patience) {
                 Received::Bytes(count) => {
                     let taken = catch_unwind(AssertUnwindSafe(|| {
                         desk.take(buffer.get(..count).unwrap_or(&[]), |answer| {
@@ -115,6 +234,9 @@ pub fn spawn(
                     }
                 }
             }
+            // Chunks that the line does not take are sent again.
+            let due_ms = desk.poll(|frame| drop(line.send(frame.as_bytes())));
+            patience = due_ms.map_or(PATIENCE, |due_ms| Duration::from_millis(due_ms).min(PATIENCE));
         }
     })
 }

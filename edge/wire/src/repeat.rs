@@ -8,10 +8,16 @@
 
 use crate::frame::{Encoded, Frame};
 
-/// The unit's last answer on one line.
-#[derive(Clone, Debug, Default)]
-pub struct LastAnswer {
-    kept: Option<(Fingerprint, Encoded)>,
+/// The unit's last answer on one line: as it went out, or as it is sealed anew in a session.
+#[derive(Clone, Debug)]
+pub struct LastAnswer<A = Encoded> {
+    kept: Option<(Fingerprint, A)>,
+}
+
+impl<A> Default for LastAnswer<A> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +28,7 @@ struct Fingerprint {
     crc: u32,
 }
 
-impl LastAnswer {
+impl<A> LastAnswer<A> {
     /// Nothing answered yet.
     #[must_use]
     pub const fn new() -> Self {
@@ -31,13 +37,13 @@ impl LastAnswer {
 
     /// The answer to this call if it is the last one again.
     #[must_use]
-    pub fn to(&self, call: &Frame<'_>) -> Option<&Encoded> {
+    pub fn to(&self, call: &Frame<'_>) -> Option<&A> {
         let (fingerprint, answer) = self.kept.as_ref()?;
         (*fingerprint == Fingerprint::of(call)).then_some(answer)
     }
 
     /// Keeps the answer that is about to be sent.
-    pub fn keep(&mut self, call: &Frame<'_>, answer: Encoded) -> &Encoded {
+    pub fn keep(&mut self, call: &Frame<'_>, answer: A) -> &A {
         &self.kept.insert((Fingerprint::of(call), answer)).1
     }
 }

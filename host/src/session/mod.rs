@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod port;
+mod secure;
 pub mod wait;
 
 use crate::error::HostError;
@@ -14,11 +15,14 @@ use crate::meant::Meant;
 use port::{Port, Transport};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
+use threshold_wire::bulk::BulkError;
+use threshold_wire::call::Message;
 use threshold_wire::endpoints::{GetInfo, SayHello};
 use threshold_wire::message::{Armed, Nothing};
+use threshold_wire::session::{self, HandshakeError, Inside, SealError};
 use threshold_wire::{
-    CallError, Decoder, EncodeError, Endpoint, FrameKind, Hello, HelloRequest, Mismatch,
-    RequestError, call,
+    Arrived, CallError, Decoder, EncodeError, Endpoint, Frame, FrameKind, Hello, HelloRequest,
+    Mismatch, RequestError, call,
 };
 
 /// How long a call waits for its answer in all: with a write that hangs at the end it stays below five seconds.
@@ -54,6 +58,15 @@ pub enum SessionError {
     /// The unit understood and says no.
     #[error(transparent)]
     Refused(#[from] RequestError),
+    /// No session was opened, or nobody was paired.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The session is over.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A transfer ended before its content was there.
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
 }
 
 impl SessionError {
@@ -70,6 +83,7 @@ impl SessionError {
 /// A line whose unit has answered the hello in this program's version.
 pub struct Session<T> {
     line: Line<T>,
+    greeting: HelloRequest,
     hello: Hello,
 }
 
@@ -109,7 +123,7 @@ impl<T: Transport> Session<T> {
         let host = HelloRequest::of_build(build);
         let hello = line.call::<SayHello>(&host)?;
         hello.check(&host).map_err(|mismatch| SessionError::Mismatch(Box::new(mismatch)))?;
-        Ok(Self { line, hello })
+        Ok(Self { line, greeting: host, hello })
     }
 
     /// What the unit said of itself.
@@ -169,6 +183,8 @@ impl<T: Transport> Session<T> {
 struct Line<T> {
     transport: T,
     decoder: Decoder,
+    /// Once there is one, every call is sealed, and nothing that comes in the open is heard.
+    sealed: Option<session::Session>,
     next_id: u32,
 }
 
@@ -176,19 +192,19 @@ impl<T: Transport> Line<T> {
     fn new(transport: T) -> Self {
         // The standard library's hash keys are random for each process; nothing here needs more than that.
         let next_id = std::hash::RandomState::new().build_hasher().finish() as u32;
-        Self { transport, decoder: Decoder::new(), next_id }
+        Self { transport, decoder: Decoder::new(), sealed: None, next_id }
     }
 
     fn call<E: Endpoint>(&mut self, request: &E::Request) -> Result<E::Response, SessionError> {
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
-        let frame = call::request::<E>(id, request)?;
+        let message = call::request_message::<E>(id, request)?;
         let start = self.transport.now();
         let give_up = start + PATIENCE;
         let broken_before = self.decoder.bad_frames();
         let mut echoed = false;
         while self.left(give_up).is_some() {
-            self.send(frame.as_bytes())?;
+            self.send_message(&message)?;
             let repeat = (self.transport.now() + REPEAT).min(give_up);
             if let Some(answer) = self.answer::<E>(id, repeat, &mut echoed)? {
                 return Ok(answer?);
@@ -217,19 +233,35 @@ impl<T: Transport> Line<T> {
         while let Some(left) = self.left(until) {
             let len = self.receive(&mut buffer, left)?;
             let mut bytes = &buffer[..len];
-            while let Some(frame) = self.decoder.feed(&mut bytes) {
-                // A broken frame may have been the answer; the call is sent again.
-                let Ok(frame) = frame else { continue };
-                // A line may echo and carry answers as well.
-                *echoed |= frame.kind == FrameKind::Call;
-                match call::read_answer::<E>(id, &frame) {
-                    Ok(answer) => return Ok(Some(answer)),
-                    Err(CallError::NotAnAnswer | CallError::OtherRequest { .. }) => {}
-                    Err(error) => return Err(error.into()),
+            // A broken frame may have been the answer; the call is sent again.
+            while let Some(found) = self.decoder.feed_any(&mut bytes) {
+                let read = match (found, &mut self.sealed) {
+                    (Ok(Arrived::Open(frame)), None) => {
+                        // A line may echo and carry answers as well.
+                        *echoed |= frame.kind == FrameKind::Call;
+                        read_answer::<E>(id, &frame)
+                    }
+                    (Ok(Arrived::Sealed(sealed)), Some(session)) => match session.open(&sealed) {
+                        Ok(Inside::Message(frame)) => read_answer::<E>(id, &frame),
+                        Ok(Inside::Bulk(_)) | Err(_) => Ok(None),
+                    },
+                    _ => Ok(None),
+                };
+                if let Some(answer) = read? {
+                    return Ok(Some(answer));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Sends a message, sealed anew each time if there is a session.
+    fn send_message(&mut self, message: &Message) -> Result<(), SessionError> {
+        let frame = match &mut self.sealed {
+            Some(session) => session.seal(&Inside::Message(message.frame()))?,
+            None => message.frame().encode()?,
+        };
+        self.send(frame.as_bytes())
     }
 
     fn send(&mut self, frame: &[u8]) -> Result<(), SessionError> {
@@ -252,6 +284,18 @@ impl<T: Transport> Line<T> {
 
     fn left(&self, until: Duration) -> Option<Duration> {
         until.checked_sub(self.transport.now()).filter(|left| !left.is_zero())
+    }
+}
+
+/// The unit's result of the call `id`, if the frame is that.
+fn read_answer<E: Endpoint>(
+    id: u32,
+    frame: &Frame<'_>,
+) -> Result<Option<Result<E::Response, RequestError>>, SessionError> {
+    match call::read_answer::<E>(id, frame) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::NotAnAnswer | CallError::OtherRequest { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,0 +1,112 @@
+//! Who is at the line: the hello, the handshake, the pairing, and the sessions that came of them.
+//!
+//! Owns what a line knows of its visitor. A role is looked up in the roster at every call, so that a revoked administrator
+//! is refused in the middle of a session. Refuses a handshake without a hello, and to pair without the unit's button.
+
+use crate::state::State;
+use threshold_record::Role;
+use threshold_wire::handshake::{
+    HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, SessionOpen, SessionOpened,
+};
+use threshold_wire::pairing::PairingAtUnit;
+use threshold_wire::session::{Held, accept};
+use threshold_wire::{Hello, HelloRequest};
+
+/// Whoever opened a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visitor {
+    /// The public key.
+    key: [u8; 32],
+    /// Which of the line's sessions this is.
+    pub(super) session: u32,
+}
+
+/// One line's reception.
+#[derive(Debug, Default)]
+pub(super) struct Reception {
+    greeting: Option<HelloRequest>,
+    pub(super) held: Held<Visitor>,
+    pairing: PairingAtUnit,
+    accepted: u32,
+}
+
+impl Reception {
+    /// The host said hello.
+    pub(super) fn greet(&mut self, host: &HelloRequest, state: &State) -> Hello {
+        self.greeting = Some(host.clone());
+        hello(state)
+    }
+
+    /// Somebody holds the unit's button.
+    pub(super) fn button(&mut self, now_ms: u64) {
+        self.pairing.window.button(now_ms);
+    }
+
+    /// Whoever was at the line has gone; a pairing window stays open until its time is over.
+    pub(super) fn hung_up(&mut self) {
+        self.greeting = None;
+        self.held = Held::default();
+    }
+
+    /// What the visitor may ask; `None` if the roster does not have the visitor any more.
+    pub(super) fn role(&self, state: &State) -> Option<Role> {
+        let visitor = self.held.who()?;
+        let roster = state.keyring()?.administrators();
+        roster.iter().find(|known| known.key == visitor.key).map(|known| known.role)
+    }
+
+    pub(super) fn open_session(&mut self, request: &SessionOpen, state: &State) -> SessionOpened {
+        self.accept(request, state).unwrap_or_else(SessionOpened::Refused)
+    }
+
+    pub(super) fn start_pairing(&mut self, request: &PairStart, state: &State) -> PairStarted {
+        let started = self.greeting.as_ref().ok_or(HandshakeRefusal::NoHello).and_then(|host| {
+            let keyring = state.keyring().ok_or(HandshakeRefusal::NoKeys)?;
+            let now_ms = state.clock().monotonic_ms();
+            let unit = hello(state);
+            self.pairing.start(request, host, &unit, keyring.secret(), keyring.code(), now_ms)
+        });
+        started.unwrap_or_else(PairStarted::Refused)
+    }
+
+    /// The administrator stands in the roster before the answer goes out.
+    pub(super) fn finish_pairing(
+        &mut self,
+        request: &PairFinish,
+        state: &mut State,
+    ) -> PairFinished {
+        let now_ms = state.clock().monotonic_ms();
+        let kept = state.keyring_mut().ok_or(HandshakeRefusal::NoKeys).and_then(|keyring| {
+            // The first one who stands at a unit with its code owns it; whoever comes after him looks, until an owner
+            // gives another role.
+            let role = match keyring.administrators() {
+                [] => Role::Owner,
+                _ => Role::Viewer,
+            };
+            let finished = self.pairing.finish(request, role, now_ms)?;
+            keyring.keep(finished.administrator).map_err(|_| HandshakeRefusal::NotKept)?;
+            Ok(finished.answer)
+        });
+        kept.unwrap_or_else(PairFinished::Refused)
+    }
+
+    fn accept(
+        &mut self,
+        request: &SessionOpen,
+        state: &State,
+    ) -> Result<SessionOpened, HandshakeRefusal> {
+        let host = self.greeting.as_ref().ok_or(HandshakeRefusal::NoHello)?;
+        let keyring = state.keyring().ok_or(HandshakeRefusal::NoKeys)?;
+        let roster = keyring.administrators();
+        let accepted = accept(request, host, &hello(state), keyring.secret(), roster)?;
+        self.accepted = self.accepted.wrapping_add(1);
+        let visitor = Visitor { key: accepted.administrator.key, session: self.accepted };
+        self.held.accepted(accepted.session, visitor);
+        Ok(accepted.answer)
+    }
+}
+
+fn hello(state: &State) -> Hello {
+    let identity = state.identity();
+    Hello::of_unit(&identity.unit, identity.build)
+}

@@ -1,0 +1,403 @@
+//! The unit and the host in a session: pairing at the button, roles, revocation, sealed repeats, the log in bulk.
+//!
+//! The host's real session speaks to the unit's real desk over a line that a test can make lose frames.
+
+use crate::rig::{Rig, template};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use threshold_edge::keyring::{Keyring, KeyringError};
+use threshold_edge::service::Desk;
+use threshold_host::session::port::Transport;
+use threshold_host::session::{Session, SessionError};
+use threshold_record::{Administrator, EntryKind, LogEntry, Name, PersonId, Role};
+use threshold_wire::RequestError;
+use threshold_wire::bulk::{BulkError, Window};
+use threshold_wire::endpoints::{
+    GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog, SendEcho,
+};
+use threshold_wire::handshake::HandshakeRefusal;
+use threshold_wire::message::{
+    Echo, GalleryPageRequest, IfThere, LogPageRequest, Nothing, PersonPut, TemplatePut,
+};
+use threshold_wire::pairing::{PairingCode, WINDOW_MS};
+use threshold_wire::session::{HandshakeError, SecretKey};
+
+/// A keyring in memory.
+#[derive(Debug)]
+struct BenchKeyring {
+    secret: SecretKey,
+    code: PairingCode,
+    administrators: Vec<Administrator>,
+    full: bool,
+}
+
+impl Keyring for BenchKeyring {
+    fn secret(&self) -> &SecretKey {
+        &self.secret
+    }
+
+    fn code(&self) -> &PairingCode {
+        &self.code
+    }
+
+    fn administrators(&self) -> &[Administrator] {
+        &self.administrators
+    }
+
+    fn keep(&mut self, administrator: Administrator) -> Result<(), KeyringError> {
+        if self.full {
+            return Err(KeyringError("full".to_owned()));
+        }
+        self.administrators.retain(|known| known.key != administrator.key);
+        self.administrators.push(administrator);
+        Ok(())
+    }
+}
+
+fn key(byte: u8) -> SecretKey {
+    SecretKey::of_bytes([byte; 32]).unwrap()
+}
+
+fn code() -> PairingCode {
+    PairingCode::of_bytes([0x5c; 16])
+}
+
+fn administrator(byte: u8, role: Role) -> Administrator {
+    Administrator { key: *key(byte).public(), name: Name::new("Ada").unwrap(), role }
+}
+
+/// The unit, and a line to it.
+#[derive(Clone)]
+struct Bench {
+    rig: Rc<RefCell<Rig>>,
+    /// Frames of the unit that are lost next.
+    lose: Rc<RefCell<usize>>,
+    /// Frames of the unit that pass before the line is dead.
+    passes: Rc<RefCell<usize>>,
+    /// What the host wrote.
+    written: Rc<RefCell<Vec<Vec<u8>>>>,
+}
+
+impl Bench {
+    /// A unit whose line nobody trusts, with these administrators.
+    fn new(administrators: &[Administrator]) -> Self {
+        let mut rig = Rig::new();
+        rig.desk = Desk::new(rig.shared.clone(), false);
+        let bench = Self::of(rig);
+        bench.set_roster(administrators);
+        bench
+    }
+
+    fn of(rig: Rig) -> Self {
+        Self {
+            rig: Rc::new(RefCell::new(rig)),
+            lose: Rc::default(),
+            passes: Rc::new(RefCell::new(usize::MAX)),
+            written: Rc::default(),
+        }
+    }
+
+    fn set_roster(&self, administrators: &[Administrator]) {
+        let administrators = administrators.to_vec();
+        let keyring = BenchKeyring { secret: key(0x51), code: code(), administrators, full: false };
+        self.rig.borrow().shared.lock().set_keyring(Box::new(keyring));
+    }
+
+    fn roster(&self) -> Vec<Administrator> {
+        self.rig.borrow().shared.lock().keyring().unwrap().administrators().to_vec()
+    }
+
+    fn greet(&self) -> Session<BenchLine> {
+        Session::greet(BenchLine { bench: self.clone(), arrived: VecDeque::new() }, "t").unwrap()
+    }
+
+    /// A session of the administrator with that key.
+    fn session(&self, byte: u8) -> Session<BenchLine> {
+        let mut session = self.greet();
+        session.secure(&key(byte), key(0x51).public()).unwrap();
+        session
+    }
+}
+
+/// The host's end of the line.
+struct BenchLine {
+    bench: Bench,
+    arrived: VecDeque<u8>,
+}
+
+impl BenchLine {
+    fn arrive(&mut self, frames: Vec<Vec<u8>>) {
+        for frame in frames {
+            let (mut lose, mut passes) =
+                (self.bench.lose.borrow_mut(), self.bench.passes.borrow_mut());
+            if *lose > 0 {
+                *lose -= 1;
+            } else if *passes > 0 {
+                *passes -= 1;
+                self.arrived.extend(frame);
+            }
+        }
+    }
+}
+
+impl Transport for BenchLine {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bench.written.borrow_mut().push(bytes.to_vec());
+        let mut frames = Vec::new();
+        self.bench
+            .rig
+            .borrow_mut()
+            .desk
+            .take(bytes, |frame| frames.push(frame.as_bytes().to_vec()));
+        self.arrive(frames);
+        Ok(())
+    }
+
+    fn receive(&mut self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let mut frames = Vec::new();
+        self.bench.rig.borrow_mut().desk.poll(|frame| frames.push(frame.as_bytes().to_vec()));
+        self.arrive(frames);
+        if self.arrived.is_empty() {
+            let ms = patience.as_millis().clamp(1, 20) as u64;
+            self.bench.rig.borrow().clock.advance(ms);
+        }
+        let len = into.len().min(self.arrived.len());
+        for (into, byte) in into.iter_mut().zip(self.arrived.drain(..len)) {
+            *into = byte;
+        }
+        Ok(len)
+    }
+
+    fn drain(&mut self) {
+        self.arrived.clear();
+    }
+
+    fn now(&self) -> Duration {
+        use threshold_edge::unit::Clock;
+        Duration::from_millis(self.bench.rig.borrow().clock.monotonic_ms())
+    }
+
+    fn name(&self) -> &str {
+        "bench"
+    }
+}
+
+fn echo() -> Echo {
+    Echo { bytes: [1, 2, 3].into_iter().collect() }
+}
+
+fn put_person(name: &str) -> PersonPut {
+    PersonPut { name: Name::new(name).unwrap(), if_there: IfThere::Refuse }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(outcome: Result<T, SessionError>) -> RequestError {
+    match outcome.unwrap_err() {
+        SessionError::Refused(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn no_handshake<T: std::fmt::Debug>(outcome: Result<T, SessionError>) -> HandshakeError {
+    match outcome.unwrap_err() {
+        SessionError::Handshake(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_first_at_the_button_owns_the_unit_and_the_next_looks() {
+    let bench = Bench::new(&[]);
+    let name = || Name::new("Ada").unwrap();
+    let closed = HandshakeError::Refused(HandshakeRefusal::WindowClosed);
+    // The right code, and nobody at the unit.
+    assert_eq!(no_handshake(bench.greet().pair(&key(1), &code(), name())), closed);
+    for (byte, role) in [(1, Role::Owner), (2, Role::Viewer)] {
+        bench.rig.borrow_mut().desk.button();
+        let (unit_key, given) = bench.greet().pair(&key(byte), &code(), name()).unwrap();
+        assert_eq!((&unit_key, given), (key(0x51).public(), role));
+        assert_eq!(bench.roster().last(), Some(&administrator(byte, role)));
+        let mut session = bench.greet();
+        assert_eq!(session.secure(&key(byte), &unit_key).unwrap(), role);
+        assert_eq!(session.call::<SendEcho>(&echo()).unwrap(), echo());
+        // One press, one administrator.
+        assert_eq!(no_handshake(bench.greet().pair(&key(9), &code(), name())), closed);
+    }
+    bench.rig.borrow_mut().desk.button();
+    let wrong = PairingCode::of_bytes([0; 16]);
+    let refusal = HandshakeRefusal::WrongCode { left: 4 };
+    let found = no_handshake(bench.greet().pair(&key(3), &wrong, name()));
+    assert_eq!(found, HandshakeError::Refused(refusal));
+    bench.rig.borrow().clock.advance(WINDOW_MS);
+    assert_eq!(no_handshake(bench.greet().pair(&key(3), &code(), name())), closed);
+    assert_eq!(bench.roster().len(), 2);
+}
+
+#[test]
+fn whom_the_store_does_not_keep_is_not_paired() {
+    let bench = Bench::new(&[]);
+    let keyring =
+        BenchKeyring { secret: key(0x51), code: code(), administrators: vec![], full: true };
+    bench.rig.borrow().shared.lock().set_keyring(Box::new(keyring));
+    bench.rig.borrow_mut().desk.button();
+    let found = no_handshake(bench.greet().pair(&key(1), &code(), Name::new("Ada").unwrap()));
+    assert_eq!(found, HandshakeError::Refused(HandshakeRefusal::NotKept));
+    assert_eq!(bench.roster(), []);
+}
+
+#[test]
+fn a_unit_without_a_keyring_opens_nothing() {
+    let mut rig = Rig::new();
+    rig.desk = Desk::new(rig.shared.clone(), false);
+    let bench = Bench::of(rig);
+    bench.rig.borrow_mut().desk.button();
+    let no_keys = HandshakeError::Refused(HandshakeRefusal::NoKeys);
+    assert_eq!(no_handshake(bench.greet().secure(&key(1), key(0x51).public())), no_keys);
+    let name = Name::new("Ada").unwrap();
+    assert_eq!(no_handshake(bench.greet().pair(&key(1), &code(), name)), no_keys);
+}
+
+#[test]
+fn without_a_session_a_line_hears_hello_and_info_only() {
+    let bench = Bench::new(&[administrator(1, Role::Owner)]);
+    let mut open = bench.greet();
+    assert!(open.call::<GetInfo>(&Nothing {}).is_ok());
+    assert_eq!(refused(open.call::<SendEcho>(&echo())), RequestError::InsecureLink);
+    assert_eq!(refused(open.call::<GetLogHead>(&Nothing {})), RequestError::InsecureLink);
+    // Nor does somebody else's session help him.
+    let mut session = bench.session(1);
+    assert!(session.call::<GetLogHead>(&Nothing {}).is_ok());
+    assert_eq!(refused(open.call::<GetLogHead>(&Nothing {})), RequestError::InsecureLink);
+    assert!(session.call::<GetLogHead>(&Nothing {}).is_ok());
+}
+
+#[test]
+fn each_role_may_what_its_row_says() {
+    let roles = [(1, Role::Viewer), (2, Role::Enroller), (3, Role::Owner)];
+    let bench = Bench::new(&roles.map(|(byte, role)| administrator(byte, role)));
+    for (byte, role) in roles {
+        let mut session = bench.session(byte);
+        let page = GalleryPageRequest { after: PersonId::NOBODY };
+        assert!(session.call::<ListGallery>(&page).is_ok());
+        let put = put_person(role.text());
+        if role.reaches(Role::Enroller) {
+            let person = session.call::<PutPerson>(&put).unwrap().person;
+            let template = template(person, 0, usize::from(byte));
+            let put = TemplatePut { model: crate::rig::MODEL, template };
+            assert!(session.call::<PutTemplate>(&put).is_ok());
+        } else {
+            let too_low = RequestError::RoleTooLow { least: Role::Enroller, role };
+            assert_eq!(refused(session.call::<PutPerson>(&put)), too_low);
+        }
+    }
+}
+
+#[test]
+fn a_revoked_administrator_is_refused_in_the_middle_of_a_session_and_opens_no_other() {
+    let bench = Bench::new(&[administrator(1, Role::Owner), administrator(2, Role::Owner)]);
+    let mut session = bench.session(1);
+    assert!(session.call::<SendEcho>(&echo()).is_ok());
+    bench.set_roster(&[administrator(2, Role::Owner)]);
+    assert_eq!(refused(session.call::<SendEcho>(&echo())), RequestError::InsecureLink);
+    let unknown = HandshakeError::Refused(HandshakeRefusal::UnknownKey);
+    assert_eq!(no_handshake(bench.greet().secure(&key(1), key(0x51).public())), unknown);
+    let forged = HandshakeError::Forged;
+    let other = bench.greet().secure(&key(2), key(0x52).public());
+    assert_ne!(no_handshake(other), forged, "the unit notices first");
+    assert!(bench.session(2).call::<SendEcho>(&echo()).is_ok());
+}
+
+#[test]
+fn a_sealed_call_whose_answer_is_lost_is_obeyed_once_and_sent_in_other_bytes() {
+    let bench = Bench::new(&[administrator(1, Role::Owner)]);
+    let mut session = bench.session(1);
+    bench.written.borrow_mut().clear();
+    *bench.lose.borrow_mut() = 2;
+    let done = session.call::<PutPerson>(&put_person("Ann")).unwrap();
+    // Done twice, the second time would say that the name is taken.
+    assert!(done.added);
+    let written = bench.written.borrow().clone();
+    assert_eq!(written.len(), 3);
+    assert!(written[0] != written[1] && written[1] != written[2] && written[0] != written[2]);
+    // Recorded and sent again, no frame is obeyed and none is answered.
+    for frame in &written {
+        let mut answers = 0;
+        bench.rig.borrow_mut().desk.take(frame, |_| answers += 1);
+        assert_eq!(answers, 0);
+    }
+}
+
+#[test]
+fn a_replayed_handshake_leaves_the_session_in_use() {
+    let bench = Bench::new(&[administrator(1, Role::Owner)]);
+    let mut session = bench.session(1);
+    assert!(session.call::<SendEcho>(&echo()).is_ok());
+    let recorded = bench.written.borrow().clone();
+    for frame in &recorded {
+        bench.rig.borrow_mut().desk.take(frame, |_| {});
+    }
+    assert!(session.call::<SendEcho>(&echo()).is_ok());
+}
+
+#[test]
+fn a_unit_that_lost_its_session_is_opened_anew() {
+    let bench = Bench::new(&[administrator(1, Role::Owner)]);
+    let mut session = bench.session(1);
+    bench.rig.borrow_mut().desk.hung_up();
+    assert!(matches!(session.call::<SendEcho>(&echo()), Err(SessionError::Line(_))));
+    assert!(bench.session(1).call::<SendEcho>(&echo()).is_ok());
+}
+
+#[test]
+fn the_log_comes_in_bulk_and_a_second_pull_moves_nothing() {
+    let bench = Bench::new(&[administrator(1, Role::Viewer)]);
+    for _ in 0..3000 {
+        bench.rig.borrow().shared.lock().write(LogEntry::of(EntryKind::LogRead));
+    }
+    for window in [Window::of_baud(115_200), Window::of_baud(3_000_000), Window::USB] {
+        let mut session = bench.session(1);
+        let mut kept = Vec::new();
+        session.pull_log(0, window, &mut kept).unwrap();
+        let log: Vec<u8> = bench.rig.borrow().log().iter().flat_map(LogEntry::to_bytes).collect();
+        assert!(kept == log);
+        let head = session.call::<GetLogHead>(&Nothing {}).unwrap().head;
+        assert_eq!(kept.len() as u64 / 64, head);
+        session.pull_log(head + 1, window, &mut kept).unwrap();
+        assert!(kept == log);
+        // Pages tell the same.
+        let page = session.call::<ReadLog>(&LogPageRequest { from: head - 3 }).unwrap();
+        assert!(log.ends_with(&page.entries));
+    }
+}
+
+#[test]
+fn lost_frames_of_a_pull_are_sent_again_and_a_dead_line_keeps_what_arrived() {
+    let bench = Bench::new(&[administrator(1, Role::Viewer)]);
+    for _ in 0..2000 {
+        bench.rig.borrow().shared.lock().write(LogEntry::of(EntryKind::LogRead));
+    }
+    let window = Window::of_baud(115_200);
+    let mut whole = Vec::new();
+    bench.session(1).pull_log(1, window, &mut whole).unwrap();
+    // Ten frames are lost on the way, then the line dies: what is there is whole entries, and the next pull goes on.
+    let mut kept = Vec::new();
+    let mut session = bench.session(1);
+    *bench.lose.borrow_mut() = 10;
+    session.pull_log(1, window, &mut kept).unwrap();
+    assert!(kept.starts_with(&whole));
+    let mut kept = Vec::new();
+    let mut session = bench.session(1);
+    *bench.passes.borrow_mut() = 100;
+    let found = session.pull_log(1, window, &mut kept);
+    let dead = matches!(found, Err(SessionError::Bulk(BulkError::Dead { .. })));
+    assert!(dead, "{found:?}");
+    assert!(!kept.is_empty() && kept.len() % LogEntry::LEN == 0 && kept.len() < whole.len());
+    *bench.passes.borrow_mut() = usize::MAX;
+    let from = kept.len() as u64 / 64 + 1;
+    bench.session(1).pull_log(from, window, &mut kept).unwrap();
+    assert!(kept.starts_with(&whole));
+}
