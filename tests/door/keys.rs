@@ -344,6 +344,27 @@ fn a_replayed_handshake_leaves_the_session_in_use() {
 }
 
 #[test]
+fn a_flood_of_handshakes_is_rationed_and_leaves_the_session_in_use() {
+    let bench = Bench::new(&[administrator(1, Role::Owner)]);
+    let mut session = bench.session(1);
+    assert!(session.call::<SendEcho>(&echo()).is_ok());
+    let (mut opened, mut busy) = (0, 0);
+    for _ in 0..100 {
+        match bench.greet().secure(&key(1), key(0x51).public()) {
+            Ok(_) => opened += 1,
+            Err(SessionError::Handshake(HandshakeError::Refused(HandshakeRefusal::Busy))) => {
+                busy += 1
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((opened, busy), (7, 93));
+    assert!(session.call::<SendEcho>(&echo()).is_ok());
+    bench.rig.borrow().clock.advance(250);
+    assert!(bench.session(1).call::<SendEcho>(&echo()).is_ok());
+}
+
+#[test]
 fn a_unit_that_lost_its_session_is_opened_anew() {
     let bench = Bench::new(&[administrator(1, Role::Owner)]);
     let mut session = bench.session(1);

@@ -19,6 +19,23 @@ fn the_hello_is_frozen() {
     assert_eq!(endpoints::SayHello::PATH, "hello");
 }
 
+/// A host of any version opens a session by these, so that an owner can update a unit of any other.
+#[test]
+fn the_handshakes_rows_are_frozen() {
+    let keys = |path: &str| {
+        let row = endpoints::TABLE.iter().find(|(found, ..)| *found == path).unwrap();
+        (hex(&row.1), hex(&row.2))
+    };
+    let frozen = [
+        ("session/open", "1f2d284a7885973a", "d5575527d1174c56"),
+        ("pair/start", "46f6f20a727eb264", "f37ac9c3c13167b7"),
+        ("pair/finish", "55aca6bc51df4ae5", "75832a84303043ec"),
+    ];
+    for (path, call, answer) in frozen {
+        assert_eq!(keys(path), (call.to_owned(), answer.to_owned()), "{path}");
+    }
+}
+
 fn host(protocol: u16, schema: u64) -> HelloRequest {
     HelloRequest { protocol, schema, build: "0.3.0+host".try_into().unwrap() }
 }

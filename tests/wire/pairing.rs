@@ -5,7 +5,7 @@ use threshold_record::{Administrator, Name, Role};
 use threshold_tests::lots::Lots;
 use threshold_wire::Hello;
 use threshold_wire::handshake::{
-    HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, Paired,
+    HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, Paired, Ration,
 };
 use threshold_wire::pairing::{
     CodeError, Finished, PairingAtHost, PairingAtUnit, PairingCode, PairingWindow, ProvingAtHost,
@@ -113,6 +113,26 @@ fn wrong_codes_use_up_the_attempts_and_then_the_right_one_is_refused_too() {
     unit.window.button(0);
     let (_, finish) = until_finish(&mut unit, &code());
     assert!(unit.finish(&finish, Role::Viewer, 3).is_ok());
+}
+
+#[test]
+fn a_flood_of_handshakes_gets_its_ration() {
+    let mut ration = Ration::full();
+    let taken =
+        |ration: &mut Ration, now_ms| (0..1000).filter(|_| ration.take(now_ms).is_ok()).count();
+    assert_eq!(taken(&mut ration, 0), 8);
+    assert_eq!(taken(&mut ration, 249), 0);
+    assert_eq!(taken(&mut ration, 250), 1);
+    assert_eq!(taken(&mut ration, 1_100), 3);
+    assert_eq!(taken(&mut ration, 1_249), 0);
+    assert_eq!(taken(&mut ration, 1_250), 1);
+    assert_eq!(taken(&mut ration, u64::MAX), 8);
+    // A clock that went back gives nothing.
+    assert_eq!(taken(&mut ration, 0), 0);
+    let mut a_minute = Ration::full();
+    let computed: usize =
+        (0..60_000).map(|now_ms| usize::from(a_minute.take(now_ms).is_ok())).sum();
+    assert_eq!(computed, 8 + 239);
 }
 
 #[test]

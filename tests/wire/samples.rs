@@ -219,7 +219,7 @@ pub(crate) fn session_open() -> SessionOpen {
 }
 
 /// Every no of a handshake, with its golden name.
-pub(crate) fn handshake_refusals() -> [(&'static str, HandshakeRefusal); 8] {
+pub(crate) fn handshake_refusals() -> [(&'static str, HandshakeRefusal); 9] {
     use HandshakeRefusal as No;
     [
         ("no_hello", No::NoHello),
@@ -230,6 +230,7 @@ pub(crate) fn handshake_refusals() -> [(&'static str, HandshakeRefusal); 8] {
         ("wrong_code", No::WrongCode { left: 4 }),
         ("bad_key", No::BadKey),
         ("not_kept", No::NotKept),
+        ("busy", No::Busy),
     ]
 }
 

@@ -71,7 +71,7 @@ impl Desk {
             last: LastAnswer::new(),
             last_sealed: LastAnswer::new(),
             session,
-            reception: Reception::default(),
+            reception: Reception::new(),
             pull: None,
             transfer: 0,
         }
@@ -96,19 +96,20 @@ impl Desk {
         self.decoder = decoder;
     }
 
-    /// Sends what a transfer has to send; gives the milliseconds until it has more, if one is under way.
+    /// Gives the next frame of a transfer, at most one, so that a call never waits for more than that one; and the
+    /// milliseconds until there is another, if a transfer is under way.
     pub fn poll(&mut self, mut send: impl FnMut(&Encoded)) -> Option<u64> {
         let pull = self.pull.as_mut()?;
         let session = self.reception.held.session()?;
         let now_ms = self.shared.lock().clock().monotonic_ms();
-        loop {
-            match pull.poll(session, now_ms) {
-                Ok(Some(frame)) => send(&frame),
-                Ok(None) if pull.is_done() => break,
-                Ok(None) => return Some(pull.due_ms().saturating_sub(now_ms)),
-                // The host hears nothing more and asks anew: its cursor tells where to go on.
-                Err(_) => break,
+        match pull.poll(session, now_ms) {
+            Ok(Some(frame)) => {
+                send(&frame);
+                return Some(0);
             }
+            Ok(None) if !pull.is_done() => return Some(pull.due_ms().saturating_sub(now_ms)),
+            // The host has the whole; or it hears nothing more and asks anew, and its cursor tells where to go on.
+            Ok(None) | Err(_) => {}
         }
         self.pull = None;
         None

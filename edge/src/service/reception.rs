@@ -1,12 +1,14 @@
 //! Who is at the line: the hello, the handshake, the pairing, and the sessions that came of them.
 //!
 //! Owns what a line knows of its visitor. A role is looked up in the roster at every call, so that a revoked administrator
-//! is refused in the middle of a session. Refuses a handshake without a hello, and to pair without the unit's button.
+//! is refused in the middle of a session. Refuses a handshake without a hello, more handshakes than the ration, and to pair
+//! without the unit's button.
 
 use crate::state::State;
 use threshold_record::Role;
 use threshold_wire::handshake::{
-    HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, SessionOpen, SessionOpened,
+    HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, Ration, SessionOpen,
+    SessionOpened,
 };
 use threshold_wire::pairing::PairingAtUnit;
 use threshold_wire::session::{Held, accept};
@@ -22,15 +24,27 @@ pub(super) struct Visitor {
 }
 
 /// One line's reception.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reception {
     greeting: Option<HelloRequest>,
     pub(super) held: Held<Visitor>,
     pairing: PairingAtUnit,
+    ration: Ration,
     accepted: u32,
 }
 
 impl Reception {
+    /// Nobody came yet.
+    pub(super) fn new() -> Self {
+        Self {
+            greeting: None,
+            held: Held::default(),
+            pairing: PairingAtUnit::default(),
+            ration: Ration::full(),
+            accepted: 0,
+        }
+    }
+
     /// The host said hello.
     pub(super) fn greet(&mut self, host: &HelloRequest, state: &State) -> Hello {
         self.greeting = Some(host.clone());
@@ -64,6 +78,8 @@ impl Reception {
             let keyring = state.keyring().ok_or(HandshakeRefusal::NoKeys)?;
             let now_ms = state.clock().monotonic_ms();
             let unit = hello(state);
+            self.pairing.window.check(now_ms)?;
+            self.ration.take(now_ms)?;
             self.pairing.start(request, host, &unit, keyring.secret(), keyring.code(), now_ms)
         });
         started.unwrap_or_else(PairStarted::Refused)
@@ -83,6 +99,8 @@ impl Reception {
                 [] => Role::Owner,
                 _ => Role::Viewer,
             };
+            self.pairing.window.check(now_ms)?;
+            self.ration.take(now_ms)?;
             let finished = self.pairing.finish(request, role, now_ms)?;
             keyring.keep(finished.administrator).map_err(|_| HandshakeRefusal::NotKept)?;
             Ok(finished.answer)
@@ -98,6 +116,7 @@ impl Reception {
         let host = self.greeting.as_ref().ok_or(HandshakeRefusal::NoHello)?;
         let keyring = state.keyring().ok_or(HandshakeRefusal::NoKeys)?;
         let roster = keyring.administrators();
+        self.ration.take(state.clock().monotonic_ms())?;
         let accepted = accept(request, host, &hello(state), keyring.secret(), roster)?;
         self.accepted = self.accepted.wrapping_add(1);
         let visitor = Visitor { key: accepted.administrator.key, session: self.accepted };

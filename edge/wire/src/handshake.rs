@@ -122,4 +122,40 @@ pub enum HandshakeRefusal {
         "the unit could not keep the administrator; revoke one that is not needed, or see the unit's own messages"
     )]
     NotKept,
+    /// More handshakes than a unit computes.
+    #[error("the unit was asked for too many handshakes; try again in a second")]
+    Busy,
+}
+
+/// How many handshakes a unit computes: each takes a millisecond, and a line of 3 Mbaud carries thousands a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ration {
+    left: u64,
+    since_ms: u64,
+}
+
+impl Ration {
+    /// Handshakes at once: two people who pair and open a session, and a typing error.
+    pub const BURST: u64 = 8;
+
+    /// Milliseconds after which there is one more.
+    pub const EVERY_MS: u64 = 250;
+
+    /// All at once.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self { left: Self::BURST, since_ms: 0 }
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// [`HandshakeRefusal::Busy`] if none is left.
+    pub fn take(&mut self, now_ms: u64) -> Result<(), HandshakeRefusal> {
+        let earned = now_ms.saturating_sub(self.since_ms) / Self::EVERY_MS;
+        self.since_ms = self.since_ms.saturating_add(earned.saturating_mul(Self::EVERY_MS));
+        self.left = self.left.saturating_add(earned).min(Self::BURST);
+        self.left = self.left.checked_sub(1).ok_or(HandshakeRefusal::Busy)?;
+        Ok(())
+    }
 }
