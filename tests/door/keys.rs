@@ -2,15 +2,20 @@
 //!
 //! The host's real session speaks to the unit's real desk over a line that a test can make lose frames.
 
+#![allow(clippy::print_stdout, reason = "figures are printed for whoever asks with --nocapture")]
+
 use crate::rig::{Rig, template};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_edge::keyring::{Keyring, KeyringError};
-use threshold_edge::service::Desk;
-use threshold_host::session::port::Transport;
+use threshold_edge::notices::Notices;
+use threshold_edge::service::{self, Desk, line};
+use threshold_host::session::port::{Port, Transport};
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{Administrator, EntryKind, LogEntry, Name, PersonId, Role};
 use threshold_wire::RequestError;
@@ -421,4 +426,41 @@ fn lost_frames_of_a_pull_are_sent_again_and_a_dead_line_keeps_what_arrived() {
     let from = kept.len() as u64 / 64 + 1;
     bench.session(1).pull_log(from, window, &mut kept).unwrap();
     assert!(kept.starts_with(&whole));
+}
+
+#[test]
+fn the_log_comes_over_a_real_pseudo_terminal() {
+    let bench = Bench::new(&[administrator(1, Role::Viewer)]);
+    let shared = bench.rig.borrow().shared.clone();
+    for _ in 0..20_000 {
+        shared.lock().write(LogEntry::of(EntryKind::LogRead));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("door");
+    let (line, _) = line::open(&format!("pty:{}", path.display())).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let notices = Notices::to(Box::new(io::sink()));
+    let served = service::spawn(line, shared, false, notices, Arc::clone(&stop)).unwrap();
+    let mut session = Session::greet(Port::open(path.to_str().unwrap()).unwrap(), "t").unwrap();
+    session.secure(&key(1), key(0x51).public()).unwrap();
+    for window in [Window::of_baud(115_200), Window::USB] {
+        let mut kept = Vec::new();
+        let start = std::time::Instant::now();
+        session.pull_log(1, window, &mut kept).unwrap();
+        let rate = kept.len() as f64 / start.elapsed().as_secs_f64() / 1e6;
+        println!(
+            "chunks of {} bytes: {rate:.1} MB/s, both ends on this machine",
+            window.chunk_bytes
+        );
+        assert_eq!(kept.len() as u64 / 64, session.call::<GetLogHead>(&Nothing {}).unwrap().head);
+        let sequences = kept
+            .as_chunks::<64>()
+            .0
+            .iter()
+            .map(|entry| LogEntry::from_bytes(entry).unwrap().sequence);
+        assert!(sequences.eq(1..=kept.len() as u64 / 64));
+    }
+    drop(session);
+    stop.store(true, Ordering::Relaxed);
+    served.join().unwrap();
 }

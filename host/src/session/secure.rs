@@ -7,9 +7,9 @@ use super::{Session, SessionError};
 use std::time::Duration;
 use threshold_record::{LogEntry, Name, Role};
 use threshold_wire::Arrived;
-use threshold_wire::bulk::{Packet, Receiver, Window};
+use threshold_wire::bulk::{BulkError, Packet, Receiver, Window};
 use threshold_wire::endpoints::{FinishPairing, OpenSession, StartPairing, StartPull};
-use threshold_wire::message::{PullOffer, PullRequest, PullWhat};
+use threshold_wire::message::{LOG_PULL_ENTRIES, PullOffer, PullRequest, PullWhat};
 use threshold_wire::pairing::{PairingAtHost, PairingCode};
 use threshold_wire::session::{Inside, Opening, SealError, SecretKey};
 
@@ -67,6 +67,11 @@ impl<T: Transport> Session<T> {
     ) -> Result<(), SessionError> {
         let request = PullRequest { what: PullWhat::Log { from }, window };
         let offer = self.call::<StartPull>(&request)?;
+        // A unit may announce anything; what it sends is held in memory.
+        let len = offer.content.len;
+        if len > LOG_PULL_ENTRIES * LogEntry::LEN as u64 {
+            return Err(BulkError::TooLong { len }.into());
+        }
         let mut content = Vec::new();
         let mut receiver = None;
         let outcome = self.receive_bulk(&offer, &mut receiver, &mut content);
@@ -117,7 +122,7 @@ impl<T: Transport> Session<T> {
                 match inside {
                     Inside::Bulk(Packet::Chunk { transfer, index, bytes }) => {
                         if let Some(write) = receiver.take(transfer, index, bytes)? {
-                            // Grows with what arrives, not with what was announced: a unit may announce anything.
+                            // Grows with what arrives, not with what was announced.
                             let start = write.offset as usize;
                             let end = start + write.bytes.len();
                             content.resize(content.len().max(end), 0);
