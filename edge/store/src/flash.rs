@@ -8,6 +8,8 @@ use std::fmt;
 /// The pieces of flash that the store uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
+    /// The key ring.
+    Keys,
     /// The gallery's snapshot.
     Gallery,
     /// Ids that are never used again.
@@ -22,7 +24,8 @@ pub enum Object {
 
 impl Object {
     /// Every object but the segments.
-    pub const FIXED: [Self; 4] = [Self::Gallery, Self::Tombstones, Self::Anchor, Self::SingleLog];
+    pub const FIXED: [Self; 5] =
+        [Self::Keys, Self::Gallery, Self::Tombstones, Self::Anchor, Self::SingleLog];
 
     /// Its name, which is the file's name in the file body.
     #[must_use]
@@ -41,6 +44,7 @@ impl Object {
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Keys => f.write_str("store.keys"),
             Self::Gallery => f.write_str("gallery.snapshot"),
             Self::Tombstones => f.write_str("gallery.tombstones"),
             Self::Anchor => f.write_str("store.anchor"),
