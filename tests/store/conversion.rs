@@ -5,7 +5,9 @@
 use crate::entry;
 use std::collections::BTreeMap;
 use threshold_record::LogEntry;
-use threshold_store::{Flash, FlashFault, LogSize, MockFlash, Object, Store, StoreError, TailCut};
+use threshold_store::{
+    Flash, FlashFault, LogSize, MockFlash, Object, Series, Store, StoreError, TailCut,
+};
 use threshold_tests::lots::Lots;
 
 /// A log of format 1 and what it holds.
@@ -184,6 +186,6 @@ fn an_older_single_file_beside_segments_changes_nothing() {
     drop(store);
     flash.set_bytes(Object::SingleLog, Some(single.bytes.clone()));
     let (store, _) = open(&flash, SIZES[0]).unwrap();
-    assert_eq!((store.log_head(), flash.segments().is_empty()), (21, false));
+    assert_eq!((store.log_head(), flash.segments(Series::Log).is_empty()), (21, false));
     assert_eq!(flash.bytes(Object::SingleLog), None);
 }

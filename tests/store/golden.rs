@@ -8,7 +8,7 @@ use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Store};
+use threshold_store::{Flash, LogSize, MockFlash, Object, Series, Store};
 use threshold_tests::entry::full_entry;
 
 /// The format that this program writes.
@@ -125,7 +125,9 @@ fn the_newest_format_is_written_to_the_byte() {
     let flash = MockFlash::new();
     life(&flash);
     let mut made = BTreeMap::new();
-    for object in Object::FIXED.into_iter().chain(flash.segments().into_iter().map(Object::Segment))
+    for object in Object::FIXED
+        .into_iter()
+        .chain(flash.segments(Series::Log).into_iter().map(Object::Segment))
     {
         if let Some(bytes) = flash.bytes(object) {
             made.insert(object.name(), bytes);

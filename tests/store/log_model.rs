@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use threshold_record::{ContextKind, EntryKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Store, StoreError};
+use threshold_store::{Flash, LogSize, MockFlash, Object, Series, Store, StoreError};
 use threshold_tests::lots::Lots;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +231,7 @@ impl Run {
         }
         // Entries went only because as many segments as are kept are there, and without a failed write those before the
         // last are at least half full.
-        let segments = self.flash.segments();
+        let segments = self.flash.segments(Series::Log);
         let (kept, last) = (self.size.segments as usize, segments.last().copied().unwrap_or(0));
         assert_eq!(segments.len(), kept.min(last as usize), "{segments:?}");
         assert!(self.oldest <= 1 || segments.len() == kept);

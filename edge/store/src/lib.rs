@@ -26,7 +26,7 @@ mod tombstones;
 
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
-pub use flash::{Flash, FlashError, FlashFault, Object, Operation};
+pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 pub use gallery::{Gallery, GalleryError, Member};
 pub use keys::{FileKeys, Keeper, KeyError, KeyProvider};
 pub use log::LogSize;

@@ -4,7 +4,7 @@
 //! stand where an earlier one does not. `replace` leaves the old object or the new one; `remove` the old one, none, or one
 //! of which half is erased. Faults are set by the number of the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
 
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 use crate::keys::{Keeper, KeyError, KeyProvider, Secret};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -314,13 +314,10 @@ impl Lots {
 }
 
 impl Flash for MockFlash {
-    fn segments(&self) -> Vec<u32> {
+    fn segments(&self, of: Series) -> Vec<u32> {
         let state = self.state();
-        let number = |object: &Object| match object {
-            Object::Segment(number) => Some(*number),
-            _ => None,
-        };
-        state.objects.keys().filter_map(number).collect()
+        let parts = state.objects.keys().filter_map(|object| object.part());
+        parts.filter(|&(series, _)| series == of).map(|(_, number)| number).collect()
     }
 
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {

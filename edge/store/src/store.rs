@@ -7,7 +7,7 @@
 use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
-use crate::flash::{Flash, Object};
+use crate::flash::{Flash, Object, Series};
 use crate::gallery::{Gallery, GalleryError, Member};
 use crate::log::{self, Log, LogSize};
 use crate::snapshot;
@@ -55,7 +55,8 @@ impl Store {
             Some(bytes) => Anchor::from_bytes(&bytes)?,
             None => {
                 // The anchor is the first object of a first start, so nothing else can be there without it.
-                let segment = flash.segments().first().map(|&number| Object::Segment(number));
+                let segment =
+                    flash.segments(Series::Log).first().map(|&number| Object::Segment(number));
                 for beside in segment.into_iter().chain(Object::FIXED) {
                     if flash.len(beside)?.is_some() {
                         return Err(StoreError::NoAnchor { beside });
