@@ -82,7 +82,7 @@ impl Single {
 }
 
 fn open(flash: &MockFlash, size: LogSize) -> Result<(Store, Option<TailCut>), StoreError> {
-    Store::open_sized(Box::new(flash.clone()), size)
+    Store::open_sized(Box::new(flash.clone()), flash.keys(), size)
 }
 
 /// Many segments, few, and so few that the oldest entries go.
@@ -154,9 +154,10 @@ fn a_single_file_that_is_damaged_older_or_gone_is_a_fault_and_stays_as_it_is() {
     let check = |bytes: Option<Vec<u8>>, expected: &str| {
         let flash = single.flash(20);
         flash.set_bytes(Object::SingleLog, bytes.clone());
+        let anchor = flash.bytes(Object::Anchor);
         let error = open(&flash, SIZES[0]).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
-        assert_eq!((flash.bytes(Object::SingleLog), flash.writes()), (bytes, 0));
+        assert_eq!((flash.bytes(Object::SingleLog), flash.bytes(Object::Anchor)), (bytes, anchor));
     };
     let spoilt = |at: usize| {
         let mut bytes = single.bytes.clone();

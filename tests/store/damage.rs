@@ -22,7 +22,7 @@ fn furnished() -> MockFlash {
 }
 
 fn reopen(flash: &MockFlash, model: ModelId) -> Result<(), StoreError> {
-    let (mut store, cut) = Store::open(Box::new(flash.clone()))?;
+    let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys())?;
     assert_eq!(cut, None, "what was acknowledged is no torn tail");
     store.load_gallery(model).map(|_| ())
 }
@@ -38,7 +38,7 @@ fn after(object: Object, spoil: impl FnOnce(&mut Vec<u8>)) -> Result<(), StoreEr
 
 /// A log that lost its last entries is cut first and then found to be too short, so the cut itself says nothing.
 fn reopen_quietly(flash: &MockFlash) -> Result<(), StoreError> {
-    let (mut store, _) = Store::open(Box::new(flash.clone()))?;
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys())?;
     store.load_gallery(MODEL).map(|_| ())
 }
 
@@ -110,7 +110,7 @@ fn each_fault_says_what_where_and_what_to_do() {
     check(
         after(Object::Gallery, |bytes| bytes[70] ^= 1),
         format!(
-            "gallery.snapshot is damaged at byte 10 (its bytes do not give its checksum); {restore}"
+            "gallery.snapshot is damaged at byte 16 (it does not open with the unit's key); {restore}"
         ),
     );
     check(
@@ -173,7 +173,7 @@ fn a_damaged_gallery_still_lets_the_unit_log() {
     let mut bytes = flash.bytes(Object::Gallery).unwrap();
     bytes[100] ^= 1;
     flash.set_bytes(Object::Gallery, Some(bytes));
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert!(store.load_gallery(MODEL).is_err());
     assert!(store.gallery().is_none());
     assert_eq!(store.add_person(name("Ada")), Err(StoreError::NoGallery));

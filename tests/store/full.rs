@@ -3,13 +3,17 @@
 use crate::{MODEL, entry, name, open, template};
 use threshold_store::{FlashFault, MockFlash, Object, Store, StoreError};
 
+fn used(flash: &MockFlash) -> usize {
+    crate::OBJECTS.iter().filter_map(|&object| flash.bytes(object)).map(|bytes| bytes.len()).sum()
+}
+
 #[test]
 fn a_full_medium_leaves_the_old_gallery_and_says_what_to_do() {
     let flash = MockFlash::new();
     let mut store = open(&flash);
     let ada = store.add_person(name("Ada")).unwrap();
     let before = store.gallery().unwrap().clone();
-    flash.set_capacity(Some(300));
+    flash.set_capacity(Some(used(&flash) + 150));
     let error = store.put_template(template(ada, 0, 1)).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -29,8 +33,7 @@ fn a_full_log_takes_entries_again_once_there_is_space() {
     let flash = MockFlash::new();
     let mut store = open(&flash);
     store.commit(entry(1)).unwrap();
-    let used: usize = crate::OBJECTS.iter().filter_map(|&o| flash.bytes(o)).map(|b| b.len()).sum();
-    flash.set_capacity(Some(used + 40));
+    flash.set_capacity(Some(used(&flash) + 40));
     let error = store.commit(entry(2)).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -40,7 +43,7 @@ fn a_full_log_takes_entries_again_once_there_is_space() {
     flash.set_capacity(None);
     assert_eq!(store.commit(entry(3)).unwrap().sequence, 2);
     drop(store);
-    let (store, cut) = Store::open(Box::new(flash)).unwrap();
+    let (store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert_eq!(cut, None);
     assert_eq!(store.log_page(2, 9).unwrap()[0].person.0, 3);
 }
@@ -64,7 +67,7 @@ fn a_failed_sync_stops_the_log_until_it_is_opened_again() {
 #[test]
 fn an_error_at_any_write_leaves_a_store_that_opens() {
     let life = |flash: &MockFlash| -> Result<(), StoreError> {
-        let (mut store, _) = Store::open(Box::new(flash.clone()))?;
+        let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys())?;
         store.load_gallery(MODEL)?;
         let ada = store.add_person(name("Ada"))?;
         store.put_template(template(ada, 0, 1))?;

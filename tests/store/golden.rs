@@ -8,11 +8,12 @@ use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Series, Store};
+use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store};
 use threshold_tests::entry::full_entry;
+use zeroize::Zeroizing;
 
 /// The format that this program writes.
-const NEWEST: &str = "format-2";
+const NEWEST: &str = "format-3";
 
 /// So that the golden log has several segments.
 const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 8 };
@@ -41,6 +42,9 @@ fn flash(format: &str) -> MockFlash {
     for object in Object::FIXED.into_iter().chain(segments) {
         flash.set_bytes(object, files.get(&object.name()).cloned());
     }
+    if let Some(secret) = files.get(KEY_FILE) {
+        flash.keys().keep(&Zeroizing::new(secret.as_slice().try_into().unwrap())).unwrap();
+    }
     flash
 }
 
@@ -57,7 +61,7 @@ fn golden_entry(sequence: u64) -> LogEntry {
 
 /// What every golden flash went through.
 fn life(flash: &MockFlash) {
-    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), SIZE).unwrap();
+    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE).unwrap();
     store.load_gallery(MODEL).unwrap();
     for (at, text) in ["Ada", "Grace", "Emmy"].into_iter().enumerate() {
         let id = store.add_person(name(text)).unwrap();
@@ -105,9 +109,9 @@ fn check(store: &Store) {
 
 #[test]
 fn every_released_format_opens_and_holds_what_was_written() {
-    for format in ["format-1", "format-2"] {
+    for format in ["format-1", "format-2", NEWEST] {
         let flash = flash(format);
-        let (mut store, cut) = Store::open(Box::new(flash.clone())).unwrap();
+        let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
         assert_eq!(cut, None);
         store.load_gallery(MODEL).unwrap();
         assert_eq!((store.log_head(), store.boot()), (ENTRIES, 2), "{format}");
@@ -133,6 +137,7 @@ fn the_newest_format_is_written_to_the_byte() {
             made.insert(object.name(), bytes);
         }
     }
+    made.insert(KEY_FILE.to_owned(), flash.keys().secret().unwrap().unwrap().to_vec());
     if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(folder(NEWEST)).unwrap();
         for (name, bytes) in &made {

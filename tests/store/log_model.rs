@@ -92,10 +92,12 @@ impl Run {
     /// Opens the store, which loses what was not durable, and checks it.
     pub(crate) fn open(&mut self) -> Result<(), StoreError> {
         self.store = None;
-        let (store, cut) = Store::open_sized(Box::new(self.flash.clone()), self.size)?;
+        let (store, cut) =
+            Store::open_sized(Box::new(self.flash.clone()), self.flash.keys(), self.size)?;
         if let Some(cut) = cut {
             assert_eq!(cut.head, store.log_head());
-            let (again, cut) = Store::open_sized(Box::new(self.flash.copy()), self.size)?;
+            let (again, cut) =
+                Store::open_sized(Box::new(self.flash.copy()), self.flash.keys(), self.size)?;
             assert_eq!((cut, again.log_head()), (None, store.log_head()), "the cut is told once");
         }
         let head = store.log_head();

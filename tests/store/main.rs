@@ -20,12 +20,12 @@ use threshold_store::{MockFlash, Object, Store};
 const MODEL: ModelId = ModelId([7; 32]);
 
 /// What a small store consists of.
-const OBJECTS: [Object; 4] =
-    [Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
+const OBJECTS: [Object; 5] =
+    [Object::Keys, Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
 
 /// A store on that flash, gallery loaded.
 fn open(flash: &MockFlash) -> Store {
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     store.load_gallery(MODEL).unwrap();
     store
 }

@@ -12,7 +12,7 @@ use threshold_store::{
 const SIZE: LogSize = LogSize { segment_bytes: 900, segments: 4 };
 
 fn open(flash: &MockFlash) -> Result<Store, StoreError> {
-    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), SIZE)?;
+    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE)?;
     store.load_gallery(MODEL)?;
     Ok(store)
 }
@@ -269,7 +269,8 @@ impl Flash for Counted {
 fn an_open_reads_headers_and_the_last_segment_and_a_page_its_own_segments() {
     let size = LogSize { segment_bytes: 900, segments: 60 };
     let counted = Counted(MockFlash::new(), Arc::default());
-    let (mut store, _) = Store::open_sized(Box::new(counted.clone()), size).unwrap();
+    let (mut store, _) =
+        Store::open_sized(Box::new(counted.clone()), counted.0.keys(), size).unwrap();
     for mark in 1..=300 {
         store.commit(entry(mark)).unwrap();
     }
@@ -280,7 +281,8 @@ fn an_open_reads_headers_and_the_last_segment_and_a_page_its_own_segments() {
     torn.extend_from_slice(&[64, 0, 0xbf]);
     counted.0.set_bytes(segment(last), Some(torn));
     counted.take();
-    let (store, cut) = Store::open_sized(Box::new(counted.clone()), size).unwrap();
+    let (store, cut) =
+        Store::open_sized(Box::new(counted.clone()), counted.0.keys(), size).unwrap();
     assert!(cut.is_some());
     let whole: Vec<u32> =
         counted.take().into_iter().filter(|&(_, read)| read > 64).map(|(at, _)| at).collect();

@@ -33,6 +33,16 @@ pub enum StoreError {
          data folder away, start the unit and enrol again"
     )]
     NoSecret,
+    /// The key ring is gone and other objects are there.
+    #[error(
+        "{} is missing beside {beside}, and without it nothing on the flash can be read; restore the newest backup of the whole \
+         data folder, or move the folder away, start the unit and enrol again",
+        Object::Keys
+    )]
+    NoKeys {
+        /// An object that is there.
+        beside: Object,
+    },
     /// The flash was sealed by another secret, or its key ring was changed.
     #[error(
         "{} does not open with this unit's secret: the flash is of another unit, or was changed; put the unit's own flash and \
@@ -146,6 +156,6 @@ pub enum StoreError {
         /// Who was removed.
         person: PersonId,
         /// Why the file could not be replaced.
-        source: FlashError,
+        source: Box<Self>,
     },
 }

@@ -14,8 +14,9 @@
 
 use crate::bytes::Reader;
 use crate::error::StoreError;
-use crate::flash::{Flash, Object};
+use crate::flash::{Flash, Object, Series};
 use crate::keys::{KeyProvider, SECRET_BYTES, Secret};
+use crate::sealed;
 use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -50,7 +51,8 @@ pub(crate) struct Keyring {
     wrapping: XChaCha20Poly1305,
     store_id: [u8; 16],
     form: Form,
-    identity: SigningKey,
+    /// The seed of the key pair.
+    identity: Secret,
     link: Secret,
     pairing_code: Zeroizing<[u8; 16]>,
     current: u32,
@@ -58,50 +60,68 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
-    /// The ring on the flash; `None` if there is none, and then nothing is sealed.
+    /// Opens the ring on the flash, or makes one if nothing is sealed yet.
+    ///
+    /// A new ring is on the flash before its secret is kept, so that no cut leaves a secret without its ring. Hence objects that
+    /// are not sealed are taken for those of an older program, to be converted, only while the keeper has no secret:
+    /// afterwards they were put there by somebody else.
     ///
     /// # Errors
-    /// [`StoreError::NoSecret`], [`StoreError::WrongSecret`], damage, a failing keeper or flash.
+    /// [`StoreError::NoSecret`], [`StoreError::WrongSecret`], [`StoreError::NoKeys`], [`StoreError::NoAnchor`], damage, a failing
+    /// keeper or flash.
     pub(crate) fn open(
-        flash: &dyn Flash,
-        provider: &Arc<dyn KeyProvider>,
-    ) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = flash.read_all(Object::Keys, MAX_BYTES)? else { return Ok(None) };
-        let secret = provider.secret()?.ok_or(StoreError::NoSecret)?;
-        Self::from_bytes(&bytes, &secret, provider).map(Some)
-    }
-
-    /// Makes a ring of new keys, durable on return, with the keeper's secret or a new one.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the keeper or the flash fails.
-    pub(crate) fn make(
         flash: &mut dyn Flash,
         provider: &Arc<dyn KeyProvider>,
+    ) -> Result<Self, StoreError> {
+        let bytes = flash.read_all(Object::Keys, MAX_BYTES)?;
+        let secret = provider.secret()?;
+        let anchor = flash.read_all(Object::Anchor, u64::from(u16::MAX))?;
+        let beside = others(flash, &[Object::Keys, Object::Anchor])?;
+        match (bytes, secret, anchor) {
+            (Some(bytes), Some(secret), _) => Self::from_bytes(&bytes, &secret, provider),
+            (_, None, Some(anchor)) if !sealed::is_sealed(&anchor) => {
+                Self::make(flash, provider, None, Form::Converting)
+            }
+            (Some(_), None, Some(_)) => Err(StoreError::NoSecret),
+            (None, _, Some(_)) => Err(StoreError::NoKeys { beside: Object::Anchor }),
+            (_, secret, None) => match beside {
+                None => Self::make(flash, provider, secret, Form::Sealed),
+                Some(beside) => Err(StoreError::NoAnchor { beside }),
+            },
+        }
+    }
+
+    /// Makes a ring of new keys, durable on return, under the keeper's secret or a new one.
+    fn make(
+        flash: &mut dyn Flash,
+        provider: &Arc<dyn KeyProvider>,
+        kept: Option<Secret>,
         form: Form,
     ) -> Result<Self, StoreError> {
-        let secret = match provider.secret()? {
-            Some(secret) => secret,
-            None => provider.make()?,
+        let draw = || -> Result<Secret, StoreError> {
+            let mut bytes = Secret::default();
+            provider.random(bytes.as_mut())?;
+            Ok(bytes)
         };
-        let (mut store_id, mut identity) = ([0; 16], Secret::default());
-        let (mut link, mut pairing_code) = (Secret::default(), Zeroizing::new([0; 16]));
+        let secret = kept.clone().map_or_else(draw, Ok)?;
+        let (mut store_id, mut pairing_code) = ([0; 16], Zeroizing::new([0; 16]));
         provider.random(&mut store_id)?;
-        provider.random(identity.as_mut())?;
-        provider.random(link.as_mut())?;
         provider.random(pairing_code.as_mut())?;
         let mut ring = Self {
             provider: Arc::clone(provider),
             wrapping: wrapping(&secret),
             store_id,
             form,
-            identity: SigningKey::from_bytes(&identity),
-            link,
+            identity: draw()?,
+            link: draw()?,
             pairing_code,
             current: 0,
             data: BTreeMap::new(),
         };
         ring.rotate(flash)?;
+        if kept.is_none() {
+            provider.keep(&secret)?;
+        }
         Ok(ring)
     }
 
@@ -128,7 +148,7 @@ impl Keyring {
             _ => return Err(reader.damaged("the form")),
         };
         reader.zero(7)?;
-        let identity = SigningKey::from_bytes(&Zeroizing::new(reader.array()?));
+        let identity = Zeroizing::new(reader.array()?);
         let link = Zeroizing::new(reader.array()?);
         let pairing_code = Zeroizing::new(reader.array()?);
         let (current, count) = (reader.u32()?, reader.u32()?);
@@ -154,11 +174,13 @@ impl Keyring {
     }
 
     fn write(&self, flash: &mut dyn Flash) -> Result<(), StoreError> {
-        let mut body = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize));
+        // No byte more: a vector that grows leaves its keys behind.
+        let len = FIXED + self.data.len() * (4 + SECRET_BYTES);
+        let mut body = Zeroizing::new(Vec::with_capacity(len));
         body.extend_from_slice(&self.store_id);
         body.push(u8::from(self.form == Form::Sealed));
         body.extend_from_slice(&[0; 7]);
-        body.extend_from_slice(self.identity.as_bytes());
+        body.extend_from_slice(self.identity.as_ref());
         body.extend_from_slice(self.link.as_ref());
         body.extend_from_slice(self.pairing_code.as_ref());
         body.extend_from_slice(&self.current.to_le_bytes());
@@ -279,12 +301,12 @@ impl Keyring {
 
     /// The unit's public signing key.
     pub(crate) fn identity(&self) -> [u8; 32] {
-        self.identity.verifying_key().to_bytes()
+        SigningKey::from_bytes(&self.identity).verifying_key().to_bytes()
     }
 
     /// The unit's signature over bytes.
     pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
-        self.identity.sign(bytes).to_bytes()
+        SigningKey::from_bytes(&self.identity).sign(bytes).to_bytes()
     }
 
     /// The unit's secret key of the link.
@@ -302,6 +324,18 @@ impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keyring").field("form", &self.form).finish_non_exhaustive()
     }
+}
+
+/// An object that is on the flash and not among these.
+pub(crate) fn others(flash: &dyn Flash, but: &[Object]) -> Result<Option<Object>, StoreError> {
+    let numbers =
+        |series| flash.segments(series).into_iter().map(move |n| Series::segment(series, n));
+    for object in Series::ALL.into_iter().flat_map(numbers).chain(Object::FIXED) {
+        if !but.contains(&object) && flash.len(object)?.is_some() {
+            return Ok(Some(object));
+        }
+    }
+    Ok(None)
 }
 
 fn wrapping(secret: &Secret) -> XChaCha20Poly1305 {

@@ -38,11 +38,11 @@ pub trait KeyProvider: Send + Sync + fmt::Debug {
     /// [`KeyError`].
     fn secret(&self) -> Result<Option<Secret>, KeyError>;
 
-    /// Makes a secret; durable on return.
+    /// Keeps a secret from now on; durable on return.
     ///
     /// # Errors
     /// [`KeyError`], also if there is one already.
-    fn make(&self) -> Result<Secret, KeyError>;
+    fn keep(&self, secret: &Secret) -> Result<(), KeyError>;
 
     /// Forgets the secret for good: everything that it unlocks is erased by that.
     ///
@@ -143,9 +143,7 @@ impl KeyProvider for FileKeys {
         Ok(Some(secret))
     }
 
-    fn make(&self) -> Result<Secret, KeyError> {
-        let mut secret = Secret::default();
-        self.random(secret.as_mut())?;
+    fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
         // Written beside it and linked into place, so that a file of this name is whole, and one that is there stays.
         let mut beside = self.path.clone().into_os_string();
         beside.push(".tmp");
@@ -163,8 +161,7 @@ impl KeyProvider for FileKeys {
             std::fs::remove_file(&beside)?;
             self.sync_folder()
         })();
-        made.map_err(|error| self.fail(&error))?;
-        Ok(secret)
+        made.map_err(|error| self.fail(&error))
     }
 
     fn forget(&self) -> Result<(), KeyError> {

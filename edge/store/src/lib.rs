@@ -31,4 +31,4 @@ pub use gallery::{Gallery, GalleryError, Member};
 pub use keys::{FileKeys, Keeper, KeyError, KeyProvider};
 pub use log::LogSize;
 pub use mock::{MockFlash, MockKeys};
-pub use store::Store;
+pub use store::{KEY_FILE, Store};

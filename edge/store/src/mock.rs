@@ -15,7 +15,10 @@ const PIECE: usize = 16;
 
 /// A handle on flash in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MockFlash(Arc<Mutex<State>>);
+pub struct MockFlash {
+    state: Arc<Mutex<State>>,
+    keys: MockKeys,
+}
 
 #[derive(Clone, Debug, Default)]
 struct State {
@@ -113,15 +116,22 @@ impl MockFlash {
         }
     }
 
-    /// Another flash with the same objects and no faults: a copy of the data folder.
+    /// Another flash with the same objects and secret, and no faults: a copy of the data folder.
     #[must_use]
     pub fn copy(&self) -> Self {
         let objects = self.state().objects.clone();
-        Self(Arc::new(Mutex::new(State { objects, ..State::default() })))
+        let state = Arc::new(Mutex::new(State { objects, ..State::default() }));
+        Self { state, keys: self.keys.copy() }
+    }
+
+    /// The keeper of this flash's secret; a copy of the flash has its own.
+    #[must_use]
+    pub fn keys(&self) -> Arc<dyn KeyProvider> {
+        Arc::new(self.keys.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(
@@ -266,6 +276,10 @@ impl MockKeys {
         Self(Arc::new(Mutex::new((None, Lots(seed)))))
     }
 
+    fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.state().clone())))
+    }
+
     fn state(&self) -> MutexGuard<'_, (Option<Secret>, Lots)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -280,11 +294,9 @@ impl KeyProvider for MockKeys {
         Ok(self.state().0.clone())
     }
 
-    fn make(&self) -> Result<Secret, KeyError> {
-        let mut secret = Secret::default();
-        self.random(secret.as_mut())?;
+    fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
         self.state().0 = Some(secret.clone());
-        Ok(secret)
+        Ok(())
     }
 
     fn forget(&self) -> Result<(), KeyError> {

@@ -7,16 +7,24 @@
 use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
-use crate::flash::{Flash, Object, Series};
+use crate::flash::{Flash, Object};
 use crate::gallery::{Gallery, GalleryError, Member};
+use crate::keyring::{self, Form, Keyring};
+use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize};
+use crate::sealed;
 use crate::snapshot;
 use crate::tombstones::{self, Tombstones};
+use std::sync::Arc;
 use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
+
+/// The file in the data folder that holds a unit's secret, where there is no better keeper.
+pub const KEY_FILE: &str = "unit.key";
 
 /// The open store of a unit.
 pub struct Store {
     flash: Box<dyn Flash>,
+    keyring: Keyring,
     log: Log,
     anchor: Anchor,
     tombstones: Tombstones,
@@ -24,12 +32,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a folder; see [`Store::open`].
+    /// Opens the store in a folder, with the secret in its file [`KEY_FILE`]; see [`Store::open`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_folder(folder: &std::path::Path) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open(Box::new(FileFlash::open(folder)?))
+        let flash = FileFlash::open(folder)?;
+        Self::open(Box::new(flash), Arc::new(FileKeys::at(&folder.join(KEY_FILE))))
     }
 
     /// Opens the log, the anchor and the tombstones, counts this start, and makes them all on the first start. The gallery
@@ -39,8 +48,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the unit then stays locked, since it could not log an admission.
-    pub fn open(flash: Box<dyn Flash>) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open_sized(flash, LogSize::default())
+    pub fn open(
+        flash: Box<dyn Flash>,
+        keys: Arc<dyn KeyProvider>,
+    ) -> Result<(Self, Option<TailCut>), StoreError> {
+        Self::open_sized(flash, keys, LogSize::default())
     }
 
     /// Opens a store whose log keeps so many segments; see [`Store::open`].
@@ -49,25 +61,25 @@ impl Store {
     /// [`StoreError`].
     pub fn open_sized(
         mut flash: Box<dyn Flash>,
+        keys: Arc<dyn KeyProvider>,
         size: LogSize,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
-        let (mut anchor, form) = match flash.read_all(Object::Anchor, anchor::LEN as u64)? {
+        let keyring = Keyring::open(flash.as_mut(), &keys)?;
+        let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
+        let (mut anchor, form) = match anchor {
             Some(bytes) => Anchor::from_bytes(&bytes)?,
             None => {
-                // The anchor is the first object of a first start, so nothing else can be there without it.
-                let segment =
-                    flash.segments(Series::Log).first().map(|&number| Object::Segment(number));
-                for beside in segment.into_iter().chain(Object::FIXED) {
-                    if flash.len(beside)?.is_some() {
-                        return Err(StoreError::NoAnchor { beside });
-                    }
+                // The ring and the anchor are the first objects of a first start, so nothing else can be there without them.
+                if let Some(beside) = keyring::others(flash.as_ref(), &[Object::Keys])? {
+                    return Err(StoreError::NoAnchor { beside });
                 }
                 let first = Anchor::default();
-                flash.replace(Object::Anchor, &first.to_bytes())?;
+                sealed::replace(flash.as_mut(), &keyring, Object::Anchor, &first.to_bytes())?;
                 (first, LogForm::Segments)
             }
         };
-        let tombstones = match flash.read_all(Object::Tombstones, tombstones::MAX_BYTES)? {
+        let tombstones = read(flash.as_ref(), &keyring, Object::Tombstones, tombstones::MAX_BYTES)?;
+        let tombstones = match tombstones {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
             None => Tombstones::default(),
         };
@@ -77,9 +89,22 @@ impl Store {
             LogForm::Single => log::convert(flash.as_mut(), size, anchor.log_head)?,
             LogForm::Segments => Log::open(flash.as_mut(), size, anchor.log_head)?,
         };
+        if keyring.form() == Form::Converting {
+            if !tombstones.0.is_empty() {
+                let bytes = tombstones.to_bytes();
+                sealed::replace(flash.as_mut(), &keyring, Object::Tombstones, &bytes)?;
+            }
+            let gallery = read(flash.as_ref(), &keyring, Object::Gallery, snapshot::MAX_BYTES)?;
+            if let Some(bytes) = gallery {
+                sealed::replace(flash.as_mut(), &keyring, Object::Gallery, &bytes)?;
+            }
+        }
         anchor.boot = anchor.boot.saturating_add(1);
-        let mut store = Self { flash, log, anchor, tombstones, gallery: None };
+        let mut store = Self { flash, keyring, log, anchor, tombstones, gallery: None };
         store.write_anchor(store.anchor.lockout)?;
+        if store.keyring.form() == Form::Converting {
+            store.keyring.all_sealed(store.flash.as_mut())?;
+        }
         // From this anchor on the segments are the log. If the flash does not let go of the single file now, it is asked
         // again at the next start.
         let _ = store.flash.remove(Object::SingleLog);
@@ -124,7 +149,9 @@ impl Store {
     }
 
     fn read_gallery(&mut self, model: ModelId) -> Result<Gallery, StoreError> {
-        let mut gallery = match self.flash.read_all(Object::Gallery, snapshot::MAX_BYTES)? {
+        let snapshot =
+            read(self.flash.as_ref(), &self.keyring, Object::Gallery, snapshot::MAX_BYTES)?;
+        let mut gallery = match snapshot {
             Some(bytes) => snapshot::from_bytes(&bytes)?,
             None => Gallery::empty(model),
         };
@@ -134,7 +161,7 @@ impl Store {
         if buried > 0 {
             // A removal was cut off after its tombstone. Erasing what is left can wait if the flash is full; the
             // tombstones are applied again at the next start.
-            let _ = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
+            let _ = self.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
         }
         Ok(gallery)
     }
@@ -178,22 +205,22 @@ impl Store {
         let removed = gallery.remove_person(person)?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
-        self.flash.replace(Object::Tombstones, &tombstones.to_bytes())?;
+        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
         self.tombstones = tombstones;
-        let written = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
+        let written = self.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
         self.gallery = Some(gallery);
         match written {
             Ok(()) => {
                 self.anchor_gallery();
                 Ok(removed)
             }
-            Err(source) => Err(StoreError::NotErased { person, source }),
+            Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
     }
 
     /// Makes a changed gallery durable, then takes it.
     fn save(&mut self, gallery: Gallery) -> Result<(), StoreError> {
-        self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
+        self.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
         self.gallery = Some(gallery);
         self.anchor_gallery();
         Ok(())
@@ -212,9 +239,13 @@ impl Store {
             next.generation = gallery.generation().max(next.generation);
             next.last_id = gallery.last_id().max(next.last_id);
         }
-        self.flash.replace(Object::Anchor, &next.to_bytes())?;
+        self.replace(Object::Anchor, &next.to_bytes())?;
         self.anchor = next;
         Ok(())
+    }
+
+    fn replace(&mut self, object: Object, plain: &[u8]) -> Result<(), StoreError> {
+        sealed::replace(self.flash.as_mut(), &self.keyring, object, plain)
     }
 
     /// How often the unit started, this time included.
@@ -311,6 +342,22 @@ impl Store {
     pub fn log_page(&self, from: u64, max: usize) -> Result<Vec<LogEntry>, StoreError> {
         self.log.page(self.flash.as_ref(), from, max)
     }
+}
+
+/// The bytes of an object that is replaced whole: sealed, or as a format without keys has them while that is converted.
+fn read(
+    flash: &dyn Flash,
+    keyring: &Keyring,
+    object: Object,
+    max: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    if keyring.form() == Form::Converting {
+        let bytes = flash.read_all(object, max)?;
+        if bytes.as_deref().is_none_or(|bytes| !sealed::is_sealed(bytes)) {
+            return Ok(bytes);
+        }
+    }
+    sealed::read(flash, keyring, object, max)
 }
 
 fn not_before(object: Object, found: u64, expected: u64) -> Result<(), StoreError> {
