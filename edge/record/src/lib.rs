@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod administrator;
 pub mod context;
 pub mod decision;
 pub mod entry;
@@ -14,6 +15,7 @@ pub mod name;
 pub mod score;
 pub mod template;
 
+pub use administrator::{Administrator, KeyId, Role};
 pub use context::{Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext};
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
