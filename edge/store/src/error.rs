@@ -1,5 +1,6 @@
 //! What can go wrong in the store. Every text says what was found, where, and what to do.
 
+use crate::administrators::AdministratorError;
 use crate::flash::{FlashError, Object};
 use crate::gallery::GalleryError;
 use crate::keys::KeyError;
@@ -24,6 +25,9 @@ pub enum StoreError {
     /// The change is against the gallery's rules; nothing was changed.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    /// The change is against the roster's rules; nothing was changed.
+    #[error(transparent)]
+    Administrator(#[from] AdministratorError),
     /// The keeper of the unit's secret failed.
     #[error(transparent)]
     Keys(#[from] KeyError),

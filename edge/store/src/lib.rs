@@ -9,6 +9,7 @@
 //! *tombstone* is the id of a person who was removed.
 #![forbid(unsafe_code)]
 
+pub mod administrators;
 mod anchor;
 mod bytes;
 pub mod error;
@@ -24,6 +25,7 @@ mod snapshot;
 pub mod store;
 mod tombstones;
 
+pub use administrators::{AdministratorError, Roster};
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
 pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Series};

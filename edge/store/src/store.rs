@@ -4,19 +4,22 @@
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
+use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
 use crate::gallery::{Gallery, GalleryError, Member};
 use crate::keyring::{self, Form, Keyring};
-use crate::keys::{FileKeys, KeyProvider};
+use crate::keys::{FileKeys, KeyProvider, Secret};
 use crate::log::{self, Log, LogSize};
 use crate::sealed;
 use crate::snapshot;
 use crate::tombstones::{self, Tombstones};
 use std::sync::Arc;
-use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
+use threshold_record::{
+    Administrator, Context, ContextKind, KeyId, LogEntry, ModelId, Name, PersonId, Template,
+};
 
 /// The file in the data folder that holds a unit's secret, where there is no better keeper.
 pub const KEY_FILE: &str = "unit.key";
@@ -28,6 +31,7 @@ pub struct Store {
     log: Log,
     anchor: Anchor,
     tombstones: Tombstones,
+    roster: Roster,
     gallery: Option<Gallery>,
 }
 
@@ -83,6 +87,10 @@ impl Store {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
             None => Tombstones::default(),
         };
+        let roster =
+            read(flash.as_ref(), &keyring, Object::Administrators, administrators::MAX_BYTES)?;
+        let roster =
+            roster.map_or_else(|| Ok(Roster::default()), |bytes| Roster::from_bytes(&bytes))?;
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
         let (log, cut) = match form {
@@ -100,7 +108,7 @@ impl Store {
             }
         }
         anchor.boot = anchor.boot.saturating_add(1);
-        let mut store = Self { flash, keyring, log, anchor, tombstones, gallery: None };
+        let mut store = Self { flash, keyring, log, anchor, tombstones, roster, gallery: None };
         store.write_anchor(store.anchor.lockout)?;
         if store.keyring.form() == Form::Converting {
             store.keyring.all_sealed(store.flash.as_mut())?;
@@ -216,6 +224,48 @@ impl Store {
             }
             Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
+    }
+
+    /// Who may administer the unit.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Adds an administrator; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::Administrator`] if the roster's rules are against it; the roster is then as before.
+    pub fn put_administrator(&mut self, administrator: Administrator) -> Result<(), StoreError> {
+        let roster = self.roster.with(administrator)?;
+        self.save_roster(roster)
+    }
+
+    /// Takes an administrator out and revokes the key for ever; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::Administrator`] if the roster's rules are against it; the roster is then as before.
+    pub fn revoke_administrator(&mut self, key: KeyId) -> Result<(), StoreError> {
+        let roster = self.roster.without(key)?;
+        self.save_roster(roster)
+    }
+
+    fn save_roster(&mut self, roster: Roster) -> Result<(), StoreError> {
+        self.replace(Object::Administrators, &roster.to_bytes())?;
+        self.roster = roster;
+        Ok(())
+    }
+
+    /// The unit's secret X25519 key of the link.
+    #[must_use]
+    pub fn link_secret(&self) -> &Secret {
+        self.keyring.link()
+    }
+
+    /// The code on the label inside the housing, with which a first administrator pairs.
+    #[must_use]
+    pub fn pairing_code(&self) -> &[u8; 16] {
+        self.keyring.pairing_code()
     }
 
     /// Makes a changed gallery durable, then takes it.
