@@ -4,6 +4,7 @@
 mod conversion;
 mod damage;
 mod files;
+mod forge;
 mod full;
 mod golden;
 mod log_model;
@@ -11,7 +12,9 @@ mod log_power;
 mod pace;
 mod power;
 mod removal;
+mod rotation;
 mod segments;
+mod tampering;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
 use threshold_store::{MockFlash, Object, Store};
