@@ -1,5 +1,6 @@
 //! Damaged, foreign, truncated and zero-filled objects, and what the user reads then.
 
+use crate::forge::{Stolen, pieces};
 use crate::{MODEL, entry, name, open, template};
 use threshold_record::{ContextKind, ModelId, PersonId};
 use threshold_store::{MockFlash, Object, Store, StoreError};
@@ -18,6 +19,9 @@ fn furnished() -> MockFlash {
         store.commit(entry(mark)).unwrap();
     }
     store.save_lockout([1, 0, 0, 0]).unwrap();
+    drop(store);
+    // A start writes the anchor, which has seen all of that then.
+    open(&flash);
     flash
 }
 
@@ -121,15 +125,15 @@ fn each_fault_says_what_where_and_what_to_do() {
         after(Object::Gallery, |bytes| bytes.fill(0)),
         format!("gallery.snapshot is damaged at byte 0 (not a file of this kind); {restore}"),
     );
-    // Header 64, context record 16 + 6 + 4, then entries of 84.
+    // A head of 24 + 40 + 224 bytes, then batches of 64 and their records: context, entry and state, then entries of 67.
     check(
-        after(Object::Segment(1), |bytes| bytes[64 + 26 + 84 + 40] ^= 1),
+        after(Object::Segment(1), |bytes| bytes[288 + 64 + 9 + 67 + 35 + 40] ^= 1),
         format!(
-            "events.00000001.log is damaged at byte 174 (a record that was durable is not whole); {restore}"
+            "events.00000001.log is damaged at byte 463 (a batch that was durable is not whole); {restore}"
         ),
     );
     check(
-        after(Object::Segment(1), |bytes| bytes.truncate(348)),
+        after(Object::Segment(1), |bytes| bytes.truncate(463 + 2 * 131)),
         format!(
             "events.00000001.log stands at 3, but this unit had reached 5: an older file was put back or the file is gone; {whole}"
         ),
@@ -187,11 +191,9 @@ fn a_damaged_gallery_still_lets_the_unit_log() {
 fn a_log_of_a_later_version_is_not_cut() {
     let flash = furnished();
     let mut bytes = flash.bytes(Object::Segment(1)).unwrap();
-    let at = bytes.len() - 84;
-    // A whole record whose entry says version 2.
-    bytes[at + 16 + 24] = 2;
-    let crc = crc32fast::hash(&bytes[at..at + 80]).to_le_bytes();
-    bytes[at + 80..].copy_from_slice(&crc);
+    // An entry that says version 2, sealed by the unit.
+    let batch = pieces(&bytes)[2].clone();
+    Stolen::from(&flash).change(1, &mut bytes, batch, |content| content[8 + 3 + 24] = 2);
     flash.set_bytes(Object::Segment(1), Some(bytes.clone()));
     assert!(matches!(reopen(&flash, MODEL), Err(StoreError::Version { .. })));
     assert_eq!(flash.bytes(Object::Segment(1)), Some(bytes));

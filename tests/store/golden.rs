@@ -19,7 +19,7 @@ const NEWEST: &str = "format-3";
 const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 8 };
 
 /// Entries of each golden log.
-const ENTRIES: u64 = 40;
+pub(crate) const ENTRIES: u64 = 40;
 
 fn folder(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("store/golden").join(format)
@@ -35,7 +35,7 @@ fn files(format: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The flash of a format.
-fn flash(format: &str) -> MockFlash {
+pub(crate) fn flash(format: &str) -> MockFlash {
     let files = files(format);
     let flash = MockFlash::new();
     let segments = (1..9).map(Object::Segment);
@@ -84,7 +84,7 @@ fn life(flash: &MockFlash) {
 }
 
 /// Finds everything that [`life`] left.
-fn check(store: &Store) {
+pub(crate) fn check(store: &Store) {
     let gallery = store.gallery().unwrap();
     let people: Vec<&str> = gallery.members().map(|member| member.person.name.as_str()).collect();
     assert_eq!(people, ["Ada", "Emmy"]);

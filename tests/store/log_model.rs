@@ -16,7 +16,7 @@ pub(crate) enum Operation {
     Sync,
     /// Names one of two contexts of a kind.
     Context(ContextKind, u8),
-    /// Writes the anchor.
+    /// Saves the lock-out, with all that waits.
     Lockout,
     Read,
     Reopen,
@@ -180,7 +180,8 @@ impl Run {
         };
         self.failed |= outcome.is_err();
         self.settle();
-        if outcome.is_ok() && matches!(operation, Operation::Commit | Operation::Sync) {
+        let syncs = matches!(operation, Operation::Commit | Operation::Sync | Operation::Lockout);
+        if outcome.is_ok() && syncs {
             assert_eq!(self.shown, self.entries.len() as u64, "a sync makes everything durable");
         }
         outcome

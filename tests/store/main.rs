@@ -5,6 +5,7 @@ mod administrators;
 mod conversion;
 mod damage;
 mod files;
+mod forge;
 mod full;
 mod golden;
 mod log_model;
@@ -12,7 +13,9 @@ mod log_power;
 mod pace;
 mod power;
 mod removal;
+mod rotation;
 mod segments;
+mod tampering;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
 use threshold_store::{MockFlash, Object, Store};

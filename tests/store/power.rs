@@ -123,6 +123,8 @@ fn step(
             .map(|_| ()),
         (Operation::Lockout, _) => {
             done.lockout = [1, mark as u8, 0, 0];
+            // It goes to the log, with all that waits.
+            done.durable = done.entries.len();
             store.save_lockout(done.lockout)
         }
         (Operation::Reopen, _) => match Store::open(Box::new(flash.clone()), flash.keys()) {

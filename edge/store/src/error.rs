@@ -1,6 +1,7 @@
 //! What can go wrong in the store. Every text says what was found, where, and what to do.
 
 use crate::administrators::AdministratorError;
+use crate::chain::ChainError;
 use crate::flash::{FlashError, Object};
 use crate::gallery::GalleryError;
 use crate::keys::KeyError;
@@ -31,6 +32,14 @@ pub enum StoreError {
     /// The keeper of the unit's secret failed.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// A checkpoint or the log's chain does not hold.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The flash is of a format that is not sealed, or not sealed yet.
+    #[error(
+        "the data folder is of an older format, whose log cannot be checked; start the unit once, which converts it"
+    )]
+    NotSealedYet,
     /// The flash is sealed and the secret is not there.
     #[error(
         "the unit's secret is gone, and without it nothing on the flash can be read; put the unit's own key back, or move the \

@@ -51,8 +51,7 @@ pub(crate) struct Keyring {
     wrapping: XChaCha20Poly1305,
     store_id: [u8; 16],
     form: Form,
-    /// The seed of the key pair.
-    identity: Secret,
+    identity: SigningKey,
     link: Secret,
     pairing_code: Zeroizing<[u8; 16]>,
     current: u32,
@@ -91,6 +90,24 @@ impl Keyring {
         }
     }
 
+    /// Opens the ring that is on the flash, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NoKeys`], [`StoreError::NoSecret`], [`StoreError::WrongSecret`], damage, a failing keeper or flash.
+    pub(crate) fn read(
+        flash: &dyn Flash,
+        provider: &Arc<dyn KeyProvider>,
+    ) -> Result<Self, StoreError> {
+        let Some(bytes) = flash.read_all(Object::Keys, MAX_BYTES)? else {
+            return Err(match flash.len(Object::Anchor)? {
+                Some(_) => StoreError::NotSealedYet,
+                None => StoreError::NoKeys { beside: Object::Anchor },
+            });
+        };
+        let secret = provider.secret()?.ok_or(StoreError::NoSecret)?;
+        Self::from_bytes(&bytes, &secret, provider)
+    }
+
     /// Makes a ring of new keys, durable on return, under the keeper's secret or a new one.
     fn make(
         flash: &mut dyn Flash,
@@ -112,7 +129,7 @@ impl Keyring {
             wrapping: wrapping(&secret),
             store_id,
             form,
-            identity: draw()?,
+            identity: SigningKey::from_bytes(&*draw()?),
             link: draw()?,
             pairing_code,
             current: 0,
@@ -148,7 +165,7 @@ impl Keyring {
             _ => return Err(reader.damaged("the form")),
         };
         reader.zero(7)?;
-        let identity = Zeroizing::new(reader.array()?);
+        let identity = SigningKey::from_bytes(&Zeroizing::new(reader.array()?));
         let link = Zeroizing::new(reader.array()?);
         let pairing_code = Zeroizing::new(reader.array()?);
         let (current, count) = (reader.u32()?, reader.u32()?);
@@ -180,7 +197,7 @@ impl Keyring {
         body.extend_from_slice(&self.store_id);
         body.push(u8::from(self.form == Form::Sealed));
         body.extend_from_slice(&[0; 7]);
-        body.extend_from_slice(self.identity.as_ref());
+        body.extend_from_slice(self.identity.as_bytes());
         body.extend_from_slice(self.link.as_ref());
         body.extend_from_slice(self.pairing_code.as_ref());
         body.extend_from_slice(&self.current.to_le_bytes());
@@ -247,6 +264,11 @@ impl Keyring {
         self.current
     }
 
+    /// The number of the oldest data key that is kept.
+    pub(crate) fn oldest(&self) -> u32 {
+        self.data.keys().next().copied().unwrap_or(self.current)
+    }
+
     /// The store's id, drawn at its first start.
     pub(crate) fn store_id(&self) -> [u8; 16] {
         self.store_id
@@ -301,12 +323,12 @@ impl Keyring {
 
     /// The unit's public signing key.
     pub(crate) fn identity(&self) -> [u8; 32] {
-        SigningKey::from_bytes(&self.identity).verifying_key().to_bytes()
+        self.identity.verifying_key().to_bytes()
     }
 
     /// The unit's signature over bytes.
     pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
-        SigningKey::from_bytes(&self.identity).sign(bytes).to_bytes()
+        self.identity.sign(bytes).to_bytes()
     }
 
     /// The unit's secret key of the link.

@@ -12,6 +12,7 @@
 pub mod administrators;
 mod anchor;
 mod bytes;
+pub mod chain;
 pub mod error;
 pub mod file;
 pub mod flash;
@@ -26,11 +27,12 @@ pub mod store;
 mod tombstones;
 
 pub use administrators::{AdministratorError, Roster};
+pub use chain::{ChainError, Checkpoint, verify_entries};
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
 pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 pub use gallery::{Gallery, GalleryError, Member};
 pub use keys::{FileKeys, Keeper, KeyError, KeyProvider};
-pub use log::LogSize;
+pub use log::{FirstBad, LogSize, Verified, verify};
 pub use mock::{MockFlash, MockKeys};
 pub use store::{KEY_FILE, Store};

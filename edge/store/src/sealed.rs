@@ -52,6 +52,23 @@ pub(crate) fn read(
     }
 }
 
+/// The number of the data key with which an object is sealed; `None` if it is not there.
+///
+/// # Errors
+/// [`StoreError::Damaged`], [`StoreError::Version`], a failing flash.
+pub(crate) fn key(flash: &dyn Flash, object: Object) -> Result<Option<u32>, StoreError> {
+    let mut header = [0; HEADER];
+    if flash.len(object)?.is_none() {
+        return Ok(None);
+    }
+    let read = flash.read(object, 0, &mut header)?;
+    let mut reader = Reader::new(object, &header[..read]);
+    reader.magic(&MAGIC)?;
+    reader.version(VERSION)?;
+    reader.zero(2)?;
+    reader.u32().map(Some)
+}
+
 /// True if bytes say of themselves that they are sealed; they need not be.
 pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)

@@ -4,6 +4,9 @@
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
+mod administration;
+mod trust;
+
 use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
@@ -11,15 +14,13 @@ use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
 use crate::gallery::{Gallery, GalleryError, Member};
 use crate::keyring::{self, Form, Keyring};
-use crate::keys::{FileKeys, KeyProvider, Secret};
-use crate::log::{self, Log, LogSize};
+use crate::keys::{FileKeys, KeyProvider};
+use crate::log::{self, Log, LogSize, State};
 use crate::sealed;
 use crate::snapshot;
 use crate::tombstones::{self, Tombstones};
 use std::sync::Arc;
-use threshold_record::{
-    Administrator, Context, ContextKind, KeyId, LogEntry, ModelId, Name, PersonId, Template,
-};
+use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
 
 /// The file in the data folder that holds a unit's secret, where there is no better keeper.
 pub const KEY_FILE: &str = "unit.key";
@@ -29,7 +30,12 @@ pub struct Store {
     flash: Box<dyn Flash>,
     keyring: Keyring,
     log: Log,
+    /// What the anchor says of the log.
+    log_form: LogForm,
+    /// How far everything has come, as far as it is durable.
     anchor: Anchor,
+    /// The log's head that the anchor on the flash says.
+    anchored: u64,
     tombstones: Tombstones,
     roster: Roster,
     gallery: Option<Gallery>,
@@ -78,8 +84,9 @@ impl Store {
                     return Err(StoreError::NoAnchor { beside });
                 }
                 let first = Anchor::default();
-                sealed::replace(flash.as_mut(), &keyring, Object::Anchor, &first.to_bytes())?;
-                (first, LogForm::Segments)
+                let bytes = first.to_bytes(LogForm::Sealed);
+                sealed::replace(flash.as_mut(), &keyring, Object::Anchor, &bytes)?;
+                (first, LogForm::Sealed)
             }
         };
         let tombstones = read(flash.as_ref(), &keyring, Object::Tombstones, tombstones::MAX_BYTES)?;
@@ -93,11 +100,19 @@ impl Store {
             roster.map_or_else(|| Ok(Roster::default()), |bytes| Roster::from_bytes(&bytes))?;
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
+        let converting = keyring.form() == Form::Converting;
         let (log, cut) = match form {
-            LogForm::Single => log::convert(flash.as_mut(), size, anchor.log_head)?,
-            LogForm::Segments => Log::open(flash.as_mut(), size, anchor.log_head)?,
+            LogForm::Single | LogForm::Segments if converting => {
+                log::convert(flash.as_mut(), &keyring, size, form, &anchor)?
+            }
+            _ => Log::open(flash.as_mut(), &keyring, size, &anchor)?,
         };
-        if keyring.form() == Form::Converting {
+        let said = log.state();
+        not_before(Object::Tombstones, count, u64::from(said.tombstones))?;
+        anchor.add(said);
+        not_before(Object::Administrators, roster.generation(), anchor.administrators)?;
+        anchor.administrators = roster.generation();
+        if converting {
             if !tombstones.0.is_empty() {
                 let bytes = tombstones.to_bytes();
                 sealed::replace(flash.as_mut(), &keyring, Object::Tombstones, &bytes)?;
@@ -108,14 +123,28 @@ impl Store {
             }
         }
         anchor.boot = anchor.boot.saturating_add(1);
-        let mut store = Self { flash, keyring, log, anchor, tombstones, roster, gallery: None };
-        store.write_anchor(store.anchor.lockout)?;
-        if store.keyring.form() == Form::Converting {
+        let log_form = if converting { form } else { LogForm::Sealed };
+        let mut store = Self {
+            flash,
+            keyring,
+            log,
+            log_form,
+            anchor,
+            anchored: 0,
+            tombstones,
+            roster,
+            gallery: None,
+        };
+        store.write_anchor()?;
+        if converting {
             store.keyring.all_sealed(store.flash.as_mut())?;
+            store.log.remove_old(store.flash.as_mut());
         }
-        // From this anchor on the segments are the log. If the flash does not let go of the single file now, it is asked
+        store.log_form = LogForm::Sealed;
+        // From the switch on the sealed segments are the log. If the flash does not let go of the old one now, it is asked
         // again at the next start.
         let _ = store.flash.remove(Object::SingleLog);
+        store.drop_old_keys()?;
         Ok((store, cut))
     }
 
@@ -164,6 +193,7 @@ impl Store {
             None => Gallery::empty(model),
         };
         not_before(Object::Gallery, gallery.generation(), self.anchor.generation)?;
+        self.anchor.generation = gallery.generation();
         let dead: Vec<PersonId> = self.tombstones.0.iter().copied().collect();
         let buried = dead.into_iter().filter(|&id| gallery.remove_person(id).is_ok()).count();
         if buried > 0 {
@@ -226,48 +256,6 @@ impl Store {
         }
     }
 
-    /// Who may administer the unit.
-    #[must_use]
-    pub fn roster(&self) -> &Roster {
-        &self.roster
-    }
-
-    /// Adds an administrator; durable on return.
-    ///
-    /// # Errors
-    /// [`StoreError::Administrator`] if the roster's rules are against it; the roster is then as before.
-    pub fn put_administrator(&mut self, administrator: Administrator) -> Result<(), StoreError> {
-        let roster = self.roster.with(administrator)?;
-        self.save_roster(roster)
-    }
-
-    /// Takes an administrator out and revokes the key for ever; durable on return.
-    ///
-    /// # Errors
-    /// [`StoreError::Administrator`] if the roster's rules are against it; the roster is then as before.
-    pub fn revoke_administrator(&mut self, key: KeyId) -> Result<(), StoreError> {
-        let roster = self.roster.without(key)?;
-        self.save_roster(roster)
-    }
-
-    fn save_roster(&mut self, roster: Roster) -> Result<(), StoreError> {
-        self.replace(Object::Administrators, &roster.to_bytes())?;
-        self.roster = roster;
-        Ok(())
-    }
-
-    /// The unit's secret X25519 key of the link.
-    #[must_use]
-    pub fn link_secret(&self) -> &Secret {
-        self.keyring.link()
-    }
-
-    /// The code on the label inside the housing, with which a first administrator pairs.
-    #[must_use]
-    pub fn pairing_code(&self) -> &[u8; 16] {
-        self.keyring.pairing_code()
-    }
-
     /// Makes a changed gallery durable, then takes it.
     fn save(&mut self, gallery: Gallery) -> Result<(), StoreError> {
         self.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
@@ -276,22 +264,32 @@ impl Store {
         Ok(())
     }
 
-    /// Binds the gallery's new state into the anchor. The change itself is durable already, so a failure here does not
-    /// undo it; the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
+    /// Binds the gallery's new state, which is durable, into the anchor and the log. A failure here does not undo the change;
+    /// the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
     fn anchor_gallery(&mut self) {
-        let _ = self.write_anchor(self.anchor.lockout);
+        if let Some(gallery) = &self.gallery {
+            self.anchor.generation = gallery.generation().max(self.anchor.generation);
+            self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
+        }
+        let _ = self.write_anchor();
     }
 
-    fn write_anchor(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
-        let mut next = Anchor { lockout, log_head: self.log.durable_head(), ..self.anchor };
-        next.tombstones = u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX);
-        if let Some(gallery) = &self.gallery {
-            next.generation = gallery.generation().max(next.generation);
-            next.last_id = gallery.last_id().max(next.last_id);
-        }
-        self.replace(Object::Anchor, &next.to_bytes())?;
-        self.anchor = next;
+    /// Writes down how far everything has come: the anchor now, the log with its next batch.
+    fn write_anchor(&mut self) -> Result<(), StoreError> {
+        self.anchor.log_head = self.log.durable_head();
+        self.anchor.log_batches = self.log.durable_batches();
+        self.note_state();
+        self.replace(Object::Anchor, &self.anchor.to_bytes(self.log_form))?;
+        self.anchored = self.anchor.log_head;
         Ok(())
+    }
+
+    /// Tells the log what everything else has come to.
+    fn note_state(&mut self) -> State {
+        self.anchor.tombstones = u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX);
+        let state = State::from(&self.anchor);
+        self.log.set_state(state);
+        state
     }
 
     fn replace(&mut self, object: Object, plain: &[u8]) -> Result<(), StoreError> {
@@ -310,12 +308,15 @@ impl Store {
         self.anchor.lockout
     }
 
-    /// Saves the lock-out state; durable on return. To be called before a probe is scored.
+    /// Saves the lock-out state; durable on return, after one sync of the log. To be called before a probe is scored.
     ///
     /// # Errors
     /// [`StoreError`]; the caller then refuses.
     pub fn save_lockout(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
-        self.write_anchor(lockout)
+        let state = State { lockout, ..self.note_state() };
+        self.log.save_state(self.flash.as_mut(), &self.keyring, state)?;
+        self.anchor.lockout = lockout;
+        self.bind_log()
     }
 
     /// Appends an entry under the next sequence, and gives it back with that. Durable only after [`Store::sync`].
@@ -323,7 +324,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the entry is then not in the log.
     pub fn append(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        self.log.append(self.flash.as_mut(), entry)
+        self.log.append(self.flash.as_mut(), &self.keyring, entry)
     }
 
     /// Makes every appended entry and context durable.
@@ -331,7 +332,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the log takes nothing more until the store is opened again.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.log.sync(self.flash.as_mut())?;
+        self.note_state();
+        self.log.sync(self.flash.as_mut(), &self.keyring)?;
         self.bind_log()
     }
 
@@ -340,7 +342,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; whether the entry is in the log is then unknown, and the door stays locked.
     pub fn commit(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        let entry = self.log.commit(self.flash.as_mut(), entry)?;
+        self.note_state();
+        let entry = self.log.commit(self.flash.as_mut(), &self.keyring, entry)?;
         self.bind_log()?;
         Ok(entry)
     }
@@ -349,8 +352,8 @@ impl Store {
     /// with each new segment, so that no whole segment can be taken away unseen.
     fn bind_log(&mut self) -> Result<(), StoreError> {
         let due = self.log.first_of_last().min(self.log.durable_head());
-        if self.anchor.log_head < due {
-            self.write_anchor(self.anchor.lockout)?;
+        if self.anchored < due {
+            self.write_anchor()?;
         }
         Ok(())
     }
@@ -361,7 +364,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be written.
     pub fn context_number(&mut self, kind: ContextKind, bytes: &[u8]) -> Result<u16, StoreError> {
-        self.log.context_number(self.flash.as_mut(), kind, bytes)
+        self.log.context_number(self.flash.as_mut(), &self.keyring, kind, bytes)
     }
 
     /// A durable context record; every one that an entry of the log refers to is there.
@@ -369,7 +372,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the log cannot be read.
     pub fn context(&self, number: u16) -> Result<Option<Context>, StoreError> {
-        self.log.context(self.flash.as_ref(), number)
+        self.log.context(self.flash.as_ref(), &self.keyring, number)
     }
 
     /// Sequence of the last durable entry; 0 for an empty log.
@@ -390,7 +393,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the log cannot be read.
     pub fn log_page(&self, from: u64, max: usize) -> Result<Vec<LogEntry>, StoreError> {
-        self.log.page(self.flash.as_ref(), from, max)
+        self.log.page(self.flash.as_ref(), &self.keyring, from, max)
     }
 }
 

@@ -1,0 +1,72 @@
+//! What lets others trust the store, and whom it trusts: the unit's identity, its checkpoints, and the change of its data key.
+
+use super::Store;
+use crate::chain::Checkpoint;
+use crate::error::StoreError;
+use crate::flash::{Object, Series};
+use crate::sealed;
+
+/// Longer than any object that is replaced whole.
+const MAX_BYTES: u64 = u32::MAX as u64;
+
+impl Store {
+    /// The unit's public signing key, Ed25519.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        self.keyring.identity()
+    }
+
+    /// The store's id, drawn at its first start: another one is another store, though the unit may be the same.
+    #[must_use]
+    pub fn store_id(&self) -> [u8; 16] {
+        self.keyring.store_id()
+    }
+
+    /// A signed checkpoint of the last durable entry, for a host to keep.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.log.checkpoint(&self.keyring)
+    }
+
+    /// The signed checkpoint right before [`Store::log_oldest`], with which a host that has no earlier one begins.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    pub fn oldest_checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.log.oldest_checkpoint(self.flash.as_ref(), &self.keyring)
+    }
+
+    /// Seals everything from now on with a new data key, and what is replaced whole at once; the next batch begins a segment.
+    /// The keys before go once no segment needs them: now, or at a later start.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some objects may still be sealed with the key before, which then stays.
+    pub fn rotate_keys(&mut self) -> Result<(), StoreError> {
+        self.keyring.rotate(self.flash.as_mut())?;
+        for object in [Object::Tombstones, Object::Gallery, Object::Administrators] {
+            let plain = sealed::read(self.flash.as_ref(), &self.keyring, object, MAX_BYTES)?;
+            if let Some(plain) = plain {
+                self.replace(object, &plain)?;
+            }
+        }
+        self.write_anchor()?;
+        self.drop_old_keys()
+    }
+
+    /// Drops the data keys with which nothing is sealed any more.
+    pub(super) fn drop_old_keys(&mut self) -> Result<(), StoreError> {
+        let current = self.keyring.current();
+        if self.keyring.oldest() == current {
+            return Ok(());
+        }
+        let mut oldest = self.log.oldest_key().unwrap_or(current);
+        let gallery = self.flash.segments(Series::Gallery).into_iter().map(Object::GallerySegment);
+        for object in
+            Object::FIXED.into_iter().filter(|object| *object != Object::Keys).chain(gallery)
+        {
+            oldest =
+                sealed::key(self.flash.as_ref(), object)?.map_or(oldest, |key| oldest.min(key));
+        }
+        self.keyring.drop_before(self.flash.as_mut(), oldest)
+    }
+}
