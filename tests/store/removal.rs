@@ -33,12 +33,12 @@ fn put_back(objects: &[Object]) -> Result<Store, StoreError> {
 #[test]
 fn an_older_object_put_back_is_a_fault() {
     for (objects, blamed) in [
-        (&[Object::Gallery][..], Object::Gallery),
+        (&[Object::GallerySegment(1)][..], Object::GallerySegment(1)),
         (&[Object::Segment(1)], Object::Segment(1)),
         (&[Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Segment(1)], Object::Segment(1)),
-        (&[Object::Gallery, Object::Tombstones, Object::Segment(1)], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Tombstones], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Segment(1)], Object::Segment(1)),
+        (&[Object::GallerySegment(1), Object::Tombstones, Object::Segment(1)], Object::Tombstones),
     ] {
         match put_back(objects) {
             Err(StoreError::RolledBack { object, .. }) => assert_eq!(object, blamed, "{objects:?}"),
@@ -50,7 +50,7 @@ fn an_older_object_put_back_is_a_fault() {
 
 #[test]
 fn an_older_gallery_with_its_older_anchor_still_resurrects_nobody() {
-    let store = put_back(&[Object::Gallery, Object::Anchor]).unwrap();
+    let store = put_back(&[Object::GallerySegment(1), Object::Anchor]).unwrap();
     let people: Vec<&str> =
         store.gallery().unwrap().members().map(|member| member.person.name.as_str()).collect();
     assert_eq!(people, ["Ada"]);
