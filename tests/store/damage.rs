@@ -112,18 +112,18 @@ fn each_fault_says_what_where_and_what_to_do() {
         assert_eq!(outcome.unwrap_err().to_string(), expected);
     };
     check(
-        after(Object::Gallery, |bytes| bytes[70] ^= 1),
+        after(Object::GallerySegment(1), |bytes| bytes[70] ^= 1),
         format!(
-            "gallery.snapshot is damaged at byte 16 (it does not open with the unit's key); {restore}"
+            "gallery.00000001.seg is damaged at byte 24 (a batch that was durable is not whole); {restore}"
         ),
     );
     check(
-        after(Object::Gallery, |bytes| bytes[8] = 2),
-        "gallery.snapshot has format 2, this program reads up to 1; start the newer threshold-edge that wrote it".into(),
+        after(Object::GallerySegment(1), |bytes| bytes[8] = 2),
+        "gallery.00000001.seg has format 2, this program reads up to 1; start the newer threshold-edge that wrote it".into(),
     );
     check(
-        after(Object::Gallery, |bytes| bytes.fill(0)),
-        format!("gallery.snapshot is damaged at byte 0 (not a file of this kind); {restore}"),
+        after(Object::GallerySegment(1), |bytes| bytes.fill(0)),
+        format!("gallery.00000001.seg is damaged at byte 0 (not a file of this kind); {restore}"),
     );
     // A head of 24 + 40 + 224 bytes, then batches of 64 and their records: context, entry and state, then entries of 67.
     check(
@@ -156,9 +156,9 @@ fn each_fault_says_what_where_and_what_to_do() {
         ),
     );
     check(
-        without(Object::Gallery),
+        without(Object::GallerySegment(1)),
         format!(
-            "gallery.snapshot stands at 0, but this unit had reached 7: an older file was put back or the file is gone; {whole}"
+            "gallery.00000001.seg stands at 0, but this unit had reached 7: an older file was put back or the file is gone; {whole}"
         ),
     );
     let (ours, other) = ("07".repeat(32), "08".repeat(32));
@@ -174,9 +174,9 @@ fn each_fault_says_what_where_and_what_to_do() {
 #[test]
 fn a_damaged_gallery_still_lets_the_unit_log() {
     let flash = furnished();
-    let mut bytes = flash.bytes(Object::Gallery).unwrap();
+    let mut bytes = flash.bytes(Object::GallerySegment(1)).unwrap();
     bytes[100] ^= 1;
-    flash.set_bytes(Object::Gallery, Some(bytes));
+    flash.set_bytes(Object::GallerySegment(1), Some(bytes));
     let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert!(store.load_gallery(MODEL).is_err());
     assert!(store.gallery().is_none());

@@ -8,15 +8,16 @@ use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, LogEntry, PersonId};
-use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store};
+use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store, StoreSize};
 use threshold_tests::entry::full_entry;
 use zeroize::Zeroizing;
 
 /// The format that this program writes.
 const NEWEST: &str = "format-3";
 
-/// So that the golden log has several segments.
-const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 8 };
+/// So that the golden log has several segments, and the golden gallery too.
+const SIZE: StoreSize =
+    StoreSize { log: LogSize { segment_bytes: 1024, segments: 8 }, gallery_segment_bytes: 1024 };
 
 /// Entries of each golden log.
 pub(crate) const ENTRIES: u64 = 40;
@@ -38,7 +39,7 @@ fn files(format: &str) -> BTreeMap<String, Vec<u8>> {
 pub(crate) fn flash(format: &str) -> MockFlash {
     let files = files(format);
     let flash = MockFlash::new();
-    let segments = (1..9).map(Object::Segment);
+    let segments = (1..9).flat_map(|n| [Object::Segment(n), Object::GallerySegment(n)]);
     for object in Object::FIXED.into_iter().chain(segments) {
         flash.set_bytes(object, files.get(&object.name()).cloned());
     }
@@ -129,10 +130,10 @@ fn the_newest_format_is_written_to_the_byte() {
     let flash = MockFlash::new();
     life(&flash);
     let mut made = BTreeMap::new();
-    for object in Object::FIXED
-        .into_iter()
-        .chain(flash.segments(Series::Log).into_iter().map(Object::Segment))
-    {
+    let segments = |series| {
+        flash.segments(series).into_iter().map(move |number| Series::segment(series, number))
+    };
+    for object in Object::FIXED.into_iter().chain(Series::ALL.into_iter().flat_map(segments)) {
         if let Some(bytes) = flash.bytes(object) {
             made.insert(object.name(), bytes);
         }

@@ -7,6 +7,8 @@ mod damage;
 mod files;
 mod forge;
 mod full;
+mod gallery_model;
+mod gallery_power;
 mod golden;
 mod log_model;
 mod log_power;
@@ -24,8 +26,13 @@ use threshold_store::{MockFlash, Object, Store};
 const MODEL: ModelId = ModelId([7; 32]);
 
 /// What a small store consists of.
-const OBJECTS: [Object; 5] =
-    [Object::Keys, Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
+const OBJECTS: [Object; 5] = [
+    Object::Keys,
+    Object::GallerySegment(1),
+    Object::Tombstones,
+    Object::Anchor,
+    Object::Segment(1),
+];
 
 /// A store on that flash, gallery loaded.
 fn open(flash: &MockFlash) -> Store {

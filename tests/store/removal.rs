@@ -36,12 +36,12 @@ fn put_back(objects: &[Object]) -> Result<Store, StoreError> {
 #[test]
 fn an_older_object_put_back_is_a_fault() {
     for (objects, blamed) in [
-        (&[Object::Gallery][..], Object::Gallery),
+        (&[Object::GallerySegment(1)][..], Object::GallerySegment(1)),
         (&[Object::Segment(1)], Object::Segment(1)),
         (&[Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Segment(1)], Object::Segment(1)),
-        (&[Object::Gallery, Object::Tombstones, Object::Segment(1)], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Tombstones], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Segment(1)], Object::Segment(1)),
+        (&[Object::GallerySegment(1), Object::Tombstones, Object::Segment(1)], Object::Tombstones),
     ] {
         match put_back(objects) {
             Err(StoreError::RolledBack { object, .. }) => assert_eq!(object, blamed, "{objects:?}"),
@@ -54,9 +54,9 @@ fn an_older_object_put_back_is_a_fault() {
 #[test]
 fn an_older_gallery_with_its_older_anchor_is_a_fault_by_what_the_log_says() {
     for (objects, blamed) in [
-        (&[Object::Gallery, Object::Anchor][..], Object::Gallery),
+        (&[Object::GallerySegment(1), Object::Anchor][..], Object::GallerySegment(1)),
         (&[Object::Tombstones, Object::Anchor], Object::Tombstones),
-        (&[Object::Gallery, Object::Tombstones, Object::Anchor], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Tombstones, Object::Anchor], Object::Tombstones),
     ] {
         let error = put_back(objects).err().unwrap();
         assert!(
@@ -69,7 +69,7 @@ fn an_older_gallery_with_its_older_anchor_is_a_fault_by_what_the_log_says() {
 #[test]
 fn tombstones_outlive_an_older_gallery_anchor_and_log() {
     // What a medium does that loses its last writes; only the tombstones are newer.
-    let store = put_back(&[Object::Gallery, Object::Anchor, Object::Segment(1)]).unwrap();
+    let store = put_back(&[Object::GallerySegment(1), Object::Anchor, Object::Segment(1)]).unwrap();
     let people: Vec<&str> =
         store.gallery().unwrap().members().map(|member| member.person.name.as_str()).collect();
     assert_eq!(people, ["Ada"]);

@@ -125,6 +125,17 @@ pub enum StoreError {
         /// Where the anchor says that it stood.
         expected: u64,
     },
+    /// The gallery's segments are sound, each by itself, and are not those of one gallery.
+    #[error(
+        "the segments of the gallery ({} and on) do not make up the gallery of generation {generation}: an older file was put \
+         back, or one is gone; restore the newest backup of the whole data folder, or move the folder away, start the unit and \
+         enrol again",
+        Object::GallerySegment(1)
+    )]
+    MixedGallery {
+        /// The generation that they say they are of.
+        generation: u64,
+    },
     /// The anchor is gone and other objects are there.
     #[error(
         "{} is missing beside {beside}, so that nobody can tell whether that is the newest; restore the newest backup of the \

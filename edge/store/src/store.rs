@@ -1,6 +1,6 @@
 //! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
 //!
-//! The order of writes is the point of this file. A change of the gallery replaces the snapshot, then the anchor. A
+//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor. A
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
@@ -12,22 +12,44 @@ use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
-use crate::gallery::{Gallery, GalleryError, Member};
+use crate::gallery::durable::{Change, DurableGallery, Written};
+use crate::gallery::{self, Gallery, GalleryError, Member};
 use crate::keyring::{self, Form, Keyring};
 use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize, State};
 use crate::sealed;
-use crate::snapshot;
 use crate::tombstones::{self, Tombstones};
 use std::sync::Arc;
-use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
+use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Template};
 
 /// The file in the data folder that holds a unit's secret, where there is no better keeper.
 pub const KEY_FILE: &str = "unit.key";
 
+/// How large the store's parts may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSize {
+    /// The log.
+    pub log: LogSize,
+    /// Bytes at which a segment of the gallery is full, at most 256 KiB. It may be longer by a batch.
+    pub gallery_segment_bytes: u32,
+}
+
+impl Default for StoreSize {
+    fn default() -> Self {
+        LogSize::default().into()
+    }
+}
+
+impl From<LogSize> for StoreSize {
+    fn from(log: LogSize) -> Self {
+        Self { log, gallery_segment_bytes: 256 << 10 }
+    }
+}
+
 /// The open store of a unit.
 pub struct Store {
     flash: Box<dyn Flash>,
+    size: StoreSize,
     keyring: Keyring,
     log: Log,
     /// What the anchor says of the log.
@@ -38,7 +60,9 @@ pub struct Store {
     anchored: u64,
     tombstones: Tombstones,
     roster: Roster,
-    gallery: Option<Gallery>,
+    gallery: Option<DurableGallery>,
+    /// The gallery's generation is further than the anchor on the flash says.
+    unbound: bool,
 }
 
 impl Store {
@@ -62,18 +86,19 @@ impl Store {
         flash: Box<dyn Flash>,
         keys: Arc<dyn KeyProvider>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open_sized(flash, keys, LogSize::default())
+        Self::open_sized(flash, keys, StoreSize::default())
     }
 
-    /// Opens a store whose log keeps so many segments; see [`Store::open`].
+    /// Opens a store of other sizes; see [`Store::open`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_sized(
         mut flash: Box<dyn Flash>,
         keys: Arc<dyn KeyProvider>,
-        size: LogSize,
+        size: impl Into<StoreSize>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
+        let size = size.into();
         let keyring = Keyring::open(flash.as_mut(), &keys)?;
         let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
         let (mut anchor, form) = match anchor {
@@ -103,29 +128,24 @@ impl Store {
         let converting = keyring.form() == Form::Converting;
         let (log, cut) = match form {
             LogForm::Single | LogForm::Segments if converting => {
-                log::convert(flash.as_mut(), &keyring, size, form, &anchor)?
+                log::convert(flash.as_mut(), &keyring, size.log, form, &anchor)?
             }
-            _ => Log::open(flash.as_mut(), &keyring, size, &anchor)?,
+            _ => Log::open(flash.as_mut(), &keyring, size.log, &anchor)?,
         };
         let said = log.state();
         not_before(Object::Tombstones, count, u64::from(said.tombstones))?;
         anchor.add(said);
         not_before(Object::Administrators, roster.generation(), anchor.administrators)?;
         anchor.administrators = roster.generation();
-        if converting {
-            if !tombstones.0.is_empty() {
-                let bytes = tombstones.to_bytes();
-                sealed::replace(flash.as_mut(), &keyring, Object::Tombstones, &bytes)?;
-            }
-            let gallery = read(flash.as_ref(), &keyring, Object::Gallery, snapshot::MAX_BYTES)?;
-            if let Some(bytes) = gallery {
-                sealed::replace(flash.as_mut(), &keyring, Object::Gallery, &bytes)?;
-            }
+        if converting && !tombstones.0.is_empty() {
+            let bytes = tombstones.to_bytes();
+            sealed::replace(flash.as_mut(), &keyring, Object::Tombstones, &bytes)?;
         }
         anchor.boot = anchor.boot.saturating_add(1);
         let log_form = if converting { form } else { LogForm::Sealed };
         let mut store = Self {
             flash,
+            size,
             keyring,
             log,
             log_form,
@@ -134,9 +154,12 @@ impl Store {
             tombstones,
             roster,
             gallery: None,
+            unbound: false,
         };
         store.write_anchor()?;
         if converting {
+            let (bytes, anchored) = (size.gallery_segment_bytes, store.anchor.generation);
+            gallery::convert::convert(store.flash.as_mut(), &store.keyring, bytes, anchored)?;
             store.keyring.all_sealed(store.flash.as_mut())?;
             store.log.remove_old(store.flash.as_mut());
         }
@@ -144,16 +167,18 @@ impl Store {
         // From the switch on the sealed segments are the log. If the flash does not let go of the old one now, it is asked
         // again at the next start.
         let _ = store.flash.remove(Object::SingleLog);
+        let _ = store.flash.remove(Object::Gallery);
         store.drop_old_keys()?;
         Ok((store, cut))
     }
 
-    /// Loads the gallery of a model, or makes an empty one if none was ever written. Applies the tombstones.
+    /// Loads the gallery of a model, or an empty one if none was ever written. Applies the tombstones.
     ///
     /// # Errors
     /// [`StoreError`] if the gallery is damaged, older than it was, or of another model.
     pub fn load_gallery(&mut self, model: ModelId) -> Result<&Gallery, StoreError> {
-        let gallery = self.read_gallery(model)?;
+        let durable = self.read_gallery(model)?;
+        let gallery = durable.gallery();
         if gallery.model() != model {
             return Err(StoreError::OtherModel {
                 gallery: gallery.model(),
@@ -162,7 +187,7 @@ impl Store {
                 templates: gallery.n_templates(),
             });
         }
-        Ok(self.gallery.insert(gallery))
+        Ok(self.gallery.insert(durable).gallery())
     }
 
     /// Loads the gallery for a model that it may not belong to: keeps the people, drops templates of another model.
@@ -174,40 +199,38 @@ impl Store {
         &mut self,
         model: ModelId,
     ) -> Result<usize, StoreError> {
-        let mut gallery = self.read_gallery(model)?;
-        if gallery.model() == model {
-            self.gallery = Some(gallery);
+        let mut durable = self.read_gallery(model)?;
+        let dropped = durable.gallery().n_templates();
+        if durable.gallery().model() == model {
+            self.gallery = Some(durable);
             return Ok(0);
         }
-        let dropped = gallery.n_templates();
-        gallery.rebase(model);
-        self.save(gallery)?;
+        durable.change(self.flash.as_mut(), &self.keyring, Change::Rebase(model))?;
+        self.gallery = Some(durable);
+        self.anchor_gallery();
         Ok(dropped)
     }
 
-    fn read_gallery(&mut self, model: ModelId) -> Result<Gallery, StoreError> {
-        let snapshot =
-            read(self.flash.as_ref(), &self.keyring, Object::Gallery, snapshot::MAX_BYTES)?;
-        let mut gallery = match snapshot {
-            Some(bytes) => snapshot::from_bytes(&bytes)?,
-            None => Gallery::empty(model),
-        };
-        not_before(Object::Gallery, gallery.generation(), self.anchor.generation)?;
+    fn read_gallery(&mut self, model: ModelId) -> Result<DurableGallery, StoreError> {
+        let durable = DurableGallery::load(
+            self.flash.as_mut(),
+            &self.keyring,
+            model,
+            self.size.gallery_segment_bytes,
+            &self.tombstones.0,
+            self.anchor.generation,
+        )?;
+        let gallery = durable.gallery();
+        self.unbound |= gallery.generation() > self.anchor.generation;
         self.anchor.generation = gallery.generation();
-        let dead: Vec<PersonId> = self.tombstones.0.iter().copied().collect();
-        let buried = dead.into_iter().filter(|&id| gallery.remove_person(id).is_ok()).count();
-        if buried > 0 {
-            // A removal was cut off after its tombstone. Erasing what is left can wait if the flash is full; the
-            // tombstones are applied again at the next start.
-            let _ = self.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
-        }
-        Ok(gallery)
+        self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
+        Ok(durable)
     }
 
     /// The gallery, once loaded.
     #[must_use]
     pub fn gallery(&self) -> Option<&Gallery> {
-        self.gallery.as_ref()
+        self.gallery.as_ref().map(DurableGallery::gallery)
     }
 
     /// Adds a person under an id that was never used; durable on return.
@@ -215,11 +238,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn add_person(&mut self, name: Name) -> Result<PersonId, StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
+        let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
         let last = gallery.last_id().max(self.tombstones.last_id()).max(self.anchor.last_id);
         let id = PersonId(last.0.checked_add(1).ok_or(GalleryError::IdsUsedUp)?);
-        gallery.add_person(id, name)?;
-        self.save(gallery)?;
+        self.change(Change::Person(Person { id, name }))?;
         Ok(id)
     }
 
@@ -228,49 +250,79 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn put_template(&mut self, template: Template) -> Result<(), StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
-        gallery.put_template(template)?;
-        self.save(gallery)
+        self.change(Change::Template(Box::new(template)))
     }
 
-    /// Removes a person and all templates for good; durable on return.
+    fn change(&mut self, change: Change) -> Result<(), StoreError> {
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let written = durable.change(self.flash.as_mut(), &self.keyring, change)?;
+        // A segment that is new or was replaced took two fdatasyncs, and is bound with the next thing that is, so that no
+        // change takes more than three.
+        self.note_gallery();
+        if written == Written::Appended {
+            self.anchor_gallery();
+        }
+        Ok(())
+    }
+
+    /// Removes a person and all templates for good; durable on return. Their bytes are off the flash then too, or, if they stand in
+    /// several segments, after [`Store::tidy_up`] has nothing more to do.
     ///
     /// # Errors
     /// [`StoreError::NotErased`] if the person is gone but the templates' bytes are not; any other error: the gallery
     /// is as before.
     pub fn remove_person(&mut self, person: PersonId) -> Result<Member, StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
-        let removed = gallery.remove_person(person)?;
+        let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
+        gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
         self.replace(Object::Tombstones, &tombstones.to_bytes())?;
         self.tombstones = tombstones;
-        let written = self.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
-        self.gallery = Some(gallery);
-        match written {
-            Ok(()) => {
-                self.anchor_gallery();
-                Ok(removed)
-            }
+        let (flash, keyring) = (self.flash.as_mut(), &self.keyring);
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let removed = durable.bury(person).ok_or(GalleryError::UnknownPerson { person })?;
+        let written = durable.change(flash, keyring, Change::Removals);
+        let erased = written.and_then(|_| durable.erase_one(flash, keyring));
+        self.note_gallery();
+        match erased {
+            Ok(_) => Ok(removed),
             Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
     }
 
-    /// Makes a changed gallery durable, then takes it.
-    fn save(&mut self, gallery: Gallery) -> Result<(), StoreError> {
-        self.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
-        self.gallery = Some(gallery);
-        self.anchor_gallery();
-        Ok(())
+    /// Does one step of what can wait until the unit idles, and says whether more is due: dead records of the gallery go, a
+    /// removal is bound to the anchor. A step reads two segments of the gallery at most, writes one, and takes three fdatasyncs
+    /// at most.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the flash; the step stays due.
+    pub fn tidy_up(&mut self) -> Result<bool, StoreError> {
+        if self.unbound {
+            self.write_anchor()?;
+        } else if let Some(durable) = &mut self.gallery
+            && !durable.tidy(self.flash.as_mut(), &self.keyring)?
+        {
+            self.note_gallery();
+            self.drop_old_keys()?;
+            return Ok(self.unbound);
+        }
+        self.note_gallery();
+        Ok(self.gallery.is_some())
+    }
+
+    /// Tells the log, with its next batch, how far the gallery has come; the anchor follows when it is written.
+    fn note_gallery(&mut self) {
+        let Some(durable) = &self.gallery else { return };
+        let gallery = durable.gallery();
+        self.unbound |= gallery.generation() > self.anchor.generation;
+        self.anchor.generation = gallery.generation().max(self.anchor.generation);
+        self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
     }
 
     /// Binds the gallery's new state, which is durable, into the anchor and the log. A failure here does not undo the change;
     /// the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
     fn anchor_gallery(&mut self) {
-        if let Some(gallery) = &self.gallery {
-            self.anchor.generation = gallery.generation().max(self.anchor.generation);
-            self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
-        }
+        self.note_gallery();
         let _ = self.write_anchor();
     }
 
@@ -281,6 +333,7 @@ impl Store {
         self.note_state();
         self.replace(Object::Anchor, &self.anchor.to_bytes(self.log_form))?;
         self.anchored = self.anchor.log_head;
+        self.unbound = false;
         Ok(())
     }
 

@@ -37,13 +37,13 @@ impl Store {
     }
 
     /// Seals everything from now on with a new data key, and what is replaced whole at once; the next batch begins a segment.
-    /// The keys before go once no segment needs them: now, or at a later start.
+    /// The keys before go once no segment needs them: the gallery's with [`Store::tidy_up`], the log's as it goes on.
     ///
     /// # Errors
     /// [`StoreError`]; some objects may still be sealed with the key before, which then stays.
     pub fn rotate_keys(&mut self) -> Result<(), StoreError> {
         self.keyring.rotate(self.flash.as_mut())?;
-        for object in [Object::Tombstones, Object::Gallery, Object::Administrators] {
+        for object in [Object::Tombstones, Object::Administrators] {
             let plain = sealed::read(self.flash.as_ref(), &self.keyring, object, MAX_BYTES)?;
             if let Some(plain) = plain {
                 self.replace(object, &plain)?;
@@ -59,11 +59,14 @@ impl Store {
         if self.keyring.oldest() == current {
             return Ok(());
         }
-        let mut oldest = self.log.oldest_key().unwrap_or(current);
-        let gallery = self.flash.segments(Series::Gallery).into_iter().map(Object::GallerySegment);
-        for object in
-            Object::FIXED.into_iter().filter(|object| *object != Object::Keys).chain(gallery)
-        {
+        let gallery = match &self.gallery {
+            Some(durable) => durable.oldest_key(),
+            None if self.flash.segments(Series::Gallery).is_empty() => None,
+            // What it needs is known once it is loaded.
+            None => return Ok(()),
+        };
+        let mut oldest = self.log.oldest_key().into_iter().chain(gallery).min().unwrap_or(current);
+        for object in [Object::Tombstones, Object::Administrators, Object::Anchor] {
             oldest =
                 sealed::key(self.flash.as_ref(), object)?.map_or(oldest, |key| oldest.min(key));
         }
