@@ -6,6 +6,9 @@ use crate::error::StoreError;
 use crate::flash::{Object, Series};
 use crate::sealed;
 
+/// What is sealed as a whole, beside the anchor.
+const REPLACED: [Object; 3] = [Object::Tombstones, Object::Gallery, Object::Administrators];
+
 /// Longer than any object that is replaced whole.
 const MAX_BYTES: u64 = u32::MAX as u64;
 
@@ -43,7 +46,7 @@ impl Store {
     /// [`StoreError`]; some objects may still be sealed with the key before, which then stays.
     pub fn rotate_keys(&mut self) -> Result<(), StoreError> {
         self.keyring.rotate(self.flash.as_mut())?;
-        for object in [Object::Tombstones, Object::Gallery, Object::Administrators] {
+        for object in REPLACED {
             let plain = sealed::read(self.flash.as_ref(), &self.keyring, object, MAX_BYTES)?;
             if let Some(plain) = plain {
                 self.replace(object, &plain)?;
@@ -59,13 +62,11 @@ impl Store {
         if self.keyring.oldest() == current {
             return Ok(());
         }
-        let mut oldest = self.log.oldest_key().unwrap_or(current);
         let gallery = self.flash.segments(Series::Gallery).into_iter().map(Object::GallerySegment);
-        for object in
-            Object::FIXED.into_iter().filter(|object| *object != Object::Keys).chain(gallery)
-        {
-            oldest =
-                sealed::key(self.flash.as_ref(), object)?.map_or(oldest, |key| oldest.min(key));
+        let mut oldest = self.log.oldest_key().unwrap_or(current);
+        for object in REPLACED.into_iter().chain([Object::Anchor]).chain(gallery) {
+            let key = sealed::key(self.flash.as_ref(), object)?;
+            oldest = key.map_or(oldest, |key| oldest.min(key));
         }
         self.keyring.drop_before(self.flash.as_mut(), oldest)
     }
