@@ -18,6 +18,8 @@ pub(crate) enum Operation {
     Context(ContextKind, u8),
     /// Saves the lock-out, with all that waits.
     Lockout,
+    /// Changes the data key.
+    Rotate,
     Read,
     Reopen,
 }
@@ -56,7 +58,7 @@ pub(crate) struct Run {
     oldest: u64,
     in_force: [InForce; 3],
     mark: u32,
-    /// An error was reported, after which segments may be sealed early.
+    /// An error was reported, or the key changed, after which segments may be sealed early.
     failed: bool,
 }
 
@@ -172,13 +174,14 @@ impl Run {
                 })
             }
             Operation::Lockout => store.save_lockout([1, self.mark as u8, 0, 0]),
+            Operation::Rotate => store.rotate_keys(),
             Operation::Read => {
                 self.read(lots);
                 Ok(())
             }
             Operation::Reopen => Ok(()),
         };
-        self.failed |= outcome.is_err();
+        self.failed |= outcome.is_err() || operation == Operation::Rotate;
         self.settle();
         let syncs = matches!(operation, Operation::Commit | Operation::Sync | Operation::Lockout);
         if outcome.is_ok() && syncs {

@@ -28,13 +28,14 @@ enum Harm {
 
 fn drawn(lots: &mut Lots) -> Operation {
     let kinds = [ContextKind::Model, ContextKind::Policy, ContextKind::Config];
-    match lots.below(16) {
+    match lots.below(17) {
         0..=4 => Operation::Append,
         5..=8 => Operation::Commit,
         9 | 10 => Operation::Sync,
         11 | 12 => Operation::Context(lots.one_of(&kinds), lots.below(2) as u8),
         13 => Operation::Lockout,
         14 => Operation::Read,
+        15 => Operation::Rotate,
         _ => Operation::Reopen,
     }
 }

@@ -298,3 +298,24 @@ fn an_open_reads_headers_and_the_last_segment_and_a_page_its_own_segments() {
         assert!(counted.take().len() <= 2, "from {from}");
     }
 }
+
+#[test]
+fn a_thousand_entries_from_anywhere_touch_three_segments() {
+    let size = LogSize { segment_bytes: 64 << 10, segments: 30 };
+    let counted = Counted(MockFlash::new(), Arc::default());
+    let (mut store, _) =
+        Store::open_sized(Box::new(counted.clone()), counted.0.keys(), size).unwrap();
+    for mark in 1..=20_000 {
+        store.append(entry(mark)).unwrap();
+        if mark % 20 == 0 {
+            store.sync().unwrap();
+        }
+    }
+    assert!(counted.segments(Series::Log).len() > 20);
+    for from in (1..19_000).step_by(77) {
+        counted.take();
+        let page = store.log_page(from, 1000).unwrap();
+        assert_eq!((page.len(), page[0].sequence), (1000, from));
+        assert!(counted.take().len() <= 3, "from {from}");
+    }
+}

@@ -34,8 +34,8 @@ pub(crate) const MAX_RECORDS: usize = u16::MAX as usize - LINK;
 
 const MAX_LEN: usize = OVERHEAD + MAX_RECORDS;
 
-/// Bytes read at once, of which a batch is always a part.
-const CHUNK: usize = 2 * MAX_LEN;
+/// Bytes read at once: any batch, with what stands before it.
+const CHUNK: usize = LINK + MAX_LEN;
 
 /// The last bytes of a piece of the log, which the piece behind it repeats.
 pub(crate) type Tail = [u8; LINK];

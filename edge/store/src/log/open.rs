@@ -30,25 +30,18 @@ impl Log {
         log.read_heads(flash, keyring, last)?;
         let (end, len) = log.read_last(flash, keyring)?;
         log.not_before(last, anchor)?;
-        // Batches of a process that was killed may still be only in memory; they are durable from here on.
-        flash.sync(Object::Segment(last))?;
         log.settle(end);
         log.remove_old(flash);
-        if end == len {
-            log.sealed = false;
-            return Ok((log, None));
-        }
-        let cut = TailCut { head: log.tip.head, bytes: u64::from(len - end) };
-        if end < size.segment_bytes / 2 {
-            // A short segment is written anew without its tail: were it sealed, then who pulls the plug again and again
-            // would push older segments out.
+        log.sealed = false;
+        let torn = u64::from(len - end);
+        if torn > 0 || log.durable.batches > anchor.log_batches {
+            // What no anchor vouches for may be in memory only: of a process that was killed, or after a sync that failed, after
+            // which later ones succeed and make nothing durable. A replace does, and leaves a torn tail behind.
             let sound = flash.read_all(Object::Segment(last), u64::from(end))?.unwrap_or_default();
             flash.replace(Object::Segment(last), sound.get(..end as usize).unwrap_or(&sound))?;
-            log.sealed = false;
-        } else {
-            log.roll(flash, keyring)?;
         }
-        Ok((log, Some(cut)))
+        let cut = TailCut { head: log.tip.head, bytes: torn };
+        Ok((log, (torn > 0).then_some(cut)))
     }
 
     /// Reads the head of each segment that the last one counts, and checks that they follow each other.

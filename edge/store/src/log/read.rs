@@ -40,6 +40,10 @@ impl Log {
         let at = self.segments.partition_point(|segment| segment.first <= from).saturating_sub(1);
         for (at, segment) in self.segments.iter().enumerate().skip(at) {
             let next = self.segments.get(at + 1).map_or(self.durable_head() + 1, |next| next.first);
+            if next == segment.first {
+                // It has no entry yet, and may be about to be begun anew.
+                break;
+            }
             let batches =
                 Batches::new(flash, keyring, segment.number, segment.key, u64::from(segment.end));
             self.read_segment(batches, segment, next, from, max, &mut page)?;

@@ -3,9 +3,10 @@
 //! Everything that an open takes on trust is read here: each batch is opened, each link from piece to piece, each sequence, both
 //! chains, and each checkpoint's signature. What the flash alone cannot tell, that its end is missing or that all of it is an
 //! older copy, is told by the anchor as far as that knows, and by the checkpoint that a host keeps.
-//! A batch stands or falls whole, so the entry that is named is the first of its batch. Of a log that was led on differently
-//! from an older copy, the entry of the host's checkpoint is named: one up to that is another, and which it is only whoever
-//! holds the entries can say.
+//! A batch stands or falls whole, so the entry that is named is the first of its batch. A batch that the unit itself wrote at
+//! this place after an older copy had been put back is sound, and the one behind it is named, which does not continue it. Of a
+//! whole log that was led on from an older copy, the entry of the host's checkpoint is named: one up to that is another, and
+//! which it is only whoever holds the entries can say.
 
 use super::Log;
 use super::batch::Batches;
@@ -226,7 +227,7 @@ impl Walk<'_> {
 impl Log {
     /// A signed checkpoint of the last durable entry.
     pub(crate) fn checkpoint(&self, keyring: &Keyring) -> Checkpoint {
-        Checkpoint::sign(keyring, &self.durable.tip, self.durable.state.boot)
+        Checkpoint::sign(keyring, &self.durable.tip, self.state.boot)
     }
 
     /// The signed checkpoint right before the oldest entry that is still there.

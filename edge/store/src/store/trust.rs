@@ -6,6 +6,9 @@ use crate::error::StoreError;
 use crate::flash::{Object, Series};
 use crate::sealed;
 
+/// What is sealed as a whole, beside the anchor.
+const REPLACED: [Object; 2] = [Object::Tombstones, Object::Administrators];
+
 /// Longer than any object that is replaced whole.
 const MAX_BYTES: u64 = u32::MAX as u64;
 
@@ -43,7 +46,7 @@ impl Store {
     /// [`StoreError`]; some objects may still be sealed with the key before, which then stays.
     pub fn rotate_keys(&mut self) -> Result<(), StoreError> {
         self.keyring.rotate(self.flash.as_mut())?;
-        for object in [Object::Tombstones, Object::Administrators] {
+        for object in REPLACED {
             let plain = sealed::read(self.flash.as_ref(), &self.keyring, object, MAX_BYTES)?;
             if let Some(plain) = plain {
                 self.replace(object, &plain)?;
@@ -66,9 +69,9 @@ impl Store {
             None => return Ok(()),
         };
         let mut oldest = self.log.oldest_key().into_iter().chain(gallery).min().unwrap_or(current);
-        for object in [Object::Tombstones, Object::Administrators, Object::Anchor] {
-            oldest =
-                sealed::key(self.flash.as_ref(), object)?.map_or(oldest, |key| oldest.min(key));
+        for object in REPLACED.into_iter().chain([Object::Anchor]) {
+            let key = sealed::key(self.flash.as_ref(), object)?;
+            oldest = key.map_or(oldest, |key| oldest.min(key));
         }
         self.keyring.drop_before(self.flash.as_mut(), oldest)
     }
