@@ -2,7 +2,7 @@
 
 use crate::{MODEL, entry, name, open, template};
 use threshold_record::{ModelId, PersonId};
-use threshold_store::{MockFlash, Object, Store, StoreError};
+use threshold_store::{MockFlash, Object, Receipt, Store, StoreError};
 
 /// Ada and Grace are enrolled, a copy is taken, then Grace is removed.
 fn removed() -> (MockFlash, MockFlash) {
@@ -112,4 +112,34 @@ fn another_model_keeps_names_ids_and_tombstones() {
     let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     store.load_gallery(other).unwrap();
     assert_eq!(store.add_person(name("Grace")).unwrap(), PersonId(3));
+}
+
+#[test]
+fn a_receipt_is_signed_once_nothing_is_left_and_says_who_and_where() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash);
+    let id = store.add_person(name("Ada")).unwrap();
+    store.put_template(template(id, 0, 1)).unwrap();
+    assert_eq!(store.receipt(id, 1), None, "nobody was removed");
+    store.remove_person(id).unwrap();
+    let entry = store.commit(entry(2)).unwrap();
+    while store.tidy_up().unwrap() {}
+    let receipt = store.receipt(id, entry.sequence).unwrap();
+    let generation = store.gallery().unwrap().generation();
+    assert_eq!((receipt.person, receipt.entry, receipt.generation), (id, 1, generation));
+    receipt.verify(&store.identity()).unwrap();
+    let bytes = receipt.to_bytes();
+    assert_eq!(Receipt::from_bytes(&bytes), Ok(receipt));
+    for at in 2..Receipt::LEN {
+        let mut changed = bytes;
+        changed[at] ^= 1;
+        let changed = Receipt::from_bytes(&changed).unwrap();
+        // Bytes 2 and 3 are reserved, and read as nothing.
+        assert!(changed == receipt || changed.verify(&store.identity()).is_err(), "byte {at}");
+    }
+    let another = MockFlash::new();
+    // A mock's keys follow from its seed, so that another unit's come later in its lots.
+    another.keys().random(&mut [0; 7]).unwrap();
+    assert!(receipt.verify(&open(&another).identity()).is_err(), "another unit's");
+    assert_eq!(store.receipt(PersonId(99), 1), None);
 }

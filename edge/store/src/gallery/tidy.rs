@@ -67,6 +67,12 @@ impl DurableGallery {
         self.segments.values().map(|segment| segment.oldest_key).min()
     }
 
+    /// True while the flash holds records of removed people, or may.
+    pub(crate) fn owes_erasure(&self) -> bool {
+        let unsure = self.segments.values().any(|segment| segment.unsure || segment.erase);
+        unsure || !self.waiting.is_empty() || !self.leftovers.is_empty()
+    }
+
     fn to_erase(&self) -> Option<u32> {
         self.segments.iter().find(|(_, segment)| segment.erase).map(|(&number, _)| number)
     }

@@ -4,7 +4,9 @@ use super::Store;
 use crate::chain::Checkpoint;
 use crate::error::StoreError;
 use crate::flash::{Object, Series};
+use crate::receipt::Receipt;
 use crate::sealed;
+use threshold_record::PersonId;
 
 /// What is sealed as a whole, beside the anchor.
 const REPLACED: [Object; 2] = [Object::Tombstones, Object::Administrators];
@@ -37,6 +39,17 @@ impl Store {
     /// [`StoreError`] if the log cannot be read.
     pub fn oldest_checkpoint(&self) -> Result<Checkpoint, StoreError> {
         self.log.oldest_checkpoint(self.flash.as_ref(), &self.keyring)
+    }
+
+    /// The signed receipt that a person was removed, by which log entry. `None` if there was no such removal, or if it left something
+    /// of the templates on the flash.
+    #[must_use]
+    pub fn receipt(&self, person: PersonId, entry: u64) -> Option<Receipt> {
+        let durable = self.gallery.as_ref()?;
+        let gallery = durable.gallery();
+        let gone = self.tombstones.0.contains(&person) && gallery.member(person).is_none();
+        (gone && !durable.owes_erasure())
+            .then(|| Receipt::sign(&self.keyring, person, gallery.generation(), entry))
     }
 
     /// Seals everything from now on with a new data key, and what is replaced whole at once; the next batch begins a segment.
