@@ -13,6 +13,7 @@ pub mod clock;
 pub mod engines;
 pub mod journal;
 pub mod lock;
+pub mod maintenance;
 pub mod notices;
 pub mod presentation;
 pub mod run;

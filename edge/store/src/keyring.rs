@@ -15,7 +15,7 @@
 use crate::bytes::Reader;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
-use crate::keys::{KeyProvider, SECRET_BYTES, Secret};
+use crate::keys::{Keeper, KeyProvider, SECRET_BYTES, Secret};
 use crate::sealed;
 use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -267,6 +267,16 @@ impl Keyring {
     /// The number of the oldest data key that is kept.
     pub(crate) fn oldest(&self) -> u32 {
         self.data.keys().next().copied().unwrap_or(self.current)
+    }
+
+    /// How many data keys something may be sealed with.
+    pub(crate) fn n_data_keys(&self) -> u32 {
+        self.data.len() as u32
+    }
+
+    /// What keeps the secret.
+    pub(crate) fn keeper(&self) -> Keeper {
+        self.provider.keeper()
     }
 
     /// The store's id, drawn at its first start.

@@ -5,7 +5,10 @@
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
 mod administration;
+mod figures;
 mod trust;
+
+pub use figures::Figures;
 
 use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
@@ -187,6 +190,15 @@ impl Store {
                 templates: gallery.n_templates(),
             });
         }
+        Ok(self.gallery.insert(durable).gallery())
+    }
+
+    /// Loads the gallery whatever model it is of, to be looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the gallery is damaged or older than it was.
+    pub fn load_any_gallery(&mut self) -> Result<&Gallery, StoreError> {
+        let durable = self.read_gallery(ModelId([0; 32]))?;
         Ok(self.gallery.insert(durable).gallery())
     }
 
