@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use threshold_record::{ContextKind, EntryKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Series, Store, StoreError};
+use threshold_store::{
+    Checkpoint, Flash, LogSize, MockFlash, Object, Series, Store, StoreError, verify,
+};
 use threshold_tests::lots::Lots;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(crate) struct Run {
     shown: u64,
     oldest: u64,
     in_force: [InForce; 3],
+    /// A checkpoint that a host was given.
+    known: Option<Checkpoint>,
     mark: u32,
     /// An error was reported, or the key changed, after which segments may be sealed early.
     failed: bool,
@@ -74,6 +78,7 @@ impl Run {
             shown: 0,
             oldest: 0,
             in_force: [None, None, None],
+            known: None,
             mark: 0,
             failed: false,
         }
@@ -137,6 +142,17 @@ impl Run {
         assert!(store.log_oldest() >= self.oldest);
         (self.shown, self.oldest) = (store.log_head(), store.log_oldest());
         self.others = self.others.split_off(&(self.shown + 1));
+        // Now and then, since each takes a signature.
+        if self.mark % 8 == 1 {
+            self.known = Some(store.checkpoint());
+        }
+    }
+
+    /// Reads the whole flash: it must hold what the store shows, and what a host knows.
+    fn verify(&self) {
+        let verified = verify(&self.flash, &self.flash.keys(), self.known.as_ref()).unwrap();
+        assert_eq!((&verified.first_bad, verified.head), (&None, self.shown), "{:?}", self.known);
+        assert!(self.oldest == verified.oldest);
     }
 
     /// Does an operation on the store and on the model.
@@ -256,5 +272,8 @@ impl Run {
         }
         self.check();
         self.open().unwrap();
+        if lots.below(8) == 0 {
+            self.verify();
+        }
     }
 }

@@ -324,3 +324,24 @@ fn pages_begin_anywhere_and_end_at_the_head() {
         assert_eq!(store.log_page(1, 0).unwrap(), []);
     }
 }
+
+#[test]
+fn the_lockout_is_one_batch_of_the_log_and_there_at_the_next_start() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash);
+    store.commit(entry(1)).unwrap();
+    let anchor = flash.bytes(threshold_store::Object::Anchor);
+    for lockout in [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]] {
+        store.save_lockout(lockout).unwrap();
+        flash.copy().cut_power(1);
+        assert_eq!(open(&flash.copy()).lockout(), lockout);
+    }
+    // An append and a sync for each that changed something, and nothing else.
+    let writes = flash.writes();
+    store.save_lockout([1, 2, 0, 0]).unwrap();
+    store.save_lockout([1, 2, 0, 0]).unwrap();
+    assert_eq!(flash.writes(), writes + 2);
+    assert_eq!(flash.bytes(threshold_store::Object::Anchor), anchor);
+    drop(store);
+    assert_eq!(open(&flash).lockout(), [1, 2, 0, 0]);
+}

@@ -4,9 +4,10 @@
 //! new one, and an entry that was acknowledged is there.
 //! Refuses to decide, to keep pixels, to use an id twice, and to go on with bytes that it cannot vouch for: a
 //! damaged file is an error that names the file, the place and the remedy, never a guess.
-//! Terms: an *object* is one named piece of flash; a *segment* is one of those that the log or the gallery is made of; *durable* is what a power cut cannot take; the *generation* counts
-//! changes of the gallery; the *anchor* holds the counters that tell an older file from the current one; a
-//! *tombstone* is the id of a person who was removed.
+//! Terms: an *object* is one named piece of flash; a *segment* is one of those that the log or the gallery is made of, a *batch* what became
+//! durable there together; *durable* is what a power cut cannot take; the *generation* counts changes of the gallery; the
+//! *anchor* holds the counters that tell an older file from the current one; a *tombstone* is the id of a person who was
+//! removed; a *checkpoint* is the unit's signature under how far the log had come.
 #![forbid(unsafe_code)]
 
 pub mod administrators;

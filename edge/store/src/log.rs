@@ -62,7 +62,7 @@ pub struct LogSize {
 
 impl Default for LogSize {
     /// 440 MB. An entry takes 67 bytes and its share of its batch's 64: in batches of 20, as a second's events make them, the
-    /// last 6 million entries at least stay; each committed on its own, the last 3.3 million.
+    /// last 6.2 million entries at least stay; each committed on its own, the last 3.3 million.
     fn default() -> Self {
         Self { segment_bytes: 1 << 20, segments: 420 }
     }
