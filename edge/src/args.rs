@@ -26,6 +26,35 @@ pub struct Typed {
 pub enum Command {
     /// Run the unit until it is stopped
     Run(Run),
+    /// Look after the data folder of a unit that does not run
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// `store`
+#[derive(Clone, Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Say what the folder holds and how full it is; changes nothing
+    Inspect(StoreFolder),
+    /// Check that every entry of the log and the whole gallery are as the unit wrote them; changes nothing
+    Verify(StoreFolder),
+    /// Do what a start does: leave out a write that was cut off, finish a removal or a conversion
+    Repair {
+        /// Where.
+        #[command(flatten)]
+        folder: StoreFolder,
+        /// Say what would be written, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// The folder of `store`.
+#[derive(Args, Clone, Debug)]
+pub struct StoreFolder {
+    /// The unit's data folder
+    #[arg(value_name = "FOLDER")]
+    pub data: PathBuf,
 }
 
 /// `run`

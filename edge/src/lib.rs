@@ -14,6 +14,7 @@ pub mod engines;
 pub mod journal;
 pub mod keyring;
 pub mod lock;
+pub mod maintenance;
 pub mod notices;
 pub mod presentation;
 pub mod run;

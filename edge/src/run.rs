@@ -6,6 +6,7 @@ use crate::args::{Command, Typed};
 use crate::capture::Replay;
 use crate::clock::SystemClock;
 use crate::lock::LogOnlyLock;
+use crate::maintenance;
 use crate::notices::Notices;
 use crate::service::{self, line};
 use crate::start;
@@ -26,7 +27,10 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// # Errors
 /// If a name that was typed leads nowhere, or another unit uses the data folder.
 pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
-    let Command::Run(typed) = typed.command;
+    let typed = match typed.command {
+        Command::Run(typed) => typed,
+        Command::Store(typed) => return maintenance::run(&typed, notices),
+    };
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;

@@ -6,4 +6,5 @@ mod door;
 mod photos;
 mod port;
 mod start;
+mod store;
 mod typed;

@@ -59,7 +59,7 @@ fn a_unit_says_what_it_is_and_how_it_stands() {
 fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let mut rig = Rig::new();
     rig.enrol("Ada", 1);
-    let gallery = rig.flash.bytes(threshold_store::Object::Gallery);
+    let gallery = rig.flash.bytes(threshold_store::Object::GallerySegment(1));
     rig.desk = Desk::new(rig.shared.clone(), false);
     rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
     rig.call::<GetInfo>(&Nothing {}).unwrap();
@@ -85,7 +85,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let pull = PullRequest { what: PullWhat::Log { from: 0 }, window: Window::USB };
     assert_eq!(rig.call::<StartPull>(&pull).unwrap_err(), refused);
     assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
-    assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), gallery);
+    assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
     assert_eq!(TABLE.len(), 16, "an endpoint was added: say here whether such a line may call it");
 }
@@ -154,11 +154,11 @@ fn templates_that_do_not_belong_are_refused() {
             RequestError::BadTemplate(TemplateError::Slot { slot: 8 }),
         ),
     ];
-    let before = rig.flash.bytes(threshold_store::Object::Gallery);
+    let before = rig.flash.bytes(threshold_store::Object::GallerySegment(1));
     for (put, expected) in cases {
         assert_eq!(rig.call::<PutTemplate>(&put).unwrap_err(), expected);
     }
-    assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), before);
+    assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), before);
 }
 
 #[test]
@@ -291,14 +291,15 @@ fn what_cannot_be_read_is_refused_and_noise_is_passed_over() {
 
 #[test]
 fn a_failing_store_changes_nothing_and_says_so() {
-    for number in 1..=2 {
+    // Writes of a change: the batch, its sync, the anchor.
+    for number in 1..=3 {
         let mut rig = Rig::new();
         rig.enrol("Ada", 1);
         rig.flash.fail_at(rig.flash.writes() + number, FlashFault::Io);
         let put = TemplatePut { model: MODEL, template: template(PersonId(1), 1, 2) };
         let answer = rig.call::<PutTemplate>(&put);
         match number {
-            1 => {
+            1 | 2 => {
                 assert_eq!(answer.unwrap_err(), RequestError::StoreFault { part: Cause::Store });
                 // Whether the flash took the bytes all the same is not known; the unit goes by what it had.
                 let after = GalleryPageRequest { after: PersonId::NOBODY };

@@ -1,11 +1,15 @@
-//! A log of format 1, in a single file, becomes segments at its first start, whatever happens meanwhile.
+//! A log of format 1, in a single file, or of format 2, in segments that are not sealed, becomes sealed segments at its first
+//! start, whatever happens meanwhile.
 //!
-//! The files are made here byte by byte, since no program writes them any more.
+//! Files of format 1 are made here byte by byte, since no program writes them any more; those of format 2 are the golden ones.
 
-use crate::entry;
+use crate::golden::{self, ENTRIES};
+use crate::{MODEL, entry};
 use std::collections::BTreeMap;
 use threshold_record::LogEntry;
-use threshold_store::{Flash, FlashFault, LogSize, MockFlash, Object, Store, StoreError, TailCut};
+use threshold_store::{
+    Flash, FlashFault, LogSize, MockFlash, Object, Series, Store, StoreError, TailCut,
+};
 use threshold_tests::lots::Lots;
 
 /// A log of format 1 and what it holds.
@@ -80,7 +84,7 @@ impl Single {
 }
 
 fn open(flash: &MockFlash, size: LogSize) -> Result<(Store, Option<TailCut>), StoreError> {
-    Store::open_sized(Box::new(flash.clone()), size)
+    Store::open_sized(Box::new(flash.clone()), flash.keys(), size)
 }
 
 /// Many segments, few, and so few that the oldest entries go.
@@ -152,9 +156,10 @@ fn a_single_file_that_is_damaged_older_or_gone_is_a_fault_and_stays_as_it_is() {
     let check = |bytes: Option<Vec<u8>>, expected: &str| {
         let flash = single.flash(20);
         flash.set_bytes(Object::SingleLog, bytes.clone());
+        let anchor = flash.bytes(Object::Anchor);
         let error = open(&flash, SIZES[0]).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
-        assert_eq!((flash.bytes(Object::SingleLog), flash.writes()), (bytes, 0));
+        assert_eq!((flash.bytes(Object::SingleLog), flash.bytes(Object::Anchor)), (bytes, anchor));
     };
     let spoilt = |at: usize| {
         let mut bytes = single.bytes.clone();
@@ -184,6 +189,106 @@ fn an_older_single_file_beside_segments_changes_nothing() {
     drop(store);
     flash.set_bytes(Object::SingleLog, Some(single.bytes.clone()));
     let (store, _) = open(&flash, SIZES[0]).unwrap();
-    assert_eq!((store.log_head(), flash.segments().is_empty()), (21, false));
+    assert_eq!((store.log_head(), flash.segments(Series::Log).is_empty()), (21, false));
     assert_eq!(flash.bytes(Object::SingleLog), None);
+}
+
+/// Checks a flash of format 2 after its conversion.
+fn check_converted(flash: &MockFlash, size: LogSize, what: &str) {
+    let (mut store, _) = open(flash, size).unwrap();
+    store.load_gallery(MODEL).unwrap();
+    assert_eq!(store.log_head(), ENTRIES, "{what}");
+    golden::check(&store);
+    // Numbers go on, and nothing of the old log is left.
+    assert!(flash.segments(Series::Log).into_iter().all(|number| number > 4), "{what}");
+    let keys = flash.keys();
+    let verified = threshold_store::verify(flash, &keys, Some(&store.checkpoint())).unwrap();
+    assert_eq!((verified.entries, verified.first_bad), (ENTRIES, None), "{what}");
+    let entries = store.log_page(1, usize::MAX).unwrap();
+    let start = store.oldest_checkpoint().unwrap();
+    let end = store.checkpoint();
+    threshold_store::verify_entries(&store.identity(), Some(&start), entries, &end).unwrap();
+    store.commit(entry(1)).unwrap();
+    drop(store);
+    let (store, cut) = open(flash, size).unwrap();
+    assert_eq!((store.log_head(), cut), (ENTRIES + 1, None), "{what}");
+}
+
+#[test]
+fn a_log_of_plain_segments_survives_a_cut_and_an_error_at_every_write_of_its_conversion() {
+    let sizes = [
+        LogSize { segment_bytes: 1000, segments: 50 },
+        LogSize::default(),
+        LogSize { segment_bytes: 4000, segments: 3 },
+    ];
+    for size in sizes {
+        let whole = golden::flash("format-2");
+        open(&whole, size).unwrap();
+        let writes = whole.writes();
+        for write in 1..=writes {
+            for lot in 0..6 {
+                let flash = golden::flash("format-2");
+                match lot {
+                    5 => flash.fail_at(write, FlashFault::Io),
+                    lot => flash.cut_power_at(write, lot),
+                }
+                let _ = open(&flash, size);
+                if lot < 5 && !flash.is_off() {
+                    flash.cut_power(lot);
+                }
+                flash.power_on();
+                // Once more, in the middle of the next try.
+                let again = flash.copy();
+                again.cut_power_at(write, lot + 1);
+                let _ = open(&again, size);
+                if !again.is_off() {
+                    again.cut_power(lot);
+                }
+                again.power_on();
+                let size = if lot == 1 { LogSize::default() } else { size };
+                for flash in [flash, again] {
+                    check_converted(&flash, size, &format!("{size:?}, write {write}, lot {lot}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_segments_that_are_damaged_older_or_gone_are_a_fault_and_stay_as_they_are() {
+    let sound = golden::flash("format-2");
+    let segments = sound.segments(Series::Log);
+    let size = LogSize::default();
+    for &number in &segments {
+        let object = Object::Segment(number);
+        let bytes = sound.bytes(object).unwrap();
+        let mut kept = vec![None, Some(bytes[..bytes.len() / 2].to_vec())];
+        for at in (0..bytes.len()).step_by(3) {
+            let mut spoilt = bytes.clone();
+            spoilt[at] ^= 4;
+            kept.push(Some(spoilt));
+        }
+        for bytes in kept {
+            let flash = golden::flash("format-2");
+            flash.set_bytes(object, bytes);
+            let before: Vec<_> =
+                segments.iter().map(|&number| flash.bytes(Object::Segment(number))).collect();
+            assert!(open(&flash, size).is_err(), "{object}");
+            let after: Vec<_> =
+                segments.iter().map(|&number| flash.bytes(Object::Segment(number))).collect();
+            assert!(before == after, "{object}");
+        }
+    }
+}
+
+#[test]
+fn a_plain_segment_is_no_part_of_a_sealed_log() {
+    let flash = MockFlash::new();
+    let (mut store, _) = open(&flash, LogSize::default()).unwrap();
+    store.commit(entry(1)).unwrap();
+    drop(store);
+    let plain = golden::flash("format-2").bytes(Object::Segment(1)).unwrap();
+    flash.set_bytes(Object::Segment(1), Some(plain));
+    let error = open(&flash, LogSize::default()).err().unwrap().to_string();
+    assert!(error.contains("(a segment that is not sealed, in a log that is)"), "{error}");
 }

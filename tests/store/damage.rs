@@ -1,5 +1,6 @@
 //! Damaged, foreign, truncated and zero-filled objects, and what the user reads then.
 
+use crate::forge::{Stolen, pieces};
 use crate::{MODEL, entry, name, open, template};
 use threshold_record::{ContextKind, ModelId, PersonId};
 use threshold_store::{MockFlash, Object, Store, StoreError};
@@ -18,11 +19,14 @@ fn furnished() -> MockFlash {
         store.commit(entry(mark)).unwrap();
     }
     store.save_lockout([1, 0, 0, 0]).unwrap();
+    drop(store);
+    // A start writes the anchor, which has seen all of that then.
+    open(&flash);
     flash
 }
 
 fn reopen(flash: &MockFlash, model: ModelId) -> Result<(), StoreError> {
-    let (mut store, cut) = Store::open(Box::new(flash.clone()))?;
+    let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys())?;
     assert_eq!(cut, None, "what was acknowledged is no torn tail");
     store.load_gallery(model).map(|_| ())
 }
@@ -38,7 +42,7 @@ fn after(object: Object, spoil: impl FnOnce(&mut Vec<u8>)) -> Result<(), StoreEr
 
 /// A log that lost its last entries is cut first and then found to be too short, so the cut itself says nothing.
 fn reopen_quietly(flash: &MockFlash) -> Result<(), StoreError> {
-    let (mut store, _) = Store::open(Box::new(flash.clone()))?;
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys())?;
     store.load_gallery(MODEL).map(|_| ())
 }
 
@@ -108,28 +112,28 @@ fn each_fault_says_what_where_and_what_to_do() {
         assert_eq!(outcome.unwrap_err().to_string(), expected);
     };
     check(
-        after(Object::Gallery, |bytes| bytes[70] ^= 1),
+        after(Object::GallerySegment(1), |bytes| bytes[70] ^= 1),
         format!(
-            "gallery.snapshot is damaged at byte 10 (its bytes do not give its checksum); {restore}"
+            "gallery.00000001.seg is damaged at byte 24 (a batch that was durable is not whole); {restore}"
         ),
     );
     check(
-        after(Object::Gallery, |bytes| bytes[8] = 2),
-        "gallery.snapshot has format 2, this program reads up to 1; start the newer threshold-edge that wrote it".into(),
+        after(Object::GallerySegment(1), |bytes| bytes[8] = 2),
+        "gallery.00000001.seg has format 2, this program reads up to 1; start the newer threshold-edge that wrote it".into(),
     );
     check(
-        after(Object::Gallery, |bytes| bytes.fill(0)),
-        format!("gallery.snapshot is damaged at byte 0 (not a file of this kind); {restore}"),
+        after(Object::GallerySegment(1), |bytes| bytes.fill(0)),
+        format!("gallery.00000001.seg is damaged at byte 0 (not a file of this kind); {restore}"),
     );
-    // Header 64, context record 16 + 6 + 4, then entries of 84.
+    // A head of 24 + 40 + 224 bytes, then batches of 64 and their records: context, entry and state, then entries of 67.
     check(
-        after(Object::Segment(1), |bytes| bytes[64 + 26 + 84 + 40] ^= 1),
+        after(Object::Segment(1), |bytes| bytes[288 + 64 + 9 + 67 + 35 + 40] ^= 1),
         format!(
-            "events.00000001.log is damaged at byte 174 (a record that was durable is not whole); {restore}"
+            "events.00000001.log is damaged at byte 463 (a batch that was durable is not whole); {restore}"
         ),
     );
     check(
-        after(Object::Segment(1), |bytes| bytes.truncate(348)),
+        after(Object::Segment(1), |bytes| bytes.truncate(463 + 2 * 131)),
         format!(
             "events.00000001.log stands at 3, but this unit had reached 5: an older file was put back or the file is gone; {whole}"
         ),
@@ -152,9 +156,9 @@ fn each_fault_says_what_where_and_what_to_do() {
         ),
     );
     check(
-        without(Object::Gallery),
+        without(Object::GallerySegment(1)),
         format!(
-            "gallery.snapshot stands at 0, but this unit had reached 7: an older file was put back or the file is gone; {whole}"
+            "gallery.00000001.seg stands at 0, but this unit had reached 7: an older file was put back or the file is gone; {whole}"
         ),
     );
     let (ours, other) = ("07".repeat(32), "08".repeat(32));
@@ -170,10 +174,10 @@ fn each_fault_says_what_where_and_what_to_do() {
 #[test]
 fn a_damaged_gallery_still_lets_the_unit_log() {
     let flash = furnished();
-    let mut bytes = flash.bytes(Object::Gallery).unwrap();
+    let mut bytes = flash.bytes(Object::GallerySegment(1)).unwrap();
     bytes[100] ^= 1;
-    flash.set_bytes(Object::Gallery, Some(bytes));
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    flash.set_bytes(Object::GallerySegment(1), Some(bytes));
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert!(store.load_gallery(MODEL).is_err());
     assert!(store.gallery().is_none());
     assert_eq!(store.add_person(name("Ada")), Err(StoreError::NoGallery));
@@ -187,11 +191,9 @@ fn a_damaged_gallery_still_lets_the_unit_log() {
 fn a_log_of_a_later_version_is_not_cut() {
     let flash = furnished();
     let mut bytes = flash.bytes(Object::Segment(1)).unwrap();
-    let at = bytes.len() - 84;
-    // A whole record whose entry says version 2.
-    bytes[at + 16 + 24] = 2;
-    let crc = crc32fast::hash(&bytes[at..at + 80]).to_le_bytes();
-    bytes[at + 80..].copy_from_slice(&crc);
+    // An entry that says version 2, sealed by the unit.
+    let batch = pieces(&bytes)[2].clone();
+    Stolen::from(&flash).change(1, &mut bytes, batch, |content| content[8 + 3 + 24] = 2);
     flash.set_bytes(Object::Segment(1), Some(bytes.clone()));
     assert!(matches!(reopen(&flash, MODEL), Err(StoreError::Version { .. })));
     assert_eq!(flash.bytes(Object::Segment(1)), Some(bytes));

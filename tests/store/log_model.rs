@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use threshold_record::{ContextKind, EntryKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Store, StoreError};
+use threshold_store::{
+    Checkpoint, Flash, LogSize, MockFlash, Object, Series, Store, StoreError, verify,
+};
 use threshold_tests::lots::Lots;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +18,10 @@ pub(crate) enum Operation {
     Sync,
     /// Names one of two contexts of a kind.
     Context(ContextKind, u8),
-    /// Writes the anchor.
+    /// Saves the lock-out, with all that waits.
     Lockout,
+    /// Changes the data key.
+    Rotate,
     Read,
     Reopen,
 }
@@ -55,8 +59,10 @@ pub(crate) struct Run {
     shown: u64,
     oldest: u64,
     in_force: [InForce; 3],
+    /// A checkpoint that a host was given.
+    known: Option<Checkpoint>,
     mark: u32,
-    /// An error was reported, after which segments may be sealed early.
+    /// An error was reported, or the key changed, after which segments may be sealed early.
     failed: bool,
 }
 
@@ -72,6 +78,7 @@ impl Run {
             shown: 0,
             oldest: 0,
             in_force: [None, None, None],
+            known: None,
             mark: 0,
             failed: false,
         }
@@ -92,10 +99,12 @@ impl Run {
     /// Opens the store, which loses what was not durable, and checks it.
     pub(crate) fn open(&mut self) -> Result<(), StoreError> {
         self.store = None;
-        let (store, cut) = Store::open_sized(Box::new(self.flash.clone()), self.size)?;
+        let (store, cut) =
+            Store::open_sized(Box::new(self.flash.clone()), self.flash.keys(), self.size)?;
         if let Some(cut) = cut {
             assert_eq!(cut.head, store.log_head());
-            let (again, cut) = Store::open_sized(Box::new(self.flash.copy()), self.size)?;
+            let (again, cut) =
+                Store::open_sized(Box::new(self.flash.copy()), self.flash.keys(), self.size)?;
             assert_eq!((cut, again.log_head()), (None, store.log_head()), "the cut is told once");
         }
         let head = store.log_head();
@@ -133,6 +142,17 @@ impl Run {
         assert!(store.log_oldest() >= self.oldest);
         (self.shown, self.oldest) = (store.log_head(), store.log_oldest());
         self.others = self.others.split_off(&(self.shown + 1));
+        // Now and then, since each takes a signature.
+        if self.mark % 8 == 1 {
+            self.known = Some(store.checkpoint());
+        }
+    }
+
+    /// Reads the whole flash: it must hold what the store shows, and what a host knows.
+    fn verify(&self) {
+        let verified = verify(&self.flash, &self.flash.keys(), self.known.as_ref()).unwrap();
+        assert_eq!((&verified.first_bad, verified.head), (&None, self.shown), "{:?}", self.known);
+        assert!(self.oldest == verified.oldest);
     }
 
     /// Does an operation on the store and on the model.
@@ -170,15 +190,17 @@ impl Run {
                 })
             }
             Operation::Lockout => store.save_lockout([1, self.mark as u8, 0, 0]),
+            Operation::Rotate => store.rotate_keys(),
             Operation::Read => {
                 self.read(lots);
                 Ok(())
             }
             Operation::Reopen => Ok(()),
         };
-        self.failed |= outcome.is_err();
+        self.failed |= outcome.is_err() || operation == Operation::Rotate;
         self.settle();
-        if outcome.is_ok() && matches!(operation, Operation::Commit | Operation::Sync) {
+        let syncs = matches!(operation, Operation::Commit | Operation::Sync | Operation::Lockout);
+        if outcome.is_ok() && syncs {
             assert_eq!(self.shown, self.entries.len() as u64, "a sync makes everything durable");
         }
         outcome
@@ -231,7 +253,7 @@ impl Run {
         }
         // Entries went only because as many segments as are kept are there, and without a failed write those before the
         // last are at least half full.
-        let segments = self.flash.segments();
+        let segments = self.flash.segments(Series::Log);
         let (kept, last) = (self.size.segments as usize, segments.last().copied().unwrap_or(0));
         assert_eq!(segments.len(), kept.min(last as usize), "{segments:?}");
         assert!(self.oldest <= 1 || segments.len() == kept);
@@ -250,5 +272,8 @@ impl Run {
         }
         self.check();
         self.open().unwrap();
+        if lots.below(8) == 0 {
+            self.verify();
+        }
     }
 }

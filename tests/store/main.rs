@@ -1,17 +1,23 @@
 //! Tests of the area `store`; each file is one subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+mod administrators;
 mod conversion;
 mod damage;
 mod files;
+mod forge;
 mod full;
+mod gallery_model;
+mod gallery_power;
 mod golden;
 mod log_model;
 mod log_power;
 mod pace;
 mod power;
 mod removal;
+mod rotation;
 mod segments;
+mod tampering;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
 use threshold_store::{MockFlash, Object, Store};
@@ -20,12 +26,17 @@ use threshold_store::{MockFlash, Object, Store};
 const MODEL: ModelId = ModelId([7; 32]);
 
 /// What a small store consists of.
-const OBJECTS: [Object; 4] =
-    [Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
+const OBJECTS: [Object; 5] = [
+    Object::Keys,
+    Object::GallerySegment(1),
+    Object::Tombstones,
+    Object::Anchor,
+    Object::Segment(1),
+];
 
 /// A store on that flash, gallery loaded.
 fn open(flash: &MockFlash) -> Store {
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     store.load_gallery(MODEL).unwrap();
     store
 }

@@ -123,9 +123,11 @@ fn step(
             .map(|_| ()),
         (Operation::Lockout, _) => {
             done.lockout = [1, mark as u8, 0, 0];
+            // It goes to the log, with all that waits.
+            done.durable = done.entries.len();
             store.save_lockout(done.lockout)
         }
-        (Operation::Reopen, _) => match Store::open(Box::new(flash.clone())) {
+        (Operation::Reopen, _) => match Store::open(Box::new(flash.clone()), flash.keys()) {
             Ok((mut opened, cut)) => {
                 assert_eq!(cut, None, "a tail was cut although no power was");
                 // What was not durable waited in memory, and went with the process.
@@ -191,7 +193,7 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     let mut lots = Lots(seed);
     let mut model = Model::default();
     let mut under_way = None;
-    match Store::open(Box::new(flash.clone())) {
+    match Store::open(Box::new(flash.clone()), flash.keys()) {
         Ok((mut store, _)) => {
             store.load_gallery(MODEL).unwrap();
             for _ in 0..length {
@@ -219,7 +221,7 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     for again in 1..=4 {
         let copy = flash.copy();
         copy.cut_power_at(again, seed + again);
-        if let Ok((mut store, _)) = Store::open(Box::new(copy.clone())) {
+        if let Ok((mut store, _)) = Store::open(Box::new(copy.clone()), copy.keys()) {
             let _ = store.load_gallery(MODEL);
         }
         copy.power_on();
@@ -276,10 +278,10 @@ fn a_torn_tail_is_cut_and_reported() {
     let mut bytes = flash.bytes(threshold_store::Object::Segment(1)).unwrap();
     bytes.extend_from_slice(&[64, 0, 0xbf, 0xff, 1, 0, 0]);
     flash.set_bytes(threshold_store::Object::Segment(1), Some(bytes));
-    let (store, cut) = Store::open(Box::new(flash.clone())).unwrap();
+    let (store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert_eq!(cut, Some(threshold_store::TailCut { head: 1, bytes: 7 }));
     drop(store);
-    assert_eq!(Store::open(Box::new(flash)).unwrap().1, None);
+    assert_eq!(Store::open(Box::new(flash.clone()), flash.keys()).unwrap().1, None);
 }
 
 #[test]
@@ -321,4 +323,25 @@ fn pages_begin_anywhere_and_end_at_the_head() {
         assert_eq!(store.log_page(u64::MAX, 9).unwrap(), []);
         assert_eq!(store.log_page(1, 0).unwrap(), []);
     }
+}
+
+#[test]
+fn the_lockout_is_one_batch_of_the_log_and_there_at_the_next_start() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash);
+    store.commit(entry(1)).unwrap();
+    let anchor = flash.bytes(threshold_store::Object::Anchor);
+    for lockout in [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]] {
+        store.save_lockout(lockout).unwrap();
+        flash.copy().cut_power(1);
+        assert_eq!(open(&flash.copy()).lockout(), lockout);
+    }
+    // An append and a sync for each that changed something, and nothing else.
+    let writes = flash.writes();
+    store.save_lockout([1, 2, 0, 0]).unwrap();
+    store.save_lockout([1, 2, 0, 0]).unwrap();
+    assert_eq!(flash.writes(), writes + 2);
+    assert_eq!(flash.bytes(threshold_store::Object::Anchor), anchor);
+    drop(store);
+    assert_eq!(open(&flash).lockout(), [1, 2, 0, 0]);
 }

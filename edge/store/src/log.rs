@@ -1,48 +1,68 @@
-//! The log: entries and context records, appended to segments, never changed.
+//! The log: entries, context records and state, appended to sealed segments, never changed.
 //!
-//! Owns the numbering (sequences from 1 without gaps, which never go back), what is durable, which segments are kept, and
-//! the reading by pages. Only durable entries are shown to a reader: an entry that a power cut takes back must not have
-//! been seen under a number that another entry then gets.
-//! Records wait in memory until they are made durable together: one append and one sync for each batch.
-//! A segment that took a failed or torn write takes nothing more; the next one's header says where it ends. When as many
-//! segments as are kept are full, the oldest goes: first a header that no longer counts it is durable, then it is removed.
+//! Owns the numbering (sequences from 1 without gaps, which never go back), what is durable, which segments are kept, the
+//! chain, and the reading by pages. Only durable entries are shown to a reader: an entry that a power cut takes back must not
+//! have been seen under a number that another entry then gets.
+//! Records wait in memory until they are made durable together: one batch, one append and one sync.
+//! A segment that took a failed or torn write takes nothing more; the next one's head says where it ends. When as many
+//! segments as are kept are full, the oldest goes: first a head that no longer counts it is durable, then it is removed.
 //! Every context that an entry refers to stands in the entry's own segment: those in force are carried to the head of
 //! each new segment, so that no segment needs an older one.
 //! Refuses an entry that refers to a context not in force, and a log that stands further back than the anchor says.
+//!
+//! What the seal, the links from piece to piece and the anchor keep from somebody who can write the flash and has no key:
+//! reading anything; changing, adding, moving or leaving out anything before the last batch; a piece of another unit, segment,
+//! place or history; and everything that is older than what the anchor saw at the last start, new segment, removal or change of
+//! the gallery. What they do not: taking the last batches written since then away, the lock-out's among them, or putting all
+//! files back as they once were together, anchor included. The first looks like a power cut, the second like the past. A host
+//! finds both, since the log no longer reaches, or no longer contains, the last checkpoint that it was given; a counter outside
+//! the flash would find them at the start.
 
+mod batch;
 mod convert;
+mod open;
+mod plain;
+mod reached;
 mod read;
 mod record;
-mod scan;
+mod roll;
 mod segment;
-mod single;
+mod state;
+mod verify;
 
 pub(crate) use convert::convert;
+pub(crate) use state::State;
+pub use verify::{FirstBad, Verified, verify};
 
-use crate::error::{StoreError, TailCut};
-use crate::flash::{Flash, Object};
+use crate::chain::{Chain, Tip};
+use crate::error::StoreError;
+use crate::flash::Flash;
+use crate::keyring::Keyring;
+use batch::{OVERHEAD, Place, tail_of};
+use reached::Reached;
 use read::Cursor;
-use record::Body;
-use segment::{HEADER, Header, Segment};
+use record::{Record, STATE_LEN};
+use segment::{Head, Segment};
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use threshold_record::context::MAX_CONTEXT_BYTES;
 use threshold_record::{Context, ContextKind, LogEntry};
 
-/// Bytes of records that wait to be made durable, at most: what a record's `behind` can count.
-const MAX_PENDING: usize = u16::MAX as usize;
+/// Bytes of records that wait to be made durable, at most: what one batch holds beside a state.
+const MAX_PENDING: usize = batch::MAX_RECORDS - STATE_LEN;
 
 /// How large the log may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSize {
-    /// Bytes of a segment. One that holds a single record more than its contexts may be longer, so that any record fits.
+    /// Bytes of a segment. One that holds a single batch may be longer, so that any record fits.
     pub segment_bytes: u32,
     /// Segments that are kept; while the oldest goes there is one more. At least 2, so that one is always full of entries.
     pub segments: u32,
 }
 
 impl Default for LogSize {
-    /// 440 MB, and in them the last 5.2 million entries at least, of 84 bytes each.
+    /// 440 MB. An entry takes 67 bytes and its share of its batch's 64: in batches of 20, as a second's events make them, the
+    /// last 6.2 million entries at least stay; each committed on its own, the last 3.3 million.
     fn default() -> Self {
         Self { segment_bytes: 1 << 20, segments: 420 }
     }
@@ -52,177 +72,112 @@ impl Default for LogSize {
 #[derive(Debug)]
 pub(crate) struct Log {
     size: LogSize,
-    /// Those that are kept, the oldest first; the last one takes the records.
+    chain: Chain,
+    /// Those that are kept, the oldest first; the last one takes the batches.
     segments: VecDeque<Segment>,
-    /// The last segment took a write that failed, so that the next record goes to another.
+    /// The head of the last one, without the contexts that it carries.
+    begun: Option<Head>,
+    /// The last segment took a write that failed, so that the next batch goes to another.
     sealed: bool,
     /// A sync failed and nothing is known any more.
     stopped: bool,
-    /// Sequence of the last entry, durable or pending.
-    head: u64,
-    durable: Durable,
+    /// Behind the last record, durable or pending.
+    tip: Tip,
+    /// What the next batch says.
+    state: State,
+    durable: Reached,
     /// Records that wait to be made durable.
     pending: Vec<u8>,
-    /// Numbers of contexts given out.
-    given: u16,
     /// Contexts of the last segment, pending ones included.
     held: BTreeMap<u16, Context>,
     /// The context in force of each kind, by the kind's code; 0 for none.
     in_force: [u16; 3],
-    /// Contexts that later entries refer to although others are in force, with the last such entry: only while a log of
-    /// format 1 is converted.
-    wanted: BTreeMap<u16, u64>,
+    converting: Option<Converting>,
     cursor: Cell<Cursor>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Durable {
-    head: u64,
-    given: u16,
+/// What is known only while an old log is converted.
+#[derive(Debug)]
+struct Converting {
+    /// Number of the old log's last segment; none up to it is removed.
+    last: u32,
+    /// The last entry that refers to each context: in the old log entries refer to contexts although others came after them.
+    last_use: BTreeMap<u16, u64>,
 }
 
 impl Log {
-    fn empty(size: LogSize) -> Self {
+    fn empty(keyring: &Keyring, size: LogSize) -> Self {
         let size = LogSize { segments: size.segments.max(2), ..size };
         Self {
             size,
+            chain: Chain::of(&keyring.store_id(), &keyring.identity()),
             segments: VecDeque::new(),
+            begun: None,
             sealed: true,
             stopped: false,
-            head: 0,
-            durable: Durable::default(),
+            tip: Tip::default(),
+            state: State::default(),
+            durable: Reached::default(),
             pending: Vec::new(),
-            given: 0,
             held: BTreeMap::new(),
             in_force: [0; 3],
-            wanted: BTreeMap::new(),
+            converting: None,
             cursor: Cell::default(),
         }
     }
 
-    /// Opens the log, which had reached `anchored`. Makes it if that is nothing and there is none.
-    ///
-    /// Reads the headers of all segments, and the last one whole.
-    pub(crate) fn open(
-        flash: &mut dyn Flash,
-        size: LogSize,
-        anchored: u64,
-    ) -> Result<(Self, Option<TailCut>), StoreError> {
-        let mut log = Self::empty(size);
-        let Some(&last) = flash.segments().last() else {
-            if anchored > 0 {
-                return Err(rolled_back(1, 0, anchored));
-            }
-            log.roll(flash)?;
-            return Ok((log, None));
-        };
-        log.read_headers(flash, last)?;
-        let (end, len) = log.read_last(flash)?;
-        if log.head < anchored {
-            return Err(rolled_back(last, log.head, anchored));
-        }
-        // Records of a process that was killed may still be only in memory; they are durable from here on.
-        flash.sync(Object::Segment(last))?;
-        log.settle(end);
-        log.remove_old(flash);
-        if end == len {
-            log.sealed = false;
-            return Ok((log, None));
-        }
-        let cut = TailCut { head: log.head, bytes: u64::from(len - end) };
-        if end < size.segment_bytes / 2 {
-            // A short segment is written anew without its tail: were it sealed, then who pulls the plug again and again
-            // would push older segments out.
-            let sound = flash.read_all(Object::Segment(last), u64::from(end))?.unwrap_or_default();
-            flash.replace(Object::Segment(last), sound.get(..end as usize).unwrap_or(&sound))?;
-            log.sealed = false;
-        } else {
-            log.roll(flash)?;
-        }
-        Ok((log, Some(cut)))
-    }
-
-    /// Reads the header of each segment that the last one counts, and checks that they follow each other.
-    fn read_headers(&mut self, flash: &dyn Flash, last: u32) -> Result<(), StoreError> {
-        let oldest = Header::read(flash, last)?.oldest;
-        for number in oldest..=last {
-            let header = Header::read(flash, number)?;
-            let object = Object::Segment(number);
-            if let Some(before) = self.segments.back_mut() {
-                before.end = header.previous_end;
-                if header.first < before.first || header.contexts < before.contexts {
-                    let what = "a header that does not follow the one before";
-                    return Err(StoreError::Damaged { object, offset: 24, what });
-                }
-                not_shorter(flash, before)?;
-            }
-            self.segments.push_back(header.segment(u32::MAX));
-        }
-        Ok(())
-    }
-
-    /// Reads the last segment. Gives the end of its records, and its length.
-    fn read_last(&mut self, flash: &dyn Flash) -> Result<(u32, u32), StoreError> {
-        let Some(&last) = self.segments.back() else { return Ok((0, 0)) };
-        let object = last.object();
-        let len = flash.len(object)?.unwrap_or(0);
-        let length = u32::try_from(len);
-        let length = length.map_err(|_| damaged(object, u64::from(u32::MAX), "its length"))?;
-        let start = u64::from(last.start);
-        (self.head, self.given) = (last.first - 1, last.contexts);
-        // The carried contexts came with the header in one replace, so they are whole.
-        let end = scan::stretch(flash, object, HEADER as u64, start, |found| {
-            self.take(found).map(|()| true)
-        })?;
-        if end != start {
-            return Err(damaged(object, 36, "the length of the contexts carried over"));
-        }
-        let end = scan::tail(flash, object, start, len, |found| self.take(found))?;
-        Ok((end as u32, length))
-    }
-
-    /// Takes in a record of the last segment.
-    fn take(&mut self, found: &record::Record) -> Result<(), &'static str> {
-        if found.sequence != self.head + 1 {
-            return Err("a record out of sequence");
-        }
-        match &found.body {
-            Body::Entry(entry) if entry.sequence == found.sequence => self.head += 1,
-            Body::Entry(_) => return Err("an entry out of sequence"),
-            Body::Context(context) => self.hold(context.as_ref().clone()),
-        }
-        Ok(())
-    }
-
     fn hold(&mut self, context: Context) {
-        self.given = self.given.max(context.number);
         self.in_force[usize::from(context.kind.code()) % 3] = context.number;
         self.held.insert(context.number, context);
     }
 
-    /// Everything that stands in the last segment, or waited for it, is durable now.
+    /// Everything that stands in the last segment up to `end` is durable now.
     fn settle(&mut self, end: u32) {
         if let Some(last) = self.segments.back_mut() {
             last.end = end;
         }
-        self.durable = Durable { head: self.head, given: self.given };
+    }
+
+    /// What everything but the log has come to; the next batch says so.
+    pub(crate) fn set_state(&mut self, state: State) {
+        self.state = state;
+    }
+
+    /// The state that the log says, durably.
+    pub(crate) fn state(&self) -> State {
+        self.durable.state
+    }
+
+    /// Makes a state durable. After an error it is not waiting any more; whether the flash has it is not known.
+    pub(crate) fn save_state(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        state: State,
+    ) -> Result<(), StoreError> {
+        let before = std::mem::replace(&mut self.state, state);
+        self.sync(flash, keyring).inspect_err(|_| self.state = before)
     }
 
     /// Appends an entry under the next sequence; durable after `sync`.
     pub(crate) fn append(
         &mut self,
         flash: &mut dyn Flash,
+        keyring: &Keyring,
         entry: LogEntry,
     ) -> Result<LogEntry, StoreError> {
         if let Some(number) = references(&entry).find(|number| !self.in_force.contains(number)) {
             return Err(StoreError::ContextNotInForce { number });
         }
-        self.make_room(flash, record::ENTRY_LEN)?;
-        let entry = LogEntry { sequence: self.head + 1, ..entry };
-        let behind = self.pending.len() as u16;
-        record::push_entry(&mut self.pending, behind, &entry);
-        self.head += 1;
+        self.make_room(flash, keyring, record::ENTRY_LEN)?;
+        let entry = LogEntry { sequence: self.tip.head + 1, ..entry };
+        self.push_entry(&entry);
         Ok(entry)
+    }
+
+    fn push_entry(&mut self, entry: &LogEntry) {
+        record::push_entry(&mut self.pending, entry);
+        self.tip.take_entry(&self.chain, entry);
     }
 
     /// Appends an entry and makes it durable. After an error it is not pending, so that it cannot come to the log later; if
@@ -230,15 +185,29 @@ impl Log {
     pub(crate) fn commit(
         &mut self,
         flash: &mut dyn Flash,
+        keyring: &Keyring,
         entry: LogEntry,
     ) -> Result<LogEntry, StoreError> {
-        let entry = self.append(flash, entry)?;
-        let synced = self.sync(flash);
+        let entry = self.append(flash, keyring, entry)?;
+        let synced = self.sync(flash, keyring);
         if synced.is_err() && !self.stopped {
             self.pending.truncate(self.pending.len().saturating_sub(record::ENTRY_LEN));
-            self.head -= 1;
+            self.tip = self.tip_of_pending();
         }
         synced.map(|()| entry)
+    }
+
+    /// Behind the last record that waits.
+    fn tip_of_pending(&self) -> Tip {
+        let mut tip = self.durable.tip;
+        for record in record::records(&self.pending).flatten() {
+            match record {
+                Record::Entry(entry) => tip.take_entry(&self.chain, &entry),
+                Record::Context(context) => tip.take_context(&self.chain, &context),
+                Record::State(_) => {}
+            }
+        }
+        tip
     }
 
     /// The number of a context, which is in force from now on. Written if no equal one is in the segment; durable after
@@ -246,6 +215,7 @@ impl Log {
     pub(crate) fn context_number(
         &mut self,
         flash: &mut dyn Flash,
+        keyring: &Keyring,
         kind: ContextKind,
         bytes: &[u8],
     ) -> Result<u16, StoreError> {
@@ -254,57 +224,91 @@ impl Log {
             self.in_force[usize::from(kind.code()) % 3] = held.number;
             return Ok(held.number);
         }
-        let number = self.given.checked_add(1).ok_or(StoreError::ContextsUsedUp)?;
+        let number = self.tip.given.checked_add(1).ok_or(StoreError::ContextsUsedUp)?;
         let too_long = StoreError::ContextTooLong { len: bytes.len(), max: MAX_CONTEXT_BYTES };
         let bytes = heapless::Vec::from_slice(bytes).map_err(|_| too_long)?;
         let context = Context { number, kind, bytes };
-        self.push_context(flash, context)?;
+        self.push_context(flash, keyring, context)?;
         Ok(number)
     }
 
-    fn push_context(&mut self, flash: &mut dyn Flash, context: Context) -> Result<(), StoreError> {
-        self.make_room(flash, record::context_len(context.bytes.len()))?;
-        let behind = self.pending.len() as u16;
-        record::push_context(&mut self.pending, behind, self.head + 1, &context);
+    fn push_context(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        context: Context,
+    ) -> Result<(), StoreError> {
+        self.make_room(flash, keyring, record::context_len(context.bytes.len()))?;
+        record::push_context(&mut self.pending, &context);
+        self.tip.take_context(&self.chain, &context);
         self.hold(context);
         Ok(())
     }
 
     /// Sees to it that the last segment and the batch have room for a record.
-    fn make_room(&mut self, flash: &mut dyn Flash, len: usize) -> Result<(), StoreError> {
+    fn make_room(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        len: usize,
+    ) -> Result<(), StoreError> {
         if self.stopped {
             return Err(StoreError::LogStopped);
         }
         if self.pending.len() + len > MAX_PENDING || self.is_full(len) {
-            self.sync(flash)?;
+            self.sync(flash, keyring)?;
         }
         if self.is_full(len) {
             self.sealed = true;
-            self.roll(flash)?;
+            self.roll(flash, keyring)?;
         }
         Ok(())
     }
 
+    /// True if so many bytes of records, with those that wait and a state, do not fit into the last segment any more.
     fn is_full(&self, len: usize) -> bool {
         self.segments.back().is_none_or(|last| {
-            let end = last.end as usize + self.pending.len();
-            end > last.start as usize && end + len > self.size.segment_bytes as usize
+            let holds_some = last.end > last.start || !self.pending.is_empty();
+            let end = last.end as usize + OVERHEAD + self.pending.len() + len + STATE_LEN;
+            holds_some && end > self.size.segment_bytes as usize
         })
     }
 
-    /// Makes everything appended durable. After a write that failed it stays pending for the next try.
-    pub(crate) fn sync(&mut self, flash: &mut dyn Flash) -> Result<(), StoreError> {
+    /// Makes everything appended durable, and the state if it changed. After a write that failed it stays pending for the next
+    /// try.
+    pub(crate) fn sync(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+    ) -> Result<(), StoreError> {
         if self.stopped {
             return Err(StoreError::LogStopped);
         }
-        if self.pending.is_empty() {
+        let new_state = self.state != self.durable.state;
+        if self.pending.is_empty() && !new_state {
             return Ok(());
         }
+        // A data key that was replaced seals nothing more.
+        let of_old_key = self.segments.back().is_some_and(|last| last.key != keyring.current());
+        // A state alone asked nobody for room.
+        if of_old_key || (self.pending.is_empty() && self.is_full(0)) {
+            self.sealed = true;
+        }
         if self.sealed {
-            self.roll(flash)?;
+            self.roll(flash, keyring)?;
         }
         let Some(&last) = self.segments.back() else { return Err(StoreError::LogStopped) };
-        if let Err(error) = flash.append(last.object(), &self.pending) {
+        let waiting = self.pending.len();
+        if new_state {
+            record::push_state(&mut self.pending, self.state);
+        }
+        let place = Place { segment: last.number, offset: last.end, behind: self.durable.tail };
+        let first = self.durable.tip.head + 1;
+        let entries = (self.tip.head - self.durable.tip.head) as u16;
+        let sealed = batch::seal(keyring, place, first, entries, &self.pending);
+        self.pending.truncate(waiting);
+        let bytes = sealed?;
+        if let Err(error) = flash.append(last.object(), &bytes) {
             // A part of it may stand there; nothing must follow that.
             self.sealed = true;
             return Err(error.into());
@@ -314,93 +318,41 @@ impl Log {
             // the next segment says that nothing of this batch counts; else a start before the next power cut would show
             // entries that the cut then takes.
             self.stopped = true;
-            let _ = self.roll(flash);
+            let _ = self.roll(flash, keyring);
             return Err(error.into());
         }
-        self.settle(last.end + self.pending.len() as u32);
+        let batches = self.durable.batches + 1;
+        let tail = tail_of(&bytes);
+        self.durable = Reached { tip: self.tip, batches, state: self.state, tail };
+        self.settle(last.end + bytes.len() as u32);
         self.pending.clear();
         Ok(())
     }
 
-    /// Begins the next segment, and lets the oldest go if as many as are kept are there.
-    ///
-    /// A sealed segment without an entry is begun anew under its own number instead.
-    fn roll(&mut self, flash: &mut dyn Flash) -> Result<(), StoreError> {
-        let first = self.durable.head + 1;
-        let without_entry = self.segments.pop_back_if(|last| last.first == first);
-        let before = self.segments.back();
-        let number = without_entry.or(before.copied()).map_or(0, |held| held.number);
-        let number = number + u32::from(without_entry.is_none());
-        let kept_from = number.saturating_sub(self.size.segments - 1).max(1);
-        let mut header = Header {
-            number,
-            oldest: self.segments.front().map_or(number, |front| front.number.max(kept_from)),
-            previous_end: before.map_or(0, |before| before.end),
-            first,
-            contexts: without_entry.map_or(self.durable.given, |held| held.contexts),
-            carried: 0,
-        };
-        let mut carried = Vec::new();
-        for context in self.carried_over(without_entry.is_some()) {
-            record::push_context(&mut carried, 0, first, context);
-        }
-        header.carried = carried.len() as u32;
-        let bytes = [&header.to_bytes()[..], &carried].concat();
-        let end = bytes.len() as u32;
-        if let Err(error) = flash.replace(Object::Segment(number), &bytes) {
-            self.segments.extend(without_entry);
-            return Err(error.into());
-        }
-        let kept: Vec<u16> =
-            self.carried_over(without_entry.is_some()).map(|context| context.number).collect();
-        let durable = self.durable.given;
-        self.held.retain(|number, _| *number > durable || kept.contains(number));
-        self.segments.push_back(header.segment(end));
-        self.sealed = false;
-        while self.segments.front().is_some_and(|front| front.number < header.oldest) {
-            self.segments.pop_front();
-        }
-        self.remove_old(flash);
-        Ok(())
-    }
-
-    /// The contexts that the next segment begins with: those in force. After a failed write also all others of the
-    /// segment, since records that wait may refer to them, and of a segment begun anew, since they would be lost.
-    fn carried_over(&self, anew: bool) -> impl Iterator<Item = &Context> {
-        let next = self.durable.head + 1;
-        self.held.values().filter(move |context| {
-            let number = context.number;
-            number <= self.durable.given
-                && (anew
-                    || !self.pending.is_empty()
-                    || self.in_force.contains(&number)
-                    || self.wanted.get(&number).is_some_and(|&last| last >= next))
-        })
-    }
-
-    /// Removes the segments that the last header no longer counts. They are no part of the log already, so a flash that
-    /// does not let go of one is asked again at the next segment and the next open.
-    fn remove_old(&self, flash: &mut dyn Flash) {
-        let oldest = self.segments.front().map_or(0, |front| front.number);
-        for number in flash.segments().into_iter().take_while(|&number| number < oldest) {
-            let _ = flash.remove(Object::Segment(number));
-        }
-    }
-
     /// Sequence of the last durable entry.
     pub(crate) fn durable_head(&self) -> u64 {
-        self.durable.head
+        self.durable.tip.head
+    }
+
+    /// Count of durable batches.
+    pub(crate) fn durable_batches(&self) -> u64 {
+        self.durable.batches
     }
 
     /// Sequence of the oldest entry that is still there; 0 for an empty log.
     pub(crate) fn oldest(&self) -> u64 {
         let first = self.segments.front().map_or(0, |front| front.first);
-        if first > self.durable.head { 0 } else { first }
+        if first > self.durable.tip.head { 0 } else { first }
     }
 
     /// Sequence of the first entry of the last segment.
     pub(crate) fn first_of_last(&self) -> u64 {
         self.segments.back().map_or(1, |last| last.first)
+    }
+
+    /// The data key of the segment that was sealed first; every batch is sealed with it or a later one.
+    pub(crate) fn oldest_key(&self) -> Option<u32> {
+        self.segments.iter().map(|segment| segment.key).min()
     }
 }
 
@@ -408,22 +360,4 @@ impl Log {
 fn references(entry: &LogEntry) -> impl Iterator<Item = u16> + use<> {
     let numbers = [entry.context_model, entry.context_policy, entry.context_config];
     numbers.into_iter().filter(|&number| number != 0)
-}
-
-/// A sealed segment must reach as far as the next one's header says.
-fn not_shorter(flash: &dyn Flash, sealed: &Segment) -> Result<(), StoreError> {
-    let object = sealed.object();
-    let len = flash.len(object)?.unwrap_or(0);
-    if sealed.end < sealed.start || len < u64::from(sealed.end) {
-        return Err(damaged(object, len, "the end comes too early"));
-    }
-    Ok(())
-}
-
-fn damaged(object: Object, offset: u64, what: &'static str) -> StoreError {
-    StoreError::Damaged { object, offset, what }
-}
-
-fn rolled_back(last: u32, found: u64, expected: u64) -> StoreError {
-    StoreError::RolledBack { object: Object::Segment(last), found, expected }
 }

@@ -1,35 +1,81 @@
 //! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
 //!
-//! The order of writes is the point of this file. A change of the gallery replaces the snapshot, then the anchor. A
+//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor. A
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
+mod administration;
+mod figures;
+mod trust;
+
+pub use figures::Figures;
+
+use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
-use crate::gallery::{Gallery, GalleryError, Member};
-use crate::log::{self, Log, LogSize};
-use crate::snapshot;
+use crate::gallery::durable::{Change, DurableGallery, Written};
+use crate::gallery::{self, Gallery, GalleryError, Member};
+use crate::keyring::{self, Form, Keyring};
+use crate::keys::{FileKeys, KeyProvider};
+use crate::log::{self, Log, LogSize, State};
+use crate::sealed;
 use crate::tombstones::{self, Tombstones};
-use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
+use std::sync::Arc;
+use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Template};
+
+/// The file in the data folder that holds a unit's secret, where there is no better keeper.
+pub const KEY_FILE: &str = "unit.key";
+
+/// How large the store's parts may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSize {
+    /// The log.
+    pub log: LogSize,
+    /// Bytes at which a segment of the gallery is full, at most 256 KiB. It may be longer by a batch.
+    pub gallery_segment_bytes: u32,
+}
+
+impl Default for StoreSize {
+    fn default() -> Self {
+        LogSize::default().into()
+    }
+}
+
+impl From<LogSize> for StoreSize {
+    fn from(log: LogSize) -> Self {
+        Self { log, gallery_segment_bytes: 256 << 10 }
+    }
+}
 
 /// The open store of a unit.
 pub struct Store {
     flash: Box<dyn Flash>,
+    size: StoreSize,
+    keyring: Keyring,
     log: Log,
+    /// What the anchor says of the log.
+    log_form: LogForm,
+    /// How far everything has come, as far as it is durable.
     anchor: Anchor,
+    /// The log's head that the anchor on the flash says.
+    anchored: u64,
     tombstones: Tombstones,
-    gallery: Option<Gallery>,
+    roster: Roster,
+    gallery: Option<DurableGallery>,
+    /// The gallery's generation is further than the anchor on the flash says.
+    unbound: bool,
 }
 
 impl Store {
-    /// Opens the store in a folder; see [`Store::open`].
+    /// Opens the store in a folder, with the secret in its file [`KEY_FILE`]; see [`Store::open`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_folder(folder: &std::path::Path) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open(Box::new(FileFlash::open(folder)?))
+        let flash = FileFlash::open(folder)?;
+        Self::open(Box::new(flash), Arc::new(FileKeys::at(&folder.join(KEY_FILE))))
     }
 
     /// Opens the log, the anchor and the tombstones, counts this start, and makes them all on the first start. The gallery
@@ -39,58 +85,103 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the unit then stays locked, since it could not log an admission.
-    pub fn open(flash: Box<dyn Flash>) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open_sized(flash, LogSize::default())
+    pub fn open(
+        flash: Box<dyn Flash>,
+        keys: Arc<dyn KeyProvider>,
+    ) -> Result<(Self, Option<TailCut>), StoreError> {
+        Self::open_sized(flash, keys, StoreSize::default())
     }
 
-    /// Opens a store whose log keeps so many segments; see [`Store::open`].
+    /// Opens a store of other sizes; see [`Store::open`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_sized(
         mut flash: Box<dyn Flash>,
-        size: LogSize,
+        keys: Arc<dyn KeyProvider>,
+        size: impl Into<StoreSize>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
-        let (mut anchor, form) = match flash.read_all(Object::Anchor, anchor::LEN as u64)? {
+        let size = size.into();
+        let keyring = Keyring::open(flash.as_mut(), &keys)?;
+        let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
+        let (mut anchor, form) = match anchor {
             Some(bytes) => Anchor::from_bytes(&bytes)?,
             None => {
-                // The anchor is the first object of a first start, so nothing else can be there without it.
-                let segment = flash.segments().first().map(|&number| Object::Segment(number));
-                for beside in segment.into_iter().chain(Object::FIXED) {
-                    if flash.len(beside)?.is_some() {
-                        return Err(StoreError::NoAnchor { beside });
-                    }
+                // The ring and the anchor are the first objects of a first start, so nothing else can be there without them.
+                if let Some(beside) = keyring::others(flash.as_ref(), &[Object::Keys])? {
+                    return Err(StoreError::NoAnchor { beside });
                 }
                 let first = Anchor::default();
-                flash.replace(Object::Anchor, &first.to_bytes())?;
-                (first, LogForm::Segments)
+                let bytes = first.to_bytes(LogForm::Sealed);
+                sealed::replace(flash.as_mut(), &keyring, Object::Anchor, &bytes)?;
+                (first, LogForm::Sealed)
             }
         };
-        let tombstones = match flash.read_all(Object::Tombstones, tombstones::MAX_BYTES)? {
+        let tombstones = read(flash.as_ref(), &keyring, Object::Tombstones, tombstones::MAX_BYTES)?;
+        let tombstones = match tombstones {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
             None => Tombstones::default(),
         };
+        let roster =
+            read(flash.as_ref(), &keyring, Object::Administrators, administrators::MAX_BYTES)?;
+        let roster =
+            roster.map_or_else(|| Ok(Roster::default()), |bytes| Roster::from_bytes(&bytes))?;
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
+        let converting = keyring.form() == Form::Converting;
         let (log, cut) = match form {
-            LogForm::Single => log::convert(flash.as_mut(), size, anchor.log_head)?,
-            LogForm::Segments => Log::open(flash.as_mut(), size, anchor.log_head)?,
+            LogForm::Single | LogForm::Segments if converting => {
+                log::convert(flash.as_mut(), &keyring, size.log, form, &anchor)?
+            }
+            _ => Log::open(flash.as_mut(), &keyring, size.log, &anchor)?,
         };
+        let said = log.state();
+        not_before(Object::Tombstones, count, u64::from(said.tombstones))?;
+        anchor.add(said);
+        not_before(Object::Administrators, roster.generation(), anchor.administrators)?;
+        anchor.administrators = roster.generation();
+        if converting && !tombstones.0.is_empty() {
+            let bytes = tombstones.to_bytes();
+            sealed::replace(flash.as_mut(), &keyring, Object::Tombstones, &bytes)?;
+        }
         anchor.boot = anchor.boot.saturating_add(1);
-        let mut store = Self { flash, log, anchor, tombstones, gallery: None };
-        store.write_anchor(store.anchor.lockout)?;
-        // From this anchor on the segments are the log. If the flash does not let go of the single file now, it is asked
+        let log_form = if converting { form } else { LogForm::Sealed };
+        let mut store = Self {
+            flash,
+            size,
+            keyring,
+            log,
+            log_form,
+            anchor,
+            anchored: 0,
+            tombstones,
+            roster,
+            gallery: None,
+            unbound: false,
+        };
+        store.write_anchor()?;
+        if converting {
+            let (bytes, anchored) = (size.gallery_segment_bytes, store.anchor.generation);
+            gallery::convert::convert(store.flash.as_mut(), &store.keyring, bytes, anchored)?;
+            store.keyring.all_sealed(store.flash.as_mut())?;
+            store.log.remove_old(store.flash.as_mut());
+        }
+        store.log_form = LogForm::Sealed;
+        // From the switch on the sealed segments are the log. If the flash does not let go of the old one now, it is asked
         // again at the next start.
         let _ = store.flash.remove(Object::SingleLog);
+        let _ = store.flash.remove(Object::Gallery);
+        store.drop_old_keys()?;
         Ok((store, cut))
     }
 
-    /// Loads the gallery of a model, or makes an empty one if none was ever written. Applies the tombstones.
+    /// Loads the gallery of a model, or an empty one if none was ever written. Applies the tombstones.
     ///
     /// # Errors
     /// [`StoreError`] if the gallery is damaged, older than it was, or of another model.
     pub fn load_gallery(&mut self, model: ModelId) -> Result<&Gallery, StoreError> {
-        let gallery = self.read_gallery(model)?;
+        let durable = self.read_gallery(model)?;
+        let gallery = durable.gallery();
         if gallery.model() != model {
             return Err(StoreError::OtherModel {
                 gallery: gallery.model(),
@@ -99,7 +190,16 @@ impl Store {
                 templates: gallery.n_templates(),
             });
         }
-        Ok(self.gallery.insert(gallery))
+        Ok(self.gallery.insert(durable).gallery())
+    }
+
+    /// Loads the gallery whatever model it is of, to be looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the gallery is damaged or older than it was.
+    pub fn load_any_gallery(&mut self) -> Result<&Gallery, StoreError> {
+        let durable = self.read_gallery(ModelId([0; 32]))?;
+        Ok(self.gallery.insert(durable).gallery())
     }
 
     /// Loads the gallery for a model that it may not belong to: keeps the people, drops templates of another model.
@@ -111,37 +211,38 @@ impl Store {
         &mut self,
         model: ModelId,
     ) -> Result<usize, StoreError> {
-        let mut gallery = self.read_gallery(model)?;
-        if gallery.model() == model {
-            self.gallery = Some(gallery);
+        let mut durable = self.read_gallery(model)?;
+        let dropped = durable.gallery().n_templates();
+        if durable.gallery().model() == model {
+            self.gallery = Some(durable);
             return Ok(0);
         }
-        let dropped = gallery.n_templates();
-        gallery.rebase(model);
-        self.save(gallery)?;
+        durable.change(self.flash.as_mut(), &self.keyring, Change::Rebase(model))?;
+        self.gallery = Some(durable);
+        self.anchor_gallery();
         Ok(dropped)
     }
 
-    fn read_gallery(&mut self, model: ModelId) -> Result<Gallery, StoreError> {
-        let mut gallery = match self.flash.read_all(Object::Gallery, snapshot::MAX_BYTES)? {
-            Some(bytes) => snapshot::from_bytes(&bytes)?,
-            None => Gallery::empty(model),
-        };
-        not_before(Object::Gallery, gallery.generation(), self.anchor.generation)?;
-        let dead: Vec<PersonId> = self.tombstones.0.iter().copied().collect();
-        let buried = dead.into_iter().filter(|&id| gallery.remove_person(id).is_ok()).count();
-        if buried > 0 {
-            // A removal was cut off after its tombstone. Erasing what is left can wait if the flash is full; the
-            // tombstones are applied again at the next start.
-            let _ = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
-        }
-        Ok(gallery)
+    fn read_gallery(&mut self, model: ModelId) -> Result<DurableGallery, StoreError> {
+        let durable = DurableGallery::load(
+            self.flash.as_mut(),
+            &self.keyring,
+            model,
+            self.size.gallery_segment_bytes,
+            &self.tombstones.0,
+            self.anchor.generation,
+        )?;
+        let gallery = durable.gallery();
+        self.unbound |= gallery.generation() > self.anchor.generation;
+        self.anchor.generation = gallery.generation();
+        self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
+        Ok(durable)
     }
 
     /// The gallery, once loaded.
     #[must_use]
     pub fn gallery(&self) -> Option<&Gallery> {
-        self.gallery.as_ref()
+        self.gallery.as_ref().map(DurableGallery::gallery)
     }
 
     /// Adds a person under an id that was never used; durable on return.
@@ -149,11 +250,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn add_person(&mut self, name: Name) -> Result<PersonId, StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
+        let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
         let last = gallery.last_id().max(self.tombstones.last_id()).max(self.anchor.last_id);
         let id = PersonId(last.0.checked_add(1).ok_or(GalleryError::IdsUsedUp)?);
-        gallery.add_person(id, name)?;
-        self.save(gallery)?;
+        self.change(Change::Person(Person { id, name }))?;
         Ok(id)
     }
 
@@ -162,58 +262,103 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn put_template(&mut self, template: Template) -> Result<(), StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
-        gallery.put_template(template)?;
-        self.save(gallery)
+        self.change(Change::Template(Box::new(template)))
     }
 
-    /// Removes a person and all templates for good; durable on return.
+    fn change(&mut self, change: Change) -> Result<(), StoreError> {
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let written = durable.change(self.flash.as_mut(), &self.keyring, change)?;
+        // A segment that is new or was replaced took two fdatasyncs, and is bound with the next thing that is, so that no
+        // change takes more than three.
+        self.note_gallery();
+        if written == Written::Appended {
+            self.anchor_gallery();
+        }
+        Ok(())
+    }
+
+    /// Removes a person and all templates for good; durable on return. Their bytes are off the flash then too, or, if they stand in
+    /// several segments, after [`Store::tidy_up`] has nothing more to do.
     ///
     /// # Errors
     /// [`StoreError::NotErased`] if the person is gone but the templates' bytes are not; any other error: the gallery
     /// is as before.
     pub fn remove_person(&mut self, person: PersonId) -> Result<Member, StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
-        let removed = gallery.remove_person(person)?;
+        let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
+        gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
-        self.flash.replace(Object::Tombstones, &tombstones.to_bytes())?;
+        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
         self.tombstones = tombstones;
-        let written = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
-        self.gallery = Some(gallery);
-        match written {
-            Ok(()) => {
-                self.anchor_gallery();
-                Ok(removed)
-            }
-            Err(source) => Err(StoreError::NotErased { person, source }),
+        let (flash, keyring) = (self.flash.as_mut(), &self.keyring);
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let removed = durable.bury(person).ok_or(GalleryError::UnknownPerson { person })?;
+        let written = durable.change(flash, keyring, Change::Removals);
+        let erased = written.and_then(|_| durable.erase_one(flash, keyring));
+        self.note_gallery();
+        match erased {
+            Ok(_) => Ok(removed),
+            Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
     }
 
-    /// Makes a changed gallery durable, then takes it.
-    fn save(&mut self, gallery: Gallery) -> Result<(), StoreError> {
-        self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
-        self.gallery = Some(gallery);
-        self.anchor_gallery();
-        Ok(())
+    /// Does one step of what can wait until the unit idles, and says whether more is due: dead records of the gallery go, a
+    /// removal is bound to the anchor. A step reads two segments of the gallery at most, writes one, and takes three fdatasyncs
+    /// at most.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the flash; the step stays due.
+    pub fn tidy_up(&mut self) -> Result<bool, StoreError> {
+        if self.unbound {
+            self.write_anchor()?;
+        } else if let Some(durable) = &mut self.gallery
+            && !durable.tidy(self.flash.as_mut(), &self.keyring)?
+        {
+            self.note_gallery();
+            self.drop_old_keys()?;
+            return Ok(self.unbound);
+        }
+        self.note_gallery();
+        Ok(self.gallery.is_some())
     }
 
-    /// Binds the gallery's new state into the anchor. The change itself is durable already, so a failure here does not
-    /// undo it; the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
+    /// Tells the log, with its next batch, how far the gallery has come; the anchor follows when it is written.
+    fn note_gallery(&mut self) {
+        let Some(durable) = &self.gallery else { return };
+        let gallery = durable.gallery();
+        self.unbound |= gallery.generation() > self.anchor.generation;
+        self.anchor.generation = gallery.generation().max(self.anchor.generation);
+        self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
+    }
+
+    /// Binds the gallery's new state, which is durable, into the anchor and the log. A failure here does not undo the change;
+    /// the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
     fn anchor_gallery(&mut self) {
-        let _ = self.write_anchor(self.anchor.lockout);
+        self.note_gallery();
+        let _ = self.write_anchor();
     }
 
-    fn write_anchor(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
-        let mut next = Anchor { lockout, log_head: self.log.durable_head(), ..self.anchor };
-        next.tombstones = u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX);
-        if let Some(gallery) = &self.gallery {
-            next.generation = gallery.generation().max(next.generation);
-            next.last_id = gallery.last_id().max(next.last_id);
-        }
-        self.flash.replace(Object::Anchor, &next.to_bytes())?;
-        self.anchor = next;
+    /// Writes down how far everything has come: the anchor now, the log with its next batch.
+    fn write_anchor(&mut self) -> Result<(), StoreError> {
+        self.anchor.log_head = self.log.durable_head();
+        self.anchor.log_batches = self.log.durable_batches();
+        self.note_state();
+        self.replace(Object::Anchor, &self.anchor.to_bytes(self.log_form))?;
+        self.anchored = self.anchor.log_head;
+        self.unbound = false;
         Ok(())
+    }
+
+    /// Tells the log what everything else has come to.
+    fn note_state(&mut self) -> State {
+        self.anchor.tombstones = u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX);
+        let state = State::from(&self.anchor);
+        self.log.set_state(state);
+        state
+    }
+
+    fn replace(&mut self, object: Object, plain: &[u8]) -> Result<(), StoreError> {
+        sealed::replace(self.flash.as_mut(), &self.keyring, object, plain)
     }
 
     /// How often the unit started, this time included.
@@ -228,12 +373,15 @@ impl Store {
         self.anchor.lockout
     }
 
-    /// Saves the lock-out state; durable on return. To be called before a probe is scored.
+    /// Saves the lock-out state; durable on return, after one sync of the log. To be called before a probe is scored.
     ///
     /// # Errors
     /// [`StoreError`]; the caller then refuses.
     pub fn save_lockout(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
-        self.write_anchor(lockout)
+        let state = State { lockout, ..self.note_state() };
+        self.log.save_state(self.flash.as_mut(), &self.keyring, state)?;
+        self.anchor.lockout = lockout;
+        self.bind_log()
     }
 
     /// Appends an entry under the next sequence, and gives it back with that. Durable only after [`Store::sync`].
@@ -241,7 +389,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the entry is then not in the log.
     pub fn append(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        self.log.append(self.flash.as_mut(), entry)
+        self.log.append(self.flash.as_mut(), &self.keyring, entry)
     }
 
     /// Makes every appended entry and context durable.
@@ -249,7 +397,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the log takes nothing more until the store is opened again.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.log.sync(self.flash.as_mut())?;
+        self.note_state();
+        self.log.sync(self.flash.as_mut(), &self.keyring)?;
         self.bind_log()
     }
 
@@ -258,7 +407,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; whether the entry is in the log is then unknown, and the door stays locked.
     pub fn commit(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        let entry = self.log.commit(self.flash.as_mut(), entry)?;
+        self.note_state();
+        let entry = self.log.commit(self.flash.as_mut(), &self.keyring, entry)?;
         self.bind_log()?;
         Ok(entry)
     }
@@ -267,8 +417,8 @@ impl Store {
     /// with each new segment, so that no whole segment can be taken away unseen.
     fn bind_log(&mut self) -> Result<(), StoreError> {
         let due = self.log.first_of_last().min(self.log.durable_head());
-        if self.anchor.log_head < due {
-            self.write_anchor(self.anchor.lockout)?;
+        if self.anchored < due {
+            self.write_anchor()?;
         }
         Ok(())
     }
@@ -279,7 +429,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be written.
     pub fn context_number(&mut self, kind: ContextKind, bytes: &[u8]) -> Result<u16, StoreError> {
-        self.log.context_number(self.flash.as_mut(), kind, bytes)
+        self.log.context_number(self.flash.as_mut(), &self.keyring, kind, bytes)
     }
 
     /// A durable context record; every one that an entry of the log refers to is there.
@@ -287,7 +437,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the log cannot be read.
     pub fn context(&self, number: u16) -> Result<Option<Context>, StoreError> {
-        self.log.context(self.flash.as_ref(), number)
+        self.log.context(self.flash.as_ref(), &self.keyring, number)
     }
 
     /// Sequence of the last durable entry; 0 for an empty log.
@@ -308,8 +458,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the log cannot be read.
     pub fn log_page(&self, from: u64, max: usize) -> Result<Vec<LogEntry>, StoreError> {
-        self.log.page(self.flash.as_ref(), from, max)
+        self.log.page(self.flash.as_ref(), &self.keyring, from, max)
     }
+}
+
+/// The bytes of an object that is replaced whole: sealed, or as a format without keys has them while that is converted.
+fn read(
+    flash: &dyn Flash,
+    keyring: &Keyring,
+    object: Object,
+    max: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    if keyring.form() == Form::Converting {
+        let bytes = flash.read_all(object, max)?;
+        if bytes.as_deref().is_none_or(|bytes| !sealed::is_sealed(bytes)) {
+            return Ok(bytes);
+        }
+    }
+    sealed::read(flash, keyring, object, max)
 }
 
 fn not_before(object: Object, found: u64, expected: u64) -> Result<(), StoreError> {

@@ -1,19 +1,24 @@
 //! Reading the log: pages of entries, and context records.
 //!
-//! Only what is durable is read. A page touches the segments that it takes entries from and no other; the place where the
-//! last page ended is remembered, so that page after page no segment is gone through from its start again.
+//! Only what is durable is read. A page touches the segments that it takes entries from and no other, goes from one batch's
+//! plain part to the next, and opens the batches of its entries; the place where the last page ended is remembered, so that
+//! page after page no segment is gone through from its start again.
 
-use super::segment::HEADER;
-use super::{Body, Log, Segment, scan};
+use super::batch::Batches;
+use super::record::Record;
+use super::segment::Head;
+use super::{Log, Segment};
 use crate::error::StoreError;
 use crate::flash::Flash;
+use crate::keyring::Keyring;
 use threshold_record::{Context, LogEntry};
 
-/// Where the last page ended.
+/// The batch with the entry behind the last page.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cursor {
     segment: u32,
-    sequence: u64,
+    /// Sequence of the batch's first entry.
+    first: u64,
     offset: u64,
 }
 
@@ -22,19 +27,26 @@ impl Log {
     pub(crate) fn page(
         &self,
         flash: &dyn Flash,
+        keyring: &Keyring,
         from: u64,
         max: usize,
     ) -> Result<Vec<LogEntry>, StoreError> {
         let oldest = self.oldest();
         let from = from.max(oldest);
         let mut page = Vec::new();
-        if from > self.durable.head || oldest == 0 || max == 0 {
+        if from > self.durable_head() || oldest == 0 || max == 0 {
             return Ok(page);
         }
         let at = self.segments.partition_point(|segment| segment.first <= from).saturating_sub(1);
         for (at, segment) in self.segments.iter().enumerate().skip(at) {
-            let next = self.segments.get(at + 1).map_or(self.durable.head + 1, |next| next.first);
-            self.read_segment(flash, segment, next, from, max, &mut page)?;
+            let next = self.segments.get(at + 1).map_or(self.durable_head() + 1, |next| next.first);
+            if next == segment.first {
+                // It has no entry yet, and may be about to be begun anew.
+                break;
+            }
+            let batches =
+                Batches::new(flash, keyring, segment.number, segment.key, u64::from(segment.end));
+            self.read_segment(batches, segment, next, from, max, &mut page)?;
             if page.len() == max {
                 break;
             }
@@ -45,7 +57,7 @@ impl Log {
     /// Adds a segment's entries from `from` on, up to before `next`, which is due after them.
     fn read_segment(
         &self,
-        flash: &dyn Flash,
+        mut batches: Batches<'_>,
         segment: &Segment,
         next: u64,
         from: u64,
@@ -53,29 +65,56 @@ impl Log {
         page: &mut Vec<LogEntry>,
     ) -> Result<(), StoreError> {
         let cursor = self.cursor.get();
-        let (mut due, offset) = match from {
-            from if cursor.segment == segment.number && cursor.sequence == from => {
-                (from, cursor.offset)
+        let (mut due, mut offset) = match cursor {
+            Cursor { segment: number, first, offset }
+                if number == segment.number && first <= from =>
+            {
+                (first, offset)
             }
             _ => (segment.first, u64::from(segment.start)),
         };
-        let end = u64::from(segment.end);
-        let offset = scan::stretch(flash, segment.object(), offset, end, |found| {
-            if let Body::Entry(entry) = found.body {
-                if entry.sequence != due || due >= next {
-                    return Err("an entry out of sequence");
+        while offset < batches.len() {
+            let prefix = batches.prefix(offset)?.ok_or_else(|| batches.not_whole(offset))?;
+            if prefix.first != due || prefix.next() > next {
+                return Err(batches.damaged(offset, "a batch out of sequence"));
+            }
+            if prefix.next() > from {
+                let batch = batches.open(offset)?.ok_or_else(|| batches.not_whole(offset))?;
+                let entries = batch.records().filter_map(|record| match record {
+                    Some(Record::Entry(entry)) => Some(entry),
+                    _ => None,
+                });
+                let mut count = 0;
+                for entry in entries {
+                    if entry.sequence != due + count {
+                        return Err(batches.damaged(offset, "an entry out of sequence"));
+                    }
+                    count += 1;
+                    if entry.sequence >= from && page.len() < max {
+                        page.push(entry);
+                    }
                 }
-                due += 1;
-                if entry.sequence >= from {
-                    page.push(entry);
+                if !batch.follows || due + count != prefix.next() {
+                    return Err(
+                        batches.damaged(offset, "a batch that does not continue the one before it")
+                    );
                 }
             }
-            Ok(page.len() < max)
-        })?;
-        if offset == end && due != next {
-            return Err(super::damaged(segment.object(), end, "entries are missing at its end"));
+            if page
+                .last()
+                .is_some_and(|last| page.len() == max && last.sequence + 1 < prefix.next())
+            {
+                break;
+            }
+            (due, offset) = (prefix.next(), offset + prefix.len as u64);
+            if page.len() == max {
+                break;
+            }
         }
-        self.cursor.set(Cursor { segment: segment.number, sequence: due, offset });
+        if offset == batches.len() && due != next {
+            return Err(batches.damaged(offset, "entries are missing at its end"));
+        }
+        self.cursor.set(Cursor { segment: segment.number, first: due, offset });
         Ok(())
     }
 
@@ -83,33 +122,42 @@ impl Log {
     pub(crate) fn context(
         &self,
         flash: &dyn Flash,
+        keyring: &Keyring,
         number: u16,
     ) -> Result<Option<Context>, StoreError> {
-        if number == 0 || number > self.durable.given {
+        if number == 0 || number > self.durable.tip.given {
             return Ok(None);
         }
         if let Some(held) = self.held.get(&number) {
             return Ok(Some(held.clone()));
         }
         // It was written in the last segment that began before it was given out. If that one is gone, entries that are
-        // there refer to it only if it was carried over from there on, and so stands at the head of the oldest.
+        // there refer to it only if it was carried over from there on, and so stands in the head of the oldest.
         let origin = self.segments.partition_point(|segment| segment.contexts < number);
-        let (segment, end) = match origin.checked_sub(1).and_then(|at| self.segments.get(at)) {
-            Some(origin) => (origin, origin.end),
-            None => match self.segments.front() {
-                Some(oldest) => (oldest, oldest.start),
-                None => return Ok(None),
-            },
-        };
-        let mut context = None;
-        scan::stretch(flash, segment.object(), HEADER as u64, u64::from(end), |found| {
-            if let Body::Context(found) = &found.body
-                && found.number == number
-            {
-                context = Some(found.as_ref().clone());
+        let origin = origin.checked_sub(1).and_then(|at| self.segments.get(at));
+        let Some(segment) = origin.or(self.segments.front()) else { return Ok(None) };
+        let carried = Head::read(flash, keyring, segment.number)?.carried;
+        if let Some(context) = carried.into_iter().find(|context| context.number == number) {
+            return Ok(Some(context));
+        }
+        if origin.is_none() {
+            return Ok(None);
+        }
+        let end = u64::from(segment.end);
+        let mut batches = Batches::new(flash, keyring, segment.number, segment.key, end);
+        let mut offset = u64::from(segment.start);
+        while offset < end {
+            let batch = batches.open(offset)?.ok_or_else(|| batches.not_whole(offset))?;
+            for record in batch.records() {
+                match record {
+                    Some(Record::Context(context)) if context.number == number => {
+                        return Ok(Some(*context));
+                    }
+                    _ => {}
+                }
             }
-            Ok(context.is_none())
-        })?;
-        Ok(context)
+            offset += batch.prefix.len as u64;
+        }
+        Ok(None)
     }
 }

@@ -1,115 +1,81 @@
-//! One record of the log, byte by byte.
+//! One record inside a sealed piece of the log.
 //!
 //! ```text
-//!  0 length u16         of the body
-//!  2 complement u16     of the length, so that zeros and ones are no record
-//!  4 kind u8            1 entry, 2 context
-//!  5 reserved u8, zero
-//!  6 behind u16         bytes between the last ones that were durable when this was written and this record
-//!  8 sequence u64       of the entry; for a context, of the entry that comes next
-//! 16 body               entry: LogEntry's 64 bytes; context: number u16 | kind u8 | bytes
-//! 16+n crc32 u32        of bytes 0 to 16+n
+//! 0 kind u8      1 entry, 2 context, 3 state
+//! 1 length u16   of the body
+//! 3 body         entry: LogEntry's 64 bytes; context: number u16 | kind u8 | bytes; state: 32 bytes
 //! ```
-//! `behind` tells a torn tail from damage. A power cut may keep a later write and lose an earlier one, so a bad record
-//! before a good one can be either; if the good one says that the bad one was durable, it is damage.
-//! In the single file of format 1 `behind` counts records and the number at 8 is the record's place among all.
+//! Whoever reads one has opened the seal around it, so that bytes that are no record were written by a later program.
 
-use threshold_record::context::MAX_CONTEXT_BYTES;
+use super::state::{self, State};
 use threshold_record::{Context, ContextKind, LogEntry};
 
-const PREFIX: usize = 16;
-const CRC: usize = 4;
-
-/// The shortest record: an empty context.
-pub(crate) const MIN_LEN: usize = PREFIX + 3 + CRC;
-
-/// The longest record.
-pub(crate) const MAX_LEN: usize = context_len(MAX_CONTEXT_BYTES);
+const PREFIX: usize = 3;
 
 /// The length of an entry's record.
-pub(crate) const ENTRY_LEN: usize = PREFIX + LogEntry::LEN + CRC;
+pub(crate) const ENTRY_LEN: usize = PREFIX + LogEntry::LEN;
+
+/// The length of a state's record.
+pub(crate) const STATE_LEN: usize = PREFIX + state::LEN;
 
 /// The length of the record of a context of so many bytes.
 pub(crate) const fn context_len(bytes: usize) -> usize {
-    PREFIX + 3 + bytes + CRC
+    PREFIX + 3 + bytes
 }
 
 /// What a record holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Body {
+pub(crate) enum Record {
     Entry(LogEntry),
     Context(Box<Context>),
-}
-
-/// A record that was read whole.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
-    pub(crate) behind: u16,
-    pub(crate) sequence: u64,
-    pub(crate) body: Body,
-    /// Bytes that it takes.
-    pub(crate) len: usize,
-}
-
-/// Why bytes are no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bad {
-    /// Torn, damaged, or something else.
-    NotARecord,
-    /// Whole, by its checksum, and of a later format.
-    LaterVersion,
+    State(State),
 }
 
 /// Writes the record of an entry behind others.
-pub(crate) fn push_entry(bytes: &mut Vec<u8>, behind: u16, entry: &LogEntry) {
-    push(bytes, 1, behind, entry.sequence, &[&entry.to_bytes()]);
+pub(crate) fn push_entry(bytes: &mut Vec<u8>, entry: &LogEntry) {
+    push(bytes, 1, &[&entry.to_bytes()]);
 }
 
-/// Writes the record of a context, which stands before the entry `sequence`, behind others.
-pub(crate) fn push_context(bytes: &mut Vec<u8>, behind: u16, sequence: u64, context: &Context) {
+/// Writes the record of a context behind others.
+pub(crate) fn push_context(bytes: &mut Vec<u8>, context: &Context) {
     let [low, high] = context.number.to_le_bytes();
-    push(bytes, 2, behind, sequence, &[&[low, high, context.kind.code()], &context.bytes]);
+    push(bytes, 2, &[&[low, high, context.kind.code()], &context.bytes]);
 }
 
-fn push(bytes: &mut Vec<u8>, kind: u8, behind: u16, sequence: u64, body: &[&[u8]]) {
-    let start = bytes.len();
+/// Writes the record of a state behind others.
+pub(crate) fn push_state(bytes: &mut Vec<u8>, state: State) {
+    push(bytes, 3, &[&state.to_bytes()]);
+}
+
+fn push(bytes: &mut Vec<u8>, kind: u8, body: &[&[u8]]) {
     let len = body.iter().map(|part| part.len()).sum::<usize>() as u16;
+    bytes.push(kind);
     bytes.extend_from_slice(&len.to_le_bytes());
-    bytes.extend_from_slice(&(!len).to_le_bytes());
-    bytes.extend_from_slice(&[kind, 0]);
-    bytes.extend_from_slice(&behind.to_le_bytes());
-    bytes.extend_from_slice(&sequence.to_le_bytes());
     body.iter().for_each(|part| bytes.extend_from_slice(part));
-    let crc = crc32fast::hash(&bytes[start..]);
-    bytes.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// The record at the front of bytes.
-pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Record, Bad> {
-    let prefix = bytes.first_chunk::<PREFIX>().ok_or(Bad::NotARecord)?;
-    let [l0, l1, c0, c1, kind, reserved, b0, b1, sequence @ ..] = *prefix;
-    let len = u16::from_le_bytes([l0, l1]);
-    let end = PREFIX + usize::from(len);
-    if !len != u16::from_le_bytes([c0, c1]) || end + CRC > MAX_LEN {
-        return Err(Bad::NotARecord);
-    }
-    let (covered, crc) =
-        bytes.get(..end + CRC).and_then(<[u8]>::split_last_chunk::<CRC>).ok_or(Bad::NotARecord)?;
-    if *crc != crc32fast::hash(covered).to_le_bytes() {
-        return Err(Bad::NotARecord);
-    }
-    // From here on the bytes are what was written; what does not read is of a later program.
-    let body = &covered[PREFIX..];
-    let body = match (kind, reserved) {
-        (1, 0) => {
-            let entry: &[u8; LogEntry::LEN] = body.try_into().map_err(|_| Bad::LaterVersion)?;
-            Body::Entry(LogEntry::from_bytes(entry).map_err(|_| Bad::LaterVersion)?)
+/// The records in bytes, in order; `None` in place of one that is of a later program, and nothing behind it.
+pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = Option<Record>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
         }
-        (2, 0) => Body::Context(Box::new(context(body).ok_or(Bad::LaterVersion)?)),
-        _ => return Err(Bad::LaterVersion),
+        let read = split(bytes);
+        bytes = read.as_ref().map_or(&[], |(_, rest)| rest);
+        Some(read.map(|(record, _)| record))
+    })
+}
+
+fn split(bytes: &[u8]) -> Option<(Record, &[u8])> {
+    let (&[kind, low, high], rest) = bytes.split_first_chunk::<PREFIX>()?;
+    let (body, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+    let record = match kind {
+        1 => Record::Entry(LogEntry::from_bytes(body.try_into().ok()?).ok()?),
+        2 => Record::Context(Box::new(context(body)?)),
+        3 => Record::State(State::from_bytes(body.try_into().ok()?)),
+        _ => return None,
     };
-    let (behind, sequence) = (u16::from_le_bytes([b0, b1]), u64::from_le_bytes(sequence));
-    Ok(Record { behind, sequence, body, len: end + CRC })
+    Some((record, rest))
 }
 
 fn context(body: &[u8]) -> Option<Context> {

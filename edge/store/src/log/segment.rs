@@ -1,59 +1,79 @@
-//! One segment of the log: its header byte by byte, and what the open log remembers of it.
+//! One segment of the log: its head byte by byte, and what the open log remembers of it.
 //!
 //! ```text
 //!  0 magic "THRSEG\r\n"
-//!  8 version u16 (1)
+//!  8 version u16 (2)
 //! 10 reserved u16, zero
 //! 12 number u32         from 1; the object's name says the same
-//! 16 oldest u32         the oldest segment that was kept when this one was made
-//! 20 previous end u32   bytes of the segment before that count; 0 for segment 1
-//! 24 first u64          sequence of the first entry that comes into it
-//! 32 contexts u16       numbers of contexts given out before it
-//! 34 reserved u16, zero
-//! 36 carried u32        bytes of the contexts carried over, which stand right behind the header
-//! 40 reserved, 20 bytes, zero
-//! 60 crc32 u32          of bytes 0 to 60
-//! 64 records            the carried contexts, then what is appended
+//! 16 data key u32       of the head and of every batch
+//! 20 sealed u32         bytes of the head
+//! 24 head, sealed       nonce [24], ciphertext, tag [16]
+//!    batches            (`batch`)
+//! head:
+//!   0 oldest u32        the oldest segment that was kept when this one was made
+//!   4 previous end u32  bytes of the segment before that count; 0 if there is none
+//!   8 previous tail [8] the last of those bytes
+//!  16 oldest entry u64  sequence of the first entry that comes into the oldest segment
+//!  24 batches u64       batches of the log before this segment
+//!  32 state [32]        in force before this segment (`state`)
+//!  64 checkpoint [160]  of the entries and contexts before this segment, signed (`chain`)
+//! 224 carried           records of contexts that stood in segments before
 //! ```
-//! Header and carried contexts are put there in one replace, so that a header that is not whole is damage and never a
-//! torn write.
-//! `previous end` seals the segment before: what stands behind that place, a torn write or a failed one, is no part of
-//! the log, and everything before it must be whole. `oldest` is what lets old segments go at any cut: a segment
-//! before it is not part of the log, whatever its bytes say, also one that is half erased and has a valid header; a
-//! segment from it on must be there.
+//! The head is put there in one replace, so that one that is not whole is damage and never a torn write.
+//! `previous end` seals the segment before: what stands behind that place, a torn write or a failed one, is no part of the log, and
+//! everything before it must be whole; `previous tail` says that it is the one after which this segment was made, and since each
+//! batch says the same of the piece before it, the last segment's bytes vouch for all that the log holds. `oldest` is what lets
+//! old segments go at any cut: a segment before it is not part of the log, whatever its bytes say, also one that is half erased
+//! and has a sound head; a segment from it on must be there.
+//! Formats 1 and 2 of the flash have segments of version 1, which are not sealed (`plain`).
 
+use super::batch::{Tail, tail_of};
+use super::record::{Record, push_context, records};
+use super::state::{self, State};
 use crate::bytes::Reader;
+use crate::chain::Checkpoint;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object};
+use crate::keyring::{Keyring, SEAL};
+use threshold_record::Context;
 
-pub(crate) const HEADER: usize = 64;
+const PLAIN: usize = 24;
 const MAGIC: [u8; 8] = *b"THRSEG\r\n";
-const VERSION: u16 = 1;
-const COVERED: usize = HEADER - 4;
+const VERSION: u16 = 2;
+const FIXED: usize = 32 + state::LEN + Checkpoint::LEN;
 
-/// A segment's header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
+/// A segment's head.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
     pub(crate) number: u32,
+    pub(crate) key: u32,
     pub(crate) oldest: u32,
+    pub(crate) oldest_entry: u64,
     pub(crate) previous_end: u32,
-    pub(crate) first: u64,
-    pub(crate) contexts: u16,
-    pub(crate) carried: u32,
+    pub(crate) previous_tail: Tail,
+    pub(crate) batches: u64,
+    pub(crate) state: State,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) carried: Vec<Context>,
+    /// Where it ends and batches begin.
+    pub(crate) end: u32,
+    /// Its last bytes.
+    pub(crate) tail: Tail,
 }
 
 /// What the open log remembers of a segment: all that grows with the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u32,
-    /// Numbers of contexts given out before it.
-    pub(crate) contexts: u16,
-    /// Where the carried contexts end.
+    pub(crate) key: u32,
+    /// Where the batches begin.
     pub(crate) start: u32,
-    /// Where its durable records end.
+    /// Where its durable batches end.
     pub(crate) end: u32,
     /// Sequence of the first entry that comes into it.
     pub(crate) first: u64,
+    /// Numbers of contexts given out before it.
+    pub(crate) contexts: u16,
 }
 
 impl Segment {
@@ -62,61 +82,115 @@ impl Segment {
     }
 }
 
-impl Header {
-    pub(crate) fn to_bytes(self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
-        let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
-        put(0, &MAGIC);
-        put(8, &VERSION.to_le_bytes());
-        put(12, &self.number.to_le_bytes());
-        put(16, &self.oldest.to_le_bytes());
-        put(20, &self.previous_end.to_le_bytes());
-        put(24, &self.first.to_le_bytes());
-        put(32, &self.contexts.to_le_bytes());
-        put(36, &self.carried.to_le_bytes());
-        let crc = crc32fast::hash(&bytes[..COVERED]);
-        bytes[COVERED..].copy_from_slice(&crc.to_le_bytes());
-        bytes
-    }
-
-    /// Reads the header of a segment that must be there.
+impl Head {
+    /// Seals the head with the current data key: the bytes that a segment begins with. Sets what follows from them.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if it is not, or is another's; [`StoreError::Version`]; a failing flash.
-    pub(crate) fn read(flash: &dyn Flash, number: u32) -> Result<Self, StoreError> {
-        let object = Object::Segment(number);
-        if flash.len(object)?.is_none() {
-            return Err(StoreError::Damaged { object, offset: 0, what: "the file is missing" });
-        }
-        let mut bytes = [0; HEADER];
-        let read = flash.read(object, 0, &mut bytes)?;
-        let mut reader = Reader::new(object, &bytes[..read]);
-        reader.magic(&MAGIC)?;
-        reader.version(VERSION)?;
-        let mut reader = reader.hashed(|covered| crc32fast::hash(covered).to_le_bytes())?;
-        reader.zero(2)?;
-        let what = "the header of another segment";
-        let misplaced = StoreError::Damaged { object, offset: 12, what };
-        let (found, oldest, previous_end) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        let first = reader.u64()?;
-        let contexts = u16::from_le_bytes(reader.array()?);
-        reader.zero(2)?;
-        let carried = reader.u32()?;
-        reader.zero(COVERED - 40)?;
-        if found != number || oldest == 0 || oldest > number || first == 0 {
-            return Err(misplaced);
-        }
-        Ok(Self { number, oldest, previous_end, first, contexts, carried })
+    /// [`StoreError`] without random bytes.
+    pub(crate) fn seal(&mut self, keyring: &Keyring) -> Result<Vec<u8>, StoreError> {
+        let mut head = Vec::with_capacity(FIXED);
+        head.extend_from_slice(&self.oldest.to_le_bytes());
+        head.extend_from_slice(&self.previous_end.to_le_bytes());
+        head.extend_from_slice(&self.previous_tail);
+        head.extend_from_slice(&self.oldest_entry.to_le_bytes());
+        head.extend_from_slice(&self.batches.to_le_bytes());
+        head.extend_from_slice(&self.state.to_bytes());
+        head.extend_from_slice(&self.checkpoint.to_bytes());
+        self.carried.iter().for_each(|context| push_context(&mut head, context));
+        self.key = keyring.current();
+        let mut bytes = Vec::with_capacity(PLAIN + SEAL + head.len());
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[0; 2]);
+        bytes.extend_from_slice(&self.number.to_le_bytes());
+        bytes.extend_from_slice(&self.key.to_le_bytes());
+        bytes.extend_from_slice(&((SEAL + head.len()) as u32).to_le_bytes());
+        let about = about(&bytes);
+        keyring.seal(&about, &head, &mut bytes)?;
+        self.end = bytes.len() as u32;
+        self.tail = tail_of(&bytes);
+        Ok(bytes)
     }
 
-    /// What is remembered of a segment of this header whose records end at `end`.
+    /// Reads the head of a segment that must be there.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it is not, does not open, or is another's; [`StoreError::Version`]; a failing flash.
+    pub(crate) fn read(
+        flash: &dyn Flash,
+        keyring: &Keyring,
+        number: u32,
+    ) -> Result<Self, StoreError> {
+        let object = Object::Segment(number);
+        let damaged = |offset, what| StoreError::Damaged { object, offset, what };
+        let len = flash.len(object)?.ok_or(damaged(0, "the file is missing"))?;
+        let mut plain = [0; PLAIN];
+        let read = flash.read(object, 0, &mut plain)?;
+        let mut reader = Reader::new(object, &plain[..read]);
+        reader.magic(&MAGIC)?;
+        if reader.version_up_to(VERSION)? < VERSION {
+            return Err(reader.damaged("a segment that is not sealed, in a log that is"));
+        }
+        reader.zero(2)?;
+        let (found, key, sealed) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        if found != number {
+            return Err(damaged(12, "the head of another segment"));
+        }
+        let end = PLAIN as u64 + u64::from(sealed);
+        if end > len {
+            return Err(damaged(len, "the end comes too early"));
+        }
+        let mut bytes = vec![0; sealed as usize];
+        let read = flash.read(object, PLAIN as u64, &mut bytes)?;
+        let head = keyring.open_sealed(key, &about(&plain), &bytes[..read]);
+        let head = head.ok_or(damaged(PLAIN as u64, "it does not open with the unit's key"))?;
+        let later = StoreError::Version { object, found: VERSION + 1, supported: VERSION };
+        let mut reader = Reader::new(object, &head);
+        let (oldest, previous_end, previous_tail) = (reader.u32()?, reader.u32()?, reader.array()?);
+        let (oldest_entry, batches) = (reader.u64()?, reader.u64()?);
+        let state = State::from_bytes(&reader.array()?);
+        let checkpoint = Checkpoint::from_bytes(&reader.array()?).map_err(|_| later.clone())?;
+        let carried = records(reader.take(reader.left())?)
+            .map(|record| match record {
+                Some(Record::Context(context)) => Ok(*context),
+                _ => Err(later.clone()),
+            })
+            .collect::<Result<_, _>>()?;
+        let tail = tail_of(&bytes);
+        Ok(Self {
+            number,
+            key,
+            oldest,
+            oldest_entry,
+            previous_end,
+            previous_tail,
+            batches,
+            state,
+            checkpoint,
+            carried,
+            end: end as u32,
+            tail,
+        })
+    }
+
+    /// Sequence of the first entry that comes into the segment.
+    pub(crate) fn first(&self) -> u64 {
+        self.checkpoint.sequence + 1
+    }
+
+    /// What is remembered of a segment of this head whose batches end at `end`.
     pub(crate) fn segment(&self, end: u32) -> Segment {
         Segment {
             number: self.number,
-            contexts: self.contexts,
-            start: self.carried.saturating_add(HEADER as u32),
+            key: self.key,
+            start: self.end,
             end,
-            first: self.first,
+            first: self.first(),
+            contexts: self.checkpoint.contexts,
         }
     }
+}
+
+fn about(plain: &[u8]) -> Vec<u8> {
+    [plain, b"segment head"].concat()
 }

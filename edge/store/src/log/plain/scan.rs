@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::flash::{Flash, FlashError, Object};
-use crate::log::record::{self, Bad, MAX_LEN, MIN_LEN, Record};
+use crate::log::plain::record::{self, Bad, MAX_LEN, MIN_LEN, Record};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;

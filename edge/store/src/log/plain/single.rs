@@ -1,4 +1,4 @@
-//! The log of format 1: one file, which earlier programs wrote and which is only read here, to make segments of it.
+//! The log of format 1: one file, which earlier programs wrote and which is only read here, to make sealed segments of it.
 //!
 //! ```text
 //! header: 0 magic "THRLOG\r\n" | 8 version u16 (1) | 10 reserved u16, zero | 12 crc32 of 0 to 12
@@ -8,11 +8,11 @@
 
 use crate::error::{StoreError, TailCut};
 use crate::flash::{Flash, Object};
-use crate::log::record::{Body, Record};
-use crate::log::scan::{self, Window};
+use crate::log::plain::record::{Body, Record};
+use crate::log::plain::scan::Window;
 use std::collections::BTreeMap;
 
-const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 const MAGIC: [u8; 8] = *b"THRLOG\r\n";
 const VERSION: u16 = 1;
 const OBJECT: Object = Object::SingleLog;
@@ -20,7 +20,8 @@ const OBJECT: Object = Object::SingleLog;
 /// A log in a single file.
 #[derive(Debug, Default)]
 pub(crate) struct Single {
-    end: u64,
+    /// Where its whole records end.
+    pub(crate) end: u64,
     /// Sequence of the last entry; 0 for none.
     pub(crate) head: u64,
     /// The last entry that refers to each context.
@@ -72,7 +73,7 @@ impl Single {
             match &found.body {
                 Body::Entry(entry) if entry.sequence == log.head + 1 => {
                     log.head += 1;
-                    for number in super::references(entry) {
+                    for number in crate::log::references(entry) {
                         log.last_use.insert(number, entry.sequence);
                     }
                 }
@@ -86,30 +87,6 @@ impl Single {
             place += 1;
         }
         Ok(log)
-    }
-
-    /// Calls `see` with every record, in order.
-    ///
-    /// # Errors
-    /// What `see` says, damage, or a failing flash.
-    pub(crate) fn for_each(
-        &self,
-        flash: &mut dyn Flash,
-        mut see: impl FnMut(&mut dyn Flash, Body) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut offset = HEADER as u64;
-        while offset < self.end {
-            // A stretch at a time, since whoever sees the records writes to the same flash.
-            let mut bodies = Vec::new();
-            offset = scan::stretch(flash, OBJECT, offset, self.end, |found| {
-                bodies.push(found.body.clone());
-                Ok(bodies.len() < 512)
-            })?;
-            for body in bodies {
-                see(flash, body)?;
-            }
-        }
-        Ok(())
     }
 }
 

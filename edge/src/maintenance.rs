@@ -1,0 +1,187 @@
+//! `threshold-edge store`: looks at a data folder of a unit that does not run, checks it, and tries or does what a start does.
+//!
+//! Owns the words. Refuses to change anything but with `repair` without `--dry-run`, and to mend what a start would not take: damage
+//! of what was durable is a fault, and its remedy a backup.
+
+use crate::args::{StoreCommand, StoreFolder};
+use crate::notices::Notices;
+use anyhow::{Context as _, bail};
+use std::path::Path;
+use std::sync::Arc;
+use threshold_store::overlay::Changed;
+use threshold_store::{
+    FileFlash, FileKeys, Flash, KEY_FILE, Keeper, KeyProvider, MockKeys, Object, Overlay, Store,
+    StoreError, TailCut, verify,
+};
+
+/// Steps after which tidying is given up: more than a full gallery has segments, three times over.
+const MAX_STEPS: u32 = 2_000;
+
+/// Does what was typed, and says what it saw.
+///
+/// # Errors
+/// If the folder is not there or in use, if the log has an entry that nobody can vouch for, or if a start would fail.
+pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
+    match typed {
+        StoreCommand::Inspect(typed) => inspect(typed, notices),
+        StoreCommand::Verify(typed) => check(typed, notices),
+        StoreCommand::Repair { folder, dry_run } => repair(folder, *dry_run, notices),
+    }
+}
+
+fn open(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
+    let folder = &typed.data;
+    if !folder.is_dir() {
+        bail!(
+            "data folder: {} is no folder; name the one that the unit is started with",
+            folder.display()
+        );
+    }
+    let flash = FileFlash::open(folder).context("data folder")?;
+    Ok((flash, FileKeys::at(&folder.join(KEY_FILE))))
+}
+
+/// The flash with a keeper, on neither of which anything is changed.
+fn looked_at(typed: &StoreFolder) -> anyhow::Result<(Overlay, Arc<dyn KeyProvider>)> {
+    let (flash, keys) = open(typed)?;
+    // Without a secret a start would make one; here that goes to memory like everything else.
+    let keys: Arc<dyn KeyProvider> = match keys.secret().map_err(StoreError::from)? {
+        Some(_) => Arc::new(keys),
+        None => Arc::new(MockKeys::default()),
+    };
+    Ok((Overlay::over(flash), keys))
+}
+
+fn inspect(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
+    let (overlay, keys) = looked_at(typed)?;
+    objects(&overlay, &typed.data, notices)?;
+    let (mut store, cut) = Store::open(Box::new(overlay), keys)?;
+    tell_cut(cut, notices);
+    if let Err(error) = store.load_any_gallery() {
+        notices.tell(&format!("gallery: {error}"));
+    }
+    facts(&store, notices)
+}
+
+fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
+    let (flash, keys) = open(typed)?;
+    let keys: Arc<dyn KeyProvider> = Arc::new(keys);
+    let verified = verify(&flash, &keys, None)?;
+    notices.tell(&format!(
+        "log: {} entries, {} to {}, in {} segments are as the unit wrote them",
+        verified.entries, verified.oldest, verified.head, verified.segments
+    ));
+    if verified.torn_bytes > 0 {
+        notices.tell(&format!(
+            "log: behind them stand {} bytes of a write that was cut off; the next start leaves them out",
+            verified.torn_bytes
+        ));
+    }
+    if let Some(bad) = verified.first_bad {
+        bail!("log: entry {} is not as the unit wrote it: {}", bad.sequence, bad.why);
+    }
+    let (mut store, _) = Store::open(Box::new(Overlay::over(flash)), keys)?;
+    let gallery = store.load_any_gallery().context("gallery")?;
+    notices.tell(&format!(
+        "gallery: {} people with {} templates, generation {}, are as the unit wrote them",
+        gallery.n_people(),
+        gallery.n_templates(),
+        gallery.generation()
+    ));
+    Ok(())
+}
+
+fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Result<()> {
+    if !dry_run {
+        let (flash, keys) = open(typed)?;
+        start(Box::new(flash), Arc::new(keys), notices)?;
+        notices.tell("done: the next start finds nothing to mend");
+        return Ok(());
+    }
+    let (overlay, keys) = looked_at(typed)?;
+    start(Box::new(overlay.clone()), keys, notices)?;
+    for Changed { object, before, after } in overlay.changes()? {
+        let line = match (before, after) {
+            (None, Some(after)) => format!("would make {object}, {after} bytes"),
+            (Some(before), Some(after)) => {
+                format!("would write {object}, {before} bytes, {after} then")
+            }
+            (Some(before), None) => format!("would remove {object}, {before} bytes"),
+            (None, None) => continue,
+        };
+        notices.tell(&line);
+    }
+    Ok(())
+}
+
+/// What a start does to a store, and what it does while nobody is there.
+fn start(
+    flash: Box<dyn Flash>,
+    keys: Arc<dyn KeyProvider>,
+    notices: &Notices,
+) -> anyhow::Result<()> {
+    let (mut store, cut) = Store::open(flash, keys)?;
+    tell_cut(cut, notices);
+    store.load_any_gallery().context("gallery")?;
+    let mut steps = 0;
+    while store.tidy_up()? && steps < MAX_STEPS {
+        steps += 1;
+    }
+    facts(&store, notices)
+}
+
+fn tell_cut(cut: Option<TailCut>, notices: &Notices) {
+    if let Some(TailCut { head, bytes }) = cut {
+        notices.tell(&format!(
+            "log: {bytes} bytes behind entry {head} are of a write that was cut off; nothing acknowledged was lost"
+        ));
+    }
+}
+
+fn objects(flash: &dyn Flash, folder: &Path, notices: &Notices) -> anyhow::Result<()> {
+    notices.tell(&format!("{}:", folder.display()));
+    let series = threshold_store::Series::ALL.into_iter();
+    let segments = series.flat_map(|of| flash.segments(of).into_iter().map(move |n| of.segment(n)));
+    for object in Object::FIXED.into_iter().chain(segments) {
+        if let Some(len) = flash.len(object)? {
+            notices.tell(&format!("  {object}  {len} bytes"));
+        }
+    }
+    Ok(())
+}
+
+fn facts(store: &Store, notices: &Notices) -> anyhow::Result<()> {
+    let figures = store.figures()?;
+    let (segments, kept) = figures.log_segments;
+    notices.tell(&format!(
+        "log: entries {} to {}, {segments} of {kept} segments, {} bytes",
+        store.log_oldest(),
+        store.log_head(),
+        figures.log_bytes
+    ));
+    if let Some(gallery) = store.gallery() {
+        notices.tell(&format!(
+            "gallery: {} people with {} templates of model {}, generation {}, {} segments, {} bytes; {} people were removed",
+            gallery.n_people(),
+            gallery.n_templates(),
+            gallery.model(),
+            gallery.generation(),
+            figures.gallery_segments,
+            figures.gallery_bytes,
+            figures.tombstones
+        ));
+    }
+    let keeper = match figures.keeper {
+        Keeper::File => {
+            "a file beside it, for development: whoever copies the medium reads everything"
+        }
+        Keeper::Memory => "nothing yet",
+    };
+    notices.tell(&format!(
+        "unit: {} starts, {} administrators, {} data keys, the secret kept by {keeper}",
+        store.boot(),
+        store.roster().administrators().len(),
+        figures.data_keys
+    ));
+    Ok(())
+}
