@@ -12,7 +12,6 @@ pub mod capture;
 pub mod clock;
 pub mod engines;
 pub mod journal;
-pub mod keyring;
 pub mod lock;
 pub mod maintenance;
 pub mod notices;

@@ -5,7 +5,6 @@
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 
 use crate::journal::{Journal, Permit, StageTimes};
-use crate::keyring::Keyring;
 use crate::notices::Notices;
 use crate::unit::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,7 +88,6 @@ pub struct State {
     clock: Arc<dyn Clock>,
     notices: Notices,
     journal: Option<Journal>,
-    keyring: Option<Box<dyn Keyring>>,
     embedder: Option<EmbedderFacts>,
     policy: Policy,
     lockout: Lockout,
@@ -123,7 +121,6 @@ impl State {
             clock,
             notices,
             journal,
-            keyring: None,
             embedder: None,
             policy,
             lockout: Lockout::default(),
@@ -156,22 +153,6 @@ impl State {
     /// The journal, to write contexts and to change the gallery; [`State::gallery_changed`] comes after a change.
     pub fn journal_mut(&mut self) -> Option<&mut Journal> {
         self.journal.as_mut()
-    }
-
-    /// The keyring; `None` if no store keeps one, and then nobody can open a session.
-    #[must_use]
-    pub fn keyring(&self) -> Option<&dyn Keyring> {
-        self.keyring.as_deref()
-    }
-
-    /// The keyring, to keep an administrator.
-    pub fn keyring_mut(&mut self) -> Option<&mut (dyn Keyring + 'static)> {
-        self.keyring.as_deref_mut()
-    }
-
-    /// Takes the keyring that the store opened.
-    pub fn set_keyring(&mut self, keyring: Box<dyn Keyring>) {
-        self.keyring = Some(keyring);
     }
 
     /// The embedder; `None` if it could not be loaded.

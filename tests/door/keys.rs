@@ -12,12 +12,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_edge::keyring::{Keyring, KeyringError};
 use threshold_edge::notices::Notices;
 use threshold_edge::service::{self, Desk, line};
 use threshold_host::session::port::{Port, Transport};
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{Administrator, EntryKind, LogEntry, Name, PersonId, Role};
+use threshold_store::Store;
 use threshold_wire::RequestError;
 use threshold_wire::bulk::{BulkError, Window};
 use threshold_wire::endpoints::{
@@ -30,48 +30,17 @@ use threshold_wire::message::{
 use threshold_wire::pairing::{PairingCode, WINDOW_MS};
 use threshold_wire::session::{HandshakeError, SecretKey};
 
-/// A keyring in memory.
-#[derive(Debug)]
-struct BenchKeyring {
-    secret: SecretKey,
-    code: PairingCode,
-    administrators: Vec<Administrator>,
-    full: bool,
-}
-
-impl Keyring for BenchKeyring {
-    fn secret(&self) -> &SecretKey {
-        &self.secret
-    }
-
-    fn code(&self) -> &PairingCode {
-        &self.code
-    }
-
-    fn administrators(&self) -> &[Administrator] {
-        &self.administrators
-    }
-
-    fn keep(&mut self, administrator: Administrator) -> Result<(), KeyringError> {
-        if self.full {
-            return Err(KeyringError("full".to_owned()));
-        }
-        self.administrators.retain(|known| known.key != administrator.key);
-        self.administrators.push(administrator);
-        Ok(())
-    }
-}
-
 fn key(byte: u8) -> SecretKey {
     SecretKey::of_bytes([byte; 32]).unwrap()
 }
 
-fn code() -> PairingCode {
-    PairingCode::of_bytes([0x5c; 16])
+/// An administrator with a key and a name of that number.
+fn administrator(byte: u8, role: Role) -> Administrator {
+    Administrator { key: *key(byte).public(), name: name(byte), role }
 }
 
-fn administrator(byte: u8, role: Role) -> Administrator {
-    Administrator { key: *key(byte).public(), name: Name::new("Ada").unwrap(), role }
+fn name(byte: u8) -> Name {
+    Name::new(&format!("Ada {byte}")).unwrap()
 }
 
 /// The unit, and a line to it.
@@ -92,7 +61,11 @@ impl Bench {
         let mut rig = Rig::new();
         rig.desk = Desk::new(rig.shared.clone(), false);
         let bench = Self::of(rig);
-        bench.set_roster(administrators);
+        bench.store(|store| {
+            for administrator in administrators {
+                store.put_administrator(administrator.clone()).unwrap();
+            }
+        });
         bench
     }
 
@@ -105,14 +78,24 @@ impl Bench {
         }
     }
 
-    fn set_roster(&self, administrators: &[Administrator]) {
-        let administrators = administrators.to_vec();
-        let keyring = BenchKeyring { secret: key(0x51), code: code(), administrators, full: false };
-        self.rig.borrow().shared.lock().set_keyring(Box::new(keyring));
+    fn store<T>(&self, with: impl FnOnce(&mut Store) -> T) -> T {
+        let shared = self.rig.borrow().shared.clone();
+        let mut state = shared.lock();
+        with(state.journal_mut().unwrap().store_mut())
     }
 
     fn roster(&self) -> Vec<Administrator> {
-        self.rig.borrow().shared.lock().keyring().unwrap().administrators().to_vec()
+        self.store(|store| store.roster().administrators().to_vec())
+    }
+
+    /// The unit's public key.
+    fn unit_key(&self) -> [u8; 32] {
+        *self.store(|store| SecretKey::of_bytes(**store.link_secret()).unwrap()).public()
+    }
+
+    /// The code on the unit's plate.
+    fn code(&self) -> PairingCode {
+        self.store(|store| PairingCode::of_bytes(*store.pairing_code()))
     }
 
     fn greet(&self) -> Session<BenchLine> {
@@ -122,7 +105,7 @@ impl Bench {
     /// A session of the administrator with that key.
     fn session(&self, byte: u8) -> Session<BenchLine> {
         let mut session = self.greet();
-        session.secure(&key(byte), key(0x51).public()).unwrap();
+        session.secure(&key(byte), &self.unit_key()).unwrap();
         session
     }
 }
@@ -217,53 +200,54 @@ fn no_handshake<T: std::fmt::Debug>(outcome: Result<T, SessionError>) -> Handsha
 #[test]
 fn the_first_at_the_button_owns_the_unit_and_the_next_looks() {
     let bench = Bench::new(&[]);
-    let name = || Name::new("Ada").unwrap();
     let closed = HandshakeError::Refused(HandshakeRefusal::WindowClosed);
     // The right code, and nobody at the unit.
-    assert_eq!(no_handshake(bench.greet().pair(&key(1), &code(), name())), closed);
+    assert_eq!(no_handshake(bench.greet().pair(&key(1), &bench.code(), name(1))), closed);
     for (byte, role) in [(1, Role::Owner), (2, Role::Viewer)] {
         bench.rig.borrow_mut().desk.button();
-        let (unit_key, given) = bench.greet().pair(&key(byte), &code(), name()).unwrap();
-        assert_eq!((&unit_key, given), (key(0x51).public(), role));
+        let (unit_key, given) = bench.greet().pair(&key(byte), &bench.code(), name(byte)).unwrap();
+        assert_eq!((unit_key, given), (bench.unit_key(), role));
         assert_eq!(bench.roster().last(), Some(&administrator(byte, role)));
         let mut session = bench.greet();
         assert_eq!(session.secure(&key(byte), &unit_key).unwrap(), role);
         assert_eq!(session.call::<SendEcho>(&echo()).unwrap(), echo());
         // One press, one administrator.
-        assert_eq!(no_handshake(bench.greet().pair(&key(9), &code(), name())), closed);
+        assert_eq!(no_handshake(bench.greet().pair(&key(9), &bench.code(), name(9))), closed);
     }
     bench.rig.borrow_mut().desk.button();
     let wrong = PairingCode::of_bytes([0; 16]);
     let refusal = HandshakeRefusal::WrongCode { left: 4 };
-    let found = no_handshake(bench.greet().pair(&key(3), &wrong, name()));
+    let found = no_handshake(bench.greet().pair(&key(3), &wrong, name(3)));
     assert_eq!(found, HandshakeError::Refused(refusal));
     bench.rig.borrow().clock.advance(WINDOW_MS);
-    assert_eq!(no_handshake(bench.greet().pair(&key(3), &code(), name())), closed);
+    assert_eq!(no_handshake(bench.greet().pair(&key(3), &bench.code(), name(3))), closed);
     assert_eq!(bench.roster().len(), 2);
 }
 
 #[test]
 fn whom_the_store_does_not_keep_is_not_paired() {
-    let bench = Bench::new(&[]);
-    let keyring =
-        BenchKeyring { secret: key(0x51), code: code(), administrators: vec![], full: true };
-    bench.rig.borrow().shared.lock().set_keyring(Box::new(keyring));
-    bench.rig.borrow_mut().desk.button();
-    let found = no_handshake(bench.greet().pair(&key(1), &code(), Name::new("Ada").unwrap()));
-    assert_eq!(found, HandshakeError::Refused(HandshakeRefusal::NotKept));
-    assert_eq!(bench.roster(), []);
+    let bench = Bench::new(&[administrator(1, Role::Owner), administrator(2, Role::Viewer)]);
+    bench.store(|store| store.revoke_administrator(key(2).key_id()).unwrap());
+    let roster = bench.roster();
+    // A name that is taken, and a key that was revoked.
+    for (byte, named) in [(3, name(1)), (2, name(2))] {
+        bench.rig.borrow_mut().desk.button();
+        let found = no_handshake(bench.greet().pair(&key(byte), &bench.code(), named));
+        assert_eq!(found, HandshakeError::Refused(HandshakeRefusal::NotKept));
+        assert_eq!(bench.roster(), roster);
+    }
 }
 
 #[test]
-fn a_unit_without_a_keyring_opens_nothing() {
-    let mut rig = Rig::new();
-    rig.desk = Desk::new(rig.shared.clone(), false);
-    let bench = Bench::of(rig);
+fn who_was_paired_is_known_after_a_power_cut() {
+    let bench = Bench::new(&[]);
     bench.rig.borrow_mut().desk.button();
-    let no_keys = HandshakeError::Refused(HandshakeRefusal::NoKeys);
-    assert_eq!(no_handshake(bench.greet().secure(&key(1), key(0x51).public())), no_keys);
-    let name = Name::new("Ada").unwrap();
-    assert_eq!(no_handshake(bench.greet().pair(&key(1), &code(), name)), no_keys);
+    let (unit_key, _) = bench.greet().pair(&key(1), &bench.code(), name(1)).unwrap();
+    let flash = bench.rig.borrow().flash.clone();
+    let mut rig = Rig::on(&flash);
+    rig.desk = Desk::new(rig.shared.clone(), false);
+    let again = Bench::of(rig);
+    assert_eq!(again.greet().secure(&key(1), &unit_key).unwrap(), Role::Owner);
 }
 
 #[test]
@@ -306,10 +290,10 @@ fn a_revoked_administrator_is_refused_in_the_middle_of_a_session_and_opens_no_ot
     let bench = Bench::new(&[administrator(1, Role::Owner), administrator(2, Role::Owner)]);
     let mut session = bench.session(1);
     assert!(session.call::<SendEcho>(&echo()).is_ok());
-    bench.set_roster(&[administrator(2, Role::Owner)]);
+    bench.store(|store| store.revoke_administrator(key(1).key_id()).unwrap());
     assert_eq!(refused(session.call::<SendEcho>(&echo())), RequestError::InsecureLink);
     let unknown = HandshakeError::Refused(HandshakeRefusal::UnknownKey);
-    assert_eq!(no_handshake(bench.greet().secure(&key(1), key(0x51).public())), unknown);
+    assert_eq!(no_handshake(bench.greet().secure(&key(1), &bench.unit_key())), unknown);
     let forged = HandshakeError::Forged;
     let other = bench.greet().secure(&key(2), key(0x52).public());
     assert_ne!(no_handshake(other), forged, "the unit notices first");
@@ -355,7 +339,7 @@ fn a_flood_of_handshakes_is_rationed_and_leaves_the_session_in_use() {
     assert!(session.call::<SendEcho>(&echo()).is_ok());
     let (mut opened, mut busy) = (0, 0);
     for _ in 0..100 {
-        match bench.greet().secure(&key(1), key(0x51).public()) {
+        match bench.greet().secure(&key(1), &bench.unit_key()) {
             Ok(_) => opened += 1,
             Err(SessionError::Handshake(HandshakeError::Refused(HandshakeRefusal::Busy))) => {
                 busy += 1
@@ -442,7 +426,7 @@ fn the_log_comes_over_a_real_pseudo_terminal() {
     let notices = Notices::to(Box::new(io::sink()));
     let served = service::spawn(line, shared, false, notices, Arc::clone(&stop)).unwrap();
     let mut session = Session::greet(Port::open(path.to_str().unwrap()).unwrap(), "t").unwrap();
-    session.secure(&key(1), key(0x51).public()).unwrap();
+    session.secure(&key(1), &bench.unit_key()).unwrap();
     for window in [Window::of_baud(115_200), Window::USB] {
         let mut kept = Vec::new();
         let start = std::time::Instant::now();

@@ -4,14 +4,16 @@
 //! is refused in the middle of a session. Refuses a handshake without a hello, more handshakes than the ration, and to pair
 //! without the unit's button.
 
+use crate::journal::Journal;
 use crate::state::State;
 use threshold_record::Role;
+use threshold_store::{Store, StoreError};
 use threshold_wire::handshake::{
     HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, Ration, SessionOpen,
     SessionOpened,
 };
-use threshold_wire::pairing::PairingAtUnit;
-use threshold_wire::session::{Held, accept};
+use threshold_wire::pairing::{PairingAtUnit, PairingCode};
+use threshold_wire::session::{Held, SecretKey, accept};
 use threshold_wire::{Hello, HelloRequest};
 
 /// Whoever opened a session.
@@ -65,7 +67,7 @@ impl Reception {
     /// What the visitor may ask; `None` if the roster does not have the visitor any more.
     pub(super) fn role(&self, state: &State) -> Option<Role> {
         let visitor = self.held.who()?;
-        let roster = state.keyring()?.administrators();
+        let roster = state.journal()?.store().roster().administrators();
         roster.iter().find(|known| known.key == visitor.key).map(|known| known.role)
     }
 
@@ -75,12 +77,13 @@ impl Reception {
 
     pub(super) fn start_pairing(&mut self, request: &PairStart, state: &State) -> PairStarted {
         let started = self.greeting.as_ref().ok_or(HandshakeRefusal::NoHello).and_then(|host| {
-            let keyring = state.keyring().ok_or(HandshakeRefusal::NoKeys)?;
+            let store = store(state)?;
             let now_ms = state.clock().monotonic_ms();
             let unit = hello(state);
             self.pairing.window.check(now_ms)?;
             self.ration.take(now_ms)?;
-            self.pairing.start(request, host, &unit, keyring.secret(), keyring.code(), now_ms)
+            let code = PairingCode::of_bytes(*store.pairing_code());
+            self.pairing.start(request, host, &unit, &secret(store)?, &code, now_ms)
         });
         started.unwrap_or_else(PairStarted::Refused)
     }
@@ -91,21 +94,34 @@ impl Reception {
         request: &PairFinish,
         state: &mut State,
     ) -> PairFinished {
+        self.keep(request, state).unwrap_or_else(PairFinished::Refused)
+    }
+
+    fn keep(
+        &mut self,
+        request: &PairFinish,
+        state: &mut State,
+    ) -> Result<PairFinished, HandshakeRefusal> {
         let now_ms = state.clock().monotonic_ms();
-        let kept = state.keyring_mut().ok_or(HandshakeRefusal::NoKeys).and_then(|keyring| {
-            // The first one who stands at a unit with its code owns it; whoever comes after him looks, until an owner
-            // gives another role.
-            let role = match keyring.administrators() {
-                [] => Role::Owner,
-                _ => Role::Viewer,
-            };
-            self.pairing.window.check(now_ms)?;
-            self.ration.take(now_ms)?;
-            let finished = self.pairing.finish(request, role, now_ms)?;
-            keyring.keep(finished.administrator).map_err(|_| HandshakeRefusal::NotKept)?;
-            Ok(finished.answer)
-        });
-        kept.unwrap_or_else(PairFinished::Refused)
+        self.pairing.window.check(now_ms)?;
+        self.ration.take(now_ms)?;
+        // The first one who stands at a unit with its code owns it; whoever comes after him looks, until an owner gives
+        // another role.
+        let role = match store(state)?.roster().administrators() {
+            [] => Role::Owner,
+            _ => Role::Viewer,
+        };
+        let finished = self.pairing.finish(request, role, now_ms)?;
+        let journal = state.journal_mut().ok_or(HandshakeRefusal::NoKeys)?;
+        match journal.store_mut().put_administrator(finished.administrator) {
+            Ok(()) => Ok(finished.answer),
+            // A name that is taken, a key that was revoked: a rule of the roster, and no fault.
+            Err(StoreError::Administrator(_)) => Err(HandshakeRefusal::NotKept),
+            Err(error) => {
+                state.store_failed(&error);
+                Err(HandshakeRefusal::NotKept)
+            }
+        }
     }
 
     fn accept(
@@ -114,15 +130,24 @@ impl Reception {
         state: &State,
     ) -> Result<SessionOpened, HandshakeRefusal> {
         let host = self.greeting.as_ref().ok_or(HandshakeRefusal::NoHello)?;
-        let keyring = state.keyring().ok_or(HandshakeRefusal::NoKeys)?;
-        let roster = keyring.administrators();
+        let store = store(state)?;
+        let roster = store.roster().administrators();
         self.ration.take(state.clock().monotonic_ms())?;
-        let accepted = accept(request, host, &hello(state), keyring.secret(), roster)?;
+        let accepted = accept(request, host, &hello(state), &secret(store)?, roster)?;
         self.accepted = self.accepted.wrapping_add(1);
         let visitor = Visitor { key: accepted.administrator.key, session: self.accepted };
         self.held.accepted(accepted.session, visitor);
         Ok(accepted.answer)
     }
+}
+
+fn store(state: &State) -> Result<&Store, HandshakeRefusal> {
+    state.journal().map(Journal::store).ok_or(HandshakeRefusal::NoKeys)
+}
+
+/// The unit's own key.
+fn secret(store: &Store) -> Result<SecretKey, HandshakeRefusal> {
+    SecretKey::of_bytes(**store.link_secret()).map_err(|_| HandshakeRefusal::NoKeys)
 }
 
 fn hello(state: &State) -> Hello {
