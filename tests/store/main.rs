@@ -6,10 +6,12 @@ mod damage;
 mod files;
 mod full;
 mod golden;
+mod kill;
 mod log_model;
 mod log_power;
 mod pace;
 mod power;
+mod process;
 mod removal;
 mod segments;
 
