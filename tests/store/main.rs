@@ -9,6 +9,7 @@ mod golden;
 mod kill;
 mod log_model;
 mod log_power;
+mod medium;
 mod pace;
 mod power;
 mod process;

@@ -1,0 +1,256 @@
+//! Media and folders that go wrong under a real file system: each is a fault that says what to do, and never a panic or a
+//! store that begins anew.
+
+use crate::process::{orders, real_folder, started_again};
+use crate::{MODEL, OBJECTS, entry, name, template};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use threshold_record::{LogEntry, PersonId, WallTime};
+use threshold_store::{FileFlash, FlashFault, Object, Store, StoreError};
+
+/// The one place where a store is opened here.
+fn open(folder: &Path) -> Result<Store, StoreError> {
+    let (mut store, _) = Store::open(Box::new(FileFlash::open(folder)?))?;
+    store.load_gallery(MODEL)?;
+    Ok(store)
+}
+
+/// Puts something into every object.
+fn furnish(folder: &Path) -> Store {
+    let mut store = open(folder).unwrap();
+    for (at, text) in ["Ada", "Grace", "Emmy"].into_iter().enumerate() {
+        let id = store.add_person(name(text)).unwrap();
+        store.put_template(template(id, 0, at as i8)).unwrap();
+    }
+    store.remove_person(PersonId(2)).unwrap();
+    for mark in 1..=5 {
+        store.commit(entry(mark)).unwrap();
+    }
+    store.save_lockout([1, 0, 0, 0]).unwrap();
+    store
+}
+
+/// The fault of the flash behind an error.
+fn fault(error: &StoreError) -> Option<FlashFault> {
+    match error {
+        StoreError::Flash(error) => Some(error.fault),
+        _ => None,
+    }
+}
+
+/// An error's text names its remedy behind a semicolon.
+fn check_remedy(error: &StoreError, remedy: &str) {
+    let text = error.to_string();
+    assert!(text.split_once("; ").is_some_and(|(_, after)| after.starts_with(remedy)), "{text}");
+}
+
+#[test]
+fn the_other_process_opens_a_store_and_says_what_became_of_it() {
+    let Some((folder, work)) = orders() else { return };
+    let outcome = open(&folder).and_then(|mut store| {
+        for mark in 0..work as u32 {
+            store.commit(entry(mark))?;
+        }
+        Ok(store)
+    });
+    match &outcome {
+        Ok(_) => eprintln!("open"),
+        Err(error) => eprintln!("{:?} {error}", fault(error)),
+    }
+    // Whoever closes the pipe lets the store go.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// The other process that opens a folder, commits so many entries and waits.
+fn other(before: &[&str], folder: &Path, work: u64) -> Command {
+    let test = "medium::the_other_process_opens_a_store_and_says_what_became_of_it";
+    let mut command = started_again(before, test, folder, work);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// All that the other process says.
+fn said(mut command: Command) -> String {
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    String::from_utf8(done.stderr).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_store_that_another_process_has_open_is_refused_and_left_as_it_is() {
+    let folder = real_folder();
+    drop(furnish(folder.path()));
+    let mut process = other(&[], folder.path(), 0).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(process.stderr.take().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(first, "open\n");
+    let there = contents(folder.path());
+    let error = open(folder.path()).err().unwrap();
+    assert_eq!(fault(&error), Some(FlashFault::Busy));
+    check_remedy(&error, "stop the other threshold-edge that uses this data folder");
+    assert_eq!(contents(folder.path()), there);
+    drop(process.stdin.take());
+    assert!(process.wait().unwrap().success());
+    open(folder.path()).unwrap();
+}
+
+fn contents(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let mut files: Vec<_> =
+        files.map(|file| (file.file_name(), fs::read(file.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_read_only_medium_is_a_fault_that_says_so() {
+    let folder = real_folder();
+    drop(furnish(folder.path()));
+    let there = contents(folder.path());
+    // A mount of its own: permissions do not bind the superuser, who runs tests in a container.
+    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    let path = folder.path().to_str().unwrap();
+    let alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
+    let able = Command::new(alone[0]).args(&alone[1..]).args([script, path, "true"]).output();
+    if !able.is_ok_and(|done| done.status.success()) {
+        eprintln!("skipped: a read-only medium (this machine lets nobody mount one)");
+        return;
+    }
+    let text = said(other(&[&alone[..], &[script, path]].concat(), folder.path(), 0));
+    assert!(text.starts_with("Some(ReadOnly) cannot "), "{text}");
+    assert!(text.ends_with(
+        "; make the data folder writable for the user that runs the unit, and the medium not read-only"
+    ), "{text}");
+    assert_eq!(contents(folder.path()), there);
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_full_medium_is_a_fault_and_every_acknowledged_entry_stays() {
+    let folder = real_folder();
+    let head = furnish(folder.path()).log_head();
+    // The largest file that the process may write stands for the space that is left: 16 blocks of 512 bytes.
+    let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""];
+    let text = said(other(&limited, folder.path(), 1000));
+    assert!(text.starts_with("Some(Full) cannot "), "{text}");
+    assert!(text.ends_with("; free space on the medium of the data folder"), "{text}");
+    let store = open(folder.path()).unwrap();
+    assert!(store.log_head() > head, "{} entries", store.log_head());
+    for (entry, sequence) in store.log_page(1, 2000).unwrap().iter().zip(1..) {
+        let mark = if sequence > head { sequence - head - 1 } else { sequence };
+        assert_eq!((entry.sequence, u64::from(entry.person.0)), (sequence, mark));
+    }
+}
+
+#[test]
+fn a_folder_that_was_moved_away_is_a_fault_of_every_change_but_an_entry_which_goes_with_it() {
+    let folder = real_folder();
+    let path = folder.path().join("data");
+    let mut store = furnish(&path);
+    fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+    let changes: [(&str, fn(&mut Store) -> Result<(), StoreError>); 4] = [
+        ("enrol", |store| store.add_person(name("Lise")).map(drop)),
+        ("replace", |store| store.put_template(template(PersonId(1), 0, 9))),
+        ("remove", |store| store.remove_person(PersonId(1)).map(drop)),
+        ("lock-out", |store| store.save_lockout([1, 1, 0, 0])),
+    ];
+    for (change, work) in changes {
+        let error = work(&mut store).err().unwrap_or_else(|| panic!("{change} without a folder"));
+        assert_eq!(fault(&error), Some(FlashFault::Io), "{change}: {error}");
+        check_remedy(&error, "check the medium");
+    }
+    // The open segment is where the folder went, and so is its entry.
+    let head = store.commit(entry(9)).unwrap().sequence;
+    drop(store);
+    fs::rename(folder.path().join("elsewhere"), &path).unwrap();
+    let store = open(&path).unwrap();
+    assert_eq!((store.gallery().unwrap().n_people(), store.log_head()), (2, head));
+}
+
+#[test]
+fn no_file_that_was_zero_filled_truncated_emptied_or_taken_away_is_accepted() {
+    let folder = real_folder();
+    drop(furnish(folder.path()));
+    for object in OBJECTS {
+        let path = folder.path().join(object.name());
+        let sound = fs::read(&path).unwrap();
+        let half = sound.len() / 2;
+        let zeros_behind_half = [&sound[..half], &vec![0; sound.len() - half]].concat();
+        for (what, bytes) in [
+            ("zero-filled", Some(vec![0; sound.len()])),
+            ("zero-filled from its middle", Some(zeros_behind_half)),
+            ("truncated", Some(sound[..half].to_vec())),
+            ("emptied", Some(Vec::new())),
+            ("taken away", None),
+        ] {
+            match bytes {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let there = contents(folder.path());
+            let error = open(folder.path()).err();
+            let error = error.unwrap_or_else(|| panic!("{object} {what} is accepted"));
+            let named = matches!(
+                error,
+                StoreError::Damaged { .. }
+                    | StoreError::RolledBack { .. }
+                    | StoreError::NoAnchor { .. }
+            );
+            assert!(named, "{object} {what}: {error}");
+            check_remedy(&error, "restore the ");
+            let start = Object::Anchor.name();
+            let but_the_count = |files: Vec<(std::ffi::OsString, Vec<u8>)>| {
+                let others = files.into_iter().filter(|(name, _)| *name != *start);
+                others.collect::<Vec<_>>()
+            };
+            assert_eq!(
+                but_the_count(contents(folder.path())),
+                but_the_count(there),
+                "{object} {what}: nothing is written over what may still be saved"
+            );
+            fs::write(&path, &sound).unwrap();
+        }
+    }
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn an_older_gallery_put_back_is_a_fault() {
+    let folder = real_folder();
+    let mut store = furnish(folder.path());
+    let gallery = folder.path().join(Object::Gallery.name());
+    let older = fs::read(&gallery).unwrap();
+    store.put_template(template(PersonId(1), 1, 5)).unwrap();
+    drop(store);
+    let newer = fs::read(&gallery).unwrap();
+    fs::write(&gallery, older).unwrap();
+    let error = open(folder.path()).err().unwrap();
+    let rolled_back = matches!(error, StoreError::RolledBack { object: Object::Gallery, .. });
+    assert!(rolled_back, "{error}");
+    check_remedy(&error, "restore the newest backup");
+    fs::write(&gallery, newer).unwrap();
+    assert_eq!(open(folder.path()).unwrap().gallery().unwrap().n_templates(), 3);
+}
+
+#[test]
+fn a_clock_that_falls_back_orders_nothing() {
+    let folder = real_folder();
+    let times = [1_800_000_000_000, 0, 1, (1 << 47) - 1, 42];
+    for (unix_ms, boot) in times.into_iter().zip(1..) {
+        let mut store = open(folder.path()).unwrap();
+        assert_eq!(store.boot(), boot);
+        let wall = WallTime { unix_ms, trusted: false };
+        let entry = LogEntry { wall, boot, ..entry(boot) };
+        assert_eq!(store.commit(entry).unwrap().sequence, u64::from(boot));
+        assert_eq!(open(folder.path()).err().as_ref().and_then(fault), Some(FlashFault::Busy));
+    }
+    let store = open(folder.path()).unwrap();
+    let page = store.log_page(1, 9).unwrap();
+    let found: Vec<(u64, u32, u64, bool)> = page
+        .iter()
+        .map(|entry| (entry.sequence, entry.boot, entry.wall.unix_ms, entry.wall.trusted))
+        .collect();
+    let expected = times.into_iter().zip(1..).map(|(time, at)| (u64::from(at), at, time, false));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
