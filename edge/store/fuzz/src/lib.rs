@@ -1,0 +1,144 @@
+//! What the store's fuzz targets share: images of a flash, and the law that holds whatever an image holds.
+//!
+//! Owns the one place where a store is opened, the life that a sound image went through, and the checksums that are made
+//! to fit again so that the readers behind them are reached. Refuses to know a layout beyond where a checksum stands.
+
+pub mod checksum;
+
+use std::collections::BTreeMap;
+use threshold_record::{ContextKind, EntryKind, LogEntry, ModelId, Name, PersonId, Template};
+use threshold_store::{LogSize, MockFlash, Object, Store, StoreError};
+
+/// The model of every gallery here.
+pub const MODEL: ModelId = ModelId([7; 32]);
+
+/// Few small segments, so that an image has several.
+const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 4 };
+
+/// Bytes by object.
+pub type Image = BTreeMap<Object, Vec<u8>>;
+
+/// The one place where a store is opened here.
+fn open(flash: &MockFlash) -> Result<Store, StoreError> {
+    Store::open_sized(Box::new(flash.clone()), SIZE).map(|(store, _)| store)
+}
+
+fn flash_of(image: &Image) -> MockFlash {
+    let flash = MockFlash::new();
+    for (object, bytes) in image {
+        flash.set_bytes(*object, Some(bytes.clone()));
+    }
+    flash
+}
+
+fn image_of(flash: &MockFlash) -> Image {
+    let segments = threshold_store::Flash::segments(flash).into_iter().map(Object::Segment);
+    let objects = Object::FIXED.into_iter().chain(segments);
+    objects.filter_map(|object| Some((object, flash.bytes(object)?))).collect()
+}
+
+fn template(person: PersonId, slot: u8) -> Template {
+    let vector = (0..128).map(|at| at as i8 - 64).collect();
+    Template { person, slot, quality: 80, model: MODEL.tag(), scale: 0.01, vector }
+}
+
+/// Sound images: of a store that was only opened, of one with people, and of one with something in every object and in
+/// several segments.
+///
+/// # Panics
+/// If the store does not do its work on sound flash.
+#[must_use]
+pub fn sound() -> [Image; 3] {
+    let flash = MockFlash::new();
+    let mut store = open(&flash).expect("an empty flash opens");
+    let bare = image_of(&flash);
+    store.load_gallery(MODEL).expect("an empty gallery");
+    for text in ["Ada", "Grace", "Emmy"] {
+        let id = store.add_person(Name::new(text).expect("a name")).expect("room");
+        store.put_template(template(id, 0)).expect("room");
+    }
+    let people = image_of(&flash);
+    store.remove_person(PersonId(2)).expect("a person who is there");
+    for mark in 0..60_u8 {
+        let config = store.context_number(ContextKind::Config, &[mark / 20]).expect("room");
+        let entry = LogEntry { context_config: config, ..LogEntry::of(EntryKind::Decision) };
+        store.append(entry).expect("room");
+        if mark % 4 == 0 {
+            store.sync().expect("room");
+        }
+    }
+    store.save_lockout([1, 2, 3, 4]).expect("room");
+    [bare, people, image_of(&flash)]
+}
+
+/// Opens an image and does with it what a unit does.
+///
+/// # Panics
+/// If the law is broken: an image is refused, or what it holds can be read, goes on, and is there at the next start.
+pub fn live(image: &Image) {
+    let flash = flash_of(image);
+    let Ok(mut store) = open(&flash) else { return };
+    let loaded = store.load_gallery(MODEL).is_ok();
+    let readable = read(&store);
+    // The numbers may be used up; then it says so.
+    let committed = store.commit(LogEntry::of(EntryKind::Boot)).ok();
+    let changed = loaded && change(&mut store);
+    let gallery = store.gallery().cloned();
+    drop(store);
+    let Ok(mut store) = open(&flash) else {
+        panic!(
+            "a store that opened, took {committed:?} and changed ({changed}) does not open again"
+        );
+    };
+    if let Some(committed) = committed {
+        assert!(store.log_head() >= committed.sequence, "an acknowledged entry is lost");
+        let page = store.log_page(committed.sequence, 1);
+        assert_eq!(page.as_deref(), Ok(&[committed][..]));
+    }
+    if let Some(gallery) = gallery {
+        assert_eq!(store.load_gallery(MODEL), Ok(&gallery), "another gallery at the next start");
+    }
+    assert!(read(&store) || !readable, "what could be read cannot any more");
+}
+
+/// Reads all entries with their contexts; false if a part of the log is damaged, which only its reader finds.
+fn read(store: &Store) -> bool {
+    let mut from = store.log_oldest();
+    loop {
+        let Ok(page) = store.log_page(from, 7) else { return false };
+        let Some(last) = page.last() else { break };
+        for (entry, sequence) in page.iter().zip(from..) {
+            assert_eq!(entry.sequence, sequence, "a gap");
+            for number in [entry.context_model, entry.context_policy, entry.context_config] {
+                let _ = store.context(number);
+            }
+        }
+        let Some(next) = last.sequence.checked_add(1) else { break };
+        from = next;
+    }
+    from == 0 || from > store.log_head()
+}
+
+/// Changes the gallery in every way; false if a change was refused.
+fn change(store: &mut Store) -> bool {
+    let Ok(name) = Name::new("a late one") else { return false };
+    let Ok(id) = store.add_person(name) else { return false };
+    let put = store.put_template(template(id, 1)).is_ok();
+    let first = store.gallery().and_then(|gallery| gallery.members().next());
+    let first = first.map_or(id, |member| member.person.id);
+    let removed = store.remove_person(first).is_ok();
+    assert!(store.gallery().is_some_and(|gallery| gallery.member(first).is_none()));
+    put && removed && store.save_lockout([1, 1, 1, 1]).is_ok()
+}
+
+/// Lives with one object of an image put in place of what stood there, as it is and with its checksums made to fit.
+pub fn live_with(mut image: Image, object: Object, bytes: &[u8]) {
+    for fit in [false, true] {
+        let mut bytes = bytes.to_vec();
+        if fit {
+            checksum::make_fit(object, &mut bytes);
+        }
+        image.insert(object, bytes);
+        live(&image);
+    }
+}
