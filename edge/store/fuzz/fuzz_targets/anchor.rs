@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use threshold_store::Object;
-use threshold_store_fuzz::{Image, live_with, sound};
+use threshold_store::{MockFlash, Object};
+use threshold_store_fuzz::{live_with, sound};
 
-static SOUND: LazyLock<[Image; 3]> = LazyLock::new(sound);
+static SOUND: LazyLock<[MockFlash; 3]> = LazyLock::new(sound);
 
-fuzz_target!(|data: &[u8]| live_with(SOUND[2].clone(), Object::Anchor, data));
+fuzz_target!(|data: &[u8]| live_with(&SOUND[2], &[(Object::Anchor, data)]));

@@ -9,10 +9,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use threshold_store::Object;
-use threshold_store_fuzz::{Image, checksum, live, sound};
+use threshold_store::{MockFlash, Object};
+use threshold_store_fuzz::{checksum, live, live_with, sound};
 
-static SOUND: LazyLock<[Image; 3]> = LazyLock::new(sound);
+static SOUND: LazyLock<[MockFlash; 3]> = LazyLock::new(sound);
 
 const OBJECTS: [Object; 9] = [
     Object::Anchor,
@@ -31,9 +31,9 @@ fn object(code: u8) -> Object {
 }
 
 /// Does one harm.
-fn harm(image: &mut Image, [kind, code, low, high, length, value]: [u8; 6]) {
+fn harm(image: &MockFlash, [kind, code, low, high, length, value]: [u8; 6]) {
     let object = object(code);
-    let bytes = image.entry(object).or_default();
+    let mut bytes = image.bytes(object).unwrap_or_default();
     let at = usize::from(u16::from_le_bytes([low, high])) % (bytes.len() + 1);
     let until = bytes.len().min(at + usize::from(length));
     match kind % 9 {
@@ -43,32 +43,28 @@ fn harm(image: &mut Image, [kind, code, low, high, length, value]: [u8; 6]) {
         3 => bytes.extend(std::iter::repeat_n(value, usize::from(length))),
         4 => drop(bytes.drain(at..until)),
         5 => bytes.extend_from_within(at..until),
-        6 => checksum::make_fit(object, bytes),
-        // As it was in an earlier state of the same store, or gone.
-        7 => match SOUND[usize::from(value) % 3].get(&object) {
-            Some(earlier) => bytes.clone_from(earlier),
-            None => drop(image.remove(&object)),
-        },
-        _ => drop(image.remove(&object)),
+        6 => checksum::make_fit(object, &mut bytes),
+        // As it was in an earlier state of the same store.
+        7 => return image.set_bytes(object, SOUND[usize::from(value) % 3].bytes(object)),
+        _ => return image.set_bytes(object, None),
     }
+    image.set_bytes(object, Some(bytes));
 }
 
 fuzz_target!(|data: &[u8]| {
     let Some((form, mut rest)) = data.split_first() else { return };
     if form % 2 == 0 {
-        let mut image = SOUND[2].clone();
-        rest.as_chunks::<6>().0.iter().take(16).for_each(|&one| harm(&mut image, one));
+        let image = SOUND[2].copy();
+        rest.as_chunks::<6>().0.iter().take(16).for_each(|&one| harm(&image, one));
         live(&image);
     } else {
-        let mut image = Image::new();
+        let mut objects = Vec::new();
         while let Some((&[code, low, high], behind)) = rest.split_first_chunk::<3>() {
             let len = behind.len().min(usize::from(u16::from_le_bytes([low, high])));
             let (bytes, behind) = behind.split_at(len);
-            image.insert(object(code), bytes.to_vec());
+            objects.push((object(code), bytes));
             rest = behind;
         }
-        live(&image);
-        image.iter_mut().for_each(|(&object, bytes)| checksum::make_fit(object, bytes));
-        live(&image);
+        live_with(&MockFlash::new(), &objects);
     }
 });

@@ -4,21 +4,17 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use threshold_store::Object;
-use threshold_store_fuzz::{Image, checksum, live, sound};
+use threshold_store::{MockFlash, Object};
+use threshold_store_fuzz::{live_with, sound};
 
-static SOUND: LazyLock<[Image; 3]> = LazyLock::new(sound);
+static SOUND: LazyLock<[MockFlash; 3]> = LazyLock::new(sound);
 
 fuzz_target!(|data: &[u8]| {
-    let mut image = SOUND[0].clone();
-    let (mut rest, mut number) = (data, 0);
+    let (mut rest, mut segments) = (data, Vec::new());
     while let Some((&length, behind)) = rest.split_first_chunk::<2>() {
         let (bytes, behind) = behind.split_at(behind.len().min(u16::from_le_bytes(length).into()));
-        number += 1;
-        image.insert(Object::Segment(number), bytes.to_vec());
+        segments.push((Object::Segment(segments.len() as u32 + 1), bytes));
         rest = behind;
     }
-    live(&image);
-    image.iter_mut().for_each(|(&object, bytes)| checksum::make_fit(object, bytes));
-    live(&image);
+    live_with(&SOUND[0], &segments);
 });

@@ -5,7 +5,6 @@
 
 pub mod checksum;
 
-use std::collections::BTreeMap;
 use threshold_record::{ContextKind, EntryKind, LogEntry, ModelId, Name, PersonId, Template};
 use threshold_store::{LogSize, MockFlash, Object, Store, StoreError};
 
@@ -15,26 +14,9 @@ pub const MODEL: ModelId = ModelId([7; 32]);
 /// Few small segments, so that an image has several.
 const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 4 };
 
-/// Bytes by object.
-pub type Image = BTreeMap<Object, Vec<u8>>;
-
 /// The one place where a store is opened here.
 fn open(flash: &MockFlash) -> Result<Store, StoreError> {
     Store::open_sized(Box::new(flash.clone()), SIZE).map(|(store, _)| store)
-}
-
-fn flash_of(image: &Image) -> MockFlash {
-    let flash = MockFlash::new();
-    for (object, bytes) in image {
-        flash.set_bytes(*object, Some(bytes.clone()));
-    }
-    flash
-}
-
-fn image_of(flash: &MockFlash) -> Image {
-    let segments = threshold_store::Flash::segments(flash).into_iter().map(Object::Segment);
-    let objects = Object::FIXED.into_iter().chain(segments);
-    objects.filter_map(|object| Some((object, flash.bytes(object)?))).collect()
 }
 
 fn template(person: PersonId, slot: u8) -> Template {
@@ -43,21 +25,21 @@ fn template(person: PersonId, slot: u8) -> Template {
 }
 
 /// Sound images: of a store that was only opened, of one with people, and of one with something in every object and in
-/// several segments.
+/// several segments. A target works on copies.
 ///
 /// # Panics
 /// If the store does not do its work on sound flash.
 #[must_use]
-pub fn sound() -> [Image; 3] {
+pub fn sound() -> [MockFlash; 3] {
     let flash = MockFlash::new();
     let mut store = open(&flash).expect("an empty flash opens");
-    let bare = image_of(&flash);
+    let bare = flash.copy();
     store.load_gallery(MODEL).expect("an empty gallery");
     for text in ["Ada", "Grace", "Emmy"] {
         let id = store.add_person(Name::new(text).expect("a name")).expect("room");
         store.put_template(template(id, 0)).expect("room");
     }
-    let people = image_of(&flash);
+    let people = flash.copy();
     store.remove_person(PersonId(2)).expect("a person who is there");
     for mark in 0..60_u8 {
         let config = store.context_number(ContextKind::Config, &[mark / 20]).expect("room");
@@ -68,15 +50,15 @@ pub fn sound() -> [Image; 3] {
         }
     }
     store.save_lockout([1, 2, 3, 4]).expect("room");
-    [bare, people, image_of(&flash)]
+    [bare, people, flash.copy()]
 }
 
 /// Opens an image and does with it what a unit does.
 ///
 /// # Panics
 /// If the law is broken: an image is refused, or what it holds can be read, goes on, and is there at the next start.
-pub fn live(image: &Image) {
-    let flash = flash_of(image);
+pub fn live(image: &MockFlash) {
+    let flash = image.copy();
     let Ok(mut store) = open(&flash) else { return };
     let loaded = store.load_gallery(MODEL).is_ok();
     let readable = read(&store);
@@ -131,14 +113,17 @@ fn change(store: &mut Store) -> bool {
     put && removed && store.save_lockout([1, 1, 1, 1]).is_ok()
 }
 
-/// Lives with one object of an image put in place of what stood there, as it is and with its checksums made to fit.
-pub fn live_with(mut image: Image, object: Object, bytes: &[u8]) {
+/// Lives with objects of an image put in place of what stood there, as they are and with its checksums made to fit.
+pub fn live_with(image: &MockFlash, objects: &[(Object, &[u8])]) {
+    let image = image.copy();
     for fit in [false, true] {
-        let mut bytes = bytes.to_vec();
-        if fit {
-            checksum::make_fit(object, &mut bytes);
+        for &(object, bytes) in objects {
+            let mut bytes = bytes.to_vec();
+            if fit {
+                checksum::make_fit(object, &mut bytes);
+            }
+            image.set_bytes(object, Some(bytes));
         }
-        image.insert(object, bytes);
         live(&image);
     }
 }
