@@ -7,12 +7,13 @@
 //! instant a process ends. What it cannot show: a loss of what the kernel was given, since the page cache outlives the
 //! process; that is the business of `power.rs` and `log_power.rs`, whose flash loses what was not synced.
 //! 100 kills a round; `THRESHOLD_ROUNDS` repeats it with other seeds.
+#![allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 
-use crate::process::{orders, real_folder, started_again};
+use crate::process::{orders, real_folder, started_again, tell};
 use crate::{MODEL, entry, name, template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -126,19 +127,15 @@ impl Act {
 #[test]
 fn the_other_process_works_until_it_is_killed() {
     let Some((folder, seed)) = orders() else { return };
-    // The test harness writes to standard output, so the acts go to standard error; each line is one write.
-    let say = |mark: char, text: &dyn fmt::Display| {
-        std::io::stderr().write_all(format!("{mark} {text}\n").as_bytes()).unwrap();
-    };
-    say('?', &Act::Open);
+    tell(&format!("? {}", Act::Open));
     let (mut store, _) = open(&folder).unwrap();
-    say('!', &store.boot());
+    tell(&format!("! {}", store.boot()));
     let mut lots = Lots(seed);
     for count in 0.. {
         let act = Act::drawn(&store, seed, count, &mut lots);
-        say('?', &act);
+        tell(&format!("? {act}"));
         let number = act.done(&mut store).unwrap();
-        say('!', &number);
+        tell(&format!("! {number}"));
     }
 }
 

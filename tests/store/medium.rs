@@ -1,7 +1,7 @@
 //! Media and folders that go wrong under a real file system: each is a fault that says what to do, and never a panic or a
 //! store that begins anew.
 
-use crate::process::{orders, real_folder, started_again};
+use crate::process::{orders, real_folder, started_again, tell};
 use crate::{MODEL, OBJECTS, entry, name, template};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use threshold_record::{LogEntry, PersonId, WallTime};
 use threshold_store::{FileFlash, FlashFault, Object, Store, StoreError};
+use threshold_tests::skipped;
 
 /// The one place where a store is opened here.
 fn open(folder: &Path) -> Result<Store, StoreError> {
@@ -56,8 +57,8 @@ fn the_other_process_opens_a_store_and_says_what_became_of_it() {
         Ok(store)
     });
     match &outcome {
-        Ok(_) => eprintln!("open"),
-        Err(error) => eprintln!("{:?} {error}", fault(error)),
+        Ok(_) => tell("open"),
+        Err(error) => tell(&format!("{:?} {error}", fault(error))),
     }
     // Whoever closes the pipe lets the store go.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
@@ -114,7 +115,7 @@ fn a_read_only_medium_is_a_fault_that_says_so() {
     let alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
     let able = Command::new(alone[0]).args(&alone[1..]).args([script, path, "true"]).output();
     if !able.is_ok_and(|done| done.status.success()) {
-        eprintln!("skipped: a read-only medium (this machine lets nobody mount one)");
+        skipped("a read-only medium", "this machine lets nobody mount one");
         return;
     }
     let text = said(other(&[&alone[..], &[script, path]].concat(), folder.path(), 0));
@@ -149,7 +150,8 @@ fn a_folder_that_was_moved_away_is_a_fault_of_every_change_but_an_entry_which_go
     let path = folder.path().join("data");
     let mut store = furnish(&path);
     fs::rename(&path, folder.path().join("elsewhere")).unwrap();
-    let changes: [(&str, fn(&mut Store) -> Result<(), StoreError>); 4] = [
+    type Change = fn(&mut Store) -> Result<(), StoreError>;
+    let changes: [(&str, Change); 4] = [
         ("enrol", |store| store.add_person(name("Lise")).map(drop)),
         ("replace", |store| store.put_template(template(PersonId(1), 0, 9))),
         ("remove", |store| store.remove_person(PersonId(1)).map(drop)),

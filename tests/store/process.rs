@@ -3,6 +3,7 @@
 //! A test that is to run in the other process asks for its orders first, and without any is over at once.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,4 +29,10 @@ pub(crate) fn started_again(before: &[&str], test: &str, folder: &Path, seed: u6
 pub(crate) fn orders() -> Option<(PathBuf, u64)> {
     let seed = std::env::var(SEED).ok()?.parse().ok()?;
     Some((std::env::var_os(FOLDER)?.into(), seed))
+}
+
+/// Tells whoever started this process a line, in one write. On standard error, since the test harness writes to the other
+/// one, and past the harness, which would keep it to itself.
+pub(crate) fn tell(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
