@@ -290,8 +290,10 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
         for kill in 0..KILLS {
             let seed = round * KILLS + kill;
             let under_way = work_and_kill(folder.path(), seed, &mut model, &mut lots);
-            let (store, _) = open(folder.path()).unwrap();
-            model.settle(under_way.as_ref(), &store, &format!("kill {seed}, {under_way:?}"));
+            let what = format!("kill {seed}, {under_way:?}");
+            let opened = open(folder.path());
+            let (store, _) = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
+            model.settle(under_way.as_ref(), &store, &what);
             let word = under_way.map_or_else(String::new, |act| act.to_string());
             *cut_short.entry(word.split(' ').next().unwrap().to_owned()).or_default() += 1;
         }

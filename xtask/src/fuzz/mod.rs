@@ -3,7 +3,7 @@
 //! Owns which targets there are, where what they found lies (`target/fuzz`), and the tool: `cargo-fuzz`, which is
 //! installed into the cache folder once. Refuses to keep a corpus in the repository: the seeds are made from golden
 //! files, and what is found on the way stays on the machine.
-//! The targets are built with overflow checks and debug assertions and without a sanitizer, four times as quick: every crate of
+//! The targets are built with overflow checks and debug assertions and without a sanitizer, several times as quick: every crate of
 //! ours that they reach forbids `unsafe`, so a panic, a hang or a broken law of the target is what there is to find.
 
 mod seeds;
