@@ -104,21 +104,25 @@ fn contents(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     files
 }
 
+/// The words before a command that give it a file system of its own; `None` where that is not allowed.
+fn with_mounts_of_its_own<'a>(mount: &'a str, path: &'a str) -> Option<Vec<&'a str>> {
+    let words = vec!["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, path];
+    let able = Command::new(words[0]).args(&words[1..]).arg("true").output();
+    able.is_ok_and(|done| done.status.success()).then_some(words)
+}
+
 #[test]
 fn a_read_only_medium_is_a_fault_that_says_so() {
     let folder = real_folder();
     drop(furnish(folder.path()));
     let there = contents(folder.path());
-    // A mount of its own: permissions do not bind the superuser, who runs tests in a container.
-    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    // Permissions do not bind the superuser, who runs tests in a container.
+    let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
     let path = folder.path().to_str().unwrap();
-    let alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
-    let able = Command::new(alone[0]).args(&alone[1..]).args([script, path, "true"]).output();
-    if !able.is_ok_and(|done| done.status.success()) {
-        skipped("a read-only medium", "this machine lets nobody mount one");
-        return;
-    }
-    let text = said(other(&[&alone[..], &[script, path]].concat(), folder.path(), 0));
+    let Some(before) = with_mounts_of_its_own(mount, path) else {
+        return skipped("a read-only medium", "this machine lets nobody mount one");
+    };
+    let text = said(other(&before, folder.path(), 0));
     assert!(text.starts_with("Some(ReadOnly) cannot "), "{text}");
     assert!(text.ends_with(
         "; make the data folder writable for the user that runs the unit, and the medium not read-only"
@@ -128,7 +132,7 @@ fn a_read_only_medium_is_a_fault_that_says_so() {
 }
 
 #[test]
-fn a_full_medium_is_a_fault_and_every_acknowledged_entry_stays() {
+fn a_file_that_may_not_grow_is_a_full_medium_and_every_acknowledged_entry_stays() {
     let folder = real_folder();
     let head = furnish(folder.path()).log_head();
     // The largest file that the process may write stands for the space that is left: 16 blocks of 512 bytes.
@@ -142,6 +146,51 @@ fn a_full_medium_is_a_fault_and_every_acknowledged_entry_stays() {
         let mark = if sequence > head { sequence - head - 1 } else { sequence };
         assert_eq!((entry.sequence, u64::from(entry.person.0)), (sequence, mark));
     }
+}
+
+#[test]
+fn the_other_process_fills_its_medium_and_goes_on_once_there_is_space() {
+    let Some((folder, _)) = orders() else { return };
+    // What somebody else keeps there, and then takes away: half of it, since an open may write a torn segment anew.
+    let other_files = folder.join("other files");
+    fs::write(&other_files, vec![1; 128 << 10]).unwrap();
+    let folder = folder.join("data");
+    let mut store = furnish(&folder);
+    let mut head = store.log_head();
+    let full = loop {
+        match store.commit(entry(head as u32 + 1)) {
+            Ok(entry) => head = entry.sequence,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(fault(&full), Some(FlashFault::Full), "{full}");
+    check_remedy(&full, "free space on the medium");
+    // A change of the gallery needs room for both, the old one and the new.
+    let refused = store.put_template(template(PersonId(1), 1, 9)).unwrap_err();
+    assert_eq!(fault(&refused), Some(FlashFault::Full), "{refused}");
+    drop(store);
+    if let Err(error) = open(&folder) {
+        assert_eq!(fault(&error), Some(FlashFault::Full), "{error}");
+    }
+    fs::remove_file(other_files).unwrap();
+    let mut store = open(&folder).unwrap();
+    assert_eq!(store.log_head(), head, "what was acknowledged, and nothing else");
+    assert_eq!(store.gallery().unwrap().n_templates(), 2);
+    assert_eq!(store.commit(entry(1)).unwrap().sequence, head + 1);
+    store.put_template(template(PersonId(1), 1, 9)).unwrap();
+    tell("went on");
+}
+
+#[test]
+fn a_full_medium_is_a_fault_and_the_store_goes_on_once_there_is_space() {
+    let folder = real_folder();
+    let path = folder.path().to_str().unwrap();
+    let mount = "mount -t tmpfs -o size=256k tmpfs \"$0\" && exec \"$@\"";
+    let Some(before) = with_mounts_of_its_own(mount, path) else {
+        return skipped("a full medium", "this machine lets nobody mount a small one");
+    };
+    let test = "medium::the_other_process_fills_its_medium_and_goes_on_once_there_is_space";
+    assert_eq!(said(started_again(&before, test, folder.path(), 0)), "went on");
 }
 
 #[test]
