@@ -218,9 +218,9 @@ fn a_store_that_cannot_be_opened_leaves_a_unit_that_says_so_and_stays_locked() {
 #[test]
 fn a_damaged_gallery_is_a_fault_that_the_log_tells() {
     let flash = with_ada();
-    let mut bytes = flash.bytes(threshold_store::Object::Gallery).unwrap();
+    let mut bytes = flash.bytes(threshold_store::Object::GallerySegment(1)).unwrap();
     bytes[70] ^= 1;
-    flash.set_bytes(threshold_store::Object::Gallery, Some(bytes));
+    flash.set_bytes(threshold_store::Object::GallerySegment(1), Some(bytes));
     let mut rig = Rig::on(&flash);
     rig.visit(Show::Face(1), 5);
     assert_eq!(rig.pulses(), 0);

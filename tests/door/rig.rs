@@ -175,7 +175,7 @@ impl Engine for BenchEngine {
         let left = self.flash.copy();
         left.cut_power(3);
         left.power_on();
-        let store = Store::open(Box::new(left)).unwrap().0;
+        let store = Store::open(Box::new(left.clone()), left.keys()).unwrap().0;
         self.told.lock().unwrap().attempts_at_embed.push(store.lockout()[1]);
         let show = *self.showing.lock().unwrap();
         match show {
@@ -208,7 +208,7 @@ impl Lock for BenchLock {
         let left = self.flash.copy();
         left.cut_power(sequence);
         left.power_on();
-        let durable = Store::open(Box::new(left)).is_ok_and(|(store, _)| {
+        let durable = Store::open(Box::new(left.clone()), left.keys()).is_ok_and(|(store, _)| {
             store.log_page(sequence, 1).is_ok_and(|page| {
                 page.first().is_some_and(|entry| {
                     entry.sequence == sequence
@@ -268,7 +268,7 @@ impl Rig {
         let told = Told::default();
         let notices = Notices::to(Box::new(NoticeSink(Arc::clone(&told))));
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let opened = Store::open(Box::new(flash.clone()));
+        let opened = Store::open(Box::new(flash.clone()), flash.keys());
         let journal: Option<Journal> = start::journal(opened, &as_clock, &notices);
         let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: true };
         let mut state = State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal);

@@ -57,7 +57,7 @@ fn a_unit_says_what_it_is_and_how_it_stands() {
 fn a_line_that_is_not_trusted_hears_hello_info_and_echo_only() {
     let mut rig = Rig::new();
     rig.enrol("Ada", 1);
-    let gallery = rig.flash.bytes(threshold_store::Object::Gallery);
+    let gallery = rig.flash.bytes(threshold_store::Object::GallerySegment(1));
     rig.desk = Desk::new(rig.shared.clone(), false);
     rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
     rig.call::<GetInfo>(&Nothing {}).unwrap();
@@ -77,7 +77,7 @@ fn a_line_that_is_not_trusted_hears_hello_info_and_echo_only() {
     assert_eq!(rig.call::<ReadLog>(&LogPageRequest { from: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<GetLogHead>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.call::<GetContext>(&ContextGet { number: 1 }).unwrap_err(), refused);
-    assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), gallery);
+    assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     assert_eq!(TABLE.len(), 11, "an endpoint was added: say here whether such a line may call it");
 }
 
@@ -145,11 +145,11 @@ fn templates_that_do_not_belong_are_refused() {
             RequestError::BadTemplate(TemplateError::Slot { slot: 8 }),
         ),
     ];
-    let before = rig.flash.bytes(threshold_store::Object::Gallery);
+    let before = rig.flash.bytes(threshold_store::Object::GallerySegment(1));
     for (put, expected) in cases {
         assert_eq!(rig.call::<PutTemplate>(&put).unwrap_err(), expected);
     }
-    assert_eq!(rig.flash.bytes(threshold_store::Object::Gallery), before);
+    assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), before);
 }
 
 #[test]

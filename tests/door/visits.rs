@@ -157,7 +157,7 @@ fn a_start_is_written_down_and_recognition_changes_no_gallery() {
     let enrolled = EntryKind::Enrolled;
     assert_eq!(kinds[..2], [EntryKind::Boot, EntryKind::Armed]);
     assert_eq!(kinds[2..], [enrolled; 4], "two people, a template each");
-    let gallery = |rig: &Rig| rig.flash.bytes(threshold_store::Object::Gallery);
+    let gallery = |rig: &Rig| rig.flash.bytes(threshold_store::Object::GallerySegment(1));
     let before = gallery(&rig);
     for show in [Show::Face(1), Show::Face(9), Show::Between(1, 2), Show::Dark] {
         rig.visit(show, 5);

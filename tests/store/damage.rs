@@ -22,7 +22,7 @@ fn furnished() -> MockFlash {
 }
 
 fn reopen(flash: &MockFlash, model: ModelId) -> Result<(), StoreError> {
-    let (mut store, cut) = Store::open(Box::new(flash.clone()))?;
+    let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys())?;
     assert_eq!(cut, None, "what was acknowledged is no torn tail");
     store.load_gallery(model).map(|_| ())
 }
@@ -38,7 +38,7 @@ fn after(object: Object, spoil: impl FnOnce(&mut Vec<u8>)) -> Result<(), StoreEr
 
 /// A log that lost its last entries is cut first and then found to be too short, so the cut itself says nothing.
 fn reopen_quietly(flash: &MockFlash) -> Result<(), StoreError> {
-    let (mut store, _) = Store::open(Box::new(flash.clone()))?;
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys())?;
     store.load_gallery(MODEL).map(|_| ())
 }
 
@@ -108,18 +108,18 @@ fn each_fault_says_what_where_and_what_to_do() {
         assert_eq!(outcome.unwrap_err().to_string(), expected);
     };
     check(
-        after(Object::Gallery, |bytes| bytes[70] ^= 1),
+        after(Object::GallerySegment(1), |bytes| bytes[70] ^= 1),
         format!(
-            "gallery.snapshot is damaged at byte 10 (its bytes do not give its checksum); {restore}"
+            "gallery.00000001.seg is damaged at byte 24 (a batch that was durable is not whole); {restore}"
         ),
     );
     check(
-        after(Object::Gallery, |bytes| bytes[8] = 2),
-        "gallery.snapshot has format 2, this program reads up to 1; start the newer threshold-edge that wrote it".into(),
+        after(Object::GallerySegment(1), |bytes| bytes[8] = 2),
+        "gallery.00000001.seg has format 2, this program reads up to 1; start the newer threshold-edge that wrote it".into(),
     );
     check(
-        after(Object::Gallery, |bytes| bytes.fill(0)),
-        format!("gallery.snapshot is damaged at byte 0 (not a file of this kind); {restore}"),
+        after(Object::GallerySegment(1), |bytes| bytes.fill(0)),
+        format!("gallery.00000001.seg is damaged at byte 0 (not a file of this kind); {restore}"),
     );
     // Header 64, context record 16 + 6 + 4, then entries of 84.
     check(
@@ -152,9 +152,9 @@ fn each_fault_says_what_where_and_what_to_do() {
         ),
     );
     check(
-        without(Object::Gallery),
+        without(Object::GallerySegment(1)),
         format!(
-            "gallery.snapshot stands at 0, but this unit had reached 7: an older file was put back or the file is gone; {whole}"
+            "gallery.00000001.seg stands at 0, but this unit had reached 7: an older file was put back or the file is gone; {whole}"
         ),
     );
     let (ours, other) = ("07".repeat(32), "08".repeat(32));
@@ -170,10 +170,10 @@ fn each_fault_says_what_where_and_what_to_do() {
 #[test]
 fn a_damaged_gallery_still_lets_the_unit_log() {
     let flash = furnished();
-    let mut bytes = flash.bytes(Object::Gallery).unwrap();
+    let mut bytes = flash.bytes(Object::GallerySegment(1)).unwrap();
     bytes[100] ^= 1;
-    flash.set_bytes(Object::Gallery, Some(bytes));
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    flash.set_bytes(Object::GallerySegment(1), Some(bytes));
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert!(store.load_gallery(MODEL).is_err());
     assert!(store.gallery().is_none());
     assert_eq!(store.add_person(name("Ada")), Err(StoreError::NoGallery));

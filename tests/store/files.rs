@@ -3,7 +3,7 @@
 use crate::{MODEL, entry, name, template};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use threshold_store::{FileFlash, Flash, FlashFault, Object, Store, StoreError};
+use threshold_store::{FileFlash, Flash, FlashFault, Object, Series, Store, StoreError};
 
 #[test]
 fn a_store_in_a_folder_is_there_at_the_next_start() {
@@ -91,13 +91,13 @@ fn a_file_body_reads_what_was_appended_replaced_and_removed() {
     assert_eq!(flash.read_all(log, 9).unwrap().unwrap(), b"other.");
     assert_eq!(flash.read_all(log, 3).unwrap().unwrap(), b"othe");
     flash.replace(Object::Segment(20), b"a later one").unwrap();
-    assert_eq!(flash.segments(), [1, 20]);
+    assert_eq!(flash.segments(Series::Log), [1, 20]);
     assert_eq!(flash.len(log).unwrap(), Some(6), "read although another is open");
     drop(flash);
     let mut flash = FileFlash::open(folder.path()).unwrap();
     flash.remove(log).unwrap();
     flash.remove(log).unwrap();
-    assert_eq!((flash.len(log).unwrap(), flash.segments()), (None, vec![20]));
+    assert_eq!((flash.len(log).unwrap(), flash.segments(Series::Log)), (None, vec![20]));
 }
 
 #[test]

@@ -8,14 +8,16 @@ use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use threshold_record::{ContextKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Store};
+use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store, StoreSize};
 use threshold_tests::entry::full_entry;
+use zeroize::Zeroizing;
 
 /// The format that this program writes.
-const NEWEST: &str = "format-2";
+const NEWEST: &str = "format-3";
 
-/// So that the golden log has several segments.
-const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 8 };
+/// So that the golden log has several segments, and the golden gallery too.
+const SIZE: StoreSize =
+    StoreSize { log: LogSize { segment_bytes: 1024, segments: 8 }, gallery_segment_bytes: 1024 };
 
 /// Entries of each golden log.
 const ENTRIES: u64 = 40;
@@ -37,9 +39,12 @@ fn files(format: &str) -> BTreeMap<String, Vec<u8>> {
 fn flash(format: &str) -> MockFlash {
     let files = files(format);
     let flash = MockFlash::new();
-    let segments = (1..9).map(Object::Segment);
+    let segments = (1..9).flat_map(|n| [Object::Segment(n), Object::GallerySegment(n)]);
     for object in Object::FIXED.into_iter().chain(segments) {
         flash.set_bytes(object, files.get(&object.name()).cloned());
+    }
+    if let Some(secret) = files.get(KEY_FILE) {
+        flash.keys().keep(&Zeroizing::new(secret.as_slice().try_into().unwrap())).unwrap();
     }
     flash
 }
@@ -57,7 +62,7 @@ fn golden_entry(sequence: u64) -> LogEntry {
 
 /// What every golden flash went through.
 fn life(flash: &MockFlash) {
-    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), SIZE).unwrap();
+    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE).unwrap();
     store.load_gallery(MODEL).unwrap();
     for (at, text) in ["Ada", "Grace", "Emmy"].into_iter().enumerate() {
         let id = store.add_person(name(text)).unwrap();
@@ -105,9 +110,9 @@ fn check(store: &Store) {
 
 #[test]
 fn every_released_format_opens_and_holds_what_was_written() {
-    for format in ["format-1", "format-2"] {
+    for format in ["format-1", "format-2", NEWEST] {
         let flash = flash(format);
-        let (mut store, cut) = Store::open(Box::new(flash.clone())).unwrap();
+        let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
         assert_eq!(cut, None);
         store.load_gallery(MODEL).unwrap();
         assert_eq!((store.log_head(), store.boot()), (ENTRIES, 2), "{format}");
@@ -125,12 +130,15 @@ fn the_newest_format_is_written_to_the_byte() {
     let flash = MockFlash::new();
     life(&flash);
     let mut made = BTreeMap::new();
-    for object in Object::FIXED.into_iter().chain(flash.segments().into_iter().map(Object::Segment))
-    {
+    let segments = |series| {
+        flash.segments(series).into_iter().map(move |number| Series::segment(series, number))
+    };
+    for object in Object::FIXED.into_iter().chain(Series::ALL.into_iter().flat_map(segments)) {
         if let Some(bytes) = flash.bytes(object) {
             made.insert(object.name(), bytes);
         }
     }
+    made.insert(KEY_FILE.to_owned(), flash.keys().secret().unwrap().unwrap().to_vec());
     if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(folder(NEWEST)).unwrap();
         for (name, bytes) in &made {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use threshold_record::{ContextKind, EntryKind, LogEntry, PersonId};
-use threshold_store::{Flash, LogSize, MockFlash, Object, Store, StoreError};
+use threshold_store::{Flash, LogSize, MockFlash, Object, Series, Store, StoreError};
 use threshold_tests::lots::Lots;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +92,12 @@ impl Run {
     /// Opens the store, which loses what was not durable, and checks it.
     pub(crate) fn open(&mut self) -> Result<(), StoreError> {
         self.store = None;
-        let (store, cut) = Store::open_sized(Box::new(self.flash.clone()), self.size)?;
+        let (store, cut) =
+            Store::open_sized(Box::new(self.flash.clone()), self.flash.keys(), self.size)?;
         if let Some(cut) = cut {
             assert_eq!(cut.head, store.log_head());
-            let (again, cut) = Store::open_sized(Box::new(self.flash.copy()), self.size)?;
+            let (again, cut) =
+                Store::open_sized(Box::new(self.flash.copy()), self.flash.keys(), self.size)?;
             assert_eq!((cut, again.log_head()), (None, store.log_head()), "the cut is told once");
         }
         let head = store.log_head();
@@ -231,7 +233,7 @@ impl Run {
         }
         // Entries went only because as many segments as are kept are there, and without a failed write those before the
         // last are at least half full.
-        let segments = self.flash.segments();
+        let segments = self.flash.segments(Series::Log);
         let (kept, last) = (self.size.segments as usize, segments.last().copied().unwrap_or(0));
         assert_eq!(segments.len(), kept.min(last as usize), "{segments:?}");
         assert!(self.oldest <= 1 || segments.len() == kept);

@@ -5,6 +5,8 @@ mod conversion;
 mod damage;
 mod files;
 mod full;
+mod gallery_model;
+mod gallery_power;
 mod golden;
 mod kill;
 mod log_model;
@@ -23,12 +25,17 @@ use threshold_store::{MockFlash, Object, Store};
 const MODEL: ModelId = ModelId([7; 32]);
 
 /// What a small store consists of.
-const OBJECTS: [Object; 4] =
-    [Object::Gallery, Object::Tombstones, Object::Anchor, Object::Segment(1)];
+const OBJECTS: [Object; 5] = [
+    Object::Keys,
+    Object::GallerySegment(1),
+    Object::Tombstones,
+    Object::Anchor,
+    Object::Segment(1),
+];
 
 /// A store on that flash, gallery loaded.
 fn open(flash: &MockFlash) -> Store {
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     store.load_gallery(MODEL).unwrap();
     store
 }

@@ -125,7 +125,7 @@ fn step(
             done.lockout = [1, mark as u8, 0, 0];
             store.save_lockout(done.lockout)
         }
-        (Operation::Reopen, _) => match Store::open(Box::new(flash.clone())) {
+        (Operation::Reopen, _) => match Store::open(Box::new(flash.clone()), flash.keys()) {
             Ok((mut opened, cut)) => {
                 assert_eq!(cut, None, "a tail was cut although no power was");
                 // What was not durable waited in memory, and went with the process.
@@ -191,7 +191,7 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     let mut lots = Lots(seed);
     let mut model = Model::default();
     let mut under_way = None;
-    match Store::open(Box::new(flash.clone())) {
+    match Store::open(Box::new(flash.clone()), flash.keys()) {
         Ok((mut store, _)) => {
             store.load_gallery(MODEL).unwrap();
             for _ in 0..length {
@@ -219,7 +219,7 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     for again in 1..=4 {
         let copy = flash.copy();
         copy.cut_power_at(again, seed + again);
-        if let Ok((mut store, _)) = Store::open(Box::new(copy.clone())) {
+        if let Ok((mut store, _)) = Store::open(Box::new(copy.clone()), copy.keys()) {
             let _ = store.load_gallery(MODEL);
         }
         copy.power_on();
@@ -276,10 +276,10 @@ fn a_torn_tail_is_cut_and_reported() {
     let mut bytes = flash.bytes(threshold_store::Object::Segment(1)).unwrap();
     bytes.extend_from_slice(&[64, 0, 0xbf, 0xff, 1, 0, 0]);
     flash.set_bytes(threshold_store::Object::Segment(1), Some(bytes));
-    let (store, cut) = Store::open(Box::new(flash.clone())).unwrap();
+    let (store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert_eq!(cut, Some(threshold_store::TailCut { head: 1, bytes: 7 }));
     drop(store);
-    assert_eq!(Store::open(Box::new(flash)).unwrap().1, None);
+    assert_eq!(Store::open(Box::new(flash.clone()), flash.keys()).unwrap().1, None);
 }
 
 #[test]

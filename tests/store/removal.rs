@@ -25,7 +25,7 @@ fn put_back(objects: &[Object]) -> Result<Store, StoreError> {
     for &object in objects {
         flash.set_bytes(object, before.bytes(object));
     }
-    let (mut store, _) = Store::open(Box::new(flash))?;
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys())?;
     store.load_gallery(MODEL)?;
     Ok(store)
 }
@@ -33,12 +33,12 @@ fn put_back(objects: &[Object]) -> Result<Store, StoreError> {
 #[test]
 fn an_older_object_put_back_is_a_fault() {
     for (objects, blamed) in [
-        (&[Object::Gallery][..], Object::Gallery),
+        (&[Object::GallerySegment(1)][..], Object::GallerySegment(1)),
         (&[Object::Segment(1)], Object::Segment(1)),
         (&[Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Tombstones], Object::Tombstones),
-        (&[Object::Gallery, Object::Segment(1)], Object::Segment(1)),
-        (&[Object::Gallery, Object::Tombstones, Object::Segment(1)], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Tombstones], Object::Tombstones),
+        (&[Object::GallerySegment(1), Object::Segment(1)], Object::Segment(1)),
+        (&[Object::GallerySegment(1), Object::Tombstones, Object::Segment(1)], Object::Tombstones),
     ] {
         match put_back(objects) {
             Err(StoreError::RolledBack { object, .. }) => assert_eq!(object, blamed, "{objects:?}"),
@@ -50,7 +50,7 @@ fn an_older_object_put_back_is_a_fault() {
 
 #[test]
 fn an_older_gallery_with_its_older_anchor_still_resurrects_nobody() {
-    let store = put_back(&[Object::Gallery, Object::Anchor]).unwrap();
+    let store = put_back(&[Object::GallerySegment(1), Object::Anchor]).unwrap();
     let people: Vec<&str> =
         store.gallery().unwrap().members().map(|member| member.person.name.as_str()).collect();
     assert_eq!(people, ["Ada"]);
@@ -78,7 +78,7 @@ fn ids_are_never_used_again() {
 fn another_model_keeps_names_ids_and_tombstones() {
     let (flash, _) = removed();
     let other = ModelId([8; 32]);
-    let (mut store, _) = Store::open(Box::new(flash.clone())).unwrap();
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     assert!(matches!(store.load_gallery(other), Err(StoreError::OtherModel { .. })));
     let generation = open(&flash).gallery().unwrap().generation();
     assert_eq!(store.load_gallery_discarding_templates(other).unwrap(), 1);
@@ -90,7 +90,7 @@ fn another_model_keeps_names_ids_and_tombstones() {
         "a template of model 0707070707070707, the gallery is of model 0808080808080808; enrol with the unit's pack"
     );
     drop(store);
-    let (mut store, _) = Store::open(Box::new(flash)).unwrap();
+    let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
     store.load_gallery(other).unwrap();
     assert_eq!(store.add_person(name("Grace")).unwrap(), PersonId(3));
 }

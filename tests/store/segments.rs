@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use threshold_record::{ContextKind, LogEntry};
 use threshold_store::{
-    Flash, FlashError, FlashFault, LogSize, MockFlash, Object, Store, StoreError,
+    Flash, FlashError, FlashFault, LogSize, MockFlash, Object, Series, Store, StoreError,
 };
 
 /// Four segments of nine entries each, and room for small contexts.
 const SIZE: LogSize = LogSize { segment_bytes: 900, segments: 4 };
 
 fn open(flash: &MockFlash) -> Result<Store, StoreError> {
-    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), SIZE)?;
+    let (mut store, _) = Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE)?;
     store.load_gallery(MODEL)?;
     Ok(store)
 }
@@ -38,7 +38,7 @@ fn segment(number: u32) -> Object {
 fn the_oldest_segment_goes_and_a_reader_is_told_where_the_log_begins() {
     let flash = written(100);
     let store = open(&flash).unwrap();
-    let segments = flash.segments();
+    let segments = flash.segments(Series::Log);
     assert_eq!(segments.len(), 4);
     assert!(segments[0] > 5);
     let oldest = store.log_oldest();
@@ -91,7 +91,7 @@ fn an_entry_may_refer_to_contexts_in_force_only() {
 #[test]
 fn a_segment_that_is_missing_or_older_is_a_fault() {
     let flash = written(100);
-    let segments = flash.segments();
+    let segments = flash.segments(Series::Log);
     for &number in &segments {
         let copy = flash.copy();
         copy.set_bytes(segment(number), None);
@@ -125,7 +125,7 @@ fn a_segment_that_is_missing_or_older_is_a_fault() {
 fn no_flipped_bit_of_a_segment_goes_unseen_by_who_reads_it() {
     let flash = written(40);
     open(&flash).unwrap().save_lockout([1, 0, 0, 0]).unwrap();
-    for number in flash.segments() {
+    for number in flash.segments(Series::Log) {
         let sound = flash.bytes(segment(number)).unwrap();
         for at in 0..sound.len() * 8 {
             let copy = flash.copy();
@@ -146,10 +146,10 @@ fn no_flipped_bit_of_a_segment_goes_unseen_by_who_reads_it() {
 #[test]
 fn a_removed_segment_that_is_there_again_in_any_state_is_no_part_of_the_log() {
     let flash = written(50);
-    let before = flash.segments();
+    let before = flash.segments(Series::Log);
     let old = flash.bytes(segment(before[0])).unwrap();
     let mut store = open(&flash).unwrap();
-    while flash.segments() == before {
+    while flash.segments(Series::Log) == before {
         store.commit(entry(9)).unwrap();
     }
     let (oldest, head) = (store.log_oldest(), store.log_head());
@@ -161,7 +161,7 @@ fn a_removed_segment_that_is_there_again_in_any_state_is_no_part_of_the_log() {
         copy.set_bytes(segment(before[0]), Some(left));
         let store = open(&copy).unwrap();
         assert_eq!((store.log_oldest(), store.log_head()), (oldest, head));
-        assert_eq!(copy.segments(), flash.segments(), "it is removed");
+        assert_eq!(copy.segments(Series::Log), flash.segments(Series::Log), "it is removed");
     }
 }
 
@@ -238,8 +238,8 @@ impl Counted {
 }
 
 impl Flash for Counted {
-    fn segments(&self) -> Vec<u32> {
-        self.0.segments()
+    fn segments(&self, of: Series) -> Vec<u32> {
+        self.0.segments(of)
     }
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
         self.0.len(object)
@@ -269,18 +269,20 @@ impl Flash for Counted {
 fn an_open_reads_headers_and_the_last_segment_and_a_page_its_own_segments() {
     let size = LogSize { segment_bytes: 900, segments: 60 };
     let counted = Counted(MockFlash::new(), Arc::default());
-    let (mut store, _) = Store::open_sized(Box::new(counted.clone()), size).unwrap();
+    let (mut store, _) =
+        Store::open_sized(Box::new(counted.clone()), counted.0.keys(), size).unwrap();
     for mark in 1..=300 {
         store.commit(entry(mark)).unwrap();
     }
     drop(store);
     // A dirty stop.
-    let last = *counted.segments().last().unwrap();
+    let last = *counted.segments(Series::Log).last().unwrap();
     let mut torn = counted.0.bytes(segment(last)).unwrap();
     torn.extend_from_slice(&[64, 0, 0xbf]);
     counted.0.set_bytes(segment(last), Some(torn));
     counted.take();
-    let (store, cut) = Store::open_sized(Box::new(counted.clone()), size).unwrap();
+    let (store, cut) =
+        Store::open_sized(Box::new(counted.clone()), counted.0.keys(), size).unwrap();
     assert!(cut.is_some());
     let whole: Vec<u32> =
         counted.take().into_iter().filter(|&(_, read)| read > 64).map(|(at, _)| at).collect();

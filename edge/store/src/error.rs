@@ -2,6 +2,7 @@
 
 use crate::flash::{FlashError, Object};
 use crate::gallery::GalleryError;
+use crate::keys::KeyError;
 use threshold_record::{ModelId, PersonId};
 
 /// A damaged end of the log that was left out at open: records that were being written when the power went. None of
@@ -23,6 +24,37 @@ pub enum StoreError {
     /// The change is against the gallery's rules; nothing was changed.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    /// The keeper of the unit's secret failed.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The flash is sealed and the secret is not there.
+    #[error(
+        "the unit's secret is gone, and without it nothing on the flash can be read; put the unit's own key back, or move the \
+         data folder away, start the unit and enrol again"
+    )]
+    NoSecret,
+    /// The key ring is gone and other objects are there.
+    #[error(
+        "{} is missing beside {beside}, and without it nothing on the flash can be read; restore the newest backup of the whole \
+         data folder, or move the folder away, start the unit and enrol again",
+        Object::Keys
+    )]
+    NoKeys {
+        /// An object that is there.
+        beside: Object,
+    },
+    /// The flash was sealed by another secret, or its key ring was changed.
+    #[error(
+        "{} does not open with this unit's secret: the flash is of another unit, or was changed; put the unit's own flash and \
+         key together again, or move the data folder away, start the unit and enrol again",
+        Object::Keys
+    )]
+    WrongSecret,
+    /// The cipher took no more.
+    #[error(
+        "the store could not seal what it was given; start the unit again, and report this with the log"
+    )]
+    NotSealed,
     /// No gallery is loaded.
     #[error("no gallery is loaded; see the fault that the unit reported at start")]
     NoGallery,
@@ -80,6 +112,17 @@ pub enum StoreError {
         /// Where the anchor says that it stood.
         expected: u64,
     },
+    /// The gallery's segments are sound, each by itself, and are not those of one gallery.
+    #[error(
+        "the segments of the gallery ({} and on) do not make up the gallery of generation {generation}: an older file was put \
+         back, or one is gone; restore the newest backup of the whole data folder, or move the folder away, start the unit and \
+         enrol again",
+        Object::GallerySegment(1)
+    )]
+    MixedGallery {
+        /// The generation that they say they are of.
+        generation: u64,
+    },
     /// The anchor is gone and other objects are there.
     #[error(
         "{} is missing beside {beside}, so that nobody can tell whether that is the newest; restore the newest backup of the \
@@ -124,6 +167,6 @@ pub enum StoreError {
         /// Who was removed.
         person: PersonId,
         /// Why the file could not be replaced.
-        source: FlashError,
+        source: Box<Self>,
     },
 }

@@ -7,7 +7,7 @@
 //! Of the segments only the one that was last made or appended to is kept open, so that a long log needs few handles.
 //! It stands here and not in `edge` because tests of every crate use it.
 
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -21,7 +21,7 @@ pub struct FileFlash {
     directory: File,
     _lock: File,
     open: BTreeMap<Object, File>,
-    segments: BTreeSet<u32>,
+    segments: BTreeSet<(Series, u32)>,
 }
 
 impl FileFlash {
@@ -71,8 +71,8 @@ impl FileFlash {
     /// Opens an object's file if it is there.
     fn reopen(&mut self, object: Object) -> io::Result<()> {
         let opened = options().read(true).append(true).open(self.path(object));
-        if matches!(object, Object::Segment(_)) {
-            self.open.retain(|held, _| !matches!(held, Object::Segment(_)));
+        if let Some((series, _)) = object.part() {
+            self.open.retain(|held, _| held.part().is_none_or(|(other, _)| other != series));
         }
         match opened {
             Ok(file) => {
@@ -85,9 +85,9 @@ impl FileFlash {
     }
 
     fn is_there(&self, object: Object) -> bool {
-        match object {
-            Object::Segment(number) => self.segments.contains(&number),
-            fixed => self.open.contains_key(&fixed),
+        match object.part() {
+            Some(part) => self.segments.contains(&part),
+            None => self.open.contains_key(&object),
         }
     }
 
@@ -123,8 +123,8 @@ impl FileFlash {
             _ => {}
         }
         self.open.remove(&object);
-        if let Object::Segment(number) = object {
-            self.segments.remove(&number);
+        if let Some(part) = object.part() {
+            self.segments.remove(&part);
         }
         self.directory.sync_all()
     }
@@ -142,8 +142,8 @@ impl FileFlash {
             return Err(error);
         }
         std::fs::rename(&temporary, &path)?;
-        if let Object::Segment(number) = object {
-            self.segments.insert(number);
+        if let Some(part) = object.part() {
+            self.segments.insert(part);
         }
         self.reopen(object)?;
         self.directory.sync_all()
@@ -151,8 +151,9 @@ impl FileFlash {
 }
 
 impl Flash for FileFlash {
-    fn segments(&self) -> Vec<u32> {
-        self.segments.iter().copied().collect()
+    fn segments(&self, of: Series) -> Vec<u32> {
+        let parts = self.segments.range((of, 0)..=(of, u32::MAX));
+        parts.map(|&(_, number)| number).collect()
     }
 
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
@@ -185,19 +186,19 @@ impl Flash for FileFlash {
     }
 }
 
+/// How the names of the store's files begin.
+const OWN: [&str; 3] = ["gallery.", "store.", "events."];
+
 /// The segments of a folder. Takes away what a replace that was cut off left; the next replace of that object would
 /// overwrite it, but a segment's may never come.
-fn take_stock(folder: &Path) -> io::Result<BTreeSet<u32>> {
+fn take_stock(folder: &Path) -> io::Result<BTreeSet<(Series, u32)>> {
     let mut segments = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        if let Some(number) = Object::segment_named(name) {
-            segments.insert(number);
-        } else if name.strip_suffix(".tmp").is_some_and(|stem| {
-            ["gallery", "store"].contains(&stem)
-                || Object::segment_named(&format!("{stem}.log")).is_some()
-        }) {
+        if let Some(part) = Object::segment_named(name).and_then(Object::part) {
+            segments.insert(part);
+        } else if name.ends_with(".tmp") && OWN.iter().any(|own| name.starts_with(own)) {
             std::fs::remove_file(folder.join(name))?;
         }
     }

@@ -8,6 +8,8 @@ use std::fmt;
 /// The pieces of flash that the store uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
+    /// The key ring.
+    Keys,
     /// The gallery's snapshot.
     Gallery,
     /// Ids that are never used again.
@@ -16,13 +18,47 @@ pub enum Object {
     Anchor,
     /// The log of format 1, a single file; it is read once, to make segments of it.
     SingleLog,
+    /// The administrators of the unit.
+    Administrators,
     /// A segment of the log, by its number.
     Segment(u32),
+    /// A segment of the gallery, by its number.
+    GallerySegment(u32),
+}
+
+/// What segments make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Series {
+    /// The log.
+    Log,
+    /// The gallery.
+    Gallery,
+}
+
+impl Series {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Log, Self::Gallery];
+
+    /// The segment of a number.
+    #[must_use]
+    pub const fn segment(self, number: u32) -> Object {
+        match self {
+            Self::Log => Object::Segment(number),
+            Self::Gallery => Object::GallerySegment(number),
+        }
+    }
 }
 
 impl Object {
     /// Every object but the segments.
-    pub const FIXED: [Self; 4] = [Self::Gallery, Self::Tombstones, Self::Anchor, Self::SingleLog];
+    pub const FIXED: [Self; 6] = [
+        Self::Keys,
+        Self::Gallery,
+        Self::Tombstones,
+        Self::Anchor,
+        Self::SingleLog,
+        Self::Administrators,
+    ];
 
     /// Its name, which is the file's name in the file body.
     #[must_use]
@@ -32,20 +68,36 @@ impl Object {
 
     /// The segment whose name that is.
     #[must_use]
-    pub fn segment_named(name: &str) -> Option<u32> {
-        let number = name.strip_prefix("events.")?.strip_suffix(".log")?.parse().ok()?;
-        (Self::Segment(number).name() == name).then_some(number)
+    pub fn segment_named(name: &str) -> Option<Self> {
+        let number = |from, to| name.strip_prefix(from)?.strip_suffix(to)?.parse().ok();
+        let object = number("events.", ".log")
+            .map(Self::Segment)
+            .or_else(|| number("gallery.", ".seg").map(Self::GallerySegment))?;
+        (object.name() == name).then_some(object)
+    }
+
+    /// What a segment is a part of, and its number; `None` for every other object.
+    #[must_use]
+    pub fn part(self) -> Option<(Series, u32)> {
+        match self {
+            Self::Segment(number) => Some((Series::Log, number)),
+            Self::GallerySegment(number) => Some((Series::Gallery, number)),
+            _ => None,
+        }
     }
 }
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Keys => f.write_str("store.keys"),
             Self::Gallery => f.write_str("gallery.snapshot"),
             Self::Tombstones => f.write_str("gallery.tombstones"),
             Self::Anchor => f.write_str("store.anchor"),
             Self::SingleLog => f.write_str("events.log"),
+            Self::Administrators => f.write_str("store.administrators"),
             Self::Segment(number) => write!(f, "events.{number:08}.log"),
+            Self::GallerySegment(number) => write!(f, "gallery.{number:08}.seg"),
         }
     }
 }
@@ -58,7 +110,7 @@ impl fmt::Display for Object {
 /// the object whole, gone, or half erased with its first bytes still sound.
 pub trait Flash: Send {
     /// Numbers of the segments that are there, rising.
-    fn segments(&self) -> Vec<u32>;
+    fn segments(&self, of: Series) -> Vec<u32>;
 
     /// Bytes of an object; `None` if it is not there.
     ///

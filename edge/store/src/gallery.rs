@@ -1,9 +1,19 @@
 //! The gallery in memory: people and their templates, of one model, with a generation.
 //!
 //! Holding one proves that its templates were checked, are of its model, belong to people who are in it, and that no
-//! two people share a name or an id. Changes give a new generation; the store makes them durable.
+//! two people share a name or an id. Changes give a new generation; `durable` writes each before it is taken in here, into
+//! segments (`segment`) of sealed records (`record`), which `load` reads, `tidy` cleans, and `convert` makes of a snapshot
+//! of an earlier format.
 
-use std::collections::BTreeMap;
+pub(crate) mod convert;
+mod digest;
+pub(crate) mod durable;
+mod load;
+mod record;
+mod segment;
+mod tidy;
+
+use std::collections::{BTreeMap, HashMap};
 use threshold_record::template::MAX_SLOTS;
 use threshold_record::{ModelId, ModelTag, Name, Person, PersonId, Template, TemplateError};
 
@@ -36,6 +46,8 @@ pub struct Gallery {
     model: ModelId,
     generation: u64,
     members: BTreeMap<PersonId, Member>,
+    /// Who has each name.
+    names: HashMap<Name, PersonId>,
     templates: usize,
 }
 
@@ -85,14 +97,14 @@ pub enum GalleryError {
 }
 
 impl Gallery {
-    /// Templates that fit, and people too. Each change writes the whole snapshot, 5 MB at this size, so that a
-    /// larger gallery would make enrolment slow on an SD card.
-    pub const CAPACITY: usize = 10_000;
+    /// Templates that fit, and people too: what a search may take for one probe, and what memory may take, 60 MB.
+    pub const CAPACITY: usize = 100_000;
 
     /// A gallery without people, at generation 0.
     #[must_use]
     pub fn empty(model: ModelId) -> Self {
-        Self { model, generation: 0, members: BTreeMap::new(), templates: 0 }
+        let (members, names) = (BTreeMap::new(), HashMap::new());
+        Self { model, generation: 0, members, names, templates: 0 }
     }
 
     /// The gallery that a snapshot's parts make up.
@@ -107,13 +119,27 @@ impl Gallery {
     ) -> Result<Self, GalleryError> {
         let mut gallery = Self::empty(model);
         for person in people {
-            gallery.insert_person(person)?;
+            gallery.check_person(&person)?;
+            gallery.add_person(person, 0);
         }
         for template in templates {
-            gallery.insert_template(template)?;
+            gallery.check_template(&template)?;
+            gallery.put_template(template, 0);
         }
         gallery.generation = generation;
         Ok(gallery)
+    }
+
+    /// The gallery of members that a gallery had, in order of their ids; `None` if two have one name or there are too many.
+    fn of_members(model: ModelId, generation: u64, members: Vec<Member>) -> Option<Self> {
+        let templates = members.iter().map(|member| member.templates.len()).sum();
+        let name = |member: &Member| (member.person.name.clone(), member.person.id);
+        let names: HashMap<Name, PersonId> = members.iter().map(name).collect();
+        let whole = names.len() == members.len()
+            && templates <= Self::CAPACITY
+            && members.len() <= Self::CAPACITY;
+        let members = members.into_iter().map(|member| (member.person.id, member)).collect();
+        whole.then_some(Self { model, generation, members, names, templates })
     }
 
     /// The model that made every template.
@@ -149,7 +175,7 @@ impl Gallery {
     /// The person of a name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Member> {
-        self.members().find(|member| member.person.name.as_str() == name)
+        self.names.get(&Name::new(name).ok()?).and_then(|&person| self.member(person))
     }
 
     /// Every template, in order of person and slot.
@@ -174,71 +200,74 @@ impl Gallery {
         self.members.keys().next_back().copied().unwrap_or(PersonId::NOBODY)
     }
 
-    /// Adds a person under an id that the store found to be free.
-    pub(crate) fn add_person(&mut self, id: PersonId, name: Name) -> Result<(), GalleryError> {
-        self.insert_person(Person { id, name })?;
-        self.generation += 1;
-        Ok(())
-    }
-
-    /// Puts a template into its slot, in place of one that stands there.
-    pub(crate) fn put_template(&mut self, template: Template) -> Result<(), GalleryError> {
-        self.insert_template(template)?;
-        self.generation += 1;
-        Ok(())
-    }
-
-    /// Takes a person out.
-    pub(crate) fn remove_person(&mut self, person: PersonId) -> Result<Member, GalleryError> {
-        let member = self.members.remove(&person).ok_or(GalleryError::UnknownPerson { person })?;
-        self.templates -= member.templates.len();
-        self.generation += 1;
-        Ok(member)
-    }
-
-    /// Keeps the people, drops their templates, and belongs to another model from now on.
-    pub(crate) fn rebase(&mut self, model: ModelId) {
-        for member in self.members.values_mut() {
-            member.templates.clear();
-        }
-        self.templates = 0;
-        self.model = model;
-        self.generation += 1;
-    }
-
-    fn insert_person(&mut self, person: Person) -> Result<(), GalleryError> {
+    /// Whether a person can be added.
+    pub(crate) fn check_person(&self, person: &Person) -> Result<(), GalleryError> {
         let id = person.id;
         if id.is_nobody() || self.members.contains_key(&id) {
             return Err(GalleryError::UsedId { person: id });
         }
-        if let Some(other) = self.named(&person.name) {
-            return Err(GalleryError::NameTaken { person: other.person.id });
+        if let Some(&person) = self.names.get(&person.name) {
+            return Err(GalleryError::NameTaken { person });
         }
         if self.members.len() >= Self::CAPACITY {
             return Err(GalleryError::Full { capacity: Self::CAPACITY });
         }
-        self.members.insert(id, Member { person, templates: Vec::new() });
         Ok(())
     }
 
-    fn insert_template(&mut self, template: Template) -> Result<(), GalleryError> {
+    /// Whether a template can be put into its slot.
+    pub(crate) fn check_template(&self, template: &Template) -> Result<(), GalleryError> {
         template.check()?;
         let expected = self.model.tag();
         if template.model != expected {
             return Err(GalleryError::OtherModel { found: template.model, expected });
         }
         let person = template.person;
-        let member = self.members.get_mut(&person).ok_or(GalleryError::UnknownPerson { person })?;
+        let member = self.members.get(&person).ok_or(GalleryError::UnknownPerson { person })?;
+        let held = member.slots() & (1 << template.slot) != 0;
+        if !held && self.templates >= Self::CAPACITY {
+            return Err(GalleryError::Full { capacity: Self::CAPACITY });
+        }
+        Ok(())
+    }
+
+    /// Adds a person who was checked.
+    fn add_person(&mut self, person: Person, generation: u64) {
+        self.names.insert(person.name.clone(), person.id);
+        self.members.insert(person.id, Member { person, templates: Vec::new() });
+        self.generation = generation;
+    }
+
+    /// Puts a template that was checked into its slot, in place of one that stands there.
+    fn put_template(&mut self, template: Template, generation: u64) {
+        self.generation = generation;
+        let Some(member) = self.members.get_mut(&template.person) else { return };
         match member.templates.binary_search_by_key(&template.slot, |held| held.slot) {
             Ok(at) => member.templates[at] = template,
-            Err(_) if self.templates >= Self::CAPACITY => {
-                return Err(GalleryError::Full { capacity: Self::CAPACITY });
-            }
             Err(at) => {
+                // Most people have one or two, and a template is half a kilobyte.
+                member.templates.reserve_exact(1);
                 member.templates.insert(at, template);
                 self.templates += 1;
             }
         }
-        Ok(())
+    }
+
+    /// Takes a person out. The generation stays: it counts what is durable.
+    fn take_person(&mut self, person: PersonId) -> Option<Member> {
+        let member = self.members.remove(&person)?;
+        self.names.remove(&member.person.name);
+        self.templates -= member.templates.len();
+        Some(member)
+    }
+
+    /// Keeps the people, drops their templates, and belongs to another model from now on.
+    fn rebase(&mut self, model: ModelId, generation: u64) {
+        for member in self.members.values_mut() {
+            member.templates = Vec::new();
+        }
+        self.templates = 0;
+        self.model = model;
+        self.generation = generation;
     }
 }

@@ -4,7 +4,7 @@
 //! new one, and an entry that was acknowledged is there.
 //! Refuses to decide, to keep pixels, to use an id twice, and to go on with bytes that it cannot vouch for: a
 //! damaged file is an error that names the file, the place and the remedy, never a guess.
-//! Terms: an *object* is one named piece of flash; a *segment* is one of those that the log is made of; *durable* is what a power cut cannot take; the *generation* counts
+//! Terms: an *object* is one named piece of flash; a *segment* is one of those that the log or the gallery is made of; *durable* is what a power cut cannot take; the *generation* counts
 //! changes of the gallery; the *anchor* holds the counters that tell an older file from the current one; a
 //! *tombstone* is the id of a person who was removed.
 #![forbid(unsafe_code)]
@@ -15,16 +15,20 @@ pub mod error;
 pub mod file;
 pub mod flash;
 pub mod gallery;
+mod keyring;
+pub mod keys;
 mod log;
 pub mod mock;
+mod sealed;
 mod snapshot;
 pub mod store;
 mod tombstones;
 
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
-pub use flash::{Flash, FlashError, FlashFault, Object, Operation};
+pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 pub use gallery::{Gallery, GalleryError, Member};
+pub use keys::{FileKeys, Keeper, KeyError, KeyProvider};
 pub use log::LogSize;
-pub use mock::MockFlash;
-pub use store::Store;
+pub use mock::{MockFlash, MockKeys};
+pub use store::{KEY_FILE, Store, StoreSize};

@@ -20,7 +20,7 @@ mod single;
 pub(crate) use convert::convert;
 
 use crate::error::{StoreError, TailCut};
-use crate::flash::{Flash, Object};
+use crate::flash::{Flash, Object, Series};
 use read::Cursor;
 use record::Body;
 use segment::{HEADER, Header, Segment};
@@ -109,7 +109,7 @@ impl Log {
         anchored: u64,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
         let mut log = Self::empty(size);
-        let Some(&last) = flash.segments().last() else {
+        let Some(&last) = flash.segments(Series::Log).last() else {
             if anchored > 0 {
                 return Err(rolled_back(1, 0, anchored));
             }
@@ -382,7 +382,8 @@ impl Log {
     /// does not let go of one is asked again at the next segment and the next open.
     fn remove_old(&self, flash: &mut dyn Flash) {
         let oldest = self.segments.front().map_or(0, |front| front.number);
-        for number in flash.segments().into_iter().take_while(|&number| number < oldest) {
+        for number in flash.segments(Series::Log).into_iter().take_while(|&number| number < oldest)
+        {
             let _ = flash.remove(Object::Segment(number));
         }
     }

@@ -1,10 +1,11 @@
-//! Flash in memory that keeps to the law and no further, for tests of everything above it.
+//! Flash in memory that keeps to the law and no further, and keys in memory, for tests of everything above them.
 //!
 //! What was not synced is lost, kept or torn at a power cut, each 16-byte piece by its own lot, so that a later write may
 //! stand where an earlier one does not. `replace` leaves the old object or the new one; `remove` the old one, none, or one
 //! of which half is erased. Faults are set by the number of the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
 
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::keys::{Keeper, KeyError, KeyProvider, Secret};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +15,10 @@ const PIECE: usize = 16;
 
 /// A handle on flash in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MockFlash(Arc<Mutex<State>>);
+pub struct MockFlash {
+    state: Arc<Mutex<State>>,
+    keys: MockKeys,
+}
 
 #[derive(Clone, Debug, Default)]
 struct State {
@@ -112,15 +116,22 @@ impl MockFlash {
         }
     }
 
-    /// Another flash with the same objects and no faults: a copy of the data folder.
+    /// Another flash with the same objects and secret, and no faults: a copy of the data folder.
     #[must_use]
     pub fn copy(&self) -> Self {
         let objects = self.state().objects.clone();
-        Self(Arc::new(Mutex::new(State { objects, ..State::default() })))
+        let state = Arc::new(Mutex::new(State { objects, ..State::default() }));
+        Self { state, keys: self.keys.copy() }
+    }
+
+    /// The keeper of this flash's secret; a copy of the flash has its own.
+    #[must_use]
+    pub fn keys(&self) -> Arc<dyn KeyProvider> {
+        Arc::new(self.keys.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(
@@ -254,7 +265,54 @@ fn survivor(durable: &[u8], seen: &[u8], lots: &mut Lots) -> Vec<u8> {
     left
 }
 
+/// A secret in memory and seeded randomness, so that a run can be repeated byte by byte. A clone is a handle on the same.
+#[derive(Clone, Debug, Default)]
+pub struct MockKeys(Arc<Mutex<(Option<Secret>, Lots)>>);
+
+impl MockKeys {
+    /// A keeper without a secret whose random bytes follow from a seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new((None, Lots(seed)))))
+    }
+
+    fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.state().clone())))
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Option<Secret>, Lots)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyProvider for MockKeys {
+    fn keeper(&self) -> Keeper {
+        Keeper::Memory
+    }
+
+    fn secret(&self) -> Result<Option<Secret>, KeyError> {
+        Ok(self.state().0.clone())
+    }
+
+    fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
+        self.state().0 = Some(secret.clone());
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<(), KeyError> {
+        self.state().0 = None;
+        Ok(())
+    }
+
+    fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {
+        let lots = &mut self.state().1;
+        into.iter_mut().for_each(|byte| *byte = lots.draw(256) as u8);
+        Ok(())
+    }
+}
+
 /// SplitMix64: small, seeded, the same everywhere.
+#[derive(Clone, Debug, Default)]
 struct Lots(u64);
 
 impl Lots {
@@ -268,13 +326,10 @@ impl Lots {
 }
 
 impl Flash for MockFlash {
-    fn segments(&self) -> Vec<u32> {
+    fn segments(&self, of: Series) -> Vec<u32> {
         let state = self.state();
-        let number = |object: &Object| match object {
-            Object::Segment(number) => Some(*number),
-            _ => None,
-        };
-        state.objects.keys().filter_map(number).collect()
+        let parts = state.objects.keys().filter_map(|object| object.part());
+        parts.filter(|&(series, _)| series == of).map(|(_, number)| number).collect()
     }
 
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {

@@ -1,4 +1,5 @@
-//! The gallery on flash: one object, replaced whole with each change.
+//! The gallery of formats 1 and 2: one object, which earlier programs replaced whole with each change, and which is only read
+//! here, to make segments of it.
 //!
 //! ```text
 //!   0 magic "THRGAL\r\n"        | 24 model id [u8; 32]
@@ -25,40 +26,12 @@ const VERSION: u16 = 1;
 const HEADER: usize = 64;
 const HASH: usize = 32;
 
+/// Templates that fitted, and people.
+const CAPACITY: usize = 10_000;
+
 /// The longest snapshot that makes sense: a full gallery of the longest names and embeddings.
 pub(crate) const MAX_BYTES: u64 =
-    (HEADER + HASH + Gallery::CAPACITY * (4 + 1 + 64 + 12 + MAX_EMBEDDING_LEN)) as u64;
-
-/// The bytes of a gallery.
-pub(crate) fn to_bytes(gallery: &Gallery) -> Vec<u8> {
-    let mut body = Vec::new();
-    for member in gallery.members() {
-        let name = member.person.name.as_str().as_bytes();
-        body.extend_from_slice(&member.person.id.0.to_le_bytes());
-        body.push(name.len() as u8);
-        body.extend_from_slice(name);
-    }
-    for template in gallery.templates() {
-        body.extend_from_slice(&template.person.0.to_le_bytes());
-        body.extend_from_slice(&[template.slot, template.quality]);
-        body.extend_from_slice(&template.scale.to_le_bytes());
-        body.extend_from_slice(&(template.vector.len() as u16).to_le_bytes());
-        body.extend(template.vector.iter().map(|&component| component as u8));
-    }
-    let mut bytes = Vec::with_capacity(HEADER + body.len() + HASH);
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&[0; 2]);
-    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&gallery.generation().to_le_bytes());
-    bytes.extend_from_slice(&gallery.model().0);
-    bytes.extend_from_slice(&(gallery.n_people() as u32).to_le_bytes());
-    bytes.extend_from_slice(&(gallery.n_templates() as u32).to_le_bytes());
-    bytes.extend_from_slice(&body);
-    let hash = blake3::hash(&bytes);
-    bytes.extend_from_slice(hash.as_bytes());
-    bytes
-}
+    (HEADER + HASH + CAPACITY * (4 + 1 + 64 + 12 + MAX_EMBEDDING_LEN)) as u64;
 
 /// The gallery of a snapshot's bytes.
 ///

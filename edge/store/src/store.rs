@@ -1,6 +1,6 @@
 //! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
 //!
-//! The order of writes is the point of this file. A change of the gallery replaces the snapshot, then the anchor. A
+//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor. A
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
 
@@ -8,28 +8,59 @@ use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
-use crate::gallery::{Gallery, GalleryError, Member};
+use crate::gallery::durable::{Change, DurableGallery, Written};
+use crate::gallery::{self, Gallery, GalleryError, Member};
+use crate::keyring::{self, Form, Keyring};
+use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize};
-use crate::snapshot;
+use crate::sealed;
 use crate::tombstones::{self, Tombstones};
-use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, PersonId, Template};
+use std::sync::Arc;
+use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Template};
+
+/// The file in the data folder that holds a unit's secret, where there is no better keeper.
+pub const KEY_FILE: &str = "unit.key";
+
+/// How large the store's parts may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSize {
+    /// The log.
+    pub log: LogSize,
+    /// Bytes at which a segment of the gallery is full, at most 256 KiB. It may be longer by a batch.
+    pub gallery_segment_bytes: u32,
+}
+
+impl Default for StoreSize {
+    fn default() -> Self {
+        LogSize::default().into()
+    }
+}
+
+impl From<LogSize> for StoreSize {
+    fn from(log: LogSize) -> Self {
+        Self { log, gallery_segment_bytes: 256 << 10 }
+    }
+}
 
 /// The open store of a unit.
 pub struct Store {
     flash: Box<dyn Flash>,
+    size: StoreSize,
+    keyring: Keyring,
     log: Log,
     anchor: Anchor,
     tombstones: Tombstones,
-    gallery: Option<Gallery>,
+    gallery: Option<DurableGallery>,
 }
 
 impl Store {
-    /// Opens the store in a folder; see [`Store::open`].
+    /// Opens the store in a folder, with the secret in its file [`KEY_FILE`]; see [`Store::open`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_folder(folder: &std::path::Path) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open(Box::new(FileFlash::open(folder)?))
+        let flash = FileFlash::open(folder)?;
+        Self::open(Box::new(flash), Arc::new(FileKeys::at(&folder.join(KEY_FILE))))
     }
 
     /// Opens the log, the anchor and the tombstones, counts this start, and makes them all on the first start. The gallery
@@ -39,58 +70,87 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the unit then stays locked, since it could not log an admission.
-    pub fn open(flash: Box<dyn Flash>) -> Result<(Self, Option<TailCut>), StoreError> {
-        Self::open_sized(flash, LogSize::default())
+    pub fn open(
+        flash: Box<dyn Flash>,
+        keys: Arc<dyn KeyProvider>,
+    ) -> Result<(Self, Option<TailCut>), StoreError> {
+        Self::open_sized(flash, keys, StoreSize::default())
     }
 
-    /// Opens a store whose log keeps so many segments; see [`Store::open`].
+    /// Opens a store of other sizes; see [`Store::open`].
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_sized(
         mut flash: Box<dyn Flash>,
-        size: LogSize,
+        keys: Arc<dyn KeyProvider>,
+        size: impl Into<StoreSize>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
-        let (mut anchor, form) = match flash.read_all(Object::Anchor, anchor::LEN as u64)? {
+        let size = size.into();
+        let keyring = Keyring::open(flash.as_mut(), &keys)?;
+        let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
+        let (mut anchor, form) = match anchor {
             Some(bytes) => Anchor::from_bytes(&bytes)?,
             None => {
-                // The anchor is the first object of a first start, so nothing else can be there without it.
-                let segment = flash.segments().first().map(|&number| Object::Segment(number));
-                for beside in segment.into_iter().chain(Object::FIXED) {
-                    if flash.len(beside)?.is_some() {
-                        return Err(StoreError::NoAnchor { beside });
-                    }
+                // The ring and the anchor are the first objects of a first start, so nothing else can be there without them.
+                if let Some(beside) = keyring::others(flash.as_ref(), &[Object::Keys])? {
+                    return Err(StoreError::NoAnchor { beside });
                 }
                 let first = Anchor::default();
-                flash.replace(Object::Anchor, &first.to_bytes())?;
+                sealed::replace(flash.as_mut(), &keyring, Object::Anchor, &first.to_bytes())?;
                 (first, LogForm::Segments)
             }
         };
-        let tombstones = match flash.read_all(Object::Tombstones, tombstones::MAX_BYTES)? {
+        let tombstones = read(flash.as_ref(), &keyring, Object::Tombstones, tombstones::MAX_BYTES)?;
+        let tombstones = match tombstones {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
             None => Tombstones::default(),
         };
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
         let (log, cut) = match form {
-            LogForm::Single => log::convert(flash.as_mut(), size, anchor.log_head)?,
-            LogForm::Segments => Log::open(flash.as_mut(), size, anchor.log_head)?,
+            LogForm::Single => log::convert(flash.as_mut(), size.log, anchor.log_head)?,
+            LogForm::Segments => Log::open(flash.as_mut(), size.log, anchor.log_head)?,
         };
+        if keyring.form() == Form::Converting && !tombstones.0.is_empty() {
+            let bytes = tombstones.to_bytes();
+            sealed::replace(flash.as_mut(), &keyring, Object::Tombstones, &bytes)?;
+        }
         anchor.boot = anchor.boot.saturating_add(1);
-        let mut store = Self { flash, log, anchor, tombstones, gallery: None };
+        let mut store = Self { flash, size, keyring, log, anchor, tombstones, gallery: None };
         store.write_anchor(store.anchor.lockout)?;
+        match store.convert_gallery() {
+            // The gallery is at fault and not the flash, so that the unit can log it; loading it says the same.
+            Err(StoreError::Flash(error)) => return Err(error.into()),
+            Err(StoreError::Keys(error)) => return Err(error.into()),
+            _ => {}
+        }
         // From this anchor on the segments are the log. If the flash does not let go of the single file now, it is asked
         // again at the next start.
         let _ = store.flash.remove(Object::SingleLog);
         Ok((store, cut))
     }
 
-    /// Loads the gallery of a model, or makes an empty one if none was ever written. Applies the tombstones.
+    /// Makes segments of a gallery of a format without keys, if that was not done yet: the last thing to be sealed.
+    fn convert_gallery(&mut self) -> Result<(), StoreError> {
+        let flash = self.flash.as_mut();
+        if self.keyring.form() == Form::Converting {
+            let (bytes, anchored) = (self.size.gallery_segment_bytes, self.anchor.generation);
+            gallery::convert::convert(flash, &self.keyring, bytes, anchored)?;
+            self.keyring.all_sealed(flash)?;
+        }
+        // From here on nobody reads the snapshot. If the flash does not let go of it now, it is asked again at the next start.
+        let _ = flash.remove(Object::Gallery);
+        Ok(())
+    }
+
+    /// Loads the gallery of a model, or an empty one if none was ever written. Applies the tombstones.
     ///
     /// # Errors
     /// [`StoreError`] if the gallery is damaged, older than it was, or of another model.
     pub fn load_gallery(&mut self, model: ModelId) -> Result<&Gallery, StoreError> {
-        let gallery = self.read_gallery(model)?;
+        let durable = self.read_gallery(model)?;
+        let gallery = durable.gallery();
         if gallery.model() != model {
             return Err(StoreError::OtherModel {
                 gallery: gallery.model(),
@@ -99,7 +159,7 @@ impl Store {
                 templates: gallery.n_templates(),
             });
         }
-        Ok(self.gallery.insert(gallery))
+        Ok(self.gallery.insert(durable).gallery())
     }
 
     /// Loads the gallery for a model that it may not belong to: keeps the people, drops templates of another model.
@@ -111,37 +171,34 @@ impl Store {
         &mut self,
         model: ModelId,
     ) -> Result<usize, StoreError> {
-        let mut gallery = self.read_gallery(model)?;
-        if gallery.model() == model {
-            self.gallery = Some(gallery);
+        let mut durable = self.read_gallery(model)?;
+        let dropped = durable.gallery().n_templates();
+        if durable.gallery().model() == model {
+            self.gallery = Some(durable);
             return Ok(0);
         }
-        let dropped = gallery.n_templates();
-        gallery.rebase(model);
-        self.save(gallery)?;
+        durable.change(self.flash.as_mut(), &self.keyring, Change::Rebase(model))?;
+        self.gallery = Some(durable);
+        self.anchor_gallery();
         Ok(dropped)
     }
 
-    fn read_gallery(&mut self, model: ModelId) -> Result<Gallery, StoreError> {
-        let mut gallery = match self.flash.read_all(Object::Gallery, snapshot::MAX_BYTES)? {
-            Some(bytes) => snapshot::from_bytes(&bytes)?,
-            None => Gallery::empty(model),
-        };
-        not_before(Object::Gallery, gallery.generation(), self.anchor.generation)?;
-        let dead: Vec<PersonId> = self.tombstones.0.iter().copied().collect();
-        let buried = dead.into_iter().filter(|&id| gallery.remove_person(id).is_ok()).count();
-        if buried > 0 {
-            // A removal was cut off after its tombstone. Erasing what is left can wait if the flash is full; the
-            // tombstones are applied again at the next start.
-            let _ = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
-        }
-        Ok(gallery)
+    fn read_gallery(&mut self, model: ModelId) -> Result<DurableGallery, StoreError> {
+        self.convert_gallery()?;
+        DurableGallery::load(
+            self.flash.as_mut(),
+            &self.keyring,
+            model,
+            self.size.gallery_segment_bytes,
+            &self.tombstones.0,
+            self.anchor.generation,
+        )
     }
 
     /// The gallery, once loaded.
     #[must_use]
     pub fn gallery(&self) -> Option<&Gallery> {
-        self.gallery.as_ref()
+        self.gallery.as_ref().map(DurableGallery::gallery)
     }
 
     /// Adds a person under an id that was never used; durable on return.
@@ -149,11 +206,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn add_person(&mut self, name: Name) -> Result<PersonId, StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
+        let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
         let last = gallery.last_id().max(self.tombstones.last_id()).max(self.anchor.last_id);
         let id = PersonId(last.0.checked_add(1).ok_or(GalleryError::IdsUsedUp)?);
-        gallery.add_person(id, name)?;
-        self.save(gallery)?;
+        self.change(Change::Person(Person { id, name }))?;
         Ok(id)
     }
 
@@ -162,40 +218,56 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn put_template(&mut self, template: Template) -> Result<(), StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
-        gallery.put_template(template)?;
-        self.save(gallery)
+        self.change(Change::Template(Box::new(template)))
     }
 
-    /// Removes a person and all templates for good; durable on return.
+    fn change(&mut self, change: Change) -> Result<(), StoreError> {
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let written = durable.change(self.flash.as_mut(), &self.keyring, change)?;
+        // A segment that is new or was replaced took two fdatasyncs, and is bound with the next thing that is, so that no
+        // change takes more than three.
+        if written == Written::Appended {
+            self.anchor_gallery();
+        }
+        Ok(())
+    }
+
+    /// Removes a person and all templates for good; durable on return. Their bytes are off the flash then too, or, if they stand in
+    /// several segments, after [`Store::tidy_up`] has nothing more to do.
     ///
     /// # Errors
     /// [`StoreError::NotErased`] if the person is gone but the templates' bytes are not; any other error: the gallery
     /// is as before.
     pub fn remove_person(&mut self, person: PersonId) -> Result<Member, StoreError> {
-        let mut gallery = self.gallery.clone().ok_or(StoreError::NoGallery)?;
-        let removed = gallery.remove_person(person)?;
+        let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
+        gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
-        self.flash.replace(Object::Tombstones, &tombstones.to_bytes())?;
+        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
         self.tombstones = tombstones;
-        let written = self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery));
-        self.gallery = Some(gallery);
-        match written {
-            Ok(()) => {
-                self.anchor_gallery();
-                Ok(removed)
-            }
-            Err(source) => Err(StoreError::NotErased { person, source }),
+        let (flash, keyring) = (self.flash.as_mut(), &self.keyring);
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let removed = durable.bury(person).ok_or(GalleryError::UnknownPerson { person })?;
+        let written = durable.change(flash, keyring, Change::Removals);
+        match written.and_then(|_| durable.erase_one(flash, keyring)) {
+            Ok(_) => Ok(removed),
+            Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
     }
 
-    /// Makes a changed gallery durable, then takes it.
-    fn save(&mut self, gallery: Gallery) -> Result<(), StoreError> {
-        self.flash.replace(Object::Gallery, &snapshot::to_bytes(&gallery))?;
-        self.gallery = Some(gallery);
-        self.anchor_gallery();
-        Ok(())
+    /// Does one step of what can wait until the unit idles, and says whether more is due: dead records of the gallery go, a
+    /// removal is bound to the anchor. A step reads two segments of the gallery at most, writes one, and takes three fdatasyncs
+    /// at most.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the flash; the step stays due.
+    pub fn tidy_up(&mut self) -> Result<bool, StoreError> {
+        let Some(durable) = &mut self.gallery else { return Ok(false) };
+        if durable.gallery().generation() > self.anchor.generation {
+            self.write_anchor(self.anchor.lockout)?;
+            return Ok(true);
+        }
+        durable.tidy(self.flash.as_mut(), &self.keyring)
     }
 
     /// Binds the gallery's new state into the anchor. The change itself is durable already, so a failure here does not
@@ -207,13 +279,17 @@ impl Store {
     fn write_anchor(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
         let mut next = Anchor { lockout, log_head: self.log.durable_head(), ..self.anchor };
         next.tombstones = u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX);
-        if let Some(gallery) = &self.gallery {
+        if let Some(gallery) = self.gallery() {
             next.generation = gallery.generation().max(next.generation);
             next.last_id = gallery.last_id().max(next.last_id);
         }
-        self.flash.replace(Object::Anchor, &next.to_bytes())?;
+        self.replace(Object::Anchor, &next.to_bytes())?;
         self.anchor = next;
         Ok(())
+    }
+
+    fn replace(&mut self, object: Object, plain: &[u8]) -> Result<(), StoreError> {
+        sealed::replace(self.flash.as_mut(), &self.keyring, object, plain)
     }
 
     /// How often the unit started, this time included.
@@ -310,6 +386,22 @@ impl Store {
     pub fn log_page(&self, from: u64, max: usize) -> Result<Vec<LogEntry>, StoreError> {
         self.log.page(self.flash.as_ref(), from, max)
     }
+}
+
+/// The bytes of an object that is replaced whole: sealed, or as a format without keys has them while that is converted.
+fn read(
+    flash: &dyn Flash,
+    keyring: &Keyring,
+    object: Object,
+    max: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    if keyring.form() == Form::Converting {
+        let bytes = flash.read_all(object, max)?;
+        if bytes.as_deref().is_none_or(|bytes| !sealed::is_sealed(bytes)) {
+            return Ok(bytes);
+        }
+    }
+    sealed::read(flash, keyring, object, max)
 }
 
 fn not_before(object: Object, found: u64, expected: u64) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@
 use super::single::Single;
 use super::{Body, Log, LogSize, record};
 use crate::error::{StoreError, TailCut};
-use crate::flash::{Flash, Object};
+use crate::flash::{Flash, Object, Series};
 
 /// Makes segments of the single file, durable on return. The file stays; it may be removed once the anchor says so.
 pub(crate) fn convert(
@@ -21,7 +21,7 @@ pub(crate) fn convert(
         let object = Object::SingleLog;
         return Err(StoreError::RolledBack { object, found: single.head, expected: anchored });
     }
-    for number in flash.segments() {
+    for number in flash.segments(Series::Log) {
         flash.remove(Object::Segment(number))?;
     }
     let mut log = Log::empty(size);

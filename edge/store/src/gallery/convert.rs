@@ -1,0 +1,69 @@
+//! From the snapshot of formats 1 and 2 to segments, once, at the first start of a program that seals.
+//!
+//! The key ring decides: as long as it says that objects are being converted, the snapshot is the gallery, and segments beside it
+//! are what an earlier try left. Once it says that all are sealed, the segments are the gallery, and a snapshot is a
+//! leftover or was put there by somebody else; nobody reads it, and it is removed. There is no state between.
+
+use crate::error::StoreError;
+use crate::flash::{Flash, Object, Series};
+use crate::gallery::digest::{Digest, SetKey};
+use crate::gallery::durable::sealed;
+use crate::gallery::record::{self, Part, Statement};
+use crate::gallery::segment::{AROUND, Header};
+use crate::keyring::Keyring;
+use crate::snapshot;
+
+/// Makes segments of the snapshot, which had reached a generation; durable on return. The snapshot stays, to be removed once the
+/// key ring says that all is sealed.
+///
+/// # Errors
+/// [`StoreError`] if the snapshot is damaged, of a later format or older than it was; then the flash is as before.
+pub(crate) fn convert(
+    flash: &mut dyn Flash,
+    keyring: &Keyring,
+    segment_bytes: u32,
+    anchored: u64,
+) -> Result<(), StoreError> {
+    let gallery = flash.read_all(Object::Gallery, snapshot::MAX_BYTES)?;
+    let gallery = gallery.map(|bytes| snapshot::from_bytes(&bytes)).transpose()?;
+    let found = gallery.as_ref().map_or(0, |gallery| gallery.generation());
+    if found < anchored {
+        return Err(StoreError::RolledBack { object: Object::Gallery, found, expected: anchored });
+    }
+    for number in flash.segments(Series::Gallery) {
+        flash.remove(Object::GallerySegment(number))?;
+    }
+    let Some(gallery) = gallery else { return Ok(()) };
+    let (set, generation) = (SetKey::of(keyring.store_id()), gallery.generation());
+    let mut digest = Digest::default();
+    let mut batches = vec![Vec::new()];
+    let mut push = |part, push: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        push(&mut bytes);
+        digest.add(set.of_record(part, generation));
+        match batches.last_mut() {
+            Some(batch)
+                if batch.is_empty()
+                    || AROUND + batch.len() + bytes.len() <= segment_bytes as usize =>
+            {
+                batch.extend_from_slice(&bytes);
+            }
+            _ => batches.push(bytes),
+        }
+    };
+    for member in gallery.members() {
+        let person = &member.person;
+        push(Part::name_of(person.id), &|out| record::push_person(out, generation, person));
+        for template in &member.templates {
+            let part = Part::template(person.id, template.slot);
+            push(part, &|out| record::push_template(out, generation, template));
+        }
+    }
+    let statement = Statement { generation, rebased: 0, model: gallery.model(), digest };
+    for (batch, number) in batches.into_iter().zip(1..) {
+        let header = Header { number, through: number };
+        let bytes = sealed(keyring, header, batch, statement)?;
+        flash.replace(Object::GallerySegment(number), &bytes)?;
+    }
+    Ok(())
+}

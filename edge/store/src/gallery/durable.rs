@@ -1,0 +1,436 @@
+//! The gallery together with the segments that hold it: each change is durable before it is taken in.
+//!
+//! Owns the order of writes of a change: one batch with its records and the statement of the gallery after it, appended to the
+//! last segment and made durable by one sync, or put into a new segment by one replace. Only then memory follows.
+//! A generation whose write failed is never given out again, since some of that write may stand on the flash.
+//! After a write that failed, what a segment's file holds is not known to the byte; the next change replaces the last one,
+//! and `tidy` every other.
+//! A removal is different: the tombstone made it durable, so memory goes first, and its record goes with the next batch.
+//! Terms: a record is *live* if the gallery in memory has what it says; everything else of a segment is dead.
+
+use crate::error::StoreError;
+use crate::flash::{Flash, Object};
+use crate::gallery::digest::{Digest, SetKey};
+use crate::gallery::record::{self, Part, Raw, Statement};
+use crate::gallery::segment::{self, AROUND, Ending, HEADER, Header};
+use crate::gallery::{Gallery, Member};
+use crate::keyring::Keyring;
+use std::collections::{BTreeMap, BTreeSet};
+use threshold_record::{ModelId, Person, PersonId, Template};
+
+/// A change of the gallery.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Person(Person),
+    Template(Box<Template>),
+    /// The people stay, their templates go, and those to come are of this model.
+    Rebase(ModelId),
+    /// Nothing but what waits: the removals.
+    Removals,
+}
+
+/// How a batch became durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Appended: one fdatasync.
+    Appended,
+    /// Its segment was replaced or made: one of the file and one of the folder.
+    Replaced,
+}
+
+/// What is remembered of a segment.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) header: Header,
+    /// Its bytes.
+    pub(super) end: u32,
+    /// Live records, and their bytes.
+    pub(super) n_live: u32,
+    pub(super) live_bytes: u32,
+    /// People of whom it holds records, live or dead. Some may be there more than once.
+    pub(super) held: Vec<PersonId>,
+    /// Removals of which it holds the record, with their generations.
+    pub(super) removals: Vec<(PersonId, u64)>,
+    /// The oldest data key that a batch is sealed with.
+    pub(super) oldest_key: u32,
+    /// A write of it failed: the file is what it was or what it was to be, and may end torn.
+    pub(super) unsure: bool,
+    /// It holds what is to be erased.
+    pub(super) erase: bool,
+}
+
+/// Where a live record stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) generation: u64,
+    pub(super) segment: u32,
+    pub(super) len: u32,
+}
+
+/// The gallery and its segments.
+#[derive(Debug)]
+pub(crate) struct DurableGallery {
+    pub(super) gallery: Gallery,
+    pub(super) segment_bytes: u32,
+    pub(super) set: SetKey,
+    pub(super) digest: Digest,
+    /// The generation at which the gallery was given to its model.
+    pub(super) rebased: u64,
+    /// The highest generation given out.
+    pub(super) given: u64,
+    pub(super) places: BTreeMap<Part, Place>,
+    pub(super) segments: BTreeMap<u32, Segment>,
+    /// Segments that another one stands for, not yet removed.
+    pub(super) leftovers: BTreeSet<u32>,
+    /// Removed, and not yet written.
+    pub(super) waiting: BTreeSet<PersonId>,
+    /// A new segment could not be made, and may be there: the next batch must go into it.
+    pub(super) begun: bool,
+}
+
+impl Segment {
+    pub(super) fn empty(header: Header) -> Self {
+        Self {
+            header,
+            end: HEADER as u32,
+            n_live: 0,
+            live_bytes: 0,
+            held: Vec::new(),
+            removals: Vec::new(),
+            oldest_key: u32::MAX,
+            unsure: false,
+            erase: false,
+        }
+    }
+
+    pub(super) fn holds(&self, person: PersonId) -> bool {
+        self.held.contains(&person)
+    }
+
+    pub(super) fn hold(&mut self, person: PersonId) {
+        if self.held.last() != Some(&person) {
+            self.held.push(person);
+        }
+    }
+}
+
+impl DurableGallery {
+    pub(super) fn empty(keyring: &Keyring, model: ModelId, segment_bytes: u32) -> Self {
+        Self {
+            gallery: Gallery::empty(model),
+            segment_bytes,
+            set: SetKey::of(keyring.store_id()),
+            digest: Digest::default(),
+            rebased: 0,
+            given: 0,
+            places: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            leftovers: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            begun: false,
+        }
+    }
+
+    /// The gallery.
+    pub(crate) fn gallery(&self) -> &Gallery {
+        &self.gallery
+    }
+
+    /// Makes a change durable, then takes it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub(crate) fn change(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        change: Change,
+    ) -> Result<Written, StoreError> {
+        let generation = self.given + 1;
+        let mut records = Vec::new();
+        for &person in &self.waiting {
+            record::push_removed(&mut records, generation, person);
+        }
+        let before = records.len();
+        let mut next = Statement { generation, ..self.statement() };
+        let part = match &change {
+            Change::Person(person) => {
+                self.gallery.check_person(person)?;
+                record::push_person(&mut records, generation, person);
+                Some(Part::name_of(person.id))
+            }
+            Change::Template(template) => {
+                self.gallery.check_template(template)?;
+                record::push_template(&mut records, generation, template);
+                Some(Part::template(template.person, template.slot))
+            }
+            Change::Rebase(model) => {
+                for (&part, place) in self.places.iter().filter(|(part, _)| part.is_template()) {
+                    next.digest.take(self.set.of_record(part, place.generation));
+                }
+                (next.rebased, next.model) = (generation, *model);
+                None
+            }
+            Change::Removals => None,
+        };
+        if let Some(part) = part {
+            if let Some(place) = self.places.get(&part) {
+                next.digest.take(self.set.of_record(part, place.generation));
+            }
+            next.digest.add(self.set.of_record(part, generation));
+        }
+        let len = (records.len() - before) as u32;
+        self.given = generation;
+        let (written, number) = self.write(flash, keyring, records, next)?;
+        self.digest = next.digest;
+        let removed = std::mem::take(&mut self.waiting);
+        if let Some(segment) = self.segments.get_mut(&number) {
+            segment.removals.extend(removed.into_iter().map(|person| (person, generation)));
+        }
+        if let Some(part) = part {
+            self.settle(part, Place { generation, segment: number, len });
+        }
+        self.gallery.generation = generation;
+        match change {
+            Change::Person(person) => self.gallery.add_person(person, generation),
+            Change::Template(template) => self.gallery.put_template(*template, generation),
+            Change::Rebase(model) => {
+                self.gallery.rebase(model, generation);
+                self.rebased = generation;
+                self.drop_templates();
+            }
+            Change::Removals => {}
+        }
+        Ok(written)
+    }
+
+    /// Takes a removed person out of memory, whose tombstone is durable; that the gallery is without is durable with the next
+    /// change.
+    pub(crate) fn bury(&mut self, person: PersonId) -> Option<Member> {
+        let member = self.gallery.take_person(person)?;
+        let parts: Vec<Part> =
+            self.places.range(Part::all_of(person)).map(|(&part, _)| part).collect();
+        for part in parts {
+            if let Some(place) = self.unplace(part) {
+                self.digest.take(self.set.of_record(part, place.generation));
+            }
+        }
+        for segment in self.segments.values_mut().filter(|segment| segment.holds(person)) {
+            segment.erase = true;
+        }
+        self.waiting.insert(person);
+        Some(member)
+    }
+
+    /// What the gallery is, as far as it is durable.
+    pub(super) fn statement(&self) -> Statement {
+        Statement {
+            generation: self.gallery.generation,
+            rebased: self.rebased,
+            model: self.gallery.model,
+            digest: self.digest,
+        }
+    }
+
+    /// A record is durable at that place now, and the one before of its part is dead.
+    fn settle(&mut self, part: Part, place: Place) {
+        self.unplace(part);
+        self.places.insert(part, place);
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.n_live += 1;
+            segment.live_bytes += place.len;
+            segment.hold(part.person);
+        }
+    }
+
+    /// The record of a part is dead now.
+    fn unplace(&mut self, part: Part) -> Option<Place> {
+        let place = self.places.remove(&part)?;
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.n_live -= 1;
+            segment.live_bytes -= place.len;
+        }
+        Some(place)
+    }
+
+    fn drop_templates(&mut self) {
+        let parts: Vec<Part> =
+            self.places.keys().copied().filter(|part| part.is_template()).collect();
+        for part in parts {
+            self.unplace(part);
+        }
+        for segment in self.segments.values_mut() {
+            segment.erase = true;
+        }
+    }
+
+    /// Makes a batch durable; gives the segment that it is in.
+    fn write(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        records: Vec<u8>,
+        statement: Statement,
+    ) -> Result<(Written, u32), StoreError> {
+        let len = records.len() as u32 + AROUND as u32;
+        if let Some((&number, last)) = self.segments.last_key_value()
+            && !self.begun
+        {
+            if last.unsure {
+                // Nothing may come behind a torn end, nor in a segment behind it. It may grow past its size by this batch.
+                self.rewrite(flash, keyring, &[number], &records, statement)?;
+                return Ok((Written::Replaced, number));
+            }
+            if last.end + len <= self.segment_bytes {
+                self.append(flash, keyring, number, records, statement)?;
+                return Ok((Written::Appended, number));
+            }
+        }
+        let through = self.segments.last_key_value().map_or(0, |(_, last)| last.header.through);
+        let header = Header { number: through + 1, through: through + 1 };
+        let bytes = sealed(keyring, header, records, statement)?;
+        if let Err(error) = flash.replace(Object::GallerySegment(header.number), &bytes) {
+            self.begun = true;
+            return Err(error.into());
+        }
+        self.begun = false;
+        let (end, oldest_key) = (bytes.len() as u32, keyring.current());
+        self.segments.insert(header.number, Segment { end, oldest_key, ..Segment::empty(header) });
+        Ok((Written::Replaced, header.number))
+    }
+
+    fn append(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        number: u32,
+        mut batch: Vec<u8>,
+        statement: Statement,
+    ) -> Result<(), StoreError> {
+        let Some(segment) = self.segments.get_mut(&number) else { return Ok(()) };
+        statement.push(&mut batch);
+        let mut bytes = Vec::new();
+        segment.header.seal(keyring, segment.end, &batch, &mut bytes)?;
+        let object = Object::GallerySegment(number);
+        // Until both succeeded: a part may stand there, or all of it and not durable.
+        segment.unsure = true;
+        flash.append(object, &bytes)?;
+        flash.sync(object)?;
+        segment.unsure = false;
+        segment.end += bytes.len() as u32;
+        segment.oldest_key = segment.oldest_key.min(keyring.current());
+        Ok(())
+    }
+
+    /// Replaces the first of these neighbours by the live records of all of them, followed by `more`; it stands for all from then
+    /// on. The others become leftovers.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the segments are then as before, or as asked for, which the next rewriting of the first settles.
+    pub(super) fn rewrite(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        numbers: &[u32],
+        more: &[u8],
+        statement: Statement,
+    ) -> Result<(), StoreError> {
+        let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return Ok(()) };
+        let Some(through) = self.segments.get(&last).map(|last| last.header.through) else {
+            return Ok(());
+        };
+        let header = Header { number: first, through };
+        let mut live = BTreeMap::new();
+        let mut removals = Vec::new();
+        for &number in numbers {
+            self.read_live(flash, keyring, number, &mut live)?;
+            let here = self.segments.get(&number).map_or(&[][..], |segment| &segment.removals);
+            // What no other segment holds a record of needs no record of its removal.
+            removals.extend(here.iter().copied().filter(|&(person, _)| {
+                let mut others = self.segments.iter().filter(|(other, _)| !numbers.contains(other));
+                others.any(|(_, segment)| segment.holds(person))
+            }));
+        }
+        let mut records = Vec::new();
+        for &(person, generation) in &removals {
+            record::push_removed(&mut records, generation, person);
+        }
+        live.values().for_each(|bytes| records.extend_from_slice(bytes));
+        records.extend_from_slice(more);
+        let bytes = sealed(keyring, header, records, statement)?;
+        if let Err(error) = flash.replace(Object::GallerySegment(first), &bytes) {
+            let others = numbers[1..].iter().filter_map(|number| self.segments.get(number));
+            let held: Vec<PersonId> = others.flat_map(|other| other.held.clone()).collect();
+            if let Some(segment) = self.segments.get_mut(&first) {
+                segment.unsure = true;
+                segment.held.extend(held);
+            }
+            return Err(error.into());
+        }
+        for number in &numbers[1..] {
+            self.segments.remove(number);
+            self.leftovers.insert(*number);
+        }
+        let mut segment = Segment {
+            end: bytes.len() as u32,
+            n_live: live.len() as u32,
+            live_bytes: live.values().map(|bytes| bytes.len() as u32).sum(),
+            removals,
+            oldest_key: keyring.current(),
+            ..Segment::empty(header)
+        };
+        for part in live.keys() {
+            segment.hold(part.person);
+            if let Some(place) = self.places.get_mut(part) {
+                place.segment = first;
+            }
+        }
+        self.segments.insert(first, segment);
+        Ok(())
+    }
+
+    /// The live records of a segment, as they stand there.
+    fn read_live(
+        &self,
+        flash: &dyn Flash,
+        keyring: &Keyring,
+        number: u32,
+        into: &mut BTreeMap<Part, Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let Some(segment) = self.segments.get(&number) else { return Ok(()) };
+        let ending = if segment.unsure { Ending::PerhapsTorn } else { Ending::Whole };
+        let before = into.len();
+        let read = segment::read(flash, keyring, number, ending)?;
+        let is_live = |raw: &Raw<'_>, part| {
+            let place = self.places.get(&part);
+            place.is_some_and(|at| at.segment == number && at.generation == raw.generation)
+        };
+        for batch in &read.batches {
+            let records = record::split(&batch.plain).map(|(records, _)| records);
+            for raw in records.into_iter().flatten().flatten() {
+                if let Some(part) = raw.part.filter(|&part| is_live(&raw, part)) {
+                    into.insert(part, raw.bytes.to_vec());
+                }
+            }
+        }
+        if into.len() - before == segment.n_live as usize {
+            return Ok(());
+        }
+        // The medium lost them since they were read; what is left is not made the truth.
+        let (object, offset) = (Object::GallerySegment(number), HEADER as u64);
+        Err(StoreError::Damaged { object, offset, what: "records that were durable are gone" })
+    }
+}
+
+/// A segment of one batch.
+pub(super) fn sealed(
+    keyring: &Keyring,
+    header: Header,
+    mut batch: Vec<u8>,
+    statement: Statement,
+) -> Result<Vec<u8>, StoreError> {
+    statement.push(&mut batch);
+    let mut bytes = header.to_bytes();
+    header.seal(keyring, HEADER as u32, &batch, &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,176 @@
+//! A segment of the gallery: a header, and sealed batches behind it.
+//!
+//! ```text
+//!  0 magic "THRGSG\r\n"
+//!  8 version u16 (1)
+//! 10 reserved u16, zero
+//! 12 number u32         from 1; the object's name says the same
+//! 16 through u32        the last of the segments that this one stands for, itself the first
+//! 20 reserved u32, zero
+//! 24 batches            length u32 | its complement u32 | data key u32 | sealed, of that length: nonce [24], ciphertext, tag [16]
+//! ```
+//! Little endian. Each batch is sealed with the segment's header, its own place and its first 12 bytes said along, so that it opens
+//! nowhere else and a changed header opens none. What is in it, `record` draws.
+//! Header and first batch are put there in one replace, so that a first batch that is not whole is damage. Each later one is
+//! appended once all before it are durable; so what is not whole is the torn end of the last segment if nothing whole
+//! follows it, and damage otherwise.
+//! `through` is what lets two segments become one at any cut: the first is replaced by the records of both and stands for
+//! both numbers, and from then on the second is no part of the gallery, whatever is left of it.
+
+use crate::bytes::Reader;
+use crate::error::StoreError;
+use crate::flash::{Flash, Object};
+use crate::gallery::record::STATEMENT;
+use crate::keyring::{Keyring, SEAL};
+
+const MAGIC: [u8; 8] = *b"THRGSG\r\n";
+const VERSION: u16 = 1;
+pub(crate) const HEADER: usize = 24;
+const PREFIX: usize = 12;
+/// Bytes of a segment besides its records, if it has one batch.
+pub(crate) const AROUND: usize = HEADER + PREFIX + SEAL + STATEMENT;
+/// A segment that is longer makes no sense: four times what is begun anew at, with room for a batch behind a full one.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A segment's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) number: u32,
+    pub(crate) through: u32,
+}
+
+/// A batch that was opened.
+pub(crate) struct Batch {
+    /// Where it stands.
+    pub(crate) offset: u32,
+    /// The data key that it was sealed with.
+    pub(crate) key: u32,
+    pub(crate) plain: Vec<u8>,
+}
+
+/// A segment that was read.
+pub(crate) struct Read {
+    pub(crate) header: Header,
+    pub(crate) batches: Vec<Batch>,
+    /// Its bytes up to the end of the last batch.
+    pub(crate) sound: Vec<u8>,
+    /// More stands behind them, torn.
+    pub(crate) torn: bool,
+}
+
+/// What the end of a segment may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Whole.
+    Whole,
+    /// Torn, where the last write was under way or failed.
+    PerhapsTorn,
+}
+
+impl Header {
+    /// The bytes of a segment without batches.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[0; 2]);
+        bytes.extend_from_slice(&self.number.to_le_bytes());
+        bytes.extend_from_slice(&self.through.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes
+    }
+
+    fn from_bytes(number: u32, bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader::new(Object::GallerySegment(number), bytes);
+        reader.magic(&MAGIC)?;
+        reader.version(VERSION)?;
+        reader.zero(2)?;
+        let misplaced = reader.damaged("the header of another segment");
+        let (found, through) = (reader.u32()?, reader.u32()?);
+        reader.zero(4)?;
+        if found != number || through < number {
+            return Err(misplaced);
+        }
+        Ok(Self { number, through })
+    }
+
+    /// Seals a batch to stand at `offset` of the segment, and writes it behind `out`.
+    ///
+    /// # Errors
+    /// [`StoreError::Keys`] without random bytes.
+    pub(crate) fn seal(
+        self,
+        keyring: &Keyring,
+        offset: u32,
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let len = (plain.len() + SEAL) as u32;
+        let mut prefix = [0; PREFIX];
+        prefix[..4].copy_from_slice(&len.to_le_bytes());
+        prefix[4..8].copy_from_slice(&(!len).to_le_bytes());
+        prefix[8..].copy_from_slice(&keyring.current().to_le_bytes());
+        out.reserve(PREFIX + SEAL + plain.len());
+        out.extend_from_slice(&prefix);
+        keyring.seal(&about(&self.to_bytes(), offset, &prefix), plain, out)
+    }
+}
+
+/// Reads a segment that must be there.
+///
+/// # Errors
+/// [`StoreError::Damaged`], [`StoreError::Version`], a failing flash.
+pub(crate) fn read(
+    flash: &dyn Flash,
+    keyring: &Keyring,
+    number: u32,
+    ending: Ending,
+) -> Result<Read, StoreError> {
+    let object = Object::GallerySegment(number);
+    let damaged = |offset: usize, what| StoreError::Damaged { object, offset: offset as u64, what };
+    let bytes = flash.read_all(object, MAX_BYTES)?;
+    let mut bytes = bytes.ok_or(damaged(0, "the file is missing"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(damaged(MAX_BYTES as usize, "its length"));
+    }
+    let header = Header::from_bytes(number, &bytes)?;
+    let mut batches = Vec::new();
+    let mut offset = HEADER;
+    while offset < bytes.len() {
+        let Some((batch, end)) = batch(keyring, &bytes, offset) else {
+            let later = || (offset + 1..bytes.len()).any(|at| batch(keyring, &bytes, at).is_some());
+            if batches.is_empty() || ending == Ending::Whole || later() {
+                return Err(damaged(offset, "a batch that was durable is not whole"));
+            }
+            break;
+        };
+        batches.push(batch);
+        offset = end;
+    }
+    if batches.is_empty() {
+        return Err(damaged(offset, "the end comes too early"));
+    }
+    let torn = offset < bytes.len();
+    bytes.truncate(offset);
+    Ok(Read { header, batches, sound: bytes, torn })
+}
+
+/// The whole batch at a place, and its end; `None` if there is none.
+fn batch(keyring: &Keyring, bytes: &[u8], offset: usize) -> Option<(Batch, usize)> {
+    let prefix = bytes.get(offset..)?.first_chunk::<PREFIX>()?;
+    let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| prefix[at + byte]));
+    let (len, key) = (word(0), word(8));
+    if word(4) != !len {
+        return None;
+    }
+    let start = offset + PREFIX;
+    let end = start.checked_add(len as usize)?;
+    let sealed = bytes.get(start..end)?;
+    let offset = offset as u32;
+    let plain = keyring.open_sealed(key, &about(&bytes[..HEADER], offset, prefix), sealed)?;
+    Some((Batch { offset, key, plain }, end))
+}
+
+fn about(header: &[u8], offset: u32, prefix: &[u8]) -> Vec<u8> {
+    [b"gallery", header, &offset.to_le_bytes(), prefix].concat()
+}

@@ -1,0 +1,311 @@
+//! The gallery against a plain model: a store whose gallery has small segments, and who should be in it.
+//!
+//! The law: what was acknowledged is there; what was under way is there whole or not at all, and nothing else ever; who was
+//! removed is gone for good; cleaning changes nothing that can be seen.
+
+use crate::{entry, name};
+use std::collections::{BTreeMap, BTreeSet};
+use threshold_record::{ModelId, PersonId, Template};
+use threshold_store::{Flash, GalleryError};
+use threshold_store::{LogSize, MockFlash, Object, Series, Store, StoreError, StoreSize};
+use threshold_tests::lots::Lots;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Add,
+    /// Puts a template into a slot of the person of that place in the list.
+    Put(usize, u8),
+    /// Removes the person of that place in the list.
+    Remove(usize),
+    Tidy,
+    /// Opens the gallery for the other model, which drops the templates.
+    Rebase,
+    /// Writes the anchor.
+    Lockout,
+    Reopen,
+}
+
+/// Both models that a gallery may be of.
+const MODELS: [ModelId; 2] = [crate::MODEL, ModelId([8; 32])];
+
+/// Names, and the marks of the templates.
+type People = BTreeMap<PersonId, (String, BTreeMap<u8, i8>)>;
+
+/// A gallery as it should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    /// Which of the models.
+    model: usize,
+    people: People,
+}
+
+/// A store with what it should hold.
+pub(crate) struct Run {
+    pub(crate) flash: MockFlash,
+    segment_bytes: u32,
+    store: Option<Store>,
+    state: State,
+    /// What the flash may hold instead, since a write failed.
+    others: Vec<State>,
+    /// Those whose removal failed before the tombstone was known to stand.
+    doomed: BTreeSet<PersonId>,
+    removed: BTreeSet<PersonId>,
+    given: BTreeSet<PersonId>,
+    generation: u64,
+    mark: i8,
+}
+
+fn template(model: usize, person: PersonId, slot: u8, mark: i8) -> Template {
+    Template { model: MODELS[model].tag(), ..crate::template(person, slot, mark) }
+}
+
+impl Run {
+    /// A model of a flash that holds nothing yet.
+    pub(crate) fn new(flash: MockFlash, segment_bytes: u32) -> Self {
+        Self {
+            flash,
+            segment_bytes,
+            store: None,
+            state: State::default(),
+            others: Vec::new(),
+            doomed: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            given: BTreeSet::new(),
+            generation: 0,
+            mark: 0,
+        }
+    }
+
+    /// A copy on a copy of the flash, not open.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            flash: self.flash.copy(),
+            store: None,
+            state: self.state.clone(),
+            others: self.others.clone(),
+            doomed: self.doomed.clone(),
+            removed: self.removed.clone(),
+            given: self.given.clone(),
+            ..*self
+        }
+    }
+
+    fn size(&self) -> StoreSize {
+        let log = LogSize { segment_bytes: 4096, segments: 2 };
+        StoreSize { log, gallery_segment_bytes: self.segment_bytes }
+    }
+
+    fn found(&self) -> State {
+        let gallery = self.store.as_ref().unwrap().gallery().unwrap();
+        let model = MODELS.iter().position(|&model| model == gallery.model()).unwrap();
+        let members = gallery.members().map(|member| {
+            assert_eq!(gallery.named(&member.person.name), Some(member));
+            let marks = member.templates.iter().map(|held| {
+                assert_eq!(*held, template(model, member.person.id, held.slot, held.vector[1]));
+                (held.slot, held.vector[1])
+            });
+            (member.person.id, (member.person.name.to_string(), marks.collect()))
+        });
+        State { model, people: members.collect() }
+    }
+
+    /// Opens the store and loads the gallery, and checks that it is one that may be.
+    pub(crate) fn open(&mut self) -> Result<(), StoreError> {
+        self.store = None;
+        let flash = Box::new(self.flash.clone());
+        let (mut store, _) = Store::open_sized(flash, self.flash.keys(), self.size())?;
+        match store.load_gallery(MODELS[self.state.model]).map(|_| ()) {
+            Err(StoreError::OtherModel { gallery, .. }) => {
+                store.load_gallery(gallery)?;
+            }
+            loaded => loaded?,
+        }
+        self.store = Some(store);
+        let found = self.found();
+        let may_be = [&self.state].into_iter().chain(&self.others).any(|state| {
+            let mut state = state.clone();
+            state.people.retain(|id, _| found.people.contains_key(id) || !self.doomed.contains(id));
+            // An id that was not told is known by its name.
+            let unnamed = |state: &State| {
+                let people = state.people.iter().filter(|(id, _)| self.given.contains(id));
+                people.map(|(&id, held)| (id, held.clone())).collect::<People>()
+            };
+            let names = |state: &State| state.people.values().cloned().collect::<BTreeSet<_>>();
+            state.model == found.model
+                && unnamed(&state) == unnamed(&found)
+                && names(&state) == names(&found)
+        });
+        assert!(may_be, "{found:?}\nis neither {:?}\nnor {:?}", self.state, self.others);
+        let gone = self.doomed.iter().filter(|id| !found.people.contains_key(id));
+        self.removed.extend(gone);
+        self.doomed.clear();
+        self.others.clear();
+        self.given.extend(found.people.keys());
+        self.state = found;
+        self.check();
+        Ok(())
+    }
+
+    /// Compares what the store shows.
+    fn check(&mut self) {
+        assert_eq!(self.found(), self.state);
+        let generation = self.store.as_ref().unwrap().gallery().unwrap().generation();
+        assert!(generation >= self.generation, "{generation} after {}", self.generation);
+        self.generation = generation;
+        for id in &self.removed {
+            assert!(!self.state.people.contains_key(id), "{id:?} is back");
+        }
+    }
+
+    fn person(&self, at: usize) -> Option<PersonId> {
+        let people = &self.state.people;
+        people.keys().nth(at % people.len().max(1)).copied()
+    }
+
+    /// Does an operation on the store and on the model.
+    ///
+    /// # Errors
+    /// What the store says; the model then knows what may have come of it.
+    pub(crate) fn step(&mut self, operation: Operation) -> Result<(), StoreError> {
+        let mut next = self.state.clone();
+        self.mark = self.mark % 100 + 1;
+        let (mark, model) = (self.mark, self.state.model);
+        let outcome = match operation {
+            Operation::Reopen => return self.open(),
+            Operation::Rebase => {
+                let (flash, keys) = (Box::new(self.flash.clone()), self.flash.keys());
+                self.open()?;
+                next = self.state.clone();
+                self.store = None;
+                let (mut store, _) = Store::open_sized(flash, keys, self.size())?;
+                next.model = 1 - next.model;
+                next.people.values_mut().for_each(|(_, marks)| marks.clear());
+                let rebased = store.load_gallery_discarding_templates(MODELS[next.model]);
+                match rebased {
+                    Ok(_) => self.store = Some(store),
+                    Err(error) => {
+                        self.others.push(next);
+                        return Err(error);
+                    }
+                }
+                rebased.map(|_| ())
+            }
+            Operation::Add => {
+                let text = format!("person {mark} of {}", self.generation);
+                let added = self.store_mut().add_person(name(&text));
+                let id = added.clone().unwrap_or(PersonId(u32::MAX));
+                assert!(!self.given.contains(&id), "{id:?} was given out twice");
+                next.people.insert(id, (text, BTreeMap::new()));
+                added.map(|id| {
+                    self.given.insert(id);
+                })
+            }
+            Operation::Put(at, slot) => {
+                let Some(person) = self.person(at) else { return Ok(()) };
+                next.people.get_mut(&person).unwrap().1.insert(slot, mark);
+                self.store_mut().put_template(template(model, person, slot, mark))
+            }
+            Operation::Remove(at) => {
+                let Some(person) = self.person(at) else { return Ok(()) };
+                next.people.remove(&person);
+                let removed = self.store_mut().remove_person(person);
+                match removed {
+                    Ok(_) => {
+                        // Whoever was doomed before is not among these tombstones.
+                        self.doomed.clear();
+                        self.removed.insert(person);
+                    }
+                    Err(StoreError::NotErased { .. }) => {
+                        self.doomed.clear();
+                        self.removed.insert(person);
+                        self.state = next.clone();
+                        self.others.iter_mut().for_each(|state| {
+                            state.people.remove(&person);
+                        });
+                        self.check();
+                        return Err(removed.unwrap_err());
+                    }
+                    Err(_) => {
+                        self.doomed.insert(person);
+                    }
+                }
+                removed.map(|_| ())
+            }
+            Operation::Tidy => self.store_mut().tidy_up().map(|_| ()),
+            Operation::Lockout => self.store_mut().save_lockout([1, mark as u8, 0, 0]),
+        };
+        match &outcome {
+            Ok(()) if matches!(operation, Operation::Tidy | Operation::Lockout) => {}
+            Ok(()) => {
+                // A change that succeeded leaves nothing of one that failed.
+                self.others.clear();
+                self.state = next;
+            }
+            Err(StoreError::Gallery(GalleryError::NameTaken { .. })) => panic!("{outcome:?}"),
+            Err(_)
+                if matches!(
+                    operation,
+                    Operation::Tidy | Operation::Lockout | Operation::Remove(_)
+                ) => {}
+            Err(_) => self.others.push(next),
+        }
+        self.check();
+        outcome
+    }
+
+    fn store_mut(&mut self) -> &mut Store {
+        self.store.as_mut().unwrap()
+    }
+
+    /// What a unit does after an error: it goes on, idles, and starts again.
+    pub(crate) fn go_on(&mut self) {
+        self.flash.power_on();
+        self.open().unwrap();
+        self.step(Operation::Add).unwrap();
+        self.step(Operation::Put(0, 3)).unwrap();
+        self.tidy();
+        self.step(Operation::Remove(0)).unwrap();
+        self.tidy();
+        let store = self.store_mut();
+        store.commit(entry(1)).unwrap();
+        self.open().unwrap();
+    }
+
+    /// Idles until nothing is due, and checks that little is left over.
+    fn tidy(&mut self) {
+        let mut steps = 0;
+        while self.store_mut().tidy_up().unwrap() {
+            steps += 1;
+            assert!(steps < 200, "cleaning does not end");
+        }
+        self.check();
+        let numbers = self.flash.segments(Series::Gallery);
+        let bytes: u64 = numbers
+            .iter()
+            .filter_map(|&number| self.flash.len(Object::GallerySegment(number)).unwrap())
+            .sum();
+        let people = &self.state.people;
+        let live: usize =
+            people.values().map(|(name, marks)| 14 + name.len() + marks.len() * 149).sum();
+        // Two neighbours are more than half a segment together, each is at most twice what it need be, and the last one is
+        // as it is.
+        let size = self.segment_bytes as usize;
+        let count = 3 + 2 * live / (size / 2 - 200);
+        let most = 2 * (live + 200 * count) + size + 400;
+        assert!(bytes <= most as u64, "{bytes} bytes in {numbers:?} for {live}");
+    }
+}
+
+/// An operation by lot.
+pub(crate) fn drawn(lots: &mut Lots) -> Operation {
+    let at = lots.below(8) as usize;
+    match lots.below(24) {
+        0..=6 => Operation::Add,
+        7..=13 => Operation::Put(at, lots.below(3) as u8),
+        14..=17 => Operation::Remove(at),
+        18..=20 => Operation::Tidy,
+        21 => Operation::Lockout,
+        22 => Operation::Rebase,
+        _ => Operation::Reopen,
+    }
+}
