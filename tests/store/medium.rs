@@ -8,12 +8,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use threshold_record::{LogEntry, PersonId, WallTime};
-use threshold_store::{FileFlash, FlashFault, Object, Store, StoreError};
+use threshold_store::{FlashFault, Object, Store, StoreError};
 use threshold_tests::skipped;
 
 /// The one place where a store is opened here.
 fn open(folder: &Path) -> Result<Store, StoreError> {
-    let (mut store, _) = Store::open(Box::new(FileFlash::open(folder)?))?;
+    let (mut store, _) = Store::open_folder(folder)?;
     store.load_gallery(MODEL)?;
     Ok(store)
 }
