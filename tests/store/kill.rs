@@ -16,20 +16,26 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use threshold_record::PersonId;
-use threshold_store::{FileFlash, LogSize, Store, StoreError, TailCut};
+use threshold_store::{
+    FileFlash, FileKeys, KEY_FILE, LogSize, Store, StoreError, StoreSize, TailCut,
+};
 use threshold_tests::lots::Lots;
 
-/// Segments of about 50 entries, so that many kills fall into the beginning of one and the removal of another.
-const SIZE: LogSize = LogSize { segment_bytes: 4096, segments: 4 };
+/// Segments of about 50 entries and of about 20 templates, so that many kills fall into the beginning of one and the removal
+/// of another.
+const SIZE: StoreSize =
+    StoreSize { log: LogSize { segment_bytes: 4096, segments: 4 }, gallery_segment_bytes: 4096 };
 const KILLS: u64 = 100;
 /// The longest time from the line at which the parent decides to kill until it does.
 const MOST_DELAY_US: u64 = 3000;
 
 /// The one place where a store is opened here.
 fn open(folder: &Path) -> Result<(Store, Option<TailCut>), StoreError> {
-    let (mut store, cut) = Store::open_sized(Box::new(FileFlash::open(folder)?), SIZE)?;
+    let keys = Arc::new(FileKeys::at(&folder.join(KEY_FILE)));
+    let (mut store, cut) = Store::open_sized(Box::new(FileFlash::open(folder)?), keys, SIZE)?;
     store.load_gallery(MODEL)?;
     Ok((store, cut))
 }

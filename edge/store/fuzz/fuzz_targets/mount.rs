@@ -14,7 +14,7 @@ use threshold_store_fuzz::{checksum, live, live_with, sound};
 
 static SOUND: LazyLock<[MockFlash; 3]> = LazyLock::new(sound);
 
-const OBJECTS: [Object; 9] = [
+const OBJECTS: [Object; 12] = [
     Object::Anchor,
     Object::Gallery,
     Object::Tombstones,
@@ -24,6 +24,9 @@ const OBJECTS: [Object; 9] = [
     Object::Segment(3),
     Object::Segment(4),
     Object::Segment(5),
+    Object::Keys,
+    Object::GallerySegment(1),
+    Object::GallerySegment(2),
 ];
 
 fn object(code: u8) -> Object {

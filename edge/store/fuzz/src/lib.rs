@@ -6,17 +6,18 @@
 pub mod checksum;
 
 use threshold_record::{ContextKind, EntryKind, LogEntry, ModelId, Name, PersonId, Template};
-use threshold_store::{LogSize, MockFlash, Object, Store, StoreError};
+use threshold_store::{LogSize, MockFlash, Object, Store, StoreError, StoreSize};
 
 /// The model of every gallery here.
 pub const MODEL: ModelId = ModelId([7; 32]);
 
 /// Few small segments, so that an image has several.
-const SIZE: LogSize = LogSize { segment_bytes: 1024, segments: 4 };
+const SIZE: StoreSize =
+    StoreSize { log: LogSize { segment_bytes: 1024, segments: 4 }, gallery_segment_bytes: 1024 };
 
 /// The one place where a store is opened here.
 fn open(flash: &MockFlash) -> Result<Store, StoreError> {
-    Store::open_sized(Box::new(flash.clone()), SIZE).map(|(store, _)| store)
+    Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE).map(|(store, _)| store)
 }
 
 fn template(person: PersonId, slot: u8) -> Template {
