@@ -25,8 +25,8 @@ fn template(person: PersonId, slot: u8) -> Template {
     Template { person, slot, quality: 80, model: MODEL.tag(), scale: 0.01, vector }
 }
 
-/// Sound images: of a store that was only opened, of one with people, and of one with something in every object and in
-/// several segments. A target works on copies.
+/// Sound images of the newest format: of a store that was only opened, of one with people, and of one with something in
+/// every object and in several segments. A target works on copies.
 ///
 /// # Panics
 /// If the store does not do its work on sound flash.
@@ -52,6 +52,54 @@ pub fn sound() -> [MockFlash; 3] {
     }
     store.save_lockout([1, 2, 3, 4]).expect("room");
     [bare, people, flash.copy()]
+}
+
+/// The flash of format 2, which no later store may refuse: nothing in it is sealed, so that its readers can be reached.
+const FORMAT_2: [(Object, &[u8]); 7] = [
+    (Object::Anchor, include_bytes!("../../../../tests/store/golden/format-2/store.anchor")),
+    (Object::Gallery, include_bytes!("../../../../tests/store/golden/format-2/gallery.snapshot")),
+    (
+        Object::Tombstones,
+        include_bytes!("../../../../tests/store/golden/format-2/gallery.tombstones"),
+    ),
+    (
+        Object::Segment(1),
+        include_bytes!("../../../../tests/store/golden/format-2/events.00000001.log"),
+    ),
+    (
+        Object::Segment(2),
+        include_bytes!("../../../../tests/store/golden/format-2/events.00000002.log"),
+    ),
+    (
+        Object::Segment(3),
+        include_bytes!("../../../../tests/store/golden/format-2/events.00000003.log"),
+    ),
+    (
+        Object::Segment(4),
+        include_bytes!("../../../../tests/store/golden/format-2/events.00000004.log"),
+    ),
+];
+
+/// Some objects of the flash of format 2.
+#[must_use]
+pub fn format_2(wanted: impl Fn(Object) -> bool) -> MockFlash {
+    let flash = MockFlash::new();
+    for (object, bytes) in FORMAT_2.into_iter().filter(|(object, _)| wanted(*object)) {
+        flash.set_bytes(object, Some(bytes.to_vec()));
+    }
+    flash
+}
+
+/// Makes the anchor of a flash of format 2 one that asks for nothing, and that says so in the words of a version: 1 for a log
+/// in one file, 2 for segments.
+#[must_use]
+pub fn asking_for_nothing(flash: MockFlash, version: u8) -> MockFlash {
+    let mut anchor = FORMAT_2[0].1.to_vec();
+    anchor[8] = version;
+    anchor[12..].fill(0);
+    checksum::make_fit(Object::Anchor, &mut anchor);
+    flash.set_bytes(Object::Anchor, Some(anchor));
+    flash
 }
 
 /// Opens an image and does with it what a unit does.
