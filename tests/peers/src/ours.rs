@@ -4,7 +4,7 @@ use crate::work::{Bench, Enrolment, MODEL, sum};
 use anyhow::{Context as _, Result};
 use std::path::Path;
 use threshold_record::{LogEntry, Template};
-use threshold_store::{Flash, MockFlash, Object, Store};
+use threshold_store::{FileKeys, Flash, KEY_FILE, KeyProvider, MockFlash, Object, Series, Store};
 
 pub(crate) struct Ours(Store);
 
@@ -19,11 +19,16 @@ impl Ours {
     /// Made in memory and laid out as files, since a change for each of 10,000 templates would write each time what there is.
     pub(crate) fn fill(folder: &Path, people: &[Enrolment]) -> Result<()> {
         let flash = MockFlash::new();
-        let (mut store, _) = Store::open(Box::new(flash.clone()))?;
+        let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys())?;
         store.load_gallery(MODEL)?;
         let mut store = Self(store);
         people.iter().try_for_each(|one| store.enrol(one))?;
-        let segments = flash.segments().into_iter().map(Object::Segment);
+        if let Some(secret) = flash.keys().secret()? {
+            FileKeys::at(&folder.join(KEY_FILE)).keep(&secret)?;
+        }
+        let segments = Series::ALL.into_iter().flat_map(|series| {
+            flash.segments(series).into_iter().map(move |number| series.segment(number))
+        });
         for object in Object::FIXED.into_iter().chain(segments) {
             if let Some(bytes) = flash.bytes(object) {
                 let path = folder.join(object.name());
