@@ -74,7 +74,7 @@ pub(crate) enum Limit {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) runs: u64,
-    /// Seconds of one core.
+    /// Seconds that its processes took, one after another.
     pub(crate) seconds: f64,
     /// Edges of the program that were reached.
     pub(crate) edges: u64,
@@ -251,7 +251,7 @@ fn figures(text: &str, took: Duration, corpus: u64) -> Option<Figures> {
 /// A table of what was done.
 pub(crate) fn table(all: &[(&str, Figures)]) -> String {
     let mut table = String::from(
-        "| target | runs | seconds of a core | edges reached | inputs kept |\n| --- | --- | --- | --- | --- |\n",
+        "| target | runs | seconds of its processes | edges reached | inputs kept |\n| --- | --- | --- | --- | --- |\n",
     );
     for (target, one) in all {
         let _ = writeln!(
