@@ -6,6 +6,7 @@ mod conversion;
 mod damage;
 mod files;
 mod forge;
+mod found;
 mod full;
 mod gallery_model;
 mod gallery_power;

@@ -172,9 +172,7 @@ impl Flash for FileFlash {
     }
 
     fn sync(&mut self, object: Object) -> Result<(), FlashError> {
-        self.with(object, sync)
-            .map(|_| ())
-            .map_err(|e| flash_error(object, Operation::Sync, &e))
+        self.with(object, sync).map(|_| ()).map_err(|e| flash_error(object, Operation::Sync, &e))
     }
 
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
