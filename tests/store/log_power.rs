@@ -9,7 +9,7 @@ use threshold_store::{FlashFault, LogSize, MockFlash};
 use threshold_tests::lots::Lots;
 
 /// Rounds of the random lives: one, or as many as `THRESHOLD_ROUNDS` says.
-fn rounds() -> u64 {
+pub(crate) fn rounds() -> u64 {
     std::env::var("THRESHOLD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 

@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, kernels, sanitize, tidy};
+use crate::{demo, fuzz, kernels, sanitize, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
@@ -80,6 +80,7 @@ pub(crate) fn run() -> Result<()> {
         });
         ledger.skip(skipped);
     }
+    fuzzing(&mut ledger);
     if let Some(stock) = &stock {
         evaluate(&mut ledger, stock);
         ledger.step(Group::Unit, "demonstration", demo::run);
@@ -127,6 +128,28 @@ fn deny(ledger: &mut Ledger) {
     ledger.step(Group::Build, "cargo deny", || {
         run_aloud(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
     });
+}
+
+/// The fuzz targets for a short time each, where the machine can build them.
+fn fuzzing(ledger: &mut Ledger) {
+    let tool = match fuzz::tool() {
+        Ok(tool) => tool,
+        Err(why) => {
+            println!("skipped: fuzz targets ({why:#})");
+            ledger.skip(fuzz::Group::ALL.iter().map(|group| group.targets().len()).sum());
+            return;
+        }
+    };
+    for (group, name, targets) in [
+        (Group::Store, "fuzz: store", fuzz::Group::Store),
+        (Group::Link, "fuzz: wire", fuzz::Group::Wire),
+    ] {
+        ledger.step(group, name, || {
+            let limit = fuzz::Limit::Seconds(fuzz::SECONDS);
+            fuzz::fuzz(&tool, &[targets], limit)
+                .map(|figures| println!("{}", fuzz::table(&figures)))
+        });
+    }
 }
 
 /// The evaluations, each with its gate.

@@ -15,6 +15,7 @@ mod budget;
 mod ci;
 mod demo;
 mod evaluation;
+mod fuzz;
 mod gpu;
 mod kernels;
 mod program;
@@ -44,6 +45,17 @@ enum Task {
     Demo,
     /// Everything that must pass before a change lands, with the minutes of each group.
     Ci,
+    /// Every decoder and the mount path under libFuzzer, for a time or for a number of runs.
+    Fuzz {
+        /// Only this crate's targets.
+        group: Option<fuzz::Group>,
+        /// How long each target runs.
+        #[arg(long, value_name = "N", default_value_t = fuzz::SECONDS)]
+        seconds: u64,
+        /// How often all targets together run, on all cores, however long that takes.
+        #[arg(long, value_name = "N", conflicts_with = "seconds")]
+        runs: Option<u64>,
+    },
     /// CUDA images of every kernel with their manifest, on a machine without CUDA; refuses warnings and spills.
     Kernels,
     /// What runs on a machine with a GPU.
@@ -67,6 +79,9 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
+        Task::Fuzz { group, seconds, runs } => {
+            fuzz::run(group, runs.map_or(fuzz::Limit::Seconds(seconds), fuzz::Limit::Runs))
+        }
         Task::Gpu(gpu) => gpu::run(gpu),
         Task::Kernels => kernels::run(),
         Task::Sanitize => sanitize::run().map(drop),

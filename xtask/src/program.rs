@@ -77,6 +77,13 @@ pub(crate) fn said(command: &mut Command) -> Result<String> {
     Ok(output(command.current_dir(root()))?.trim().to_owned())
 }
 
+/// The machine that programs are built for here, as rustc names it.
+pub(crate) fn host_triple() -> Result<String> {
+    let said = said(Command::new("rustc").arg("-vV"))?;
+    let triple = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(triple.context("rustc -vV names no host")?.to_owned())
+}
+
 /// The command as one would type it, with paths shortened to file names.
 pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());

@@ -3,7 +3,7 @@
 //! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
 //! libraries that two variables name. Leaves out whole detections and embeddings, which the others are the parts of and which take minutes.
 
-use crate::program::{cargo, run_counting, said};
+use crate::program::{cargo, host_triple, run_counting, said};
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -37,9 +37,7 @@ const ASAN_OPTIONS: &str = "detect_leaks=0";
 pub(crate) fn run() -> Result<usize> {
     let out = root().join("target/sanitize");
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
-    let host = said(Command::new("rustc").arg("-vV"))?;
-    let triple = host.lines().find_map(|line| line.strip_prefix("host: "));
-    let triple = triple.context("rustc -vV names no host")?.to_uppercase().replace('-', "_");
+    let triple = host_triple()?.to_uppercase().replace('-', "_");
     let mut skipped = 0;
     for (sanitizer, preloaded) in SANITIZERS {
         println!("== {sanitizer}");

@@ -1,9 +1,9 @@
 //! The long sweeps, whose dated tables stand under `docs/`.
 
-use crate::evaluation;
 use crate::program::{cargo, output, run_aloud, said};
 use crate::repository::{root, shared};
 use crate::setup;
+use crate::{evaluation, fuzz};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -17,8 +17,11 @@ pub(crate) enum Group {
     Models,
     /// The kernels' tests on the emulator over many rounds of random shapes, up to the largest frames.
     Kernels,
-    /// The store's tests over many rounds of random lives, with the power cut at every operation of the flash.
+    /// The store's tests over many rounds of random lives, with the power cut at every operation of the flash,
+    /// and over 10,000 kills of a process.
     Store,
+    /// Every fuzz target, 100,000,000 runs in all.
+    Fuzz,
 }
 
 /// Runs the sweeps of one group, or of all.
@@ -27,17 +30,19 @@ pub(crate) enum Group {
 /// If a sweep could not run or missed a figure; the table is written in either case.
 pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
-        None => models().and(kernels()).and(store()),
+        None => models().and(kernels()).and(store()).and(fuzz()),
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
         Some(Group::Store) => store(),
+        Some(Group::Fuzz) => fuzz(),
     }
 }
 
 /// Rounds of random shapes: about 100 each.
 const KERNEL_ROUNDS: u32 = 100;
 
-/// Rounds of random lives of the log: at least 20,000 cuts each, more than two million with the short sequences.
+/// Rounds of random lives of the log: at least 20,000 cuts each, more than two million with the short sequences; and 100
+/// kills each.
 const STORE_ROUNDS: u32 = 100;
 
 fn kernels() -> Result<()> {
@@ -45,9 +50,32 @@ fn kernels() -> Result<()> {
     rounds("kernels", KERNEL_ROUNDS, "")
 }
 
+/// Runs of all fuzz targets together.
+const FUZZ_RUNS: u64 = 100_000_000;
+
+fn fuzz() -> Result<()> {
+    let tool = fuzz::tool()?;
+    let start = Instant::now();
+    let figures = fuzz::fuzz(&tool, &fuzz::Group::ALL, fuzz::Limit::Runs(FUZZ_RUNS))?;
+    let page = format!(
+        "{}\n`cargo xtask fuzz --runs {FUZZ_RUNS}`, {}, {:.0} s.\nA panic, an overflow, an input of more than 10 s and a broken law of a target \
+         fail the run: an image of flash is refused, or what it holds can be read, goes on and is there at the next start; a line's bytes give the same frames however they are cut.\n\n{}",
+        head("fuzz")?,
+        fuzz::version(&tool)?,
+        start.elapsed().as_secs_f64(),
+        fuzz::table(&figures)
+    );
+    std::fs::write(root().join("docs/soak-fuzz.md"), page).context("writing docs/soak-fuzz.md")?;
+    println!("written: docs/soak-fuzz.md");
+    Ok(())
+}
+
 fn store() -> Result<()> {
     let cuts = "Each round cuts the power 20,000 times or more; a record lost, a sequence used twice, or a state that is neither \
-                the old nor the new one fails the test.\n";
+                the old nor the new one fails the test.\n\
+                Each round also kills a process at work on a folder of a real file system, 100 times, with SIGKILL: 10,000 kills in all. \
+                A kill shows what stands in the folder at any instant, and that the lock goes with the process; what the kernel was given \
+                outlives it in the page cache, so that only the cut power above can lose what was not synced.\n";
     rounds("store", STORE_ROUNDS, cuts)
 }
 

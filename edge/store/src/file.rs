@@ -11,7 +11,7 @@ use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder that holds a store. While it lives, no other process can open the same folder.
@@ -172,9 +172,7 @@ impl Flash for FileFlash {
     }
 
     fn sync(&mut self, object: Object) -> Result<(), FlashError> {
-        self.with(object, File::sync_data)
-            .map(|_| ())
-            .map_err(|e| flash_error(object, Operation::Sync, &e))
+        self.with(object, sync).map(|_| ()).map_err(|e| flash_error(object, Operation::Sync, &e))
     }
 
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
@@ -203,6 +201,15 @@ fn take_stock(folder: &Path) -> io::Result<BTreeSet<(Series, u32)>> {
         }
     }
     Ok(segments)
+}
+
+/// Makes a file's bytes durable. A file without a name takes them too, and then they are gone with the process.
+fn sync(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    match file.metadata()?.nlink() {
+        0 => Err(io::Error::new(ErrorKind::NotFound, "the file was deleted while it was open")),
+        _ => Ok(()),
+    }
 }
 
 fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {

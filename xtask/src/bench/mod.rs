@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: how quick the product is beside others, with dated tables and plots under `docs/`.
 //!
 //! Owns what is measured, the turns in which ours and the peers alternate, and the pages. Refuses to time anything of
-//! ours itself, but for a whole process: `threshold bench` does, and each peer times its own calls.
+//! ours itself, but for a whole process: `threshold bench` does, each peer times its own calls, and the store has `tests/peers`.
 
 mod environment;
 mod figures;
@@ -9,6 +9,7 @@ pub(crate) mod mosaic;
 mod peer;
 mod peers;
 mod plot;
+mod store;
 mod table;
 mod workloads;
 
@@ -24,6 +25,8 @@ pub(crate) enum Bench {
         #[arg(long)]
         quick: bool,
     },
+    /// Enrolments, log entries and a boot's load beside redb and SQLite, which come from crates.io.
+    Store,
 }
 
 /// Measures, and writes the pages.
@@ -33,5 +36,6 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers { quick } => peers::run(*quick),
+        Bench::Store => store::run(),
     }
 }

@@ -254,7 +254,7 @@ fn prepare(places: &Places, workloads: &[Workload], mosaics: &Mosaics) -> Result
 }
 
 /// Date, commit and machine.
-fn made() -> Result<String> {
+pub(super) fn made() -> Result<String> {
     let commit =
         said(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))?;
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
@@ -29,6 +29,9 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "threshold-wire",
         ],
     ),
+    ("threshold-store-fuzz", &["threshold-record", "threshold-store"]),
+    ("threshold-wire-fuzz", &["threshold-wire"]),
+    ("threshold-peers", &["threshold-record", "threshold-store"]),
     ("xtask", &["threshold-models", "threshold-record", "threshold-wire"]),
 ];
 

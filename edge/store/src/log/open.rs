@@ -8,7 +8,7 @@ use super::{Log, LogSize};
 use crate::anchor::Anchor;
 use crate::chain::Tip;
 use crate::error::{StoreError, TailCut};
-use crate::flash::{Flash, Object, Series};
+use crate::flash::{Flash, FlashFault, Object, Series};
 use crate::keyring::Keyring;
 
 impl Log {
@@ -37,8 +37,18 @@ impl Log {
         if torn > 0 || log.durable.batches > anchor.log_batches {
             // What no anchor vouches for may be in memory only: of a process that was killed, or after a sync that failed, after
             // which later ones succeed and make nothing durable. A replace does, and leaves a torn tail behind.
-            let sound = flash.read_all(Object::Segment(last), u64::from(end))?.unwrap_or_default();
-            flash.replace(Object::Segment(last), sound.get(..end as usize).unwrap_or(&sound))?;
+            let object = Object::Segment(last);
+            let sound = flash.read_all(object, u64::from(end))?.unwrap_or_default();
+            match flash.replace(object, sound.get(..end as usize).unwrap_or(&sound)) {
+                // Too little space for a copy of a segment is enough to go on: the end is sealed by the next one's head.
+                Err(error) if error.fault == FlashFault::Full => {
+                    flash.sync(object)?;
+                    if torn > 0 {
+                        log.roll(flash, keyring)?;
+                    }
+                }
+                replaced => replaced?,
+            }
         }
         let cut = TailCut { head: log.tip.head, bytes: torn };
         Ok((log, (torn > 0).then_some(cut)))

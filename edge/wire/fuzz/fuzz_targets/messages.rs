@@ -1,0 +1,65 @@
+//! Arbitrary bodies under every key of the endpoint table, as the unit and as the host read them.
+//!
+//! The first byte chooses the endpoint; the rest is the body. What was read is written, read and written again: the same
+//! bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use threshold_wire::call::{answer, read_answer};
+use threshold_wire::endpoints::{
+    ERROR_KEY, GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog,
+    RemovePerson, SayHello, SearchGallery, SendEcho, TABLE,
+};
+use threshold_wire::frame::MAX_BODY_BYTES;
+use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
+
+const ID: u32 = 7;
+
+/// The host's way with an endpoint's answer, and with an error under its call.
+fn answered<E: Endpoint>(body: &[u8]) {
+    let frame = |kind, key| Frame { kind, id: ID, key, body };
+    for frame in [frame(FrameKind::Answer, E::ANSWER_KEY), frame(FrameKind::Error, ERROR_KEY)] {
+        let Ok(read) = read_answer::<E>(ID, &frame) else { continue };
+        // A number that was written with more bytes than it needs is written with fewer, so it fits.
+        let written = answer::<E>(ID, &read).expect("what was read from a frame fits one");
+        let again = arrived(&written, |frame| read_answer::<E>(ID, frame));
+        let again = again.expect("what was written is read");
+        // Bytes and not values: not a number is not equal to itself.
+        assert_eq!(answer::<E>(ID, &again).as_ref(), Ok(&written));
+    }
+    let _ = read_answer::<E>(ID, &frame(FrameKind::Refusal, [0; 8]));
+}
+
+fn arrived<T>(sent: &Encoded, read: impl FnOnce(&Frame<'_>) -> T) -> T {
+    let mut decoder = Decoder::new();
+    let frame = decoder.feed(&mut sent.as_bytes()).and_then(Result::ok);
+    read(&frame.expect("a frame that was sent arrives"))
+}
+
+/// Every answer's reader, in the order of the table; a new row makes this fail to compile.
+const ANSWERED: [fn(&[u8]); TABLE.len()] = [
+    answered::<SayHello>,
+    answered::<GetInfo>,
+    answered::<SendEcho>,
+    answered::<PutPerson>,
+    answered::<PutTemplate>,
+    answered::<RemovePerson>,
+    answered::<SearchGallery>,
+    answered::<ListGallery>,
+    answered::<ReadLog>,
+    answered::<GetLogHead>,
+    answered::<GetContext>,
+];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&row, body)) = data.split_first() else { return };
+    let body = &body[..body.len().min(MAX_BODY_BYTES)];
+    let row = usize::from(row) % TABLE.len();
+    let (path, key, _) = TABLE[row];
+    if let Ok(call) = Call::read(&Frame { kind: FrameKind::Call, id: ID, key, body }) {
+        // Requests of one type have one key only under one path.
+        assert_eq!(call.path(), path);
+        let _ = call.caller();
+    }
+    ANSWERED[row](body);
+});

@@ -1,0 +1,306 @@
+//! `cargo xtask fuzz`: every decoder and the mount path under libFuzzer, for a time or for a number of runs.
+//!
+//! Owns which targets there are, where what they found lies (`target/fuzz`), and the tool: `cargo-fuzz`, which is
+//! installed into the cache folder once. Refuses to keep a corpus in the repository: the seeds are made from golden
+//! files, and what is found on the way stays on the machine.
+//! The targets are built with overflow checks and debug assertions and without a sanitizer, several times as quick: every crate of
+//! ours that they reach forbids `unsafe`, so a panic, a hang or a broken law of the target is what there is to find.
+
+mod seeds;
+
+use crate::program::{host_triple, output, run_aloud, said};
+use crate::repository::root;
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use threshold_models::pack::cache_dir;
+
+const TOOL: &str = "0.13.2";
+
+/// Seconds of each target where nothing else is asked for.
+pub(crate) const SECONDS: u64 = 30;
+
+/// Longer inputs are no other code: the largest objects of the seeds have 4 KiB.
+const MAX_BYTES: usize = 8192;
+
+/// One input takes at most this long.
+const TIMEOUT_S: u64 = 10;
+
+/// A crate with fuzz targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// The flash formats.
+    Store,
+    /// Frames and messages of the link.
+    Wire,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 2] = [Self::Store, Self::Wire];
+
+    /// The crate, from the root.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Store => "edge/store",
+            Self::Wire => "edge/wire",
+        }
+    }
+
+    /// The targets, those that take longest for a run first.
+    pub(crate) const fn targets(self) -> &'static [&'static str] {
+        match self {
+            Self::Store => &["mount", "segments", "snapshot", "single_log", "tombstones", "anchor"],
+            Self::Wire => &["frames", "messages"],
+        }
+    }
+}
+
+/// When a target has run enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// Each target runs so long, on one core.
+    Seconds(u64),
+    /// All targets together run so often, on all cores.
+    Runs(u64),
+}
+
+/// What a target did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) runs: u64,
+    /// Seconds that its processes took, one after another.
+    pub(crate) seconds: f64,
+    /// Edges of the program that were reached.
+    pub(crate) edges: u64,
+    /// Inputs that reached something of their own.
+    pub(crate) corpus: u64,
+}
+
+/// The tool, installed where it is missing.
+///
+/// # Errors
+/// If the machine lacks what the targets are built with.
+pub(crate) fn tool() -> Result<PathBuf> {
+    if !Command::new("g++").arg("--version").output().is_ok_and(|done| done.status.success()) {
+        bail!("no C++ compiler, which libFuzzer is built with: install g++");
+    }
+    let folder = cache_dir()?.join("tools");
+    let tool = folder.join("bin/cargo-fuzz");
+    let there = Command::new(&tool).arg("--version").output();
+    if there.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains(TOOL)) {
+        return Ok(tool);
+    }
+    println!("installing cargo-fuzz {TOOL} into {}", folder.display());
+    let version = format!("={TOOL}");
+    let mut install = Command::new("cargo");
+    install.args([
+        "install",
+        "cargo-fuzz",
+        "--quiet",
+        "--locked",
+        "--force",
+        "--version",
+        &version,
+    ]);
+    output(install.arg("--root").arg(&folder)).context("cargo-fuzz could not be installed")?;
+    Ok(tool)
+}
+
+/// `cargo xtask fuzz`.
+///
+/// # Errors
+/// If a target cannot be built, or finds something.
+pub(crate) fn run(group: Option<Group>, limit: Limit) -> Result<()> {
+    let groups = group.map_or(Group::ALL.to_vec(), |group| vec![group]);
+    println!("{}", table(&fuzz(&tool()?, &groups, limit)?));
+    Ok(())
+}
+
+/// Builds and runs the targets of some groups.
+///
+/// # Errors
+/// If a target cannot be built, or finds something: then the input is named.
+pub(crate) fn fuzz(
+    tool: &Path,
+    groups: &[Group],
+    limit: Limit,
+) -> Result<Vec<(&'static str, Figures)>> {
+    let out = root().join("target/fuzz");
+    let built = out.join(host_triple()?).join("release");
+    for group in groups {
+        build(tool, *group, &out)?;
+        seeds::write(*group, &out.join("seeds"))?;
+    }
+    let targets: Vec<&str> = groups.iter().flat_map(|group| group.targets()).copied().collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shards = if matches!(limit, Limit::Runs(_)) { cores } else { 1 };
+    let of_shard = match limit {
+        Limit::Seconds(seconds) => format!("-max_total_time={seconds}"),
+        Limit::Runs(runs) => {
+            format!("-runs={}", runs.div_ceil((targets.len() * shards) as u64))
+        }
+    };
+    let waiting: Vec<&str> =
+        targets.iter().flat_map(|target| std::iter::repeat_n(*target, shards)).collect();
+    let waiting = Mutex::new(waiting.into_iter());
+    let figures = Mutex::new(vec![Figures::default(); targets.len()]);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(target) = next else { break };
+                    match one(&built, &out, target, &of_shard) {
+                        Ok(found) => {
+                            let mut all = figures.lock().unwrap_or_else(PoisonError::into_inner);
+                            let at = targets.iter().position(|name| *name == target);
+                            let Some(sum) = at.and_then(|at| all.get_mut(at)) else { continue };
+                            sum.runs += found.runs;
+                            sum.seconds += found.seconds;
+                            sum.edges = sum.edges.max(found.edges);
+                            sum.corpus = found.corpus;
+                        }
+                        Err(error) => failures
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(format!("{error:#}")),
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
+    }
+    let figures = figures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(targets.into_iter().zip(figures).collect())
+}
+
+fn build(tool: &Path, group: Group, out: &Path) -> Result<()> {
+    let folder = root().join(group.folder());
+    // The product's own versions of what both use; the rest is added to it.
+    fs::copy(root().join("Cargo.lock"), folder.join("fuzz/Cargo.lock"))
+        .context("copying Cargo.lock")?;
+    // The tool has itself called as cargo calls it.
+    let mut build = Command::new(tool);
+    build.args(["build", "--fuzz-dir", "fuzz", "--sanitizer", "none", "--debug-assertions"]);
+    build.arg("--target-dir").arg(out).current_dir(&folder);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_") && name != "CARGO_HOME" {
+            build.env_remove(name);
+        }
+    }
+    run_aloud(&mut build).with_context(|| format!("fuzz targets of {}", group.folder()))
+}
+
+/// Runs one target until its limit.
+fn one(built: &Path, out: &Path, target: &str, limit: &str) -> Result<Figures> {
+    let folder = |kind: &str| -> Result<PathBuf> {
+        let folder = out.join(kind).join(target);
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    };
+    let (corpus, found) = (folder("corpus")?, folder("found")?);
+    let mut artifacts = OsString::from("-artifact_prefix=");
+    artifacts.push(found.join(""));
+    let start = Instant::now();
+    let mut command = Command::new(built.join(target));
+    command.arg(&corpus).arg(folder("seeds")?).arg(artifacts).arg(limit);
+    command.arg(format!("-max_len={MAX_BYTES}")).arg(format!("-timeout={TIMEOUT_S}"));
+    command.args(["-rss_limit_mb=1024", "-print_final_stats=1"]).current_dir(out);
+    let done = command.output().with_context(|| format!("{target} did not start"))?;
+    let text = String::from_utf8_lossy(&done.stderr);
+    if !done.status.success() {
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines.iter().rev().take(40).rev().map(|line| format!("  {line}\n"));
+        bail!(
+            "{target} found something ({}); run target/fuzz/*/release/{target} on the file that the last lines name:\n{}",
+            done.status,
+            end.collect::<String>()
+        );
+    }
+    let corpus = fs::read_dir(&corpus).map_or(0, |files| files.count() as u64);
+    let figures = figures(&text, start.elapsed(), corpus);
+    let figures = figures.with_context(|| format!("{target} ended without its statistics"))?;
+    println!("{target}: {} runs, {:.0} s", figures.runs, figures.seconds);
+    Ok(figures)
+}
+
+/// What libFuzzer's last lines say.
+fn figures(text: &str, took: Duration, corpus: u64) -> Option<Figures> {
+    let runs = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    let mut edges = text
+        .lines()
+        .filter_map(|line| line.split_once(" cov: ")?.1.split(' ').next()?.parse().ok());
+    Some(Figures {
+        runs: runs?.trim().parse().ok()?,
+        seconds: took.as_secs_f64(),
+        edges: edges.next_back().unwrap_or(0),
+        corpus,
+    })
+}
+
+/// A table of what was done.
+pub(crate) fn table(all: &[(&str, Figures)]) -> String {
+    let mut table = String::from(
+        "| target | runs | seconds of its processes | edges reached | inputs kept |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for (target, one) in all {
+        let _ = writeln!(
+            table,
+            "| {target} | {} | {:.0} | {} | {} |",
+            one.runs, one.seconds, one.edges, one.corpus
+        );
+    }
+    let sum = |of: fn(&Figures) -> f64| all.iter().map(|(_, one)| of(one)).sum::<f64>();
+    let _ = writeln!(
+        table,
+        "| all | {:.0} | {:.0} | | |",
+        sum(|one| one.runs as f64),
+        sum(|one| one.seconds)
+    );
+    table
+}
+
+/// The tool's version, for a page.
+pub(crate) fn version(tool: &Path) -> Result<String> {
+    said(Command::new(tool).arg("--version"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn the_last_lines_of_a_run_are_read() {
+        let text = "INFO: seed\n#8\tREDUCE cov: 12 ft: 20 corp: 3/9b\n#9\tDONE   cov: 15 ft: 22 corp: 4/12b\n\
+                    Done 9 runs in 1 second(s)\nstat::number_of_executed_units: 9\nstat::new_units_added: 4\n";
+        let found = figures(text, Duration::from_secs(2), 4).unwrap();
+        assert_eq!((found.runs, found.edges, found.corpus), (9, 15, 4));
+        assert!(figures("==1== ERROR", Duration::ZERO, 0).is_none());
+    }
+
+    #[test]
+    fn every_target_of_a_manifest_is_run() {
+        for group in Group::ALL {
+            let manifest = root().join(group.folder()).join("fuzz/Cargo.toml");
+            let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
+            let bins = manifest["bin"].as_array().unwrap().iter();
+            let mut names: Vec<&str> = bins.map(|bin| bin["name"].as_str().unwrap()).collect();
+            let mut targets = group.targets().to_vec();
+            names.sort_unstable();
+            targets.sort_unstable();
+            assert_eq!(names, targets);
+        }
+    }
+}

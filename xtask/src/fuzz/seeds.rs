@@ -1,0 +1,123 @@
+//! The first inputs of the fuzz targets, from golden files: a flash of each released format, and every message.
+
+use super::Group;
+use crate::repository::root;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::Path;
+use threshold_wire::Decoder;
+use threshold_wire::endpoints::TABLE;
+
+/// Inputs by target; each is led by what its target reads first (`fuzz_targets/`).
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+/// Writes a group's seeds, one folder for each target.
+pub(super) fn write(group: Group, out: &Path) -> Result<()> {
+    let seeds = match group {
+        Group::Store => store(&root().join("tests/store/golden"))?,
+        Group::Wire => {
+            let path = root().join("tests/wire/golden/messages.txt");
+            wire(&fs::read_to_string(&path).with_context(|| path.display().to_string())?)
+        }
+    };
+    for target in group.targets() {
+        let folder = out.join(target);
+        // Those of golden files that are gone would stay.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let of_target = seeds.iter().filter(|(name, _)| name == target);
+        for ((_, bytes), number) in of_target.zip(0..) {
+            let path = folder.join(format!("golden-{number:03}"));
+            fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// Each object of each flash, the segments of each in a row, and each flash whole.
+fn store(golden: &Path) -> Result<Seeds> {
+    let mut seeds = Seeds::new();
+    let list = |folder: &Path| -> Result<Vec<std::path::PathBuf>> {
+        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    for folder in list(golden)?.into_iter().filter(|path| path.is_dir()) {
+        // Form 1: objects.
+        let mut image = vec![1];
+        let mut segments = Vec::new();
+        for path in list(&folder)? {
+            let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+            let length = (bytes.len() as u16).to_le_bytes();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (target, code) = match name.as_str() {
+                "store.anchor" => ("anchor", 0),
+                "gallery.snapshot" => ("snapshot", 1),
+                "gallery.tombstones" => ("tombstones", 2),
+                "events.log" => ("single_log", 3),
+                name => {
+                    let number = name.strip_prefix("events.").and_then(|n| n.strip_suffix(".log"));
+                    let Some(number) = number.and_then(|n| n.parse::<u8>().ok()) else { continue };
+                    segments.extend([&length[..], &bytes].concat());
+                    ("", 3 + number)
+                }
+            };
+            image.extend([&[code][..], &length, &bytes].concat());
+            seeds.extend((!target.is_empty()).then_some((target, bytes)));
+        }
+        seeds.extend([("segments", segments), ("mount", image)]);
+    }
+    // Form 0: one harm of each kind to each object.
+    for kind in 0..9_u8 {
+        for object in 0..8_u8 {
+            seeds.push(("mount", vec![0, kind, object, 40, 0, 8, 1, 6, object, 0, 0, 0, 0]));
+        }
+    }
+    Ok(seeds)
+}
+
+/// Each golden line: the bytes on the line, and the body behind the row of its endpoint.
+fn wire(golden: &str) -> Seeds {
+    let mut seeds = Seeds::new();
+    for (name, hex) in golden.lines().filter_map(|line| line.split_once(' ')) {
+        let Some(bytes) = bytes_of(hex) else { continue };
+        seeds.push(("frames", [&[128][..], &bytes].concat()));
+        let path = name.split(':').next().unwrap_or_default();
+        let row = TABLE.iter().position(|(of_row, ..)| *of_row == path).unwrap_or(0) as u8;
+        let mut decoder = Decoder::new();
+        if let Some(Ok(frame)) = decoder.feed(&mut bytes.as_slice()) {
+            seeds.push(("messages", [&[row][..], frame.body].concat()));
+        }
+    }
+    seeds
+}
+
+/// The bytes of digits in pairs.
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.trim().as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn every_target_has_seeds_from_the_golden_files() {
+        let golden = fs::read_to_string(root().join("tests/wire/golden/messages.txt")).unwrap();
+        let seeds = [store(&root().join("tests/store/golden")).unwrap(), wire(&golden)].concat();
+        for target in Group::ALL.iter().flat_map(|group| group.targets()) {
+            assert!(
+                seeds.iter().any(|(name, bytes)| name == target && bytes.len() > 9),
+                "{target}"
+            );
+        }
+        let messages = seeds.iter().filter(|(target, _)| *target == "messages").count();
+        assert_eq!(messages, golden.lines().count(), "every golden message is a frame");
+    }
+}
