@@ -7,8 +7,9 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ERROR_KEY, GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog,
-    RemovePerson, SayHello, SearchGallery, SendEcho, TABLE,
+    ERROR_KEY, FinishPairing, GetContext, GetInfo, GetLogHead, ListGallery, OpenSession, PutPerson,
+    PutTemplate, ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho, StartPairing, StartPull,
+    StartPush, TABLE,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -39,6 +40,9 @@ fn arrived<T>(sent: &Encoded, read: impl FnOnce(&Frame<'_>) -> T) -> T {
 /// Every answer's reader, in the order of the table; a new row makes this fail to compile.
 const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SayHello>,
+    answered::<OpenSession>,
+    answered::<StartPairing>,
+    answered::<FinishPairing>,
     answered::<GetInfo>,
     answered::<SendEcho>,
     answered::<PutPerson>,
@@ -49,6 +53,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ReadLog>,
     answered::<GetLogHead>,
     answered::<GetContext>,
+    answered::<StartPull>,
+    answered::<StartPush>,
 ];
 
 fuzz_target!(|data: &[u8]| {
