@@ -15,6 +15,7 @@ use line::{Line, Received};
 use pull::Pull;
 use reception::Reception;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -197,6 +198,36 @@ impl Desk {
     }
 }
 
+/// Who is let in at a line.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// The line is obeyed without a session until the unit has an administrator: a pty, or one allowed on the command line.
+    pub trusted: bool,
+    /// What stands for the button inside the housing.
+    pub button: Option<FileButton>,
+}
+
+/// A file that stands for the button inside the housing, on a test bench: it is held while the file is there.
+#[derive(Debug)]
+pub struct FileButton {
+    path: PathBuf,
+    held: bool,
+}
+
+impl FileButton {
+    /// A button that is not held.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, held: false }
+    }
+
+    /// True once each time that somebody begins to hold it.
+    fn pressed(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.held, self.path.exists());
+        self.held && !before
+    }
+}
+
 /// Serves a line on a thread of its own until `stop` is set.
 ///
 /// # Errors
@@ -204,15 +235,20 @@ impl Desk {
 pub fn spawn(
     mut line: Box<dyn Line>,
     shared: Shared,
-    trusted: bool,
+    access: Access,
     notices: Notices,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
+    let Access { trusted, mut button } = access;
     let mut desk = Desk::new(shared.clone(), trusted);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut buffer = [0; 1024];
         let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
+            if button.as_mut().is_some_and(FileButton::pressed) {
+                notices.tell("the button is held: an administrator may pair for two minutes");
+                desk.button();
+            }
             match line.receive(&mut buffer, patience) {
                 Received::Bytes(count) => {
                     let taken = catch_unwind(AssertUnwindSafe(|| {
