@@ -95,6 +95,8 @@ pub struct State {
     /// Parts at fault, in the order in which they failed.
     faults: Vec<Cause>,
     started: bool,
+    /// The store may have put something off since the gallery was loaded or changed.
+    untidy: bool,
     /// What the log last said of the arming; `None` before it said anything.
     told: Option<Armed>,
 }
@@ -125,6 +127,7 @@ impl State {
             index: None,
             faults,
             started: false,
+            untidy: true,
             told: None,
         }
     }
@@ -283,8 +286,20 @@ impl State {
         }
     }
 
+    /// Does one step of what the store put off until nobody is there. One that fails is told, and tried again after the next
+    /// change of the gallery or the next start; whether the door may open is found by what is written down then.
+    pub fn tidy_up(&mut self) {
+        let Some(journal) = self.journal.as_mut().filter(|_| self.untidy) else { return };
+        let tidied = journal.store_mut().tidy_up();
+        self.untidy = tidied == Ok(true);
+        if let Err(error) = tidied {
+            self.notices.tell(&format!("the gallery is not cleaned: {error}"));
+        }
+    }
+
     /// Builds the search index anew: the gallery was loaded or changed.
     pub fn gallery_changed(&mut self) {
+        self.untidy = true;
         let (Some(journal), Some(embedder)) = (&self.journal, &self.embedder) else { return };
         let Some(gallery) = journal.store().gallery() else { return };
         // A template of another length would be an error here and not a silent miss at the door.

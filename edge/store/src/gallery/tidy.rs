@@ -66,11 +66,6 @@ impl DurableGallery {
         Ok(self.to_erase().is_some())
     }
 
-    /// The oldest data key that a segment is sealed with; `None` without segments.
-    pub(crate) fn oldest_key(&self) -> Option<u32> {
-        self.segments.values().map(|segment| segment.oldest_key).min()
-    }
-
     fn to_erase(&self) -> Option<u32> {
         self.segments.iter().find(|(_, segment)| segment.erase).map(|(&number, _)| number)
     }
