@@ -151,7 +151,12 @@ impl Unit {
                 self.end();
                 self.course = Course::Idle;
             }
-            Ok(Event::Nothing) => self.time_passes(),
+            Ok(Event::Nothing) => {
+                self.time_passes();
+                if matches!(self.course, Course::Idle) {
+                    self.shared.lock().tidy_up();
+                }
+            }
             Err(fault) => {
                 self.shared.lock().fail(Cause::Camera, &fault.to_string());
                 self.conclude();
