@@ -95,7 +95,7 @@ pub struct Run {
     /// Obey a serial device although nobody on it is authenticated: for a test bench only
     #[arg(long)]
     pub insecure_dev_link: bool,
-    /// A file that stands for the button inside the housing: whoever makes it holds the button. For a test bench only
+    /// A file that stands for the button inside the housing: to write it is to press. For a test bench only
     #[arg(long, value_name = "FILE")]
     pub dev_button: Option<PathBuf>,
     /// If the gallery is of another model, keep the names and drop the templates: everybody must enrol again

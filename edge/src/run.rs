@@ -59,8 +59,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let shared = Shared::new(state);
     if typed.dev_button.is_some() {
-        notices
-            .tell("insecure: whoever makes the button's file may pair, with the code on the label");
+        notices.tell(
+            "insecure: whoever writes the button's file may pair, with the code on the label",
+        );
     }
     let button = typed.dev_button.clone().map(FileButton::at);
     let access = Access { trusted, button };

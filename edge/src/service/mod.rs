@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use threshold_record::{Cause, Role};
 use threshold_wire::bulk::Packet;
 use threshold_wire::call::Message;
@@ -207,24 +207,28 @@ pub struct Access {
     pub button: Option<FileButton>,
 }
 
-/// A file that stands for the button inside the housing, on a test bench: it is held while the file is there.
+/// A file that stands for the button inside the housing, on a test bench: to write it is to press.
 #[derive(Debug)]
 pub struct FileButton {
     path: PathBuf,
-    held: bool,
+    /// When it was last pressed.
+    pressed: Option<SystemTime>,
 }
 
 impl FileButton {
-    /// A button that is not held.
+    /// A button that was not pressed since the start.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
-        Self { path, held: false }
+        let mut button = Self { path, pressed: None };
+        button.pressed();
+        button
     }
 
-    /// True once each time that somebody begins to hold it.
+    /// True once for each press.
     fn pressed(&mut self) -> bool {
-        let before = std::mem::replace(&mut self.held, self.path.exists());
-        self.held && !before
+        let written = std::fs::metadata(&self.path).and_then(|meta| meta.modified()).ok();
+        let before = std::mem::replace(&mut self.pressed, written);
+        written.is_some() && written != before
     }
 }
 
@@ -246,7 +250,7 @@ pub fn spawn(
         let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
             if button.as_mut().is_some_and(FileButton::pressed) {
-                notices.tell("the button is held: an administrator may pair for two minutes");
+                notices.tell("the button was pressed: an administrator may pair for two minutes");
                 desk.button();
             }
             match line.receive(&mut buffer, patience) {
