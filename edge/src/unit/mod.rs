@@ -309,7 +309,7 @@ impl Unit {
                     self.conclude();
                 }
             }
-            Course::Idle => self.shared.lock().tidy_up(),
+            Course::Idle => drop(self.shared.lock().tidy_up()),
             Course::Spent { announced: false, since_ms, face_ms } => {
                 let last_ms = (*face_ms).max(*since_ms);
                 if now_ms.saturating_sub(last_ms) >= ABSENCE_MS {
