@@ -42,7 +42,7 @@ pub struct Identity {
     pub unit: String,
     /// The unit's build.
     pub build: &'static str,
-    /// True if the line is obeyed although nobody on it is authenticated.
+    /// True if the line is obeyed although nobody on it is authenticated, while the unit has no administrator.
     pub insecure_link: bool,
 }
 
@@ -153,6 +153,13 @@ impl State {
     /// The journal, to write contexts and to change the gallery; [`State::gallery_changed`] comes after a change.
     pub fn journal_mut(&mut self) -> Option<&mut Journal> {
         self.journal.as_mut()
+    }
+
+    /// True if somebody was paired, or if the store that would know it could not be opened.
+    #[must_use]
+    pub fn has_administrators(&self) -> bool {
+        let journal = self.journal.as_ref();
+        journal.is_none_or(|journal| !journal.store().roster().administrators().is_empty())
     }
 
     /// The embedder; `None` if it could not be loaded.
@@ -287,14 +294,15 @@ impl State {
     }
 
     /// Does one step of what the store put off until nobody is there. One that fails is told, and tried again after the next
-    /// change of the gallery or the next start; whether the door may open is found by what is written down then.
-    pub fn tidy_up(&mut self) {
-        let Some(journal) = self.journal.as_mut().filter(|_| self.untidy) else { return };
+    /// change of the gallery or the next start; whether the door may open is found by what is written down then. True if more is due.
+    pub fn tidy_up(&mut self) -> bool {
+        let Some(journal) = self.journal.as_mut().filter(|_| self.untidy) else { return false };
         let tidied = journal.store_mut().tidy_up();
         self.untidy = tidied == Ok(true);
         if let Err(error) = tidied {
             self.notices.tell(&format!("the gallery is not cleaned: {error}"));
         }
+        self.untidy
     }
 
     /// Builds the search index anew: the gallery was loaded or changed.

@@ -7,7 +7,7 @@ use crate::error::{cause_help, cause_words};
 use crate::say::plain;
 use std::time::{Duration, SystemTime};
 use threshold_record::{
-    Cause, EntryKind, LogEntry, Metric, PersonId, Presentation, Reason, Score, WallTime,
+    Cause, EntryKind, KeyTag, LogEntry, Metric, PersonId, Presentation, Reason, Score, WallTime,
 };
 
 /// The model of an entry, from its context record.
@@ -111,6 +111,8 @@ fn when(entry: &LogEntry) -> String {
 /// What the entry says, without a full stop.
 fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
     let about = || person(entry.person, name_of);
+    let by = || administrator(entry.by);
+    let made = |role: &str| format!("{} made administrator {} {role}", by(), entry.about);
     let cause = || cause_words(entry.cause);
     match entry.kind {
         EntryKind::Boot => format!("The unit started (start {})", entry.boot),
@@ -120,9 +122,15 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         }
         EntryKind::Disarmed => format!("The unit stopped deciding: {}", cause()),
         EntryKind::Fault => format!("Something failed: {}", cause()),
-        EntryKind::Enrolled => format!("An administrator enrolled {}", about()),
-        EntryKind::Removed => format!("An administrator removed #{}", entry.person.0),
-        EntryKind::LogRead => "An administrator read the log".to_owned(),
+        EntryKind::Enrolled => format!("{} enrolled {}", by(), about()),
+        EntryKind::Removed => format!("{} removed #{}", by(), entry.person.0),
+        EntryKind::LogRead => format!("{} read the log", by()),
+        EntryKind::Paired => format!("Administrator {} was paired", entry.about),
+        EntryKind::Revoked if entry.by == entry.about => format!("{} revoked the own key", by()),
+        EntryKind::Revoked => format!("{} revoked administrator {}", by(), entry.about),
+        EntryKind::MadeViewer => made("a viewer"),
+        EntryKind::MadeEnroller => made("an enroller"),
+        EntryKind::MadeOwner => made("an owner"),
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
         }
@@ -131,6 +139,11 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         }
         EntryKind::Decision => format!("The door stayed locked: {}", refusal(entry, name_of)),
     }
+}
+
+/// Whoever did it; over a line that was obeyed without a session it was somebody without a key.
+fn administrator(by: KeyTag) -> String {
+    if by.is_nobody() { "An administrator".to_owned() } else { format!("Administrator {by}") }
 }
 
 fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
@@ -324,6 +337,24 @@ mod tests {
         let mut entry = decision(Reason::Matched);
         entry.person = PersonId(99);
         assert!(one_line(&entry, &names).contains("#99 (no longer enrolled)"));
+    }
+
+    #[test]
+    fn what_an_administrator_did_is_told_with_the_keys() {
+        let (by, about) = (KeyTag([0x1a; 4]), KeyTag([0x2b; 4]));
+        let words = |kind| {
+            one_line(&LogEntry { by, about, person: PersonId(7), ..LogEntry::of(kind) }, &names)
+        };
+        for (kind, told) in [
+            (EntryKind::Enrolled, "Administrator 1a1a1a1a enrolled Ann (#7)"),
+            (EntryKind::Paired, "Administrator 2b2b2b2b was paired"),
+            (EntryKind::Revoked, "Administrator 1a1a1a1a revoked administrator 2b2b2b2b"),
+            (EntryKind::MadeOwner, "Administrator 1a1a1a1a made administrator 2b2b2b2b an owner"),
+        ] {
+            assert!(words(kind).ends_with(told), "{}", words(kind));
+        }
+        let own = LogEntry { by, about: by, ..LogEntry::of(EntryKind::Revoked) };
+        assert!(one_line(&own, &names).ends_with("Administrator 1a1a1a1a revoked the own key"));
     }
 
     #[test]

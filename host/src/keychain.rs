@@ -170,10 +170,10 @@ mod tests {
         assert_eq!(keychain.secret_or_new().unwrap(), secret);
         let path = keychain.folder.join(SECRET);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = keychain.secret().unwrap_err().to_string();
         assert!(error.contains("others may read it"), "{error}");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "short").unwrap();
         assert!(keychain.secret_or_new().is_err(), "a key that is damaged is not replaced");
     }

@@ -1,8 +1,8 @@
 //! The log entry: its 64 golden bytes, its codes, and what is refused. Flash written by version 1 is read for ever.
 
 use threshold_record::{
-    Cause, ContextKind, EntryError, EntryKind, LogEntry, Metric, ModelContext, ModelId, PersonId,
-    Presentation, Reason, Score, WallTime,
+    Cause, ContextKind, EntryError, EntryKind, KeyId, KeyTag, LogEntry, Metric, ModelContext,
+    ModelId, PersonId, Presentation, Reason, Score, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_tests::lots::Lots;
@@ -26,7 +26,8 @@ const GOLDEN: [u8; 64] = [
     0x29, 0x28, // 50 context_model
     0x2b, 0x2a, // 52 context_policy
     0x2d, 0x2c, // 54 context_config
-    0, 0, 0, 0, 0, 0, 0, 0, // 56 reserved
+    0x2e, 0x2f, 0x30, 0x31, // 56 by
+    0x32, 0x33, 0x34, 0x35, // 60 about
 ];
 
 #[test]
@@ -38,6 +39,15 @@ fn an_entry_has_its_golden_bytes_and_comes_back() {
     bytes[24] = 1;
     assert_eq!(bare.to_bytes(), bytes);
     assert_eq!(LogEntry::from_bytes(&bytes), Ok(bare));
+}
+
+#[test]
+fn an_entry_written_before_administrators_were_named_names_nobody() {
+    let mut bytes = GOLDEN;
+    bytes[56..].fill(0);
+    let entry = LogEntry::from_bytes(&bytes).unwrap();
+    assert!(entry.by.is_nobody() && entry.about.is_nobody());
+    assert_eq!(KeyId([1, 2, 3, 0xa4, 5, 6, 7, 8]).tag().to_string(), "010203a4");
 }
 
 /// An entry that its 64 bytes can hold exactly.
@@ -65,6 +75,8 @@ fn any(lots: &mut Lots) -> LogEntry {
         context_model: lots.bits() as u16,
         context_policy: lots.bits() as u16,
         context_config: lots.bits() as u16,
+        by: KeyTag((lots.bits() as u32).to_le_bytes()),
+        about: KeyTag((lots.bits() as u32).to_le_bytes()),
     }
 }
 
@@ -80,7 +92,6 @@ fn random_entries_come_back_and_random_bytes_that_are_one_too() {
         let mut bytes: [u8; 64] = lots.bytes(64).try_into().unwrap();
         bytes[24] = 1;
         bytes[25..29].iter_mut().for_each(|code| *code %= 12);
-        bytes[56..].fill(0);
         if let Ok(entry) = LogEntry::from_bytes(&bytes) {
             assert_eq!(entry.to_bytes(), bytes);
             read += 1;
@@ -230,6 +241,11 @@ fn codes_and_texts_are_what_they_ever_were() {
             (6, "removed"),
             (7, "log_read"),
             (8, "tail_cut"),
+            (9, "paired"),
+            (10, "revoked"),
+            (11, "made_viewer"),
+            (12, "made_enroller"),
+            (13, "made_owner"),
         ],
     );
     check(

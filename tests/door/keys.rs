@@ -30,34 +30,34 @@ use threshold_wire::message::{
 use threshold_wire::pairing::{PairingCode, WINDOW_MS};
 use threshold_wire::session::{HandshakeError, SecretKey};
 
-fn key(byte: u8) -> SecretKey {
+pub(crate) fn key(byte: u8) -> SecretKey {
     SecretKey::of_bytes([byte; 32]).unwrap()
 }
 
 /// An administrator with a key and a name of that number.
-fn administrator(byte: u8, role: Role) -> Administrator {
+pub(crate) fn administrator(byte: u8, role: Role) -> Administrator {
     Administrator { key: *key(byte).public(), name: name(byte), role }
 }
 
-fn name(byte: u8) -> Name {
+pub(crate) fn name(byte: u8) -> Name {
     Name::new(&format!("Ada {byte}")).unwrap()
 }
 
 /// The unit, and a line to it.
 #[derive(Clone)]
-struct Bench {
-    rig: Rc<RefCell<Rig>>,
+pub(crate) struct Bench {
+    pub(crate) rig: Rc<RefCell<Rig>>,
     /// Frames of the unit that are lost next.
     lose: Rc<RefCell<usize>>,
     /// Frames of the unit that pass before the line is dead.
-    passes: Rc<RefCell<usize>>,
+    pub(crate) passes: Rc<RefCell<usize>>,
     /// What the host wrote.
     written: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
 impl Bench {
     /// A unit whose line nobody trusts, with these administrators.
-    fn new(administrators: &[Administrator]) -> Self {
+    pub(crate) fn new(administrators: &[Administrator]) -> Self {
         let mut rig = Rig::new();
         rig.desk = Desk::new(rig.shared.clone(), false);
         let bench = Self::of(rig);
@@ -69,7 +69,7 @@ impl Bench {
         bench
     }
 
-    fn of(rig: Rig) -> Self {
+    pub(crate) fn of(rig: Rig) -> Self {
         Self {
             rig: Rc::new(RefCell::new(rig)),
             lose: Rc::default(),
@@ -78,13 +78,13 @@ impl Bench {
         }
     }
 
-    fn store<T>(&self, with: impl FnOnce(&mut Store) -> T) -> T {
+    pub(crate) fn store<T>(&self, with: impl FnOnce(&mut Store) -> T) -> T {
         let shared = self.rig.borrow().shared.clone();
         let mut state = shared.lock();
         with(state.journal_mut().unwrap().store_mut())
     }
 
-    fn roster(&self) -> Vec<Administrator> {
+    pub(crate) fn roster(&self) -> Vec<Administrator> {
         self.store(|store| store.roster().administrators().to_vec())
     }
 
@@ -94,16 +94,16 @@ impl Bench {
     }
 
     /// The code on the unit's plate.
-    fn code(&self) -> PairingCode {
+    pub(crate) fn code(&self) -> PairingCode {
         self.store(|store| PairingCode::of_bytes(*store.pairing_code()))
     }
 
-    fn greet(&self) -> Session<BenchLine> {
+    pub(crate) fn greet(&self) -> Session<BenchLine> {
         Session::greet(BenchLine { bench: self.clone(), arrived: VecDeque::new() }, "t").unwrap()
     }
 
     /// A session of the administrator with that key.
-    fn session(&self, byte: u8) -> Session<BenchLine> {
+    pub(crate) fn session(&self, byte: u8) -> Session<BenchLine> {
         let mut session = self.greet();
         session.secure(&key(byte), &self.unit_key()).unwrap();
         session
@@ -111,7 +111,7 @@ impl Bench {
 }
 
 /// The host's end of the line.
-struct BenchLine {
+pub(crate) struct BenchLine {
     bench: Bench,
     arrived: VecDeque<u8>,
 }
@@ -173,16 +173,16 @@ impl Transport for BenchLine {
     }
 }
 
-fn echo() -> Echo {
+pub(crate) fn echo() -> Echo {
     Echo { bytes: [1, 2, 3].into_iter().collect() }
 }
 
-fn put_person(name: &str) -> PersonPut {
+pub(crate) fn put_person(name: &str) -> PersonPut {
     PersonPut { name: Name::new(name).unwrap(), if_there: IfThere::Refuse }
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(outcome: Result<T, SessionError>) -> RequestError {
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, SessionError>) -> RequestError {
     match outcome.unwrap_err() {
         SessionError::Refused(error) => error,
         other => panic!("{other:?}"),

@@ -4,13 +4,18 @@ use crate::rig::{LEN, MODEL, Rig, Show, axis, template};
 use threshold_edge::service::Desk;
 use threshold_models::search::quantise;
 use threshold_record::{
-    Cause, EntryKind, ModelContext, ModelId, Name, PersonId, Presentation, TemplateError,
+    Cause, EntryKind, KeyId, ModelContext, ModelId, Name, PersonId, Presentation, Role,
+    TemplateError,
 };
 use threshold_store::FlashFault;
+use threshold_wire::administration::{
+    AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
+};
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
-    GetContext, GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
-    SayHello, SearchGallery, SendEcho, StartPull, StartPush, TABLE,
+    GetContext, GetInfo, GetLogHead, ListAdministrators, ListGallery, PutPerson, PutTemplate,
+    ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetRole,
+    StartPull, StartPush, TABLE,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
@@ -85,9 +90,14 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let pull = PullRequest { what: PullWhat::Log { from: 0 }, window: Window::USB };
     assert_eq!(rig.call::<StartPull>(&pull).unwrap_err(), refused);
     assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
+    let (page, key) = (AdministratorPageRequest { after: None }, KeyId([0; 8]));
+    assert_eq!(rig.call::<ListAdministrators>(&page).unwrap_err(), refused);
+    assert_eq!(rig.call::<RevokeAdministrator>(&AdministratorRevoke { key }).unwrap_err(), refused);
+    let set = AdministratorRole { key, role: Role::Owner };
+    assert_eq!(rig.call::<SetRole>(&set).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 16, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 19, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

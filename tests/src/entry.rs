@@ -1,7 +1,7 @@
 //! A log entry that tells every field from every other.
 
 use threshold_record::{
-    Cause, EntryKind, LogEntry, PersonId, Presentation, Reason, Score, WallTime,
+    Cause, EntryKind, KeyTag, LogEntry, PersonId, Presentation, Reason, Score, WallTime,
 };
 
 /// An entry of which every field has bytes of its own.
@@ -28,5 +28,7 @@ pub fn full_entry(sequence: u64) -> LogEntry {
         context_model: 0x2829,
         context_policy: 0x2a2b,
         context_config: 0x2c2d,
+        by: KeyTag([0x2e, 0x2f, 0x30, 0x31]),
+        about: KeyTag([0x32, 0x33, 0x34, 0x35]),
     }
 }

@@ -46,6 +46,36 @@ fn administrators_stay_over_a_restart_and_a_revoked_key_never_comes_back() {
 }
 
 #[test]
+fn a_role_changes_over_a_restart_and_never_the_last_owners() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash);
+    let (ada, grace) =
+        (administrator("Ada", 1, Role::Owner), administrator("Grace", 2, Role::Viewer));
+    store.put_administrator(ada.clone()).unwrap();
+    store.put_administrator(grace.clone()).unwrap();
+    let key = ada.key_id();
+    for role in [Role::Viewer, Role::Enroller] {
+        assert_eq!(refused(store.set_role(key, role)), AdministratorError::LastOwner { key });
+    }
+    let unknown = administrator("Emmy", 9, Role::Owner).key_id();
+    for role in [Role::Viewer, Role::Owner] {
+        let expected = AdministratorError::Unknown { key: unknown };
+        assert_eq!(refused(store.set_role(unknown, role)), expected);
+    }
+    assert_eq!(store.roster().generation(), 2, "what was refused changed nothing");
+    store.set_role(key, Role::Owner).unwrap();
+    store.set_role(grace.key_id(), Role::Owner).unwrap();
+    store.set_role(key, Role::Enroller).unwrap();
+    drop(store);
+    let mut store = open(&flash);
+    let roles = store.roster().administrators().iter().map(|held| held.role);
+    assert!(roles.eq([Role::Enroller, Role::Owner]));
+    assert_eq!(store.roster().generation(), 5);
+    let key = grace.key_id();
+    assert_eq!(refused(store.revoke_administrator(key)), AdministratorError::LastOwner { key });
+}
+
+#[test]
 fn the_roster_has_a_size_and_says_so() {
     let mut store = open(&MockFlash::new());
     for mark in 0..32 {

@@ -7,7 +7,7 @@
 use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, LogEntry, PersonId};
+use threshold_record::{ContextKind, KeyTag, LogEntry, PersonId};
 use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store, StoreSize};
 use threshold_tests::entry::full_entry;
 use zeroize::Zeroizing;
@@ -57,7 +57,9 @@ fn config(sequence: u64) -> &'static [u8] {
 /// The entry of that sequence, its contexts to be named.
 fn golden_entry(sequence: u64) -> LogEntry {
     let (context_model, context_policy, context_config) = (1, 2, 0);
-    LogEntry { context_model, context_policy, context_config, ..full_entry(sequence) }
+    // The formats are older than the entry's administrators.
+    let (by, about) = (KeyTag::NOBODY, KeyTag::NOBODY);
+    LogEntry { context_model, context_policy, context_config, by, about, ..full_entry(sequence) }
 }
 
 /// What every golden flash went through.

@@ -3,6 +3,7 @@
 use crate::{Received, lone, samples};
 use threshold_record::{PersonId, Role};
 use threshold_tests::entry::full_entry;
+use threshold_wire::administration::ADMINISTRATOR_PAGE;
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::frame::MAX_BODY_BYTES;
@@ -151,6 +152,11 @@ fn a_message_past_the_longest_body_is_an_error_and_not_cut() {
     assert!(body.len() <= MAX_BODY_BYTES && body.len() > 32 * 64);
     let people = call::answer::<endpoints::ListGallery>(1, &Ok(samples::gallery_page(16)));
     assert!(people.is_ok());
+    let administrators = call::answer::<endpoints::ListAdministrators>(
+        1,
+        &Ok(samples::administrator_page(ADMINISTRATOR_PAGE as u8)),
+    );
+    assert!(administrators.is_ok());
     // A page takes 32 entries, and a 33rd is left for the next.
     let entries: Vec<_> = (1..=33).map(full_entry).collect();
     assert_eq!(threshold_wire::message::LogPage::of(33, &entries), page);
@@ -158,7 +164,7 @@ fn a_message_past_the_longest_body_is_an_error_and_not_cut() {
 
 #[test]
 fn every_row_asks_for_the_least_role_that_it_needs() {
-    use Caller::{Anyone, Enroller, Viewer};
+    use Caller::{Anyone, Enroller, Owner, Viewer};
     let rules = [
         (endpoints::SayHello::PATH, endpoints::SayHello::CALLER, Anyone),
         (endpoints::OpenSession::PATH, endpoints::OpenSession::CALLER, Anyone),
@@ -174,6 +180,9 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::ReadLog::PATH, endpoints::ReadLog::CALLER, Viewer),
         (endpoints::GetLogHead::PATH, endpoints::GetLogHead::CALLER, Viewer),
         (endpoints::GetContext::PATH, endpoints::GetContext::CALLER, Viewer),
+        (endpoints::ListAdministrators::PATH, endpoints::ListAdministrators::CALLER, Viewer),
+        (endpoints::RevokeAdministrator::PATH, endpoints::RevokeAdministrator::CALLER, Viewer),
+        (endpoints::SetRole::PATH, endpoints::SetRole::CALLER, Owner),
         (endpoints::StartPull::PATH, endpoints::StartPull::CALLER, Viewer),
         (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
     ];

@@ -10,8 +10,12 @@ use crate::{Received, lone};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, PersonId};
+use threshold_record::{ContextKind, KeyId, PersonId, Role};
 use threshold_tests::entry::full_entry;
+use threshold_wire::administration::{
+    AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
+    AdministratorRole, AdministratorRoleSet,
+};
 use threshold_wire::bulk::{Progress, Window};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
@@ -19,8 +23,8 @@ use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted
 use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
     LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
-    PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, TemplatePut,
-    TemplatePutDone,
+    PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
+    TemplatePut, TemplatePutDone,
 };
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
 
@@ -73,6 +77,9 @@ fn sheet() -> Sheet {
     s.call::<endpoints::GetInfo>("", Nothing {}, Call::GetInfo);
     s.answer::<endpoints::GetInfo>("", samples::info());
     s.answer::<endpoints::GetInfo>("bare", samples::bare_info());
+    let mut info = samples::info();
+    info.store.as_mut().unwrap().keeper = SecretKeeper::File;
+    s.answer::<endpoints::GetInfo>("keeper_file", info);
     for (case, armed) in samples::ARMED {
         let info = threshold_wire::message::Info { armed, ..samples::bare_info() };
         s.answer::<endpoints::GetInfo>(case, info);
@@ -87,6 +94,7 @@ fn sheet() -> Sheet {
     people(s);
     templates(s);
     log(s);
+    administrators(s);
     bulk(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();
@@ -131,8 +139,12 @@ fn people(s: &mut Sheet) {
     let there = PersonPutDone { added: false, free_slot: None, ..done };
     s.answer::<endpoints::PutPerson>("there", there);
     s.call::<endpoints::RemovePerson>("", PersonRemove { person }, Call::RemovePerson);
-    let done = PersonRemoveDone { name: samples::name("Ada"), templates: 2, generation: 70_001 };
-    s.answer::<endpoints::RemovePerson>("", done);
+    let receipt = Some(samples::counting::<104>(0x70).into());
+    let done =
+        PersonRemoveDone { name: samples::name("Ada"), templates: 2, generation: 70_001, receipt };
+    s.answer::<endpoints::RemovePerson>("", done.clone());
+    let bare = PersonRemoveDone { receipt: None, ..done };
+    s.answer::<endpoints::RemovePerson>("no_receipt", bare);
     for (case, after) in [("first", PersonId::NOBODY), ("next", PersonId(u32::MAX))] {
         s.call::<endpoints::ListGallery>(case, GalleryPageRequest { after }, Call::ListGallery);
     }
@@ -175,6 +187,28 @@ fn log(s: &mut Sheet) {
     }
     let full = ContextGot { bytes: [0xc5; 512].into_iter().collect(), ..samples::context() };
     s.answer::<endpoints::GetContext>("full", full);
+}
+
+fn administrators(s: &mut Sheet) {
+    let key = KeyId(samples::counting(0x30));
+    for (case, after) in [("first", None), ("next", Some(key))] {
+        let page = AdministratorPageRequest { after };
+        s.call::<endpoints::ListAdministrators>(case, page, Call::ListAdministrators);
+    }
+    for (case, count) in [("", 2), ("full", 8)] {
+        s.answer::<endpoints::ListAdministrators>(case, samples::administrator_page(count));
+    }
+    let none = AdministratorPage { you: None, ..samples::administrator_page(0) };
+    s.answer::<endpoints::ListAdministrators>("empty", none);
+    let revoke = AdministratorRevoke { key };
+    s.call::<endpoints::RevokeAdministrator>("", revoke, Call::RevokeAdministrator);
+    let name = samples::name("Ada");
+    s.answer::<endpoints::RevokeAdministrator>("", AdministratorRevoked { name: name.clone() });
+    for role in Role::ALL.iter().copied() {
+        let set = AdministratorRole { key, role };
+        s.call::<endpoints::SetRole>(role.text(), set, Call::SetRole);
+    }
+    s.answer::<endpoints::SetRole>("", AdministratorRoleSet { name });
 }
 
 fn bulk(s: &mut Sheet) {

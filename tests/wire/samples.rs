@@ -4,15 +4,16 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Cause, ContextKind, KeyId, LogEntry, Metric, ModelId, ModelTag, Name, PersonId, Presentation,
-    Role, Score, Template, TemplateError, Threshold, WallTime,
+    Administrator, Cause, ContextKind, KeyId, LogEntry, Metric, ModelId, ModelTag, Name, PersonId,
+    Presentation, Role, Score, Template, TemplateError, Threshold, WallTime,
 };
 use threshold_tests::entry::full_entry;
+use threshold_wire::administration::AdministratorPage;
 use threshold_wire::bulk::Content;
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
-    PersonSummary, Resembled,
+    PersonSummary, Resembled, SecretKeeper, StoreInfo,
 };
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
 
@@ -66,6 +67,15 @@ pub(crate) fn info() -> Info {
             generation: 0x0102_0304_0506,
         }),
         log_head: Some(200_000),
+        store: Some(StoreInfo {
+            log_oldest: 129,
+            log_segments: 14,
+            log_segments_kept: 420,
+            log_bytes: 14_000_000,
+            gallery_bytes: 90_000,
+            keeper: SecretKeeper::Memory,
+            administrators: 3,
+        }),
         armed: Armed::Armed,
         lockout_s: 59,
         insecure_link: true,
@@ -84,6 +94,7 @@ pub(crate) fn bare_info() -> Info {
         model: None,
         gallery: None,
         log_head: None,
+        store: None,
         armed: Armed::Fault(Cause::Gallery),
         lockout_s: 0,
         insecure_link: false,
@@ -136,6 +147,17 @@ pub(crate) fn gallery_page(count: u32) -> GalleryPage {
     GalleryPage { generation: 41, people: (0..count).map(person).collect(), more: count > 3 }
 }
 
+/// A page of `count` administrators, whose names are as long as names may be.
+pub(crate) fn administrator_page(count: u8) -> AdministratorPage {
+    let held = |i: u8| Administrator {
+        key: counting(0x10 * i),
+        name: name(&"n".repeat(64 - usize::from(i))),
+        role: Role::ALL[usize::from(i) % 3],
+    };
+    let administrators = (0..count).map(held).collect();
+    AdministratorPage { administrators, more: count > 3, you: Some(KeyId(counting(0x30))) }
+}
+
 /// A page of `count` entries.
 pub(crate) fn log_page(count: u64) -> LogPage {
     let entries: Vec<LogEntry> = (1..=count).map(full_entry).collect();
@@ -164,6 +186,9 @@ pub(crate) fn errors() -> Vec<RequestError> {
     let mut errors = vec![
         RequestError::InsecureLink,
         RequestError::RoleTooLow { least: Role::Owner, role: Role::Enroller },
+        RequestError::UnknownAdministrator { key: KeyId(counting(0x30)) },
+        RequestError::LastOwner { key: KeyId(counting(0x40)) },
+        RequestError::RevokedFull,
         RequestError::WrongModel { unit: ModelId(counting(0x20)), host: ModelId(counting(0x80)) },
         RequestError::GalleryFull { capacity: 100_000 },
         RequestError::UnknownPerson { person: PersonId(9) },
@@ -183,6 +208,9 @@ pub(crate) fn error_name(error: &RequestError) -> String {
     let template = match error {
         RequestError::InsecureLink => return "insecure_link".to_owned(),
         RequestError::RoleTooLow { .. } => return "role_too_low".to_owned(),
+        RequestError::UnknownAdministrator { .. } => return "unknown_administrator".to_owned(),
+        RequestError::LastOwner { .. } => return "last_owner".to_owned(),
+        RequestError::RevokedFull => return "revoked_full".to_owned(),
         RequestError::WrongModel { .. } => return "wrong_model".to_owned(),
         RequestError::GalleryFull { .. } => return "gallery_full".to_owned(),
         RequestError::UnknownPerson { .. } => return "unknown_person".to_owned(),

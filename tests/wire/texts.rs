@@ -4,7 +4,12 @@
 //! any other text arrives byte for byte, and whoever prints it escapes it.
 
 use crate::{Received, lone, samples};
-use threshold_record::{Metric, ModelContext, ModelId, Name, NameError, PersonId};
+use threshold_record::{
+    Administrator, Metric, ModelContext, ModelId, Name, NameError, PersonId, Role,
+};
+use threshold_wire::administration::{
+    AdministratorPage, AdministratorRevoked, AdministratorRoleSet,
+};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::message::{
     GalleryPage, IfThere, Info, ModelInfo, PersonPut, PersonRemoveDone, PersonSummary,
@@ -54,7 +59,12 @@ fn fields() -> Vec<Field> {
     let with_model = |model: ModelInfo| {
         answered::<endpoints::GetInfo>(Info { model: Some(model), ..samples::info() })
     };
-    let removed = PersonRemoveDone { name: marked(), templates: 1, generation: 2 };
+    let removed = PersonRemoveDone { name: marked(), templates: 1, generation: 2, receipt: None };
+    let held = Administrator { key: [0; 32], name: marked(), role: Role::Owner };
+    let administrators =
+        AdministratorPage { administrators: [held].into_iter().collect(), more: false, you: None };
+    let revoked = AdministratorRevoked { name: marked() };
+    let role_set = AdministratorRoleSet { name: marked() };
     let summary = PersonSummary { person: PersonId(1), name: marked(), slots: 1, best_quality: 2 };
     let page = GalleryPage { generation: 1, people: [summary].into_iter().collect(), more: false };
     let field = |path, max, is_name, sample, read: Read| Field { path, max, is_name, sample, read };
@@ -124,6 +134,26 @@ fn fields() -> Vec<Field> {
         }),
         field("page of people", 64, true, answered::<endpoints::ListGallery>(page), |frame| {
             bytes(&answer::<endpoints::ListGallery>(frame)?.people.first()?.name)
+        }),
+        field(
+            "page of administrators",
+            64,
+            true,
+            answered::<endpoints::ListAdministrators>(administrators),
+            |frame| {
+                let page = answer::<endpoints::ListAdministrators>(frame)?;
+                bytes(&page.administrators.first()?.name)
+            },
+        ),
+        field(
+            "administrator revoked",
+            64,
+            true,
+            answered::<endpoints::RevokeAdministrator>(revoked),
+            |frame| bytes(&answer::<endpoints::RevokeAdministrator>(frame)?.name),
+        ),
+        field("role set", 64, true, answered::<endpoints::SetRole>(role_set), |frame| {
+            bytes(&answer::<endpoints::SetRole>(frame)?.name)
         }),
     ]
 }

@@ -45,6 +45,41 @@ impl KeyId {
         id.copy_from_slice(&hash[..8]);
         Self(id)
     }
+
+    /// Its first 4 bytes.
+    #[must_use]
+    pub const fn tag(self) -> KeyTag {
+        let [a, b, c, d, ..] = self.0;
+        KeyTag([a, b, c, d])
+    }
+}
+
+/// The first 4 bytes of a [`KeyId`], by which a log entry names an administrator: among the few of a unit it tells each from
+/// the others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+pub struct KeyTag(pub [u8; 4]);
+
+impl KeyTag {
+    /// No administrator: the unit itself, or a line that it obeys without a session.
+    pub const NOBODY: Self = Self([0; 4]);
+
+    /// True for [`KeyTag::NOBODY`].
+    #[must_use]
+    pub const fn is_nobody(self) -> bool {
+        matches!(self.0, [0, 0, 0, 0])
+    }
+}
+
+impl fmt::Display for KeyTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyTag({self})")
+    }
 }
 
 impl fmt::Display for KeyId {

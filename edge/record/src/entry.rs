@@ -9,12 +9,14 @@
 //!                          | 29 quality u8 (percent)   | 50 context_model u16
 //!                          | 30 detect u16 (0.1 ms)    | 52 context_policy u16
 //!                          | 32 person u32             | 54 context_config u16
-//!                          | 36 runner_up u32          | 56 reserved [u8; 8], zero
+//!                          | 36 runner_up u32          | 56 by [u8; 4]
+//!                                                      | 60 about [u8; 4]
 //! ```
+//! `by` and `about` are the first 4 bytes of administrators' key ids, zero for nobody: who did what the entry tells, and to whom.
 //! The layout is final: flash written by version 1 is read for ever.
 
 use crate::decision::coded;
-use crate::{Cause, PersonId, Presentation, Reason, Score};
+use crate::{Cause, KeyTag, PersonId, Presentation, Reason, Score};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,16 @@ coded! {
         LogRead = 7 => "log_read",
         /// A damaged tail of the log was cut off at start; what was lost was never acknowledged.
         TailCut = 8 => "tail_cut",
+        /// An administrator was paired (`about`): the first of a unit as its owner, whoever came after as a viewer.
+        Paired = 9 => "paired",
+        /// An administrator (`by`) revoked the key of one (`about`), perhaps the own.
+        Revoked = 10 => "revoked",
+        /// An owner (`by`) gave an administrator (`about`) the role of a viewer.
+        MadeViewer = 11 => "made_viewer",
+        /// An owner (`by`) gave an administrator (`about`) the role of an enroller.
+        MadeEnroller = 12 => "made_enroller",
+        /// An owner (`by`) gave an administrator (`about`) the role of an owner.
+        MadeOwner = 13 => "made_owner",
     }
 }
 
@@ -94,6 +106,10 @@ pub struct LogEntry {
     pub context_policy: u16,
     /// Number of the context record that holds the configuration.
     pub context_config: u16,
+    /// The administrator who did it; nobody if none did, or over a line that is obeyed without a session.
+    pub by: KeyTag,
+    /// The administrator whom it was done to.
+    pub about: KeyTag,
 }
 
 /// Why 64 bytes are not a log entry.
@@ -147,6 +163,8 @@ impl LogEntry {
             context_model: 0,
             context_policy: 0,
             context_config: 0,
+            by: KeyTag::NOBODY,
+            about: KeyTag::NOBODY,
         }
     }
 
@@ -173,6 +191,8 @@ impl LogEntry {
         put(50, &self.context_model.to_le_bytes());
         put(52, &self.context_policy.to_le_bytes());
         put(54, &self.context_config.to_le_bytes());
+        put(56, &self.by.0);
+        put(60, &self.about.0);
         bytes
     }
 
@@ -212,6 +232,8 @@ impl LogEntry {
             context_model: u16_at(50),
             context_policy: u16_at(52),
             context_config: u16_at(54),
+            by: KeyTag([bytes[56], bytes[57], bytes[58], bytes[59]]),
+            about: KeyTag([bytes[60], bytes[61], bytes[62], bytes[63]]),
         })
     }
 }

@@ -15,7 +15,7 @@ pub mod name;
 pub mod score;
 pub mod template;
 
-pub use administrator::{Administrator, KeyId, Role};
+pub use administrator::{Administrator, KeyId, KeyTag, Role};
 pub use context::{Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext};
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};

@@ -1,31 +1,37 @@
 //! What the unit answers to each call of the endpoint table.
 //!
-//! Owns the checks before a change of the gallery, and the log entry after it. Refuses a change over a line that is not
-//! trusted, and a template of another model.
+//! Owns the checks before a change of the gallery, and the log entry after it. Refuses a change to whoever is no
+//! administrator, and a template of another model.
 
 use super::pull::{self, Pull};
-use super::{Room, Session};
+use super::reception::Asker;
+use super::{Room, Session, administration};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
 use threshold_models::engine::Embedding;
 use threshold_record::{
-    Cause, EntryKind, LogEntry, MAX_SLOTS, ModelId, PersonId, Role, Template, TemplateError,
+    Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, PersonId, Template, TemplateError,
 };
-use threshold_store::{Gallery, GalleryError, Member, StoreError};
+use threshold_store::{Gallery, GalleryError, Keeper, Member, Receipt, Store, StoreError};
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, ListGallery,
-    OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho,
-    StartPairing, StartPull, StartPush,
+    Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, ListAdministrators,
+    ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator,
+    SayHello, SearchGallery, SendEcho, SetRole, StartPairing, StartPull, StartPush,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
     LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut, PersonPutDone, PersonRemoveDone,
-    PersonSummary, PullOffer, PullRequest, PullWhat, RequestError, Resembled, TemplatePut,
-    TemplatePutDone,
+    PersonSummary, PullOffer, PullRequest, PullWhat, RECEIPT_BYTES, RequestError, Resembled,
+    SecretKeeper, StoreInfo, TemplatePut, TemplatePutDone,
 };
+
+/// Steps of tidying up that a removal's answer waits for: an erasure takes one or two, each some milliseconds.
+const TIDY_STEPS: usize = 16;
+
+const _: () = assert!(RECEIPT_BYTES == Receipt::LEN, "the wire carries a receipt whole");
 
 /// The answer to a call.
 ///
@@ -34,15 +40,16 @@ use threshold_wire::message::{
 pub(super) fn answer(
     call: &Call,
     id: u32,
-    role: Option<Role>,
+    asker: Option<Asker>,
     desk: &mut Room<'_>,
 ) -> Result<Message, EncodeError> {
-    if let Some(error) = refused_to(call.caller(), role) {
+    if let Some(error) = refused_to(call.caller(), asker, &desk.shared.lock()) {
         return reply::<GetInfo>(id, Err(error));
     }
     if let Call::StartPull(request) = call {
-        return reply::<StartPull>(id, start_pull(desk, request));
+        return reply::<StartPull>(id, start_pull(desk, request, asker));
     }
+    let by = asker.map_or(KeyTag::NOBODY, Asker::tag);
     let Room { shared, session, reception, .. } = desk;
     let mut state = shared.lock();
     let state = &mut *state;
@@ -62,15 +69,22 @@ pub(super) fn answer(
         }
         Call::GetInfo(_) => reply::<GetInfo>(id, Ok(info(state))),
         Call::SendEcho(echo) => reply::<SendEcho>(id, Ok(echo.clone())),
-        Call::PutPerson(put) => reply::<PutPerson>(id, put_person(state, put)),
-        Call::PutTemplate(put) => reply::<PutTemplate>(id, put_template(state, put)),
+        Call::PutPerson(put) => reply::<PutPerson>(id, put_person(state, put, by)),
+        Call::PutTemplate(put) => reply::<PutTemplate>(id, put_template(state, put, by)),
         Call::RemovePerson(remove) => {
-            reply::<RemovePerson>(id, remove_person(state, remove.person))
+            reply::<RemovePerson>(id, remove_person(state, remove.person, by))
         }
         Call::SearchGallery(search) => reply::<SearchGallery>(id, search_gallery(state, search)),
         Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
-        Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session)),
+        Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session, by)),
         Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
+        Call::ListAdministrators(page) => {
+            reply::<ListAdministrators>(id, administration::page(state, page, asker))
+        }
+        Call::RevokeAdministrator(revoke) => {
+            reply::<RevokeAdministrator>(id, administration::revoke(state, revoke, asker))
+        }
+        Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         // A pull was begun above, without the state's lock.
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
@@ -79,10 +93,13 @@ pub(super) fn answer(
 }
 
 /// What whoever is at the line hears if the row asks for more than the role.
-fn refused_to(caller: Caller, role: Option<Role>) -> Option<RequestError> {
+fn refused_to(caller: Caller, asker: Option<Asker>, state: &State) -> Option<RequestError> {
+    let role = asker.map(|asker| asker.role);
     match (caller.least(), role) {
         _ if caller.admits(role) => None,
         (Some(least), Some(role)) => Some(RequestError::RoleTooLow { least, role }),
+        // Without its store the unit knows nobody, and pairing would be no remedy.
+        _ if state.journal().is_none() => Some(RequestError::NotReady { part: Cause::Store }),
         _ => Some(RequestError::InsecureLink),
     }
 }
@@ -118,9 +135,10 @@ fn info(state: &State) -> Info {
         model,
         gallery,
         log_head: store.map(|store| store.log_head()),
+        store: store.and_then(store_info),
         armed: state.armed(),
         lockout_s: u32::try_from(lockout_ms.div_ceil(1000)).unwrap_or(u32::MAX),
-        insecure_link: identity.insecure_link,
+        insecure_link: identity.insecure_link && !state.has_administrators(),
         presentation: presentation::best_verdict(),
         boot: store.map_or(0, |store| store.boot()),
         uptime_ms: state.clock().monotonic_ms(),
@@ -128,7 +146,25 @@ fn info(state: &State) -> Info {
     }
 }
 
-fn journal(state: &State) -> Result<&Journal, RequestError> {
+/// `None` if the flash cannot be asked; whoever writes next hears of that as a fault.
+fn store_info(store: &Store) -> Option<StoreInfo> {
+    let figures = store.figures().ok()?;
+    let (log_segments, log_segments_kept) = figures.log_segments;
+    Some(StoreInfo {
+        log_oldest: store.log_oldest(),
+        log_segments,
+        log_segments_kept,
+        log_bytes: figures.log_bytes,
+        gallery_bytes: figures.gallery_bytes,
+        keeper: match figures.keeper {
+            Keeper::File => SecretKeeper::File,
+            Keeper::Memory => SecretKeeper::Memory,
+        },
+        administrators: store.roster().administrators().len() as u32,
+    })
+}
+
+pub(super) fn journal(state: &State) -> Result<&Journal, RequestError> {
     state.journal().ok_or(RequestError::NotReady { part: Cause::Store })
 }
 
@@ -167,7 +203,11 @@ fn check_vector(
     Ok(())
 }
 
-fn put_person(state: &mut State, put: &PersonPut) -> Result<PersonPutDone, RequestError> {
+fn put_person(
+    state: &mut State,
+    put: &PersonPut,
+    by: KeyTag,
+) -> Result<PersonPutDone, RequestError> {
     let gallery = gallery(state)?;
     if let Some(member) = gallery.named(&put.name) {
         let person = member.person.id;
@@ -183,12 +223,16 @@ fn put_person(state: &mut State, put: &PersonPut) -> Result<PersonPutDone, Reque
     }
     let person = change(state, |journal| journal.store_mut().add_person(put.name.clone()))?;
     state.gallery_changed();
-    state.write(LogEntry { person, ..LogEntry::of(EntryKind::Enrolled) });
+    state.write(LogEntry { person, by, ..LogEntry::of(EntryKind::Enrolled) });
     let generation = generation(state);
     Ok(PersonPutDone { person, added: true, free_slot: Some(0), generation })
 }
 
-fn put_template(state: &mut State, put: &TemplatePut) -> Result<TemplatePutDone, RequestError> {
+fn put_template(
+    state: &mut State,
+    put: &TemplatePut,
+    by: KeyTag,
+) -> Result<TemplatePutDone, RequestError> {
     let template = &put.template;
     check_vector(state, put.model, template.scale, &template.vector)?;
     template.check().map_err(RequestError::BadTemplate)?;
@@ -201,12 +245,16 @@ fn put_template(state: &mut State, put: &TemplatePut) -> Result<TemplatePutDone,
     change(state, |journal| journal.store_mut().put_template(template.clone()))?;
     state.gallery_changed();
     let entry = LogEntry::of(EntryKind::Enrolled);
-    state.write(LogEntry { person, quality: template.quality, ..entry });
+    state.write(LogEntry { person, quality: template.quality, by, ..entry });
     let templates = gallery(state)?.member(person).map_or(0, |member| member.templates.len());
     Ok(TemplatePutDone { templates: templates as u8, generation: generation(state) })
 }
 
-fn remove_person(state: &mut State, person: PersonId) -> Result<PersonRemoveDone, RequestError> {
+fn remove_person(
+    state: &mut State,
+    person: PersonId,
+    by: KeyTag,
+) -> Result<PersonRemoveDone, RequestError> {
     let there = gallery(state)?.member(person).cloned();
     let there = there.ok_or(RequestError::UnknownPerson { person })?;
     let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
@@ -217,10 +265,29 @@ fn remove_person(state: &mut State, person: PersonId) -> Result<PersonRemoveDone
         Err(error) => return Err(refused(state, &error)),
     }
     state.gallery_changed();
-    state.write(LogEntry { person, ..LogEntry::of(EntryKind::Removed) });
+    let entry = state.write(LogEntry { person, by, ..LogEntry::of(EntryKind::Removed) });
+    let receipt = receipt(state, person, entry.map_or(0, |entry| entry.sequence));
     let Member { person, templates } = there;
     let (templates, generation) = (templates.len() as u8, generation(state));
-    Ok(PersonRemoveDone { name: person.name, templates, generation })
+    Ok(PersonRemoveDone { name: person.name, templates, generation, receipt })
+}
+
+/// The receipt of a removal, as soon as nothing is left of the templates.
+fn receipt(
+    state: &mut State,
+    person: PersonId,
+    entry: u64,
+) -> Option<heapless::Vec<u8, RECEIPT_BYTES>> {
+    let mut steps = 0;
+    loop {
+        if let Some(receipt) = state.journal()?.store().receipt(person, entry) {
+            return Some(receipt.to_bytes().into());
+        }
+        if steps == TIDY_STEPS || !state.tidy_up() {
+            return None;
+        }
+        steps += 1;
+    }
 }
 
 fn search_gallery(
@@ -263,11 +330,15 @@ fn gallery_page(state: &State, after: PersonId) -> Result<GalleryPage, RequestEr
 }
 
 /// Begins to send a part of the log in bulk.
-fn start_pull(desk: &mut Room<'_>, request: &PullRequest) -> Result<PullOffer, RequestError> {
+fn start_pull(
+    desk: &mut Room<'_>,
+    request: &PullRequest,
+    asker: Option<Asker>,
+) -> Result<PullOffer, RequestError> {
     // Chunks travel in a session only, even on a line that is trusted without one.
-    desk.reception.held.who().ok_or(RequestError::InsecureLink)?;
+    let by = asker.filter(|asker| asker.key.is_some()).ok_or(RequestError::InsecureLink)?.tag();
     let PullWhat::Log { from } = request.what;
-    write_read(&mut desk.shared.lock(), from, desk.session)?;
+    write_read(&mut desk.shared.lock(), from, desk.session, by)?;
     let content = match pull::log(desk.shared, from) {
         Some(Ok(content)) => content,
         Some(Err(error)) => return Err(refused(&mut desk.shared.lock(), &error)),
@@ -283,19 +354,29 @@ fn start_pull(desk: &mut Room<'_>, request: &PullRequest) -> Result<PullOffer, R
 }
 
 /// Writes down that somebody reads the log, once a session, if there is anything to read.
-fn write_read(state: &mut State, from: u64, session: &mut Session) -> Result<(), RequestError> {
+fn write_read(
+    state: &mut State,
+    from: u64,
+    session: &mut Session,
+    by: KeyTag,
+) -> Result<(), RequestError> {
     let head = journal(state)?.store().log_head();
     if from <= head && head > 0 && !session.read_logged {
         session.read_logged = true;
-        state.write(LogEntry::of(EntryKind::LogRead));
+        state.write(LogEntry { by, ..LogEntry::of(EntryKind::LogRead) });
     }
     Ok(())
 }
 
 /// A page of the log. That somebody read it is written once a session, before the first page that shows anything, so that
 /// the page can show it and a second pull moves nothing.
-fn log_page(state: &mut State, from: u64, session: &mut Session) -> Result<LogPage, RequestError> {
-    write_read(state, from, session)?;
+fn log_page(
+    state: &mut State,
+    from: u64,
+    session: &mut Session,
+    by: KeyTag,
+) -> Result<LogPage, RequestError> {
+    write_read(state, from, session, by)?;
     let store = journal(state)?.store();
     match store.log_page(from, LOG_PAGE_ENTRIES) {
         Ok(entries) => Ok(LogPage::of(store.log_head(), &entries)),
@@ -329,7 +410,7 @@ fn change<T>(
 }
 
 /// What the host hears of a store that said no: a rule of the gallery as such, a failure as a fault that disarms.
-fn refused(state: &mut State, error: &StoreError) -> RequestError {
+pub(super) fn refused(state: &mut State, error: &StoreError) -> RequestError {
     let StoreError::Gallery(rule) = error else {
         state.store_failed(error);
         return RequestError::StoreFault { part: Cause::Store };

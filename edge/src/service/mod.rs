@@ -3,6 +3,7 @@
 //! Owns the thread at the line, and per line the decoder, the kept answers, the reception and a pull under way. Refuses to
 //! start anything by itself: it answers one call at a time, and a call that arrives twice is obeyed once.
 
+mod administration;
 mod answers;
 pub mod line;
 pub mod link;
@@ -13,14 +14,14 @@ use crate::notices::Notices;
 use crate::state::Shared;
 use line::{Line, Received};
 use pull::Pull;
-use reception::Reception;
+use reception::{Asker, Reception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
-use threshold_record::{Cause, Role};
+use threshold_record::Cause;
 use threshold_wire::bulk::Packet;
 use threshold_wire::call::Message;
 use threshold_wire::session::Inside;
@@ -46,7 +47,7 @@ pub struct Desk {
 /// What is known of the conversation with whoever is at the line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Session {
-    /// The line is obeyed without a session: a pty, or one allowed on the command line.
+    /// The line is obeyed without a session while the unit has no administrator: a pty, or one allowed on the command line.
     trusted: bool,
     /// The log says already that it was read.
     read_logged: bool,
@@ -101,8 +102,16 @@ impl Desk {
     /// milliseconds until there is another, if a transfer is under way.
     pub fn poll(&mut self, mut send: impl FnMut(&Encoded)) -> Option<u64> {
         let pull = self.pull.as_mut()?;
+        let (asker, now_ms) = {
+            let state = self.shared.lock();
+            (self.reception.asker(&state), state.clock().monotonic_ms())
+        };
+        if asker.is_none() {
+            // Revoked while the log was on its way.
+            self.pull = None;
+            return None;
+        }
         let session = self.reception.held.session()?;
-        let now_ms = self.shared.lock().clock().monotonic_ms();
         match pull.poll(session, now_ms) {
             Ok(Some(frame)) => {
                 send(&frame);
@@ -136,9 +145,8 @@ impl Desk {
         let message = match self.last.to(frame) {
             Some(message) => message.clone(),
             None => {
-                // A line that the unit trusts is as good as its owner, until the roster has one.
-                let role = self.session.trusted.then_some(Role::Owner);
-                let message = self.answer(frame, role)?;
+                let trusted = self.session.trusted && !self.shared.lock().has_administrators();
+                let message = self.answer(frame, trusted.then_some(Asker::OF_TRUSTED_LINE))?;
                 self.last.keep(frame, message).clone()
             }
         };
@@ -179,19 +187,19 @@ impl Desk {
         let message = match self.last_sealed.to(&frame) {
             Some(message) => message.clone(),
             None => {
-                let role = self.reception.role(&self.shared.lock());
-                let message = self.answer(&frame, role)?;
+                let asker = self.reception.asker(&self.shared.lock());
+                let message = self.answer(&frame, asker)?;
                 self.last_sealed.keep(&frame, message).clone()
             }
         };
         self.reception.held.seal(&Inside::Message(message.frame())).ok()
     }
 
-    fn answer(&mut self, frame: &Frame<'_>, role: Option<Role>) -> Option<Message> {
+    fn answer(&mut self, frame: &Frame<'_>, asker: Option<Asker>) -> Option<Message> {
         let Self { shared, session, reception, pull, transfer, .. } = self;
         let mut room = Room { shared, session, reception, pull, transfer };
         let answer = match Call::read(frame) {
-            Ok(call) => answers::answer(&call, frame.id, role, &mut room),
+            Ok(call) => answers::answer(&call, frame.id, asker, &mut room),
             Err(refusal) => call::refusal_message(frame.id, refusal),
         };
         answer.or_else(|_| call::refusal_message(frame.id, call::Refusal::AnswerTooLong)).ok()

@@ -6,7 +6,7 @@
 
 use crate::journal::Journal;
 use crate::state::State;
-use threshold_record::Role;
+use threshold_record::{EntryKind, KeyId, KeyTag, LogEntry, Role};
 use threshold_store::{Store, StoreError};
 use threshold_wire::handshake::{
     HandshakeRefusal, PairFinish, PairFinished, PairStart, PairStarted, Ration, SessionOpen,
@@ -23,6 +23,24 @@ pub(super) struct Visitor {
     key: [u8; 32],
     /// Which of the line's sessions this is.
     pub(super) session: u32,
+}
+
+/// Whoever asks, as far as the unit knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) role: Role,
+    /// The key's short name; `None` over a line that is obeyed without a session.
+    pub(super) key: Option<KeyId>,
+}
+
+impl Asker {
+    /// A line that the unit trusts is as good as its owner, until the roster has one.
+    pub(super) const OF_TRUSTED_LINE: Self = Self { role: Role::Owner, key: None };
+
+    /// What the log calls the asker.
+    pub(super) fn tag(self) -> KeyTag {
+        self.key.map_or(KeyTag::NOBODY, KeyId::tag)
+    }
 }
 
 /// One line's reception.
@@ -64,11 +82,12 @@ impl Reception {
         self.held = Held::default();
     }
 
-    /// What the visitor may ask; `None` if the roster does not have the visitor any more.
-    pub(super) fn role(&self, state: &State) -> Option<Role> {
+    /// The visitor and what the visitor may ask; `None` if the roster does not have the visitor any more.
+    pub(super) fn asker(&self, state: &State) -> Option<Asker> {
         let visitor = self.held.who()?;
         let roster = state.journal()?.store().roster().administrators();
-        roster.iter().find(|known| known.key == visitor.key).map(|known| known.role)
+        let known = roster.iter().find(|known| known.key == visitor.key)?;
+        Some(Asker { role: known.role, key: Some(known.key_id()) })
     }
 
     pub(super) fn open_session(&mut self, request: &SessionOpen, state: &State) -> SessionOpened {
@@ -113,8 +132,13 @@ impl Reception {
         };
         let finished = self.pairing.finish(request, role, now_ms)?;
         let journal = state.journal_mut().ok_or(HandshakeRefusal::NoKeys)?;
+        let tag = finished.administrator.key_id().tag();
         match journal.store_mut().put_administrator(finished.administrator) {
-            Ok(()) => Ok(finished.answer),
+            Ok(()) => {
+                let entry = LogEntry::of(EntryKind::Paired);
+                state.write(LogEntry { by: tag, about: tag, ..entry });
+                Ok(finished.answer)
+            }
             // A name that is taken, a key that was revoked: a rule of the roster, and no fault.
             Err(StoreError::Administrator(_)) => Err(HandshakeRefusal::NotKept),
             Err(error) => {

@@ -314,7 +314,6 @@ impl Unit {
                     self.conclude();
                 }
             }
-            Course::Idle => self.shared.lock().tidy_up(),
             Course::Spent { announced: false, since_ms, face_ms } => {
                 let last_ms = (*face_ms).max(*since_ms);
                 if now_ms.saturating_sub(last_ms) >= ABSENCE_MS {

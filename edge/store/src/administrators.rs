@@ -6,8 +6,8 @@
 //!    each revoked        key id [8], rising
 //! ```
 //! Sealed as a whole, replaced with each change, which gives a new generation. A revoked key never comes back: its id is a
-//! tombstone that belongs to the roster and to no administrator (safety rule 4). Refuses to revoke the last owner, since nobody
-//! could administer the unit then but by wiping it.
+//! tombstone that belongs to the roster and to no administrator (safety rule 4). Refuses to revoke the last owner or to give
+//! him another role, since nobody could administer the unit then but by wiping it.
 
 use crate::bytes::Reader;
 use crate::error::StoreError;
@@ -56,7 +56,9 @@ pub enum AdministratorError {
         key: KeyId,
     },
     /// The unit would have no owner.
-    #[error("key {key} is the last owner's; pair another owner first, or wipe the unit")]
+    #[error(
+        "key {key} is the last owner's; make another administrator an owner first, or wipe the unit"
+    )]
     LastOwner {
         /// The key's id.
         key: KeyId,
@@ -117,11 +119,7 @@ impl Roster {
 
     /// The roster without one, whose key is revoked.
     pub(crate) fn without(&self, key: KeyId) -> Result<Self, AdministratorError> {
-        let there = self.of_key(key).ok_or(AdministratorError::Unknown { key })?;
-        let owners = self.administrators.iter().filter(|held| held.role == Role::Owner).count();
-        if there.role == Role::Owner && owners == 1 {
-            return Err(AdministratorError::LastOwner { key });
-        }
+        self.check_not_last_owner(key)?;
         if self.revoked.len() >= MAX_REVOKED {
             return Err(AdministratorError::RevokedFull);
         }
@@ -130,6 +128,29 @@ impl Roster {
         roster.revoked.insert(key);
         roster.generation += 1;
         Ok(roster)
+    }
+
+    /// The roster in which one has another role.
+    pub(crate) fn with_role(&self, key: KeyId, role: Role) -> Result<Self, AdministratorError> {
+        if role != Role::Owner {
+            self.check_not_last_owner(key)?;
+        }
+        let mut roster = self.clone();
+        let mut held = roster.administrators.iter_mut();
+        let there = held.find(|held| held.key_id() == key);
+        there.ok_or(AdministratorError::Unknown { key })?.role = role;
+        roster.generation += 1;
+        Ok(roster)
+    }
+
+    /// Refuses what would leave the unit without an owner if this one went.
+    fn check_not_last_owner(&self, key: KeyId) -> Result<(), AdministratorError> {
+        let there = self.of_key(key).ok_or(AdministratorError::Unknown { key })?;
+        let owners = self.administrators.iter().filter(|held| held.role == Role::Owner).count();
+        if there.role == Role::Owner && owners == 1 {
+            return Err(AdministratorError::LastOwner { key });
+        }
+        Ok(())
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

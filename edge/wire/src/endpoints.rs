@@ -4,6 +4,10 @@
 //! and can never be decoded as something else. [`DIGEST`] hashes all keys; the hello compares it.
 //! `hello`, `session/open`, `pair/start` and `pair/finish` are frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
 
+use crate::administration::{
+    AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
+    AdministratorRole, AdministratorRoleSet,
+};
 use crate::call::{self, Refusal};
 use crate::frame::Frame;
 use crate::handshake::{
@@ -156,6 +160,12 @@ endpoints! {
     GetLogHead "log/head" Viewer Nothing => LogHead;
     /// Read a context record.
     GetContext "log/context" Viewer ContextGet => ContextGot;
+    /// Who may administer you?
+    ListAdministrators "administrators/page" Viewer AdministratorPageRequest => AdministratorPage;
+    /// Revoke a key: the own, or as an owner any.
+    RevokeAdministrator "administrators/revoke" Viewer AdministratorRevoke => AdministratorRevoked;
+    /// Give an administrator another role.
+    SetRole "administrators/role" Owner AdministratorRole => AdministratorRoleSet;
     /// Send me this content in bulk.
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.

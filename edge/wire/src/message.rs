@@ -7,8 +7,8 @@ use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 use threshold_record::{
-    Cause, Context, EntryError, LogEntry, MAX_EMBEDDING_LEN, Metric, ModelId, Name, PersonId,
-    Presentation, Role, Score, Template, TemplateError, Threshold, WallTime,
+    Cause, Context, EntryError, KeyId, LogEntry, MAX_EMBEDDING_LEN, Metric, ModelId, Name,
+    PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, WallTime,
 };
 
 /// Log entries in one page.
@@ -16,6 +16,9 @@ pub const LOG_PAGE_ENTRIES: usize = 32;
 
 /// People in one page of the gallery.
 pub const GALLERY_PAGE_PEOPLE: usize = 16;
+
+/// Bytes of the receipt of a removal.
+pub const RECEIPT_BYTES: usize = 104;
 
 /// A request without content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
@@ -34,11 +37,14 @@ pub struct Info {
     pub gallery: Option<GalleryInfo>,
     /// Sequence of the last log entry, 0 for an empty log; `None` if the log could not be opened.
     pub log_head: Option<u64>,
+    /// What the store holds; `None` if it could not be opened.
+    pub store: Option<StoreInfo>,
     /// Whether the unit decides, or why not.
     pub armed: Armed,
     /// Seconds that a lock-out still lasts; 0 if none does.
     pub lockout_s: u32,
-    /// True if this line is not authenticated and the unit takes gallery changes over it all the same.
+    /// True if this line is not authenticated and the unit takes gallery changes over it all the same: it has no
+    /// administrator yet.
     pub insecure_link: bool,
     /// The presentation-attack verdict that frames get at best: with [`Presentation::NotAssessed`] no detector is
     /// installed, and a photo opens this door.
@@ -84,6 +90,34 @@ pub struct GalleryInfo {
     pub capacity: u32,
     /// Grows with every change.
     pub generation: u64,
+}
+
+/// How full a unit's store is, and what keeps its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct StoreInfo {
+    /// Sequence of the first log entry that is still there; 0 for an empty log.
+    pub log_oldest: u64,
+    /// Segments of the log.
+    pub log_segments: u32,
+    /// Segments that are kept before the oldest goes.
+    pub log_segments_kept: u32,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Bytes of the gallery.
+    pub gallery_bytes: u64,
+    /// What keeps the secret that all of it is sealed with.
+    pub keeper: SecretKeeper,
+    /// Administrators in the roster; 0 on a unit that was never paired.
+    pub administrators: u32,
+}
+
+/// What keeps a unit's secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum SecretKeeper {
+    /// A file beside the flash: whoever copies the medium has it. For development.
+    File,
+    /// Memory of the unit's process, for tests.
+    Memory,
 }
 
 /// Whether the unit decides.
@@ -194,6 +228,8 @@ pub struct PersonRemoveDone {
     pub templates: u8,
     /// The gallery's generation.
     pub generation: u64,
+    /// The unit's signed receipt that nothing is left of the templates; `None` if its flash could not be cleared of them yet.
+    pub receipt: Option<Vec<u8, RECEIPT_BYTES>>,
 }
 
 /// Asks for people in order of their ids.
@@ -355,11 +391,8 @@ pub struct Echo {
 /// The unit read the request and says no. Texts end with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema, thiserror::Error)]
 pub enum RequestError {
-    /// The line is not authenticated.
-    #[error(
-        "the unit refuses gallery changes over a line that is not authenticated; \
-         on a test bench start the unit with --insecure-dev-link"
-    )]
+    /// Nobody whom the unit knows is at the line: it has no session, or the session's administrator was revoked.
+    #[error("the unit does this only for an administrator whom it knows; pair with the unit")]
     InsecureLink,
     /// The administrator's role does not reach so far.
     #[error(
@@ -371,6 +404,23 @@ pub enum RequestError {
         /// What the administrator has.
         role: Role,
     },
+    /// No administrator has the key.
+    #[error(
+        "no administrator of the unit has key {key}; list the administrators to see who is there"
+    )]
+    UnknownAdministrator {
+        /// Whose key was asked for.
+        key: KeyId,
+    },
+    /// The unit would have no owner.
+    #[error("key {key} is the last owner's; make another administrator an owner first")]
+    LastOwner {
+        /// The owner's key.
+        key: KeyId,
+    },
+    /// Keys are revoked for ever, and no more fit.
+    #[error("the unit cannot remember another revoked key; wipe it and pair it again")]
+    RevokedFull,
     /// The template was made by another model.
     #[error(
         "the template was made by model {host}, the unit compares with model {unit}; \

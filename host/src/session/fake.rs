@@ -223,6 +223,9 @@ impl FakeUnit {
             }
             Call::StartPull(_) => no::<at::StartPull>(id),
             Call::StartPush(_) => no::<at::StartPush>(id),
+            Call::ListAdministrators(_) => no::<at::ListAdministrators>(id),
+            Call::RevokeAdministrator(_) => no::<at::RevokeAdministrator>(id),
+            Call::SetRole(_) => no::<at::SetRole>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -281,7 +284,12 @@ impl FakeUnit {
                         let gone = self.people.remove(place);
                         let templates = gone.slots.count_ones() as u8;
                         let generation = self.generation;
-                        Ok(PersonRemoveDone { name: gone.name, templates, generation })
+                        Ok(PersonRemoveDone {
+                            name: gone.name,
+                            templates,
+                            generation,
+                            receipt: None,
+                        })
                     }
                 };
                 call::answer::<at::RemovePerson>(id, &answer).unwrap()
@@ -313,6 +321,7 @@ impl FakeUnit {
                 generation: self.generation,
             }),
             log_head: Some(self.entries.last().map_or(0, |entry| entry.sequence)),
+            store: None,
             armed: match self.people.is_empty() {
                 _ if self.now < self.starts_at => Armed::Starting,
                 true => Armed::EmptyGallery,

@@ -7,7 +7,7 @@
 use super::Finding;
 use crate::repository::Tree;
 use threshold_record::{
-    Cause, EntryKind, LogEntry, PersonId, Presentation, Reason, Score, WallTime,
+    Cause, EntryKind, KeyTag, LogEntry, PersonId, Presentation, Reason, Score, WallTime,
 };
 
 /// Sets of golden files: a name for the changelog, and the folder.
@@ -65,6 +65,8 @@ fn entry_line() -> String {
         context_model: 0x2829,
         context_policy: 0x2a2b,
         context_config: 0x2c2d,
+        by: KeyTag([0x2e, 0x2f, 0x30, 0x31]),
+        about: KeyTag([0x32, 0x33, 0x34, 0x35]),
     };
     let digest = blake3::hash(&entry.to_bytes());
     format!("log entry {}: {}", LogEntry::VERSION, hex(&digest.as_bytes()[..8]))

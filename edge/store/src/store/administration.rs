@@ -5,7 +5,7 @@ use crate::administrators::Roster;
 use crate::error::StoreError;
 use crate::flash::Object;
 use crate::keys::Secret;
-use threshold_record::{Administrator, KeyId};
+use threshold_record::{Administrator, KeyId, Role};
 
 impl Store {
     /// Who may administer the unit.
@@ -29,6 +29,15 @@ impl Store {
     /// [`StoreError::Administrator`] if the roster's rules are against it; the roster is then as before.
     pub fn revoke_administrator(&mut self, key: KeyId) -> Result<(), StoreError> {
         let roster = self.roster.without(key)?;
+        self.save_roster(roster)
+    }
+
+    /// Gives an administrator another role; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::Administrator`] if the roster's rules are against it; the roster is then as before.
+    pub fn set_role(&mut self, key: KeyId, role: Role) -> Result<(), StoreError> {
+        let roster = self.roster.with_role(key, role)?;
         self.save_roster(roster)
     }
 
