@@ -110,6 +110,9 @@ fn of_host(error: &HostError) -> Option<String> {
     Some(match error {
         E::NoUnit { ports } => format!("--unit <port> or THRESHOLD_UNIT; {}", there(ports)),
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
+        E::NoDistributions { .. } => {
+            "--model facenet or --model dlib, whose distances were measured".to_owned()
+        }
         E::PortMissing { port, .. } if port.starts_with("pty:") => {
             format!("--unit {}: pty: is for the unit's own --serial", &port["pty:".len()..])
         }

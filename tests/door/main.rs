@@ -4,6 +4,7 @@
 mod entry;
 mod evidence;
 mod faults;
+mod forecast;
 mod line;
 mod lockout;
 mod people;

@@ -18,6 +18,7 @@ mod evaluation;
 mod gpu;
 mod kernels;
 mod program;
+mod recognition;
 mod repository;
 mod sanitize;
 mod setup;

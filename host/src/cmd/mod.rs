@@ -10,6 +10,7 @@ pub mod info;
 pub mod layers;
 pub mod log;
 pub mod model;
+pub mod policy;
 pub mod why;
 
 use crate::args::Command;
@@ -28,6 +29,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Compare(_)
             | Command::Model(_)
             | Command::Eval(_)
+            | Command::Policy(_)
             | Command::Bench(_)
     );
     if meant.model.is_some() && !embeds {
@@ -43,6 +45,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Compare(typed) => compare::run(meant, typed),
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
+        Command::Policy(typed) => policy::run(meant, typed),
         Command::Bench(typed) => bench::run(meant, typed),
     }
 }
