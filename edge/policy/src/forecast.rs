@@ -396,11 +396,12 @@ fn refusal(
     site: &Site,
 ) -> (Forecast, Option<Why>) {
     let forecast = forecast(policy, metric, distributions, site);
-    // Written so that a NaN anywhere refuses.
+    // Of a NaN this says no, so that one anywhere refuses.
+    let keeps = |rate: f64, most: f64| rate <= most;
     let why = match () {
         () if forecast.basis == Basis::Beyond => Some(Why::BeyondMeasurement),
-        () if !(forecast.fpir.high <= target.fpir(site)) => Some(Why::TooManyAdmissions),
-        () if !(forecast.fnir.at <= target.fnir) => Some(Why::TooManyRefusals),
+        () if !keeps(forecast.fpir.high, target.fpir(site)) => Some(Why::TooManyAdmissions),
+        () if !keeps(forecast.fnir.at, target.fnir) => Some(Why::TooManyRefusals),
         () => None,
     };
     (forecast, why)
