@@ -13,7 +13,7 @@ use std::path::PathBuf;
     name = "threshold",
     version,
     about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
-    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people), 2 an error."
+    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; policy forecast: a unit would not arm), 2 an error."
 )]
 pub struct Typed {
     /// Options of every command.
@@ -86,6 +86,9 @@ pub enum Command {
     /// Measure a model against a data set
     #[command(subcommand)]
     Eval(Eval),
+    /// Derive a threshold from a target and forecast what it means at a door
+    #[command(subcommand)]
+    Policy(Policy),
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
@@ -262,11 +265,52 @@ pub enum NetworkName {
     Net48,
 }
 
+/// `policy`
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// False admissions a month and false refusals a day, and whether a unit may compare one face with everybody
+    Forecast(Forecast),
+}
+
+/// `policy forecast`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Forecast {
+    /// People in the gallery
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub people: u32,
+    /// Templates of each person
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub templates: u8,
+    /// Visits of people who are not enrolled
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub strangers_per_day: f64,
+    /// Visits of people who are
+    #[arg(long, value_name = "COUNT", default_value = "0", value_parser = count)]
+    pub visits_per_day: f64,
+    /// The target: at most one false admission in so many months
+    #[arg(long, value_name = "MONTHS", default_value = "12", value_parser = count, conflicts_with = "fpir")]
+    pub months: f64,
+    /// The target: at most this part of strangers' visits admitted, as 0.003
+    #[arg(long, value_name = "PART", value_parser = part)]
+    pub fpir: Option<f64>,
+    /// At most this part of enrolled people's visits refused (default: 0.05)
+    #[arg(long, value_name = "PART", value_parser = part)]
+    pub fnir: Option<f64>,
+}
+
 /// `eval`
 #[derive(Debug, Subcommand)]
 pub enum Eval {
     /// Verification on pairs of LFW: k-fold accuracy, TAR at FAR
     Lfw(Lfw),
+    /// Embed all pictures of people once, into a file for verify, identify and forecast
+    Embed(EvalEmbed),
+    /// Verification of all pictures with all others: FNMR at FMR
+    Verify(Verify),
+    /// Identification of people and strangers, by the door's own decision: FNIR at FPIR
+    Identify(Identify),
+    /// The policy's forecast beside attempts simulated on people whom it never saw
+    Forecast(EvalForecast),
     /// Average precision of the detector on WIDER FACE
     Detection(Detection),
     /// Landmarks against a reference
@@ -288,6 +332,62 @@ pub struct Lfw {
     /// Also with values between layers in half precision, as the kernels compute: which decisions change
     #[arg(long)]
     pub halves: bool,
+}
+
+/// `eval embed`
+#[derive(Args, Debug)]
+pub struct EvalEmbed {
+    /// The folder with a folder of pictures for each person
+    #[arg(long, value_name = "FOLDER")]
+    pub images: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Frames of each picture: itself, then shifted, brightened and blurred ones
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub frames: u8,
+}
+
+/// `eval verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// What `eval embed` wrote
+    #[arg(long, value_name = "FILE")]
+    pub embeddings: PathBuf,
+    /// Which half of the people: constants are measured on fit, figures are those of check
+    #[arg(long, value_enum, value_name = "HALF", default_value = "check")]
+    pub half: HalfName,
+}
+
+/// A half of the people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HalfName {
+    /// What constants are measured on
+    Fit,
+    /// What figures are reported on
+    Check,
+}
+
+/// `eval identify`
+#[derive(Args, Debug)]
+pub struct Identify {
+    /// What `eval embed` wrote
+    #[arg(long, value_name = "FILE")]
+    pub embeddings: PathBuf,
+    /// Galleries drawn for each row
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub draws: u32,
+}
+
+/// `eval forecast`
+#[derive(Args, Debug)]
+pub struct EvalForecast {
+    /// What `eval embed` wrote
+    #[arg(long, value_name = "FILE")]
+    pub embeddings: PathBuf,
+    /// Attempts of strangers for each case
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub attempts: u32,
 }
 
 /// `eval detection`
@@ -434,6 +534,18 @@ fn wait_hint(typed: &[String]) -> Option<String> {
 /// A number of seconds.
 fn seconds(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| "a wait is a whole number of seconds, as in --wait=60".to_owned())
+}
+
+/// A count that may have a fraction, such as visits a day.
+fn count(typed: &str) -> Result<f64, String> {
+    let count = typed.parse().ok().filter(|count| (0.0..=1e6).contains(count));
+    count.ok_or_else(|| "a number from 0 to 1000000".to_owned())
+}
+
+/// A part of a whole.
+fn part(typed: &str) -> Result<f64, String> {
+    let part = typed.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "a part from 0 to 1, as 0.003".to_owned())
 }
 
 /// The number of a log entry.

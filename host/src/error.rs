@@ -102,6 +102,12 @@ pub enum HostError {
         /// The names of the packs there.
         found: Vec<String>,
     },
+    /// Nobody measured how distances fall with a pack.
+    #[error("nobody measured how the distances of {model} fall, so nothing can be forecast")]
+    NoDistributions {
+        /// The pack's name.
+        model: String,
+    },
     /// A folder where a picture is needed.
     #[error("{path} is a folder, not a picture")]
     FolderForPicture {

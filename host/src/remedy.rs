@@ -130,6 +130,9 @@ fn of_host(error: &HostError) -> Option<String> {
             "threshold pair again, and type the code on the label inside the unit's housing".to_owned()
         }
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
+        E::NoDistributions { .. } => {
+            "--model facenet or --model dlib, whose distances were measured".to_owned()
+        }
         E::PortMissing { port, .. } if port.starts_with("pty:") => {
             format!("--unit {}: pty: is for the unit's own --serial", &port["pty:".len()..])
         }

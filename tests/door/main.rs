@@ -5,6 +5,7 @@ mod administration;
 mod entry;
 mod evidence;
 mod faults;
+mod forecast;
 mod keys;
 mod line;
 mod lockout;

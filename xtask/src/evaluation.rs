@@ -31,7 +31,7 @@ pub(crate) enum Model {
 }
 
 impl Model {
-    const fn option(self) -> &'static str {
+    pub(crate) const fn option(self) -> &'static str {
         match self {
             Self::FaceNet => "facenet",
             Self::Dlib => "dlib",

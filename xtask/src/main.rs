@@ -19,6 +19,7 @@ mod fuzz;
 mod gpu;
 mod kernels;
 mod program;
+mod recognition;
 mod repository;
 mod sanitize;
 mod setup;

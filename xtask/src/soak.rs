@@ -3,7 +3,7 @@
 use crate::program::{cargo, output, run_aloud, said};
 use crate::repository::{root, shared};
 use crate::setup;
-use crate::{evaluation, fuzz};
+use crate::{evaluation, fuzz, recognition};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -17,6 +17,8 @@ pub(crate) enum Group {
     Models,
     /// The kernels' tests on the emulator over many rounds of random shapes, up to the largest frames.
     Kernels,
+    /// Verification of all with all, identification and forecast, with both embedders.
+    Evaluation,
     /// The store's tests over many rounds of random lives, with the power cut at every operation of the flash,
     /// and over 10,000 kills of a process.
     Store,
@@ -30,9 +32,10 @@ pub(crate) enum Group {
 /// If a sweep could not run or missed a figure; the table is written in either case.
 pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
-        None => models().and(kernels()).and(store()).and(fuzz()),
+        None => models().and(recognition::run()).and(kernels()).and(store()).and(fuzz()),
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
+        Some(Group::Evaluation) => recognition::run(),
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
     }
@@ -107,7 +110,7 @@ fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
 }
 
 /// How a page begins.
-fn head(group: &str) -> Result<String> {
+pub(crate) fn head(group: &str) -> Result<String> {
     let commit =
         said(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))?;
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;

@@ -1,6 +1,7 @@
 //! Who may enter: from the observations of a visit to one decision. Pure, without alloc, without a clock.
 //!
-//! Owns the policy's settings, the evidence of a visit, the lock-out counter and [`decide()`].
+//! Owns the policy's settings, the evidence of a visit, the lock-out counter, [`decide()`], and the forecast of what a
+//! threshold means at a door.
 //! Refuses to read a clock, to measure a face, and to let anything else open a door: an [`Admission`] comes from
 //! [`decide()`] only, and the lock takes nothing else.
 //! Terms: a *visit* is one person's stay before the door; an *observation* is what one frame of it told; a frame is
@@ -11,6 +12,7 @@
 
 pub mod decide;
 pub mod evidence;
+pub mod forecast;
 pub mod lockout;
 pub mod settings;
 

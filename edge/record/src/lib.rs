@@ -9,6 +9,7 @@
 pub mod administrator;
 pub mod context;
 pub mod decision;
+pub mod distribution;
 pub mod entry;
 pub mod id;
 pub mod name;
@@ -18,6 +19,7 @@ pub mod template;
 pub use administrator::{Administrator, KeyId, KeyTag, Role};
 pub use context::{Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext};
 pub use decision::{Cause, Decision, Presentation, Reason};
+pub use distribution::{Distributions, Quantile};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
 pub use id::{ModelId, ModelTag, PersonId};
 pub use name::{MAX_NAME_BYTES, Name, NameError, misleads};

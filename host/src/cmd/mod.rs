@@ -11,6 +11,7 @@ pub mod layers;
 pub mod log;
 pub mod model;
 pub mod pair;
+pub mod policy;
 pub mod why;
 
 use crate::args::Command;
@@ -29,6 +30,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Compare(_)
             | Command::Model(_)
             | Command::Eval(_)
+            | Command::Policy(_)
             | Command::Bench(_)
     );
     if meant.model.is_some() && !embeds {
@@ -45,6 +47,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Compare(typed) => compare::run(meant, typed),
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
+        Command::Policy(typed) => policy::run(meant, typed),
         Command::Bench(typed) => bench::run(meant, typed),
     }
 }

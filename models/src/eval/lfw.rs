@@ -7,6 +7,7 @@
 //! Thresholds are tried in 400 even steps over the metric's range (0.01 for squared L2, as published).
 
 use super::ParseError;
+use super::bootstrap::{N_RESAMPLES, SEED, SplitMix64};
 use crate::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use crate::frame::Frame;
 use crate::search::distance;
@@ -406,12 +407,9 @@ fn spread(values: &[f64]) -> Spread {
     Spread { mean, sd: variance.sqrt() }
 }
 
-/// Resamples of the bootstrap: the ends of a 95 % interval then rest on 25 of them each.
-const N_RESAMPLES: usize = 1000;
-
 fn tar_at_far(genuine: &[f64], impostor: &[f64], far: f64) -> TarAtFar {
     let (tar, threshold) = tar_and_threshold(genuine.to_vec(), impostor.to_vec(), far);
-    let mut random = SplitMix64(0x5EED);
+    let mut random = SplitMix64(SEED);
     let mut tars: Vec<f64> = (0..N_RESAMPLES)
         .map(|_| {
             let genuine = random.resample(genuine);
@@ -430,24 +428,6 @@ fn tar_and_threshold(genuine: Vec<f64>, mut impostor: Vec<f64>, far: f64) -> (f6
     let (_, threshold, _) = impostor.select_nth_unstable_by(n_accepted, f64::total_cmp);
     let accepted = genuine.iter().filter(|&&distance| distance < *threshold).count();
     (accepted as f64 / genuine.len() as f64, *threshold)
-}
-
-/// Steele, Lea and Flood's generator: seeded, so that two runs print the same interval.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn resample(&mut self, values: &[f64]) -> Vec<f64> {
-        let n = values.len() as u64;
-        values.iter().map(|_| values[(self.next() % n) as usize]).collect()
-    }
 }
 
 #[cfg(test)]

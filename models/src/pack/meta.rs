@@ -4,11 +4,12 @@
 //! compare by it. The byte form is JSON under one key of the safetensors header (see [`super`]).
 
 use super::golden::Golden;
+use super::measured;
 use crate::crop::CropRule;
 use crate::graph::{Graph, WeightSpec};
 use crate::net;
 use serde::{Deserialize, Serialize};
-use threshold_record::{Metric, Threshold};
+use threshold_record::{Distributions, Metric, Threshold};
 
 /// The version of the description's form that this build writes and reads.
 pub const PACK_FORMAT: u32 = 1;
@@ -79,26 +80,12 @@ pub struct Preprocessing {
     pub scale: f32,
 }
 
-/// Mean and spread of one kind of distance.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Distribution {
-    /// Mean distance, on the pack's metric.
-    pub mean: f32,
-    /// Standard deviation of the distance.
-    pub sd: f32,
-    /// Comparisons measured.
-    pub count: u64,
-}
-
-/// How distances fall, as measured with this pack; what the margin and the false-match forecast are drawn from.
+/// How distances fall, as measured with a pack; what a door's forecast is drawn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreStats {
-    /// Two pictures of one person.
-    pub genuine: Distribution,
-    /// Pictures of two people.
-    pub impostor: Distribution,
+    /// The distances at fixed rates.
+    pub distributions: Distributions,
     /// Which pictures, which protocol.
     pub source: String,
 }
@@ -117,7 +104,7 @@ pub struct EmbedderMeta {
     pub threshold_distance: f32,
     /// Where the threshold was measured, or that it was not.
     pub threshold_source: String,
-    /// Score distributions; absent until they were measured with these weights.
+    /// Score distributions that came with the pack. The published weights' stand in `measured`, outside the hash.
     pub scores: Option<ScoreStats>,
 }
 
@@ -164,6 +151,13 @@ pub struct PackMeta {
 }
 
 impl PackMeta {
+    /// How distances fall with this pack: as the pack says, else as measured with the published weights.
+    #[must_use]
+    pub fn scores(&self) -> Option<ScoreStats> {
+        let own = self.embedder.as_ref()?.scores.clone();
+        own.or_else(|| measured::of(&self.source.digest))
+    }
+
     /// What is wrong with the description, as a clause; `None` if nothing is.
     pub(super) fn fault(&self) -> Option<String> {
         if self.format != PACK_FORMAT {
@@ -235,9 +229,7 @@ impl PackMeta {
         if !(embedder.threshold_distance > 0.0 && embedder.threshold_distance <= 4.0) {
             return Some("its threshold is not a distance between 0 and 4".to_owned());
         }
-        let stats = embedder.scores.iter().flat_map(|s| [s.genuine, s.impostor]);
-        let fits = |d: Distribution| (0.0..=4.0).contains(&d.mean) && (0.0..=4.0).contains(&d.sd);
-        (!stats.into_iter().all(fits))
-            .then(|| "its score distributions are out of range".to_owned())
+        let sound = embedder.scores.as_ref().is_none_or(|scores| scores.distributions.is_sound());
+        (!sound).then(|| "its score distributions are out of range".to_owned())
     }
 }

@@ -11,14 +11,13 @@
 mod dir;
 mod error;
 mod golden;
+mod measured;
 mod meta;
 
 pub use dir::{PackDir, PackEntry, cache_dir};
 pub use error::PackError;
 pub use golden::{GOLDEN_TOLERANCE_F16, GOLDEN_TOLERANCE_F32, Golden};
-pub use meta::{
-    Distribution, EmbedderMeta, Network, PACK_FORMAT, PackMeta, Preprocessing, ScoreStats, Source,
-};
+pub use meta::{EmbedderMeta, Network, PACK_FORMAT, PackMeta, Preprocessing, ScoreStats, Source};
 
 use crate::cpu::prefer_large;
 use crate::engine::EngineError;

@@ -3,6 +3,11 @@
 //! Owns the running over pictures and the tables. The protocols are `threshold_models::eval`'s.
 //! Refuses to print a rate without what it counts: pairs, faces or detections.
 
+mod embed;
+mod forecast;
+mod identify;
+mod verify;
+
 use super::Answer;
 use crate::engines::Engines;
 use crate::error::HostError;
@@ -36,6 +41,10 @@ const MIN_FACE_PX: u32 = 20;
 pub fn run(meant: &Meant, typed: &args::Eval) -> anyhow::Result<Answer> {
     match typed {
         args::Eval::Lfw(typed) => run_lfw(meant, typed)?,
+        args::Eval::Embed(typed) => embed::run(meant, typed)?,
+        args::Eval::Verify(typed) => verify::run(meant, typed)?,
+        args::Eval::Identify(typed) => identify::run(meant, typed)?,
+        args::Eval::Forecast(typed) => forecast::run(meant, typed)?,
         args::Eval::Detection(typed) => run_detection(meant, typed)?,
         args::Eval::Landmarks(typed) => run_landmarks(meant, typed)?,
     }
@@ -56,7 +65,7 @@ fn run_lfw(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
     let pictures: Vec<String> = pairs.pictures().into_iter().map(str::to_owned).collect();
     let embedded =
         over(meant, &detector, Some(&model), &typed.images, &pictures, |engine, frame| {
-            embed(engine, frame, typed.halves)
+            whole_and_halves(engine, frame, typed.halves)
         })?;
     let (embedded, in_halves): (Vec<_>, Vec<_>) = embedded.into_iter().unzip();
     let by_picture = |embedded: Vec<Embedded>| -> BTreeMap<String, Embedded> {
@@ -86,7 +95,7 @@ fn run_lfw(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
 }
 
 /// A picture's embedding, and that in half precision if it is asked for.
-fn embed(
+fn whole_and_halves(
     engine: &mut CpuEngine,
     frame: &Frame,
     halves: bool,

@@ -1,0 +1,313 @@
+//! `threshold eval identify`: people and strangers before a gallery, by the decision that a door makes.
+//!
+//! Owns the rows of the table and the door's decision over a visit. The draws are `threshold_models::eval::identify`'s.
+
+use super::embed;
+use super::forecast::{Extrapolated, extrapolate};
+use super::verify::{share, title_of};
+use crate::args;
+use crate::meant::Meant;
+use crate::say::table;
+use serde::Serialize;
+use serde_json::json;
+use threshold_models::eval::bootstrap::N_RESAMPLES;
+use threshold_models::eval::embeddings::{About, Subject};
+use threshold_models::eval::identify::{FnirAtFpir, Frames, Plan, Searches};
+use threshold_models::eval::split::Half;
+use threshold_models::eval::verify::verify;
+use threshold_models::search::Candidates;
+use threshold_policy::{Candidate, Evidence, Observation, Policy, Standing, Verdict, decide};
+use threshold_record::{Cause, Decision, Metric, PersonId, Presentation, Score, Threshold};
+
+/// The rates of strangers admitted that are reported.
+const FPIRS: [f64; 2] = [0.01, 0.003];
+
+/// Galleries for which there are too few people: from the comparisons of all with all.
+const LARGER: [usize; 2] = [1000, 3000];
+
+/// k of n and margin.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Rule {
+    pub(super) needed: u8,
+    pub(super) window: u8,
+    pub(super) margin: f32,
+}
+
+/// One frame decides, no margin: the search alone.
+pub(super) const LONE: Rule = Rule { needed: 1, window: 1, margin: 0.0 };
+
+impl Rule {
+    /// The rule of a unit's default policy.
+    pub(super) fn of_door(metric: Metric) -> Self {
+        // The threshold is left open, so its distance does not matter here.
+        let policy = Policy::for_model(metric, 1.0);
+        Self { needed: policy.frames_needed, window: policy.frames_window, margin: policy.margin }
+    }
+
+    /// Whom a door with this rule admits at the end of a visit of these frames, every one good enough to compare.
+    pub(super) fn admits(
+        self,
+        metric: Metric,
+        frames: &[Candidates],
+        threshold: Score,
+    ) -> Option<PersonId> {
+        let policy = Policy {
+            threshold: Threshold(threshold),
+            margin: self.margin,
+            frames_needed: self.needed,
+            frames_window: self.window,
+            ..Policy::for_model(metric, 1.0)
+        };
+        let standing = Standing { armed: true, fault: None, lockout: Ok(()), people: 1 };
+        let mut evidence = Evidence::begin(0);
+        for (frame, at_ms) in frames.iter().zip(1..) {
+            evidence.observe(observation(frame, at_ms));
+            if let Verdict::Decided(outcome) = decide(&policy, &evidence, &standing) {
+                return admitted(outcome.decision());
+            }
+        }
+        evidence.close();
+        match decide(&policy, &evidence, &standing) {
+            Verdict::Decided(outcome) => admitted(outcome.decision()),
+            Verdict::Pending => None,
+        }
+    }
+}
+
+fn admitted(decision: Decision) -> Option<PersonId> {
+    match decision {
+        Decision::Admit(person) => Some(person),
+        Decision::Refuse(_) => None,
+    }
+}
+
+fn observation(frame: &Candidates, at_ms: u64) -> Observation {
+    let candidate = |one: threshold_models::search::Candidate| Candidate {
+        person: one.person,
+        score: one.score,
+    };
+    Observation {
+        at_ms,
+        quality: 100,
+        cause: Cause::None,
+        presentation: Presentation::NotAssessed,
+        best: frame.best.map(candidate),
+        runner_up: frame.runner_up.map(candidate),
+    }
+}
+
+/// A row of the table: what is drawn and how it is decided.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    plan: Plan,
+    rule: Rule,
+}
+
+/// The rows: the search alone and a door's default for each size of gallery, then what each part of the decision is worth
+/// on a gallery of 30 people with enough pictures.
+fn rows(metric: Metric, frames: usize, draws: usize) -> Vec<Row> {
+    let door = Rule::of_door(metric);
+    let plan = |people: usize| Plan {
+        people,
+        templates: 1,
+        frames: Frames::One,
+        least_enrolled: 2,
+        least_stranger: 1,
+        draws,
+    };
+    let mut rows: Vec<Row> =
+        [10, 100, 300].map(|people| Row { plan: plan(people), rule: LONE }).to_vec();
+    let margin = Rule { margin: door.margin, ..LONE };
+    let several = Rule { margin: 0.0, ..door };
+    // With a picture for each of three templates and one to come with; the same people in every row.
+    let one = Plan { least_enrolled: 4, ..plan(30) };
+    let three = Plan { templates: 3, ..one };
+    rows.extend([(one, LONE), (one, margin), (three, LONE), (three, margin)].map(Row::of));
+    // Three other pictures are three frames; a stranger needs as many.
+    let pictures = |plan: Plan| Plan { frames: Frames::Pictures(3), least_stranger: 3, ..plan };
+    let two = Rule { needed: 2, window: 3, margin: 0.0 };
+    let both = Rule { margin: door.margin, ..two };
+    let lone = Plan { least_stranger: 3, ..one };
+    rows.extend([(lone, LONE), (pictures(one), two), (pictures(one), both)].map(Row::of));
+    if frames >= usize::from(door.window) {
+        let made = |plan: Plan| Plan { frames: Frames::Augmented, ..plan };
+        rows.extend([10, 100, 300].map(|people| Row { plan: made(plan(people)), rule: door }));
+        let kinds = [(made(one), several), (made(one), door), (made(three), door)];
+        rows.extend(kinds.map(Row::of));
+    }
+    rows
+}
+
+impl Row {
+    fn of((plan, rule): (Plan, Rule)) -> Self {
+        Self { plan, rule }
+    }
+}
+
+/// What a row gave.
+#[derive(Serialize)]
+struct Found {
+    #[serde(flatten)]
+    row: Row,
+    stranger_searches: u64,
+    enrolled_searches: u64,
+    points: Vec<FnirAtFpir>,
+}
+
+pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
+    let embeddings = embed::read(&typed.embeddings)?;
+    let subjects = embeddings.subjects(Half::Check);
+    let about = &embeddings.about;
+    let rows = rows(about.metric, about.frames, typed.draws as usize);
+    let bar = meant.say.bar(rows.len() as u64, "rows");
+    let found = crate::parallel::over(
+        &rows,
+        meant.threads,
+        || Ok(()),
+        |(), row| {
+            let found = measure(about.metric, &subjects, *row);
+            bar.inc(1);
+            found
+        },
+    )?;
+    bar.finish_and_clear();
+    let beyond: Vec<Extrapolated> = match verify(about.metric, &subjects) {
+        None => vec![],
+        Some(all) => {
+            let at = |people| {
+                FPIRS.map(|fpir| extrapolate(about.metric, &all.distributions, people, fpir))
+            };
+            LARGER.into_iter().flat_map(at).collect()
+        }
+    };
+    let value = json!({
+        "model": about.model,
+        "model_name": about.model_name,
+        "metric": about.metric.unit(),
+        "pictures_digest": about.pictures_digest,
+        "half": Half::Check,
+        "people": subjects.len(),
+        "rows": found,
+        "extrapolated": beyond,
+    });
+    meant.say.result(&value, || text(about, &subjects, &found, &beyond))?;
+    Ok(())
+}
+
+fn measure(metric: Metric, subjects: &[Subject], row: Row) -> anyhow::Result<Found> {
+    let decide = |frames: &[Candidates], threshold| row.rule.admits(metric, frames, threshold);
+    let searches = Searches::run(metric, subjects, row.plan, decide)?;
+    Ok(Found {
+        row,
+        stranger_searches: searches.stranger_searches(),
+        enrolled_searches: searches.enrolled_searches(),
+        points: FPIRS.map(|fpir| searches.fnir_at(fpir)).to_vec(),
+    })
+}
+
+fn text(about: &About, subjects: &[Subject], found: &[Found], beyond: &[Extrapolated]) -> String {
+    let mut lines = Vec::new();
+    for one in found {
+        let Row { plan, rule } = one.row;
+        for point in &one.points {
+            let [fnir, interval] = share(point.fnir);
+            lines.push(vec![
+                plan.people.to_string(),
+                plan.templates.to_string(),
+                words(plan.frames, rule),
+                format!("{}", rule.margin),
+                format!("{}", point.fpir),
+                format!("{} of {}", point.admitted, one.stranger_searches),
+                format!("{:.3}", about.metric.distance(Score(point.threshold.at as f32))),
+                fnir,
+                interval,
+            ]);
+        }
+    }
+    let threshold = format!("T, {}", about.metric.unit());
+    let head =
+        ["N", "templates", "frames", "margin", "FPIR", "admitted", &threshold, "FNIR", "95 %"];
+    format!(
+        "{}\ncheck half, {} people, {} draws of galleries; rates count searches, one a visit\n\
+         intervals: {N_RESAMPLES} bootstrap resamples of people\n{}",
+        title_of("identification, open set", about),
+        subjects.len(),
+        found.first().map_or(0, |one| one.row.plan.draws),
+        table(&head, &lines)
+    ) + &beyond_text(about, beyond)
+}
+
+/// The galleries that were not drawn.
+fn beyond_text(about: &About, beyond: &[Extrapolated]) -> String {
+    let row = |one: &Extrapolated| {
+        let [fnir, interval] = share(one.fnir);
+        let basis = if one.beyond_measured_fmr { "extrapolated" } else { "measured" };
+        vec![
+            one.people.to_string(),
+            one.fpir.to_string(),
+            format!("{:.1e}, {basis}", one.fmr),
+            format!("{:.3}", one.threshold_distance),
+            fnir,
+            interval,
+        ]
+    };
+    let rows: Vec<Vec<String>> = beyond.iter().map(row).collect();
+    let threshold = format!("T, {}", about.metric.unit());
+    let head = ["N", "FPIR", "FMR of comparisons", &threshold, "FNIR", "95 %"];
+    format!(
+        "\nextrapolated, not drawn: FPIR = 1 - (1 - FMR)^N, FNIR = FNMR of comparisons at T; 1 template, 1 frame\n{}",
+        table(&head, &rows)
+    )
+}
+
+pub(super) fn words(frames: Frames, rule: Rule) -> String {
+    let Rule { needed, window, .. } = rule;
+    match frames {
+        Frames::One => "1".to_owned(),
+        Frames::Augmented => format!("{needed} of {window}, augmented"),
+        Frames::Pictures(n) => format!("{needed} of {n}, other pictures"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(person: u32, score: f32, other: f32) -> Candidates {
+        let one = |person: u32, score: f32| threshold_models::search::Candidate {
+            person: PersonId(person),
+            slot: 0,
+            score: Score(score),
+        };
+        Candidates { best: Some(one(person, score)), runner_up: Some(one(9, other)) }
+    }
+
+    #[test]
+    fn a_visit_is_decided_as_at_the_door() {
+        let two_of_three = Rule { needed: 2, window: 3, margin: 0.1 };
+        let check = |rule: Rule, frames: &[Candidates], expected: Option<u32>| {
+            let found = rule.admits(Metric::L2, frames, Score(0.5));
+            assert_eq!(found, expected.map(PersonId), "{frames:?}");
+        };
+        let (sure, unsure, low) = (frame(1, 0.8, 0.2), frame(1, 0.8, 0.75), frame(1, 0.4, 0.2));
+        check(LONE, &[sure], Some(1));
+        check(LONE, &[unsure], Some(1));
+        check(LONE, &[low], None);
+        check(LONE, &[], None);
+        check(two_of_three, &[sure], None);
+        check(two_of_three, &[sure, low, sure], Some(1));
+        check(two_of_three, &[sure, unsure, low], None);
+        check(two_of_three, &[sure, frame(2, 0.8, 0.2), sure], None);
+    }
+
+    #[test]
+    fn rows_with_made_frames_need_embeddings_of_them() {
+        let made = |frames: usize| {
+            let all = rows(Metric::L2, frames, 50);
+            all.iter().filter(|row| row.plan.frames == Frames::Augmented).count()
+        };
+        assert_eq!(made(1), 0);
+        assert!(made(5) > 3);
+    }
+}

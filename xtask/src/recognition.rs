@@ -1,0 +1,134 @@
+//! The page of verification, identification and forecast: `docs/evaluation-identify.md`.
+//!
+//! Owns the commands and what must hold of the forecasts. Refuses to embed twice: what a run embedded stays below `target`
+//! and is used again by the next; remove it to embed anew.
+
+use crate::evaluation::Model;
+use crate::program::{cargo, output, run_aloud};
+use crate::repository::{root, shared};
+use crate::{setup, soak};
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Furthest that the shipped distances may lie from those measured anew.
+const SHIPPED_APART: f64 = 0.005;
+
+/// Runs everything and writes the page.
+///
+/// # Errors
+/// If a command failed or a forecast missed; the page is written in the latter case.
+pub(crate) fn run() -> Result<()> {
+    let shared = shared().context(
+        "no folder of references: set THRESHOLD_SHARED, or lay it beside the repository as ../shared",
+    )?;
+    let stock = setup::setup()?;
+    run_aloud(&mut cargo(&["build", "--quiet", "--release", "--locked", "-p", "threshold-host"]))?;
+    let mut page = soak::head("evaluation")?;
+    page.push_str(INTRODUCTION);
+    let mut missed = Vec::new();
+    for model in [Model::FaceNet, Model::Dlib] {
+        let folder = root().join("target/eval");
+        std::fs::create_dir_all(&folder).context("making target/eval")?;
+        let file = folder.join(format!("{}.embeddings", model.option()));
+        let threshold = |arguments: &[&str]| {
+            let mut command = Command::new(root().join("target/release/threshold"));
+            command.arg("--packs").arg(&stock.packs).args(arguments);
+            command
+        };
+        if file.is_file() {
+            println!("kept: {}", file.display());
+        } else {
+            println!("== embedding with {}", model.option());
+            let mut command = threshold(&["--model", model.option(), "eval", "embed"]);
+            command.arg("--images").arg(shared.join("lfw-dev/images")).arg("--out").arg(&file);
+            output(&mut command)?;
+        }
+        let _ = writeln!(page, "\n## {}", model.option());
+        for what in ["verify", "identify", "forecast"] {
+            println!("== {what}, {}", model.option());
+            let said = output(threshold(&["eval", what, "--embeddings"]).arg(&file))?;
+            let command =
+                format!("threshold eval {what} --embeddings {}.embeddings", model.option());
+            let _ = writeln!(page, "\n```text\n$ {command}\n{}\n```", said.trim_end());
+        }
+        for miss in judge(&file, &threshold)? {
+            let _ = writeln!(page, "\nMissed: {miss}.");
+            missed.push(format!("{}: {miss}", model.option()));
+        }
+    }
+    let path = root().join("docs/evaluation-identify.md");
+    std::fs::write(&path, page).context("writing docs/evaluation-identify.md")?;
+    println!("written: docs/evaluation-identify.md");
+    match missed.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", missed.join("; ")),
+    }
+}
+
+/// The forecasts that are out of bounds: the same run once more, as JSON.
+fn judge(file: &Path, threshold: &dyn Fn(&[&str]) -> Command) -> Result<Vec<String>> {
+    let arguments = ["--json", "eval", "forecast", "--embeddings"];
+    let printed = output(threshold(&arguments).arg(file))?;
+    let json: Value = serde_json::from_str(&printed).context("eval forecast printed no JSON")?;
+    missed(&json)
+}
+
+/// What of a forecast's JSON is out of bounds.
+fn missed(json: &Value) -> Result<Vec<String>> {
+    let mut missed = Vec::new();
+    let apart = json["shipped_apart"].as_f64().context("no shipped_apart")?;
+    if apart > SHIPPED_APART {
+        missed.push(format!("shipped distances are {apart:.4} from those measured"));
+    }
+    for row in json["rows"].as_array().context("no rows")? {
+        // Of several frames or templates the forecast only promises to err to the strict side.
+        let lone = row["rule"]["needed"] == 1 && row["templates"] == 1;
+        let ratio = row["ratio"].as_f64().unwrap_or(f64::INFINITY);
+        if if lone { row["within"] != true } else { ratio < 0.5 } {
+            missed.push(format!(
+                "forecast over simulated {ratio:.2} at N = {}, forecast FPIR {:.4}",
+                row["people"],
+                row["forecast"].as_f64().unwrap_or(f64::NAN)
+            ));
+        }
+    }
+    Ok(missed)
+}
+
+const INTRODUCTION: &str = "\
+The people of the LFW development folds are split by name into a fit half and a check half (`models/src/eval/split.rs`).
+The distances that a forecast uses were measured on the fit half; everything below is of the check half, and nothing was tuned on it.
+`verify` counts comparisons, `identify` and `forecast` count searches: one visit, one decision, by the code that decides at the door.
+N is the number of people in the gallery, T the threshold; a row's FPIR is that of strangers' visits, its FNIR that of enrolled people's.
+Frames marked as augmented were made of one picture by shift, brightness and blur, and agree more than a visit's frames do; other pictures \
+are of other days, and agree less.
+Every interval is a bootstrap over people.
+LFW is what it is: its labels hold a few errors, which count like the rest, and nobody in it poses for a door.
+";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn forecasts_out_of_bounds_are_missed() {
+        let check = |apart: f64, needed: u8, ratio: f64, expected: usize| {
+            let within = (0.5..=2.0).contains(&ratio);
+            let row = json!({"rule": {"needed": needed}, "ratio": ratio, "within": within, "templates": 1, "people": 10, "forecast": 0.01});
+            let json = json!({"shipped_apart": apart, "rows": [row]});
+            assert_eq!(missed(&json).unwrap().len(), expected, "{json}");
+        };
+        check(0.0, 1, 1.2, 0);
+        check(0.01, 1, 1.2, 1);
+        check(0.0, 1, 2.1, 1);
+        check(0.0, 3, 4.0, 0);
+        check(0.0, 3, 0.4, 1);
+        assert!(missed(&json!({})).is_err());
+    }
+}
