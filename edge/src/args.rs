@@ -26,6 +26,8 @@ pub struct Typed {
 pub enum Command {
     /// Run the unit until it is stopped
     Run(Run),
+    /// Say what to print on the label inside the housing: the code that administrators pair with
+    Label(StoreFolder),
     /// Look after the data folder of a unit that does not run
     #[command(subcommand)]
     Store(StoreCommand),
@@ -49,7 +51,7 @@ pub enum StoreCommand {
     },
 }
 
-/// The folder of `store`.
+/// The folder of `store` and `label`.
 #[derive(Args, Clone, Debug)]
 pub struct StoreFolder {
     /// The unit's data folder
@@ -93,6 +95,9 @@ pub struct Run {
     /// Obey a serial device although nobody on it is authenticated: for a test bench only
     #[arg(long)]
     pub insecure_dev_link: bool,
+    /// A file that stands for the button inside the housing: to write it is to press. For a test bench only
+    #[arg(long, value_name = "FILE")]
+    pub dev_button: Option<PathBuf>,
     /// If the gallery is of another model, keep the names and drop the templates: everybody must enrol again
     #[arg(long)]
     pub discard_templates: bool,

@@ -13,6 +13,7 @@ use threshold_store::{
     FileFlash, FileKeys, Flash, KEY_FILE, Keeper, KeyProvider, MockKeys, Object, Overlay, Store,
     StoreError, TailCut, verify,
 };
+use threshold_wire::pairing::PairingCode;
 
 /// Steps after which tidying is given up: more than a full gallery has segments, three times over.
 const MAX_STEPS: u32 = 2_000;
@@ -27,6 +28,18 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
         StoreCommand::Verify(typed) => check(typed, notices),
         StoreCommand::Repair { folder, dry_run } => repair(folder, *dry_run, notices),
     }
+}
+
+/// Says the code with which an administrator pairs. A folder without a store gets one, so that a label can be printed before the first
+/// start.
+///
+/// # Errors
+/// If the store cannot be opened.
+pub fn label(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
+    let (store, _) = Store::open_folder(&typed.data)?;
+    let code = PairingCode::of_bytes(*store.pairing_code());
+    notices.tell(&format!("pairing code: {}", code.text()));
+    Ok(())
 }
 
 fn open(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {

@@ -8,7 +8,7 @@ use crate::clock::SystemClock;
 use crate::lock::LogOnlyLock;
 use crate::maintenance;
 use crate::notices::Notices;
-use crate::service::{self, line};
+use crate::service::{self, Access, FileButton, line};
 use crate::start;
 use crate::state::{Identity, Shared, State};
 use crate::unit::{Clock, Unit};
@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let typed = match typed.command {
         Command::Run(typed) => typed,
+        Command::Label(typed) => return maintenance::label(&typed, notices),
         Command::Store(typed) => return maintenance::run(&typed, notices),
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -57,7 +58,14 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let shared = Shared::new(state);
-    let service = service::spawn(line, shared.clone(), trusted, notices.clone(), Arc::clone(&stop))
+    if typed.dev_button.is_some() {
+        notices.tell(
+            "insecure: whoever writes the button's file may pair, with the code on the label",
+        );
+    }
+    let button = typed.dev_button.clone().map(FileButton::at);
+    let access = Access { trusted, button };
+    let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
     let engine = start::load(&typed, &shared);
     let lock = Box::new(LogOnlyLock::new(notices.clone()));

@@ -95,7 +95,7 @@ pub struct State {
     /// Parts at fault, in the order in which they failed.
     faults: Vec<Cause>,
     started: bool,
-    /// The store may have something to do while nobody is there.
+    /// The store may have put something off since the gallery was loaded or changed.
     untidy: bool,
     /// What the log last said of the arming; `None` before it said anything.
     told: Option<Armed>,
@@ -293,17 +293,14 @@ impl State {
         }
     }
 
-    /// Does one step of the store's work that can wait until nobody is there: what is left of removed people goes, and changes
-    /// become shorter to read. Three fdatasyncs at most; nothing if nothing is due. True if more is.
+    /// Does one step of what the store put off until nobody is there. One that fails is told, and tried again after the next
+    /// change of the gallery or the next start; whether the door may open is found by what is written down then. True if more is due.
     pub fn tidy_up(&mut self) -> bool {
         let Some(journal) = self.journal.as_mut().filter(|_| self.untidy) else { return false };
-        match journal.store_mut().tidy_up() {
-            Ok(more) => self.untidy = more,
-            Err(error) => {
-                // Tried again after the next change or start.
-                self.untidy = false;
-                self.store_failed(&error);
-            }
+        let tidied = journal.store_mut().tidy_up();
+        self.untidy = tidied == Ok(true);
+        if let Err(error) = tidied {
+            self.notices.tell(&format!("the gallery is not cleaned: {error}"));
         }
         self.untidy
     }

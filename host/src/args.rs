@@ -48,6 +48,9 @@ pub struct Options {
     /// The folder of model packs (default: THRESHOLD_PACKS, else the cache folder)
     #[arg(long, global = true, value_name = "FOLDER")]
     pub packs: Option<PathBuf>,
+    /// The folder of your keys (default: THRESHOLD_KEYS, else threshold in the folder of settings)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub keys: Option<PathBuf>,
     /// The embedding model: facenet, dlib, or a pack file
     #[arg(long, global = true, value_name = "MODEL")]
     pub model: Option<String>,
@@ -61,6 +64,8 @@ pub struct Options {
 pub enum Command {
     /// Show what the unit is: versions, model, gallery, policy
     Info,
+    /// Become an administrator of a unit whose button is held; asks for the code on its label
+    Pair(Pair),
     /// Enrol a person from photos with one face each
     Enrol(Enrol),
     /// Show or change the people in the unit's gallery
@@ -84,6 +89,14 @@ pub enum Command {
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
+}
+
+/// `pair`
+#[derive(Args, Debug)]
+pub struct Pair {
+    /// Your name, as the unit's log and its owner shall see it
+    #[arg(value_name = "NAME")]
+    pub name: String,
 }
 
 /// `enrol`

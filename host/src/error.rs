@@ -15,6 +15,17 @@ pub enum HostError {
         /// The ports that are there.
         ports: Vec<String>,
     },
+    /// The administrator's keys cannot be used.
+    #[error("{path}: {what}")]
+    Keychain {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// No code was typed.
+    #[error("no pairing code was typed")]
+    NoCode,
     /// This processor lacks the instruction set that was asked for.
     #[error("this processor cannot run {wanted}")]
     NoSimd {

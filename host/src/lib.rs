@@ -11,6 +11,7 @@ pub mod draw;
 pub mod engines;
 pub mod error;
 pub mod explain;
+pub mod keychain;
 pub mod log_file;
 pub mod meant;
 pub mod parallel;

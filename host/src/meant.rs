@@ -5,6 +5,7 @@
 
 use crate::args::Options;
 use crate::error::HostError;
+use crate::keychain::Keychain;
 use crate::say::Say;
 use crate::session::port::ports_there;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub struct Meant {
     pub wait: Option<Duration>,
     /// The packs folder that was typed or set; `None`: the cache's.
     pub packs: Option<PathBuf>,
+    /// The administrator's keys.
+    pub keychain: Keychain,
     /// The model that was typed.
     pub model: Option<Choice>,
     /// Threads for the networks, 1 or more.
@@ -46,6 +49,7 @@ impl Meant {
             say: Say::new(typed.json),
             wait: typed.wait.map(Duration::from_secs),
             packs: typed.packs.clone(),
+            keychain: Keychain::meant(typed.keys.as_deref()),
             model: typed.model.as_deref().map(|model| match model {
                 "facenet" => Choice::FaceNet,
                 "dlib" => Choice::Dlib,

@@ -13,6 +13,7 @@ use threshold_models::import::{FetchError, ImportError};
 use threshold_models::pack::PackError;
 use threshold_models::picture::PictureError;
 use threshold_record::{ContextError, EntryError, NameError};
+use threshold_wire::pairing::CodeError;
 use threshold_wire::{CallError, Mismatch, RequestError};
 
 /// One part of an error's chain.
@@ -66,6 +67,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<NameError>()
         || part.is::<ContextError>()
         || part.is::<CallError>()
+        || part.is::<CodeError>()
         || part.is::<Mismatch>()
         || part.is::<RequestError>()
         || matches!(
@@ -121,6 +123,12 @@ fn of_host(error: &HostError) -> Option<String> {
     use HostError as E;
     Some(match error {
         E::NoUnit { ports } => format!("--unit <port> or THRESHOLD_UNIT; {}", there(ports)),
+        E::Keychain { .. } => {
+            "chmod 600 on your own file, put a copy of it back, or --keys <folder> with another, and pair again".to_owned()
+        }
+        E::NoCode => {
+            "threshold pair again, and type the code on the label inside the unit's housing".to_owned()
+        }
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
         E::PortMissing { port, .. } if port.starts_with("pty:") => {
             format!("--unit {}: pty: is for the unit's own --serial", &port["pty:".len()..])

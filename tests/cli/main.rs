@@ -3,6 +3,7 @@
 
 mod binary;
 mod door;
+mod pairing;
 mod photos;
 mod port;
 mod start;

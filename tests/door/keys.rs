@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_edge::notices::Notices;
-use threshold_edge::service::{self, Desk, line};
+use threshold_edge::service::{self, Access, Desk, line};
 use threshold_host::session::port::{Port, Transport};
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{Administrator, EntryKind, LogEntry, Name, PersonId, Role};
@@ -424,7 +424,8 @@ fn the_log_comes_over_a_real_pseudo_terminal() {
     let (line, _) = line::open(&format!("pty:{}", path.display())).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let notices = Notices::to(Box::new(io::sink()));
-    let served = service::spawn(line, shared, false, notices, Arc::clone(&stop)).unwrap();
+    let served =
+        service::spawn(line, shared, Access::default(), notices, Arc::clone(&stop)).unwrap();
     let mut session = Session::greet(Port::open(path.to_str().unwrap()).unwrap(), "t").unwrap();
     session.secure(&key(1), &bench.unit_key()).unwrap();
     for window in [Window::of_baud(115_200), Window::USB] {

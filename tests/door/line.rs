@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_edge::notices::Notices;
 use threshold_edge::service::line::{Line, Received};
-use threshold_edge::service::{self, line};
+use threshold_edge::service::{self, Access, line};
 use threshold_wire::endpoints::SendEcho;
 use threshold_wire::message::Echo;
 use threshold_wire::{Decoder, call};
@@ -42,8 +42,14 @@ fn visitors_come_one_after_another_and_the_link_goes_with_the_unit() {
     assert!(pty);
     let stop = Arc::new(AtomicBool::new(false));
     let notices = Notices::to(Box::new(std::io::sink()));
-    let served =
-        service::spawn(line, rig.shared.clone(), true, notices, Arc::clone(&stop)).unwrap();
+    let served = service::spawn(
+        line,
+        rig.shared.clone(),
+        Access { trusted: true, button: None },
+        notices,
+        Arc::clone(&stop),
+    )
+    .unwrap();
     // At once after one another: the link never points to an end that is going away.
     for id in 1..=20 {
         assert!(visit(&port, id));

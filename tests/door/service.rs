@@ -327,7 +327,7 @@ fn a_failing_store_changes_nothing_and_says_so() {
 fn a_removal_whose_bytes_stay_is_done_and_is_a_fault() {
     let mut rig = Rig::new();
     let ada = rig.enrol("Ada", 1);
-    // Writes of a removal: tombstone, gallery, anchor.
+    // Writes of a removal: tombstone, batch, its sync, the cleaned segment.
     rig.flash.fail_at(rig.flash.writes() + 2, FlashFault::Io);
     let done = rig.call::<RemovePerson>(&PersonRemove { person: ada }).unwrap();
     assert_eq!(done.name.as_str(), "Ada");

@@ -100,7 +100,6 @@ fn random_lives_of_a_gallery_survive_a_cut_and_an_error_at_every_write() {
             life(Harm::Fail(write, 3, FlashFault::Full));
         }
     }
-    println!("{cuts} cuts");
     assert!(cuts >= 5_000 * rounds(), "{cuts} cuts");
 }
 
@@ -159,6 +158,5 @@ fn every_short_sequence_survives_every_cut_on_segments_of_a_few_records() {
             }
         }
     }
-    println!("{cuts} cuts");
     assert!(cuts >= 5_000, "{cuts} cuts");
 }

@@ -114,8 +114,10 @@ impl Template {
         if !(self.scale.is_finite() && self.scale > 0.0) {
             return Err(TemplateError::Scale);
         }
-        if let Some(index) = self.vector.iter().position(|&component| component == i8::MIN) {
-            return Err(TemplateError::Component { index: index as u16 });
+        // First whether there is one at all, for which many components are looked at at once.
+        if self.vector.contains(&i8::MIN) {
+            let index = self.vector.iter().position(|&component| component == i8::MIN);
+            return Err(TemplateError::Component { index: index.unwrap_or(0) as u16 });
         }
         if self.vector.iter().all(|&component| component == 0) {
             return Err(TemplateError::Zero);

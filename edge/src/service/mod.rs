@@ -16,10 +16,11 @@ use line::{Line, Received};
 use pull::Pull;
 use reception::{Asker, Reception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use threshold_record::Cause;
 use threshold_wire::bulk::Packet;
 use threshold_wire::call::Message;
@@ -205,6 +206,40 @@ impl Desk {
     }
 }
 
+/// Who is let in at a line.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// The line is obeyed without a session until the unit has an administrator: a pty, or one allowed on the command line.
+    pub trusted: bool,
+    /// What stands for the button inside the housing.
+    pub button: Option<FileButton>,
+}
+
+/// A file that stands for the button inside the housing, on a test bench: to write it is to press.
+#[derive(Debug)]
+pub struct FileButton {
+    path: PathBuf,
+    /// When it was last pressed.
+    pressed: Option<SystemTime>,
+}
+
+impl FileButton {
+    /// A button that was not pressed since the start.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        let mut button = Self { path, pressed: None };
+        button.pressed();
+        button
+    }
+
+    /// True once for each press.
+    fn pressed(&mut self) -> bool {
+        let written = std::fs::metadata(&self.path).and_then(|meta| meta.modified()).ok();
+        let before = std::mem::replace(&mut self.pressed, written);
+        written.is_some() && written != before
+    }
+}
+
 /// Serves a line on a thread of its own until `stop` is set.
 ///
 /// # Errors
@@ -212,15 +247,20 @@ impl Desk {
 pub fn spawn(
     mut line: Box<dyn Line>,
     shared: Shared,
-    trusted: bool,
+    access: Access,
     notices: Notices,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
+    let Access { trusted, mut button } = access;
     let mut desk = Desk::new(shared.clone(), trusted);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut buffer = [0; 1024];
         let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
+            if button.as_mut().is_some_and(FileButton::pressed) {
+                notices.tell("the button was pressed: an administrator may pair for two minutes");
+                desk.button();
+            }
             match line.receive(&mut buffer, patience) {
                 Received::Bytes(count) => {
                     let taken = catch_unwind(AssertUnwindSafe(|| {

@@ -151,7 +151,12 @@ impl Unit {
                 self.end();
                 self.course = Course::Idle;
             }
-            Ok(Event::Nothing) => self.time_passes(),
+            Ok(Event::Nothing) => {
+                self.time_passes();
+                if matches!(self.course, Course::Idle) {
+                    self.shared.lock().tidy_up();
+                }
+            }
             Err(fault) => {
                 self.shared.lock().fail(Cause::Camera, &fault.to_string());
                 self.conclude();
@@ -309,7 +314,6 @@ impl Unit {
                     self.conclude();
                 }
             }
-            Course::Idle => drop(self.shared.lock().tidy_up()),
             Course::Spent { announced: false, since_ms, face_ms } => {
                 let last_ms = (*face_ms).max(*since_ms);
                 if now_ms.saturating_sub(last_ms) >= ABSENCE_MS {

@@ -130,15 +130,20 @@ impl Gallery {
         Ok(gallery)
     }
 
-    /// The gallery of members that a gallery had, in order of their ids; `None` if two have one name or there are too many.
-    fn of_members(model: ModelId, generation: u64, members: Vec<Member>) -> Option<Self> {
-        let templates = members.iter().map(|member| member.templates.len()).sum();
-        let name = |member: &Member| (member.person.name.clone(), member.person.id);
+    /// The gallery of members that a gallery had, in order of their ids, with so many templates; `None` if two have one name or
+    /// there are too many.
+    fn of_members(
+        model: ModelId,
+        generation: u64,
+        members: Vec<(PersonId, Member)>,
+        templates: usize,
+    ) -> Option<Self> {
+        let name = |(id, member): &(PersonId, Member)| (member.person.name.clone(), *id);
         let names: HashMap<Name, PersonId> = members.iter().map(name).collect();
         let whole = names.len() == members.len()
             && templates <= Self::CAPACITY
             && members.len() <= Self::CAPACITY;
-        let members = members.into_iter().map(|member| (member.person.id, member)).collect();
+        let members = members.into_iter().collect();
         whole.then_some(Self { model, generation, members, names, templates })
     }
 

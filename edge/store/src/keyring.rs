@@ -21,6 +21,7 @@ use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use ed25519_dalek::{Signer as _, SigningKey};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -311,20 +312,30 @@ impl Keyring {
 
     /// What was sealed with data key `key` under `about`; `None` if it was not, or was changed.
     pub(crate) fn open_sealed(&self, key: u32, about: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (_, cipher) = self.data.get(&key)?;
-        let (nonce, rest) = sealed.split_first_chunk::<NONCE>()?;
-        let (ciphertext, tag) = rest.split_last_chunk::<TAG>()?;
-        let mut plain = ciphertext.to_vec();
-        let about = self.about(about);
-        cipher
-            .decrypt_inout_detached(
-                &XNonce::from(*nonce),
-                &about,
-                plain.as_mut_slice().into(),
-                &Tag::from(*tag),
-            )
-            .ok()?;
+        let mut plain = sealed.to_vec();
+        let range = self.open_in_place(key, about, &mut plain)?;
+        plain.truncate(range.end);
+        plain.drain(..range.start);
         Some(plain)
+    }
+
+    /// Opens what was sealed with data key `key` under `about` where it stands, and gives the place of the plain bytes in it; if
+    /// it does not open it is left as it is.
+    pub(crate) fn open_in_place(
+        &self,
+        key: u32,
+        about: &[u8],
+        sealed: &mut [u8],
+    ) -> Option<Range<usize>> {
+        let (_, cipher) = self.data.get(&key)?;
+        let (nonce, rest) = sealed.split_first_chunk_mut::<NONCE>()?;
+        let (ciphertext, tag) = rest.split_last_chunk_mut::<TAG>()?;
+        let len = ciphertext.len();
+        let about = self.about(about);
+        // The tag is compared before anything is deciphered.
+        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
+        cipher.decrypt_inout_detached(&nonce, &about, ciphertext.into(), &tag).ok()?;
+        Some(NONCE..NONCE + len)
     }
 
     fn about(&self, about: &[u8]) -> Vec<u8> {

@@ -10,6 +10,7 @@ pub mod info;
 pub mod layers;
 pub mod log;
 pub mod model;
+pub mod pair;
 pub mod why;
 
 use crate::args::Command;
@@ -35,6 +36,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
     }
     match command {
         Command::Info => info::run(meant),
+        Command::Pair(typed) => pair::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),

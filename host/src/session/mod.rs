@@ -88,11 +88,26 @@ pub struct Session<T> {
 }
 
 impl Session<Port> {
-    /// Opens the port that is meant and greets its unit; waits for both as long as `--wait` says.
+    /// Opens the port that is meant and greets its unit; waits for both as long as `--wait` says. With a unit that was paired
+    /// everything that follows is sealed; with another one it goes in the open, and only few calls are answered.
     ///
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open(meant: &Meant) -> Result<Self, SessionError> {
+        let mut session = Self::open_unpaired(meant)?;
+        if let Some((unit_key, _)) = meant.keychain.unit(&session.hello().unit)?
+            && let Some(secret) = meant.keychain.secret()?
+        {
+            session.secure(&secret, &unit_key)?;
+        }
+        Ok(session)
+    }
+
+    /// The same, and goes in the open also with a unit that was paired: to pair again.
+    ///
+    /// # Errors
+    /// [`SessionError`] of the last try.
+    pub fn open_unpaired(meant: &Meant) -> Result<Self, SessionError> {
         let name = meant.unit()?;
         wait::until_there(meant.wait, &mut wait::Machine::new(), || {
             Self::greet(Port::open(name)?, BUILD)

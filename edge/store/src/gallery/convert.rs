@@ -37,27 +37,24 @@ pub(crate) fn convert(
     let (set, generation) = (SetKey::of(keyring.store_id()), gallery.generation());
     let mut digest = Digest::default();
     let mut batches = vec![Vec::new()];
-    let mut push = |part, push: &dyn Fn(&mut Vec<u8>)| {
+    let mut push = |push: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
         push(&mut bytes);
-        digest.add(set.of_record(part, generation));
-        match batches.last_mut() {
-            Some(batch)
-                if batch.is_empty()
-                    || AROUND + batch.len() + bytes.len() <= segment_bytes as usize =>
-            {
-                batch.extend_from_slice(&bytes);
-            }
-            _ => batches.push(bytes),
+        let full = |batch: &Vec<u8>| AROUND + batch.len() + bytes.len() > segment_bytes as usize;
+        match batches.last_mut().filter(|batch| batch.is_empty() || !full(batch)) {
+            Some(batch) => batch.extend_from_slice(&bytes),
+            None => batches.push(bytes),
         }
     };
     for member in gallery.members() {
         let person = &member.person;
-        push(Part::name_of(person.id), &|out| record::push_person(out, generation, person));
+        let mut records = vec![(Part::name_of(person.id), generation)];
+        push(&|out| record::push_person(out, generation, person));
         for template in &member.templates {
-            let part = Part::template(person.id, template.slot);
-            push(part, &|out| record::push_template(out, generation, template));
+            records.push((Part::template(person.id, template.slot), generation));
+            push(&|out| record::push_template(out, generation, template));
         }
+        digest.add(set.of_person(person.id, &records));
     }
     let statement = Statement { generation, rebased: 0, model: gallery.model(), digest };
     for (batch, number) in batches.into_iter().zip(1..) {

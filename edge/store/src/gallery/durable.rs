@@ -44,6 +44,8 @@ pub(super) struct Segment {
     pub(super) header: Header,
     /// Its bytes.
     pub(super) end: u32,
+    /// Batches that were appended to it since it was made or cleaned.
+    pub(super) appended: u32,
     /// Live records, and their bytes.
     pub(super) n_live: u32,
     pub(super) live_bytes: u32,
@@ -93,6 +95,7 @@ impl Segment {
         Self {
             header,
             end: HEADER as u32,
+            appended: 0,
             n_live: 0,
             live_bytes: 0,
             held: Vec::new(),
@@ -165,8 +168,9 @@ impl DurableGallery {
                 Some(Part::template(template.person, template.slot))
             }
             Change::Rebase(model) => {
-                for (&part, place) in self.places.iter().filter(|(part, _)| part.is_template()) {
-                    next.digest.take(self.set.of_record(part, place.generation));
+                next.digest = Digest::default();
+                for (&part, place) in self.places.iter().filter(|(part, _)| !part.is_template()) {
+                    next.digest.add(self.set.of_person(part.person, &[(part, place.generation)]));
                 }
                 (next.rebased, next.model) = (generation, *model);
                 None
@@ -174,14 +178,16 @@ impl DurableGallery {
             Change::Removals => None,
         };
         if let Some(part) = part {
-            if let Some(place) = self.places.get(&part) {
-                next.digest.take(self.set.of_record(part, place.generation));
-            }
-            next.digest.add(self.set.of_record(part, generation));
+            let mut records = self.records_of(part.person);
+            next.digest.take(self.set.of_person(part.person, &records));
+            records.retain(|&(held, _)| held != part);
+            records.push((part, generation));
+            records.sort_unstable();
+            next.digest.add(self.set.of_person(part.person, &records));
         }
         let len = (records.len() - before) as u32;
         self.given = generation;
-        let (written, number) = self.write(flash, keyring, records, next)?;
+        let (written, number) = self.write(flash, keyring, records, len == 0, next)?;
         self.digest = next.digest;
         let removed = std::mem::take(&mut self.waiting);
         if let Some(segment) = self.segments.get_mut(&number) {
@@ -208,12 +214,10 @@ impl DurableGallery {
     /// change.
     pub(crate) fn bury(&mut self, person: PersonId) -> Option<Member> {
         let member = self.gallery.take_person(person)?;
-        let parts: Vec<Part> =
-            self.places.range(Part::all_of(person)).map(|(&part, _)| part).collect();
-        for part in parts {
-            if let Some(place) = self.unplace(part) {
-                self.digest.take(self.set.of_record(part, place.generation));
-            }
+        let records = self.records_of(person);
+        self.digest.take(self.set.of_person(person, &records));
+        for (part, _) in records {
+            self.unplace(part);
         }
         for segment in self.segments.values_mut().filter(|segment| segment.holds(person)) {
             segment.erase = true;
@@ -230,6 +234,12 @@ impl DurableGallery {
             model: self.gallery.model,
             digest: self.digest,
         }
+    }
+
+    /// A person's live records, with their generations.
+    fn records_of(&self, person: PersonId) -> Vec<(Part, u64)> {
+        let places = self.places.range(Part::all_of(person));
+        places.map(|(&part, place)| (part, place.generation)).collect()
     }
 
     /// A record is durable at that place now, and the one before of its part is dead.
@@ -270,9 +280,12 @@ impl DurableGallery {
         flash: &mut dyn Flash,
         keyring: &Keyring,
         records: Vec<u8>,
+        removals_alone: bool,
         statement: Statement,
     ) -> Result<(Written, u32), StoreError> {
         let len = records.len() as u32 + AROUND as u32;
+        // A removal has two fdatasyncs behind it, and its batch is short: it need not wait for a new segment.
+        let room = self.segment_bytes + if removals_alone { self.segment_bytes / 4 } else { 0 };
         if let Some((&number, last)) = self.segments.last_key_value()
             && !self.begun
         {
@@ -281,7 +294,7 @@ impl DurableGallery {
                 self.rewrite(flash, keyring, &[number], &records, statement)?;
                 return Ok((Written::Replaced, number));
             }
-            if last.end + len <= self.segment_bytes {
+            if last.end + len <= room {
                 self.append(flash, keyring, number, records, statement)?;
                 return Ok((Written::Appended, number));
             }
@@ -318,6 +331,7 @@ impl DurableGallery {
         flash.sync(object)?;
         segment.unsure = false;
         segment.end += bytes.len() as u32;
+        segment.appended += 1;
         segment.oldest_key = segment.oldest_key.min(keyring.current());
         Ok(())
     }
@@ -406,7 +420,8 @@ impl DurableGallery {
             place.is_some_and(|at| at.segment == number && at.generation == raw.generation)
         };
         for batch in &read.batches {
-            let records = record::split(&batch.plain).map(|(records, _)| records);
+            let records =
+                record::split(&read.bytes[batch.plain.clone()]).map(|(records, _)| records);
             for raw in records.into_iter().flatten().flatten() {
                 if let Some(part) = raw.part.filter(|&part| is_live(&raw, part)) {
                     into.insert(part, raw.bytes.to_vec());

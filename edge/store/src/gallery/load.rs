@@ -8,11 +8,16 @@ use crate::flash::{Flash, Object, Series};
 use crate::gallery::digest::Digest;
 use crate::gallery::durable::{Change, DurableGallery, Place, Segment};
 use crate::gallery::record::{self, Part, Raw, Records, Statement};
-use crate::gallery::segment::{self, Ending};
+use crate::gallery::segment::{self, Batch, Ending};
 use crate::gallery::{Gallery, Member};
 use crate::keyring::Keyring;
+use heapless::Vec as Bounded;
 use std::collections::BTreeSet;
+use threshold_record::template::MAX_SLOTS;
 use threshold_record::{ModelId, Person, PersonId};
+
+/// Records of a person: the name and the templates.
+const MAX_PARTS: usize = 1 + MAX_SLOTS as usize;
 
 /// A record that was found.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +25,8 @@ struct Found {
     part: Part,
     generation: u64,
     segment: u32,
-    /// Where it stands in which batch.
-    batch: u32,
+    /// Which of the segments that were read, and where in it.
+    read: u32,
     start: u32,
     len: u32,
 }
@@ -29,12 +34,13 @@ struct Found {
 /// What the segments hold.
 #[derive(Default)]
 struct Contents {
-    batches: Vec<Vec<u8>>,
+    /// Each segment's bytes, opened.
+    read: Vec<Vec<u8>>,
     found: Vec<Found>,
     removed: BTreeSet<PersonId>,
     statement: Option<Statement>,
-    /// The last segment's sound bytes, and whether more stands behind them.
-    last: Option<(u32, Vec<u8>, bool)>,
+    /// The last segment's number, where its last batch ends, and whether more stands behind that.
+    last: Option<(u32, usize, bool)>,
 }
 
 impl DurableGallery {
@@ -58,12 +64,15 @@ impl DurableGallery {
         }
         let Some(statement) = contents.statement else { return Ok(durable) };
         durable.take_in(&mut contents, statement)?;
-        if let Some((number, sound, torn)) = contents.last
+        if let Some((number, end, torn)) = contents.last
             && (torn || generation > anchored)
         {
+            let object = Object::GallerySegment(number);
+            let sound = flash.read_all(object, end as u64)?.unwrap_or_default();
+            let sound = sound.get(..end).unwrap_or(&sound);
             // The last batch may be in memory only, and no sync tells after one that failed; a replace does. Of a torn end
             // nothing is lost if that has to wait for the next change.
-            let replaced = flash.replace(Object::GallerySegment(number), &sound);
+            let replaced = flash.replace(object, sound);
             if replaced.is_err() && generation > anchored {
                 replaced?;
             } else if let (Err(_), Some(last)) = (replaced, durable.segments.get_mut(&number)) {
@@ -109,26 +118,24 @@ impl DurableGallery {
             let ending = if is_last { Ending::PerhapsTorn } else { Ending::Whole };
             let read = segment::read(flash, keyring, number, ending)?;
             let mut segment = Segment::empty(read.header);
-            segment.end = read.sound.len() as u32;
-            for batch in read.batches {
-                segment.oldest_key = segment.oldest_key.min(batch.key);
+            segment.end = read.end as u32;
+            segment.appended = read.batches.len() as u32 - 1;
+            for Batch { offset, key, plain } in read.batches {
+                segment.oldest_key = segment.oldest_key.min(key);
                 let malformed = StoreError::Damaged {
                     object: Object::GallerySegment(number),
-                    offset: u64::from(batch.offset),
+                    offset: u64::from(offset),
                     what: "a batch that is not one of a gallery",
                 };
-                let (records, statement) = record::split(&batch.plain).ok_or(malformed.clone())?;
-                contents.list(number, &mut segment, records).ok_or(malformed)?;
+                let batch = record::split(&read.bytes[plain.clone()]);
+                let (records, statement) = batch.ok_or(malformed.clone())?;
+                contents.list(number, &mut segment, records, plain.start).ok_or(malformed)?;
                 contents.note(statement)?;
-                contents.batches.push(batch.plain);
             }
             // The next number may not exist, at the end of four thousand million; then no other segment can either.
             next = read.header.through.saturating_add(1);
-            if is_last {
-                contents.last = Some((number, read.sound, read.torn));
-            } else {
-                contents.last = Some((number, Vec::new(), false));
-            }
+            contents.last = Some((number, read.end, read.end < read.bytes.len()));
+            contents.read.push(read.bytes);
             self.segments.insert(number, segment);
         }
         Ok(contents)
@@ -140,41 +147,46 @@ impl DurableGallery {
         contents.found.sort_unstable_by_key(|found| (found.part, found.generation));
         let found = &contents.found;
         let mut digest = Digest::default();
-        let mut members: Vec<Member> = Vec::new();
+        let (mut members, mut n_templates) = (Vec::new(), 0);
         let mut places = Vec::with_capacity(found.len());
-        for (at, record) in found.iter().enumerate() {
-            let Found { part, generation, segment, len, .. } = *record;
-            let superseded = found.get(at + 1).is_some_and(|next| next.part == part);
-            let of_before = part.is_template() && generation <= statement.rebased;
-            if superseded || of_before || contents.removed.contains(&part.person) {
+        for of_person in found.chunk_by(|a, b| a.part.person == b.part.person) {
+            let person = of_person.first().map_or(PersonId::NOBODY, |found| found.part.person);
+            if contents.removed.contains(&person) {
                 continue;
             }
-            if generation > statement.generation {
-                return Err(mixed);
-            }
-            let raw = contents.raw(record);
-            if part.is_template() {
-                let member = members.last_mut().filter(|held| held.person.id == part.person);
-                let template = raw.and_then(|raw| raw.template(statement.model.tag()));
-                let template = template.filter(|template| template.check().is_ok());
-                let (Some(member), Some(template)) = (member, template) else { return Err(mixed) };
-                if member.templates.is_empty() {
-                    let more =
-                        found[at..].iter().take_while(|more| more.part.person == part.person);
-                    member.templates.reserve_exact(more.count());
+            let mut records = Bounded::<_, MAX_PARTS>::new();
+            let mut templates = Vec::new();
+            let mut name = None;
+            for (at, record) in of_person.iter().enumerate() {
+                let Found { part, generation, segment, len, .. } = *record;
+                let superseded = of_person.get(at + 1).is_some_and(|next| next.part == part);
+                if superseded || part.is_template() && generation <= statement.rebased {
+                    continue;
                 }
-                member.templates.push(template);
-            } else {
-                let Some(name) = raw.and_then(|raw| raw.name()) else { return Err(mixed) };
-                let person = Person { id: part.person, name };
-                members.push(Member { person, templates: Vec::new() });
+                let bytes = contents.bytes(record).filter(|_| generation <= statement.generation);
+                let bytes = bytes.ok_or_else(|| mixed.clone())?;
+                if part.is_template() {
+                    templates.reserve_exact(of_person.len() - at);
+                    let tag = statement.model.tag();
+                    let read = record::read_template(bytes, person, tag, &mut templates);
+                    read.ok_or_else(|| mixed.clone())?;
+                } else {
+                    name = record::name(bytes);
+                }
+                records.push((part, generation)).map_err(|_| mixed.clone())?;
+                places.push((part, Place { generation, segment, len }));
+                if let Some(segment) = self.segments.get_mut(&segment) {
+                    segment.n_live += 1;
+                    segment.live_bytes += len;
+                }
             }
-            digest.add(self.set.of_record(part, generation));
-            places.push((part, Place { generation, segment, len }));
-            if let Some(segment) = self.segments.get_mut(&segment) {
-                segment.n_live += 1;
-                segment.live_bytes += len;
+            if records.is_empty() {
+                continue;
             }
+            digest.add(self.set.of_person(person, &records));
+            let name = name.ok_or_else(|| mixed.clone())?;
+            n_templates += templates.len();
+            members.push((person, Member { person: Person { id: person, name }, templates }));
         }
         if digest != statement.digest {
             return Err(mixed);
@@ -185,22 +197,29 @@ impl DurableGallery {
         }
         self.places = places.into_iter().collect();
         (self.digest, self.rebased, self.given) = (digest, statement.rebased, statement.generation);
-        let gallery = Gallery::of_members(statement.model, statement.generation, members);
+        let Statement { model, generation, .. } = statement;
+        let gallery = Gallery::of_members(model, generation, members, n_templates);
         self.gallery = gallery.ok_or(mixed)?;
         Ok(())
     }
 }
 
 impl Contents {
-    /// Lists the records of the batch that is put behind the others; `None` if one is no record.
-    fn list(&mut self, number: u32, segment: &mut Segment, records: Records<'_>) -> Option<()> {
-        let mut start = 0;
+    /// Lists the records of a batch whose plain bytes begin at `start` of the segment that is put behind the others; `None` if one
+    /// is no record.
+    fn list(
+        &mut self,
+        number: u32,
+        segment: &mut Segment,
+        records: Records<'_>,
+        start: usize,
+    ) -> Option<()> {
+        let (read, mut start) = (self.read.len() as u32, start as u32);
         for raw in records {
             let Raw { generation, person, part, bytes } = raw?;
             let len = bytes.len() as u32;
             if let Some(part) = part {
-                let batch = self.batches.len() as u32;
-                self.found.push(Found { part, generation, segment: number, batch, start, len });
+                self.found.push(Found { part, generation, segment: number, read, start, len });
                 segment.hold(person);
             } else {
                 self.removed.insert(person);
@@ -224,8 +243,8 @@ impl Contents {
         Ok(())
     }
 
-    fn raw(&self, found: &Found) -> Option<Raw<'_>> {
-        let from = self.batches.get(found.batch as usize)?.get(found.start as usize..)?;
-        record::first(from)
+    fn bytes(&self, found: &Found) -> Option<&[u8]> {
+        let start = found.start as usize;
+        self.read.get(found.read as usize)?.get(start..start + found.len as usize)
     }
 }

@@ -13,7 +13,7 @@
 
 use crate::gallery::digest::Digest;
 use heapless::Vec as Bounded;
-use threshold_record::template::MAX_EMBEDDING_LEN;
+use threshold_record::template::MAX_SLOTS;
 use threshold_record::{ModelId, ModelTag, Name, Person, PersonId, Template};
 
 /// Bytes of a statement.
@@ -113,51 +113,56 @@ impl<'a> Iterator for Records<'a> {
 }
 
 /// The record that bytes begin with; `None` if they do not.
-pub(crate) fn first(bytes: &[u8]) -> Option<Raw<'_>> {
-    let mut rest = bytes;
-    let [kind] = array(&mut rest)?;
-    let generation = u64::from_le_bytes(array(&mut rest)?);
-    let person = PersonId(u32::from_le_bytes(array(&mut rest)?));
-    let (part, len) = match kind {
-        KIND_PERSON => {
-            let [len] = array(&mut rest)?;
-            (Some(Part::name_of(person)), usize::from(len))
-        }
+fn first(bytes: &[u8]) -> Option<Raw<'_>> {
+    let head = bytes.first_chunk::<HEAD>()?;
+    let generation = u64::from_le_bytes(*head[1..].first_chunk()?);
+    let person = PersonId(u32::from_le_bytes(*head[9..].first_chunk()?));
+    let (part, len) = match head[0] {
+        KIND_PERSON => (Some(Part::name_of(person)), NAME_AT + usize::from(*bytes.get(HEAD)?)),
         KIND_TEMPLATE => {
-            let [slot, _] = array(&mut rest)?;
-            let _: [u8; 4] = array(&mut rest)?;
-            let len = u16::from_le_bytes(array(&mut rest)?);
-            (Some(Part::template(person, slot)), usize::from(len))
+            let [slot, .., low, high] = bytes.get(HEAD..)?.first_chunk::<TEMPLATE_HEAD>()?;
+            let len = usize::from(u16::from_le_bytes([*low, *high]));
+            (Some(Part::template(person, *slot)), VECTOR_AT + len)
         }
-        KIND_REMOVED => (None, 0),
+        KIND_REMOVED => (None, HEAD),
         _ => return None,
     };
-    let end = bytes.len() - rest.get(len..)?.len();
-    Some(Raw { generation, person, part, bytes: &bytes[..end] })
+    Some(Raw { generation, person, part, bytes: bytes.get(..len)? })
 }
 
 /// Bytes before what is particular to a kind.
 const HEAD: usize = 1 + 8 + 4;
+/// Where a name begins in its record.
+const NAME_AT: usize = HEAD + 1;
+/// Bytes of a template before its vector.
+const TEMPLATE_HEAD: usize = 1 + 1 + 4 + 2;
+/// Where a vector begins in its record.
+const VECTOR_AT: usize = HEAD + TEMPLATE_HEAD;
 
-impl Raw<'_> {
-    /// The name in a person's record.
-    pub(crate) fn name(&self) -> Option<Name> {
-        let name = std::str::from_utf8(self.bytes.get(HEAD + 1..)?).ok()?;
-        Name::new(name).ok()
-    }
+/// The name in a person's record.
+pub(crate) fn name(record: &[u8]) -> Option<Name> {
+    let name = std::str::from_utf8(record.get(NAME_AT..)?).ok()?;
+    Name::new(name).ok()
+}
 
-    /// The template in a template's record.
-    pub(crate) fn template(&self, model: ModelTag) -> Option<Template> {
-        let mut rest = self.bytes.get(HEAD..)?;
-        let [slot, quality] = array(&mut rest)?;
-        let scale = f32::from_le_bytes(array(&mut rest)?);
-        let _: [u8; 2] = array(&mut rest)?;
-        if rest.len() > MAX_EMBEDDING_LEN {
-            return None;
-        }
-        let vector: Bounded<i8, MAX_EMBEDDING_LEN> = rest.iter().map(|&byte| byte as i8).collect();
-        Some(Template { person: self.person, slot, quality, model, scale, vector })
-    }
+/// Puts the template in a template's record behind others; `None` if there is no such slot or it is too long. It is filled where
+/// it is to stay, since it is long; everything else of it was checked before it was sealed.
+pub(crate) fn read_template(
+    record: &[u8],
+    person: PersonId,
+    model: ModelTag,
+    into: &mut Vec<Template>,
+) -> Option<()> {
+    let [slot, quality, scale @ .., _, _] = *record.get(HEAD..)?.first_chunk::<TEMPLATE_HEAD>()?;
+    let components = record.get(VECTOR_AT..)?;
+    let (scale, vector) = (f32::from_le_bytes(scale), Bounded::new());
+    into.push(Template { person, slot, quality, model, scale, vector });
+    let template = into.last_mut()?;
+    template.vector.resize(components.len(), 0).ok()?;
+    let to = template.vector.iter_mut().zip(components);
+    to.for_each(|(to, &byte)| *to = byte as i8);
+    debug_assert!(template.check().is_ok());
+    (slot < MAX_SLOTS).then_some(())
 }
 
 pub(crate) fn push_person(out: &mut Vec<u8>, generation: u64, person: &Person) {

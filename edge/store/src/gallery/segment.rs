@@ -22,6 +22,7 @@ use crate::error::StoreError;
 use crate::flash::{Flash, Object};
 use crate::gallery::record::STATEMENT;
 use crate::keyring::{Keyring, SEAL};
+use std::ops::Range;
 
 const MAGIC: [u8; 8] = *b"THRGSG\r\n";
 const VERSION: u16 = 1;
@@ -45,17 +46,18 @@ pub(crate) struct Batch {
     pub(crate) offset: u32,
     /// The data key that it was sealed with.
     pub(crate) key: u32,
-    pub(crate) plain: Vec<u8>,
+    /// Where its plain bytes are, in the segment's.
+    pub(crate) plain: Range<usize>,
 }
 
 /// A segment that was read.
 pub(crate) struct Read {
     pub(crate) header: Header,
     pub(crate) batches: Vec<Batch>,
-    /// Its bytes up to the end of the last batch.
-    pub(crate) sound: Vec<u8>,
-    /// More stands behind them, torn.
-    pub(crate) torn: bool,
+    /// Its bytes, with the batches opened where they stand.
+    pub(crate) bytes: Vec<u8>,
+    /// Where the last batch ends.
+    pub(crate) end: usize,
 }
 
 /// What the end of a segment may be.
@@ -137,9 +139,12 @@ pub(crate) fn read(
     let mut batches = Vec::new();
     let mut offset = HEADER;
     while offset < bytes.len() {
-        let Some((batch, end)) = batch(keyring, &bytes, offset) else {
-            let later = || (offset + 1..bytes.len()).any(|at| batch(keyring, &bytes, at).is_some());
-            if batches.is_empty() || ending == Ending::Whole || later() {
+        let Some((batch, end)) = open(keyring, &mut bytes, offset) else {
+            let mut later = offset + 1..bytes.len();
+            if batches.is_empty()
+                || ending == Ending::Whole
+                || later.any(|at| open(keyring, &mut bytes, at).is_some())
+            {
                 return Err(damaged(offset, "a batch that was durable is not whole"));
             }
             break;
@@ -150,25 +155,25 @@ pub(crate) fn read(
     if batches.is_empty() {
         return Err(damaged(offset, "the end comes too early"));
     }
-    let torn = offset < bytes.len();
-    bytes.truncate(offset);
-    Ok(Read { header, batches, sound: bytes, torn })
+    Ok(Read { header, batches, bytes, end: offset })
 }
 
-/// The whole batch at a place, and its end; `None` if there is none.
-fn batch(keyring: &Keyring, bytes: &[u8], offset: usize) -> Option<(Batch, usize)> {
-    let prefix = bytes.get(offset..)?.first_chunk::<PREFIX>()?;
+/// Opens the batch at a place, where it stands, and gives its end; `None` if there is none.
+fn open(keyring: &Keyring, bytes: &mut [u8], offset: usize) -> Option<(Batch, usize)> {
+    let (before, rest) = bytes.split_at_mut_checked(offset)?;
+    let (prefix, rest) = rest.split_first_chunk_mut::<PREFIX>()?;
     let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| prefix[at + byte]));
     let (len, key) = (word(0), word(8));
     if word(4) != !len {
         return None;
     }
+    let sealed = rest.get_mut(..len as usize)?;
     let start = offset + PREFIX;
-    let end = start.checked_add(len as usize)?;
-    let sealed = bytes.get(start..end)?;
     let offset = offset as u32;
-    let plain = keyring.open_sealed(key, &about(&bytes[..HEADER], offset, prefix), sealed)?;
-    Some((Batch { offset, key, plain }, end))
+    let about = about(before.get(..HEADER)?, offset, prefix);
+    let plain = keyring.open_in_place(key, &about, sealed)?;
+    let batch = Batch { offset, key, plain: start + plain.start..start + plain.end };
+    Some((batch, start + len as usize))
 }
 
 fn about(header: &[u8], offset: u32, prefix: &[u8]) -> Vec<u8> {

@@ -1,0 +1,198 @@
+//! The administrator's keychain: the secret key, and the keys of the units that it was paired with.
+//!
+//! A folder of two files: `administrator.key`, 32 bytes that never leave it, and `units.json`. Both are for the administrator's
+//! user alone; whoever reads the first one is the administrator to every unit of the second.
+//! Refuses to make a key unasked: only pairing does.
+
+use crate::error::HostError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use threshold_record::Role;
+use threshold_wire::session::SecretKey;
+
+const SECRET: &str = "administrator.key";
+const UNITS: &str = "units.json";
+
+/// The keychain in a folder, which need not be there yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keychain {
+    folder: PathBuf,
+}
+
+/// A unit that the administrator was paired with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownUnit {
+    /// Its public key of the link, X25519, in hex.
+    pub key: String,
+    /// What the administrator may ask, as the unit last said.
+    pub role: Role,
+}
+
+impl KnownUnit {
+    /// A unit of this key.
+    #[must_use]
+    pub fn of(key: &[u8; 32], role: Role) -> Self {
+        Self { key: key.iter().map(|byte| format!("{byte:02x}")).collect(), role }
+    }
+
+    fn key(&self) -> Option<[u8; 32]> {
+        let mut key = [0; 32];
+        (self.key.len() == 64 && self.key.is_ascii()).then_some(())?;
+        for (at, byte) in key.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(self.key.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(key)
+    }
+}
+
+impl Keychain {
+    /// The keychain that is meant: the folder that was typed, THRESHOLD_KEYS, or `threshold` in the user's folder of settings.
+    #[must_use]
+    pub fn meant(typed: Option<&Path>) -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let folder = typed
+            .map(Path::to_path_buf)
+            .or_else(|| set("THRESHOLD_KEYS").map(PathBuf::from))
+            .or_else(|| set("XDG_CONFIG_HOME").map(|home| Path::new(&home).join("threshold")))
+            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config/threshold")));
+        Self { folder: folder.unwrap_or_else(|| PathBuf::from(".threshold")) }
+    }
+
+    /// The administrator's key; `None` if nothing was ever paired.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`] if the file is no key, or may be read by others.
+    pub fn secret(&self) -> Result<Option<SecretKey>, HostError> {
+        let path = self.folder.join(SECRET);
+        let meta = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            meta => meta.map_err(|error| fault(&path, &error.to_string()))?,
+        };
+        if meta.permissions().mode() & 0o077 != 0 {
+            return Err(fault(&path, "others may read it"));
+        }
+        let bytes = std::fs::read(&path).map_err(|error| fault(&path, &error.to_string()))?;
+        let bytes = bytes.try_into().map_err(|_| fault(&path, "it is not a key of 32 bytes"))?;
+        SecretKey::of_bytes(bytes).map(Some).map_err(|error| fault(&path, &error.to_string()))
+    }
+
+    /// The administrator's key, made if there is none; on the disk when it returns.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`].
+    pub fn secret_or_new(&self) -> Result<SecretKey, HostError> {
+        if let Some(secret) = self.secret()? {
+            return Ok(secret);
+        }
+        let path = self.folder.join(SECRET);
+        let secret = SecretKey::random().map_err(|error| fault(&path, &error.to_string()))?;
+        self.write(SECRET, secret.secret()).map_err(|error| fault(&path, &error.to_string()))?;
+        Ok(secret)
+    }
+
+    /// The unit of a name; `None` if it was never paired.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`] if the file is not one that this program wrote.
+    pub fn unit(&self, name: &str) -> Result<Option<([u8; 32], Role)>, HostError> {
+        let units = self.units()?;
+        let Some(known) = units.get(name) else { return Ok(None) };
+        let damaged = || fault(&self.folder.join(UNITS), "the key of a unit is no key");
+        Ok(Some((known.key().ok_or_else(damaged)?, known.role)))
+    }
+
+    /// Every unit that was paired, by name.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`].
+    pub fn units(&self) -> Result<BTreeMap<String, KnownUnit>, HostError> {
+        let path = self.folder.join(UNITS);
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            read => read.map_err(|error| fault(&path, &error.to_string()))?,
+        };
+        serde_json::from_slice(&bytes).map_err(|error| fault(&path, &error.to_string()))
+    }
+
+    /// Keeps a unit under its name, in place of one of that name; `None` forgets it.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`].
+    pub fn keep(&self, name: &str, unit: Option<KnownUnit>) -> Result<(), HostError> {
+        let mut units = self.units()?;
+        match unit {
+            Some(unit) => units.insert(name.to_owned(), unit),
+            None => units.remove(name),
+        };
+        let path = self.folder.join(UNITS);
+        let text = serde_json::to_vec_pretty(&units);
+        let text = text.map_err(|error| fault(&path, &error.to_string()))?;
+        self.write(UNITS, &text).map_err(|error| fault(&path, &error.to_string()))
+    }
+
+    /// Writes a file whole or not at all.
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let fresh = self.folder.join(format!("{name}.tmp"));
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, self.folder.join(name))?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+fn fault(path: &Path, what: &str) -> HostError {
+    HostError::Keychain { path: path.display().to_string(), what: what.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn keychain() -> (tempfile::TempDir, Keychain) {
+        let folder = tempfile::tempdir().unwrap();
+        let keychain = Keychain::meant(Some(&folder.path().join("keys")));
+        (folder, keychain)
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_only_for_its_user() {
+        let (_folder, keychain) = keychain();
+        assert_eq!(keychain.secret().unwrap(), None);
+        let secret = keychain.secret_or_new().unwrap();
+        assert_eq!(keychain.secret_or_new().unwrap(), secret);
+        let path = keychain.folder.join(SECRET);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        let error = keychain.secret().unwrap_err().to_string();
+        assert!(error.contains("others may read it"), "{error}");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "short").unwrap();
+        assert!(keychain.secret_or_new().is_err(), "a key that is damaged is not replaced");
+    }
+
+    #[test]
+    fn units_are_kept_by_name_and_forgotten() {
+        let (_folder, keychain) = keychain();
+        assert_eq!(keychain.unit("door").unwrap(), None);
+        keychain.keep("door", Some(KnownUnit::of(&[7; 32], Role::Owner))).unwrap();
+        keychain.keep("gate", Some(KnownUnit::of(&[8; 32], Role::Viewer))).unwrap();
+        assert_eq!(keychain.unit("door").unwrap(), Some(([7; 32], Role::Owner)));
+        keychain.keep("door", None).unwrap();
+        assert_eq!(keychain.unit("door").unwrap(), None);
+        assert_eq!(keychain.units().unwrap().len(), 1);
+        std::fs::write(
+            keychain.folder.join(UNITS),
+            "{\"gate\":{\"key\":\"ab\",\"role\":\"Viewer\"}}",
+        )
+        .unwrap();
+        assert!(keychain.unit("gate").is_err(), "a key that is none is no unit that is not paired");
+    }
+}

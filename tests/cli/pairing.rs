@@ -1,0 +1,92 @@
+//! Pairing with both binaries: the label, the button, the code, and that what follows is sealed.
+
+use crate::binary::{Ran, Unit, binaries, run};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Options of a unit with a button that a test can hold, and no packs: pairing needs none.
+const OPTIONS: [&str; 4] = ["--packs", "no-packs", "--dev-button", "button"];
+
+/// The code on the label of a unit that does not run.
+fn label(unit: &Unit) -> String {
+    let mut command = Command::new(binaries().join("threshold-edge"));
+    command.args(["label", "data"]).current_dir(unit.folder.path());
+    let ran = run(&mut command);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran.stderr.trim().strip_prefix("pairing code: ").unwrap().to_owned()
+}
+
+/// Runs `threshold` with a keychain of its own and something typed.
+fn typed(unit: &Unit, keys: &str, args: &[&str], input: &str) -> Ran {
+    let mut command = unit.command(args);
+    command.env("THRESHOLD_KEYS", keys).stdin(Stdio::piped());
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that ends before it reads has no ears for this.
+    let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = process.wait_with_output().unwrap();
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn press_the_button(unit: &Unit) {
+    let presses = || unit.said().matches("the button was pressed").count();
+    let before = presses();
+    std::fs::write(unit.folder.path().join("button"), "").unwrap();
+    let begun = Instant::now();
+    while presses() == before {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", unit.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_administrator_pairs_with_button_and_code_and_nobody_without() {
+    let mut unit = Unit::start(&OPTIONS);
+    unit.kill();
+    let code = label(&unit);
+    unit.restart(&OPTIONS);
+    let refused = typed(&unit, "ada", &["pair", "Ada"], &code);
+    let (error, remedy) = refused.error();
+    assert_eq!(error, "the unit does not pair now");
+    assert!(remedy.starts_with("hold the button"), "{remedy}");
+
+    press_the_button(&unit);
+    let none = typed(&unit, "ada", &["pair", "Ada"], "no code\n");
+    assert!(none.error().0.starts_with("a pairing code has 27 letters"), "{none:?}");
+    let mut wrong: Vec<char> = code.chars().collect();
+    let at = wrong.iter().position(|symbol| symbol.is_ascii_digit() && *symbol < '7').unwrap();
+    wrong[at] = char::from(wrong[at] as u8 + 1);
+    let wrong = typed(&unit, "ada", &["pair", "Ada"], &wrong.into_iter().collect::<String>());
+    assert!(wrong.error().0.contains("has a wrong letter"), "{wrong:?}");
+    // As a person types it.
+    let spelt = format!("  {}\n", code.to_lowercase().replace('-', " "));
+    let paired = typed(&unit, "ada", &["--json", "pair", "Ada"], &spelt);
+    assert_eq!(paired.status, 0, "{paired:?}");
+    assert_eq!(paired.json()["role"], "owner");
+
+    // One press, one administrator; and what is said from here on is sealed.
+    let second = typed(&unit, "eve", &["pair", "Eve"], &code);
+    assert_eq!(second.error().0, "the unit does not pair now");
+    let pulled = typed(&unit, "ada", &["--json", "log", "pull", "--out", "log.jsonl"], "");
+    assert_eq!(pulled.status, 0, "{pulled:?}");
+
+    // The next one looks, and has no more to say.
+    press_the_button(&unit);
+    let viewer = typed(&unit, "eve", &["--json", "pair", "Eve"], &code);
+    assert_eq!(viewer.json()["role"], "viewer", "{viewer:?}");
+
+    // A restart changes nothing of it; another unit's name with another key does.
+    unit.kill();
+    unit.restart(&OPTIONS);
+    assert_eq!(typed(&unit, "ada", &["log", "pull", "--out", "log.jsonl"], "").status, 0);
+    std::fs::remove_dir_all(unit.folder.path().join("data")).unwrap();
+    unit.kill();
+    unit.restart(&OPTIONS);
+    let foreign = typed(&unit, "ada", &["log", "pull", "--out", "log.jsonl"], "");
+    let (error, _) = foreign.error();
+    assert!(error.contains("does not know this administrator's key"), "{foreign:?}");
+}
