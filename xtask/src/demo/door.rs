@@ -6,7 +6,7 @@ use crate::program;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -44,12 +44,34 @@ impl Unit {
         Ok(())
     }
 
+    /// Waits until the unit says something.
+    pub(super) fn wait_until_it_says(&mut self, text: &str) -> Result<()> {
+        let give_up = Instant::now() + START;
+        while !std::fs::read_to_string(&self.log).is_ok_and(|said| said.contains(text)) {
+            self.still_there()?;
+            if Instant::now() > give_up {
+                bail!("the unit did not say {text:?} within {} s", START.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Resident memory in bytes, as Linux tells it.
     pub(super) fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
     }
+}
+
+/// The pairing code on the label of the unit with this data folder, which does not run yet.
+pub(super) fn label(binary: &Path, data: &Path) -> Result<String> {
+    let mut command = Command::new(binary);
+    let done = command.arg("label").arg(data).output().context("`threshold-edge label`")?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    let code = said.trim().strip_prefix("pairing code: ");
+    Ok(code.with_context(|| format!("`threshold-edge label` said {said:?}"))?.to_owned())
 }
 
 impl Drop for Unit {
@@ -68,13 +90,36 @@ pub(super) struct Host {
     pub(super) port: PathBuf,
     /// The folder of packs.
     pub(super) packs: PathBuf,
+    /// The administrator's keychain.
+    pub(super) keys: PathBuf,
 }
 
 impl Host {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg("--unit").arg(&self.port).arg("--packs").arg(&self.packs).args(arguments);
+        command.arg("--unit").arg(&self.port).arg("--packs").arg(&self.packs);
+        command.arg("--keys").arg(&self.keys).args(arguments);
         command
+    }
+
+    /// Becomes an administrator with the code of the unit's label; gives the role.
+    pub(super) fn pair(&self, name: &str, code: &str) -> Result<String> {
+        let mut process = self
+            .command(&["--json", "pair", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("`threshold pair` did not start")?;
+        if let Some(mut input) = process.stdin.take() {
+            // A command that ended already says why.
+            let _ = writeln!(input, "{code}");
+        }
+        let done = process.wait_with_output().context("waiting for `threshold pair`")?;
+        if !done.status.success() {
+            bail!("`threshold pair` failed ({})", done.status);
+        }
+        let paired: Value = serde_json::from_slice(&done.stdout)?;
+        Ok(paired["role"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Runs a command and gives what it printed.

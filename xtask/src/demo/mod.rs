@@ -87,10 +87,13 @@ pub(crate) fn run() -> Result<()> {
         binary: root().join("target/release/threshold"),
         port: folder.path("port"),
         packs: stock.packs.clone(),
+        keys: folder.path("keys"),
     };
-    let [camera, data] = ["camera", "data"].map(|name| folder.path(name));
+    let [camera, data, button] = ["camera", "data", "button"].map(|name| folder.path(name));
+    let edge = root().join("target/release/threshold-edge");
+    let code = door::label(&edge, &data)?;
     let mut unit = Unit::start(
-        &root().join("target/release/threshold-edge"),
+        &edge,
         &[
             "run",
             "--serial",
@@ -101,11 +104,17 @@ pub(crate) fn run() -> Result<()> {
             &data.display().to_string(),
             "--packs",
             &host.packs.display().to_string(),
+            "--dev-button",
+            &button.display().to_string(),
         ],
         &folder.path("unit.log"),
     )?;
     host.wait_for(&mut unit)?;
     println!("the unit answers after {:.1} s", start.elapsed().as_secs_f64());
+    std::fs::write(&button, "").with_context(|| format!("writing {}", button.display()))?;
+    unit.wait_until_it_says("the button was pressed")?;
+    let role = host.pair("Demo", &code)?;
+    println!("paired by button and code as {role}: from here on the line is sealed");
 
     let mut outcomes = Vec::new();
     let mut followed = Vec::new();
