@@ -12,6 +12,7 @@ mod gallery_model;
 mod gallery_power;
 mod golden;
 mod kill;
+mod leftovers;
 mod log_model;
 mod log_power;
 mod medium;

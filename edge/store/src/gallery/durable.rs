@@ -84,8 +84,9 @@ pub(crate) struct DurableGallery {
     pub(super) leftovers: BTreeSet<u32>,
     /// Removed, and not yet written.
     pub(super) waiting: BTreeSet<PersonId>,
-    /// A new segment could not be made, and may be there: the next batch must go into it.
-    pub(super) begun: bool,
+    /// A new segment could not be made, and may be there, sealed with this data key or a later one: the next batch must go into
+    /// it.
+    pub(super) begun: Option<u32>,
 }
 
 impl Segment {
@@ -127,7 +128,7 @@ impl DurableGallery {
             segments: BTreeMap::new(),
             leftovers: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            begun: false,
+            begun: None,
         }
     }
 
@@ -274,7 +275,7 @@ impl DurableGallery {
     ) -> Result<(Written, u32), StoreError> {
         let len = records.len() as u32 + AROUND as u32;
         if let Some((&number, last)) = self.segments.last_key_value()
-            && !self.begun
+            && self.begun.is_none()
         {
             if last.unsure {
                 // Nothing may come behind a torn end, nor in a segment behind it. It may grow past its size by this batch.
@@ -290,10 +291,10 @@ impl DurableGallery {
         let header = Header { number: through + 1, through: through + 1 };
         let bytes = sealed(keyring, header, records, statement)?;
         if let Err(error) = flash.replace(Object::GallerySegment(header.number), &bytes) {
-            self.begun = true;
+            self.begun.get_or_insert(keyring.current());
             return Err(error.into());
         }
-        self.begun = false;
+        self.begun = None;
         let (end, oldest_key) = (bytes.len() as u32, keyring.current());
         self.segments.insert(header.number, Segment { end, oldest_key, ..Segment::empty(header) });
         Ok((Written::Replaced, header.number))
