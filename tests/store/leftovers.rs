@@ -47,3 +47,14 @@ fn the_data_key_of_a_segment_that_may_be_there_is_kept() {
         }
     }
 }
+
+#[test]
+fn so_many_keys_that_the_ring_could_not_be_read_are_refused() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash).unwrap();
+    store.commit(entry(1)).unwrap();
+    let refused = (0..1100).find_map(|_| store.rotate_keys().err());
+    drop(store);
+    assert!(open(&flash).is_ok());
+    assert!(refused.is_some());
+}

@@ -32,7 +32,7 @@ pub(crate) const TAG: usize = 16;
 /// Bytes that sealing adds.
 pub(crate) const SEAL: usize = NONCE + TAG;
 const FIXED: usize = 16 + 8 + 32 + 32 + 16 + 8;
-/// More data keys than are ever kept: each is dropped when nothing is sealed with it.
+/// Data keys that a ring holds: more than the log has segments, each of which keeps one at most.
 const MAX_KEYS: usize = 1024;
 const MAX_BYTES: u64 = (HEADER + SEAL + FIXED + MAX_KEYS * (4 + SECRET_BYTES)) as u64;
 
@@ -228,6 +228,9 @@ impl Keyring {
 
     /// Makes a new data key; what is sealed from now on takes it. Durable on return.
     pub(crate) fn rotate(&mut self, flash: &mut dyn Flash) -> Result<(), StoreError> {
+        if self.data.len() >= MAX_KEYS {
+            return Err(StoreError::DataKeysUsedUp { max: MAX_KEYS });
+        }
         let mut key = Secret::default();
         self.provider.random(key.as_mut())?;
         let was = self.current;
