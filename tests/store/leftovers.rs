@@ -1,6 +1,7 @@
 //! What a write that failed leaves behind, and what must not come of it later.
 
 use crate::{MODEL, entry, name, template};
+use threshold_record::{Administrator, Role};
 use threshold_store::{
     Flash, FlashFault, LogSize, MockFlash, Object, Store, StoreError, StoreSize,
 };
@@ -49,6 +50,23 @@ fn the_data_key_of_a_segment_that_may_be_there_is_kept() {
 }
 
 #[test]
+fn who_was_enrolled_further_after_a_removal_that_failed_stays() {
+    for with_effect in [true, false] {
+        let mut flash = MockFlash::new();
+        let mut store = open(&flash).unwrap();
+        let id = store.add_person(name("Ada")).unwrap();
+        fail_next(&mut flash, with_effect);
+        store.remove_person(id).unwrap_err();
+        assert!(store.gallery().unwrap().member(id).is_some(), "as before");
+        store.put_template(template(id, 0, 1)).unwrap();
+        drop(store);
+        let store = open(&flash).unwrap();
+        let member = store.gallery().unwrap().member(id);
+        assert_eq!(member.map(|held| held.templates.len()), Some(1), "{with_effect}");
+    }
+}
+
+#[test]
 fn so_many_keys_that_the_ring_could_not_be_read_are_refused() {
     let flash = MockFlash::new();
     let mut store = open(&flash).unwrap();
@@ -57,4 +75,49 @@ fn so_many_keys_that_the_ring_could_not_be_read_are_refused() {
     drop(store);
     assert!(open(&flash).is_ok());
     assert!(refused.is_some());
+}
+
+#[test]
+fn a_roster_whose_write_failed_does_not_pass_for_a_later_one() {
+    let mut flash = MockFlash::new();
+    let mut store = open(&flash).unwrap();
+    let administrator = |text: &str, mark: u8| Administrator {
+        key: [mark; 32],
+        name: name(text),
+        role: Role::Owner,
+    };
+    let grace = administrator("Grace", 2);
+    store.put_administrator(administrator("Ada", 1)).unwrap();
+    store.put_administrator(grace.clone()).unwrap();
+    fail_next(&mut flash, true);
+    store.put_administrator(administrator("Emmy", 3)).unwrap_err();
+    let failed = flash.bytes(Object::Administrators);
+    store.revoke_administrator(grace.key_id()).unwrap();
+    drop(store);
+    flash.set_bytes(Object::Administrators, failed);
+    match open(&flash) {
+        Err(StoreError::RolledBack { object: Object::Administrators, .. }) => {}
+        Err(other) => panic!("{other}"),
+        Ok(store) => panic!("taken: {:?}", store.roster().of_key(grace.key_id())),
+    }
+}
+
+#[test]
+fn a_roster_that_is_not_sealed_is_never_taken() {
+    // Formats 1 and 2 had none.
+    let mut plain = b"THRADM\r\n\x01\0\0\0".to_vec();
+    plain.extend_from_slice(&1_u64.to_le_bytes());
+    plain.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
+    plain.extend_from_slice(&[9; 32]);
+    plain.extend_from_slice(&[Role::Owner.code(), 1, b'M']);
+    for format in ["format-1", "format-2"] {
+        let flash = crate::golden::flash(format);
+        flash.set_bytes(Object::Administrators, Some(plain.clone()));
+        let opened = Store::open(Box::new(flash.clone()), flash.keys());
+        assert!(
+            matches!(opened, Err(StoreError::Damaged { object: Object::Administrators, .. })),
+            "{format}: {:?}",
+            opened.map(|(store, _)| store.roster().clone())
+        );
+    }
 }

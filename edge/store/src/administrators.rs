@@ -96,7 +96,12 @@ impl Roster {
         self.revoked.contains(&key)
     }
 
-    /// The roster with one more.
+    /// The roster at a generation.
+    pub(crate) fn of_generation(self, generation: u64) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// The roster with one more, its generation not yet given.
     pub(crate) fn with(&self, administrator: Administrator) -> Result<Self, AdministratorError> {
         let key = administrator.key_id();
         if self.is_revoked(key) {
@@ -111,11 +116,10 @@ impl Roster {
         }
         let mut roster = self.clone();
         roster.administrators.push(administrator);
-        roster.generation += 1;
         Ok(roster)
     }
 
-    /// The roster without one, whose key is revoked.
+    /// The roster without one, whose key is revoked; its generation not yet given.
     pub(crate) fn without(&self, key: KeyId) -> Result<Self, AdministratorError> {
         let there = self.of_key(key).ok_or(AdministratorError::Unknown { key })?;
         let owners = self.administrators.iter().filter(|held| held.role == Role::Owner).count();
@@ -128,7 +132,6 @@ impl Roster {
         let mut roster = self.clone();
         roster.administrators.retain(|held| held.key_id() != key);
         roster.revoked.insert(key);
-        roster.generation += 1;
         Ok(roster)
     }
 
@@ -173,7 +176,7 @@ impl Roster {
         if reader.left() != 0 || roster.revoked.len() != revoked as usize {
             return Err(reader.damaged("the revoked keys"));
         }
-        Ok(Self { generation, ..roster })
+        Ok(roster.of_generation(generation))
     }
 }
 

@@ -62,7 +62,11 @@ pub struct Store {
     /// The log's head that the anchor on the flash says.
     anchored: u64,
     tombstones: Tombstones,
+    /// A removal failed: the flash may have a tombstone of somebody who is in the gallery.
+    tombstones_unsure: bool,
     roster: Roster,
+    /// The highest generation of the roster given out.
+    roster_given: u64,
     gallery: Option<DurableGallery>,
     /// The gallery's generation is further than the anchor on the flash says.
     unbound: bool,
@@ -122,8 +126,9 @@ impl Store {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
             None => Tombstones::default(),
         };
-        let roster =
-            read(flash.as_ref(), &keyring, Object::Administrators, administrators::MAX_BYTES)?;
+        // The formats that were not sealed had no roster: one that is not is somebody else's.
+        let (object, max) = (Object::Administrators, administrators::MAX_BYTES);
+        let roster = sealed::read(flash.as_ref(), &keyring, object, max)?;
         let roster =
             roster.map_or_else(|| Ok(Roster::default()), |bytes| Roster::from_bytes(&bytes))?;
         let count = tombstones.0.len() as u64;
@@ -155,6 +160,8 @@ impl Store {
             anchor,
             anchored: 0,
             tombstones,
+            tombstones_unsure: false,
+            roster_given: roster.generation(),
             roster,
             gallery: None,
             unbound: false,
@@ -266,6 +273,11 @@ impl Store {
     }
 
     fn change(&mut self, change: Change) -> Result<(), StoreError> {
+        if self.tombstones_unsure {
+            // What is acknowledged now must not go with a removal that was not.
+            let tombstones = self.tombstones.clone();
+            self.save_tombstones(tombstones)?;
+        }
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
         let written = durable.change(self.flash.as_mut(), &self.keyring, change)?;
         // A segment that is new or was replaced took two fdatasyncs, and is bound with the next thing that is, so that no
@@ -288,8 +300,7 @@ impl Store {
         gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
-        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
-        self.tombstones = tombstones;
+        self.save_tombstones(tombstones)?;
         let (flash, keyring) = (self.flash.as_mut(), &self.keyring);
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
         let removed = durable.bury(person).ok_or(GalleryError::UnknownPerson { person })?;
@@ -300,6 +311,14 @@ impl Store {
             Ok(_) => Ok(removed),
             Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
+    }
+
+    fn save_tombstones(&mut self, tombstones: Tombstones) -> Result<(), StoreError> {
+        self.tombstones_unsure = true;
+        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
+        self.tombstones_unsure = false;
+        self.tombstones = tombstones;
+        Ok(())
     }
 
     /// Does one step of what can wait until the unit idles, and says whether more is due: dead records of the gallery go, a
