@@ -1,9 +1,9 @@
-//! What a write that failed leaves behind, and what must not come of it later.
+//! What a write that failed or was cut off leaves behind, and what must not come of it later.
 
 use crate::{MODEL, entry, name, template};
 use threshold_record::{Administrator, Role};
 use threshold_store::{
-    Flash, FlashFault, LogSize, MockFlash, Object, Store, StoreError, StoreSize,
+    Flash, FlashFault, LogSize, MockFlash, Object, Series, Store, StoreError, StoreSize,
 };
 
 fn open(flash: &MockFlash) -> Result<Store, StoreError> {
@@ -120,4 +120,61 @@ fn a_roster_that_is_not_sealed_is_never_taken() {
             opened.map(|(store, _)| store.roster().clone())
         );
     }
+}
+
+#[test]
+fn beside_the_ring_of_a_conversion_nothing_but_what_it_began_with_is_taken() {
+    let plain = crate::golden::flash("format-2");
+    let open = |flash: &MockFlash| Store::open(Box::new(flash.clone()), flash.keys());
+    // Somebody keeps the ring of a conversion that was cut off; it is over at the next start.
+    let flash = crate::golden::flash("format-2");
+    flash.cut_power_at(4, 1);
+    open(&flash).err().unwrap();
+    let ring = flash.bytes(Object::Keys);
+    flash.power_on();
+    open(&flash).unwrap();
+    // Later, without the secret: everything as it was before it, and one object of his own.
+    let segments = plain.segments(Series::Log).into_iter().map(Object::Segment);
+    let objects: Vec<Object> = Object::FIXED.into_iter().chain(segments).collect();
+    let put_back = || {
+        let flash = flash.copy();
+        for number in flash.segments(Series::Log) {
+            flash.set_bytes(Object::Segment(number), None);
+        }
+        objects.iter().for_each(|&object| flash.set_bytes(object, plain.bytes(object)));
+        flash.set_bytes(Object::Keys, ring.clone());
+        flash
+    };
+    // That is the whole folder as it once was, which no flash can tell alone.
+    assert_eq!(open(&put_back()).unwrap().0.log_head(), crate::golden::ENTRIES);
+    for &object in objects.iter().filter(|&&object| object != Object::Keys) {
+        let Some(bytes) = plain.bytes(object) else { continue };
+        let forged = forged(object, bytes);
+        let flash = put_back();
+        flash.set_bytes(object, Some(forged));
+        let refused = open(&flash).err();
+        assert!(matches!(refused, Some(StoreError::Damaged { .. })), "{object}: {refused:?}");
+    }
+}
+
+/// Other bytes of an object that is not sealed, with a sound checksum.
+fn forged(object: Object, mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = match object {
+        Object::Gallery => bytes.len() - 32,
+        Object::Segment(_) => 60,
+        _ => bytes.len() - 4,
+    };
+    let (at, sum) = match object {
+        // A letter of the first name.
+        Object::Gallery => (69, 32),
+        // The highest sequence, the number of the first tombstone, the lock-out.
+        Object::Segment(_) => (24, 4),
+        _ => (end - 4, 4),
+    };
+    bytes[at] ^= 1;
+    let (covered, rest) = bytes.split_at_mut(end);
+    let crc = crc32fast::hash(covered).to_le_bytes();
+    let hash = blake3::hash(covered);
+    rest[..sum].copy_from_slice(if sum == 4 { &crc } else { hash.as_bytes() });
+    bytes
 }

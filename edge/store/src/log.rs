@@ -31,6 +31,7 @@ mod state;
 mod verify;
 
 pub(crate) use convert::convert;
+pub(crate) use plain::segments as plain_segments;
 pub(crate) use state::State;
 pub use verify::{FirstBad, Verified, verify};
 

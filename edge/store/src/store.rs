@@ -134,6 +134,9 @@ impl Store {
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
         let converting = keyring.form() == Form::Converting;
+        if converting {
+            keyring.originals().check_rest(flash.as_ref())?;
+        }
         let (log, cut) = match form {
             LogForm::Single | LogForm::Segments if converting => {
                 log::convert(flash.as_mut(), &keyring, size.log, form, &anchor)?
@@ -491,6 +494,7 @@ fn read(
     if keyring.form() == Form::Converting {
         let bytes = flash.read_all(object, max)?;
         if bytes.as_deref().is_none_or(|bytes| !sealed::is_sealed(bytes)) {
+            keyring.originals().check(flash, object)?;
             return Ok(bytes);
         }
     }
