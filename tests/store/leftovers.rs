@@ -3,7 +3,8 @@
 use crate::{MODEL, entry, name, template};
 use threshold_record::{Administrator, Role};
 use threshold_store::{
-    Flash, FlashFault, LogSize, MockFlash, Object, Series, Store, StoreError, StoreSize,
+    FileKeys, Flash, FlashFault, KeyProvider, LogSize, MockFlash, Object, Series, Store,
+    StoreError, StoreSize,
 };
 
 fn open(flash: &MockFlash) -> Result<Store, StoreError> {
@@ -177,4 +178,17 @@ fn forged(object: Object, mut bytes: Vec<u8>) -> Vec<u8> {
     let hash = blake3::hash(covered);
     rest[..sum].copy_from_slice(if sum == 4 { &crc } else { hash.as_bytes() });
     bytes
+}
+
+#[test]
+fn a_secret_that_was_being_kept_when_the_power_went_is_forgotten_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unit.key");
+    let keys = FileKeys::at(&path);
+    keys.keep(&zeroize::Zeroizing::new([7; 32])).unwrap();
+    // Cut off between the link and the removal of the other name.
+    std::fs::hard_link(&path, folder.path().join("unit.key.tmp")).unwrap();
+    keys.forget().unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    keys.forget().unwrap();
 }
