@@ -22,6 +22,7 @@ use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize, State};
 use crate::sealed;
 use crate::tombstones::{self, Tombstones};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Template};
 
@@ -62,8 +63,8 @@ pub struct Store {
     /// The log's head that the anchor on the flash says.
     anchored: u64,
     tombstones: Tombstones,
-    /// A removal failed: the flash may have a tombstone of somebody who is in the gallery.
-    tombstones_unsure: bool,
+    /// People in the gallery of whom the flash may have a tombstone, since their removal failed.
+    doubtful: BTreeSet<PersonId>,
     roster: Roster,
     /// The highest generation of the roster given out.
     roster_given: u64,
@@ -163,7 +164,7 @@ impl Store {
             anchor,
             anchored: 0,
             tombstones,
-            tombstones_unsure: false,
+            doubtful: BTreeSet::new(),
             roster_given: roster.generation(),
             roster,
             gallery: None,
@@ -272,15 +273,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn put_template(&mut self, template: Template) -> Result<(), StoreError> {
-        self.change(Change::Template(Box::new(template)))
-    }
-
-    fn change(&mut self, change: Change) -> Result<(), StoreError> {
-        if self.tombstones_unsure {
+        if self.doubtful.contains(&template.person) {
             // What is acknowledged now must not go with a removal that was not.
             let tombstones = self.tombstones.clone();
             self.save_tombstones(tombstones)?;
         }
+        self.change(Change::Template(Box::new(template)))
+    }
+
+    fn change(&mut self, change: Change) -> Result<(), StoreError> {
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
         let written = durable.change(self.flash.as_mut(), &self.keyring, change)?;
         // A segment that is new or was replaced took two fdatasyncs, and is bound with the next thing that is, so that no
@@ -317,9 +318,10 @@ impl Store {
     }
 
     fn save_tombstones(&mut self, tombstones: Tombstones) -> Result<(), StoreError> {
-        self.tombstones_unsure = true;
+        let added = tombstones.0.difference(&self.tombstones.0).copied();
+        self.doubtful.extend(added);
         self.replace(Object::Tombstones, &tombstones.to_bytes())?;
-        self.tombstones_unsure = false;
+        self.doubtful.clear();
         self.tombstones = tombstones;
         Ok(())
     }
