@@ -1,8 +1,9 @@
 //! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
 //!
-//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor. A
+//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor; one that
+//! replaced a segment, and a removal, are bound by the log's next batch, and by the anchor once the unit idles. A
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
-//! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
+//! appended and synced before the caller hears of it. The lock-out state is in the log before a probe is scored.
 
 mod administration;
 mod figures;
@@ -356,7 +357,7 @@ impl Store {
     }
 
     /// Binds the gallery's new state, which is durable, into the anchor and the log. A failure here does not undo the change;
-    /// the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
+    /// `tidy_up` tries again and reports the fault.
     fn anchor_gallery(&mut self) {
         self.note_gallery();
         let _ = self.write_anchor();
