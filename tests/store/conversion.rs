@@ -292,3 +292,32 @@ fn a_plain_segment_is_no_part_of_a_sealed_log() {
     let error = open(&flash, LogSize::default()).err().unwrap().to_string();
     assert!(error.contains("(a segment that is not sealed, in a log that is)"), "{error}");
 }
+
+#[test]
+fn numbers_that_would_run_over_are_damage_and_no_end_of_the_program() {
+    let mut single = Single::new();
+    for number in 1..=65_536_u32 {
+        let [low, high] = (number as u16).to_le_bytes();
+        single.record(2, &[low, high, 2]);
+    }
+    let refused = open(&single.flash(0), SIZES[0]).err();
+    assert!(matches!(refused, Some(StoreError::Damaged { object: Object::SingleLog, .. })));
+    // A segment of format 2 of the last number, as `segment` draws it.
+    let last = u32::MAX.to_le_bytes();
+    let mut segment = [&b"THRSEG\r\n\x01\0\0\0"[..], &last, &last, &[0; 4]].concat();
+    segment.extend_from_slice(&1_u64.to_le_bytes());
+    segment.extend_from_slice(&[0; 28]);
+    segment.extend_from_slice(&crc32fast::hash(&segment).to_le_bytes());
+    let flash = golden::flash("format-2");
+    for number in flash.segments(Series::Log) {
+        flash.set_bytes(Object::Segment(number), None);
+    }
+    let mut anchor = b"THRANC\r\n\x02\0\0\0".to_vec();
+    anchor.extend_from_slice(&[0; 32]);
+    anchor.extend_from_slice(&crc32fast::hash(&anchor).to_le_bytes());
+    flash.set_bytes(Object::Anchor, Some(anchor));
+    let object = Object::Segment(u32::MAX);
+    flash.set_bytes(object, Some(segment));
+    let refused = open(&flash, SIZES[0]).err().unwrap();
+    assert!(matches!(refused, StoreError::Damaged { object: blamed, .. } if blamed == object));
+}

@@ -16,6 +16,7 @@ mod gallery_power;
 mod gallery_removal;
 mod golden;
 mod kill;
+mod leftovers;
 mod log_model;
 mod log_power;
 mod medium;

@@ -98,7 +98,12 @@ impl Roster {
         self.revoked.contains(&key)
     }
 
-    /// The roster with one more.
+    /// The roster at a generation.
+    pub(crate) fn of_generation(self, generation: u64) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// The roster with one more, its generation not yet given.
     pub(crate) fn with(&self, administrator: Administrator) -> Result<Self, AdministratorError> {
         let key = administrator.key_id();
         if self.is_revoked(key) {
@@ -113,11 +118,10 @@ impl Roster {
         }
         let mut roster = self.clone();
         roster.administrators.push(administrator);
-        roster.generation += 1;
         Ok(roster)
     }
 
-    /// The roster without one, whose key is revoked.
+    /// The roster without one, whose key is revoked; its generation not yet given.
     pub(crate) fn without(&self, key: KeyId) -> Result<Self, AdministratorError> {
         self.check_not_last_owner(key)?;
         if self.revoked.len() >= MAX_REVOKED {
@@ -126,7 +130,6 @@ impl Roster {
         let mut roster = self.clone();
         roster.administrators.retain(|held| held.key_id() != key);
         roster.revoked.insert(key);
-        roster.generation += 1;
         Ok(roster)
     }
 
@@ -194,7 +197,7 @@ impl Roster {
         if reader.left() != 0 || roster.revoked.len() != revoked as usize {
             return Err(reader.damaged("the revoked keys"));
         }
-        Ok(Self { generation, ..roster })
+        Ok(roster.of_generation(generation))
     }
 }
 

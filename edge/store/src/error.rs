@@ -68,6 +68,15 @@ pub enum StoreError {
         "the store could not seal what it was given; start the unit again, and report this with the log"
     )]
     NotSealed,
+    /// The key ring holds no more data keys.
+    #[error(
+        "{max} data keys are in use, each by something sealed with it; let the unit run until the oldest segments of its log are \
+         gone, and change the key then"
+    )]
+    DataKeysUsedUp {
+        /// Keys that fit.
+        max: usize,
+    },
     /// No gallery is loaded.
     #[error("no gallery is loaded; see the fault that the unit reported at start")]
     NoGallery,

@@ -122,11 +122,13 @@ impl FileFlash {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        // It counts as there until that is durable, so that whoever asks again after a failure has it synced.
+        self.directory.sync_all()?;
         self.open.remove(&object);
         if let Some(part) = object.part() {
             self.segments.remove(&part);
         }
-        self.directory.sync_all()
+        Ok(())
     }
 
     fn try_replace(&mut self, object: Object, bytes: &[u8]) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //!  0 magic "THRKEY\r\n" | 8 version u16 (1) | 10 reserved u16, zero | 12 nonce [24] | 36 sealed body | tag [16]
 //! body: store id [16] | form u8 | reserved [7] | identity [32] | link [32] | pairing code [16] | number of the current data key u32
 //!       count u32 | count times: number u32 | key [32]
+//!       while objects are converted: hashes [96] of what they were (`originals`)
 //! ```
 //! Sealed is XChaCha20-Poly1305 with random nonces, here and everywhere (RFC 8439 and draft-irtf-cfrg-xchacha-03): a nonce is never
 //! made from a sequence number, which a torn append would use twice. The associated data of each sealed piece are the
@@ -16,6 +17,7 @@ use crate::bytes::Reader;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
 use crate::keys::{Keeper, KeyProvider, SECRET_BYTES, Secret};
+use crate::originals::Originals;
 use crate::sealed;
 use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -33,9 +35,10 @@ pub(crate) const TAG: usize = 16;
 /// Bytes that sealing adds.
 pub(crate) const SEAL: usize = NONCE + TAG;
 const FIXED: usize = 16 + 8 + 32 + 32 + 16 + 8;
-/// More data keys than are ever kept: each is dropped when nothing is sealed with it.
+/// Data keys that a ring holds: more than the log has segments, each of which keeps one at most.
 const MAX_KEYS: usize = 1024;
-const MAX_BYTES: u64 = (HEADER + SEAL + FIXED + MAX_KEYS * (4 + SECRET_BYTES)) as u64;
+const MAX_BYTES: u64 =
+    (HEADER + SEAL + FIXED + MAX_KEYS * (4 + SECRET_BYTES) + Originals::LEN) as u64;
 
 /// What the store's other objects are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub(crate) struct Keyring {
     wrapping: XChaCha20Poly1305,
     store_id: [u8; 16],
     form: Form,
+    /// What is converted.
+    originals: Originals,
     identity: SigningKey,
     link: Secret,
     pairing_code: Zeroizing<[u8; 16]>,
@@ -64,7 +69,7 @@ impl Keyring {
     ///
     /// A new ring is on the flash before its secret is kept, so that no cut leaves a secret without its ring. Hence objects that
     /// are not sealed are taken for those of an older program, to be converted, only while the keeper has no secret:
-    /// afterwards they were put there by somebody else.
+    /// afterwards they were put there by somebody else, if they are not those with which a conversion began.
     ///
     /// # Errors
     /// [`StoreError::NoSecret`], [`StoreError::WrongSecret`], [`StoreError::NoKeys`], [`StoreError::NoAnchor`], damage, a failing
@@ -130,6 +135,7 @@ impl Keyring {
             wrapping: wrapping(&secret),
             store_id,
             form,
+            originals: Originals::of(flash)?,
             identity: SigningKey::from_bytes(&*draw()?),
             link: draw()?,
             pairing_code,
@@ -175,6 +181,10 @@ impl Keyring {
             let number = reader.u32()?;
             data.insert(number, data_key(Zeroizing::new(reader.array()?)));
         }
+        let originals = match form {
+            Form::Converting => Originals::read(&mut reader)?,
+            Form::Sealed => Originals::default(),
+        };
         if reader.left() != 0 || !data.contains_key(&current) {
             return Err(reader.damaged("the data keys"));
         }
@@ -183,6 +193,7 @@ impl Keyring {
             wrapping,
             store_id,
             form,
+            originals,
             identity,
             link,
             pairing_code,
@@ -193,7 +204,7 @@ impl Keyring {
 
     fn write(&self, flash: &mut dyn Flash) -> Result<(), StoreError> {
         // No byte more: a vector that grows leaves its keys behind.
-        let len = FIXED + self.data.len() * (4 + SECRET_BYTES);
+        let len = FIXED + self.data.len() * (4 + SECRET_BYTES) + Originals::LEN;
         let mut body = Zeroizing::new(Vec::with_capacity(len));
         body.extend_from_slice(&self.store_id);
         body.push(u8::from(self.form == Form::Sealed));
@@ -206,6 +217,9 @@ impl Keyring {
         for (number, (key, _)) in &self.data {
             body.extend_from_slice(&number.to_le_bytes());
             body.extend_from_slice(key.as_ref());
+        }
+        if self.form == Form::Converting {
+            body.extend_from_slice(&self.originals.to_bytes());
         }
         let mut bytes = Vec::with_capacity(HEADER + SEAL + body.len());
         bytes.extend_from_slice(&MAGIC);
@@ -229,6 +243,9 @@ impl Keyring {
 
     /// Makes a new data key; what is sealed from now on takes it. Durable on return.
     pub(crate) fn rotate(&mut self, flash: &mut dyn Flash) -> Result<(), StoreError> {
+        if self.data.len() >= MAX_KEYS {
+            return Err(StoreError::DataKeysUsedUp { max: MAX_KEYS });
+        }
         let mut key = Secret::default();
         self.provider.random(key.as_mut())?;
         let was = self.current;
@@ -258,6 +275,11 @@ impl Keyring {
     /// What the other objects are.
     pub(crate) fn form(&self) -> Form {
         self.form
+    }
+
+    /// What the other objects were when their conversion began.
+    pub(crate) fn originals(&self) -> &Originals {
+        &self.originals
     }
 
     /// The number of the data key that new pieces are sealed with.

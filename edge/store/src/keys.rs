@@ -109,6 +109,13 @@ impl FileKeys {
         Self { path: path.to_path_buf() }
     }
 
+    /// Where a secret is written before it has its name.
+    fn beside(&self) -> PathBuf {
+        let mut beside = self.path.clone().into_os_string();
+        beside.push(".tmp");
+        PathBuf::from(beside)
+    }
+
     fn fail(&self, error: &std::io::Error) -> KeyError {
         KeyError::Io { path: self.path.clone(), detail: error.to_string() }
     }
@@ -145,9 +152,7 @@ impl KeyProvider for FileKeys {
 
     fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
         // Written beside it and linked into place, so that a file of this name is whole, and one that is there stays.
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".tmp");
-        let beside = PathBuf::from(beside);
+        let beside = self.beside();
         let made = (|| {
             let mut file = OpenOptions::new()
                 .write(true)
@@ -165,11 +170,13 @@ impl KeyProvider for FileKeys {
     }
 
     fn forget(&self) -> Result<(), KeyError> {
-        let forgotten = match std::fs::remove_file(&self.path) {
+        let forget = |path| match std::fs::remove_file(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| self.sync_folder()),
+            removed => removed,
         };
-        forgotten.map_err(|error| self.fail(&error))
+        // A power cut may have left the secret under its other name.
+        let forgotten = forget(self.beside()).and_then(|()| forget(self.path.clone()));
+        forgotten.and_then(|()| self.sync_folder()).map_err(|error| self.fail(&error))
     }
 
     fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {

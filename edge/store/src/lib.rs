@@ -22,6 +22,7 @@ mod keyring;
 pub mod keys;
 mod log;
 pub mod mock;
+mod originals;
 pub mod overlay;
 pub mod receipt;
 mod sealed;

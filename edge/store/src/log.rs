@@ -12,9 +12,9 @@
 //!
 //! What the seal, the links from piece to piece and the anchor keep from somebody who can write the flash and has no key:
 //! reading anything; changing, adding, moving or leaving out anything before the last batch; a piece of another unit, segment,
-//! place or history; and everything that is older than what the anchor saw at the last start, new segment, removal or change of
-//! the gallery. What they do not: taking the last batches written since then away, the lock-out's among them, or putting all
-//! files back as they once were together, anchor included. The first looks like a power cut, the second like the past. A host
+//! place or history; and everything that is older than what the anchor saw at the last start, new segment, or idling after a
+//! removal or a change of the gallery. What they do not: taking the last batches written since then away, the lock-out's and a
+//! removal's among them, or putting an older anchor back and beside it all that it had seen. The first looks like a power cut, the second like the past. A host
 //! finds both, since the log no longer reaches, or no longer contains, the last checkpoint that it was given; a counter outside
 //! the flash would find them at the start.
 
@@ -31,6 +31,7 @@ mod state;
 mod verify;
 
 pub(crate) use convert::convert;
+pub(crate) use plain::segments as plain_segments;
 pub(crate) use state::State;
 pub use verify::{FirstBad, Verified, verify};
 

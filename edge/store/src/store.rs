@@ -1,8 +1,9 @@
 //! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
 //!
-//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor. A
+//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor; one that
+//! replaced a segment, and a removal, are bound by the log's next batch, and by the anchor once the unit idles. A
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
-//! appended and synced before the caller hears of it. The lock-out state is in the anchor before a probe is scored.
+//! appended and synced before the caller hears of it. The lock-out state is in the log before a probe is scored.
 
 mod administration;
 mod figures;
@@ -22,6 +23,7 @@ use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize, State};
 use crate::sealed;
 use crate::tombstones::{self, Tombstones};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Template};
 
@@ -62,7 +64,11 @@ pub struct Store {
     /// The log's head that the anchor on the flash says.
     anchored: u64,
     tombstones: Tombstones,
+    /// People in the gallery of whom the flash may have a tombstone, since their removal failed.
+    doubtful: BTreeSet<PersonId>,
     roster: Roster,
+    /// The highest generation of the roster given out.
+    roster_given: u64,
     gallery: Option<DurableGallery>,
     /// The gallery's generation is further than the anchor on the flash says.
     unbound: bool,
@@ -122,13 +128,17 @@ impl Store {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
             None => Tombstones::default(),
         };
-        let roster =
-            read(flash.as_ref(), &keyring, Object::Administrators, administrators::MAX_BYTES)?;
+        // The formats that were not sealed had no roster: one that is not is somebody else's.
+        let (object, max) = (Object::Administrators, administrators::MAX_BYTES);
+        let roster = sealed::read(flash.as_ref(), &keyring, object, max)?;
         let roster =
             roster.map_or_else(|| Ok(Roster::default()), |bytes| Roster::from_bytes(&bytes))?;
         let count = tombstones.0.len() as u64;
         not_before(Object::Tombstones, count, u64::from(anchor.tombstones))?;
         let converting = keyring.form() == Form::Converting;
+        if converting {
+            keyring.originals().check_rest(flash.as_ref())?;
+        }
         let (log, cut) = match form {
             LogForm::Single | LogForm::Segments if converting => {
                 log::convert(flash.as_mut(), &keyring, size.log, form, &anchor)?
@@ -155,6 +165,8 @@ impl Store {
             anchor,
             anchored: 0,
             tombstones,
+            doubtful: BTreeSet::new(),
+            roster_given: roster.generation(),
             roster,
             gallery: None,
             unbound: false,
@@ -262,6 +274,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn put_template(&mut self, template: Template) -> Result<(), StoreError> {
+        if self.doubtful.contains(&template.person) {
+            // What is acknowledged now must not go with a removal that was not.
+            let tombstones = self.tombstones.clone();
+            self.save_tombstones(tombstones)?;
+        }
         self.change(Change::Template(Box::new(template)))
     }
 
@@ -288,8 +305,7 @@ impl Store {
         gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
-        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
-        self.tombstones = tombstones;
+        self.save_tombstones(tombstones)?;
         let (flash, keyring) = (self.flash.as_mut(), &self.keyring);
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
         let removed = durable.bury(person).ok_or(GalleryError::UnknownPerson { person })?;
@@ -300,6 +316,15 @@ impl Store {
             Ok(_) => Ok(removed),
             Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
+    }
+
+    fn save_tombstones(&mut self, tombstones: Tombstones) -> Result<(), StoreError> {
+        let added = tombstones.0.difference(&self.tombstones.0).copied();
+        self.doubtful.extend(added);
+        self.replace(Object::Tombstones, &tombstones.to_bytes())?;
+        self.doubtful.clear();
+        self.tombstones = tombstones;
+        Ok(())
     }
 
     /// Does one step of what can wait until the unit idles, and says whether more is due: dead records of the gallery go, a
@@ -332,7 +357,7 @@ impl Store {
     }
 
     /// Binds the gallery's new state, which is durable, into the anchor and the log. A failure here does not undo the change;
-    /// the lock-out state of the next visit goes the same way and reports the fault before anybody enters.
+    /// `tidy_up` tries again and reports the fault.
     fn anchor_gallery(&mut self) {
         self.note_gallery();
         let _ = self.write_anchor();
@@ -472,6 +497,7 @@ fn read(
     if keyring.form() == Form::Converting {
         let bytes = flash.read_all(object, max)?;
         if bytes.as_deref().is_none_or(|bytes| !sealed::is_sealed(bytes)) {
+            keyring.originals().check(flash, object)?;
             return Ok(bytes);
         }
     }

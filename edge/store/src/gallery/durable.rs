@@ -86,8 +86,9 @@ pub(crate) struct DurableGallery {
     pub(super) leftovers: BTreeSet<u32>,
     /// Removed, and not yet written.
     pub(super) waiting: BTreeSet<PersonId>,
-    /// A new segment could not be made, and may be there: the next batch must go into it.
-    pub(super) begun: bool,
+    /// A new segment could not be made, and may be there, sealed with this data key or a later one: the next batch must go into
+    /// it.
+    pub(super) begun: Option<u32>,
 }
 
 impl Segment {
@@ -130,7 +131,7 @@ impl DurableGallery {
             segments: BTreeMap::new(),
             leftovers: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            begun: false,
+            begun: None,
         }
     }
 
@@ -287,7 +288,7 @@ impl DurableGallery {
         // A removal has two fdatasyncs behind it, and its batch is short: it need not wait for a new segment.
         let room = self.segment_bytes + if removals_alone { self.segment_bytes / 4 } else { 0 };
         if let Some((&number, last)) = self.segments.last_key_value()
-            && !self.begun
+            && self.begun.is_none()
         {
             if last.unsure {
                 // Nothing may come behind a torn end, nor in a segment behind it. It may grow past its size by this batch.
@@ -303,10 +304,10 @@ impl DurableGallery {
         let header = Header { number: through + 1, through: through + 1 };
         let bytes = sealed(keyring, header, records, statement)?;
         if let Err(error) = flash.replace(Object::GallerySegment(header.number), &bytes) {
-            self.begun = true;
+            self.begun.get_or_insert(keyring.current());
             return Err(error.into());
         }
-        self.begun = false;
+        self.begun = None;
         let (end, oldest_key) = (bytes.len() as u32, keyring.current());
         self.segments.insert(header.number, Segment { end, oldest_key, ..Segment::empty(header) });
         Ok((Written::Replaced, header.number))

@@ -1,7 +1,8 @@
 //! Reading the gallery from its segments.
 //!
 //! Refuses a chain of segments with a gap, a gallery that stands further back than the anchor says, and segments whose live
-//! records are not those that the last statement counts: one that was taken away, an older one put back, one of a copy.
+//! records are not those that the last statement counts: one that was taken away, or an older one put back. One of a copy that
+//! was led on, of the same generation, it does not tell: that takes somebody who may enrol on the copy.
 
 use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};

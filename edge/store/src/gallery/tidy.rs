@@ -66,9 +66,9 @@ impl DurableGallery {
         Ok(self.to_erase().is_some())
     }
 
-    /// The oldest data key that a segment is sealed with; `None` without segments.
+    /// The oldest data key that a segment is sealed with, or one that may be there; `None` without segments.
     pub(crate) fn oldest_key(&self) -> Option<u32> {
-        self.segments.values().map(|segment| segment.oldest_key).min()
+        self.segments.values().map(|segment| segment.oldest_key).chain(self.begun).min()
     }
 
     /// True while the flash holds records of removed people, or may.

@@ -12,7 +12,7 @@ mod single;
 use super::references;
 use crate::anchor::LogForm;
 use crate::error::{StoreError, TailCut};
-use crate::flash::{Flash, Object, Series};
+use crate::flash::{Flash, FlashError, Object, Series};
 pub(crate) use record::Body;
 use single::Single;
 use std::collections::BTreeMap;
@@ -44,6 +44,20 @@ pub(crate) struct Plain {
     pub(crate) cut: Option<TailCut>,
     /// Number of its last segment; 0 for none.
     pub(crate) last: u32,
+}
+
+/// Numbers of the segments that say of themselves that they are not sealed, rising.
+///
+/// # Errors
+/// A failing flash.
+pub(crate) fn segments(flash: &dyn Flash) -> Result<Vec<u32>, FlashError> {
+    let mut plain = Vec::new();
+    for number in flash.segments(Series::Log) {
+        if segment::is_plain(flash, number)? {
+            plain.push(number);
+        }
+    }
+    Ok(plain)
 }
 
 impl Plain {
@@ -91,13 +105,7 @@ impl Plain {
 
     fn of_segments(flash: &dyn Flash) -> Result<Self, StoreError> {
         let mut plain = Self::empty();
-        let mut last = None;
-        for number in flash.segments(Series::Log) {
-            if segment::is_plain(flash, number)? {
-                last = Some(number);
-            }
-        }
-        let Some(last) = last else { return Ok(plain) };
+        let Some(&last) = segments(flash)?.last() else { return Ok(plain) };
         let segments = segment::read_all(flash, last)?;
         let Some(oldest) = segments.first() else { return Ok(plain) };
         plain.last = last;

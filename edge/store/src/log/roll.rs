@@ -25,7 +25,12 @@ impl Log {
         let old_log = self.converting.as_ref().map_or(0, |converting| converting.last);
         let number = match (anew, before) {
             (Some(held), _) => held.number,
-            (None, before) => before.map_or(old_log, |before| before.number) + 1,
+            (None, before) => {
+                let number = before.map_or(old_log, |before| before.number);
+                let (object, what) = (Object::Segment(number), "no number is left for the next");
+                let used_up = StoreError::Damaged { object, offset: 12, what };
+                number.checked_add(1).ok_or(used_up)?
+            }
         };
         let kept_from = number.saturating_sub(self.size.segments - 1).max(1);
         let oldest = self.segments.iter().find(|held| held.number >= kept_from);

@@ -42,6 +42,9 @@ impl Store {
     }
 
     fn save_roster(&mut self, roster: Roster) -> Result<(), StoreError> {
+        // A generation whose write failed is never given out again: the flash may have it, and somebody a copy.
+        self.roster_given += 1;
+        let roster = roster.of_generation(self.roster_given);
         self.replace(Object::Administrators, &roster.to_bytes())?;
         self.roster = roster;
         self.anchor.administrators = self.roster.generation();

@@ -11,9 +11,6 @@ use threshold_record::PersonId;
 /// What is sealed as a whole, beside the anchor.
 const REPLACED: [Object; 2] = [Object::Tombstones, Object::Administrators];
 
-/// Longer than any object that is replaced whole.
-const MAX_BYTES: u64 = u32::MAX as u64;
-
 impl Store {
     /// The unit's public signing key, Ed25519.
     #[must_use]
@@ -59,9 +56,10 @@ impl Store {
     /// [`StoreError`]; some objects may still be sealed with the key before, which then stays.
     pub fn rotate_keys(&mut self) -> Result<(), StoreError> {
         self.keyring.rotate(self.flash.as_mut())?;
-        for object in REPLACED {
-            let plain = sealed::read(self.flash.as_ref(), &self.keyring, object, MAX_BYTES)?;
-            if let Some(plain) = plain {
+        for (object, plain) in
+            REPLACED.into_iter().zip([self.tombstones.to_bytes(), self.roster.to_bytes()])
+        {
+            if self.flash.len(object)?.is_some() {
                 self.replace(object, &plain)?;
             }
         }

@@ -53,7 +53,7 @@ impl Single {
         }
         let mut log = Self { end: HEADER as u64, ..Self::default() };
         let mut window = Window::new(flash, OBJECT, len);
-        let mut contexts = 0;
+        let mut contexts = 0_u16;
         let mut place = 1;
         while log.end < len {
             let Some(found) = window.record(log.end)? else {
@@ -78,7 +78,9 @@ impl Single {
                     }
                 }
                 Body::Entry(_) => return Err(window.damaged(log.end, "an entry out of sequence")),
-                Body::Context(context) if context.number == contexts + 1 => contexts += 1,
+                Body::Context(context) if contexts.checked_add(1) == Some(context.number) => {
+                    contexts = context.number;
+                }
                 Body::Context(_) => {
                     return Err(window.damaged(log.end, "a context record out of its order"));
                 }
