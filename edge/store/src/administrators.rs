@@ -142,7 +142,6 @@ impl Roster {
         let mut held = roster.administrators.iter_mut();
         let there = held.find(|held| held.key_id() == key);
         there.ok_or(AdministratorError::Unknown { key })?.role = role;
-        roster.generation += 1;
         Ok(roster)
     }
 

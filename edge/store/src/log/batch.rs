@@ -198,7 +198,9 @@ impl<'a> Batches<'a> {
 
     /// True if a batch opens anywhere behind `offset`: what stands at `offset` was durable before it.
     pub(crate) fn any_behind(&mut self, offset: u64) -> Result<bool, FlashError> {
-        for at in offset + 1..=self.len.saturating_sub(OVERHEAD as u64) {
+        // The next one begins no further off than the longest batch is long.
+        let last = self.len.saturating_sub(OVERHEAD as u64).min(offset + MAX_LEN as u64);
+        for at in offset + 1..=last {
             if self.prefix(at)?.is_some() && self.open(at)?.is_some() {
                 return Ok(true);
             }
