@@ -6,6 +6,7 @@
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use threshold_record::Role;
 
 /// Everything typed.
 #[derive(Debug, Parser)]
@@ -66,6 +67,9 @@ pub enum Command {
     Info,
     /// Become an administrator of a unit whose button is held; asks for the code on its label
     Pair(Pair),
+    /// Show or change who administers the unit
+    #[command(subcommand)]
+    Administrators(Administrators),
     /// Enrol a person from photos with one face each
     Enrol(Enrol),
     /// Show or change the people in the unit's gallery
@@ -100,6 +104,48 @@ pub struct Pair {
     /// Your name, as the unit's log and its owner shall see it
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `administrators`
+#[derive(Debug, Subcommand)]
+pub enum Administrators {
+    /// List them with their roles and keys
+    List,
+    /// Revoke a key for ever: your own, or as an owner anybody's
+    Revoke {
+        /// A name, or the first digits of a key
+        who: String,
+    },
+    /// Give somebody a role, as an owner
+    Role {
+        /// A name, or the first digits of a key
+        who: String,
+        /// What the administrator may ask from now on
+        role: RoleName,
+    },
+}
+
+/// A role as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RoleName {
+    /// Looks: lists, log, state
+    Viewer,
+    /// Changes the gallery too
+    Enroller,
+    /// Changes the unit and its administrators too
+    Owner,
+}
+
+impl RoleName {
+    /// The role.
+    #[must_use]
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Viewer => Role::Viewer,
+            Self::Enroller => Role::Enroller,
+            Self::Owner => Role::Owner,
+        }
+    }
 }
 
 /// `enrol`

@@ -23,6 +23,14 @@ pub enum HostError {
         /// What is wrong with it.
         what: String,
     },
+    /// No administrator, or several, are meant.
+    #[error("{who:?} names {} of the unit's administrators", if *several { "several" } else { "none" })]
+    NoSuchAdministrator {
+        /// As typed.
+        who: String,
+        /// More than one fits.
+        several: bool,
+    },
     /// No code was typed.
     #[error("no pairing code was typed")]
     NoCode,

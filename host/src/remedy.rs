@@ -126,6 +126,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::Keychain { .. } => {
             "chmod 600 on your own file, put a copy of it back, or --keys <folder> with another, and pair again".to_owned()
         }
+        E::NoSuchAdministrator { .. } => {
+            "threshold administrators list, and give more digits of the key".to_owned()
+        }
         E::NoCode => {
             "threshold pair again, and type the code on the label inside the unit's housing".to_owned()
         }

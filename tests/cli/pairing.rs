@@ -79,6 +79,36 @@ fn an_administrator_pairs_with_button_and_code_and_nobody_without() {
     let viewer = typed(&unit, "eve", &["--json", "pair", "Eve"], &code);
     assert_eq!(viewer.json()["role"], "viewer", "{viewer:?}");
 
+    // Nobody else is obeyed any more, however trusted the line was.
+    let stranger = typed(&unit, "nobody", &["gallery", "list"], "");
+    assert!(stranger.error().0.contains("only for an administrator whom it knows"), "{stranger:?}");
+    let refused = typed(&unit, "eve", &["administrators", "role", "Eve", "owner"], "");
+    assert!(refused.error().0.contains("owner"), "{refused:?}");
+    let done = typed(&unit, "ada", &["administrators", "role", "Eve", "enroller"], "");
+    assert_eq!((done.status, done.stdout.trim()), (0, "Eve is enroller now"), "{done:?}");
+    let listed = typed(&unit, "eve", &["--json", "administrators", "list"], "").json();
+    let listed: Vec<(&str, &str, bool)> = listed["administrators"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let text = |key: &str| one[key].as_str().unwrap();
+            (text("name"), text("role"), one["you"].as_bool().unwrap())
+        })
+        .collect();
+    assert_eq!(listed, [("Ada", "owner", false), ("Eve", "enroller", true)]);
+    let last = typed(&unit, "ada", &["administrators", "revoke", "Ada"], "");
+    assert!(last.error().0.contains("last owner"), "{last:?}");
+    let gone = typed(&unit, "ada", &["administrators", "revoke", "Eve"], "");
+    assert_eq!(gone.status, 0, "{gone:?}");
+    let shut_out = typed(&unit, "eve", &["gallery", "list"], "");
+    assert!(shut_out.error().0.contains("does not know this administrator's key"), "{shut_out:?}");
+    let info = typed(&unit, "ada", &["--json", "info"], "").json();
+    assert_eq!(
+        (&info["store"]["administrators"], &info["store"]["secret_keeper"]),
+        (&1.into(), &"file".into())
+    );
+
     // A restart changes nothing of it; another unit's name with another key does.
     unit.kill();
     unit.restart(&OPTIONS);

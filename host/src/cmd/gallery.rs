@@ -35,10 +35,15 @@ pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
                 "name": done.name.as_str(),
                 "templates": done.templates,
                 "generation": done.generation,
+                "receipt": done.receipt.as_ref().map(|bytes| hex(bytes)),
             });
             meant.say.result(&value, || {
+                let left = match done.receipt {
+                    Some(_) => "nothing is left of them on the unit, which signed a receipt (--json shows it)",
+                    None => "the unit still has to clear its flash of them, and does so when nobody is there",
+                };
                 format!(
-                    "{} (#{}) is removed with {}, for good",
+                    "{} (#{}) is removed with {}, for good; {left}",
                     done.name,
                     person.person.0,
                     templates(done.templates.into())
@@ -56,6 +61,10 @@ fn remove<T: Transport>(
     let person = People::read(session)?.find(typed)?.clone();
     let done = session.call::<RemovePerson>(&PersonRemove { person: person.person })?;
     Ok((person, done))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The slots that hold a template.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use threshold_record::Presentation;
 use threshold_wire::Hello;
 use threshold_wire::endpoints::GetInfo;
-use threshold_wire::message::{Armed, Info, ModelInfo, Nothing};
+use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, SecretKeeper};
 
 /// Shows the unit.
 ///
@@ -41,6 +41,14 @@ fn state(armed: Armed) -> &'static str {
     }
 }
 
+/// The stable word of a keeper.
+fn keeper(keeper: SecretKeeper) -> &'static str {
+    match keeper {
+        SecretKeeper::File => "file",
+        SecretKeeper::Memory => "memory",
+    }
+}
+
 fn photo_notice(info: &Info) -> Option<&'static str> {
     (info.presentation == Presentation::NotAssessed).then_some(Info::PHOTO_NOTICE)
 }
@@ -65,6 +73,15 @@ fn value(hello: &Hello, info: &Info) -> Value {
             "generation": gallery.generation,
         })),
         "log_head": info.log_head,
+        "store": info.store.as_ref().map(|store| json!({
+            "log_oldest": store.log_oldest,
+            "log_segments": store.log_segments,
+            "log_segments_kept": store.log_segments_kept,
+            "log_bytes": store.log_bytes,
+            "gallery_bytes": store.gallery_bytes,
+            "secret_keeper": keeper(store.keeper),
+            "administrators": store.administrators,
+        })),
         "lockout_s": info.lockout_s,
         "insecure_link": info.insecure_link,
         "presentation": info.presentation.text(),
@@ -133,6 +150,31 @@ fn text(hello: &Hello, info: &Info) -> String {
             None => "could not be opened".to_owned(),
         },
     );
+    if let Some(store) = &info.store {
+        row(
+            "store",
+            format!(
+                "log from entry {} in {} of {} segments, {}; gallery {}; secret kept by {}",
+                store.log_oldest,
+                store.log_segments,
+                store.log_segments_kept,
+                indicatif::HumanBytes(store.log_bytes),
+                indicatif::HumanBytes(store.gallery_bytes),
+                match store.keeper {
+                    SecretKeeper::File => "a file beside it (for development)",
+                    SecretKeeper::Memory => "memory",
+                }
+            ),
+        );
+        row(
+            "paired",
+            match store.administrators {
+                0 => "nobody was paired yet: threshold pair".to_owned(),
+                1 => "1 administrator".to_owned(),
+                count => format!("{count} administrators"),
+            },
+        );
+    }
     if info.lockout_s > 0 {
         row("lock-out", format!("{} s left", info.lockout_s));
     }

@@ -1,5 +1,6 @@
 //! The commands, one file each; what they share beside the session is in the files above this folder.
 
+pub mod administrators;
 pub mod bench;
 pub mod compare;
 pub mod detect;
@@ -39,6 +40,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
     match command {
         Command::Info => info::run(meant),
         Command::Pair(typed) => pair::run(meant, typed),
+        Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),

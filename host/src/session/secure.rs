@@ -3,15 +3,19 @@
 //! Refuses to keep keys: its caller has them from a file and puts them there.
 
 use super::port::Transport;
-use super::{Session, SessionError};
+use super::{PATIENCE, Session, SessionError};
 use std::time::Duration;
 use threshold_record::{LogEntry, Name, Role};
 use threshold_wire::Arrived;
 use threshold_wire::bulk::{BulkError, Packet, Receiver, Window};
 use threshold_wire::endpoints::{FinishPairing, OpenSession, StartPairing, StartPull};
+use threshold_wire::handshake::HandshakeRefusal;
 use threshold_wire::message::{LOG_PULL_ENTRIES, PullOffer, PullRequest, PullWhat};
 use threshold_wire::pairing::{PairingAtHost, PairingCode};
-use threshold_wire::session::{Inside, Opening, SealError, SecretKey};
+use threshold_wire::session::{HandshakeError, Inside, Opening, SealError, SecretKey};
+
+/// Time between two handshakes that a unit has to compute: one more than it is rationed.
+const RATION_PAUSE: Duration = Duration::from_millis(300);
 
 impl<T: Transport> Session<T> {
     /// Opens a session with a unit whose key was paired: from here on every call is sealed. Gives what the administrator
@@ -26,11 +30,24 @@ impl<T: Transport> Session<T> {
     ) -> Result<Role, SessionError> {
         // A new handshake goes in the open, also where the unit has forgotten the session before.
         self.line.sealed = None;
-        let (opening, request) = Opening::start(&self.greeting, &self.hello, secret, unit_key)?;
-        let answer = self.line.call::<OpenSession>(&request)?;
-        let (session, role) = opening.finish(&answer)?;
-        self.line.sealed = Some(session);
-        Ok(role)
+        let give_up = self.line.transport.now() + PATIENCE;
+        loop {
+            let (opening, request) = Opening::start(&self.greeting, &self.hello, secret, unit_key)?;
+            let answer = self.line.call::<OpenSession>(&request)?;
+            match opening.finish(&answer) {
+                Ok((session, role)) => {
+                    self.line.sealed = Some(session);
+                    return Ok(role);
+                }
+                // A unit takes few handshakes a second, and commands in a row are more.
+                Err(HandshakeError::Refused(HandshakeRefusal::Busy))
+                    if self.line.left(give_up).is_some() =>
+                {
+                    self.pause(RATION_PAUSE)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Becomes an administrator of the unit, at which somebody holds the button: gives the unit's key, to be kept under its

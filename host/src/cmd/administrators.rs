@@ -1,0 +1,117 @@
+//! `threshold administrators`: who may ask what of the unit; roles given, keys revoked.
+//!
+//! Refuses to guess whom a name means: an administrator is named by name or by the key's first digits, and both must be the only
+//! one's.
+
+use super::Answer;
+use crate::args;
+use crate::error::HostError;
+use crate::meant::Meant;
+use crate::say::table;
+use crate::session::port::Transport;
+use crate::session::{Session, SessionError};
+use serde_json::{Value, json};
+use threshold_record::{Administrator, KeyId};
+use threshold_wire::administration::{
+    AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
+};
+use threshold_wire::endpoints::{ListAdministrators, RevokeAdministrator, SetRole};
+
+/// Lists, revokes, or gives a role.
+///
+/// # Errors
+/// A unit that does not answer or says no, or an administrator who is not there.
+pub fn run(meant: &Meant, typed: &args::Administrators) -> anyhow::Result<Answer> {
+    let mut session = Session::open(meant)?;
+    let roster = Roster::read(&mut session)?;
+    match typed {
+        args::Administrators::List => {
+            meant.say.result(&roster.value(), || roster.text())?;
+        }
+        args::Administrators::Revoke { who } => {
+            let there = roster.find(who)?;
+            let key = there.key_id();
+            let done = session.call::<RevokeAdministrator>(&AdministratorRevoke { key })?;
+            let own = roster.you == Some(key);
+            if own {
+                // The key opens nothing there any more.
+                meant.keychain.keep(&session.hello().unit, None)?;
+            }
+            let value = json!({ "key": key.to_string(), "name": done.name.as_str(), "own": own });
+            meant.say.result(&value, || {
+                format!("{}'s key {key} is revoked and never comes back", done.name.as_str())
+            })?;
+        }
+        args::Administrators::Role { who, role } => {
+            let (key, role) = (roster.find(who)?.key_id(), role.role());
+            let done = session.call::<SetRole>(&AdministratorRole { key, role })?;
+            let value =
+                json!({ "key": key.to_string(), "name": done.name.as_str(), "role": role.text() });
+            meant
+                .say
+                .result(&value, || format!("{} is {} now", done.name.as_str(), role.text()))?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+/// The unit's administrators, and which of them asks.
+struct Roster {
+    administrators: Vec<Administrator>,
+    you: Option<KeyId>,
+}
+
+impl Roster {
+    fn read<T: Transport>(session: &mut Session<T>) -> Result<Self, SessionError> {
+        let mut roster = Self { administrators: Vec::new(), you: None };
+        loop {
+            let after = roster.administrators.last().map(Administrator::key_id);
+            let page = session.call::<ListAdministrators>(&AdministratorPageRequest { after })?;
+            roster.you = page.you;
+            let more = page.more && !page.administrators.is_empty();
+            roster.administrators.extend(page.administrators);
+            if !more {
+                return Ok(roster);
+            }
+        }
+    }
+
+    fn find(&self, who: &str) -> Result<&Administrator, HostError> {
+        let named = |held: &&Administrator| {
+            held.name.as_str() == who
+                || (who.len() >= 4 && held.key_id().to_string().starts_with(who))
+        };
+        let mut found = self.administrators.iter().filter(named);
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one),
+            (first, _) => Err(HostError::NoSuchAdministrator {
+                who: who.to_owned(),
+                several: first.is_some(),
+            }),
+        }
+    }
+
+    fn value(&self) -> Value {
+        let of = |held: &Administrator| {
+            json!({
+                "name": held.name.as_str(),
+                "role": held.role.text(),
+                "key": held.key_id().to_string(),
+                "you": self.you == Some(held.key_id()),
+            })
+        };
+        json!({ "administrators": self.administrators.iter().map(of).collect::<Vec<_>>() })
+    }
+
+    fn text(&self) -> String {
+        if self.administrators.is_empty() {
+            return "nobody was paired with this unit".to_owned();
+        }
+        let rows = self.administrators.iter().map(|held| {
+            let you = if self.you == Some(held.key_id()) { "you" } else { "" };
+            let key = held.key_id().to_string();
+            vec![held.name.as_str().to_owned(), held.role.text().to_owned(), key, you.to_owned()]
+        });
+        table(&["name", "role", "key", ""], &rows.collect::<Vec<_>>())
+    }
+}
