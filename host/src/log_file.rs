@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use threshold_record::{LogEntry, PersonId};
+use threshold_record::{KeyTag, LogEntry, PersonId};
 
 /// One entry as files and `--json` show it; the keys are documented in docs/json.md and stable.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -60,6 +60,14 @@ pub struct Row {
     pub context_policy: u16,
     /// Context record of the configuration.
     pub context_config: u16,
+    /// First digits of the key of the administrator who did it, empty for nobody.
+    pub by: String,
+    /// First digits of the key of the administrator whom it was done to, empty for nobody.
+    pub about: String,
+}
+
+fn tag(tag: KeyTag) -> String {
+    if tag.is_nobody() { String::new() } else { tag.to_string() }
 }
 
 impl Row {
@@ -96,6 +104,8 @@ impl Row {
             context_model: entry.context_model,
             context_policy: entry.context_policy,
             context_config: entry.context_config,
+            by: tag(entry.by),
+            about: tag(entry.about),
         }
     }
 }
