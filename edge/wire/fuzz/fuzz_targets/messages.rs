@@ -7,9 +7,9 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ERROR_KEY, FinishPairing, GetContext, GetInfo, GetLogHead, ListGallery, OpenSession, PutPerson,
-    PutTemplate, ReadLog, RemovePerson, SayHello, SearchGallery, SendEcho, StartPairing, StartPull,
-    StartPush, TABLE,
+    ERROR_KEY, FinishPairing, GetContext, GetInfo, GetLogHead, ListAdministrators, ListGallery,
+    OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
+    SearchGallery, SendEcho, SetRole, StartPairing, StartPull, StartPush, TABLE,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -53,6 +53,9 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ReadLog>,
     answered::<GetLogHead>,
     answered::<GetContext>,
+    answered::<ListAdministrators>,
+    answered::<RevokeAdministrator>,
+    answered::<SetRole>,
     answered::<StartPull>,
     answered::<StartPush>,
 ];
