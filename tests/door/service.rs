@@ -301,7 +301,7 @@ fn what_cannot_be_read_is_refused_and_noise_is_passed_over() {
 
 #[test]
 fn a_failing_store_changes_nothing_and_says_so() {
-    // Writes of a change: the batch, its sync, the anchor.
+    // Writes of a change: the batch, its sync, then those of its log entry.
     for number in 1..=3 {
         let mut rig = Rig::new();
         rig.enrol("Ada", 1);
@@ -317,7 +317,7 @@ fn a_failing_store_changes_nothing_and_says_so() {
                 let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
                 assert_eq!(info.armed, Armed::Fault(Cause::Store));
             }
-            // The gallery stands, and only the anchor behind it failed.
+            // The gallery stands, and only the entry behind it failed.
             _ => assert_eq!(answer.unwrap().templates, 2),
         }
     }

@@ -1,7 +1,7 @@
 //! The store: one flash, and on it the log, the gallery, the tombstones and the anchor.
 //!
-//! The order of writes is the point of this file. A change of the gallery appends a batch, then replaces the anchor; one that
-//! replaced a segment, and a removal, are bound by the log's next batch, and by the anchor once the unit idles. A
+//! The order of writes is the point of this file. A change of the gallery is a batch of its own,
+//! bound by the log's next batch, which tells of it, and by the anchor once the unit idles. A
 //! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the log before a probe is scored.
 
@@ -16,7 +16,7 @@ use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
-use crate::gallery::durable::{Change, DurableGallery, Written};
+use crate::gallery::durable::{Change, DurableGallery};
 use crate::gallery::{self, Gallery, GalleryError, Member};
 use crate::keyring::{self, Form, Keyring};
 use crate::keys::{FileKeys, KeyProvider};
@@ -284,13 +284,8 @@ impl Store {
 
     fn change(&mut self, change: Change) -> Result<(), StoreError> {
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
-        let written = durable.change(self.flash.as_mut(), &self.keyring, change)?;
-        // A segment that is new or was replaced took two fdatasyncs, and is bound with the next thing that is, so that no
-        // change takes more than three.
+        durable.change(self.flash.as_mut(), &self.keyring, change)?;
         self.note_gallery();
-        if written == Written::Appended {
-            self.anchor_gallery();
-        }
         Ok(())
     }
 

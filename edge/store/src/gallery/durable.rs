@@ -29,15 +29,6 @@ pub(crate) enum Change {
     Removals,
 }
 
-/// How a batch became durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// Appended: one fdatasync.
-    Appended,
-    /// Its segment was replaced or made: one of the file and one of the folder.
-    Replaced,
-}
-
 /// What is remembered of a segment.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
@@ -149,7 +140,7 @@ impl DurableGallery {
         flash: &mut dyn Flash,
         keyring: &Keyring,
         change: Change,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<(), StoreError> {
         let generation = self.given + 1;
         let mut records = Vec::new();
         for &person in &self.waiting {
@@ -188,7 +179,7 @@ impl DurableGallery {
         }
         let len = (records.len() - before) as u32;
         self.given = generation;
-        let (written, number) = self.write(flash, keyring, records, len == 0, next)?;
+        let number = self.write(flash, keyring, records, len == 0, next)?;
         self.digest = next.digest;
         let removed = std::mem::take(&mut self.waiting);
         if let Some(segment) = self.segments.get_mut(&number) {
@@ -208,7 +199,7 @@ impl DurableGallery {
             }
             Change::Removals => {}
         }
-        Ok(written)
+        Ok(())
     }
 
     /// Takes a removed person out of memory, whose tombstone is durable; that the gallery is without is durable with the next
@@ -283,7 +274,7 @@ impl DurableGallery {
         records: Vec<u8>,
         removals_alone: bool,
         statement: Statement,
-    ) -> Result<(Written, u32), StoreError> {
+    ) -> Result<u32, StoreError> {
         let len = records.len() as u32 + AROUND as u32;
         // A removal has two fdatasyncs behind it, and its batch is short: it need not wait for a new segment.
         let room = self.segment_bytes + if removals_alone { self.segment_bytes / 4 } else { 0 };
@@ -293,11 +284,11 @@ impl DurableGallery {
             if last.unsure {
                 // Nothing may come behind a torn end, nor in a segment behind it. It may grow past its size by this batch.
                 self.rewrite(flash, keyring, &[number], &records, statement)?;
-                return Ok((Written::Replaced, number));
+                return Ok(number);
             }
             if last.end + len <= room {
                 self.append(flash, keyring, number, records, statement)?;
-                return Ok((Written::Appended, number));
+                return Ok(number);
             }
         }
         let through = self.segments.last_key_value().map_or(0, |(_, last)| last.header.through);
@@ -310,7 +301,7 @@ impl DurableGallery {
         self.begun = None;
         let (end, oldest_key) = (bytes.len() as u32, keyring.current());
         self.segments.insert(header.number, Segment { end, oldest_key, ..Segment::empty(header) });
-        Ok((Written::Replaced, header.number))
+        Ok(header.number)
     }
 
     fn append(
