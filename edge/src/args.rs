@@ -36,9 +36,9 @@ pub enum Command {
 /// `store`
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Say what the folder holds and how full it is; changes nothing
+    /// Say what the folder holds and how full it is; changes nothing of it
     Inspect(StoreFolder),
-    /// Check that every entry of the log and the whole gallery are as the unit wrote them; changes nothing
+    /// Check that every entry of the log and the whole gallery are as the unit wrote them; changes nothing of it
     Verify(StoreFolder),
     /// Do what a start does: leave out a write that was cut off, finish a removal or a conversion
     Repair {

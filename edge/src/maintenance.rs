@@ -1,6 +1,6 @@
 //! `threshold-edge store`: looks at a data folder of a unit that does not run, checks it, and tries or does what a start does.
 //!
-//! Owns the words. Refuses to change anything but with `repair` without `--dry-run`, and to mend what a start would not take: damage
+//! Owns the words. Refuses to change what the folder holds but with `repair` without `--dry-run`, to make a store where none is, and to mend what a start would not take: damage
 //! of what was durable is a fault, and its remedy a backup.
 
 use crate::args::{StoreCommand, StoreFolder};
@@ -51,6 +51,12 @@ fn open(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
         );
     }
     let flash = FileFlash::open(folder).context("data folder")?;
+    if flash.len(Object::Anchor)?.is_none() && flash.len(Object::Keys)?.is_none() {
+        bail!(
+            "data folder: {} holds no unit's store; name the one that the unit is started with",
+            folder.display()
+        );
+    }
     Ok((flash, FileKeys::at(&folder.join(KEY_FILE))))
 }
 

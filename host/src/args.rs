@@ -3,6 +3,12 @@
 //! Owns names, help texts and defaults of commands and options.
 //! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
 
+mod measure;
+
+pub use measure::*;
+
+use measure::level_size;
+
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -311,250 +317,6 @@ pub enum NetworkName {
     Net48,
 }
 
-/// `policy`
-#[derive(Debug, Subcommand)]
-pub enum Policy {
-    /// False admissions a month and false refusals a day, and whether a unit may compare one face with everybody
-    Forecast(Forecast),
-}
-
-/// `policy forecast`
-#[derive(Args, Clone, Copy, Debug)]
-pub struct Forecast {
-    /// People in the gallery
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub people: u32,
-    /// Templates of each person
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
-    pub templates: u8,
-    /// Visits of people who are not enrolled
-    #[arg(long, value_name = "COUNT", value_parser = count)]
-    pub strangers_per_day: f64,
-    /// Visits of people who are
-    #[arg(long, value_name = "COUNT", default_value = "0", value_parser = count)]
-    pub visits_per_day: f64,
-    /// The target: at most one false admission in so many months
-    #[arg(long, value_name = "MONTHS", default_value = "12", value_parser = count, conflicts_with = "fpir")]
-    pub months: f64,
-    /// The target: at most this part of strangers' visits admitted, as 0.003
-    #[arg(long, value_name = "PART", value_parser = part)]
-    pub fpir: Option<f64>,
-    /// At most this part of enrolled people's visits refused (default: 0.05)
-    #[arg(long, value_name = "PART", value_parser = part)]
-    pub fnir: Option<f64>,
-}
-
-/// `eval`
-#[derive(Debug, Subcommand)]
-pub enum Eval {
-    /// Verification on pairs of LFW: k-fold accuracy, TAR at FAR
-    Lfw(Lfw),
-    /// Embed all pictures of people once, into a file for verify, identify and forecast
-    Embed(EvalEmbed),
-    /// Verification of all pictures with all others: FNMR at FMR
-    Verify(Verify),
-    /// Identification of people and strangers, by the door's own decision: FNIR at FPIR
-    Identify(Identify),
-    /// The policy's forecast beside attempts simulated on people whom it never saw
-    Forecast(EvalForecast),
-    /// Average precision of the detector on WIDER FACE
-    Detection(Detection),
-    /// Landmarks against a reference
-    Landmarks(Landmarks),
-}
-
-/// `eval lfw`
-#[derive(Args, Debug)]
-pub struct Lfw {
-    /// The folder with a folder of pictures for each person
-    #[arg(long, value_name = "FOLDER")]
-    pub images: PathBuf,
-    /// pairs.txt in the standard form
-    #[arg(long, value_name = "FILE")]
-    pub pairs: PathBuf,
-    /// Only N pairs, spread evenly over folds and kinds
-    #[arg(long, value_name = "N")]
-    pub limit_pairs: Option<usize>,
-    /// Also with values between layers in half precision, as the kernels compute: which decisions change
-    #[arg(long)]
-    pub halves: bool,
-}
-
-/// `eval embed`
-#[derive(Args, Debug)]
-pub struct EvalEmbed {
-    /// The folder with a folder of pictures for each person
-    #[arg(long, value_name = "FOLDER")]
-    pub images: PathBuf,
-    /// The file to write
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Frames of each picture: itself, then shifted, brightened and blurred ones
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=5))]
-    pub frames: u8,
-}
-
-/// `eval verify`
-#[derive(Args, Debug)]
-pub struct Verify {
-    /// What `eval embed` wrote
-    #[arg(long, value_name = "FILE")]
-    pub embeddings: PathBuf,
-    /// Which half of the people: constants are measured on fit, figures are those of check
-    #[arg(long, value_enum, value_name = "HALF", default_value = "check")]
-    pub half: HalfName,
-}
-
-/// A half of the people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HalfName {
-    /// What constants are measured on
-    Fit,
-    /// What figures are reported on
-    Check,
-}
-
-/// `eval identify`
-#[derive(Args, Debug)]
-pub struct Identify {
-    /// What `eval embed` wrote
-    #[arg(long, value_name = "FILE")]
-    pub embeddings: PathBuf,
-    /// Galleries drawn for each row
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub draws: u32,
-}
-
-/// `eval forecast`
-#[derive(Args, Debug)]
-pub struct EvalForecast {
-    /// What `eval embed` wrote
-    #[arg(long, value_name = "FILE")]
-    pub embeddings: PathBuf,
-    /// Attempts of strangers for each case
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
-    pub attempts: u32,
-}
-
-/// `eval detection`
-#[derive(Args, Debug)]
-pub struct Detection {
-    /// The folder of WIDER FACE pictures
-    #[arg(long, value_name = "FOLDER")]
-    pub images: PathBuf,
-    /// The ground truth in WIDER FACE's text form
-    #[arg(long, value_name = "FILE")]
-    pub gt: PathBuf,
-    /// Another detector's boxes, judged beside ours
-    #[arg(long, value_name = "FILE")]
-    pub detections: Option<PathBuf>,
-}
-
-/// `eval landmarks`
-#[derive(Args, Debug)]
-pub struct Landmarks {
-    /// The folder of pictures
-    #[arg(long, value_name = "FOLDER")]
-    pub images: PathBuf,
-    /// The reference: JSON of boxes and landmarks by picture
-    #[arg(long, value_name = "FILE")]
-    pub reference: PathBuf,
-    /// Only the first N pictures
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-}
-
-/// `bench`
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// One network, with synthetic weights
-    Network(BenchNetwork),
-    /// The whole detection of one picture
-    Detect(BenchDetect),
-    /// Crop and embedding of faces of one picture
-    Embed(BenchEmbed),
-    /// From the pack's file to the first embedding; time the whole process beside it
-    Start,
-}
-
-/// `bench network`
-#[derive(Args, Debug)]
-pub struct BenchNetwork {
-    /// Which network
-    #[arg(value_enum)]
-    pub network: NetworkName,
-    /// P-Net's level
-    #[arg(long, value_name = "WxH", default_value = "320x240", value_parser = level_size)]
-    pub size: (usize, usize),
-    /// Items at a time: faces, or crops
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub items: u16,
-    /// Also tell the time of every layer
-    #[arg(long)]
-    pub layers: bool,
-    /// How often and on what
-    #[command(flatten)]
-    pub turns: Turns,
-}
-
-/// `bench detect`
-#[derive(Args, Debug)]
-pub struct BenchDetect {
-    /// The picture
-    #[arg(long, value_name = "FILE")]
-    pub image: PathBuf,
-    /// A frame of this size, tiled with the picture (default: the picture)
-    #[arg(long, value_name = "WxH", value_parser = level_size)]
-    pub size: Option<(usize, usize)>,
-    /// The smallest face looked for, in pixels
-    #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
-    pub min_face: u32,
-    /// How often and on what
-    #[command(flatten)]
-    pub turns: Turns,
-}
-
-/// `bench embed`
-#[derive(Args, Debug)]
-pub struct BenchEmbed {
-    /// A picture with a face
-    #[arg(long, value_name = "FILE")]
-    pub image: PathBuf,
-    /// So many faces at once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub faces: u16,
-    /// How often and on what
-    #[command(flatten)]
-    pub turns: Turns,
-}
-
-/// How often a benchmark calls what it measures, and with which instructions.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct Turns {
-    /// Calls that are timed
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub calls: u32,
-    /// Calls before those
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    pub warm_up: u32,
-    /// The instruction set (default: the widest here)
-    #[arg(long, value_enum, value_name = "SET")]
-    pub simd: Option<SimdName>,
-}
-
-/// An instruction set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SimdName {
-    /// Any processor
-    Portable,
-    /// x86-64 with AVX2 and FMA
-    Avx2,
-    /// x86-64 with AVX-512
-    Avx512,
-    /// aarch64
-    Neon,
-}
-
 /// Reads the command line; on one that cannot be read the program ends with status 2, like on every error.
 #[must_use]
 pub fn read() -> Typed {
@@ -582,18 +344,6 @@ fn seconds(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| "a wait is a whole number of seconds, as in --wait=60".to_owned())
 }
 
-/// A count that may have a fraction, such as visits a day.
-fn count(typed: &str) -> Result<f64, String> {
-    let count = typed.parse().ok().filter(|count| (0.0..=1e6).contains(count));
-    count.ok_or_else(|| "a number from 0 to 1000000".to_owned())
-}
-
-/// A part of a whole.
-fn part(typed: &str) -> Result<f64, String> {
-    let part = typed.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-    part.ok_or_else(|| "a part from 0 to 1, as 0.003".to_owned())
-}
-
 /// The number of a log entry.
 fn sequence(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| "entries are numbered from 1, as in threshold why 17".to_owned())
@@ -604,32 +354,10 @@ fn min_face() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(12..=4096)
 }
 
-/// `640x480` as width and height, each what P-Net can look at.
-fn level_size(text: &str) -> Result<(usize, usize), String> {
-    let side = |text: &str| text.parse().ok().filter(|side| (12..=4096).contains(side));
-    let sides = text.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?)));
-    sides.ok_or_else(|| "width x height in pixels, each from 12 to 4096, as 640x480".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
-
-    #[test]
-    fn a_size_is_two_sides_that_p_net_can_look_at() {
-        for (text, size) in [
-            ("640x480", Some((640, 480))),
-            ("12x4096", Some((12, 4096))),
-            ("11x480", None),
-            ("640x4097", None),
-            ("640", None),
-            ("640X480", None),
-            ("x", None),
-        ] {
-            assert_eq!(level_size(text).ok(), size, "{text}");
-        }
-    }
 
     #[test]
     fn command_line_is_consistent() {

@@ -5,6 +5,7 @@
 //! Refuses to make a key unasked: only pairing does.
 
 use crate::error::HostError;
+use crate::say::hex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -36,7 +37,7 @@ impl KnownUnit {
     /// A unit of this key.
     #[must_use]
     pub fn of(key: &[u8; 32], role: Role) -> Self {
-        Self { key: key.iter().map(|byte| format!("{byte:02x}")).collect(), role }
+        Self { key: hex(key), role }
     }
 
     fn key(&self) -> Option<[u8; 32]> {

@@ -101,6 +101,12 @@ pub fn plain(text: &str) -> String {
     line
 }
 
+/// Bytes as hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A table in columns as wide as their widest cell; numbers are the caller's to align.
 #[must_use]
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {

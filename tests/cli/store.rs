@@ -108,6 +108,11 @@ fn a_folder_that_is_none_or_another_units_is_an_error_with_a_remedy() {
     let nowhere = tempfile::tempdir().unwrap();
     check(&store(nowhere.path(), &["inspect"]), 2, &["data is no folder; name the one"]);
     assert!(!nowhere.path().join("data").exists(), "nothing is made");
+    std::fs::create_dir(nowhere.path().join("data")).unwrap();
+    for args in [&["inspect"][..], &["verify"], &["repair"], &["repair", "--dry-run"]] {
+        check(&store(nowhere.path(), args), 2, &["data holds no unit's store; name the one"]);
+    }
+    assert!(!nowhere.path().join("data/unit.key").exists(), "no unit is made of it");
     let other = furnished();
     let key = "data/unit.key";
     std::fs::copy(other.path().join(key), folder.path().join(key)).unwrap();

@@ -151,16 +151,15 @@ impl Unit {
                 self.end();
                 self.course = Course::Idle;
             }
-            Ok(Event::Nothing) => {
-                self.time_passes();
-                if matches!(self.course, Course::Idle) {
-                    self.shared.lock().tidy_up();
-                }
-            }
+            Ok(Event::Nothing) => self.time_passes(),
             Err(fault) => {
                 self.shared.lock().fail(Cause::Camera, &fault.to_string());
                 self.conclude();
             }
+        }
+        // A camera that never rests shows an empty room as frames, so that this waits for no event of its own.
+        if matches!(self.course, Course::Idle) {
+            self.shared.lock().tidy_up();
         }
     }
 

@@ -3,6 +3,11 @@
 use crate::error::StoreError;
 use crate::flash::Object;
 
+/// The bytes at a place of a layout of fixed length.
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    std::array::from_fn(|index| bytes[at + index])
+}
+
 /// A place in an object's bytes.
 pub(crate) struct Reader<'a> {
     object: Object,

@@ -13,8 +13,8 @@
 //! Refuses to vouch for entries behind the last checkpoint. Which of the entries between two checkpoints was changed it
 //! cannot say, only that one was; [`crate::verify`] on the unit's flash can.
 
-use crate::keyring::Keyring;
-use ed25519_dalek::{Signature, VerifyingKey};
+use crate::bytes::array;
+use crate::keyring::{Keyring, is_signed};
 use threshold_record::{Context, LogEntry};
 
 /// A link of a chain.
@@ -189,9 +189,6 @@ impl Checkpoint {
     /// # Errors
     /// [`ChainError::Version`].
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self, ChainError> {
-        fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-            std::array::from_fn(|index| bytes[at + index])
-        }
         let found = u16::from_le_bytes(array(bytes, 0));
         if found != VERSION {
             return Err(ChainError::Version { found });
@@ -212,10 +209,10 @@ impl Checkpoint {
     /// # Errors
     /// [`ChainError::NotSigned`].
     pub fn verify(&self, identity: &[u8; 32]) -> Result<(), ChainError> {
-        let key = VerifyingKey::from_bytes(identity);
-        let signature = Signature::from_bytes(&self.signature);
-        key.and_then(|key| key.verify_strict(&self.signed(), &signature))
-            .map_err(|_| ChainError::NotSigned { sequence: self.sequence })
+        match is_signed(identity, &self.signed(), &self.signature) {
+            true => Ok(()),
+            false => Err(ChainError::NotSigned { sequence: self.sequence }),
+        }
     }
 
     fn signed(&self) -> Vec<u8> {

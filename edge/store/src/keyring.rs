@@ -21,7 +21,7 @@ use crate::originals::Originals;
 use crate::sealed;
 use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -401,6 +401,12 @@ pub(crate) fn others(flash: &dyn Flash, but: &[Object]) -> Result<Option<Object>
         }
     }
     Ok(None)
+}
+
+/// True if the unit of this public key signed these bytes.
+pub(crate) fn is_signed(identity: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bool {
+    let key = VerifyingKey::from_bytes(identity);
+    key.is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
 }
 
 fn wrapping(secret: &Secret) -> XChaCha20Poly1305 {

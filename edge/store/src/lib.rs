@@ -40,5 +40,5 @@ pub use keys::{FileKeys, Keeper, KeyError, KeyProvider};
 pub use log::{FirstBad, LogSize, Verified, verify};
 pub use mock::{MockFlash, MockKeys};
 pub use overlay::Overlay;
-pub use receipt::Receipt;
+pub use receipt::{Receipt, ReceiptError};
 pub use store::{Figures, KEY_FILE, Store, StoreSize};

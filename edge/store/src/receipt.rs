@@ -9,14 +9,33 @@
 //! backups, of what a host keeps, and of what the medium itself keeps of overwritten pages: those are sealed, and go for good with
 //! the unit's secret. A change of the data key does not take them from whoever finds an overwritten key ring and has the secret.
 
-use crate::chain::ChainError;
-use crate::keyring::Keyring;
-use ed25519_dalek::{Signature, VerifyingKey};
+use crate::bytes::array;
+use crate::keyring::{Keyring, is_signed};
 use threshold_record::PersonId;
 
 const VERSION: u16 = 1;
 const SIGNED: usize = 40;
 const PURPOSE: &[u8] = b"Threshold removal receipt 1";
+
+/// Why bytes are not the unit's receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// Written by a later version.
+    #[error("a receipt of version {found}, this program reads up to 1; update this program")]
+    Version {
+        /// What the bytes say.
+        found: u16,
+    },
+    /// Not signed by that unit, or changed afterwards.
+    #[error(
+        "the receipt of the removal of person {} is not signed by this unit; ask whether this is the unit that was paired, and \
+         list its gallery", person.0
+    )]
+    NotSigned {
+        /// Whom it is about.
+        person: PersonId,
+    },
+}
 
 /// A signed receipt of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +80,11 @@ impl Receipt {
     /// The receipt of bytes. Holding one proves nothing before [`Receipt::verify`].
     ///
     /// # Errors
-    /// [`ChainError::Version`].
-    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self, ChainError> {
-        fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-            std::array::from_fn(|index| bytes[at + index])
-        }
+    /// [`ReceiptError::Version`].
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self, ReceiptError> {
         let found = u16::from_le_bytes(array(bytes, 0));
         if found != VERSION {
-            return Err(ChainError::Version { found });
+            return Err(ReceiptError::Version { found });
         }
         Ok(Self {
             person: PersonId(u32::from_le_bytes(array(bytes, 4))),
@@ -82,12 +98,12 @@ impl Receipt {
     /// Checks that the unit of this public key signed it.
     ///
     /// # Errors
-    /// [`ChainError::NotSigned`].
-    pub fn verify(&self, identity: &[u8; 32]) -> Result<(), ChainError> {
-        let key = VerifyingKey::from_bytes(identity);
-        let signature = Signature::from_bytes(&self.signature);
-        key.and_then(|key| key.verify_strict(&self.signed(), &signature))
-            .map_err(|_| ChainError::NotSigned { sequence: self.entry })
+    /// [`ReceiptError::NotSigned`].
+    pub fn verify(&self, identity: &[u8; 32]) -> Result<(), ReceiptError> {
+        match is_signed(identity, &self.signed(), &self.signature) {
+            true => Ok(()),
+            false => Err(ReceiptError::NotSigned { person: self.person }),
+        }
     }
 
     fn signed(&self) -> Vec<u8> {

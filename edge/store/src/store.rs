@@ -231,7 +231,7 @@ impl Store {
         }
         durable.change(self.flash.as_mut(), &self.keyring, Change::Rebase(model))?;
         self.gallery = Some(durable);
-        self.anchor_gallery();
+        self.note_gallery();
         Ok(dropped)
     }
 
@@ -349,13 +349,6 @@ impl Store {
         self.unbound |= gallery.generation() > self.anchor.generation;
         self.anchor.generation = gallery.generation().max(self.anchor.generation);
         self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
-    }
-
-    /// Binds the gallery's new state, which is durable, into the anchor and the log. A failure here does not undo the change;
-    /// `tidy_up` tries again and reports the fault.
-    fn anchor_gallery(&mut self) {
-        self.note_gallery();
-        let _ = self.write_anchor();
     }
 
     /// Writes down how far everything has come: the anchor now, the log with its next batch.

@@ -4,7 +4,7 @@ use super::Answer;
 use crate::args;
 use crate::meant::Meant;
 use crate::people::People;
-use crate::say::table;
+use crate::say::{hex, table};
 use crate::session::Session;
 use crate::session::port::Transport;
 use serde_json::{Value, json};
@@ -61,10 +61,6 @@ fn remove<T: Transport>(
     let person = People::read(session)?.find(typed)?.clone();
     let done = session.call::<RemovePerson>(&PersonRemove { person: person.person })?;
     Ok((person, done))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The slots that hold a template.

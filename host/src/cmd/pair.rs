@@ -26,6 +26,12 @@ pub fn run(meant: &Meant, typed: &args::Pair) -> anyhow::Result<Answer> {
     let code = PairingCode::parse(&code()?)?;
     let secret = keychain.secret_or_new()?;
     let (unit_key, role) = session.pair(&secret, &code, name)?;
+    if keychain.unit(&unit)?.is_some_and(|(known, _)| known != unit_key) {
+        meant.say.warn(&format!(
+            "another unit of the name {unit} was paired before, and its key is replaced; if it still stands, start one of the two with \
+             another --name and pair it again"
+        ));
+    }
     keychain.keep(&unit, Some(KnownUnit::of(&unit_key, role)))?;
     // The new key is tried at once: what does not work now would surprise later.
     let role = session.secure(&secret, &unit_key)?;

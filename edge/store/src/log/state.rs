@@ -9,6 +9,7 @@
 //! batch and one sync.
 
 use crate::anchor::Anchor;
+use crate::bytes::array;
 use threshold_record::PersonId;
 
 pub(crate) const LEN: usize = 32;
@@ -38,9 +39,6 @@ impl State {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8; LEN]) -> Self {
-        fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-            std::array::from_fn(|index| bytes[at + index])
-        }
         Self {
             boot: u32::from_le_bytes(array(bytes, 0)),
             generation: u64::from_le_bytes(array(bytes, 4)),
