@@ -164,3 +164,16 @@ fn a_start_is_written_down_and_recognition_changes_no_gallery() {
     }
     assert_eq!(gallery(&rig), before);
 }
+
+#[test]
+fn the_store_is_tidied_while_a_camera_that_never_rests_shows_nobody() {
+    let mut rig = two_enrolled();
+    let enrolled = rig.flash.writes();
+    rig.show(&[Show::Nobody]);
+    assert!(rig.flash.writes() > enrolled, "what the enrolments left is bound");
+    rig.show(&[Show::Nobody; 20]);
+    let tidy = rig.flash.writes();
+    rig.show(&[Show::Nobody; 20]);
+    assert_eq!(rig.flash.writes(), tidy, "and once there is nothing more, nothing is written");
+    assert_eq!(rig.decisions(), [], "an empty room is no visit");
+}
