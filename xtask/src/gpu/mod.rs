@@ -7,7 +7,7 @@
 //!   bin/bench             `kernels/benches/{detect,embed}.rs`
 //!   kernels/              images and manifest of `cargo xtask kernels`
 //!   packs/                weights; FaceNet's would fill a folder, and how long it takes does not depend on them
-//!   photos/               the one on which tests look for a face
+//!   photos/               those in which tests look for a face
 //!   shared/  frames/      detect: golden pictures, frames with 0, 1, 6 and 20 faces
 //!   peer/                 facenet-pytorch, for the PyTorch that the machine may have
 //! ```
@@ -36,6 +36,8 @@ pub(crate) enum Gpu {
 const MOST_BYTES: u64 = 50_000_000;
 /// The peer, without what it needs: torch is the machine's.
 const PEER: &str = "facenet-pytorch==2.5.3";
+/// Those in which the tests look for a face.
+const PHOTOS: [&str; 4] = ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"];
 const RUN: &str = include_str!("run.sh");
 
 /// What a folder is for: what stands in its `run.sh`.
@@ -131,7 +133,9 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         copy(&stock.packs.join(name), &out.join("packs").join(name))?;
     }
     fs::create_dir_all(out.join("photos")).context("making photos")?;
-    copy(&stock.photos.join("obama.jpg"), &out.join("photos/obama.jpg"))?;
+    for name in PHOTOS {
+        copy(&stock.photos.join(name), &out.join("photos").join(name))?;
+    }
     if folder.name == "detect" {
         match shared() {
             Some(shared) => {
