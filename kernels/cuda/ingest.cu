@@ -128,8 +128,8 @@ KERNEL(ingest, IngestParams, 32 * INGEST_WARPS) {
 constexpr u32 COLUMNS = 8, COLUMNS_THREADS = 512, STRIPS = COLUMNS_THREADS / COLUMNS, COLUMNS_WARPS = COLUMNS_THREADS / 32;
 constexpr u32 COLUMNS_SHARED = COLUMNS_WARPS * COLUMNS * 8;
 static_assert(COLUMNS_SHARED == 1024, "as launch::ingest::COLUMNS_SHARED_BYTES");
-// Rows of a strip that a thread holds at once: all of them up to 1,024 rows of a frame.
-constexpr u32 HELD = 16;
+// Rows of a strip that a thread holds at once: all of them up to 768 rows of a frame.
+constexpr u32 HELD = 12;
 
 KERNEL_BY_FEW(columns, ColumnsParams, COLUMNS_THREADS, 2) {
     SHARED_BYTES(s_raw);

@@ -132,6 +132,9 @@ fn frames_of_changing_geometry_have_their_own_answers() {
     assert_ne!(first.1, other.1);
     assert_eq!((engine.detect_raw(&big).unwrap(), engine.counts()), first);
     assert_eq!((engine.detect_raw(&small).unwrap(), engine.counts()), other);
+    // Written where the device reads it, a frame is what it is when it is copied there.
+    engine.input(&big).unwrap().copy_from_slice(big.bytes());
+    assert_eq!((engine.detect_filled().unwrap(), engine.counts()), first);
 }
 
 #[test]
