@@ -1,7 +1,7 @@
 // Boxes: regression, squaring, windows, overlap, with the roundings of `models::cascade`, operation by operation (the
 // kernels are compiled without fused multiply-add, so that the bits are those of the Rust).
 #pragma once
-#include "frame.cuh"
+#include "picture.cuh"
 #include "portable.h"
 
 // x1, y1, x2, y2 in frame pixels.

@@ -2,16 +2,16 @@
 // shapes    faces Found [n], crops half [n][size][size][8]: r, g, b and five zeros
 // params    CutParams
 // launch    grid: n * ceil(size * size / 128), block 128, shared 0
-// work      a thread: one pixel of a crop, read straight from the camera's frame
+// work      a thread: one pixel of a crop, read from the picture (`picture.cuh`)
 // cost      a squared box reads each of its pixels of the frame once or twice; 16 bytes written a pixel; latency-bound
 // numerics  the same bits as models::crop::crop before the rounding to half (but for a grid of samples chosen by hypot)
-#include "frame.cuh"
+#include "picture.cuh"
 #include "status.cuh"
 
 enum CropRule : u32 { CROP_SQUARED_BOX = 0, CROP_SIMILARITY = 1 };
 
 struct CutParams {
-    FrameView frame;
+    PictureView picture;
     const Found* faces;
     uint4* crops;
     u32 size;             // pixels of a crop's side
@@ -22,19 +22,12 @@ struct CutParams {
     float mean[3];        // subtracted from a grey level 0..255
     float scale;          // then multiplied
 };
-static_assert(sizeof(CutParams) == 160, "as launch::cut::Params");
+static_assert(sizeof(CutParams) == 128, "as launch::cut::Params");
 
 struct Grey3 { float r, g, b; };
 
-static __device__ __forceinline__ Grey3 grey(const FrameView& f, u32 x, u32 y) {
-    Rgb one;
-    switch (f.format) {
-        case RGB24: one = pixel<RGB24>(f, x, y); break;
-        case GREY: one = pixel<GREY>(f, x, y); break;
-        case YUYV: one = pixel<YUYV>(f, x, y); break;
-        case UYVY: one = pixel<UYVY>(f, x, y); break;
-        default: one = pixel<NV12>(f, x, y);
-    }
+static __device__ __forceinline__ Grey3 grey(u64 sum) {
+    const Rgb one = unpacked(sum);
     return {(float)one.r, (float)one.g, (float)one.b};
 }
 
@@ -74,14 +67,21 @@ static __device__ __forceinline__ Grey3 squared_box(const CutParams& p, const Fo
     const float(&box)[4] = face.box;
     const float half = fmaxf(box[2] - box[0], box[3] - box[1]) / 2.0f;
     const float centre_x = (box[0] + box[2]) / 2.0f, centre_y = (box[1] + box[3]) / 2.0f, size = (float)p.size;
-    const uint2 columns = grown(centre_x - half, centre_x + half, size, p.margin, p.frame.width);
-    const uint2 rows = grown(centre_y - half, centre_y + half, size, p.margin, p.frame.height);
+    const uint2 columns = grown(centre_x - half, centre_x + half, size, p.margin, p.picture.width);
+    const uint2 rows = grown(centre_y - half, centre_y + half, size, p.margin, p.picture.height);
     const Span across = span_of(x, columns.y - columns.x, p.size), down = span_of(y, rows.y - rows.x, p.size);
     Grey3 mean = {};
     for (u32 column = across.first; column < across.end; column++) {
+        // The sums left of the column and right of it, down the rows: two loads a pixel.
+        const u64* g_left = p.picture.sums + (rows.x + down.first) * p.picture.pitch + columns.x + column;
+        u64 above = g_left[1] - g_left[0];
         Grey3 of_column = {};
+#pragma unroll 4
         for (u32 row = down.first; row < down.end; row++) {
-            add(of_column, weight_of(down, row), grey(p.frame, columns.x + column, rows.x + row));
+            g_left += p.picture.pitch;
+            const u64 upto = g_left[1] - g_left[0];
+            add(of_column, weight_of(down, row), grey(upto - above));
+            above = upto;
         }
         add(mean, weight_of(across, column), of_column);
     }
@@ -126,16 +126,23 @@ static __device__ __forceinline__ Similarity similarity_of(const CutParams& p, c
 }
 
 // The frame's value between pixels; black outside.
-static __device__ __forceinline__ Grey3 bilinear(const FrameView& f, float x, float y) {
+static __device__ __forceinline__ Grey3 bilinear(const PictureView& f, float x, float y) {
     const float left = floorf(x), top = floorf(y), right_part = x - left, lower_part = y - top;
+    Grey3 corners[4];
+    // All four are loaded, at the frame's edge for those outside, so that none waits for another.
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) {
+        const float column = fminf(fmaxf(left + (float)(i % 2), 0.0f), (float)(f.width - 1));
+        const float row = fminf(fmaxf(top + (float)(i / 2), 0.0f), (float)(f.height - 1));
+        const Rgb one = pixel(f, (u32)column, (u32)row);
+        corners[i] = {(float)one.r, (float)one.g, (float)one.b};
+    }
     Grey3 value = {};
-    for (u32 dy = 0; dy < 2; dy++) {
-        for (u32 dx = 0; dx < 2; dx++) {
-            const float column = left + (float)dx, row = top + (float)dy;
-            if (!(column >= 0.0f && column < (float)f.width && row >= 0.0f && row < (float)f.height)) continue;
-            const float weight = (dy ? lower_part : 1.0f - lower_part) * (dx ? right_part : 1.0f - right_part);
-            add(value, weight, grey(f, (u32)column, (u32)row));
-        }
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) {
+        const float column = left + (float)(i % 2), row = top + (float)(i / 2);
+        if (!(column >= 0.0f && column < (float)f.width && row >= 0.0f && row < (float)f.height)) continue;
+        add(value, (i / 2 ? lower_part : 1.0f - lower_part) * (i % 2 ? right_part : 1.0f - right_part), corners[i]);
     }
     return value;
 }
@@ -150,7 +157,7 @@ static __device__ __forceinline__ Grey3 aligned(const CutParams& p, const Found&
         const float down = ((float)(cell / n_grid) + 0.5f) / (float)n_grid - 0.5f;
         const float across = ((float)(cell % n_grid) + 0.5f) / (float)n_grid - 0.5f;
         const float2 at = rotated(map.turn, make_float2((float)x + across, (float)y + down));
-        const Grey3 one = bilinear(p.frame, at.x + map.shift.x, at.y + map.shift.y);
+        const Grey3 one = bilinear(p.picture, at.x + map.shift.x, at.y + map.shift.y);
         mean.r += one.r * part;
         mean.g += one.g * part;
         mean.b += one.b * part;

@@ -1,13 +1,13 @@
-// The frame as the camera gave it, read pixel by pixel, and its area resize.
+// The frame as the camera gave it: its formats, and eight neighbouring pixels of a row at a time.
 //
-// Owns the pixel formats, the way from YUV to RGB, and the mean over an integer window; `models::frame` and
-// `models::cascade::pyramid` say the same in Rust. Sums are integers, so lanes may share a window in any order.
+// Owns the pixel formats and the way from YUV to RGB; `models::raw` says the same in Rust. Only `ingest.cu` reads frames:
+// everyone after it reads the picture (`picture.cuh`).
 #pragma once
-#include "portable.h"
+#include "picture.cuh"
 
 enum PixelFormat : u32 { RGB24 = 0, GREY = 1, YUYV = 2, UYVY = 3, NV12 = 4 };
 
-// Mirrors `launch::FrameView`.
+// Mirrors `launch::ingest::FrameView`.
 struct FrameView {
     const u8* bytes;
     u32 width, height;    // pixels
@@ -19,9 +19,12 @@ struct FrameView {
     i32 v_to_red, u_to_green, v_to_green, u_to_blue;
     u32 unused;
 };
-static_assert(sizeof(FrameView) == 56, "as launch::FrameView");
+static_assert(sizeof(FrameView) == 56, "as launch::ingest::FrameView");
 
-struct Rgb { u32 r, g, b; };
+// Bytes that a pixel takes in a row of its first plane.
+static __device__ constexpr u32 pixel_bytes(PixelFormat format) {
+    return format == RGB24 ? 3 : format == YUYV || format == UYVY ? 2 : 1;
+}
 
 static __device__ __forceinline__ u32 clamp_u8(i32 value) { return (u32)min(max(value, 0), 255); }
 
@@ -33,72 +36,47 @@ static __device__ __forceinline__ Rgb from_yuv(const FrameView& f, u32 y, u32 u,
             clamp_u8((luma + cu * f.u_to_blue) >> 16)};
 }
 
-template <PixelFormat FORMAT>
-static __device__ __forceinline__ Rgb pixel(const FrameView& f, u32 x, u32 y) {
-    const u8* g_row = f.bytes + (u64)y * f.stride;
-    if (FORMAT == RGB24) return {g_row[3 * x], g_row[3 * x + 1], g_row[3 * x + 2]};
-    if (FORMAT == GREY) return {g_row[x], g_row[x], g_row[x]};
-    const u8* g_pair = g_row + 4 * (x / 2);
-    if (FORMAT == YUYV) return from_yuv(f, g_pair[2 * (x % 2)], g_pair[1], g_pair[3]);
-    if (FORMAT == UYVY) return from_yuv(f, g_pair[2 * (x % 2) + 1], g_pair[0], g_pair[2]);
-    const u8* g_uv = f.bytes + f.chroma + (u64)(y / 2) * f.stride + 2 * (x / 2);
-    return from_yuv(f, g_row[x], g_uv[0], g_uv[1]);
+// N words of bytes that begin anywhere; whole words are read, one more than they fill.
+template <u32 N>
+static __device__ __forceinline__ void words_at(u32 (&words)[N], const u8* s_from) {
+    const u32 beside = (u32)((u64)s_from % 4);
+    const u32* s_word = (const u32*)(s_from - beside);
+    u32 low = s_word[0];
+#pragma unroll
+    for (u32 i = 0; i < N; i++) {
+        const u32 high = s_word[i + 1];
+        words[i] = (u32)(((u64)high << 32 | low) >> 8 * beside);
+        low = high;
+    }
 }
 
-// Pixels of a frame: columns x .. x + width, rows y .. y + height.
-struct Window { u32 x, y, width, height; };
+static __device__ __forceinline__ u32 byte_of(u32 word, u32 which) { return word >> 8 * which & 255; }
 
-// Lanes of a warp that share one window of so many pixels; mirrored by `launch::pyramid`.
-static __device__ __forceinline__ u32 lanes_for(u32 pixels) { return pixels <= 16 ? 1 : pixels <= 256 ? 8 : 32; }
-
-// A lane's part of a window's sum: every `lanes`-th pixel, row by row. Nothing of a pixel depends on the one before, so that
-// several are on their way from memory at once.
+// Eight pixels in a row, of which the first has an even place. `s_chroma` is NV12's.
 template <PixelFormat FORMAT>
-static __device__ __forceinline__ Rgb sum_of(const FrameView& f, Window of, u32 lane, u32 lanes) {
-    const u32 rows_on = lanes / of.width, columns_on = lanes % of.width;
-    u32 row = lane / of.width, column = lane % of.width;
-    Rgb sum = {0, 0, 0};
-#pragma unroll 4
-    for (u32 i = lane; i < of.width * of.height; i += lanes) {
-        const Rgb one = pixel<FORMAT>(f, of.x + column, of.y + row);
-        sum.r += one.r;
-        sum.g += one.g;
-        sum.b += one.b;
-        row += rows_on;
-        column += columns_on;
-        if (column >= of.width) {
-            column -= of.width;
-            row++;
+static __device__ __forceinline__ void eight_pixels(Rgb (&pixels)[8], const FrameView& f, const u8* s_row, const u8* s_chroma) {
+    u32 words[2 * pixel_bytes(FORMAT)], pairs[2] = {};
+    words_at(words, s_row);
+    if (FORMAT == NV12) words_at(pairs, s_chroma);
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) {
+        if constexpr (FORMAT == RGB24) {
+            u32 parts[3];
+#pragma unroll
+            for (u32 c = 0; c < 3; c++) parts[c] = byte_of(words[(3 * i + c) / 4], (3 * i + c) % 4);
+            pixels[i] = {parts[0], parts[1], parts[2]};
+        } else if constexpr (FORMAT == GREY) {
+            const u32 level = byte_of(words[i / 4], i % 4);
+            pixels[i] = {level, level, level};
+        } else if constexpr (FORMAT == YUYV) {
+            const u32 pair = words[i / 2];
+            pixels[i] = from_yuv(f, byte_of(pair, 2 * (i % 2)), byte_of(pair, 1), byte_of(pair, 3));
+        } else if constexpr (FORMAT == UYVY) {
+            const u32 pair = words[i / 2];
+            pixels[i] = from_yuv(f, byte_of(pair, 2 * (i % 2) + 1), byte_of(pair, 0), byte_of(pair, 2));
+        } else {
+            const u32 pair = pairs[i / 4] >> 16 * (i / 2 % 2);
+            pixels[i] = from_yuv(f, byte_of(words[i / 4], i % 4), byte_of(pair, 0), byte_of(pair, 1));
         }
     }
-    return sum;
-}
-
-// One pixel (x, y) of `from` resized to `out_width` x `out_height`: the mean over
-// floor(i in / out) .. ceil((i + 1) in / out), then (mean - 127.5) / 128, as four halves (r, g, b, 0).
-// All lanes of the warp call it; `lanes` (a power of two) neighbours share a pixel and get the same answer.
-static __device__ __forceinline__ uint2 area_pixel(const FrameView& f, Window from, u32 x, u32 y, u32 out_width,
-                                                   u32 out_height, u32 lane, u32 lanes) {
-    const u32 x0 = x * from.width / out_width, x1 = ((x + 1) * from.width + out_width - 1) / out_width;
-    const u32 y0 = y * from.height / out_height, y1 = ((y + 1) * from.height + out_height - 1) / out_height;
-    const Window of = {from.x + x0, from.y + y0, x1 - x0, y1 - y0};
-    Rgb sum;
-    switch (f.format) {
-        case RGB24: sum = sum_of<RGB24>(f, of, lane, lanes); break;
-        case GREY: sum = sum_of<GREY>(f, of, lane, lanes); break;
-        case YUYV: sum = sum_of<YUYV>(f, of, lane, lanes); break;
-        case UYVY: sum = sum_of<UYVY>(f, of, lane, lanes); break;
-        default: sum = sum_of<NV12>(f, of, lane, lanes);
-    }
-    for (u32 apart = lanes / 2; apart > 0; apart /= 2) {
-        sum.r += __shfl_xor_sync(0xffffffffu, sum.r, apart);
-        sum.g += __shfl_xor_sync(0xffffffffu, sum.g, apart);
-        sum.b += __shfl_xor_sync(0xffffffffu, sum.b, apart);
-    }
-    // First by the rows and then by the columns, as torch does.
-    const float rows = (float)of.height, columns = (float)of.width;
-    const float red = ((float)sum.r / rows / columns - 127.5f) * 0.0078125f;
-    const float green = ((float)sum.g / rows / columns - 127.5f) * 0.0078125f;
-    const float blue = ((float)sum.b / rows / columns - 127.5f) * 0.0078125f;
-    return make_uint2(pack_halves(red, green), pack_halves(blue, 0.0f));
 }

@@ -1,5 +1,5 @@
 // computes  O-Net's convolutions over each proposal's crop: the 1152 values that its dense layers take
-// shapes    frame as its format says; boxes float4 [onet_kept]; features half [ONET_MAX][3][3][128]
+// shapes    picture (`picture.cuh`); boxes float4 [onet_kept]; features half [ONET_MAX][3][3][128]
 // params    CropsParams
 // launch    grid: a few blocks for each multiprocessor, block 256, shared ONET_SHARED
 // work      a block: one proposal at a time, crop and resize to 48 x 48 included; conv1 and conv2 in strips with their pools
@@ -34,7 +34,7 @@ KERNEL(onet, CropsParams, 256) {
     __half* s_conv3 = s_pool1;
     __half* s_pool3 = s_pool1 + 8 * 8 * row_of(64);
     for (u32 i = blockIdx.x; i < p.status->onet_kept; i += gridDim.x) {
-        crop_resized<ONET_SIDE>(s_x, p.frame, p.boxes[i]);
+        crop_resized<ONET_SIDE>(s_x, p.picture, p.boxes[i]);
         __syncthreads();
         for (u32 y = 0; y < 23; y += STRIP1) {
             const u32 n_rows = min(STRIP1_ROWS, 46 - 2 * y);

@@ -1,21 +1,28 @@
 // computes  the detections: O-Net's proposals above its threshold, regressed, with landmarks, suppressed (0.7 of the smaller
 //           area), by box area descending, then score, then index
-// shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX / 32][ONET_MAX]; found Found [ONET_MAX]
+// shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX / 32][ONET_MAX]; result: Status, Found [ONET_MAX],
+//           where the host reads them
 // params    PlaceParams
 // launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
 // work      threshold, sort, masks, suppression 32 at a time, sort by area
-// cost      64 bytes a detection written; latency-bound
+// cost      64 bytes a detection written, over the bus where the result lies in the host's memory; latency-bound
 // numerics  the same bits as models::cascade::Cascade::place, given the scores (expf may differ in its last place)
 #include "boxes.cuh"
 #include "stage.cuh"
 #include "status.cuh"
 #include "suppress.cuh"
 
+// Mirrors what `room` reads.
+struct Result {
+    Status status;
+    Found found[ONET_MAX];
+};
+
 struct PlaceParams {
     const Box* boxes;
     const float* answers;
     u32* masks;
-    Found* found;
+    Result* result;
     Status* status;
     float threshold;
     float overlap;
@@ -75,7 +82,10 @@ KERNEL_BY_FEW(place, PlaceParams, ONE_BLOCK, 1) {
             found.landmarks[2 * point + 1] = height * g_answer[11 + point] + before.y - 1.0f;
         }
         found.score = __uint_as_float(~(u32)(key >> 32));
-        p.found[threadIdx.x] = found;
+        p.result->found[threadIdx.x] = found;
     }
-    if (threadIdx.x == 0) p.status->detections = detections;
+    if (threadIdx.x == 0) {
+        p.status->detections = detections;
+        p.result->status = *p.status;
+    }
 }

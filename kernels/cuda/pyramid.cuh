@@ -11,9 +11,8 @@ struct Level {
     u32 cell_offset;      // its cells among those of all levels
     u32 pyramid_block;    // the first block of the pyramid's launch that makes it
     u32 pnet_block;       // the first block of P-Net's launch that runs it
-    u32 lanes;            // lanes that share a pixel's window
 };
-static_assert(sizeof(Level) == 40, "as launch::Level");
+static_assert(sizeof(Level) == 36, "as launch::Level");
 
 // The last level whose first cell is not above this one. Levels are few and their table is cached: a plain walk.
 static __device__ __forceinline__ u32 level_of_cell(const Level* g_levels, u32 n_levels, u32 cell) {

@@ -1,5 +1,5 @@
 // computes  R-Net's convolutions over each proposal's crop: the 576 values that its dense layers take
-// shapes    frame as its format says; boxes float4 [rnet_kept]; features half [RNET_MAX][3][3][64]
+// shapes    picture (`picture.cuh`); boxes float4 [rnet_kept]; features half [RNET_MAX][3][3][64]
 // params    CropsParams
 // launch    grid: a few blocks for each multiprocessor, block 256, shared RNET_SHARED
 // work      a block: one proposal at a time, crop and resize to 24 x 24 included
@@ -25,7 +25,7 @@ KERNEL(rnet, CropsParams, 256) {
     __half* s_pool1 = (__half*)(s_raw + RNET_X_BYTES + RNET_CONV1_BYTES);
     __half* s_pool2 = (__half*)(s_raw + RNET_X_BYTES + RNET_CONV1_BYTES + RNET_POOL1_BYTES);
     for (u32 i = blockIdx.x; i < p.status->rnet_kept; i += gridDim.x) {
-        crop_resized<RNET_SIDE>(s_x, p.frame, p.boxes[i]);
+        crop_resized<RNET_SIDE>(s_x, p.picture, p.boxes[i]);
         __syncthreads();
         conv_first<22, 4, 8>(s_conv, s_x, RNET_SIDE, p.convs[0], 0, 22);
         __syncthreads();

@@ -5,9 +5,10 @@
 use crate::device::{Device, DeviceError, Program};
 use crate::fragments::Uploaded;
 use crate::launch::{
-    self, BOX_BYTES, EIGHT, Found, FrameView, Levels, ONET_ANSWERS, ONET_MAX, PNET_MAX,
+    self, BOX_BYTES, EIGHT, Found, Levels, ONET_ANSWERS, ONET_MAX, PNET_MAX, RESULT_BYTES,
     RNET_ANSWERS, RNET_MAX, Status,
 };
+use crate::picture;
 use crate::stages::{Cell, Stages, half_bytes, halves, padded, values};
 use crate::weights::Packed;
 use threshold_models::crop::CropRule;
@@ -143,11 +144,13 @@ impl<D: Device> Alone<D> {
         let answers = padded(answers, ONET_MAX);
         let answers = program.take_filled(device, bytemuck::cast_slice(&answers))?;
         let masks = program.take(device, ONET_MAX * ONET_MAX / 8)?;
-        let found = program.take(device, ONET_MAX * size_of::<Found>())?;
-        program.push(launch::place(thresholds, [boxes, answers, masks, found, status]));
+        let result = program.take(device, RESULT_BYTES)?;
+        program.push(launch::place(thresholds, [boxes, answers, masks, result, status]));
         program.run(device, &[])?;
-        let status: Status = bytemuck::pod_read_unaligned(&program.read(device, status)?);
-        let mut found: Vec<Found> = values(&program.read(device, found)?);
+        let result = program.read(device, result)?;
+        let (status, found) = result.split_at(size_of::<Status>());
+        let status: Status = bytemuck::pod_read_unaligned(status);
+        let mut found: Vec<Found> = values(found);
         found.truncate(status.detections as usize);
         Ok((status, found))
     }
@@ -163,12 +166,12 @@ impl<D: Device> Alone<D> {
         rule: (&CropRule, Preprocessing),
     ) -> Result<Vec<[f32; EIGHT]>, DeviceError> {
         let (device, mut program) = self.program()?;
-        let picture = program.take_filled(device, frame.bytes())?;
+        let picture = picture::push_filled(&mut program, device, frame)?;
         let regions = [
             program.take_filled(device, bytemuck::cast_slice(faces))?,
             program.take(device, faces.len() * launch::crop_bytes(rule.0))?,
         ];
-        program.push(launch::cut(faces.len(), FrameView::of(frame, picture), rule, regions));
+        program.push(launch::cut(faces.len(), picture, rule, regions));
         program.run(device, &[])?;
         let values = halves(&program.read(device, regions[1])?);
         let (pixels, _) = values.as_chunks();
@@ -209,9 +212,7 @@ impl<D: Device> Alone<D> {
     fn median_us(&self, program: &mut Program<D>, times: usize) -> Result<f64, DeviceError> {
         let mut all = Vec::new();
         for _ in 0..times.max(1) {
-            all.push(
-                program.time_us(&self.device, &[])?.iter().map(|(_, us)| f64::from(*us)).sum(),
-            );
+            all.push(program.time_us(&self.device)?.iter().map(|(_, us)| f64::from(*us)).sum());
         }
         all.sort_by(f64::total_cmp);
         Ok(all[all.len() / 2])

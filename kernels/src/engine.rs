@@ -22,8 +22,9 @@ use threshold_models::search::SearchError;
 use threshold_models::tensor::TensorSource;
 use threshold_record::{Metric, Template};
 
-/// Most pixels of a side: products of a side and a level's, at most twice as long, stay below 2^32 then.
-const MOST_SIDE: usize = 16_384;
+/// Most pixels of a side: the sum of a row stays below 2^21 then (`picture.cuh`), and products of a side and a level's, at most
+/// twice as long, below 2^32.
+const MOST_SIDE: usize = 8192;
 
 /// Why an engine was not made, or gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -197,12 +198,31 @@ impl<D: Device> CudaEngine<D> {
     /// # Errors
     /// [`KernelError`] if the device failed or a network gave a value that is not finite.
     pub fn detect_raw(&mut self, frame: &RawFrame<'_>) -> Result<Vec<Detection>, KernelError> {
-        self.make_room(frame)?;
+        self.fill(frame)?;
+        self.detect_filled()
+    }
+
+    /// Where the bytes of the next frame like this one go, of which only the geometry counts; empty for a frame without a level.
+    /// The memory is pinned, and the device reads it: a camera's bytes that are written here are copied no further, and
+    /// [`CudaEngine::detect_filled`] finds their faces. What is not written keeps what it held.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the frame is too large or the device has no room.
+    pub fn input(&mut self, like: &RawFrame<'_>) -> Result<&mut [u8], KernelError> {
+        self.make_room(like)?;
+        Ok(self.room.as_mut().map_or(&mut [], Room::input))
+    }
+
+    /// Faces of the frame whose bytes [`CudaEngine::input`] was given, as [`CudaEngine::detect_raw`] finds them.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::detect_raw`].
+    pub fn detect_filled(&mut self) -> Result<Vec<Detection>, KernelError> {
         let Some(room) = &mut self.room else {
             self.counts = Counts::default();
             return Ok(Vec::new());
         };
-        let (status, found) = room.run(&self.device, frame)?;
+        let (status, found) = room.run(&self.device)?;
         self.counts = status.into();
         let networks = ["P-Net", "R-Net", "O-Net"].into_iter().enumerate();
         if let Some((_, network)) = networks.into_iter().find(|(i, _)| status.faults >> i & 1 == 1)
@@ -261,7 +281,7 @@ impl<D: Device> CudaEngine<D> {
     }
 
     /// Faces of a frame with their embeddings and candidates, of the `most` largest: detection, crops, embeddings and search on
-    /// the device, the frame uploaded once and two graphs launched.
+    /// the device, the frame read once and two graphs launched.
     ///
     /// # Errors
     /// As [`CudaEngine::detect_raw`] and [`CudaEngine::embed_raw`].
@@ -274,7 +294,7 @@ impl<D: Device> CudaEngine<D> {
         faces.truncate(most);
         let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
         let Some(room) = &self.room else { return Ok(Vec::new()) };
-        self.chains.run(&self.device, (room, frame), embedder, self.gallery.as_ref(), &faces)
+        self.chains.run(&self.device, room, embedder, self.gallery.as_ref(), &faces)
     }
 
     /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.
@@ -285,11 +305,19 @@ impl<D: Device> CudaEngine<D> {
         &mut self,
         frame: &RawFrame<'_>,
     ) -> Result<Vec<(&'static str, f32)>, KernelError> {
-        self.make_room(frame)?;
+        self.fill(frame)?;
         match &mut self.room {
-            Some(room) => Ok(room.time_us(&self.device, frame)?),
+            Some(room) => Ok(room.time_us(&self.device)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn fill(&mut self, frame: &RawFrame<'_>) -> Result<(), KernelError> {
+        let input = self.input(frame)?;
+        if !input.is_empty() {
+            input.copy_from_slice(frame.bytes());
+        }
+        Ok(())
     }
 
     fn make_room(&mut self, frame: &RawFrame<'_>) -> Result<(), KernelError> {

@@ -18,6 +18,7 @@ mod engine;
 mod fragments;
 mod gallery;
 pub mod launch;
+mod picture;
 mod recognise;
 mod room;
 mod self_test;

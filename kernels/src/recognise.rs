@@ -11,7 +11,6 @@ use crate::gallery::DeviceGallery;
 use crate::launch::{Found, FoundTemplate};
 use crate::room::Room;
 use threshold_models::engine::{Detection, Embedding};
-use threshold_models::raw::RawFrame;
 use threshold_models::search::Candidates;
 
 /// A face with what it is like.
@@ -40,7 +39,7 @@ impl<D: Device> Chains<D> {
     pub(crate) fn run(
         &mut self,
         device: &D,
-        (room, frame): (&Room<D>, &RawFrame<'_>),
+        room: &Room<D>,
         embedder: &Embedder<D>,
         gallery: Option<&DeviceGallery<D>>,
         faces: &[Detection],
@@ -59,7 +58,7 @@ impl<D: Device> Chains<D> {
             let at = match self.0.iter().position(|(own, _)| *own == batch) {
                 Some(at) => at,
                 None => {
-                    let program = chain(device, (room, frame), embedder, gallery, batch)?;
+                    let program = chain(device, room, embedder, gallery, batch)?;
                     self.0.push((batch, program));
                     self.0.len() - 1
                 }
@@ -84,7 +83,7 @@ const MOST: usize = 32;
 
 fn chain<D: Device>(
     device: &D,
-    (room, frame): (&Room<D>, &RawFrame<'_>),
+    room: &Room<D>,
     embedder: &Embedder<D>,
     gallery: Option<&DeviceGallery<D>>,
     batch: usize,
@@ -95,7 +94,7 @@ fn chain<D: Device>(
     let mut program = Program::new(device, faces_len, embedded + found_len)?;
     let faces = program.take(device, faces_len)?;
     program.push_input(device, faces);
-    let embeddings = embedder.push(&mut program, device, batch, (room.view(frame), faces))?;
+    let embeddings = embedder.push(&mut program, device, batch, (room.picture(), faces))?;
     program.push_output(device, embeddings, 0);
     if let Some(gallery) = gallery {
         let templates = program.take(device, found_len)?;

@@ -4,21 +4,22 @@
 //! so that nothing is allocated from frame to frame.
 //!
 //! ```text
-//! frame, status = 0 -> pyramid -> pnet -> proposals -> overlap -> propose -> rnet -> rnet_heads -> refine
-//!                   -> onet -> onet_heads -> place -> status and detections
+//! input -> ingest -> columns -> pyramid -> pnet -> proposals -> overlap -> propose -> rnet -> rnet_heads -> refine
+//!       -> onet -> onet_heads -> place -> output
 //! ```
+//!
+//! Input and output are the host's memory, pinned: `ingest` reads the frame where the camera's bytes were written, and `place`
+//! writes status and detections where the host reads them. Nothing in between is copied.
 
-use crate::device::{Device, DeviceError, Program, Region, Step};
+use crate::device::{Device, DeviceError, Program};
 use crate::launch::{
-    self, BOX_BYTES, Found, FrameView, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PNET_MAX,
-    RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Status,
+    self, BOX_BYTES, Found, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PNET_MAX, PictureView,
+    RESULT_BYTES, RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Status,
 };
+use crate::picture;
 use crate::weights::Packed;
 use threshold_models::cascade::{NMS_LEVEL, NMS_STAGE};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
-
-/// What the host reads back: the status, then the detections.
-const RESULT_BYTES: usize = size_of::<Status>() + ONET_MAX * size_of::<Found>();
 
 /// What two frames share that can use one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,9 @@ impl Geometry {
 pub(crate) struct Room<D: Device> {
     pub(crate) geometry: Geometry,
     program: Program<D>,
-    picture: Region,
+    /// Bytes of a frame; those of the input behind them are padding.
+    frame_len: usize,
+    picture: PictureView,
 }
 
 impl<D: Device> Room<D> {
@@ -57,10 +60,9 @@ impl<D: Device> Room<D> {
         weights: &Packed,
     ) -> Result<Self, DeviceError> {
         let size = [frame.width(), frame.height()];
-        let mut program = Program::new(device, frame.bytes().len(), RESULT_BYTES)?;
+        let mut program = Program::new(device, picture::input_bytes(frame), RESULT_BYTES)?;
         let table = program.take_filled(device, levels.bytes())?;
         let mut take = |len: usize| program.take(device, len);
-        let picture = take(frame.bytes().len())?;
         let pixels = take(levels.pixel_bytes())?;
         let keys = take(levels.cells() * size_of::<u64>())?;
         let regs = take(levels.cells() * size_of::<[f32; 4]>())?;
@@ -75,15 +77,13 @@ impl<D: Device> Room<D> {
         let onet_boxes = take(ONET_MAX * BOX_BYTES)?;
         let onet_features = take(ONET_MAX * ONET_FEATURES * 2)?;
         let onet_answers = take(ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
-        let result = take(RESULT_BYTES)?;
-        let (status, found) = result.split_at(size_of::<Status>());
+        let status = take(size_of::<Status>())?;
 
-        let view = FrameView::of(frame, picture);
+        let (input, result) = (program.input_region(device), program.output_region(device));
+        let picture = picture::push(&mut program, device, (frame, input), Some(status))?;
         let [pnet_threshold, rnet_threshold, onet_threshold] = thresholds;
         let n = device.multiprocessors();
-        program.push_input(device, picture);
-        program.push(Step::Clear { at: status.at, len: status.len });
-        program.push(launch::pyramid(view, levels, table, pixels));
+        program.push(launch::pyramid(picture, levels, table, pixels));
         program.push(launch::pnet(
             levels,
             [table, pixels],
@@ -114,7 +114,7 @@ impl<D: Device> Room<D> {
             rnet_boxes,
             status,
         ));
-        program.push(launch::rnet(n, view, weights.rnet, [rnet_boxes, rnet_features, status]));
+        program.push(launch::rnet(n, picture, weights.rnet, [rnet_boxes, rnet_features, status]));
         let heads = [rnet_features, rnet_answers, status];
         program.push(launch::rnet_heads(weights.rnet_heads, heads));
         // The first suppression's masks are done with, and longer than the later ones.
@@ -123,31 +123,34 @@ impl<D: Device> Room<D> {
             [rnet_threshold, NMS_STAGE],
             [rnet_boxes, rnet_answers, level_masks, onet_boxes, status],
         ));
-        program.push(launch::onet(n, view, weights.onet, [onet_boxes, onet_features, status]));
+        program.push(launch::onet(n, picture, weights.onet, [onet_boxes, onet_features, status]));
         let heads = [onet_features, onet_answers, status];
         program.push(launch::onet_heads(weights.onet_heads, heads));
         program.push(launch::place(
             [onet_threshold, NMS_STAGE],
-            [onet_boxes, onet_answers, level_masks, found, status],
+            [onet_boxes, onet_answers, level_masks, result, status],
         ));
-        program.push_output(device, result, 0);
         program.record(device)?;
-        Ok(Self { geometry: Geometry::of(frame), program, picture })
+        let (geometry, frame_len) = (Geometry::of(frame), frame.bytes().len());
+        Ok(Self { geometry, program, frame_len, picture })
     }
 
-    /// The last frame, which was like this one, on the device.
-    pub(crate) fn view(&self, frame: &RawFrame<'_>) -> FrameView {
-        FrameView::of(frame, self.picture)
+    /// The last frame on the device.
+    pub(crate) fn picture(&self) -> PictureView {
+        self.picture
     }
 
-    /// Runs a frame of this geometry: the status and the detections.
+    /// Where the next frame's bytes go.
+    pub(crate) fn input(&mut self) -> &mut [u8] {
+        &mut self.program.input()[..self.frame_len]
+    }
+
+    /// Runs over the input: the status and the detections.
     pub(crate) fn run(
         &mut self,
         device: &D,
-        frame: &RawFrame<'_>,
     ) -> Result<(Status, impl Iterator<Item = Found> + '_), DeviceError> {
-        let (status, found) =
-            self.program.run(device, frame.bytes())?.split_at(size_of::<Status>());
+        let (status, found) = self.program.run_filled(device)?.split_at(size_of::<Status>());
         let status: Status = bytemuck::pod_read_unaligned(status);
         let n = (status.detections as usize).min(ONET_MAX);
         let found = found.chunks_exact(size_of::<Found>()).take(n);
@@ -155,11 +158,7 @@ impl<D: Device> Room<D> {
     }
 
     /// The same step by step, with each one's time in microseconds.
-    pub(crate) fn time_us(
-        &mut self,
-        device: &D,
-        frame: &RawFrame<'_>,
-    ) -> Result<Vec<(&'static str, f32)>, DeviceError> {
-        self.program.time_us(device, frame.bytes())
+    pub(crate) fn time_us(&mut self, device: &D) -> Result<Vec<(&'static str, f32)>, DeviceError> {
+        self.program.time_us(device)
     }
 }

@@ -4,9 +4,10 @@
 
 use crate::device::{Device, DeviceError, Program, Step};
 use crate::launch::{
-    self, FrameView, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, RNET_ANSWERS, RNET_FEATURES,
+    self, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PictureView, RNET_ANSWERS, RNET_FEATURES,
     RNET_MAX, Region, Status,
 };
+use crate::picture;
 use crate::weights::Packed;
 use half::f16;
 use threshold_models::raw::RawFrame;
@@ -35,10 +36,10 @@ impl<D: Device> Stages<'_, D> {
     /// [`DeviceError`].
     pub fn pyramid(&self, frame: &RawFrame<'_>, levels: &Levels) -> Result<Vec<f32>, DeviceError> {
         let (device, mut program) = self.program()?;
-        let picture = program.take_filled(device, frame.bytes())?;
+        let picture = picture::push_filled(&mut program, device, frame)?;
         let table = program.take_filled(device, levels.bytes())?;
         let pixels = program.take(device, levels.pixel_bytes())?;
-        program.push(launch::pyramid(FrameView::of(frame, picture), levels, table, pixels));
+        program.push(launch::pyramid(picture, levels, table, pixels));
         program.run(device, &[])?;
         Ok(halves(&program.read(device, pixels)?))
     }
@@ -137,16 +138,15 @@ impl<D: Device> Stages<'_, D> {
         most: usize,
         status: Status,
         [features, answers]: [usize; 2],
-        steps: impl FnOnce(FrameView, [Region; 4]) -> [Step; 2],
+        steps: impl FnOnce(PictureView, [Region; 4]) -> [Step; 2],
     ) -> Result<Vec<u8>, DeviceError> {
         let (device, mut program) = self.program()?;
-        let picture = program.take_filled(device, frame.bytes())?;
+        let view = picture::push_filled(&mut program, device, frame)?;
         let boxes = padded(boxes, most);
         let boxes = program.take_filled(device, bytemuck::cast_slice(&boxes))?;
         let status = program.take_filled(device, bytemuck::bytes_of(&status))?;
         let features = program.take(device, features * 2)?;
         let answers = program.take(device, answers * size_of::<f32>())?;
-        let view = FrameView::of(frame, picture);
         for step in steps(view, [boxes, features, answers, status]) {
             program.push(step);
         }

@@ -163,9 +163,10 @@ fn check(what: &str, found: &[f32], score: f32, fractions: &[f32]) {
 fn r_net_answers_crops_of_every_kind() {
     let (kernels, mut cpu) = (alone(&weights(), 5), stages());
     for mut lots in rounds(413) {
-        for n in [4, 5, 37] {
-            let frame = frame(&mut lots, [150, 110]);
-            let boxes = boxes(&mut lots, [150, 110], n);
+        // The last of a size whose whole has windows of more pixels than a word's sums hold.
+        for (n, size) in [(4, [150, 110]), (5, [150, 110]), (37, [150, 110]), (4, [2301, 2207])] {
+            let frame = frame(&mut lots, size);
+            let boxes = boxes(&mut lots, size, n);
             let found = kernels.stages().rnet(&RawFrame::of(&frame), &boxes).unwrap();
             let mut expected: Vec<RNetOutput> = Vec::new();
             cpu.rnet(&crops(&frame, &boxes, 24), n, &mut expected).unwrap();

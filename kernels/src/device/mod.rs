@@ -112,7 +112,7 @@ pub enum Step {
 pub trait Device {
     /// Device memory, freed on drop.
     type Buffer;
-    /// Host memory that the device copies from and to without another copy in between.
+    /// Host memory that the device reads, writes and copies without another copy in between.
     type Staging: AsRef<[u8]> + AsMut<[u8]>;
     /// Recorded steps, launched as one.
     type Graph;
@@ -138,7 +138,7 @@ pub trait Device {
     /// Where a buffer begins.
     fn address(&self, buffer: &Self::Buffer) -> Address;
 
-    /// Where staging begins, for [`Step::Upload`] and [`Step::Download`].
+    /// Where staging begins, for [`Step::Upload`], [`Step::Download`] and kernels that read or write it where it lies.
     fn staging_address(&self, staging: &Self::Staging) -> Address;
 
     /// Copies bytes into a buffer, from its byte `at` on.

@@ -55,6 +55,16 @@ impl<D: Device> Program<D> {
         self.steps.push(Step::Upload { from, to: to.holding(len), len });
     }
 
+    /// The input's staging, for kernels that read it where it lies.
+    pub(crate) fn input_region(&self, device: &D) -> Region {
+        Region { at: device.staging_address(&self.input), len: self.input.as_ref().len() }
+    }
+
+    /// The output's staging, for a kernel that writes there.
+    pub(crate) fn output_region(&self, device: &D) -> Region {
+        Region { at: device.staging_address(&self.output), len: self.output.as_ref().len() }
+    }
+
     /// Adds the copy of a region to the output, from its byte `at` on.
     ///
     /// # Panics
@@ -102,12 +112,7 @@ impl<D: Device> Program<D> {
     }
 
     /// The same step by step, with each one's time in microseconds.
-    pub(crate) fn time_us(
-        &mut self,
-        device: &D,
-        input: &[u8],
-    ) -> Result<Vec<(&'static str, f32)>, DeviceError> {
-        self.input.as_mut().copy_from_slice(input);
+    pub(crate) fn time_us(&mut self, device: &D) -> Result<Vec<(&'static str, f32)>, DeviceError> {
         // SAFETY: as in `record`.
         let times = unsafe { device.time_us(&self.steps) }?;
         let name = |step: &Step| match step {

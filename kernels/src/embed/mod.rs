@@ -16,9 +16,10 @@ mod weights;
 
 pub use network::{DeviceNetwork, Recorded, Timed, Traced};
 
-use crate::device::{Device, Program, Region};
+use crate::device::{Device, Program, Region, Step};
 use crate::engine::{KernelError, check_size};
-use crate::launch::{self, Found, FrameView, crop_bytes};
+use crate::launch::{self, Found, PictureView, crop_bytes};
+use crate::picture;
 use crate::room::Geometry;
 use network::{CLASSES, class_of};
 use threshold_models::crop::CropRule;
@@ -125,8 +126,8 @@ impl<D: Device> Embedder<D> {
         let Some(program) = &mut self.programs[class] else { return Ok(Vec::new()) };
         let mut found: Vec<Found> = faces.iter().map(Found::from).collect();
         found.resize(CLASSES[class], Found::default());
-        let (picture, rest) = program.input().split_at_mut(faces_at(frame));
-        picture[..frame.bytes().len()].copy_from_slice(frame.bytes());
+        let (bytes, rest) = program.input().split_at_mut(picture::input_bytes(frame));
+        bytes[..frame.bytes().len()].copy_from_slice(frame.bytes());
         rest.copy_from_slice(bytemuck::cast_slice(&found));
         let bytes = program.run_filled(device)?;
         embeddings(&self.network, bytes, faces.len())
@@ -142,17 +143,17 @@ impl<D: Device> Embedder<D> {
         embeddings(&self.network, bytes, n)
     }
 
-    /// Adds the way from a frame and `n` faces on the device to their embeddings.
+    /// Adds the way from a picture and `n` faces on the device to their embeddings.
     pub(crate) fn push(
         &self,
         program: &mut Program<D>,
         device: &D,
         n: usize,
-        (frame, faces): (FrameView, Region),
+        (picture, faces): (PictureView, Region),
     ) -> Result<Region, KernelError> {
         let crops = program.take(device, n * crop_bytes(&self.rule))?;
         let rule = (&self.rule, self.meta.preprocessing);
-        program.push(launch::cut(n, frame, rule, [faces, crops]));
+        program.push(launch::cut(n, picture, rule, [faces, crops]));
         self.network.core.push(program, device, n, crops)
     }
 
@@ -163,13 +164,15 @@ impl<D: Device> Embedder<D> {
         n: usize,
         frame: &RawFrame<'_>,
     ) -> Result<Program<D>, KernelError> {
-        let bytes = faces_at(frame) + n * size_of::<Found>();
-        let mut program = Program::new(device, bytes, n * self.network.core.output_bytes())?;
-        let input = program.take(device, bytes)?;
-        let (picture, faces) = input.split_at(faces_at(frame));
-        program.push_input(device, input);
-        let frame = FrameView::of(frame, picture);
-        let output = self.push(&mut program, device, n, (frame, faces))?;
+        let frame_len = picture::input_bytes(frame);
+        let faces_len = n * size_of::<Found>();
+        let output_len = n * self.network.core.output_bytes();
+        let mut program = Program::new(device, frame_len + faces_len, output_len)?;
+        let (bytes, from) = program.input_region(device).split_at(frame_len);
+        let picture = picture::push(&mut program, device, (frame, bytes), None)?;
+        let faces = program.take(device, faces_len)?;
+        program.push(Step::Upload { from: from.at, to: faces.at, len: faces_len });
+        let output = self.push(&mut program, device, n, (picture, faces))?;
         program.push_output(device, output, 0);
         program.record(device)?;
         Ok(program)
@@ -184,11 +187,6 @@ fn embeddings<D: Device>(
     let values = network.core.outputs(bytes, n)?;
     let of_face = |values: &[f32]| Embedding(values.to_vec());
     Ok(values.chunks_exact(values.len() / n.max(1)).map(of_face).collect())
-}
-
-/// Where the faces begin behind a frame's bytes.
-fn faces_at(frame: &RawFrame<'_>) -> usize {
-    frame.bytes().len().next_multiple_of(align_of::<u64>())
 }
 
 fn wrong_pack(error: PackError) -> KernelError {

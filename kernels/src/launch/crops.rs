@@ -1,8 +1,8 @@
 //! R-Net's and O-Net's convolutions over crops: `cuda/rnet.cu`, `cuda/onet.cu`.
 
 use super::{
-    BOX_BYTES, FrameView, Layer, ONET_FEATURES, ONET_MAX, RNET_FEATURES, RNET_MAX, Region, Status,
-    step,
+    BOX_BYTES, Layer, ONET_FEATURES, ONET_MAX, PictureView, RNET_FEATURES, RNET_MAX, Region,
+    Status, step,
 };
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
@@ -19,7 +19,7 @@ const FEATURE_BYTES: usize = 2;
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Params {
-    frame: FrameView,
+    picture: PictureView,
     boxes: Address,
     features: Address,
     status: Address,
@@ -27,7 +27,7 @@ struct Params {
     convs: [Layer; 4],
 }
 
-const _: () = assert!(size_of::<Params>() == 176);
+const _: () = assert!(size_of::<Params>() == 144);
 
 /// R-Net's features of each crop.
 ///
@@ -36,12 +36,12 @@ const _: () = assert!(size_of::<Params>() == 176);
 #[must_use]
 pub fn rnet(
     multiprocessors: u32,
-    frame: FrameView,
+    picture: PictureView,
     [conv1, conv2, conv3]: [Layer; 3],
     [boxes, features, status]: [Region; 3],
 ) -> Step {
     let params = Params {
-        frame,
+        picture,
         boxes: boxes.holding(RNET_MAX * BOX_BYTES),
         features: features.holding(RNET_MAX * RNET_FEATURES * FEATURE_BYTES),
         status: status.holding(size_of::<Status>()),
@@ -58,12 +58,12 @@ pub fn rnet(
 #[must_use]
 pub fn onet(
     multiprocessors: u32,
-    frame: FrameView,
+    picture: PictureView,
     convs: [Layer; 4],
     [boxes, features, status]: [Region; 3],
 ) -> Step {
     let params = Params {
-        frame,
+        picture,
         boxes: boxes.holding(ONET_MAX * BOX_BYTES),
         features: features.holding(ONET_MAX * ONET_FEATURES * FEATURE_BYTES),
         status: status.holding(size_of::<Status>()),

@@ -1,6 +1,6 @@
-//! Faces cut out of the frame, as an embedder's input: `cuda/cut.cu`.
+//! Faces cut out of the picture, as an embedder's input: `cuda/cut.cu`.
 
-use super::{EIGHT, Found, FrameView, Region, step};
+use super::{EIGHT, Found, PictureView, Region, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 use threshold_models::crop::CropRule;
@@ -11,7 +11,7 @@ const THREADS: u32 = 128;
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 struct Params {
-    frame: FrameView,
+    picture: PictureView,
     faces: Address,
     crops: Address,
     size: u32,
@@ -23,7 +23,7 @@ struct Params {
     scale: f32,
 }
 
-const _: () = assert!(size_of::<Params>() == 160);
+const _: () = assert!(size_of::<Params>() == 128);
 
 /// Bytes of a face's crop: pixels of eight halves.
 #[must_use]
@@ -31,20 +31,20 @@ pub fn crop_bytes(rule: &CropRule) -> usize {
     rule.size_px() * rule.size_px() * EIGHT * 2
 }
 
-/// Cuts `n` faces ([`Found`]s) out of a frame by a pack's rule.
+/// Cuts `n` faces ([`Found`]s) out of a picture by a pack's rule.
 ///
 /// # Panics
 /// If a region is too short.
 #[must_use]
 pub fn cut(
     n: usize,
-    frame: FrameView,
+    picture: PictureView,
     (rule, preprocessing): (&CropRule, Preprocessing),
     [faces, crops]: [Region; 2],
 ) -> Step {
     let size = rule.size_px();
     let mut params = Params {
-        frame,
+        picture,
         faces: faces.holding(n * size_of::<Found>()),
         crops: crops.holding(n * crop_bytes(rule)),
         size: size as u32,

@@ -9,6 +9,7 @@ mod conv_alone;
 mod crops;
 mod cut;
 mod heads;
+mod ingest;
 mod layers;
 mod overlap;
 mod place;
@@ -27,10 +28,11 @@ pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
 pub use crops::{onet, rnet};
 pub use cut::{crop_bytes, cut};
 pub use heads::{onet_heads, rnet_heads};
+pub use ingest::{CHUNK_OF_INPUT, ingest};
 pub(crate) use layers::SUM_STEP;
 pub use layers::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers};
 pub use overlap::overlap;
-pub use place::place;
+pub use place::{RESULT_BYTES, place};
 pub use pnet::pnet;
 pub use proposals::proposals;
 pub use propose::propose;
@@ -47,7 +49,6 @@ pub use crate::device::Region;
 use crate::device::{Address, Launch, Step};
 use bytemuck::{Pod, Zeroable};
 use threshold_models::engine::Detection;
-use threshold_models::raw::{PixelFormat, RawFrame};
 
 /// Most proposals that enter the first suppression; `PNET_MAX` of `status.cuh`.
 pub const PNET_MAX: usize = 8192;
@@ -80,54 +81,42 @@ pub struct Layer {
     pub slope: Address,
 }
 
-/// The raw frame in device memory; `FrameView` of `frame.cuh`.
+/// The frame as sums in device memory; `PictureView` of `picture.cuh`.
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
-pub struct FrameView {
-    bytes: Address,
+pub struct PictureView {
+    sums: Address,
     width: u32,
     height: u32,
-    stride: u32,
-    chroma: u32,
-    format: u32,
-    y_offset: i32,
-    y_gain: i32,
-    v_to_red: i32,
-    u_to_green: i32,
-    v_to_green: i32,
-    u_to_blue: i32,
+    pitch: u32,
     unused: u32,
 }
 
-impl FrameView {
-    /// A frame like this one, whose bytes lie in a region.
+impl PictureView {
+    /// Bytes of a picture of that width and height.
+    #[must_use]
+    pub fn bytes([width, height]: [usize; 2]) -> usize {
+        (height + 1) * Self::pitch(width) * size_of::<u64>()
+    }
+
+    /// A picture of that width and height in a region.
     ///
     /// # Panics
-    /// If the region is shorter than the frame.
+    /// If the region is shorter.
     #[must_use]
-    pub fn of(frame: &RawFrame<'_>, region: Region) -> Self {
-        let conversion = frame.colour().conversion();
+    pub fn of([width, height]: [usize; 2], region: Region) -> Self {
         Self {
-            bytes: region.holding(frame.bytes().len()),
-            width: frame.width() as u32,
-            height: frame.height() as u32,
-            stride: frame.stride() as u32,
-            chroma: (frame.height() * frame.stride()) as u32,
-            format: match frame.format() {
-                PixelFormat::Rgb24 => 0,
-                PixelFormat::Grey => 1,
-                PixelFormat::Yuyv => 2,
-                PixelFormat::Uyvy => 3,
-                PixelFormat::Nv12 => 4,
-            },
-            y_offset: conversion.y_offset,
-            y_gain: conversion.y_gain,
-            v_to_red: conversion.v_to_red,
-            u_to_green: conversion.u_to_green,
-            v_to_green: conversion.v_to_green,
-            u_to_blue: conversion.u_to_blue,
+            sums: region.holding(Self::bytes([width, height])),
+            width: width as u32,
+            height: height as u32,
+            pitch: Self::pitch(width) as u32,
             unused: 0,
         }
+    }
+
+    /// Entries from row to row: one more than pixels, and eights of them.
+    fn pitch(width: usize) -> usize {
+        (width + 1).next_multiple_of(8)
     }
 }
 
@@ -189,5 +178,5 @@ fn step<P: Pod>(
     })
 }
 
-const _: () = assert!(size_of::<Layer>() == 24 && size_of::<FrameView>() == 56);
+const _: () = assert!(size_of::<Layer>() == 24 && size_of::<PictureView>() == 24);
 const _: () = assert!(size_of::<Status>() == 32 && size_of::<Found>() == 64);

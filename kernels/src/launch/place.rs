@@ -7,13 +7,16 @@ use bytemuck::{Pod, Zeroable};
 /// As `PLACE_SHARED`.
 const SHARED_BYTES: u32 = 16_672;
 
+/// Bytes of a frame's result: the status, then the detections.
+pub const RESULT_BYTES: usize = size_of::<Status>() + ONET_MAX * size_of::<Found>();
+
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Params {
     boxes: Address,
     answers: Address,
     masks: Address,
-    found: Address,
+    result: Address,
     status: Address,
     threshold: f32,
     overlap: f32,
@@ -21,20 +24,20 @@ struct Params {
 
 const _: () = assert!(size_of::<Params>() == 48);
 
-/// Passes, regresses, suppresses and orders O-Net's proposals.
+/// Passes, regresses, suppresses and orders O-Net's proposals; the result may lie in memory of the host that the device sees.
 ///
 /// # Panics
 /// If a region is too short.
 #[must_use]
 pub fn place(
     [threshold, overlap]: [f32; 2],
-    [boxes, answers, masks, found, status]: [Region; 5],
+    [boxes, answers, masks, result, status]: [Region; 5],
 ) -> Step {
     let params = Params {
         boxes: boxes.holding(ONET_MAX * BOX_BYTES),
         answers: answers.holding(ONET_MAX * ONET_ANSWERS * size_of::<f32>()),
         masks: masks.holding(ONET_MAX * ONET_MAX / 8),
-        found: found.holding(ONET_MAX * size_of::<Found>()),
+        result: result.holding(RESULT_BYTES),
         status: status.holding(size_of::<Status>()),
         threshold,
         overlap,

@@ -1,6 +1,6 @@
 //! The pyramid: `cuda/pyramid.cu`, and the table of levels that it shares with P-Net.
 
-use super::{FrameView, Region, step};
+use super::{PictureView, Region, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 use threshold_models::cascade::pyramid;
@@ -26,7 +26,6 @@ struct Level {
     cell_offset: u32,
     pyramid_block: u32,
     pnet_block: u32,
-    lanes: u32,
 }
 
 /// A frame's levels as the kernels see them.
@@ -46,12 +45,6 @@ impl Levels {
         let mut all = Self::default();
         for level in pyramid::levels(width, height, min_face_px, factor) {
             let (cells_w, cells_h) = (pnet_cells(level.width), pnet_cells(level.height));
-            // As `lanes_for` of `frame.cuh`.
-            let lanes = match width.div_ceil(level.width) * height.div_ceil(level.height) {
-                ..=16 => 1,
-                17..=256 => 8,
-                _ => 32,
-            };
             all.table.push(Level {
                 scale: level.scale as f32,
                 width: level.width as u32,
@@ -62,11 +55,10 @@ impl Levels {
                 cell_offset: all.cells as u32,
                 pyramid_block: all.pyramid_blocks as u32,
                 pnet_block: all.pnet_blocks as u32,
-                lanes: lanes as u32,
             });
             all.pixels += level.width * level.height;
             all.cells += cells_w * cells_h;
-            all.pyramid_blocks += (level.width * level.height).div_ceil(BLOCK / lanes);
+            all.pyramid_blocks += (level.width * level.height).div_ceil(BLOCK);
             all.pnet_blocks += cells_w.div_ceil(TILE) * cells_h.div_ceil(TILE);
         }
         all
@@ -117,24 +109,24 @@ impl Levels {
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Params {
-    frame: FrameView,
+    picture: PictureView,
     levels: Address,
     pixels: Address,
     n_levels: u32,
     unused: u32,
 }
 
-const _: () = assert!(size_of::<Params>() == 80 && size_of::<Level>() == 40);
+const _: () = assert!(size_of::<Params>() == 48 && size_of::<Level>() == 36);
 
-/// Makes every level of a frame.
+/// Makes every level of a picture.
 ///
 /// # Panics
 /// If a region is too short, or there is no level.
 #[must_use]
-pub fn pyramid(frame: FrameView, levels: &Levels, table: Region, pixels: Region) -> Step {
+pub fn pyramid(picture: PictureView, levels: &Levels, table: Region, pixels: Region) -> Step {
     assert!(!levels.is_empty());
     let params = Params {
-        frame,
+        picture,
         levels: table.holding(levels.bytes().len()),
         pixels: pixels.holding(levels.pixel_bytes()),
         n_levels: levels.len() as u32,
@@ -151,7 +143,7 @@ mod tests {
     #[test]
     fn a_frame_has_the_levels_and_blocks_that_the_readme_says() {
         let levels = Levels::new(1280, 720, 40.0, 0.709);
-        assert_eq!((levels.len(), levels.pyramid_blocks, levels.pnet_blocks), (9, 3442, 177));
+        assert_eq!((levels.len(), levels.pyramid_blocks, levels.pnet_blocks), (9, 661, 177));
         assert_eq!(levels.pixel_bytes() / 100_000, 13);
         let graphs = pyramid::levels(1280, 720, 40.0, 0.709)
             .map(|level| threshold_models::net::pnet(level.height, level.width));

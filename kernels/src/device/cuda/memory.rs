@@ -1,11 +1,8 @@
 //! Memory of the device and pinned memory of the host, freed on drop.
 //!
 //! Owns pointers and nothing of their meaning. Staging is pinned and cached, not write-combined, since results are read back
-//! through it. Under unified addressing, which every 64-bit driver has, the device sees it at the host's own address.
-//!
-//! What an integrated device (Orin, Thor) could save: there staging and buffers are the same chips, so that kernels could
-//! read the frame where the camera's copy lies, without the upload: of 640x480 in YUYV 0.6 MB read and written, some 12 us
-//! of an Orin Nano's 102 GB/s. It would make the engine's rooms differ by device; first show that it matters.
+//! through it. Under unified addressing, which every 64-bit driver has, the device sees it at the host's own address: kernels
+//! read a frame and write detections there, on an integrated device (Orin, Thor) without a copy, on a card over the bus.
 
 use super::driver::{Context, check};
 use crate::device::DeviceError;
