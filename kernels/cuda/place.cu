@@ -3,7 +3,7 @@
 // shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX / 32][ONET_MAX]; found Found [ONET_MAX]
 // params    PlaceParams
 // launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
-// work      threshold, sort, masks, suppression 32 at a time, sort by area
+// work      threshold, sort, masks, suppression ONE_BLOCK at a time, sort by area
 // cost      64 bytes a detection written; latency-bound
 // numerics  the same bits as models::cascade::Cascade::place, given the scores (expf may differ in its last place)
 #include "boxes.cuh"
