@@ -20,39 +20,80 @@ static_assert(sizeof(Layer) == 24, "as launch::Layer");
 
 static __device__ __forceinline__ float prelu(float value, float slope) { return value > 0.0f ? value : value * slope; }
 
-// One warp: r_acc += 16 pixels x (8 N) channels over `K_STEPS` steps. `row(step)` gives the shared address of this lane's
-// row: lanes 0..15 the first 8 values of pixel `lane`, lanes 16..31 the last 8 of pixel `lane - 16`.
+// Steps of the sum whose weights are under way while one is multiplied: the most that divide the sum and keep within 32
+// registers. Weights come from L2, some 300 ns off; read where they are used, each step would wait for that.
+static __host__ __device__ __forceinline__ constexpr u32 steps_ahead(u32 n, u32 k_steps) {
+    u32 ahead = 1;
+    for (u32 some = 2; some <= k_steps && some * n <= 16; some++) {
+        if (k_steps % some == 0) ahead = some;
+    }
+    return ahead;
+}
+
+// One warp: r_acc += 16 pixels x (8 N) channels over `K_STEPS` steps, in their order. `row(step)` gives the shared address of
+// this lane's row: lanes 0..15 the first 8 values of pixel `lane`, lanes 16..31 the last 8 of pixel `lane - 16`.
 template <u32 N, u32 K_STEPS, typename Row>
 static __device__ __forceinline__ void accumulate(float (&r_acc)[N][4], const uint2* g_weights, u32 lane, Row row) {
-    for (u32 step = 0; step < K_STEPS; step++) {
+    constexpr u32 AHEAD = steps_ahead(N, K_STEPS);
+    static_assert(K_STEPS % AHEAD == 0, "whole rounds");
+    uint2 r_b[AHEAD][N];
+#pragma unroll
+    for (u32 s = 0; s < AHEAD; s++) {
+#pragma unroll
+        for (u32 n = 0; n < N; n++) r_b[s][n] = g_weights[(n * K_STEPS + s) * 32 + lane];
+    }
+    const auto multiply = [&](u32 step, const uint2 (&r_step)[N]) {
         u32 r_a[4];
         ldmatrix_x4(r_a, row(step));
 #pragma unroll
         for (u32 n = 0; n < N; n++) {
-            const uint2 two = g_weights[(n * K_STEPS + step) * 32 + lane];
-            const u32 r_b[2] = {two.x, two.y};
-            mma_m16n8k16(r_acc[n], r_a, r_b);
+            const u32 r_one[2] = {r_step[n].x, r_step[n].y};
+            mma_m16n8k16(r_acc[n], r_a, r_one);
+        }
+    };
+#pragma unroll 1
+    for (u32 first = 0; first + AHEAD < K_STEPS; first += AHEAD) {
+#pragma unroll
+        for (u32 s = 0; s < AHEAD; s++) {
+            multiply(first + s, r_b[s]);
+#pragma unroll
+            for (u32 n = 0; n < N; n++) r_b[s][n] = g_weights[(n * K_STEPS + first + AHEAD + s) * 32 + lane];
         }
     }
+#pragma unroll
+    for (u32 s = 0; s < AHEAD; s++) multiply(K_STEPS - AHEAD + s, r_b[s]);
 }
+
+// A lane's biases and slopes of N tiles, read before the sums so that nobody waits for them behind.
+template <u32 N>
+struct Ends {
+    float2 r_bias[N], r_slope[N];
+
+    __device__ __forceinline__ Ends(const Layer& layer, u32 n_first, u32 lane) {
+#pragma unroll
+        for (u32 n = 0; n < N; n++) {
+            const u32 channel = 8 * (n_first + n) + 2 * (lane % 4);
+            r_bias[n] = *(const float2*)(layer.bias + channel);
+            r_slope[n] = *(const float2*)(layer.slope + channel);
+        }
+    }
+};
 
 // Bias and PReLU over a warp's sums of channels 8 `n_first` .., and into rows of `stride` halves. Rows (pixels) at or
 // beyond `n_pixels` are not stored.
 template <u32 N>
-static __device__ __forceinline__ void store(const float (&r_acc)[N][4], const Layer& layer, u32 n_first, __half* s_y,
+static __device__ __forceinline__ void store(const float (&r_acc)[N][4], const Ends<N>& ends, u32 n_first, __half* s_y,
                                              u32 stride, u32 m_first, u32 n_pixels, u32 lane) {
     const u32 row = m_first + lane / 4, pair = 2 * (lane % 4);
 #pragma unroll
     for (u32 n = 0; n < N; n++) {
-        const u32 channel = 8 * (n_first + n) + pair;
-        const float bias_0 = layer.bias[channel], bias_1 = layer.bias[channel + 1];
-        const float slope_0 = layer.slope[channel], slope_1 = layer.slope[channel + 1];
+        const float2 bias = ends.r_bias[n], slope = ends.r_slope[n];
 #pragma unroll
         for (u32 half_tile = 0; half_tile < 2; half_tile++) {
             if (row + 8 * half_tile < n_pixels) {
-                const float value_0 = prelu(r_acc[n][2 * half_tile] + bias_0, slope_0);
-                const float value_1 = prelu(r_acc[n][2 * half_tile + 1] + bias_1, slope_1);
-                u32* s_to = (u32*)(s_y + (row + 8 * half_tile) * stride + channel);
+                const float value_0 = prelu(r_acc[n][2 * half_tile] + bias.x, slope.x);
+                const float value_1 = prelu(r_acc[n][2 * half_tile + 1] + bias.y, slope.y);
+                u32* s_to = (u32*)(s_y + (row + 8 * half_tile) * stride + 8 * (n_first + n) + pair);
                 *s_to = pack_halves(value_0, value_1);
             }
         }
@@ -69,10 +110,12 @@ static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x,
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const u32 n_pixels = n_rows * OUT_W;
     uint2 r_b[3][N_TILES];
+#pragma unroll
     for (u32 step = 0; step < 3; step++) {
 #pragma unroll
         for (u32 n = 0; n < N_TILES; n++) r_b[step][n] = layer.weights[(n * 3 + step) * 32 + lane];
     }
+    const Ends<N_TILES> ends(layer, 0, lane);
     for (u32 m = 16 * warp; m < n_pixels; m += 16 * WARPS) {
         float r_acc[N_TILES][4] = {};
         // Rows beyond the last pixel read the last pixel's window and are not stored.
@@ -89,7 +132,7 @@ static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x,
                 mma_m16n8k16(r_acc[n], r_a, r_one);
             }
         }
-        store<N_TILES>(r_acc, layer, 0, s_y, row_of(8 * N_TILES), m, n_pixels, lane);
+        store<N_TILES>(r_acc, ends, 0, s_y, row_of(8 * N_TILES), m, n_pixels, lane);
     }
 }
 
@@ -106,33 +149,41 @@ static __device__ __forceinline__ void conv_rows(__half* s_y, u32 y_stride, cons
         const u32 m = 16 * (item / GROUPS), n_first = GROUP * (item % GROUPS);
         const u32 at = min(m + lane % 16, n_pixels - 1);
         const __half* s_row = s_x + (at / OUT_W * IN_W + at % OUT_W) * row_of(IN_C) + 8 * (lane / 16);
+        const Ends<GROUP> ends(layer, n_first, lane);
         float r_acc[GROUP][4] = {};
         accumulate<GROUP, K_STEPS>(r_acc, layer.weights + n_first * K_STEPS * 32, lane, [&](u32 step) {
             const u32 tap = step / STEPS;
             return s_row + (tap / K * IN_W + tap % K) * row_of(IN_C) + 16 * (step % STEPS);
         });
-        store<GROUP>(r_acc, layer, n_first, s_y, y_stride, m, n_pixels, lane);
+        store<GROUP>(r_acc, ends, n_first, s_y, y_stride, m, n_pixels, lane);
     }
 }
 
+// The greater of each of two pairs of halves. A value that is no number stays, so that a fault is seen at the end.
+static __device__ __forceinline__ u32 greater_halves(u32 a, u32 b) {
+    const __half2 greater = __hmax2_nan(*(const __half2*)&a, *(const __half2*)&b);
+    return *(const u32*)&greater;
+}
+
 // The maximum over windows of SIDE x SIDE at step 2 (torch's ceil mode: the last window may stick out), for `n_rows` rows
-// of OUT_W pixels. `s_x` begins at the first window's first row and has `in_rows` rows of IN_W pixels.
+// of OUT_W pixels, 8 channels a thread. `s_x` begins at the first window's first row and has `in_rows` rows of IN_W pixels.
 template <u32 SIDE, u32 IN_W, u32 OUT_W, u32 CHANNELS, u32 THREADS>
 static __device__ __forceinline__ void max_pool(__half* s_y, const __half* s_x, u32 in_rows, u32 n_rows) {
-    constexpr u32 PAIRS = CHANNELS / 2;
-    for (u32 i = threadIdx.x; i < n_rows * OUT_W * PAIRS; i += THREADS) {
-        const u32 pair = i % PAIRS, x = i / PAIRS % OUT_W, y = i / PAIRS / OUT_W;
-        const u32 y_end = min(2 * y + SIDE, in_rows), x_end = min(2 * x + SIDE, IN_W);
-        float2 best = make_float2(-65504.0f, -65504.0f);
-        for (u32 row = 2 * y; row < y_end; row++) {
-            for (u32 column = 2 * x; column < x_end; column++) {
-                const __half2* s_two = (const __half2*)(s_x + (row * IN_W + column) * row_of(CHANNELS)) + pair;
-                const float2 two = __half22float2(*s_two);
-                // A value that is no number stays, so that a fault is seen at the end.
-                if (two.x > best.x || two.x != two.x) best.x = two.x;
-                if (two.y > best.y || two.y != two.y) best.y = two.y;
-            }
+    static_assert(CHANNELS % 8 == 0, "16 bytes at a time");
+    constexpr u32 CHUNKS = CHANNELS / 8, ROW = row_of(CHANNELS);
+    for (u32 i = threadIdx.x; i < n_rows * OUT_W * CHUNKS; i += THREADS) {
+        const u32 chunk = i % CHUNKS, x = i / CHUNKS % OUT_W, y = i / CHUNKS / OUT_W;
+        uint4 best = *(const uint4*)(s_x + (2 * y * IN_W + 2 * x) * ROW + 8 * chunk);
+#pragma unroll
+        for (u32 tap = 1; tap < SIDE * SIDE; tap++) {
+            // What sticks out is the last row or column once more, which changes no maximum.
+            const u32 row = min(2 * y + tap / SIDE, in_rows - 1), column = min(2 * x + tap % SIDE, IN_W - 1);
+            const uint4 other = *(const uint4*)(s_x + (row * IN_W + column) * ROW + 8 * chunk);
+            best.x = greater_halves(best.x, other.x);
+            best.y = greater_halves(best.y, other.y);
+            best.z = greater_halves(best.z, other.z);
+            best.w = greater_halves(best.w, other.w);
         }
-        ((u32*)(s_y + (y * OUT_W + x) * row_of(CHANNELS)))[pair] = pack_halves(best.x, best.y);
+        *(uint4*)(s_y + (y * OUT_W + x) * ROW + 8 * chunk) = best;
     }
 }

@@ -50,7 +50,7 @@ KERNEL(conv_alone, ConvAloneParams, 256) {
         case 3: return rows_alone<2, 4, 48, 8, 1, 3>(s_x, p);     // rnet.conv3
         case 4: return first_alone<48, 9>((uint2*)s_raw, p);      // onet.conv1, a strip
         case 5: return rows_alone<3, 23, 32, 8, 4, 11>(s_x, p);   // onet.conv2, a strip
-        case 6: return rows_alone<3, 10, 64, 8, 4, 8>(s_x, p);    // onet.conv3
-        default: return rows_alone<2, 4, 64, 16, 2, 3>(s_x, p);   // onet.conv4
+        case 6: return rows_alone<3, 10, 64, 8, 2, 8>(s_x, p);    // onet.conv3
+        default: return rows_alone<2, 4, 64, 16, 1, 3>(s_x, p);   // onet.conv4
     }
 }

@@ -15,42 +15,40 @@ struct CropsParams {
 };
 static_assert(sizeof(CropsParams) == 144, "as launch::crops::Params");
 
-// Threads of a block that crops, and the pixels whose sums each has on their way at once.
-constexpr u32 CROP_THREADS = 256, CROP_AHEAD = 3;
-
-template <u32 SIDE, Rgb (*SUM)(const PictureView&, Window)>
+template <u32 SIDE, u32 THREADS, Rgb (*SUM)(const PictureView&, Window)>
 static __device__ __forceinline__ void window_resized(uint2* s_x, const PictureView& picture, Window window) {
-    constexpr u32 N = SIDE * SIDE;
-    for (u32 first = threadIdx.x; first < N; first += CROP_AHEAD * CROP_THREADS) {
-        Rgb sums[CROP_AHEAD];
-        Window windows[CROP_AHEAD];
+    // Pixels whose sums a thread has on their way at once.
+    constexpr u32 N = SIDE * SIDE, ROUNDS = (N + THREADS - 1) / THREADS, AHEAD = ROUNDS < 3 ? ROUNDS : 3;
+    for (u32 first = threadIdx.x; first < N; first += AHEAD * THREADS) {
+        Rgb sums[AHEAD];
+        Window windows[AHEAD];
 #pragma unroll
-        for (u32 k = 0; k < CROP_AHEAD; k++) {
+        for (u32 k = 0; k < AHEAD; k++) {
             // Beyond the last pixel that one once more, so that no branch stands between the loads.
-            const u32 i = min(first + k * CROP_THREADS, N - 1);
+            const u32 i = min(first + k * THREADS, N - 1);
             windows[k] = area_window(window, i % SIDE, i / SIDE, SIDE, SIDE);
             sums[k] = SUM(picture, windows[k]);
         }
 #pragma unroll
-        for (u32 k = 0; k < CROP_AHEAD; k++) {
-            const u32 i = first + k * CROP_THREADS;
+        for (u32 k = 0; k < AHEAD; k++) {
+            const u32 i = first + k * THREADS;
             if (i < N) s_x[i] = area_mean(sums[k], windows[k]);
         }
     }
 }
 
 // The box's pixels that lie in the frame, resized to SIDE x SIDE, and two zero pixels behind them, which the taps of the
-// first layer read beside the last row. All threads of the block call it.
-template <u32 SIDE>
+// first layer read beside the last row. All THREADS of the block call it.
+template <u32 SIDE, u32 THREADS>
 static __device__ __forceinline__ void crop_resized(uint2* s_x, const PictureView& picture, Box box) {
     Window window = {0, 0, 1, 1};
     // A box without a pixel in the frame was dropped before.
     crop_window(box, picture.width, picture.height, &window);
     // A pixel's window may be one wider than its share, rounded up.
     if ((window.width / SIDE + 2) * (window.height / SIDE + 2) <= MOST_SUMMED) {
-        window_resized<SIDE, sum_of_few>(s_x, picture, window);
+        window_resized<SIDE, THREADS, sum_of_few>(s_x, picture, window);
     } else {
-        window_resized<SIDE, sum_of_many>(s_x, picture, window);
+        window_resized<SIDE, THREADS, sum_of_many>(s_x, picture, window);
     }
     if (threadIdx.x < 2) s_x[SIDE * SIDE + threadIdx.x] = make_uint2(0, 0);
 }

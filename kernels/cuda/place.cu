@@ -4,7 +4,7 @@
 //           where the host reads them
 // params    PlaceParams
 // launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
-// work      threshold, sort, masks, suppression 32 at a time, sort by area
+// work      threshold, sort, masks, suppression ONE_BLOCK at a time, sort by area
 // cost      64 bytes a detection written, over the bus where the result lies in the host's memory; latency-bound
 // numerics  the same bits as models::cascade::Cascade::place, given the scores (expf may differ in its last place)
 #include "boxes.cuh"

@@ -2,7 +2,7 @@
 // shapes    boxes float4, answers float [rnet_kept][8]; masks u32 [RNET_MAX / 32][RNET_MAX]; out float4 [ONET_MAX]
 // params    RefineParams
 // launch    grid 1, block ONE_BLOCK, shared REFINE_SHARED
-// work      threshold, sort, masks, suppression 32 at a time, boxes in order; one without a pixel in the frame goes
+// work      threshold, sort, masks, suppression ONE_BLOCK at a time, boxes in order; one without a pixel in the frame goes
 // cost      m^2 / 2 overlaps of the m above the threshold; latency-bound
 // numerics  the same bits as models::cascade::Cascade::refine, given the scores (expf may differ in its last place)
 #include "boxes.cuh"

@@ -51,11 +51,15 @@ struct Stage {
         }
         for (u32 item = threadIdx.x; item < m * words; item += blockDim.x) {
             const u32 i = item % m, w = item / m;
+            if (w > i / 32) continue;
+            const Box own = s_boxes[i];
             u32 mask = 0;
-            for (u32 j = 32 * w; j < min(i, 32 * w + 32); j++) {
-                if (overlap_of<OVERLAP>(s_boxes[j], s_boxes[i]) > threshold) mask |= 1u << (j % 32);
+#pragma unroll 4
+            for (u32 k = 0; k < 32; k++) {
+                if (overlap_of<OVERLAP>(s_boxes[32 * w + k], own) > threshold) mask |= 1u << k;
             }
-            if (w <= i / 32) g_masks[w * MOST + i] = mask;
+            // Of its own word only those before it, whatever lies behind.
+            g_masks[w * MOST + i] = w < i / 32 ? mask : mask & ((1u << (i % 32)) - 1);
         }
         // Also of what the block wrote to device memory.
         __syncthreads();

@@ -19,6 +19,8 @@ static __device__ __forceinline__ u64 key_of(float score, u32 tie) {
 static __device__ __forceinline__ u32 power_of_two(u32 n) { return n <= 2 ? 2u : 1u << (32 - __clz((int)(n - 1))); }
 
 // Bitonic sort of `n` keys, ascending; `s_keys` has room for power_of_two(n). All threads call it; ends with a barrier.
+// Pairs at most WARP_APART apart lie within the 64 keys of one warp, which then waits for itself alone.
+constexpr u32 WARP_APART = 32;
 static __device__ __forceinline__ void sort_keys(u64* s_keys, u32 n) {
     const u32 padded = power_of_two(n);
     for (u32 i = n + threadIdx.x; i < padded; i += blockDim.x) s_keys[i] = ~0ull;
@@ -34,57 +36,89 @@ static __device__ __forceinline__ void sort_keys(u64* s_keys, u32 n) {
                     s_keys[high] = a;
                 }
             }
-            __syncthreads();
+            const u32 next = apart > 1 ? apart / 2 : run;
+            if (apart > WARP_APART || next > WARP_APART) __syncthreads();
+            else __syncwarp();
         }
     }
+    __syncthreads();
+}
+
+// One warp: which of a group's items stay. Bit k of `open` says that item k is still open, bit j of a lane's `own` that item
+// j of the group overlaps the lane's. In each round those stay that no open one overlaps, the first of all at least.
+static __device__ __forceinline__ u32 decide(u32 own, u32 open) {
+    const u32 lane = threadIdx.x % 32;
+    u32 kept = 0;
+    while (open != 0) {
+        const u32 stays = __ballot_sync(0xffffffffu, (open >> lane & 1) != 0 && (own & open) == 0);
+        kept |= stays;
+        open &= ~(stays | __ballot_sync(0xffffffffu, (own & kept) != 0));
+    }
+    return kept;
 }
 
 // Decides the `n` items whose bits are set in `s_open`; afterwards `s_kept` holds those that stay. Word w of item i's mask is
-// g_mask[w * most + i], for w up to the item's own. 32 items at a time, best first: one warp decides among them, then all
-// threads let those go that a kept one overlaps. So the time depends on `n` alone, whatever stands before the camera.
-// All threads call it, after a barrier; ends with one.
-static __device__ __forceinline__ void resolve(const u32* g_mask, u32 most, u32 n, u32* s_open, u32* s_kept) {
-    const u32 lane = threadIdx.x % 32;
-    for (u32 w = 0; 32 * w < n; w++) {
-        if (threadIdx.x < 32) {
-            const u32 i = 32 * w + lane;
-            const u32 own = i < n ? g_mask[w * most + i] : 0;
-            u32 open = s_open[w], kept = 0;
-            // The same in every lane: the best that is still open stays, and closes those that it overlaps.
-            while (open != 0) {
-                const u32 k = __ffs((int)open) - 1;
-                kept |= 1u << k;
-                open &= ~(1u << k | __ballot_sync(0xffffffffu, own >> k & 1));
+// g_mask[w * most + i], for w up to the item's own; `most` is a multiple of ONE_BLOCK.
+// A part of ONE_BLOCK items at a time, best first, an item a thread: what earlier parts' kept ones overlap goes, all words at
+// once; then the part's groups of 32 decide one after the other, a warp each, with the masks in registers and one barrier a
+// group. So the time depends on `n` alone, whatever stands before the camera. All threads call it, after a barrier, and
+// those of a block are ONE_BLOCK; ends with one.
+static __device__ __forceinline__ void resolve(const u32* g_mask, u32 most, u32 n, const u32* s_open, u32* s_kept) {
+    constexpr u32 GROUPS = ONE_BLOCK / 32;
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    for (u32 first = 0; 32 * first < n; first += GROUPS) {
+        const u32 i = 32 * (first + warp) + lane;
+        u32 r_mask[GROUPS];
+#pragma unroll
+        for (u32 group = 0; group < GROUPS; group++) {
+            r_mask[group] = i < n && group <= warp ? g_mask[(first + group) * most + i] : 0;
+        }
+        bool open = i < n && (s_open[first + warp] >> lane & 1) != 0;
+        if (open) {
+            u32 overlapped = 0;
+#pragma unroll 16
+            for (u32 w = 0; w < first; w++) overlapped |= g_mask[w * most + i] & s_kept[w];
+            open = overlapped == 0;
+        }
+#pragma unroll
+        for (u32 group = 0; group < GROUPS; group++) {
+            if (32 * (first + group) >= n) break;
+            if (warp == group) {
+                const u32 kept = decide(r_mask[group], __ballot_sync(0xffffffffu, open));
+                if (lane == 0) s_kept[first + group] = kept;
             }
-            if (lane == 0) s_kept[w] = kept;
+            __syncthreads();
+            open = open && (r_mask[group] & s_kept[first + group]) == 0;
         }
-        __syncthreads();
-        const u32 kept = s_kept[w];
-        for (u32 i = 32 * (w + 1) + threadIdx.x; kept != 0 && i < n; i += blockDim.x) {
-            if (g_mask[w * most + i] & kept) atomicAnd(&s_open[i / 32], ~(1u << (i % 32)));
-        }
-        __syncthreads();
     }
 }
 
-// How many of the block's threads before this one have `flag` set, and how many in all. All threads call it; `s_warps` has
-// 33 words. Begins and ends with a barrier.
-static __device__ __forceinline__ u32 rank_in_block(bool flag, u32* s_warps, u32* total) {
-    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, n_warps = blockDim.x / 32;
-    const u32 ballot = __ballot_sync(0xffffffffu, flag);
-    __syncthreads();
-    if (lane == 0) s_warps[warp] = __popc(ballot);
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        u32 sum = 0;
-        for (u32 w = 0; w < n_warps; w++) {
-            const u32 here = s_warps[w];
-            s_warps[w] = sum;
-            sum += here;
-        }
-        s_warps[32] = sum;
+// The sum of `count` (at most 32) over the block's threads before this one, and over all. All threads call it, ONE_BLOCK
+// of them; `s_warps` has a word for each warp. Begins with a barrier and has one before the sums are read.
+static __device__ __forceinline__ u32 rank_of_counts(u32 count, u32* s_warps, u32* total) {
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    u32 before = 0, sum = 0;
+#pragma unroll
+    for (u32 bit = 0; bit < 6; bit++) {
+        const u32 ballot = __ballot_sync(0xffffffffu, (count >> bit & 1) != 0);
+        before += (u32)__popc(ballot & ((1u << lane) - 1)) << bit;
+        sum += (u32)__popc(ballot) << bit;
     }
     __syncthreads();
-    *total = s_warps[32];
-    return s_warps[warp] + __popc(ballot & ((1u << lane) - 1));
+    if (lane == 0) s_warps[warp] = sum;
+    __syncthreads();
+    u32 all = 0;
+#pragma unroll
+    for (u32 w = 0; w < ONE_BLOCK / 32; w++) {
+        const u32 here = s_warps[w];
+        if (w < warp) before += here;
+        all += here;
+    }
+    *total = all;
+    return before;
+}
+
+// How many of the block's threads before this one have `flag` set, and how many in all. As `rank_of_counts`.
+static __device__ __forceinline__ u32 rank_in_block(bool flag, u32* s_warps, u32* total) {
+    return rank_of_counts(flag ? 1 : 0, s_warps, total);
 }

@@ -10,9 +10,12 @@ use bytemuck::{Pod, Zeroable};
 /// As `RNET_SHARED` and `ONET_SHARED`.
 const RNET_SHARED_BYTES: u32 = 54_816;
 const ONET_SHARED_BYTES: u32 = 93_888;
-/// Blocks for each multiprocessor: as many as their shared memory lets live at once on sm_90.
-const RNET_BLOCKS_EACH: u32 = 4;
-const ONET_BLOCKS_EACH: u32 = 2;
+/// As `CROP_BLOCK` of each.
+const RNET_BLOCK: u32 = 384;
+const ONET_BLOCK: u32 = 512;
+/// Blocks for each multiprocessor: as many as their registers let live at once.
+const RNET_BLOCKS_EACH: u32 = 2;
+const ONET_BLOCKS_EACH: u32 = 1;
 /// Bytes of a feature: a half.
 const FEATURE_BYTES: usize = 2;
 
@@ -48,7 +51,7 @@ pub fn rnet(
         convs: [conv1, conv2, conv3, Layer::default()],
     };
     let grid = (RNET_BLOCKS_EACH * multiprocessors) as usize;
-    step("rnet", grid, 256, RNET_SHARED_BYTES, &params)
+    step("rnet", grid, RNET_BLOCK, RNET_SHARED_BYTES, &params)
 }
 
 /// O-Net's features of each crop.
@@ -70,5 +73,5 @@ pub fn onet(
         convs,
     };
     let grid = (ONET_BLOCKS_EACH * multiprocessors) as usize;
-    step("onet", grid, 256, ONET_SHARED_BYTES, &params)
+    step("onet", grid, ONET_BLOCK, ONET_SHARED_BYTES, &params)
 }

@@ -9,6 +9,8 @@ use bytemuck::{Pod, Zeroable};
 
 /// Proposals of a block.
 const ROWS: usize = 16;
+/// As `HEADS_BLOCK`.
+const BLOCK: u32 = 512;
 const RNET_SHARED_BYTES: u32 = 23_040;
 const ONET_SHARED_BYTES: u32 = 45_568;
 
@@ -35,7 +37,7 @@ pub fn rnet_heads(layers: [Layer; 2], [features, answers, status]: [Region; 3]) 
         status: status.holding(size_of::<Status>()),
         layers,
     };
-    step("rnet_heads", RNET_MAX / ROWS, 256, RNET_SHARED_BYTES, &params)
+    step("rnet_heads", RNET_MAX / ROWS, BLOCK, RNET_SHARED_BYTES, &params)
 }
 
 /// O-Net's answers of each crop.
@@ -50,5 +52,5 @@ pub fn onet_heads(layers: [Layer; 2], [features, answers, status]: [Region; 3]) 
         status: status.holding(size_of::<Status>()),
         layers,
     };
-    step("onet_heads", ONET_MAX / ROWS, 256, ONET_SHARED_BYTES, &params)
+    step("onet_heads", ONET_MAX / ROWS, BLOCK, ONET_SHARED_BYTES, &params)
 }

@@ -7,6 +7,9 @@ use bytemuck::{Pod, Zeroable};
 /// Blocks for each multiprocessor.
 const BLOCKS_EACH: u32 = 4;
 
+/// As `OVERLAP_SHARED`.
+const SHARED_BYTES: u32 = 5120;
+
 /// Bytes of one mask: a bit for each pair.
 pub(crate) const MASK_BYTES: usize = PNET_MAX * PNET_MAX / 8;
 
@@ -45,5 +48,5 @@ pub fn overlap(
         level_threshold,
         all_threshold,
     };
-    step("overlap", (BLOCKS_EACH * multiprocessors) as usize, 256, 0, &params)
+    step("overlap", (BLOCKS_EACH * multiprocessors) as usize, 256, SHARED_BYTES, &params)
 }

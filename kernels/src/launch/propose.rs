@@ -6,7 +6,7 @@ use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 
 /// As `PROPOSE_SHARED`.
-const SHARED_BYTES: u32 = 2192;
+const SHARED_BYTES: u32 = 18_576;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
