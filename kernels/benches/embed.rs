@@ -1,7 +1,8 @@
-//! Embedding on a device: each network of the paper at several sizes of batch, alone and with its crops.
+//! Embedding on a device: each network of the paper at several sizes of batch; and the gallery's search.
 //!
 //! Run by `run.sh bench` of the folder `embed` that `cargo xtask gpu pack` makes; `--emulated` proves that it runs where no GPU
-//! is, and its times then mean nothing. Weights are drawn: how long a network takes does not depend on them.
+//! is, and its times then mean nothing. Weights and templates are drawn: how long a network or a search takes does not depend
+//! on them.
 //! Owns no gate: figures of a card are reported beside that card's own ceilings.
 
 use anyhow::{Context as _, Result};
@@ -12,9 +13,11 @@ use std::time::Instant;
 use threshold_kernels::device::{Device, DeviceError};
 use threshold_kernels::launch::{Division, TILES};
 use threshold_kernels::weights::Packed;
-use threshold_kernels::{Alone, DeviceNetwork};
+use threshold_kernels::{Alone, DeviceGallery, DeviceNetwork, Enrolled, KernelError};
+use threshold_models::engine::Embedding;
 use threshold_models::graph::{Cost, Graph};
 use threshold_models::{net, synthetic};
+use threshold_record::{Metric, ModelTag, PersonId, Template};
 
 /// Bytes of the copy and rounds of the products that tell a card's ceilings; on the emulator, which is not timed, fewer.
 const COPIED: [usize; 2] = [256 << 20, 1 << 16];
@@ -23,6 +26,15 @@ const ROUNDS: [u32; 2] = [20_000, 2];
 const STAGED: usize = 50;
 /// Splits that are tried.
 const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Batches of FaceNet of which every division is timed.
+const DIVIDED: [usize; 2] = [1, 8];
+/// Galleries: templates, components, whether of halves.
+const GALLERIES: [(usize, usize, bool); 3] =
+    [(100_000, 512, false), (100_000, 512, true), (1_000_000, 128, false)];
+/// The part of them that the emulator searches.
+const EMULATED_PART: usize = 1000;
+/// Probes at once.
+const PROBES: [usize; 2] = [1, 32];
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Named {
@@ -59,7 +71,7 @@ struct Typed {
     /// Timed runs of each
     #[arg(long, default_value_t = 1000)]
     calls: usize,
-    /// Also time every division of FaceNet's convolutions, for the model that chooses one
+    /// Also time every division of FaceNet's convolutions, for the model that chooses one; embed.json has them all
     #[arg(long)]
     divisions: bool,
     /// The folder for embed.json and embed.md
@@ -95,36 +107,57 @@ fn page(report: &Value) -> String {
     let mut page = format!(
         "# Embedding on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums). Floor: the larger of \
          the weights' bytes at the one and the products at the other; a card whose cache holds the weights may be below it.\n\n\
-         | network | batch | p50 us | p95 us | max us | launches | floor us | times the floor |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | network | batch | p50 us | p95 us | max us | one by one p50 us | launches | floor us | times the floor |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         text(&report["device"]),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
     );
     for row in rows(&report["networks"]) {
         page += &format!(
-            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {:.1} | {:.1} |\n",
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
             text(&row["network"]),
             row["batch"],
             number(&row["p50_us"]),
             number(&row["p95_us"]),
             number(&row["max_us"]),
+            row["apart_p50_us"].as_f64().map_or_else(String::new, |us| format!("{us:.1}")),
             rows(&row["levels"]).len(),
             number(&row["floor_us"]),
             number(&row["p50_us"]) / number(&row["floor_us"]),
         );
     }
-    if report["divisions"].is_array() {
-        page += "\nThe quickest division of each of FaceNet's levels, one face, beside that which was chosen:\n\n\
-                 | level | chosen us | quickest us | tile | splits |\n| --- | --- | --- | --- | --- |\n";
-    }
-    for row in rows(&report["divisions"]) {
+    page += "\nOne by one: no level begins before the one before has ended.\n";
+    for divided in rows(&report["divisions"]) {
         page += &format!(
-            "| {} | {:.1} | {:.1} | {} | {} |\n",
-            text(&row["level"]),
-            number(&row["chosen_us"]),
-            number(&row["quickest_us"]),
-            text(&row["tile"]),
-            row["splits"],
+            "\nThe quickest division of each of FaceNet's levels, batch {}, beside that which was chosen:\n\n\
+             | level | chosen us | quickest us | tile | splits |\n| --- | --- | --- | --- | --- |\n",
+            divided["batch"],
+        );
+        for row in rows(&divided["levels"]) {
+            page += &format!(
+                "| {} | {:.1} | {:.1} | {} | {} |\n",
+                text(&row["level"]),
+                number(&row["chosen_us"]),
+                number(&row["quickest_us"]),
+                text(&row["tile"]),
+                row["splits"],
+            );
+        }
+    }
+    page += "\nSearch, from probes on the host to candidates on the host. Floor: the gallery's bytes at the copy's rate.\n\n\
+             | templates | probes | p50 us | p95 us | floor us | times the floor |\n| --- | --- | --- | --- | --- | --- |\n";
+    for row in rows(&report["searches"]) {
+        page += &format!(
+            "| {} x {} {} | {} | {:.1} | {:.1} | {:.1} | {:.1} |\n",
+            row["templates"],
+            row["components"],
+            text(&row["element"]),
+            row["probes"],
+            number(&row["p50_us"]),
+            number(&row["p95_us"]),
+            number(&row["floor_us"]),
+            number(&row["p50_us"]) / number(&row["floor_us"]),
         );
     }
     page
@@ -174,26 +207,32 @@ fn measure<D: Device>(
         for &n in &typed.batches {
             let timed = network.timed(&device, n, STAGED.min(typed.calls))?;
             let mut program = timed.program;
-            let mut us = Vec::with_capacity(typed.calls);
-            for _ in 0..typed.calls.max(1) {
-                let start = Instant::now();
-                program.replay(&device)?;
-                us.push(start.elapsed().as_secs_f64() * 1e6);
+            let us = timed_us(typed.calls, || Ok(program.replay(&device)?))?;
+            let levels: Vec<_> =
+                timed.levels.iter().map(|(level, us)| json!([level, us])).collect();
+            drop(program);
+            let mut apart = Value::Null;
+            if named == Named::Facenet {
+                network.overlap(false);
+                let mut program = network.timed(&device, n, 1)?.program;
+                apart = json!(share(&timed_us(typed.calls, || Ok(program.replay(&device)?))?, 0.5));
+                drop(program);
+                network.overlap(true);
             }
-            us.sort_by(f64::total_cmp);
-            let share = |share: f64| us[((us.len() as f64 * share) as usize).min(us.len() - 1)];
             let bytes = 2.0 * cost.parameters as f64 / bytes_a_second;
             let floor = bytes.max((cost.macs * n) as f64 / multiplied_a_second) * 1e6;
             rows.push(json!({
-                "network": graph.name(), "batch": n,
-                "p50_us": share(0.5), "p95_us": share(0.95), "max_us": us.last(), "floor_us": floor,
-                "levels": timed.levels.iter().map(|(level, us)| json!([level, us])).collect::<Vec<_>>(),
+                "network": graph.name(), "batch": n, "p50_us": share(&us, 0.5), "p95_us": share(&us, 0.95),
+                "max_us": us.last(), "apart_p50_us": apart, "floor_us": floor, "levels": levels,
             }));
         }
         if named == Named::Facenet && typed.divisions {
-            divisions = quickest(&mut network, &device, STAGED.min(typed.calls))?;
+            let runs = STAGED.min(typed.calls);
+            let divided = DIVIDED.iter().map(|&n| quickest(&mut network, &device, n, runs));
+            divisions = divided.collect::<Result<Value>>()?;
         }
     }
+    let searches = searches(&device, size, typed.calls, bytes_a_second)?;
     Ok(json!({
         "device": name,
         "multiprocessors": multiprocessors,
@@ -201,31 +240,114 @@ fn measure<D: Device>(
         "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
         "networks": rows,
         "divisions": divisions,
+        "searches": searches,
     }))
 }
 
-/// For each level the division that was quickest, of one item.
-fn quickest<D: Device>(network: &mut DeviceNetwork<D>, device: &D, runs: usize) -> Result<Value> {
-    network.divide(None);
-    let chosen = network.timed(device, 1, runs)?.levels;
-    let mut best: Vec<(f32, Division)> =
-        chosen.iter().map(|_| (f32::INFINITY, Division { tile: 0, splits: 1 })).collect();
+/// Microseconds of so many calls, the shortest first.
+fn timed_us(calls: usize, mut call: impl FnMut() -> Result<(), KernelError>) -> Result<Vec<f64>> {
+    let mut us = Vec::with_capacity(calls);
+    for _ in 0..calls.max(1) {
+        let start = Instant::now();
+        call()?;
+        us.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    us.sort_by(f64::total_cmp);
+    Ok(us)
+}
+
+/// That below which such a share of sorted times lies.
+fn share(us: &[f64], share: f64) -> f64 {
+    us[((us.len() as f64 * share) as usize).min(us.len() - 1)]
+}
+
+/// For each level of `n` items the division that was quickest, and the times of all.
+fn quickest<D: Device>(
+    network: &mut DeviceNetwork<D>,
+    device: &D,
+    n: usize,
+    runs: usize,
+) -> Result<Value> {
+    let chosen = network.timed(device, n, runs)?.levels;
+    let mut all: Vec<Vec<(f32, Division)>> = vec![Vec::new(); chosen.len()];
     for (tile, splits) in (0..TILES.len()).flat_map(|tile| SPLITS.map(|splits| (tile, splits))) {
         let division = Division { tile, splits };
         network.divide(Some(division));
-        for (best, (_, us)) in best.iter_mut().zip(network.timed(device, 1, runs)?.levels) {
-            if us < best.0 {
-                *best = (us, division);
-            }
+        for (all, (_, us)) in all.iter_mut().zip(network.timed(device, n, runs)?.levels) {
+            all.push((us, division));
         }
     }
     network.divide(None);
-    let row = |((level, chosen_us), (us, division)): (&(String, f32), &(f32, Division))| {
-        let tile = TILES[division.tile];
+    let named = |Division { tile, .. }: Division| {
+        format!("{} x {} by {}", TILES[tile].pixels, TILES[tile].channels, TILES[tile].steps)
+    };
+    let row = |((level, chosen_us), all): (&(String, f32), &Vec<(f32, Division)>)| {
+        let best = all.iter().min_by(|a, b| a.0.total_cmp(&b.0));
         json!({
-            "level": level, "chosen_us": chosen_us, "quickest_us": us,
-            "tile": format!("{} x {}", tile.pixels, tile.channels), "splits": division.splits,
+            "level": level, "chosen_us": chosen_us, "quickest_us": best.map(|best| best.0),
+            "tile": best.map(|best| named(best.1)), "splits": best.map(|best| best.1.splits),
+            "all": all.iter().map(|&(us, at)| json!([named(at), at.splits, us])).collect::<Vec<_>>(),
         })
     };
-    Ok(chosen.iter().zip(&best).map(row).collect())
+    let levels: Vec<Value> = chosen.iter().zip(&all).map(row).collect();
+    Ok(json!({ "batch": n, "levels": levels }))
+}
+
+/// The next of a row of numbers that look drawn.
+fn drawn(state: &mut u64) -> i8 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    // -127 to 127.
+    (((*state >> 40) % 255) as i16 - 127) as i8
+}
+
+/// Searches of each gallery.
+fn searches<D: Device>(
+    device: &D,
+    size: usize,
+    calls: usize,
+    bytes_a_second: f64,
+) -> Result<Value> {
+    let mut rows = Vec::new();
+    for (templates, len, halves) in GALLERIES {
+        let n = if size == 0 { templates } else { templates / EMULATED_PART };
+        let mut state = 1;
+        let mut embedding =
+            || Embedding((0..len).map(|_| f32::from(drawn(&mut state)) / 1e3).collect());
+        let probes: Vec<Embedding> = (0..PROBES[1]).map(|_| embedding()).collect();
+        let mut gallery = if halves {
+            let enrolled: Vec<_> = (1..=n as u32)
+                .map(|person| Enrolled {
+                    person: PersonId(person),
+                    slot: 0,
+                    embedding: embedding(),
+                })
+                .collect();
+            DeviceGallery::of_halves(device, Metric::SquaredL2, &enrolled)?
+        } else {
+            let template = |person: u32| Template {
+                person: PersonId(person),
+                slot: 0,
+                quality: 100,
+                model: ModelTag([7; 8]),
+                scale: 1e-3,
+                vector: (0..len).map(|_| drawn(&mut state)).collect(),
+            };
+            let templates: Vec<_> = (1..=n as u32).map(template).collect();
+            DeviceGallery::new(device, Metric::SquaredL2, &templates)?
+        };
+        // Components, and what stands beside a template: scale, sum of squares, person.
+        let element = if halves { 2 } else { 1 };
+        let floor = (n * (len * element + 12)) as f64 / bytes_a_second * 1e6;
+        for probes in PROBES.map(|n| &probes[..n]) {
+            // The first call records.
+            gallery.search(device, probes)?;
+            let us = timed_us(calls, || gallery.search(device, probes).map(|_| ()))?;
+            rows.push(json!({
+                "templates": n, "components": len, "element": if halves { "halves" } else { "int8" },
+                "probes": probes.len(), "p50_us": share(&us, 0.5), "p95_us": share(&us, 0.95),
+                "floor_us": floor,
+            }));
+        }
+    }
+    Ok(rows.into())
 }

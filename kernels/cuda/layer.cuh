@@ -29,7 +29,7 @@ struct LayerStep {
     const uint2* weights;       // LAYER_CONV: fragments, bias and slope as `conv.cuh` has them
     const float* bias;
     const float* slope;
-    float4* partial;            // LAYER_CONV in more than one split: sums of each, [tile][split][register][thread]
+    float2* partial;            // LAYER_CONV in more than one split: sums of each, [tile][split][pair][thread]
     u32* arrived;               // and how many of a tile's splits are done: 0 before and after
     u32 kind, tile, splits;     // LAYER_CONV: which of the shapes of `product.cuh`, and into how many parts its sum is split
     u32 blocks;

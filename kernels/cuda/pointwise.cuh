@@ -2,6 +2,9 @@
 #pragma once
 #include "layer.cuh"
 
+// Pixels of a window's row that are loaded at once.
+constexpr u32 POOLED = 3;
+
 struct Eight {
     float v[8];
 };
@@ -41,10 +44,20 @@ static __device__ __forceinline__ Eight pooled(const LayerStep& s, u32 item, u32
 #pragma unroll
     for (u32 i = 0; i < 8; i++) all.v[i] = is_max ? __uint_as_float(0xff800000u) : 0.0f;
     for (u32 row = y_first; row < y_end; row++) {
-        for (u32 column = x_first; column < x_end; column++) {
-            const Eight one = eight_of(s.x, item, row, column, c);
+        for (u32 column = x_first; column < x_end; column += POOLED) {
+            // A few pixels are under way at once; beyond the window there are zeros that do not count.
+            Eight some[POOLED];
 #pragma unroll
-            for (u32 i = 0; i < 8; i++) all.v[i] = is_max ? larger(all.v[i], one.v[i]) : all.v[i] + one.v[i];
+            for (u32 j = 0; j < POOLED; j++) some[j] = eight_of(s.x, item, row, column + j < x_end ? column + j : s.x.w, c);
+#pragma unroll
+            for (u32 j = 0; j < POOLED; j++) {
+                const bool counts = column + j < x_end;
+#pragma unroll
+                for (u32 i = 0; i < 8; i++) {
+                    const float with = is_max ? larger(all.v[i], some[j].v[i]) : all.v[i] + some[j].v[i];
+                    all.v[i] = counts ? with : all.v[i];
+                }
+            }
         }
     }
     if (!is_max) {
@@ -96,6 +109,7 @@ static __device__ __forceinline__ Eight added(const LayerStep& s, u32 item, u32 
 static __device__ __forceinline__ void pointwise(const LayerStep& s, u32 n, u32 block) {
     const u32 eights = s.y.c / 8, at = block * blockDim.x + threadIdx.x;
     const u32 c = at % eights * 8, x = at / eights % s.y.w, y = at / eights / s.y.w % s.y.h, item = at / eights / s.y.w / s.y.h;
+    wait_for_before();
     if (item >= n) return;
     Eight values;
     switch (s.kind) {
@@ -107,19 +121,28 @@ static __device__ __forceinline__ void pointwise(const LayerStep& s, u32 n, u32 
     store_eight(s.y.start + item * s.y.item + (y * s.y.w + x) * s.y.stride + c, values);
 }
 
-// A warp for each pixel of each item; x / max(|x|, 1e-12).
+// A warp for each pixel of each item; x / max(|x|, 1e-12). A lane has eight channels at a time.
 static __device__ __forceinline__ void unit(const LayerStep& s, u32 n, u32 block) {
     const u32 lane = threadIdx.x % 32, pixels = s.y.h * s.y.w;
     const u32 at = block * (blockDim.x / 32) + threadIdx.x / 32, item = at / pixels, pixel = at % pixels;
+    wait_for_before();
     if (item >= n) return;
     const __half* g_x = s.x.start + item * s.x.item + pixel * s.x.stride;
     float* g_y = (float*)s.y.start + item * s.y.item + pixel * s.y.stride;
     float squares = 0.0f;
-    for (u32 c = lane; c < s.y.c; c += 32) {
-        const float value = __half2float(g_x[c]);
-        squares += value * value;
+#pragma unroll 2
+    for (u32 c = 8 * lane; c < s.y.c; c += 8 * 32) {
+        const Eight one = load_eight(g_x + c);
+#pragma unroll
+        for (u32 i = 0; i < 8; i++) squares += one.v[i] * one.v[i];
     }
     for (u32 apart = 16; apart > 0; apart /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, apart);
     const float length = fmaxf(sqrtf(squares), 1e-12f);
-    for (u32 c = lane; c < s.y.c; c += 32) g_y[c] = __half2float(g_x[c]) / length;
+#pragma unroll 2
+    for (u32 c = 8 * lane; c < s.y.c; c += 8 * 32) {
+        const Eight one = load_eight(g_x + c);
+        float4* g_to = (float4*)(g_y + c);
+        g_to[0] = make_float4(one.v[0] / length, one.v[1] / length, one.v[2] / length, one.v[3] / length);
+        g_to[1] = make_float4(one.v[4] / length, one.v[5] / length, one.v[6] / length, one.v[7] / length);
+    }
 }

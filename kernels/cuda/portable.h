@@ -1,8 +1,8 @@
 // The one portability header: what a kernel may use, with a body for CUDA's compilers (NVRTC 12.6 and later, nvcc 13) and one
 // for g++, where the emulator stands in for the machine.
 //
-// Owns the fixed-width names, the launch macros, and the tensor-core and asynchronous-copy instructions, whose PTX stands
-// here and nowhere else. Refuses everything else that differs: no <<<>>>, no cooperative groups, no static __shared__.
+// Owns the fixed-width names, the launch macros, and the tensor-core, asynchronous-copy and launch-overlap instructions, whose
+// PTX stands here and nowhere else. Refuses everything else that differs: no <<<>>>, no cooperative groups, no static __shared__.
 #pragma once
 
 #ifdef __CUDACC__
@@ -63,7 +63,22 @@ static __device__ __forceinline__ void cp_async_wait() {
 }
 
 // What another block of this launch wrote, behind a __threadfence on both sides: past the first cache, which may be stale.
-static __device__ __forceinline__ float4 load_shared_by_blocks(const float4* g_from) { return __ldcg(g_from); }
+static __device__ __forceinline__ float2 load_shared_by_blocks(const float2* g_from) { return __ldcg(g_from); }
+
+// For launches that overlap (`launch::Launch::overlaps`; compute capability 9.0 and later, elsewhere nothing): the launch that
+// follows may begin once every block of this one has said so or has ended.
+static __device__ __forceinline__ void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+// Until the launch before has ended and what it wrote is there. Before it a thread touches nothing that an earlier launch
+// writes or reads and writes nothing; every thread comes here, so that a launch ends after all before it, not only the last.
+static __device__ __forceinline__ void wait_for_before() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 
 #else
 

@@ -131,7 +131,10 @@ static inline u32 __ballot_sync(u32 mask, bool vote) {
 }
 
 static inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-static inline float4 load_shared_by_blocks(const float4* g_from) { return *g_from; }
+static inline float2 load_shared_by_blocks(const float2* g_from) { return *g_from; }
+// A launch begins here when the one before has ended: what is read too early is not seen.
+static inline void let_next_begin() {}
+static inline void wait_for_before() {}
 
 static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }

@@ -93,7 +93,14 @@ fn steps_run_in_order_timed_or_not_and_recorded_ones_only_when_replayed() {
 fn unknown<D: Device>(device: &D) {
     let launch = |kernel| {
         let (grid, block) = ([1, 1, 1], [32, 1, 1]);
-        vec![Step::Launch(Launch { kernel, grid, block, shared_bytes: 0, params: vec![0; 8] })]
+        vec![Step::Launch(Launch {
+            kernel,
+            grid,
+            block,
+            shared_bytes: 0,
+            params: vec![0; 8],
+            overlaps: false,
+        })]
     };
     // SAFETY: no step here reads or writes anything, since no kernel has that name.
     let run = unsafe { device.run(&launch("no_such_kernel")) };

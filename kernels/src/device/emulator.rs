@@ -103,7 +103,8 @@ impl Emulator {
         params.extend(n.to_le_bytes());
         params.extend(u32::from(wrong).to_le_bytes());
         let (grid, block) = ([1; 3], [threads, 1, 1]);
-        let launch = Launch { kernel, grid, block, shared_bytes: PLANTED_SHARED_BYTES, params };
+        let (shared_bytes, overlaps) = (PLANTED_SHARED_BYTES, false);
+        let launch = Launch { kernel, grid, block, shared_bytes, params, overlaps };
         // SAFETY: both buffers live until the end; the kernels of `emulator/planted` touch what the caller's numbers say, but
         // for the one that must not, whose mistake is a value behind the output, and which runs under a sanitizer only.
         unsafe { self.run(&[Step::Launch(launch)]) }?;

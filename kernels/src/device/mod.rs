@@ -74,6 +74,10 @@ pub struct Launch {
     pub shared_bytes: u32,
     /// The bytes of the kernel's one parameter, a struct.
     pub params: Vec<u8>,
+    /// Whether it may begin before a launch that is recorded right before it has ended. The kernel then waits by itself before
+    /// it touches what an earlier one writes, in every block, so that it ends after all before it. A device that cannot do
+    /// that, or runs steps one by one, begins it afterwards.
+    pub overlaps: bool,
 }
 
 /// What a device does in order.

@@ -5,9 +5,9 @@
 
 use super::lower::{self, Lowered};
 use super::weights::Weights;
-use crate::device::{Device, DeviceError, Program, Region};
+use crate::device::{Device, DeviceError, Program, Region, Step};
 use crate::engine::KernelError;
-use crate::launch::{Division, layers};
+use crate::launch::{Division, LevelStep, layers};
 use half::f16;
 use std::time::Instant;
 use threshold_models::engine::EngineError;
@@ -37,6 +37,8 @@ pub(super) struct Core<D: Device> {
     weights: Weights<D>,
     /// How every convolution is divided, if not as the model of `division` chooses.
     fixed: Option<Division>,
+    /// Whether levels may overlap.
+    overlap: bool,
 }
 
 /// A network that is timed.
@@ -83,7 +85,7 @@ impl<D: Device> Core<D> {
         let plan = Plan::by_levels(graph);
         lower::check(&plan)?;
         let weights = Weights::new(device, graph, &plan, tensors)?;
-        Ok(Self { plan, weights, fixed: None })
+        Ok(Self { plan, weights, fixed: None, overlap: true })
     }
 
     /// Adds the network's launches for `n` items; where their f32 output lies then, and its bytes.
@@ -96,10 +98,18 @@ impl<D: Device> Core<D> {
     ) -> Result<Region, KernelError> {
         let lowered = self.lower(program, device, n, input)?;
         for (_, level) in &lowered.launches {
-            program.push(layers(n, level));
+            program.push(self.launch(n, level));
         }
         let output = lowered.regions[self.plan.outputs[0].1.buffer];
         Ok(output.split_at(n * self.output_bytes()).0)
+    }
+
+    fn launch(&self, n: usize, level: &[LevelStep]) -> Step {
+        let mut step = layers(n, level);
+        if let Step::Launch(launch) = &mut step {
+            launch.overlaps &= self.overlap;
+        }
+        step
     }
 
     fn lower(
@@ -234,6 +244,12 @@ impl<D: Device> DeviceNetwork<D> {
         self.programs = Default::default();
     }
 
+    /// Lets each level begin before the one before has ended, as far as the device can, or not: to time what that is worth.
+    pub fn overlap(&mut self, overlap: bool) {
+        self.core.overlap = overlap;
+        self.programs = Default::default();
+    }
+
     /// The network over `n` items of noise that are on the device already, recorded; and each launch's steps with its time in
     /// microseconds: of `repeats` of it in a row, recorded as well, since a lone one is over before the host looks.
     ///
@@ -247,7 +263,7 @@ impl<D: Device> DeviceNetwork<D> {
         let input = program.take_filled(device, &noise.collect::<Vec<_>>())?;
         let lowered = core.lower(&mut program, device, n, input)?;
         for (_, level) in &lowered.launches {
-            program.push(layers(n, level));
+            program.push(core.launch(n, level));
         }
         program.record(device)?;
         program.run(device, &[])?;
@@ -255,7 +271,7 @@ impl<D: Device> DeviceNetwork<D> {
         for (steps, level) in &lowered.launches {
             // Its steps point into `program`, which outlives it.
             let mut alone = Program::new(device, 0, 0)?;
-            (0..repeats.max(1)).for_each(|_| alone.push(layers(n, level)));
+            (0..repeats.max(1)).for_each(|_| alone.push(core.launch(n, level)));
             alone.record(device)?;
             alone.run(device, &[])?;
             let start = Instant::now();
@@ -284,7 +300,7 @@ impl<D: Device> DeviceNetwork<D> {
         let lowered = core.lower(&mut program, device, n, input)?;
         let mut traced = Vec::new();
         for (steps, level) in &lowered.launches {
-            program.push(layers(n, level));
+            program.push(core.launch(n, level));
             program.run_last(device)?;
             let read = |view: &View, floats| -> Result<Vec<f32>, DeviceError> {
                 let bytes = program.read(device, lowered.regions[view.buffer])?;

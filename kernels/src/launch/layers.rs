@@ -11,6 +11,8 @@ pub const LEVEL_MOST: usize = 4;
 pub const EIGHT: usize = 8;
 
 const THREADS: usize = 128;
+/// Most output pixels of a convolution, a tile's rows beyond them included, since the kernel divides them in f32; `Divisor`.
+const PIXELS_MOST: usize = (1 << 21) - 128;
 /// Values of the sum that a convolution takes at a time; `PRODUCT_K`.
 pub(crate) const SUM_STEP: usize = 64;
 
@@ -21,18 +23,39 @@ pub struct Tile {
     pub pixels: usize,
     /// Output channels.
     pub channels: usize,
-    /// Bytes of shared memory that it takes.
-    pub shared_bytes: u32,
+    /// Steps of the sum in a stage, each multiplied by warps of its own.
+    pub steps: usize,
+    /// Stages of its ring.
+    pub stages: usize,
+}
+
+impl Tile {
+    const fn stage_bytes(self) -> usize {
+        self.steps * (self.pixels + self.channels) * SUM_STEP * size_of::<u16>()
+    }
+
+    /// Bytes of shared memory for a sum of so many steps; as many stages as are used, so that more blocks fit, those of the
+    /// level that follows among them.
+    fn shared_bytes(self, steps: usize, splits: usize) -> u32 {
+        let stages = steps.div_ceil(self.steps).div_ceil(splits).clamp(1, self.stages);
+        (stages * self.stage_bytes()) as u32
+    }
 }
 
 /// The tiles there are, in the order of `cuda/layers.cu`'s switch.
-pub const TILES: [Tile; 5] = [
-    Tile { pixels: 128, channels: 64, shared_bytes: 73_728 },
-    Tile { pixels: 64, channels: 64, shared_bytes: 65_536 },
-    Tile { pixels: 64, channels: 32, shared_bytes: 49_152 },
-    Tile { pixels: 32, channels: 32, shared_bytes: 49_152 },
-    Tile { pixels: 16, channels: 64, shared_bytes: 61_440 },
+pub const TILES: [Tile; 8] = [
+    Tile { pixels: 128, channels: 64, steps: 1, stages: 3 },
+    Tile { pixels: 64, channels: 64, steps: 1, stages: 4 },
+    Tile { pixels: 64, channels: 32, steps: 1, stages: 4 },
+    Tile { pixels: 32, channels: 32, steps: 1, stages: 6 },
+    Tile { pixels: 16, channels: 64, steps: 1, stages: 6 },
+    Tile { pixels: 32, channels: 32, steps: 4, stages: 3 },
+    Tile { pixels: 16, channels: 32, steps: 4, stages: 4 },
+    Tile { pixels: 16, channels: 16, steps: 4, stages: 6 },
 ];
+
+/// So many of them, the first, are not in the kernel `layers_small`.
+const LARGE_TILES: usize = 3;
 
 /// How a convolution is divided among blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +84,12 @@ impl Division {
         } else {
             [0; 2]
         }
+    }
+
+    /// Blocks that a multiprocessor holds: its registers allow no more (`layers` and `layers_small` in the manifest of
+    /// `cargo xtask kernels`).
+    pub(crate) fn resident(self) -> usize {
+        if self.tile < LARGE_TILES { 2 } else { 4 }
     }
 
     fn tiles(self, pixels: usize, channels: usize) -> usize {
@@ -208,12 +237,14 @@ struct LayerStep {
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 struct Params {
-    steps: [LayerStep; LEVEL_MOST],
     n_steps: u32,
     n: u32,
+    ends: [u32; LEVEL_MOST],
+    unused: [u32; 2],
+    steps: [LayerStep; LEVEL_MOST],
 }
 
-const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 808);
+const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 832);
 
 /// Layers that read and write nothing that another of them writes, for `n` items.
 ///
@@ -226,12 +257,20 @@ pub fn layers(n: usize, level: &[LevelStep]) -> Step {
     for (to, from) in params.steps.iter_mut().zip(level) {
         *to = from.mirrored(n);
     }
-    let blocks: usize = params.steps.iter().map(|step| step.blocks as usize).sum();
+    let mut blocks = 0;
+    for (end, step) in params.ends.iter_mut().zip(&params.steps) {
+        blocks += step.blocks;
+        *end = blocks;
+    }
     let shared = level.iter().map(|step| match step.op {
-        LayerOp::Conv { division, .. } => TILES[division.tile].shared_bytes,
+        LayerOp::Conv { kernel, division: Division { tile, splits }, .. } => TILES[tile]
+            .shared_bytes((kernel[0] * kernel[1] * step.x.size[2]).div_ceil(SUM_STEP), splits),
         _ => 0,
     });
-    step("layers", blocks, THREADS as u32, shared.max().unwrap_or(0), &params)
+    let shared = shared.max().unwrap_or(0);
+    let is_large = |step: &LevelStep| matches!(step.op, LayerOp::Conv { division, .. } if division.tile < LARGE_TILES);
+    let kernel = if level.iter().any(is_large) { "layers" } else { "layers_small" };
+    step(kernel, blocks as usize, THREADS as u32, shared, &params)
 }
 
 impl LevelStep {
@@ -258,6 +297,7 @@ impl LevelStep {
             } => {
                 let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
                 assert!((1..=steps).contains(&division.splits), "{division:?} of {steps} steps");
+                assert!(n * h * w <= PIXELS_MOST, "{n} times {h} x {w} pixels");
                 let [sums, counters] = division.scratch_bytes(n * h * w, c);
                 if let Some(residual) = residual {
                     assert_eq!(residual.size, y.size, "a residual is as large as the output");

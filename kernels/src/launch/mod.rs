@@ -66,6 +66,8 @@ pub const RNET_ANSWERS: usize = 8;
 pub const ONET_ANSWERS: usize = 16;
 /// Threads of the kernels that do a whole frame's part in one block; `ONE_BLOCK` of `suppress.cuh`.
 const ONE_BLOCK: u32 = 512;
+/// Kernels that keep the contract of [`Launch::overlaps`].
+pub(crate) const OVERLAPPING: [&str; 2] = ["layers", "layers_small"];
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
 
@@ -175,6 +177,7 @@ fn step<P: Pod>(
         block: [block, 1, 1],
         shared_bytes,
         params: bytemuck::bytes_of(params).to_vec(),
+        overlaps: OVERLAPPING.contains(&kernel),
     })
 }
 

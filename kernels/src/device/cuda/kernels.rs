@@ -6,6 +6,7 @@
 use super::driver::{Context, check, words};
 use super::images::{Image, Images};
 use crate::device::{DeviceError, Launch};
+use crate::launch::OVERLAPPING;
 use cudarc::driver::sys::{
     self, CUdevice_attribute_enum as DeviceAttribute, CUfunction_attribute_enum as Attribute,
     CUresult,
@@ -14,6 +15,9 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
 use std::ptr::null_mut;
 use std::sync::Arc;
+
+/// The compute capability, 10 major + minor, since which launches overlap.
+const OVERLAP_SINCE: u32 = 90;
 
 /// A kernel.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Kernel {
 /// All kernels of one set of images.
 #[derive(Debug)]
 pub(super) struct Kernels {
+    /// Whether the device lets a launch begin before the one before it has ended.
+    pub(super) overlap: bool,
     by_name: BTreeMap<String, Kernel>,
     modules: Vec<sys::CUmodule>,
     context: Arc<Context>,
@@ -47,8 +53,9 @@ impl Kernels {
         context.enter()?;
         let optin = DeviceAttribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
         let most_shared = context.attribute(optin)?;
+        let overlap = context.capability()? >= OVERLAP_SINCE;
         let context = Arc::clone(context);
-        let mut all = Self { by_name: BTreeMap::new(), modules: Vec::new(), context };
+        let mut all = Self { overlap, by_name: BTreeMap::new(), modules: Vec::new(), context };
         for image in &images.all {
             all.load_image(image, most_shared)?;
         }
@@ -76,6 +83,9 @@ impl Kernels {
             let params = one_param(handle)
                 .ok_or_else(|| refused(format!("kernel {name} has not one parameter")))?;
             let shared_bytes = allow_shared(handle, most_shared)?;
+            if OVERLAPPING.contains(&name.as_str()) {
+                prefer_shared(handle)?;
+            }
             self.by_name.insert(name.clone(), Kernel { handle, params, shared_bytes });
         }
         Ok(())
@@ -142,4 +152,12 @@ fn allow_shared(kernel: sys::CUfunction, most: u32) -> Result<u32, DeviceError> 
     let code = unsafe { sys::cuFuncSetAttribute(kernel, attribute, left as c_int) };
     check("cuFuncSetAttribute", code)?;
     Ok(left)
+}
+
+/// All shared memory that a multiprocessor can have, whatever a launch takes of it: between launches that want different parts
+/// it is emptied to be divided anew, and they could not overlap.
+fn prefer_shared(kernel: sys::CUfunction) -> Result<(), DeviceError> {
+    let attribute = Attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+    // SAFETY: the kernel is loaded; 100 is a percentage.
+    check("cuFuncSetAttribute", unsafe { sys::cuFuncSetAttribute(kernel, attribute, 100) })
 }

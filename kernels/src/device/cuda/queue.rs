@@ -8,8 +8,8 @@ use super::driver::{Context, check, words};
 use super::kernels::Kernels;
 use crate::device::{DeviceError, Launch, Step};
 use cudarc::driver::sys::{
-    self, CUevent_flags_enum as EventFlag, CUresult, CUstream_flags_enum as StreamFlag,
-    CUstreamCaptureMode_enum as CaptureMode,
+    self, CUevent_flags_enum as EventFlag, CUlaunchAttributeID_enum as AttributeId, CUresult,
+    CUstream_flags_enum as StreamFlag, CUstreamCaptureMode_enum as CaptureMode,
 };
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -58,7 +58,7 @@ impl Queue {
         ended.and(begun)
     }
 
-    /// Puts a step into the stream.
+    /// Puts a step into the stream, behind the end of all before it.
     ///
     /// # Safety
     /// Its addresses are valid until the stream was waited for; while it is recorded, as long as the graph is replayed.
@@ -66,7 +66,7 @@ impl Queue {
         match *step {
             Step::Launch(ref launch) => {
                 // SAFETY: handed on.
-                unsafe { self.launch(kernels, launch) }
+                unsafe { self.launch(kernels, launch, false) }
             }
             Step::Upload { from, to, len } => {
                 let from = from.0 as *const c_void;
@@ -88,28 +88,41 @@ impl Queue {
         }
     }
 
+    /// With `early`, it may begin before the launch put in right before it has ended.
+    ///
     /// # Safety
-    /// As [`Queue::put`], of one launch.
-    unsafe fn launch(&self, kernels: &Kernels, launch: &Launch) -> Result<(), DeviceError> {
+    /// As [`Queue::put`], of one launch; an early one is of a kernel that waits by itself ([`Launch::overlaps`]).
+    unsafe fn launch(
+        &self,
+        kernels: &Kernels,
+        launch: &Launch,
+        early: bool,
+    ) -> Result<(), DeviceError> {
         let kernel = kernels.of(launch)?;
-        let ([x, y, z], [block_x, block_y, block_z]) = (launch.grid, launch.block);
-        // The driver copies the parameters within the call and does not write them.
+        let (grid, block) = (launch.grid, launch.block);
+        // The driver copies the parameters and the attribute within the call and does not write them.
         let mut params = [launch.params.as_ptr().cast_mut().cast::<c_void>()];
+        let mut overlap = sys::CUlaunchAttribute {
+            id: AttributeId::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue { pad: [0; 64] },
+        };
+        overlap.value.programmaticStreamSerializationAllowed = 1;
+        let config = sys::CUlaunchConfig {
+            gridDimX: grid[0],
+            gridDimY: grid[1],
+            gridDimZ: grid[2],
+            blockDimX: block[0],
+            blockDimY: block[1],
+            blockDimZ: block[2],
+            sharedMemBytes: launch.shared_bytes,
+            hStream: self.stream,
+            attrs: &mut overlap,
+            numAttrs: u32::from(early && kernels.overlap),
+        };
         // SAFETY: the kernel is loaded and has one parameter of so many bytes; what it points to is the caller's promise.
         let code = unsafe {
-            sys::cuLaunchKernel(
-                kernel.handle,
-                x,
-                y,
-                z,
-                block_x,
-                block_y,
-                block_z,
-                launch.shared_bytes,
-                self.stream,
-                params.as_mut_ptr(),
-                null_mut(),
-            )
+            sys::cuLaunchKernelEx(&config, kernel.handle, params.as_mut_ptr(), null_mut())
         };
         match code {
             CUresult::CUDA_SUCCESS => Ok(()),
@@ -119,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// Records steps instead of doing them.
+    /// Records steps instead of doing them. A launch right behind another overlaps it, if its kernel may.
     ///
     /// # Safety
     /// Their addresses are valid as long as the graph is replayed.
@@ -132,9 +145,18 @@ impl Queue {
         // SAFETY: the stream is this value's; nothing is allocated until the recording ends.
         let code = unsafe { sys::cuStreamBeginCapture_v2(self.stream, mode) };
         check("cuStreamBeginCapture", code)?;
+        let mut behind_launch = false;
         let put = steps.iter().try_for_each(|step| {
-            // SAFETY: handed on.
-            unsafe { self.put(kernels, step) }
+            let early = behind_launch;
+            behind_launch = matches!(step, Step::Launch(_));
+            match step {
+                // SAFETY: handed on; that it waits by itself is what `overlaps` says.
+                Step::Launch(launch) => unsafe {
+                    self.launch(kernels, launch, early && launch.overlaps)
+                },
+                // SAFETY: handed on.
+                _ => unsafe { self.put(kernels, step) },
+            }
         });
         let mut template = null_mut();
         // SAFETY: the recording begun above ends, also after an error; `template` is written.
@@ -287,7 +309,14 @@ mod tests {
     fn a_fault_is_blamed_on_the_kernels_that_may_have_it_and_on_none_for_another_code() {
         let step = |kernel| {
             let (grid, block) = ([1; 3], [32, 1, 1]);
-            Step::Launch(Launch { kernel, grid, block, shared_bytes: 0, params: Vec::new() })
+            Step::Launch(Launch {
+                kernel,
+                grid,
+                block,
+                shared_bytes: 0,
+                params: Vec::new(),
+                overlaps: false,
+            })
         };
         let clear = Step::Clear { at: crate::device::Address(0), len: 0 };
         let kernels = names(&[step("pnet"), clear, step("rnet"), step("pnet")]);
