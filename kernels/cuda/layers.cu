@@ -44,11 +44,11 @@ static __device__ __forceinline__ void level(const LayersParams& p, unsigned cha
     if (s.kind != LAYER_CONV) return pointwise(s, p.n, block);
     if (LARGE && s.tile == 0) return Product128x64(s, s_raw, p.n).run(block);
     if (LARGE && s.tile == 1) return Product64x64(s, s_raw, p.n).run(block);
-    if (LARGE && s.tile == 2) return Product64x32(s, s_raw, p.n).run(block);
+    if (LARGE && s.tile == 2) return Product32x32Shared(s, s_raw, p.n).run(block);
     switch (s.tile) {
-        case 3: return Product32x32(s, s_raw, p.n).run(block);
-        case 4: return Product16x64(s, s_raw, p.n).run(block);
-        case 5: return Product32x32Shared(s, s_raw, p.n).run(block);
+        case 3: return Product64x32(s, s_raw, p.n).run(block);
+        case 4: return Product32x32(s, s_raw, p.n).run(block);
+        case 5: return Product16x64(s, s_raw, p.n).run(block);
         case 6: return Product16x32Shared(s, s_raw, p.n).run(block);
         default: return Product16x16Shared(s, s_raw, p.n).run(block);
     }

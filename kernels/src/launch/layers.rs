@@ -46,10 +46,10 @@ impl Tile {
 pub const TILES: [Tile; 8] = [
     Tile { pixels: 128, channels: 64, steps: 1, stages: 3 },
     Tile { pixels: 64, channels: 64, steps: 1, stages: 4 },
+    Tile { pixels: 32, channels: 32, steps: 4, stages: 3 },
     Tile { pixels: 64, channels: 32, steps: 1, stages: 4 },
     Tile { pixels: 32, channels: 32, steps: 1, stages: 6 },
     Tile { pixels: 16, channels: 64, steps: 1, stages: 6 },
-    Tile { pixels: 32, channels: 32, steps: 4, stages: 3 },
     Tile { pixels: 16, channels: 32, steps: 4, stages: 4 },
     Tile { pixels: 16, channels: 16, steps: 4, stages: 6 },
 ];
