@@ -112,6 +112,8 @@ static __device__ __forceinline__ void ingest_row(const IngestParams& p, unsigne
 
 KERNEL(ingest, IngestParams, 32 * INGEST_WARPS) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     if (p.status && blockIdx.x == 0 && threadIdx.x < sizeof(Status) / 4) ((u32*)p.status)[threadIdx.x] = 0;
     const u32 warp = threadIdx.x / 32, y = blockIdx.x * INGEST_WARPS + warp;
     if (y >= p.frame.height) return;
@@ -133,6 +135,8 @@ constexpr u32 HELD = 12;
 
 KERNEL_BY_FEW(columns, ColumnsParams, COLUMNS_THREADS, 2) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     u64* s_totals = (u64*)s_raw;
     const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32, column = threadIdx.x % COLUMNS;
     const u32 each = (p.height + STRIPS - 1) / STRIPS, strip = threadIdx.x / COLUMNS;

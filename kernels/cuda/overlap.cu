@@ -24,6 +24,8 @@ static_assert(OVERLAP_SHARED == 5120, "as launch::overlap::SHARED_BYTES");
 
 KERNEL(overlap, OverlapParams, 256) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     const u32 n = p.status->pnet_kept, rows = (n + 31) / 32;
     const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     // This warp's.

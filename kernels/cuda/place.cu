@@ -45,6 +45,8 @@ static __device__ __forceinline__ float4 reg_of(const float* g_answer) {
 
 KERNEL_BY_FEW(place, PlaceParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     const Stage<ONET_MAX> stage(s_raw);
     u64* s_areas = (u64*)(s_raw + Stage<ONET_MAX>::BYTES);
     const u32 n = p.status->onet_kept;

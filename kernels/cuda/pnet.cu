@@ -111,6 +111,7 @@ static __device__ __forceinline__ void conv3_heads(float (&r_heads)[1][4], const
 
 KERNEL(pnet, PnetParams, 256) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
     uint2* s_x = (uint2*)s_raw;
     __half* s_pool = (__half*)(s_raw + IN_BYTES);
     __half* s_conv2 = (__half*)(s_raw + IN_BYTES + POOL_BYTES);
@@ -119,6 +120,7 @@ KERNEL(pnet, PnetParams, 256) {
     const Level level = p.levels[level_idx];
     const u32 block = blockIdx.x - level.pnet_block, blocks_x = (level.cells_w + TILE - 1) / TILE;
     const u32 cell_x = TILE * (block % blocks_x), cell_y = TILE * (block / blocks_x);
+    wait_for_before();
 
     // Pixels outside the level are zeros: finite, and no cell of the map sees them but through the pool, which leaves
     // them out.

@@ -61,6 +61,8 @@ static __device__ __forceinline__ u64 last_kept(const u64* g_keys, u32 found, u3
 
 KERNEL_BY_FEW(proposals, ProposalsParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     u64* s_keys = (u64*)s_raw;
     u64* s_state = s_keys + PNET_MAX;
     u32* s_kept = (u32*)(s_state + 2);

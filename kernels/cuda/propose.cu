@@ -28,6 +28,8 @@ static_assert(PROPOSE_SHARED == 18576, "as launch::propose::SHARED_BYTES");
 
 KERNEL_BY_FEW(propose, ProposeParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     u32* s_open = (u32*)s_raw;
     u32* s_kept = s_open + PROPOSE_WORDS;
     u32* s_warps = s_kept + PROPOSE_WORDS;

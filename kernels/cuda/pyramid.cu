@@ -18,8 +18,11 @@ struct PyramidParams {
 static_assert(sizeof(PyramidParams) == 48, "as launch::pyramid::Params");
 
 KERNEL_BY_FEW(pyramid, PyramidParams, 256, 4) {
+    let_next_begin();
+    // The table of levels stands from the beginning.
     const u32 level_idx = level_of_block<&Level::pyramid_block>(p.levels, p.n_levels);
     const Level level = p.levels[level_idx];
+    wait_for_before();
     const u32 at = (blockIdx.x - level.pyramid_block) * 256 + threadIdx.x;
     if (at >= level.width * level.height) return;
     const Window whole = {0, 0, p.picture.width, p.picture.height};

@@ -27,6 +27,8 @@ static_assert(REFINE_SHARED == 49824, "as launch::refine::SHARED_BYTES");
 
 KERNEL_BY_FEW(refine, RefineParams, ONE_BLOCK, 1) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     const Stage<RNET_MAX> stage(s_raw);
     const u32 n = p.status->rnet_kept;
     const u32 m = stage.pass<8>(p.answers, n, p.threshold, p.status, FAULT_RNET, false);

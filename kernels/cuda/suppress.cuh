@@ -91,6 +91,8 @@ static __device__ __forceinline__ void resolve(const u32* g_mask, u32 most, u32 
             open = open && (r_mask[group] & s_kept[first + group]) == 0;
         }
     }
+    // All have read what the caller may set anew.
+    __syncthreads();
 }
 
 // The sum of `count` (at most 32) over the block's threads before this one, and over all. All threads call it, ONE_BLOCK

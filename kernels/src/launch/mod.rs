@@ -67,7 +67,19 @@ pub const ONET_ANSWERS: usize = 16;
 /// Threads of the kernels that do a whole frame's part in one block; `ONE_BLOCK` of `suppress.cuh`.
 const ONE_BLOCK: u32 = 512;
 /// Kernels that keep the contract of [`Launch::overlaps`].
-pub(crate) const OVERLAPPING: [&str; 2] = ["layers", "layers_small"];
+pub(crate) const OVERLAPPING: &[&str] = &[
+    "ingest",
+    "columns",
+    "pyramid",
+    "pnet",
+    "proposals",
+    "overlap",
+    "propose",
+    "refine",
+    "place",
+    "layers",
+    "layers_small",
+];
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
 
