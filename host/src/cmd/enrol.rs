@@ -40,7 +40,11 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     }
     let mut session = Session::open_started(meant)?;
     let info = session.call::<GetInfo>(&Nothing {})?;
-    let model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
+    let mut model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
+    // Whether two photos show one person does not change with the size of the gallery, as the threshold in force does.
+    if let Some(policy) = &info.policy {
+        model.threshold = policy.floor;
+    }
     let engines = Engines::open(meant)?;
     let pack = engines.of_unit(model.id, meant.model.as_ref())?;
     let detector = engines.detector()?;

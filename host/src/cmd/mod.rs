@@ -13,6 +13,7 @@ pub mod log;
 pub mod model;
 pub mod pair;
 pub mod policy;
+pub mod rule;
 pub mod why;
 
 use crate::args::Command;
@@ -31,7 +32,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Compare(_)
             | Command::Model(_)
             | Command::Eval(_)
-            | Command::Policy(_)
+            | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
     );
     if meant.model.is_some() && !embeds {
