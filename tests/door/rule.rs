@@ -3,6 +3,11 @@
 
 use crate::keys::{Bench, administrator, key, refused};
 use crate::rig::{MODEL, Rig, Show, template};
+use threshold_models::import::description;
+use threshold_models::pack::Network;
+use threshold_policy::Policy;
+use threshold_policy::forecast::Site;
+use threshold_policy::rule::{self, Measured};
 use threshold_record::{
     Cause, Distributions, EntryKind, KeyTag, LogEntry, ModelId, PersonId, Quantile, Reason, Role,
     Score, Threshold, ThresholdRule,
@@ -297,4 +302,41 @@ fn a_fixed_threshold_of_another_model_arms_nothing() {
         state.set_embedder(other, policy);
     }
     assert_eq!(info(&mut rig).0.armed, Armed::Refuses(Cause::Policy));
+}
+
+/// What ARCHITECTURE.md says of the published weights.
+#[test]
+fn the_default_target_arms_the_published_weights_up_to_so_many_people() {
+    let derived = |network, people| {
+        let meta = description(network);
+        let (embedder, scores) = (meta.embedder.as_ref().unwrap(), meta.scores().unwrap());
+        let floor = Policy::for_model(embedder.metric, embedder.threshold_distance);
+        let distributions = Some(&scores.distributions);
+        let model = Measured { id: MODEL, metric: embedder.metric, distributions };
+        let site = Site { people, templates_each: 1.0, strangers_a_day: 0.0, visits_a_day: 0.0 };
+        let derived = rule::derive(&ThresholdRule::DEFAULT, &floor, &model, &site);
+        let distance = embedder.metric.distance(derived.policy.threshold.0);
+        let fnir = 100.0 * derived.forecast.unwrap().fnir.at;
+        (
+            format!("{distance:.3} {fnir:.0} %"),
+            derived.refusal.map(|refusal| refusal.people_at_most),
+        )
+    };
+    for (network, expected, most) in [
+        (
+            Network::InceptionResnetV1,
+            ["0.854 6 %", "0.615 20 %", "0.544 27 %", "0.186 100 %", "-0.000 100 %"],
+            45,
+        ),
+        (
+            Network::DlibResnet29,
+            ["0.527 11 %", "0.461 36 %", "0.425 53 %", "0.289 100 %", "0.196 100 %"],
+            24,
+        ),
+    ] {
+        let found = [1, 10, 30, 100, 1000].map(|people| derived(network, people));
+        assert_eq!(found.clone().map(|(text, _)| text), expected, "{found:?}");
+        assert_eq!(found[3].1, Some(most));
+        assert!(derived(network, most).1.is_none() && derived(network, most + 1).1.is_some());
+    }
 }

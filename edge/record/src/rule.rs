@@ -29,7 +29,7 @@ impl ThresholdRule {
 
     /// What holds until an owner settles something else: one stranger's visit in a thousand.
     ///
-    /// Tighter is not to be had from what was measured: 1e-4 needs an FMR of 1e-5 with ten templates, whose distance the
-    /// interval leaves so open that FaceNet would arm with six templates and dlib with two.
+    /// Tighter is hardly to be had from what was measured: at 1e-4 FaceNet would arm with four templates and dlib with two
+    /// (ARCHITECTURE, "The threshold").
     pub const DEFAULT: Self = Self::Target { fpir: 1e-3 };
 }
