@@ -9,8 +9,8 @@ use threshold_policy::Policy;
 use threshold_policy::forecast::Site;
 use threshold_policy::rule::{self, Measured};
 use threshold_record::{
-    Cause, Distributions, EntryKind, KeyTag, LogEntry, ModelId, PersonId, Quantile, Reason, Role,
-    Score, Threshold, ThresholdRule,
+    Cause, ContextKind, Distributions, EntryKind, KeyTag, LogEntry, ModelId, PersonId, Quantile,
+    Reason, Role, Score, Threshold, ThresholdRule,
 };
 use threshold_store::{FlashFault, MockFlash};
 use threshold_wire::RequestError;
@@ -285,7 +285,7 @@ fn a_rule_whose_entry_could_not_be_written_does_not_come_into_force() {
     // The store mends with the next visit, and the rule that failed does not come with it.
     rig.visit(Show::Between(1, 127), 3);
     rig.visit(Show::Between(1, 127), 3);
-    assert_eq!(rig.pulses(), 0);
+    assert_eq!((rig.decisions().last().unwrap().reason, rig.pulses()), (Reason::Unknown, 0));
     let mut again = Rig::of(&rig.flash, Some(model()));
     assert_eq!(info(&mut again).1.rule, target(1e-4).rule);
 }
@@ -302,6 +302,29 @@ fn a_fixed_threshold_of_another_model_arms_nothing() {
         state.set_embedder(other, policy);
     }
     assert_eq!(info(&mut rig).0.armed, Armed::Refuses(Cause::Policy));
+}
+
+#[test]
+fn a_policy_of_a_later_version_locks_and_is_left_as_it_is() {
+    let rig = rig();
+    {
+        let mut state = rig.shared.lock();
+        let journal = state.journal_mut().unwrap();
+        journal.set_context(ContextKind::Policy, &[3, 1, 2, 3]).unwrap();
+        journal.write(LogEntry::of(EntryKind::LogRead)).unwrap();
+    }
+    for _ in 0..3 {
+        let mut again = Rig::of(&rig.flash, Some(model()));
+        let told = again.call::<GetInfo>(&Nothing {}).unwrap();
+        assert_eq!((told.armed, told.policy), (Armed::Fault(Cause::Policy), None));
+        let not_ready = RequestError::NotReady { part: Cause::Policy };
+        assert_eq!(again.call::<SetPolicy>(&target(1e-2)).unwrap_err(), not_ready);
+        again.enrol("Ada", 1);
+        again.visit(Show::Face(1), 3);
+        let decision = *again.decisions().last().unwrap();
+        assert_eq!((decision.reason, decision.cause), (Reason::Fault, Cause::Policy));
+        assert!(again.notices().contains("context of version 3"), "{}", again.notices());
+    }
 }
 
 /// What ARCHITECTURE.md says of the published weights.
