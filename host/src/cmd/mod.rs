@@ -60,7 +60,7 @@ fn round(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
 }
 
-/// The distance up to which a unit accepts a face by its default policy.
+/// The distance up to which a unit accepts a face at the loosest: the floor of its threshold.
 fn door_distance(embedder: &EmbedderMeta) -> f32 {
     let policy = Policy::for_model(embedder.metric, embedder.threshold_distance);
     embedder.metric.distance(policy.threshold.0)

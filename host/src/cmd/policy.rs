@@ -83,7 +83,7 @@ impl Told<'_> {
         let derivation = Derivation { target, policy, metric: *metric, site, forecast };
         format!(
             "policy forecast: {} (id {})\n{derivation}\n{}\n{forecast}\n\
-             a unit's default threshold, distance {:.3} {}: {}\n{}\n\
+             the floor, which an owner may fix instead, distance {:.3} {}: {}\n{}\n\
              ranges: 95 % of the distances' measurement; distances: {}",
             self.meta.name,
             self.id.tag(),
