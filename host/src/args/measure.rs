@@ -17,10 +17,9 @@ pub enum Policy {
 
 /// `policy set`
 #[derive(Args, Clone, Copy, Debug)]
-#[group(required = true, multiple = true, args = ["target", "threshold"])]
 pub struct PolicySet {
     /// At most this part of strangers' visits admitted, as 1e-3; the unit derives the threshold
-    #[arg(long, value_name = "FPIR", value_parser = part, conflicts_with = "threshold")]
+    #[arg(long, value_name = "FPIR", value_parser = part, conflicts_with = "threshold", required_unless_present = "threshold")]
     pub target: Option<f64>,
     /// A fixed score instead, whatever the gallery holds; takes --accept-risk
     #[arg(long, value_name = "SCORE", requires = "accept_risk")]
