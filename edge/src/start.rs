@@ -79,6 +79,7 @@ fn engine(typed: &args::Run) -> Result<Loaded, EngineFault> {
         metric: meta.metric,
         crop: crop_words(&meta.crop),
         embedding_len: meta.embedding_len,
+        distributions: embedder.meta.scores().map(|scores| scores.distributions),
     };
     let policy = Policy::for_model(meta.metric, meta.threshold_distance);
     let config = format!(
@@ -109,11 +110,15 @@ fn crop_words(rule: &CropRule) -> String {
 /// Names model, policy and configuration in the log, for the entries that follow.
 pub fn contexts(state: &mut State, config: &str) {
     let model = state.model_context().and_then(|model| model.to_bytes().ok()).unwrap_or_default();
-    let policy = state.policy().to_context().unwrap_or_default();
+    // What could not be read stays the last one, for the program that can.
+    let policy = state.settled().map(|settled| settled.to_context().unwrap_or_default());
     let Some(journal) = state.journal_mut() else { return };
     let written = journal
         .set_context(ContextKind::Model, &model)
-        .and_then(|()| journal.set_context(ContextKind::Policy, &policy))
+        .and_then(|()| match &policy {
+            Some(policy) => journal.set_context(ContextKind::Policy, policy),
+            None => Ok(()),
+        })
         .and_then(|()| journal.set_context(ContextKind::Config, config.as_bytes()));
     if let Err(error) = written {
         state.store_failed(&error);

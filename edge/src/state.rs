@@ -1,8 +1,11 @@
 //! What the loop and the service share: the journal, the search index, the lock-out, and which parts are at fault.
 //!
 //! Owns every change of these, so that a change and its log entry belong together, and the standing that `policy::decide`
-//! is asked with. Refuses to decide, and to stay armed with a part at fault.
+//! is asked with. Derives the threshold anew with each change of the gallery, in the same change, so that no decision
+//! knows the larger gallery and the older threshold. Refuses to decide, and to stay armed with a part at fault.
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
+
+mod rule;
 
 use crate::journal::{Journal, Permit, StageTimes};
 use crate::notices::Notices;
@@ -10,9 +13,11 @@ use crate::unit::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::engine::Embedding;
 use threshold_models::search::{Candidates, Index};
+use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Verdict, decide};
 use threshold_record::{
-    Cause, Decision, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
+    Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
+    Threshold,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -59,6 +64,8 @@ pub struct EmbedderFacts {
     pub crop: String,
     /// Components of an embedding.
     pub embedding_len: usize,
+    /// How its distances fall; `None` if nobody measured that.
+    pub distributions: Option<Distributions>,
 }
 
 /// A decision that was made, and what came of it.
@@ -89,7 +96,10 @@ pub struct State {
     notices: Notices,
     journal: Option<Journal>,
     embedder: Option<EmbedderFacts>,
-    policy: Policy,
+    /// What the owner settled; `None` without an embedder, and if it cannot be read.
+    settled: Option<Settled>,
+    /// What that leads to at the gallery as it is.
+    derived: Derived,
     lockout: Lockout,
     index: Option<Index>,
     /// Parts at fault, in the order in which they failed.
@@ -122,7 +132,8 @@ impl State {
             notices,
             journal,
             embedder: None,
-            policy,
+            settled: None,
+            derived: Derived { policy, forecast: None, refusal: None },
             lockout: Lockout::default(),
             index: None,
             faults,
@@ -171,10 +182,11 @@ impl State {
     /// The policy in force.
     #[must_use]
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.derived.policy
     }
 
-    /// Takes the embedder that was loaded and tested, and the policy of its scores.
+    /// Takes the embedder that was loaded and tested, and the default policy of its scores. What an owner settled is read from
+    /// the log.
     pub fn set_embedder(&mut self, embedder: EmbedderFacts, policy: Policy) {
         let now_ms = self.clock.monotonic_ms();
         if let Some(journal) = &self.journal {
@@ -185,7 +197,7 @@ impl State {
             };
         }
         self.embedder = Some(embedder);
-        self.policy = policy;
+        self.restore_settled(policy);
     }
 
     /// What the log's entries call the embedder.
@@ -210,6 +222,7 @@ impl State {
         }
         match self.faults.first() {
             Some(&part) => Armed::Fault(part),
+            None if let Some(refusal) = self.derived.refusal => Armed::Refuses(refusal.why),
             None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
@@ -256,7 +269,13 @@ impl State {
                 self.notices.tell(&format!(
                     "armed{nobody}. A photo opens this door: presentation-attack detection is not installed"
                 ));
+                self.notices.tell(&self.threshold_words());
                 LogEntry::of(EntryKind::Armed)
+            }
+            (_, Armed::Refuses(cause)) => {
+                self.notices.tell(&format!("not armed: {}", cause.text()));
+                self.notices.tell(&self.threshold_words());
+                LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
             }
             (Some(Armed::Armed), Armed::Fault(cause)) => {
                 LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
@@ -264,7 +283,8 @@ impl State {
             (_, Armed::Fault(cause)) => LogEntry { cause, ..LogEntry::of(EntryKind::Fault) },
             _ => return,
         };
-        self.write(entry);
+        let threshold = self.derived.policy.threshold.0;
+        self.write(LogEntry { threshold, ..entry });
     }
 
     /// Writes an entry. If that fails the store is at fault, which disarms.
@@ -314,6 +334,7 @@ impl State {
         let right = gallery.templates().all(|held| held.vector.len() == embedder.embedding_len);
         match Index::new(embedder.metric, gallery.templates()) {
             Ok(index) if right => {
+                self.derive();
                 self.index = Some(index);
                 self.tell_arming();
             }
@@ -344,7 +365,12 @@ impl State {
             }
             _ => 0,
         };
-        Standing { armed: self.started, fault: self.faults.first().copied(), lockout, people }
+        let armed = match self.derived.refusal {
+            Some(refusal) => Err(refusal.why),
+            None if self.started => Ok(()),
+            None => Err(Cause::None),
+        };
+        Standing { armed, fault: self.faults.first().copied(), lockout, people }
     }
 
     /// Whether an attempt may be opened now.
@@ -361,7 +387,7 @@ impl State {
     /// [`NoAttempt`]; no probe may be scored then.
     pub fn open_attempt(&mut self) -> Result<(), NoAttempt> {
         let now_ms = self.clock.monotonic_ms();
-        self.lockout.open_attempt(&self.policy, now_ms).map_err(NoAttempt::LockedOut)?;
+        self.lockout.open_attempt(&self.derived.policy, now_ms).map_err(NoAttempt::LockedOut)?;
         if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
     }
 
@@ -389,7 +415,8 @@ impl State {
         attempt_open: bool,
         times: impl FnOnce(u64) -> StageTimes,
     ) -> Option<Decided> {
-        let Verdict::Decided(outcome) = decide(&self.policy, evidence, &self.standing(lockout))
+        let Verdict::Decided(outcome) =
+            decide(&self.derived.policy, evidence, &self.standing(lockout))
         else {
             return None;
         };
@@ -409,7 +436,7 @@ impl State {
             self.lockout.pass();
             self.save_lockout();
         } else if attempt_open {
-            self.lockout.fail(&self.policy, self.clock.monotonic_ms());
+            self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
             self.save_lockout();
         }
         Some(Decided { decision, entry, permit })

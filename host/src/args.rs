@@ -96,7 +96,7 @@ pub enum Command {
     /// Measure a model against a data set
     #[command(subcommand)]
     Eval(Eval),
-    /// Derive a threshold from a target and forecast what it means at a door
+    /// Show or settle how the unit's threshold comes about, or forecast what one means at a door
     #[command(subcommand)]
     Policy(Policy),
     /// Measure how fast this machine is

@@ -359,6 +359,16 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::Model => "the model pack failed its self-test or is another than the gallery's",
         Cause::Gallery => "the gallery could not be used",
         Cause::Lock => "the lock output failed",
+        Cause::NotMeasured => {
+            "nobody measured this model, so no threshold can be derived for a target"
+        }
+        Cause::BeyondMeasurement => {
+            "the target needs a threshold further out than this model was measured"
+        }
+        Cause::TooManyRefusals => {
+            "at the threshold that the target needs, most of the enrolled people's visits would be refused"
+        }
+        Cause::Policy => "what the owner settled is for another model, or of a later version",
     }
 }
 
@@ -382,5 +392,13 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Model => "install the pack that the gallery was made with, or enrol everyone again",
         Cause::Gallery => "look at `threshold info`, then restore or re-enrol the gallery",
         Cause::Lock => "check the lock's wiring",
+        Cause::NotMeasured => {
+            "take a model that was measured, or threshold policy set --threshold <score> --accept-risk"
+        }
+        Cause::BeyondMeasurement | Cause::TooManyRefusals => {
+            "take another model, threshold policy set --target <fpir> with a looser one, or --threshold <score> \
+             --accept-risk"
+        }
+        Cause::Policy => "threshold policy set --target <fpir>, or start the newer threshold-edge",
     })
 }

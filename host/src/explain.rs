@@ -131,6 +131,9 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::MadeViewer => made("a viewer"),
         EntryKind::MadeEnroller => made("an enroller"),
         EntryKind::MadeOwner => made("an owner"),
+        EntryKind::PolicySet => {
+            format!("{} settled another policy: threshold {} now", by(), entry.threshold)
+        }
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
         }
@@ -165,7 +168,8 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         Reason::LockedOut => "too many failed attempts, locked out for a while".to_owned(),
         Reason::Schedule => format!("{} may not enter now", person(entry.person, name_of)),
         Reason::Fault => format!("a part of the unit failed, {}", cause_words(entry.cause)),
-        Reason::NotArmed => "the unit is not armed".to_owned(),
+        Reason::NotArmed if entry.cause == Cause::None => "the unit is not armed".to_owned(),
+        Reason::NotArmed => format!("the unit is not armed, {}", cause_words(entry.cause)),
     }
 }
 
@@ -350,6 +354,7 @@ mod tests {
             (EntryKind::Paired, "Administrator 2b2b2b2b was paired"),
             (EntryKind::Revoked, "Administrator 1a1a1a1a revoked administrator 2b2b2b2b"),
             (EntryKind::MadeOwner, "Administrator 1a1a1a1a made administrator 2b2b2b2b an owner"),
+            (EntryKind::PolicySet, "1a1a1a1a settled another policy: threshold 0.000 now"),
         ] {
             assert!(words(kind).ends_with(told), "{}", words(kind));
         }

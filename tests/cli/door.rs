@@ -85,3 +85,45 @@ fn a_gallery_of_another_model_is_refused_until_its_templates_are_given_up() {
     let info = unit.run(&["--json", "info"]).json();
     assert_eq!((&info["state"], &info["gallery"]["people"]), (&"empty_gallery".into(), &1.into()));
 }
+
+#[test]
+fn an_owner_settles_a_target_which_the_unit_keeps_over_a_start_and_refuses_when_it_cannot() {
+    let Some(photos) = stock("a target") else { return };
+    let mut unit = Unit::start(&["--model", "dlib"]);
+    let photo = photos.join("obama.jpg").display().to_string();
+    assert_eq!(unit.run(&["enrol", "Ada", "--photo", &photo]).status, 0);
+    let shown = unit.run(&["--json", "policy", "show"]);
+    let policy = shown.json();
+    assert_eq!((shown.status, &policy["target_fpir"]), (0, &0.001.into()), "{policy}");
+    assert_eq!((&policy["templates"], &policy["arms"]), (&1.into(), &true.into()), "{policy}");
+    let loose = policy["score_threshold"].as_f64().unwrap();
+    let set = unit.run(&["--json", "policy", "set", "--target", "1e-4"]);
+    let tight = set.json()["score_threshold"].as_f64().unwrap();
+    assert!(set.status == 0 && tight > loose, "{set:?}");
+    let unsure = unit.run(&["policy", "set", "--threshold", "0.5"]);
+    assert!(unsure.status == 2 && unsure.stderr.contains("--accept-risk"), "{unsure:?}");
+    let (error, remedy) = {
+        let ran = unit.run(&["policy", "set", "--threshold", "0.1", "--accept-risk"]);
+        let (error, remedy) = ran.error();
+        (error.to_owned(), remedy.to_owned())
+    };
+    assert!(error.contains("from the model's floor up to 1"), "{error}");
+    assert!(remedy.contains("threshold policy show"), "{remedy}");
+    unit.kill();
+    unit.restart(&["--model", "dlib"]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["policy"]["target_fpir"]), (&"armed".into(), &1e-4.into()));
+    let refusing = unit.run(&["policy", "set", "--target", "1e-6"]);
+    assert_eq!(refusing.status, 1, "{refusing:?}");
+    assert!(refusing.stdout.contains("further out than this model was measured"), "{refusing:?}");
+    let refused = unit.show(&photos.join("obama.jpg"), "1.jpg");
+    assert_eq!(
+        (&refused["reason"], &refused["cause"]),
+        (&"not_armed".into(), &"beyond_measurement".into())
+    );
+    let fixed = unit.run(&["policy", "set", "--threshold", "0.6", "--accept-risk"]);
+    assert_eq!(fixed.status, 0, "{fixed:?}");
+    assert!(fixed.stdout.contains("at the owner's risk"), "{fixed:?}");
+    let info = unit.run(&["info"]);
+    assert!(info.stdout.contains("at the owner's risk: no target is kept"), "{info:?}");
+}

@@ -217,6 +217,10 @@ fn codes_and_texts_are_what_they_ever_were() {
             (35, "model"),
             (36, "gallery"),
             (37, "lock"),
+            (38, "not_measured"),
+            (39, "beyond_measurement"),
+            (40, "too_many_refusals"),
+            (41, "policy"),
         ],
     );
     check(
@@ -246,6 +250,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (11, "made_viewer"),
             (12, "made_enroller"),
             (13, "made_owner"),
+            (14, "policy_set"),
         ],
     );
     check(

@@ -28,7 +28,7 @@ fn policy(distance: f32) -> Policy {
 }
 
 const SITE: Site =
-    Site { people: 100, templates_each: 1, strangers_a_day: 20.0, visits_a_day: 200.0 };
+    Site { people: 100, templates_each: 1.0, strangers_a_day: 20.0, visits_a_day: 200.0 };
 
 #[track_caller]
 fn near(found: f64, expected: f64) {
@@ -63,7 +63,7 @@ fn counts_follow_from_rates_people_and_visits() {
     near(found.false_admissions_a_month.at, found.fpir.at * 20.0 * DAYS_A_MONTH);
     near(found.fnir.at, 0.01);
     near(found.false_refusals_a_day.at, 2.0);
-    let three = forecast(&policy(0.6), METRIC, &model(), &Site { templates_each: 3, ..SITE });
+    let three = forecast(&policy(0.6), METRIC, &model(), &Site { templates_each: 3.0, ..SITE });
     near(three.fpir.at, 1.0 - (1.0 - 1e-4f64).powi(300));
     // One frame that decides is as many chances as frames are looked at.
     let lone = Policy { frames_needed: 1, ..policy(0.6) };
@@ -160,7 +160,7 @@ fn targets_and_thresholds_that_are_no_numbers_arm_nothing() {
     // Nobody comes, so any threshold keeps the months; the loosest FPIR is the bound.
     let site = Site { strangers_a_day: 0.0, ..SITE };
     let target = Target { admissions: Admissions::OneInMonths(12.0), fnir: 0.5 };
-    let (_, arming) = arm(&target, &policy(0.6), METRIC, &model(), &site);
+    let (_, arming) = arm(&target, &policy(0.9), METRIC, &model(), &site);
     let Arming::Arms(found) = arming else { panic!("{arming:?}") };
     near(found.fpir.high, 0.1);
 }

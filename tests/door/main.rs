@@ -14,6 +14,7 @@ mod plain_model;
 mod policy;
 mod replay;
 mod rig;
+mod rule;
 mod score;
 mod service;
 mod settings;
@@ -43,7 +44,7 @@ fn settings() -> Policy {
 }
 
 /// An armed unit without a fault and with people.
-const READY: Standing = Standing { armed: true, fault: None, lockout: Ok(()), people: 3 };
+const READY: Standing = Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3 };
 
 /// A good frame with a best candidate and, if its score is a number, a runner-up.
 fn seen(best: (PersonId, f32), runner_up: (PersonId, f32)) -> Observation {

@@ -71,7 +71,7 @@ fn model(
     if standing.fault.is_some() {
         return refuse(Reason::Fault);
     }
-    if !standing.armed {
+    if standing.armed.is_err() {
         return refuse(Reason::NotArmed);
     }
     if standing.lockout.is_err() {
@@ -195,7 +195,7 @@ fn standing(lots: &mut Lots) -> Standing {
     let mut standing = READY;
     match lots.below(40) {
         0 => standing.fault = Some(Cause::Camera),
-        1 => standing.armed = false,
+        1 => standing.armed = Err(Cause::None),
         2 => standing.lockout = Err(LockedOut { remaining_ms: 1 }),
         3 => standing.people = 0,
         _ => {}

@@ -50,7 +50,7 @@ fn the_first_rule_that_holds_decides() {
         let holds = |rule: u32| broken >> rule & 1 == 1;
         let standing = Standing {
             fault: holds(0).then_some(Cause::Store),
-            armed: !holds(1),
+            armed: if holds(1) { Err(Cause::TooManyRefusals) } else { Ok(()) },
             lockout: if holds(2) { locked_out } else { Ok(()) },
             people: if holds(3) { 0 } else { 3 },
         };
@@ -60,7 +60,7 @@ fn the_first_rule_that_holds_decides() {
         }
         let expected = [
             (Reason::Fault, Cause::Store),
-            (Reason::NotArmed, Cause::None),
+            (Reason::NotArmed, Cause::TooManyRefusals),
             (Reason::LockedOut, Cause::None),
             (Reason::EmptyGallery, Cause::None),
             (Reason::Spoof, Cause::None),

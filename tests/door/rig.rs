@@ -19,7 +19,9 @@ use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::search::quantise;
 use threshold_policy::Policy;
-use threshold_record::{LogEntry, Metric, ModelId, Name, PersonId, Template, WallTime};
+use threshold_record::{
+    Distributions, LogEntry, Metric, ModelId, Name, PersonId, Quantile, Template, WallTime,
+};
 use threshold_store::{MockFlash, Store};
 use threshold_wire::endpoints::{Endpoint, PutPerson, PutTemplate};
 use threshold_wire::message::{IfThere, PersonPut, TemplatePut};
@@ -191,6 +193,16 @@ impl Engine for BenchEngine {
     }
 }
 
+/// Distances of a model that takes nobody for anybody else, so that the floor is the threshold.
+fn far_apart() -> Distributions {
+    let exact = |at: f32| Quantile { at, low: at, high: at };
+    Distributions {
+        impostor: std::array::from_fn(|knot| exact(1.9 - 0.01 * knot as f32)),
+        tail: exact(4.0),
+        genuine: std::array::from_fn(|knot| exact(0.01 * knot as f32)),
+    }
+}
+
 /// The embedding of a number.
 pub(crate) fn axis(number: usize) -> Embedding {
     Embedding((0..LEN).map(|i| if i == number { 1.0 } else { 0.0 }).collect())
@@ -264,6 +276,11 @@ impl Rig {
 
     /// A unit that starts on that flash, with its engine and gallery if the store lets it.
     pub(crate) fn on(flash: &MockFlash) -> Self {
+        Self::of(flash, Some(far_apart()))
+    }
+
+    /// A unit whose model's distances fall so, or were never measured.
+    pub(crate) fn of(flash: &MockFlash, distributions: Option<Distributions>) -> Self {
         let clock = Arc::new(BenchClock::default());
         let told = Told::default();
         let notices = Notices::to(Box::new(NoticeSink(Arc::clone(&told))));
@@ -278,6 +295,7 @@ impl Rig {
             metric: Metric::SquaredL2,
             crop: "none".to_owned(),
             embedding_len: LEN,
+            distributions,
         };
         state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
         start::contexts(&mut state, "bench=1");

@@ -5,7 +5,7 @@ use threshold_edge::service::Desk;
 use threshold_models::search::quantise;
 use threshold_record::{
     Cause, EntryKind, KeyId, ModelContext, ModelId, Name, PersonId, Presentation, Role,
-    TemplateError,
+    TemplateError, ThresholdRule,
 };
 use threshold_store::FlashFault;
 use threshold_wire::administration::{
@@ -13,15 +13,16 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
-    GetContext, GetInfo, GetLogHead, ListAdministrators, ListGallery, PutPerson, PutTemplate,
-    ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetRole,
-    StartPull, StartPush, TABLE,
+    GetContext, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery, PutPerson,
+    PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetPolicy, SetRole, StartPull, StartPush, TABLE,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
     PersonPut, PersonRemove, TemplatePut,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat};
+use threshold_wire::policy::PolicySet;
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
 };
@@ -95,9 +96,12 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<RevokeAdministrator>(&AdministratorRevoke { key }).unwrap_err(), refused);
     let set = AdministratorRole { key, role: Role::Owner };
     assert_eq!(rig.call::<SetRole>(&set).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetPolicy>(&Nothing {}).unwrap_err(), refused);
+    let set = PolicySet { rule: ThresholdRule::DEFAULT };
+    assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 19, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 21, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]
@@ -258,8 +262,8 @@ fn contexts_tell_what_was_in_force() {
     let model = ModelContext::from_bytes(&got.bytes).unwrap();
     assert_eq!((model.id, model.name.as_str()), (MODEL, "axes"));
     let got = rig.call::<GetContext>(&ContextGet { number: entry.context_policy }).unwrap();
-    let policy = threshold_policy::Policy::from_context(&got.bytes).unwrap();
-    assert_eq!(&policy, rig.shared.lock().policy());
+    let settled = threshold_policy::rule::Settled::from_context(&got.bytes).unwrap();
+    assert_eq!(Some(&settled), rig.shared.lock().settled());
     let error = rig.call::<GetContext>(&ContextGet { number: 99 }).unwrap_err();
     assert_eq!(error, RequestError::UnknownContext { number: 99 });
 }

@@ -1,9 +1,12 @@
 //! The policy's settings: the check of each, the defaults of both models, and the bytes of the context record.
 
 use crate::settings as policy;
+use threshold_policy::rule::Settled;
 use threshold_policy::settings::{MAX_WINDOW, PresentationRule};
 use threshold_policy::{Policy, PolicyError};
-use threshold_record::{ContextError, Metric, Presentation, Score, Threshold};
+use threshold_record::{
+    ContextError, Metric, ModelId, Presentation, Score, Threshold, ThresholdRule,
+};
 
 fn check(policy: Policy, expected: Result<(), (PolicyError, &str)>) {
     match (policy.check(), expected) {
@@ -163,50 +166,71 @@ fn which_presentations_count_under_which_rule() {
     }
 }
 
+fn settled() -> Settled {
+    Settled {
+        policy: Policy { frames_limit: 300, ..policy() },
+        rule: ThresholdRule::Target { fpir: 0.0009765625 },
+        change: 300,
+    }
+}
+
 #[test]
 fn the_context_record_has_golden_bytes_and_comes_back() {
-    let policy = Policy { frames_limit: 300, ..policy() };
-    let bytes = policy.to_context().unwrap();
+    let bytes = settled().to_context().unwrap();
     let golden = [
-        1, // version
-        0, 0, 0, 0x3f, // threshold 0.5
+        2, // version
+        0, 0, 0, 0x3f, // floor 0.5
         0, 0, 0, 0x3e, // margin 0.125
         2, 3, 0xac, 0x02, // 2 of 3, limit 300
         40, 0, // quality, presentation rule
         3, 60, // attempts, lock-out
+        0, 0, 0, 0, 0, 0, 0, 0x50, 0x3f, // a target of 2^-10
+        0xac, 0x02, // the 300th change
     ];
     assert_eq!(&bytes[..], golden);
+    let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
+    let policy = policy();
     for policy in [
         policy,
         Policy { presentation: PresentationRule::RequireLive, ..policy },
         Policy { lockout_s: u16::MAX, frames_limit: u16::MAX, attempts: 254, ..policy },
         Policy::for_model(Metric::L2, 0.62),
     ] {
-        assert_eq!(Policy::from_context(&policy.to_context().unwrap()), Ok(policy));
+        for rule in [fixed, ThresholdRule::DEFAULT] {
+            let settled = Settled { policy, rule, change: u32::MAX };
+            assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
+        }
     }
 }
 
 #[test]
+fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
+    let golden = [1, 0, 0, 0, 0x3f, 0, 0, 0, 0x3e, 2, 3, 0xac, 0x02, 40, 0, 3, 60];
+    let found = Settled::from_context(&golden).unwrap();
+    assert_eq!(found, Settled::by_default(settled().policy));
+}
+
+#[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
-    let sound = policy().to_context().unwrap().to_vec();
-    for found in [0, 2, 255] {
+    let sound = settled().to_context().unwrap().to_vec();
+    for found in [0, 3, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
-        let error = Policy::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 1 });
+        let error = Settled::from_context(&bytes).unwrap_err();
+        assert_eq!(error, ContextError::Version { found, supported: 2 });
         let expected =
-            format!("context of version {found}, this program reads up to 1; update this program");
+            format!("context of version {found}, this program reads up to 2; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {
-        let error = Policy::from_context(&sound[..len]).unwrap_err();
+        let error = Settled::from_context(&sound[..len]).unwrap_err();
         assert_eq!(error, ContextError::Malformed, "cut to {len}");
         assert_eq!(error.to_string(), "the context's bytes do not decode; pull the log again");
     }
     let longer = [&sound[..], &[0]].concat();
-    assert_eq!(Policy::from_context(&longer), Err(ContextError::Malformed));
-    // A rule of presentation that version 1 does not have.
+    assert_eq!(Settled::from_context(&longer), Err(ContextError::Malformed));
+    // A rule of presentation that version 2 does not have.
     let mut bytes = sound;
-    bytes[13] = 2;
-    assert_eq!(Policy::from_context(&bytes), Err(ContextError::Malformed));
+    bytes[14] = 2;
+    assert_eq!(Settled::from_context(&bytes), Err(ContextError::Malformed));
 }

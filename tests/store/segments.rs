@@ -209,6 +209,27 @@ fn what_a_start_shows_is_durable() {
 }
 
 #[test]
+fn the_last_context_of_a_kind_is_known_after_every_segment_and_start() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash).unwrap();
+    assert_eq!(store.last_context(ContextKind::Policy), None);
+    store.context_number(ContextKind::Policy, b"p1").unwrap();
+    store.context_number(ContextKind::Policy, b"p2").unwrap();
+    store.context_number(ContextKind::Config, b"a=1").unwrap();
+    store.sync().unwrap();
+    // Entries that refer to no context, over starts that name none.
+    for mark in 1..=60 {
+        assert_eq!(store.last_context(ContextKind::Policy), Some(&b"p2"[..]), "{mark}");
+        store.commit(entry(mark)).unwrap();
+        if mark % 7 == 0 {
+            store = open(&flash).unwrap();
+        }
+    }
+    assert!(flash.segments(Series::Log)[0] > 1, "the segment that it was written in is gone");
+    assert_eq!(store.last_context(ContextKind::Config), Some(&b"a=1"[..]));
+}
+
+#[test]
 fn nothing_more_comes_into_a_segment_once_the_next_may_be_there() {
     for odd in [false, true] {
         let flash = written(9);

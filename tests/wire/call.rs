@@ -183,6 +183,8 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::ListAdministrators::PATH, endpoints::ListAdministrators::CALLER, Viewer),
         (endpoints::RevokeAdministrator::PATH, endpoints::RevokeAdministrator::CALLER, Viewer),
         (endpoints::SetRole::PATH, endpoints::SetRole::CALLER, Owner),
+        (endpoints::GetPolicy::PATH, endpoints::GetPolicy::CALLER, Viewer),
+        (endpoints::SetPolicy::PATH, endpoints::SetPolicy::CALLER, Owner),
         (endpoints::StartPull::PATH, endpoints::StartPull::CALLER, Viewer),
         (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
     ];

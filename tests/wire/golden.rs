@@ -10,7 +10,7 @@ use crate::{Received, lone};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, KeyId, PersonId, Role};
+use threshold_record::{ContextKind, KeyId, PersonId, Role, ThresholdRule};
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
@@ -26,6 +26,7 @@ use threshold_wire::message::{
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
     TemplatePut, TemplatePutDone,
 };
+use threshold_wire::policy::PolicySet;
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
 
 /// Names and frames in the order of the file.
@@ -95,6 +96,7 @@ fn sheet() -> Sheet {
     templates(s);
     log(s);
     administrators(s);
+    policy(s);
     bulk(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();
@@ -209,6 +211,16 @@ fn administrators(s: &mut Sheet) {
         s.call::<endpoints::SetRole>(role.text(), set, Call::SetRole);
     }
     s.answer::<endpoints::SetRole>("", AdministratorRoleSet { name });
+}
+
+fn policy(s: &mut Sheet) {
+    s.call::<endpoints::GetPolicy>("", Nothing {}, Call::GetPolicy);
+    s.answer::<endpoints::GetPolicy>("", samples::policy());
+    let target = ThresholdRule::Target { fpir: 1e-4 };
+    for (case, rule) in [("target", target), ("fixed", samples::fixed_rule())] {
+        s.call::<endpoints::SetPolicy>(case, PolicySet { rule }, Call::SetPolicy);
+    }
+    s.answer::<endpoints::SetPolicy>("", samples::fixed_policy());
 }
 
 fn bulk(s: &mut Sheet) {

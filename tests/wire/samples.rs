@@ -5,7 +5,7 @@
 
 use threshold_record::{
     Administrator, Cause, ContextKind, KeyId, LogEntry, Metric, ModelId, ModelTag, Name, PersonId,
-    Presentation, Role, Score, Template, TemplateError, Threshold, WallTime,
+    Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::AdministratorPage;
@@ -15,6 +15,7 @@ use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
     PersonSummary, Resembled, SecretKeeper, StoreInfo,
 };
+use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
 
 /// The id of every golden frame.
@@ -60,6 +61,7 @@ pub(crate) fn info() -> Info {
             embedding_len: 512,
             threshold: Threshold(Score(0.515)),
         }),
+        policy: Some(policy()),
         gallery: Some(GalleryInfo {
             people: 17,
             templates: 300,
@@ -92,6 +94,7 @@ pub(crate) fn bare_info() -> Info {
         unit: "".try_into().unwrap(),
         build: "".try_into().unwrap(),
         model: None,
+        policy: None,
         gallery: None,
         log_head: None,
         store: None,
@@ -105,11 +108,39 @@ pub(crate) fn bare_info() -> Info {
     }
 }
 
-pub(crate) const ARMED: [(&str, Armed); 4] = [
+/// A target that is not kept.
+pub(crate) fn policy() -> PolicyInfo {
+    PolicyInfo {
+        rule: ThresholdRule::Target { fpir: 1e-3 },
+        floor: Threshold(Score(0.473)),
+        threshold: Threshold(Score(0.515)),
+        people: 17,
+        templates: 300,
+        forecast: Some(PolicyForecast {
+            fpir: 6e-4,
+            fpir_high: 0.001_25,
+            fnir: 0.36,
+            fnir_high: 0.42,
+        }),
+        refusal: Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 150 }),
+    }
+}
+
+/// An owner's own threshold with a model that nobody measured.
+pub(crate) fn fixed_policy() -> PolicyInfo {
+    PolicyInfo { rule: fixed_rule(), forecast: None, refusal: None, ..policy() }
+}
+
+pub(crate) fn fixed_rule() -> ThresholdRule {
+    ThresholdRule::Fixed { model: ModelId(counting(0x20)), threshold: Threshold(Score(0.8)) }
+}
+
+pub(crate) const ARMED: [(&str, Armed); 5] = [
     ("armed", Armed::Armed),
     ("empty_gallery", Armed::EmptyGallery),
     ("fault", Armed::Fault(Cause::Lock)),
     ("starting", Armed::Starting),
+    ("refuses", Armed::Refuses(Cause::NotMeasured)),
 ];
 
 /// The shortest embedding that a template may have.
@@ -198,6 +229,8 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::NoSuchContent,
         RequestError::StoreFault { part: Cause::Store },
         RequestError::NotReady { part: Cause::Model },
+        RequestError::BadTarget,
+        RequestError::BadThreshold,
     ];
     errors.extend(bad_templates.map(RequestError::BadTemplate));
     errors
@@ -220,6 +253,8 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::NoSuchContent => return "no_such_content".to_owned(),
         RequestError::StoreFault { .. } => return "store_fault".to_owned(),
         RequestError::NotReady { .. } => return "not_ready".to_owned(),
+        RequestError::BadTarget => return "bad_target".to_owned(),
+        RequestError::BadThreshold => return "bad_threshold".to_owned(),
         RequestError::BadTemplate(template) => match template {
             TemplateError::Nobody => "nobody",
             TemplateError::Slot { .. } => "slot",

@@ -43,8 +43,8 @@ impl Admission {
 /// How the unit stands, apart from the visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// True after self-test, gallery load and the owner's acknowledgements.
-    pub armed: bool,
+    /// Fine after self-test and gallery load, if the threshold keeps the owner's rule; why not otherwise.
+    pub armed: Result<(), Cause>,
     /// The part that failed, if one did; [`Cause::Store`] among them.
     pub fault: Option<Cause>,
     /// What [`crate::Lockout::standing`] said when the visit began.
@@ -164,7 +164,10 @@ pub fn decide(policy: &Policy, evidence: &Evidence, standing: &Standing) -> Verd
     if let Some(part) = standing.fault {
         return refuse(Reason::Fault, part);
     }
-    if !standing.armed || policy.check().is_err() {
+    if let Err(why) = standing.armed {
+        return refuse(Reason::NotArmed, why);
+    }
+    if policy.check().is_err() {
         return refuse(Reason::NotArmed, Cause::None);
     }
     if standing.lockout.is_err() {

@@ -20,7 +20,7 @@ use crate::Policy;
 use core::f64::consts::LN_10;
 use core::fmt;
 use threshold_record::distribution::{GENUINE_FNMR, N_IMPOSTOR, impostor_fmr};
-use threshold_record::{Distributions, Metric, Quantile, Score, Threshold};
+use threshold_record::{Distributions, Metric, Quantile, Score, Threshold, ThresholdRule};
 
 /// Days in a mean month.
 pub const DAYS_A_MONTH: f64 = 30.4375;
@@ -28,16 +28,13 @@ pub const DAYS_A_MONTH: f64 = 30.4375;
 /// The smallest FMR that a unit arms on: one decade beyond what the distributions measure, 1e-5.
 pub const FMR_LEAST: f64 = 1e-6;
 
-/// The loosest FPIR that a target may ask for: a door that lets in more than one stranger in ten is none.
-pub const FPIR_MOST: f64 = 0.1;
-
 /// The door that is forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Site {
     /// People in the gallery: N.
     pub people: u32,
-    /// Templates of each: t.
-    pub templates_each: u8,
+    /// Templates of each, on average: t.
+    pub templates_each: f64,
     /// Visits of people who are not in the gallery, a day.
     pub strangers_a_day: f64,
     /// Visits of people who are, a day.
@@ -66,14 +63,14 @@ impl Target {
     /// The largest part of the people's visits that is refused by default: above one in twenty, people prop doors open.
     pub const FNIR: f64 = 0.05;
 
-    /// The FPIR asked for, at most [`FPIR_MOST`]; 0 for a target that is no number.
+    /// The FPIR asked for, at most [`ThresholdRule::FPIR_MOST`]; 0 for a target that is no number.
     #[must_use]
     pub fn fpir(&self, site: &Site) -> f64 {
         let fpir = match self.admissions {
             Admissions::Fpir(fpir) => fpir,
             Admissions::OneInMonths(months) => 1.0 / (months * DAYS_A_MONTH * site.strangers_a_day),
         };
-        if fpir >= 0.0 { fpir.min(FPIR_MOST) } else { 0.0 }
+        if fpir >= 0.0 { fpir.min(ThresholdRule::FPIR_MOST) } else { 0.0 }
     }
 }
 
@@ -238,7 +235,9 @@ fn at_least_once(rate: f64, n: u64) -> f64 {
 
 /// Comparisons of a search.
 fn comparisons(site: &Site) -> u64 {
-    u64::from(site.people) * u64::from(site.templates_each.max(1))
+    let all = f64::from(site.people) * site.templates_each.max(1.0);
+    // Rounded up, but for what the mean's own rounding adds.
+    (all + 0.999_999) as u64
 }
 
 /// Searches that a visit counts as; the header says why.
@@ -352,7 +351,7 @@ pub struct Help {
     pub more_templates: bool,
 }
 
-/// Whether a unit may arm 1:N with the threshold that a target asks for; the policy's own threshold is not looked at.
+/// Whether a unit may arm 1:N with the threshold that a target asks for; the policy's own is the loosest that it takes.
 #[must_use]
 pub fn arm(
     target: &Target,
@@ -363,8 +362,9 @@ pub fn arm(
 ) -> (Policy, Arming) {
     let at = |people: u32| {
         let site = Site { people, ..*site };
-        let threshold = threshold_for(target, policy, metric, distributions, &site);
-        Policy { threshold, ..*policy }
+        let Threshold(score) = threshold_for(target, policy, metric, distributions, &site);
+        let score = if score > policy.threshold.0 { score } else { policy.threshold.0 };
+        Policy { threshold: Threshold(score), ..*policy }
     };
     let refusal = |people: u32| {
         let site = Site { people, ..*site };

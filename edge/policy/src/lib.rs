@@ -14,6 +14,7 @@ pub mod decide;
 pub mod evidence;
 pub mod forecast;
 pub mod lockout;
+pub mod rule;
 pub mod settings;
 
 pub use decide::{Admission, Outcome, Standing, Verdict, decide};

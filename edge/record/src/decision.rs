@@ -111,6 +111,14 @@ coded! {
         Gallery = 36 => "gallery",
         /// The lock output failed.
         Lock = 37 => "lock",
+        /// Nobody measured how the model's distances fall, so that no threshold can be derived for a target.
+        NotMeasured = 38 => "not_measured",
+        /// The target needs a threshold further out than the model was measured.
+        BeyondMeasurement = 39 => "beyond_measurement",
+        /// At the threshold that the target needs, more of the enrolled people would be refused than admitted.
+        TooManyRefusals = 40 => "too_many_refusals",
+        /// What the owner settled is for another model, or cannot be read.
+        Policy = 41 => "policy",
     }
 }
 

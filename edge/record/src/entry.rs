@@ -51,6 +51,8 @@ coded! {
         MadeEnroller = 12 => "made_enroller",
         /// An owner (`by`) gave an administrator (`about`) the role of an owner.
         MadeOwner = 13 => "made_owner",
+        /// An owner (`by`) settled how the threshold comes about; the policy's context says how, `threshold` what it is now.
+        PolicySet = 14 => "policy_set",
     }
 }
 

@@ -13,6 +13,7 @@ pub mod distribution;
 pub mod entry;
 pub mod id;
 pub mod name;
+pub mod rule;
 pub mod score;
 pub mod template;
 
@@ -23,6 +24,7 @@ pub use distribution::{Distributions, Quantile};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
 pub use id::{ModelId, ModelTag, PersonId};
 pub use name::{MAX_NAME_BYTES, Name, NameError, misleads};
+pub use rule::ThresholdRule;
 pub use score::{Metric, Score, Threshold};
 pub use template::{
     MAX_EMBEDDING_LEN, MAX_SLOTS, MIN_EMBEDDING_LEN, Person, Template, TemplateError,

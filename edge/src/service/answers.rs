@@ -5,7 +5,7 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration};
+use super::{Room, Session, administration, policy};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
@@ -17,9 +17,10 @@ use threshold_store::{Gallery, GalleryError, Keeper, Member, Receipt, Store, Sto
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, ListAdministrators,
-    ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator,
-    SayHello, SearchGallery, SendEcho, SetRole, StartPairing, StartPull, StartPush,
+    Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, GetPolicy,
+    ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing,
+    StartPull, StartPush,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -85,6 +86,8 @@ pub(super) fn answer(
             reply::<RevokeAdministrator>(id, administration::revoke(state, revoke, asker))
         }
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
+        Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
+        Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
         // A pull was begun above, without the state's lock.
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
@@ -133,6 +136,7 @@ fn info(state: &State) -> Info {
         unit: cut(&identity.unit),
         build: cut(identity.build),
         model,
+        policy: policy::info(state),
         gallery,
         log_head: store.map(|store| store.log_head()),
         store: store.and_then(store_info),

@@ -7,6 +7,7 @@ mod administration;
 mod answers;
 pub mod line;
 pub mod link;
+mod policy;
 mod pull;
 mod reception;
 

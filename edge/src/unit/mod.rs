@@ -231,8 +231,10 @@ impl Unit {
         let good = {
             let state = self.shared.lock();
             let standing = state.standing(visit.lockout);
-            let refused =
-                standing.fault.is_some() || standing.lockout.is_err() || standing.people == 0;
+            let refused = standing.fault.is_some()
+                || standing.armed.is_err()
+                || standing.lockout.is_err()
+                || standing.people == 0;
             // What will be refused anyway is not compared: no probe is scored without need.
             !refused && quality.is_good() && quality.percent >= state.policy().quality_min
         };

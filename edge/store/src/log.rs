@@ -233,6 +233,12 @@ impl Log {
         Ok(number)
     }
 
+    /// The bytes of the context record of a kind that was written last.
+    pub(crate) fn last_context(&self, kind: ContextKind) -> Option<&[u8]> {
+        let last = self.held.values().rfind(|held| held.kind == kind);
+        last.map(|held| held.bytes.as_slice())
+    }
+
     fn push_context(
         &mut self,
         flash: &mut dyn Flash,

@@ -445,6 +445,12 @@ impl Store {
         self.log.context_number(self.flash.as_mut(), &self.keyring, kind, bytes)
     }
 
+    /// The bytes of the last context record of a kind, whichever start wrote it; `None` if there never was one.
+    #[must_use]
+    pub fn last_context(&self, kind: ContextKind) -> Option<&[u8]> {
+        self.log.last_context(kind)
+    }
+
     /// A durable context record; every one that an entry of the log refers to is there.
     ///
     /// # Errors

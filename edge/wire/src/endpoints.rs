@@ -20,6 +20,7 @@ use crate::message::{
     PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
     RequestError, TemplatePut, TemplatePutDone,
 };
+use crate::policy::{PolicyInfo, PolicySet};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
 use serde::{Serialize, de::DeserializeOwned};
@@ -166,6 +167,10 @@ endpoints! {
     RevokeAdministrator "administrators/revoke" Viewer AdministratorRevoke => AdministratorRevoked;
     /// Give an administrator another role.
     SetRole "administrators/role" Owner AdministratorRole => AdministratorRoleSet;
+    /// How does your threshold come about?
+    GetPolicy "policy/get" Viewer Nothing => PolicyInfo;
+    /// Let it come about so.
+    SetPolicy "policy/set" Owner PolicySet => PolicyInfo;
     /// Send me this content in bulk.
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.

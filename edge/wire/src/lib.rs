@@ -23,6 +23,7 @@ pub mod handshake;
 pub mod hello;
 pub mod message;
 pub mod pairing;
+pub mod policy;
 pub mod repeat;
 #[cfg(feature = "session")]
 pub mod session;

@@ -3,6 +3,7 @@
 //! Every text is bounded, every list is a page. An answer that changed the gallery carries the new generation.
 
 use crate::bulk::{Content, Progress, Window};
+use crate::policy::PolicyInfo;
 use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub struct Info {
     pub build: String<32>,
     /// The embedder; `None` if the unit could not load one.
     pub model: Option<ModelInfo>,
+    /// How the threshold comes about and what it means for the gallery as it is; `None` without an embedder.
+    pub policy: Option<PolicyInfo>,
     /// What the gallery holds; `None` if it could not be loaded.
     pub gallery: Option<GalleryInfo>,
     /// Sequence of the last log entry, 0 for an empty log; `None` if the log could not be opened.
@@ -131,6 +134,9 @@ pub enum Armed {
     Fault(Cause),
     /// It has not finished starting.
     Starting,
+    /// Every part works, and it refuses to compare one face with everybody (1:N), since no threshold keeps what the owner
+    /// settled; [`Info::policy`] says what would help.
+    Refuses(Cause),
 }
 
 /// What to do if a person of that name is there already.
@@ -484,4 +490,12 @@ pub enum RequestError {
         /// What is missing.
         part: Cause,
     },
+    /// The target is no rate, or looser than any door may be.
+    #[error("the target must lie above 0 and be at most {most}; give a stricter one", most = threshold_record::ThresholdRule::FPIR_MOST)]
+    BadTarget,
+    /// The threshold is looser than the model's floor, or one that nobody reaches.
+    #[error(
+        "the threshold must be a score from the model's floor up to 1; `threshold policy show` says the floor"
+    )]
+    BadThreshold,
 }

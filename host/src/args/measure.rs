@@ -1,4 +1,4 @@
-//! What is measured or forecast without a unit, as typed: `policy`, `eval`, `bench`.
+//! What is measured, forecast or settled about a threshold, as typed: `policy`, `eval`, `bench`.
 
 use super::{NetworkName, min_face};
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,6 +9,24 @@ use std::path::PathBuf;
 pub enum Policy {
     /// False admissions a month and false refusals a day, and whether a unit may compare one face with everybody
     Forecast(Forecast),
+    /// Show how the unit's threshold comes about, and what is to be expected of it
+    Show,
+    /// Settle how the unit's threshold comes about; takes an owner
+    Set(PolicySet),
+}
+
+/// `policy set`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PolicySet {
+    /// At most this part of strangers' visits admitted, as 1e-3; the unit derives the threshold
+    #[arg(long, value_name = "FPIR", value_parser = part, conflicts_with = "threshold", required_unless_present = "threshold")]
+    pub target: Option<f64>,
+    /// A fixed score instead, whatever the gallery holds; takes --accept-risk
+    #[arg(long, value_name = "SCORE", requires = "accept_risk")]
+    pub threshold: Option<f32>,
+    /// Strangers may be admitted more often than any target allows
+    #[arg(long, requires = "threshold")]
+    pub accept_risk: bool,
 }
 
 /// `policy forecast`

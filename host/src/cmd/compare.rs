@@ -1,7 +1,7 @@
 //! `threshold compare`: how alike the faces of two pictures are, and what the model's threshold says of it.
 //!
 //! The verdict is that of the model's own threshold, at which it errs least on LFW's pairs; a door is stricter, so its
-//! default threshold stands beside it.
+//! floor stands beside it.
 
 use super::detect::face_value;
 use super::{Answer, door_distance, round};
@@ -51,9 +51,9 @@ pub fn run(meant: &Meant, typed: &args::Compare) -> anyhow::Result<Answer> {
         let verdict = if same { "the same person" } else { "different people" };
         let unit = metric.unit();
         format!(
-            "{verdict}\n  distance  {distance:.3} {unit} (the model's threshold {limit:.3}, a unit's by default \
+            "{verdict}\n  distance  {distance:.3} {unit} (the model's threshold {limit:.3}, a unit's at most \
              {door:.3})\n  \
-             score     {score} (the model's threshold {}, a unit's by default {})\n  \
+             score     {score} (the model's threshold {}, a unit's at least {})\n  \
              quality   {} and {}\n  model     {} (id {})",
             metric.score(limit),
             metric.score(door),

@@ -6,7 +6,7 @@
 
 use super::Answer;
 use crate::engines::Engines;
-use crate::error::HostError;
+use crate::error::{HostError, cause_words};
 use crate::people::{People, id_of};
 use crate::photo::{Photo, read_one_face};
 use crate::say::Say;
@@ -21,7 +21,8 @@ use threshold_record::{Cause, MAX_SLOTS, Name, PersonId, Template};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson, SearchGallery};
 use threshold_wire::message::{
-    GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove, PersonSummary, TemplatePut,
+    Armed, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove, PersonSummary,
+    TemplatePut,
 };
 
 /// Score from which two photos are one: the int8 template of a photo lies within 0.01 of the photo itself, two takes of
@@ -40,7 +41,11 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     }
     let mut session = Session::open_started(meant)?;
     let info = session.call::<GetInfo>(&Nothing {})?;
-    let model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
+    let mut model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
+    // Whether two photos show one person does not change with the size of the gallery, as the threshold in force does.
+    if let Some(policy) = &info.policy {
+        model.threshold = policy.floor;
+    }
     let engines = Engines::open(meant)?;
     let pack = engines.of_unit(model.id, meant.model.as_ref())?;
     let detector = engines.detector()?;
@@ -61,6 +66,12 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     enrolment.warn_of_pairs(meant.say);
     let enrolled = enrolment.carry_out(&mut session, meant.say)?;
     meant.say.result(&enrolment.value(&enrolled), || enrolment.text(&enrolled))?;
+    if let Armed::Refuses(why) = session.call::<GetInfo>(&Nothing {})?.armed {
+        let why = cause_words(why);
+        meant.say.warn(&format!(
+            "the door stays locked now: {why}; threshold policy show says what helps"
+        ));
+    }
     Ok(Answer::Yes)
 }
 

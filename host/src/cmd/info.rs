@@ -2,7 +2,7 @@
 //!
 //! Owns the words for a unit's state and the notices that nobody may overlook.
 
-use super::{Answer, round};
+use super::{Answer, round, rule};
 use crate::error::{cause_help, cause_words};
 use crate::explain::{short_id, wall};
 use crate::meant::Meant;
@@ -38,6 +38,7 @@ fn state(armed: Armed) -> &'static str {
         Armed::EmptyGallery => "empty_gallery",
         Armed::Starting => "starting",
         Armed::Fault(_) => "fault",
+        Armed::Refuses(_) => "refuses",
     }
 }
 
@@ -55,7 +56,7 @@ fn photo_notice(info: &Info) -> Option<&'static str> {
 
 fn value(hello: &Hello, info: &Info) -> Value {
     let fault_cause = match info.armed {
-        Armed::Fault(cause) => Some(cause.text()),
+        Armed::Fault(cause) | Armed::Refuses(cause) => Some(cause.text()),
         _ => None,
     };
     json!({
@@ -66,6 +67,8 @@ fn value(hello: &Hello, info: &Info) -> Value {
         "state": state(info.armed),
         "fault_cause": fault_cause,
         "model": info.model.as_ref().map(model_value),
+        "policy": info.policy.as_ref().zip(info.model.as_ref())
+            .map(|(policy, model)| rule::value(policy, model.metric)),
         "gallery": info.gallery.map(|gallery| json!({
             "people": gallery.people,
             "templates": gallery.templates,
@@ -115,7 +118,6 @@ fn text(hello: &Hello, info: &Info) -> String {
     }
     match &info.model {
         Some(model) => {
-            let (score, metric) = (model.threshold.0, model.metric);
             row(
                 "model",
                 format!(
@@ -126,9 +128,8 @@ fn text(hello: &Hello, info: &Info) -> String {
                     plain(&model.crop)
                 ),
             );
-            let distance = metric.distance(score);
-            let unit = metric.unit();
-            row("threshold", format!("score {score} or more, distance {distance:.3} {unit}"));
+            let rows = info.policy.as_ref().map(|policy| rule::rows(policy, model.metric));
+            rows.into_iter().flatten().for_each(|(head, text)| row(head, text));
         }
         None => row("model", not_loaded(info.armed)),
     }
@@ -209,7 +210,9 @@ fn state_text(armed: Armed) -> String {
         Armed::Armed => "armed: it decides who may enter".to_owned(),
         Armed::EmptyGallery => "armed, but nobody is enrolled: everybody is refused".to_owned(),
         Armed::Starting => "not armed yet: it is starting".to_owned(),
-        Armed::Fault(cause) => format!("not armed: {}", cause_words(cause)),
+        Armed::Fault(cause) | Armed::Refuses(cause) => {
+            format!("not armed: {}", cause_words(cause))
+        }
     }
 }
 
@@ -217,7 +220,8 @@ fn state_help(armed: Armed) -> Option<&'static str> {
     match armed {
         Armed::EmptyGallery => Some("threshold enrol <person> --photo <file>"),
         Armed::Fault(cause) => cause_help(cause),
-        Armed::Armed | Armed::Starting => None,
+        // Of a refusal the policy's rows say what helps.
+        Armed::Armed | Armed::Starting | Armed::Refuses(_) => None,
     }
 }
 

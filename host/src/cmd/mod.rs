@@ -13,6 +13,7 @@ pub mod log;
 pub mod model;
 pub mod pair;
 pub mod policy;
+pub mod rule;
 pub mod why;
 
 use crate::args::Command;
@@ -31,7 +32,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Compare(_)
             | Command::Model(_)
             | Command::Eval(_)
-            | Command::Policy(_)
+            | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
     );
     if meant.model.is_some() && !embeds {
@@ -59,7 +60,7 @@ fn round(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
 }
 
-/// The distance up to which a unit accepts a face by its default policy.
+/// The distance up to which a unit accepts a face at the loosest: the floor of its threshold.
 fn door_distance(embedder: &EmbedderMeta) -> f32 {
     let policy = Policy::for_model(embedder.metric, embedder.threshold_distance);
     embedder.metric.distance(policy.threshold.0)

@@ -1,9 +1,9 @@
 //! `threshold policy forecast`: what a target asks of a model at a door, and what is then to be expected.
 //!
 //! Owns the words. The arithmetic is `threshold_policy::forecast`'s, the distances are the pack's.
-//! Refuses to change a unit: it says what a threshold would mean.
+//! Refuses to ask a unit: it says what a threshold would mean; what one does, `rule` shows and changes.
 
-use super::Answer;
+use super::{Answer, rule};
 use crate::args::{self, Forecast as Typed};
 use crate::engines::Engines;
 use crate::error::HostError;
@@ -21,14 +21,18 @@ use threshold_record::{Metric, ModelId};
 /// # Errors
 /// A missing pack, or one whose distributions nobody measured.
 pub fn run(meant: &Meant, typed: &args::Policy) -> anyhow::Result<Answer> {
-    let args::Policy::Forecast(typed) = typed;
+    let typed = match typed {
+        args::Policy::Forecast(typed) => typed,
+        args::Policy::Show => return rule::run(meant, None),
+        args::Policy::Set(typed) => return rule::run(meant, Some(typed)),
+    };
     let pack = Engines::open(meant)?.embedder(meant.model.as_ref())?;
     let embedder = pack.embedder()?;
     let scores = scores_of(&pack.meta)?;
     let metric = embedder.metric;
     let site = Site {
         people: typed.people,
-        templates_each: typed.templates,
+        templates_each: f64::from(typed.templates),
         strangers_a_day: typed.strangers_per_day,
         visits_a_day: typed.visits_per_day,
     };
@@ -79,7 +83,7 @@ impl Told<'_> {
         let derivation = Derivation { target, policy, metric: *metric, site, forecast };
         format!(
             "policy forecast: {} (id {})\n{derivation}\n{}\n{forecast}\n\
-             a unit's default threshold, distance {:.3} {}: {}\n{}\n\
+             the floor, which an owner may fix instead, distance {:.3} {}: {}\n{}\n\
              ranges: 95 % of the distances' measurement; distances: {}",
             self.meta.name,
             self.id.tag(),
@@ -157,7 +161,7 @@ mod tests {
         let scores = scores_of(&meta).unwrap();
         let embedder = meta.embedder.as_ref().unwrap();
         let metric = embedder.metric;
-        let site = Site { people, templates_each: 1, strangers_a_day: 20.0, visits_a_day: 200.0 };
+        let site = Site { people, templates_each: 1.0, strangers_a_day: 20.0, visits_a_day: 200.0 };
         let target = Target { admissions: Admissions::OneInMonths(1.0), fnir: 0.5 };
         let door = Policy::for_model(metric, embedder.threshold_distance);
         let (policy, arming) = arm(&target, &door, metric, &scores.distributions, &site);

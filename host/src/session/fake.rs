@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 use threshold_record::{
     Cause, Context, EntryKind, LogEntry, Metric, ModelContext, ModelId, Name, PersonId,
-    Presentation, Score, Template, Threshold, WallTime,
+    Presentation, Score, Template, Threshold, ThresholdRule, WallTime,
 };
 use threshold_wire::endpoints as at;
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
@@ -18,6 +18,7 @@ use threshold_wire::message::{
     Armed, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead, LogPage, ModelInfo,
     PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut, TemplatePutDone,
 };
+use threshold_wire::policy::PolicyInfo;
 use threshold_wire::{
     Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, LastAnswer, Refusal, RequestError,
     call,
@@ -226,6 +227,8 @@ impl FakeUnit {
             Call::ListAdministrators(_) => no::<at::ListAdministrators>(id),
             Call::RevokeAdministrator(_) => no::<at::RevokeAdministrator>(id),
             Call::SetRole(_) => no::<at::SetRole>(id),
+            Call::GetPolicy(_) => no::<at::GetPolicy>(id),
+            Call::SetPolicy(_) => no::<at::SetPolicy>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -313,6 +316,15 @@ impl FakeUnit {
                 crop: "squared box".try_into().unwrap(),
                 embedding_len: 512,
                 threshold: Threshold(Score(0.43)),
+            }),
+            policy: Some(PolicyInfo {
+                rule: ThresholdRule::DEFAULT,
+                floor: Threshold(Score(0.43)),
+                threshold: Threshold(Score(0.43)),
+                people: self.people.len() as u32,
+                templates: self.people.iter().map(|person| person.slots.count_ones()).sum(),
+                forecast: None,
+                refusal: None,
             }),
             gallery: Some(GalleryInfo {
                 people: self.people.len() as u32,

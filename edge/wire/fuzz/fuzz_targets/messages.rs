@@ -7,9 +7,9 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ERROR_KEY, FinishPairing, GetContext, GetInfo, GetLogHead, ListAdministrators, ListGallery,
+    ERROR_KEY, FinishPairing, GetContext, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery,
     OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetRole, StartPairing, StartPull, StartPush, TABLE,
+    SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -56,6 +56,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ListAdministrators>,
     answered::<RevokeAdministrator>,
     answered::<SetRole>,
+    answered::<GetPolicy>,
+    answered::<SetPolicy>,
     answered::<StartPull>,
     answered::<StartPush>,
 ];

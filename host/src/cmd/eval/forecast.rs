@@ -173,7 +173,7 @@ fn policy_of(metric: Metric, rule: Rule) -> Policy {
 fn site(plan: Plan) -> Site {
     Site {
         people: plan.people as u32,
-        templates_each: plan.templates as u8,
+        templates_each: plan.templates as f64,
         strangers_a_day: 1.0,
         visits_a_day: 1.0,
     }

@@ -58,7 +58,7 @@ impl Rule {
             frames_window: self.window,
             ..Policy::for_model(metric, 1.0)
         };
-        let standing = Standing { armed: true, fault: None, lockout: Ok(()), people: 1 };
+        let standing = Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 1 };
         let mut evidence = Evidence::begin(0);
         for (frame, at_ms) in frames.iter().zip(1..) {
             evidence.observe(observation(frame, at_ms));

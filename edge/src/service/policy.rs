@@ -1,0 +1,64 @@
+//! What the unit answers of its policy: what is settled and what that leads to, and an owner's change of it.
+//!
+//! Owns the checks before a change. Refuses to derive: the state does, under the lock that a decision takes too.
+
+use super::answers::{journal, refused};
+use crate::state::State;
+use threshold_policy::forecast::Forecast;
+use threshold_policy::rule::{self, RuleError};
+use threshold_record::{Cause, KeyTag};
+use threshold_wire::RequestError;
+use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet};
+
+/// The policy; `None` without a model, whose scores a threshold is on, and for one that cannot be read.
+pub(super) fn info(state: &State) -> Option<PolicyInfo> {
+    let settled = state.settled()?;
+    let derived = state.derived();
+    let (people, templates) = state.gallery_size();
+    Some(PolicyInfo {
+        rule: settled.rule,
+        floor: settled.policy.threshold,
+        threshold: derived.policy.threshold,
+        people,
+        templates,
+        forecast: derived.forecast.map(|Forecast { fpir, fnir, .. }| PolicyForecast {
+            fpir: fpir.at,
+            fpir_high: fpir.high,
+            fnir: fnir.at,
+            fnir_high: fnir.high,
+        }),
+        refusal: derived.refusal.map(|refusal| PolicyRefusal {
+            why: refusal.why,
+            people_at_most: refusal.people_at_most,
+        }),
+    })
+}
+
+/// The policy, for a viewer.
+pub(super) fn get(state: &State) -> Result<PolicyInfo, RequestError> {
+    journal(state)?;
+    let part = if state.embedder().is_some() { Cause::Policy } else { Cause::Model };
+    info(state).ok_or(RequestError::NotReady { part })
+}
+
+/// Settles a rule; nothing happens if it is settled already.
+pub(super) fn set(
+    state: &mut State,
+    set: &PolicySet,
+    by: KeyTag,
+) -> Result<PolicyInfo, RequestError> {
+    get(state)?;
+    let (Some(settled), Some(embedder)) = (state.settled(), state.embedder()) else {
+        return Err(RequestError::NotReady { part: Cause::Model });
+    };
+    let unit = embedder.id;
+    rule::check(&set.rule, &settled.policy, unit).map_err(|error| match error {
+        RuleError::Target => RequestError::BadTarget,
+        RuleError::Threshold => RequestError::BadThreshold,
+        RuleError::OtherModel { of } => RequestError::WrongModel { unit, host: of },
+    })?;
+    if settled.rule != set.rule {
+        state.settle(set.rule, by).map_err(|error| refused(state, &error))?;
+    }
+    get(state)
+}

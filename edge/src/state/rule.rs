@@ -1,0 +1,133 @@
+//! What the owner settled about the threshold, and what that leads to at the gallery as it is.
+//!
+//! Owns the order of a change: its entry is durable before the threshold moves. Refuses to guess a policy that it cannot
+//! read: the unit stays locked, and the record stays for the program that can read it.
+
+use super::State;
+use threshold_policy::Policy;
+use threshold_policy::forecast::{Range, Site};
+use threshold_policy::rule::{self, Derived, Measured, Settled};
+use threshold_record::{Cause, ContextKind, EntryKind, KeyTag, LogEntry, ThresholdRule};
+use threshold_store::StoreError;
+
+impl State {
+    /// Takes what an owner settled from the log, for an embedder of this default policy.
+    pub(super) fn restore_settled(&mut self, policy: Policy) {
+        self.derived.policy = policy;
+        let last = self.journal.as_ref().and_then(|journal| {
+            journal.store().last_context(ContextKind::Policy).map(Settled::from_context)
+        });
+        match last {
+            None => self.settled = Some(Settled::by_default(policy)),
+            Some(Ok(settled)) => self.settled = Some(Settled { policy, ..settled }),
+            Some(Err(error)) => self.fail(Cause::Policy, &error.to_string()),
+        }
+        self.derive();
+    }
+
+    /// What the owner settled; `None` without an embedder, and if it cannot be read.
+    #[must_use]
+    pub fn settled(&self) -> Option<&Settled> {
+        self.settled.as_ref()
+    }
+
+    /// The policy in force with its forecast, and why the unit compares nobody with it.
+    #[must_use]
+    pub fn derived(&self) -> &Derived {
+        &self.derived
+    }
+
+    /// People in the gallery, and templates of them.
+    #[must_use]
+    pub fn gallery_size(&self) -> (u32, u32) {
+        let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
+        gallery.map_or((0, 0), |held| (held.n_people() as u32, held.n_templates() as u32))
+    }
+
+    /// Settles how the threshold comes about. The entry that says who did it is durable before the threshold moves.
+    ///
+    /// # Errors
+    /// [`StoreError`]; everything is then as before.
+    pub fn settle(&mut self, rule: ThresholdRule, by: KeyTag) -> Result<(), StoreError> {
+        // Without a log nothing can be settled, and without an embedder nobody gets here.
+        let Some(before) = self.settled else { return Err(StoreError::LogStopped) };
+        let change = before.change.wrapping_add(1);
+        let next = Settled { rule, change, ..before };
+        self.settled = Some(next);
+        let was = self.derived;
+        self.derive();
+        let threshold = self.derived.policy.threshold.0;
+        let entry = LogEntry { by, threshold, ..LogEntry::of(EntryKind::PolicySet) };
+        let written = self.name_settled(&next).and_then(|()| match self.journal.as_mut() {
+            Some(journal) => journal.write(entry),
+            None => Err(StoreError::LogStopped),
+        });
+        if let Err(error) = written {
+            // The record may still reach the log with the next entry; this one then comes after it.
+            let back = Settled { change: change.wrapping_add(1), ..before };
+            let _ = self.name_settled(&back);
+            (self.settled, self.derived) = (Some(back), was);
+            return Err(error);
+        }
+        self.tell_arming();
+        Ok(())
+    }
+
+    /// Names what is settled in the log, for the entries that follow.
+    fn name_settled(&mut self, settled: &Settled) -> Result<(), StoreError> {
+        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
+        journal.set_context(ContextKind::Policy, &settled.to_context().unwrap_or_default())
+    }
+
+    /// Derives the threshold for the gallery as it is.
+    pub(super) fn derive(&mut self) {
+        let (Some(settled), Some(embedder)) = (&self.settled, &self.embedder) else { return };
+        let (people, templates) = self.gallery_size();
+        let site = Site {
+            people,
+            templates_each: f64::from(templates) / f64::from(people.max(1)),
+            strangers_a_day: 0.0,
+            visits_a_day: 0.0,
+        };
+        let model = Measured {
+            id: embedder.id,
+            metric: embedder.metric,
+            distributions: embedder.distributions.as_ref(),
+        };
+        self.derived = rule::derive(&settled.rule, &settled.policy, &model, &site);
+    }
+
+    /// The threshold in force and what is to be expected of it, in words.
+    pub(super) fn threshold_words(&self) -> String {
+        let Derived { policy, forecast, refusal } = &self.derived;
+        let (people, templates) = self.gallery_size();
+        let settled = match self.settled.map(|settled| settled.rule) {
+            Some(ThresholdRule::Target { fpir }) => format!("target FPIR {fpir:e}"),
+            Some(ThresholdRule::Fixed { .. }) => {
+                "fixed by the owner, who takes the risk".to_owned()
+            }
+            None => "nothing settled".to_owned(),
+        };
+        let expected = forecast.map_or("nobody measured this model".to_owned(), |forecast| {
+            let Range { at, high, .. } = forecast.fpir;
+            format!(
+                "forecast FPIR {at:.1e}, {high:.1e} at most; FNIR {:.0} %",
+                100.0 * forecast.fnir.at
+            )
+        });
+        let help = match refusal {
+            Some(refusal) if refusal.people_at_most > 0 => format!(
+                "; have at most {} people, take another model, or settle a looser target",
+                refusal.people_at_most
+            ),
+            Some(_) => {
+                "; take another model, or settle another rule with threshold policy set".to_owned()
+            }
+            None => String::new(),
+        };
+        format!(
+            "threshold {} at {people} people with {templates} templates ({settled}): {expected}{help}",
+            policy.threshold.0
+        )
+    }
+}

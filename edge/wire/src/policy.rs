@@ -1,0 +1,55 @@
+//! The messages about the policy: what the owner settled, what it leads to at the gallery as it is, and how it is changed.
+//!
+//! Owns no arithmetic: the unit derives, the host shows.
+
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+use threshold_record::{Cause, Threshold, ThresholdRule};
+
+/// The policy of a unit, and what is to be expected of it with the people who are enrolled now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct PolicyInfo {
+    /// What the owner settled.
+    pub rule: ThresholdRule,
+    /// The loosest threshold that the unit takes with its model, whatever is settled.
+    pub floor: Threshold,
+    /// The threshold that the rule leads to.
+    pub threshold: Threshold,
+    /// People in the gallery: N.
+    pub people: u32,
+    /// Templates of them.
+    pub templates: u32,
+    /// What is to be expected at the threshold; `None` if nobody measured the model.
+    pub forecast: Option<PolicyForecast>,
+    /// Why the unit compares nobody with it; `None` if it may.
+    pub refusal: Option<PolicyRefusal>,
+}
+
+/// Rates of visits at a threshold and a number of people, from the model's distributions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct PolicyForecast {
+    /// Part of the strangers' visits that end in an admission.
+    pub fpir: f64,
+    /// The same at the less friendly end of the measurement's interval, which a target is kept with.
+    pub fpir_high: f64,
+    /// Part of the enrolled people's visits that are refused.
+    pub fnir: f64,
+    /// The same at the less friendly end.
+    pub fnir_high: f64,
+}
+
+/// Why a unit refuses to compare one face with everybody (1:N).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PolicyRefusal {
+    /// Why.
+    pub why: Cause,
+    /// With no more people than this it would compare; 0 if no number helps.
+    pub people_at_most: u32,
+}
+
+/// Settles how the threshold comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct PolicySet {
+    /// The rule.
+    pub rule: ThresholdRule,
+}

@@ -1,0 +1,179 @@
+//! `threshold policy show | set`: how a unit's threshold comes about, what that means for who is enrolled, and an owner's
+//! change of it.
+//!
+//! Owns the words, which `info` takes too. Refuses to derive: the unit does, and says what came of it.
+
+use super::{Answer, round};
+use crate::args;
+use crate::error::{cause_help, cause_words};
+use crate::meant::Meant;
+use crate::session::{Session, SessionError};
+use serde_json::{Value, json};
+use threshold_record::{Cause, Metric, Score, Threshold, ThresholdRule};
+use threshold_wire::RequestError;
+use threshold_wire::endpoints::{GetInfo, GetPolicy, SetPolicy};
+use threshold_wire::message::Nothing;
+use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicySet};
+
+/// Shows the policy, or settles another.
+///
+/// # Errors
+/// A unit that does not answer, has no model, or says no.
+pub fn run(meant: &Meant, typed: Option<&args::PolicySet>) -> anyhow::Result<Answer> {
+    let mut session = Session::open_started(meant)?;
+    let model = session.call::<GetInfo>(&Nothing {})?.model;
+    let not_ready = RequestError::NotReady { part: Cause::Model };
+    let model = model.ok_or(SessionError::Refused(not_ready))?;
+    let policy = match typed {
+        None => session.call::<GetPolicy>(&Nothing {})?,
+        Some(typed) => {
+            let rule = match (typed.target, typed.threshold) {
+                (_, Some(score)) => {
+                    ThresholdRule::Fixed { model: model.id, threshold: Threshold(Score(score)) }
+                }
+                (Some(fpir), None) => ThresholdRule::Target { fpir },
+                // The command line takes one of the two.
+                (None, None) => ThresholdRule::DEFAULT,
+            };
+            session.call::<SetPolicy>(&PolicySet { rule })?
+        }
+    };
+    meant.say.result(&value(&policy, model.metric), || {
+        let rows = rows(&policy, model.metric);
+        let line = |(head, text): (&str, String)| format!("{head:<10}{text}");
+        rows.into_iter().map(line).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(if policy.refusal.is_none() { Answer::Yes } else { Answer::No })
+}
+
+/// The policy in JSON.
+pub(super) fn value(policy: &PolicyInfo, metric: Metric) -> Value {
+    let (target, fixed) = match policy.rule {
+        ThresholdRule::Target { fpir } => (Some(fpir), None),
+        ThresholdRule::Fixed { threshold, .. } => (None, Some(round(threshold.0.0))),
+    };
+    let PolicyInfo { floor: Threshold(floor), threshold: Threshold(score), .. } = *policy;
+    json!({
+        "target_fpir": target,
+        "fixed_score": fixed,
+        "people": policy.people,
+        "templates": policy.templates,
+        "score_threshold": round(score.0),
+        "distance_threshold": round(metric.distance(score)),
+        "score_floor": round(floor.0),
+        "forecast": policy.forecast.map(|forecast| json!({
+            "fpir": forecast.fpir,
+            "fpir_high": forecast.fpir_high,
+            "fnir": forecast.fnir,
+            "fnir_high": forecast.fnir_high,
+        })),
+        "arms": policy.refusal.is_none(),
+        "why": policy.refusal.map(|refusal| refusal.why.text()),
+        "people_at_most": policy.refusal.map(|refusal| refusal.people_at_most),
+    })
+}
+
+/// The policy in words, with what each says at the head of its line.
+pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, String)> {
+    let PolicyInfo { threshold: Threshold(score), floor: Threshold(floor), .. } = *policy;
+    let mut rows = vec![
+        (
+            "policy",
+            match policy.rule {
+                ThresholdRule::Target { fpir } => {
+                    format!("at most {fpir:e} of strangers' visits admitted (target FPIR)")
+                }
+                ThresholdRule::Fixed { .. } => {
+                    "a fixed threshold, at the owner's risk: no target is kept".to_owned()
+                }
+            },
+        ),
+        (
+            "threshold",
+            format!(
+                "score {score} or more, distance {:.3} {}; never below score {floor}",
+                metric.distance(score),
+                metric.unit()
+            ),
+        ),
+        ("forecast", forecast(policy)),
+    ];
+    if let Some(refusal) = policy.refusal {
+        let why = cause_words(refusal.why);
+        rows.push(("refuses", format!("to compare one face with everybody (1:N): {why}")));
+        let mut help = Vec::new();
+        if refusal.people_at_most > 0 {
+            help.push(format!("have at most {} people", refusal.people_at_most));
+        }
+        help.extend(cause_help(refusal.why).map(str::to_owned));
+        rows.push(("helps", help.join("; ")));
+    }
+    rows
+}
+
+fn forecast(policy: &PolicyInfo) -> String {
+    let at = format!("at {} people with {} templates", policy.people, policy.templates);
+    let Some(forecast) = policy.forecast else {
+        return format!("none {at}: nobody measured this model");
+    };
+    let PolicyForecast { fpir, fpir_high, fnir, fnir_high } = forecast;
+    format!(
+        "{at}: {fpir:.1e} of strangers' visits admitted, {fpir_high:.1e} at most (FPIR); {:.0} % of enrolled people's \
+         refused, {:.0} % at most (FNIR)",
+        100.0 * fnir,
+        100.0 * fnir_high
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use threshold_record::ModelId;
+    use threshold_wire::policy::PolicyRefusal;
+
+    const ARMED: PolicyInfo = PolicyInfo {
+        rule: ThresholdRule::DEFAULT,
+        floor: Threshold(Score(0.473)),
+        threshold: Threshold(Score(0.539)),
+        people: 10,
+        templates: 12,
+        forecast: Some(PolicyForecast { fpir: 6e-4, fpir_high: 1e-3, fnir: 0.36, fnir_high: 0.42 }),
+        refusal: None,
+    };
+
+    fn said(policy: &PolicyInfo) -> String {
+        rows(policy, Metric::L2)
+            .into_iter()
+            .map(|(head, text)| format!("{head} {text}\n"))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_settled_and_what_it_means_is_said_with_its_numbers() {
+        let text = said(&ARMED);
+        for part in ["1e-3", "score 0.539", "distance 0.461 L2", "10 people", "6.0e-4", "36 %"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(value(&ARMED, Metric::L2)["arms"], true);
+    }
+
+    #[test]
+    fn a_refusal_names_its_reason_and_what_helps() {
+        let refusal = PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 23 };
+        let refusing = PolicyInfo { refusal: Some(refusal), ..ARMED };
+        let text = said(&refusing);
+        for part in ["(1:N)", "at most 23 people", "--accept-risk", "another model"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(value(&refusing, Metric::L2)["why"], "too_many_refusals");
+    }
+
+    #[test]
+    fn a_fixed_threshold_is_named_for_what_it_is() {
+        let rule = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: ARMED.threshold };
+        let fixed = PolicyInfo { rule, forecast: None, ..ARMED };
+        let text = said(&fixed);
+        assert!(text.contains("at the owner's risk") && text.contains("nobody measured"), "{text}");
+        assert_eq!(value(&fixed, Metric::L2)["target_fpir"], Value::Null);
+    }
+}
