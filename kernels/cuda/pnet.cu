@@ -1,7 +1,7 @@
 // computes  P-Net on every cell of every level; cells at or above the threshold are proposals
 // shapes    levels NHWC4 half (pyramid.cu); keys u64 [cells], regs float4 [cells], both for all levels' cells in order
 // params    PnetParams
-// launch    grid: blocks of all levels (Level::pnet_block), 16 x 16 cells each; block 256; shared PNET_SHARED
+// launch    grid: blocks of all levels (Level::pnet_block), 16 x 16 cells each; block PNET_THREADS; shared PNET_SHARED
 // work      a block: 42 x 42 pixels -> conv1 and pool in registers -> conv2 -> conv3 and both heads in registers
 // cost      reads 14 KB a block (1.7 x the levels), writes 24 bytes a proposal; 1280x720, min face 40: 281 MMAC
 // numerics  half activations, f32 sums; scores within 0.01 of models::cpu::pnet
@@ -22,7 +22,9 @@ struct PnetParams {
 };
 static_assert(sizeof(PnetParams) == 144, "as launch::pnet::Params");
 
-constexpr u32 TILE = 16, CONV2_SIDE = TILE + 2, POOL_SIDE = TILE + 4, IN_SIDE = 2 * POOL_SIDE + 2, IN_ROW = IN_SIDE + 2;
+// A warp a row of cells.
+constexpr u32 TILE = 16, PNET_WARPS = TILE, PNET_THREADS = 32 * PNET_WARPS;
+constexpr u32 CONV2_SIDE = TILE + 2, POOL_SIDE = TILE + 4, IN_SIDE = 2 * POOL_SIDE + 2, IN_ROW = IN_SIDE + 2;
 constexpr u32 IN_BYTES = IN_SIDE * IN_ROW * 8, POOL_BYTES = POOL_SIDE * POOL_SIDE * row_of(16) * 2;
 constexpr u32 CONV2_BYTES = CONV2_SIDE * CONV2_SIDE * row_of(16) * 2;
 constexpr u32 PNET_SHARED = IN_BYTES + POOL_BYTES + CONV2_BYTES;
@@ -31,17 +33,11 @@ static_assert(PNET_SHARED == 49536, "as launch::pnet::SHARED_BYTES");
 
 // conv1 (3 x 3, 10 channels of 16), PReLU and the 2 x 2 maximum. A tile's rows are 8 pixels of one row and the 8 beneath
 // them, so that a window's four values lie in two neighbouring lanes.
-static __device__ __forceinline__ void conv1_pool(__half* s_pool, const uint2* s_x, const Layer& layer, u32 conv_width,
-                                                  u32 conv_height) {
+static __device__ __forceinline__ void conv1_pool(__half* s_pool, const uint2* s_x, const Layer& layer,
+                                                  const uint2 (&r_b)[3][2], u32 conv_width, u32 conv_height) {
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, pair = 2 * (lane % 4);
     constexpr u32 TILES_X = POOL_SIDE / 4;
-    uint2 r_b[3][2];
-#pragma unroll
-    for (u32 step = 0; step < 3; step++) {
-#pragma unroll
-        for (u32 n = 0; n < 2; n++) r_b[step][n] = layer.weights[(n * 3 + step) * 32 + lane];
-    }
-    for (u32 item = warp; item < POOL_SIDE * TILES_X; item += 8) {
+    for (u32 item = warp; item < POOL_SIDE * TILES_X; item += PNET_WARPS) {
         const u32 y = 2 * (item / TILES_X), x = 8 * (item % TILES_X) + group;
         float r_acc[2][4] = {};
         const u32* s_low = (const u32*)(s_x + y * IN_ROW + x) + lane % 4;
@@ -82,23 +78,22 @@ static __device__ __forceinline__ void conv1_pool(__half* s_pool, const uint2* s
 static __device__ __forceinline__ void conv3_heads(float (&r_heads)[1][4], const __half* s_conv2, const PnetParams& p,
                                                    u32 y) {
     const u32 lane = threadIdx.x % 32, pair = 2 * (lane % 4);
-    float r_acc[4][4] = {};
     const __half* s_row = s_conv2 + (y * CONV2_SIDE + lane % 16) * row_of(16) + 8 * (lane / 16);
-    accumulate<4, 9>(r_acc, p.conv3.weights, lane, [&](u32 tap) {
-        return s_row + (tap / 3 * CONV2_SIDE + tap % 3) * row_of(16);
-    });
-#pragma unroll
-    for (u32 n = 0; n < 4; n++) {
-#pragma unroll
-        for (u32 i = 0; i < 4; i++) {
-            const u32 channel = 8 * n + pair + i % 2;
-            r_acc[n][i] = prelu(r_acc[n][i] + p.conv3.bias[channel], p.conv3.slope[channel]);
-        }
-    }
-    // A product's sums lie in the lanes as the next product takes its rows: two tiles of 8 channels are one step of 16.
+    // A product's sums lie in the lanes as the next product takes its rows: two tiles of 8 channels are one step of 16. So
+    // 16 channels at a time, and half the registers.
 #pragma unroll
     for (u32 step = 0; step < 2; step++) {
-        const float (&r_low)[4] = r_acc[2 * step], (&r_high)[4] = r_acc[2 * step + 1];
+        float r_acc[2][4] = {};
+        accumulate<2, 9>(r_acc, p.conv3.weights + 2 * step * 9 * 32, lane, [&](u32 tap) {
+            return s_row + (tap / 3 * CONV2_SIDE + tap % 3) * row_of(16);
+        });
+#pragma unroll
+        for (u32 i = 0; i < 8; i++) {
+            const u32 channel = 16 * step + 8 * (i / 4) + pair + i % 2;
+            float& r_sum = r_acc[i / 4][i % 4];
+            r_sum = prelu(r_sum + p.conv3.bias[channel], p.conv3.slope[channel]);
+        }
+        const float (&r_low)[4] = r_acc[0], (&r_high)[4] = r_acc[1];
         const u32 r_a[4] = {pack_halves(r_low[0], r_low[1]), pack_halves(r_low[2], r_low[3]),
                             pack_halves(r_high[0], r_high[1]), pack_halves(r_high[2], r_high[3])};
         const uint2 two = p.heads.weights[step * 32 + lane];
@@ -109,7 +104,7 @@ static __device__ __forceinline__ void conv3_heads(float (&r_heads)[1][4], const
     for (u32 i = 0; i < 4; i++) r_heads[0][i] += p.heads.bias[pair + i % 2];
 }
 
-KERNEL(pnet, PnetParams, 256) {
+KERNEL_BY_FEW(pnet, PnetParams, PNET_THREADS, 2) {
     SHARED_BYTES(s_raw);
     let_next_begin();
     uint2* s_x = (uint2*)s_raw;
@@ -120,48 +115,53 @@ KERNEL(pnet, PnetParams, 256) {
     const Level level = p.levels[level_idx];
     const u32 block = blockIdx.x - level.pnet_block, blocks_x = (level.cells_w + TILE - 1) / TILE;
     const u32 cell_x = TILE * (block % blocks_x), cell_y = TILE * (block / blocks_x);
+    uint2 r_b[3][2];
+#pragma unroll
+    for (u32 step = 0; step < 3; step++) {
+#pragma unroll
+        for (u32 n = 0; n < 2; n++) r_b[step][n] = p.conv1.weights[(n * 3 + step) * 32 + threadIdx.x % 32];
+    }
     wait_for_before();
 
     // Pixels outside the level are zeros: finite, and no cell of the map sees them but through the pool, which leaves
     // them out.
-    for (u32 i = threadIdx.x; i < IN_SIDE * IN_ROW; i += 256) {
+#pragma unroll 4
+    for (u32 i = threadIdx.x; i < IN_SIDE * IN_ROW; i += PNET_THREADS) {
         const u32 x = 2 * cell_x + i % IN_ROW, y = 2 * cell_y + i / IN_ROW;
         const bool inside = x < level.width && y < level.height;
         s_x[i] = inside ? p.pixels[level.pixel_offset + y * level.width + x] : make_uint2(0, 0);
     }
     __syncthreads();
     // conv1's map, counted from this tile's corner.
-    conv1_pool(s_pool, s_x, p.conv1, level.width - 2 - 2 * cell_x, level.height - 2 - 2 * cell_y);
+    conv1_pool(s_pool, s_x, p.conv1, r_b, level.width - 2 - 2 * cell_x, level.height - 2 - 2 * cell_y);
     __syncthreads();
-    conv_rows<3, POOL_SIDE, 16, 2, 2, 8>(s_conv2, row_of(16), s_pool, p.conv2, CONV2_SIDE);
+    conv_rows<3, POOL_SIDE, 16, 2, 2, PNET_WARPS>(s_conv2, row_of(16), s_pool, p.conv2, CONV2_SIDE);
     __syncthreads();
 
-    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4;
-    for (u32 y = warp; y < TILE; y += 8) {
-        float r_heads[1][4] = {};
-        conv3_heads(r_heads, s_conv2, p, y);
+    const u32 y = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4;
+    float r_heads[1][4] = {};
+    conv3_heads(r_heads, s_conv2, p, y);
 #pragma unroll
-        for (u32 half_tile = 0; half_tile < 2; half_tile++) {
-            const float first = r_heads[0][2 * half_tile], second = r_heads[0][2 * half_tile + 1];
-            // The first lane of four has the logits, the next two the regressions.
-            const float4 reg = make_float4(__shfl_down_sync(0xffffffffu, first, 1), __shfl_down_sync(0xffffffffu, second, 1),
-                                           __shfl_down_sync(0xffffffffu, first, 2), __shfl_down_sync(0xffffffffu, second, 2));
-            const float score = 1.0f / (1.0f + expf(first - second));
-            const u32 at_x = cell_x + group + 8 * half_tile, at_y = cell_y + y;
-            const bool mine = lane % 4 == 0 && at_x < level.cells_w && at_y < level.cells_h;
-            // A score that is no number is not below the threshold either.
-            const bool passes = mine && !(score < p.threshold);
-            const u32 passing = __ballot_sync(0xffffffffu, passes);
-            u32 base = 0;
-            if (lane == 0 && passing != 0) base = atomicAdd(&p.status->pnet_found, (u32)__popc(passing));
-            base = __shfl_sync(0xffffffffu, base, 0);
-            if (passes) {
-                const float sum = reg.x + reg.y + reg.z + reg.w + score;
-                if (!(fabsf(sum) <= 65504.0f)) atomicOr(&p.status->faults, (u32)FAULT_PNET);
-                const u32 cell = level.cell_offset + at_y * level.cells_w + at_x;
-                p.keys[base + __popc(passing & ((1u << lane) - 1))] = key_of(score, cell);
-                p.regs[cell] = reg;
-            }
+    for (u32 half_tile = 0; half_tile < 2; half_tile++) {
+        const float first = r_heads[0][2 * half_tile], second = r_heads[0][2 * half_tile + 1];
+        // The first lane of four has the logits, the next two the regressions.
+        const float4 reg = make_float4(__shfl_down_sync(0xffffffffu, first, 1), __shfl_down_sync(0xffffffffu, second, 1),
+                                       __shfl_down_sync(0xffffffffu, first, 2), __shfl_down_sync(0xffffffffu, second, 2));
+        const float score = 1.0f / (1.0f + expf(first - second));
+        const u32 at_x = cell_x + group + 8 * half_tile, at_y = cell_y + y;
+        const bool mine = lane % 4 == 0 && at_x < level.cells_w && at_y < level.cells_h;
+        // A score that is no number is not below the threshold either.
+        const bool passes = mine && !(score < p.threshold);
+        const u32 passing = __ballot_sync(0xffffffffu, passes);
+        u32 base = 0;
+        if (lane == 0 && passing != 0) base = atomicAdd(&p.status->pnet_found, (u32)__popc(passing));
+        base = __shfl_sync(0xffffffffu, base, 0);
+        if (passes) {
+            const float sum = reg.x + reg.y + reg.z + reg.w + score;
+            if (!(fabsf(sum) <= 65504.0f)) atomicOr(&p.status->faults, (u32)FAULT_PNET);
+            const u32 cell = level.cell_offset + at_y * level.cells_w + at_x;
+            p.keys[base + __popc(passing & ((1u << lane) - 1))] = key_of(score, cell);
+            p.regs[cell] = reg;
         }
     }
 }

@@ -6,6 +6,8 @@ use bytemuck::{Pod, Zeroable};
 
 /// As `PNET_SHARED`.
 const SHARED_BYTES: u32 = 49_536;
+/// As `PNET_THREADS`.
+const THREADS: u32 = 512;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -45,5 +47,5 @@ pub fn pnet(
         n_levels: levels.len() as u32,
         threshold,
     };
-    step("pnet", levels.pnet_blocks(), 256, SHARED_BYTES, &params)
+    step("pnet", levels.pnet_blocks(), THREADS, SHARED_BYTES, &params)
 }
