@@ -135,6 +135,7 @@ static inline float2 load_shared_by_blocks(const float2* g_from) { return *g_fro
 // A launch begins here when the one before has ended: what is read too early is not seen.
 static inline void let_next_begin() {}
 static inline void wait_for_before() {}
+static inline void prefetch(const unsigned char*, u32) {}
 
 static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }

@@ -3,6 +3,7 @@
 use super::{Layer, Region, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
 use threshold_models::graph::LocalNorm;
 
 /// Most layers of one launch; `LEVEL_MOST`.
@@ -240,19 +241,29 @@ struct Params {
     n_steps: u32,
     n: u32,
     ends: [u32; LEVEL_MOST],
-    unused: [u32; 2],
+    ahead_bytes: u32,
+    unused: u32,
+    ahead: Address,
     steps: [LayerStep; LEVEL_MOST],
 }
 
-const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 832);
+const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 840);
 
-/// Layers that read and write nothing that another of them writes, for `n` items.
+/// Layers that read and write nothing that another of them writes, for `n` items. Meanwhile the weights of a level `ahead` come
+/// into the second cache, from all that lies between the first and the last of them.
 ///
 /// # Panics
 /// If there are none or more than [`LEVEL_MOST`], if a region is too short, or if channels are not in eights.
 #[must_use]
-pub fn layers(n: usize, level: &[LevelStep]) -> Step {
-    let mut params = Params { n_steps: level.len() as u32, n: n as u32, ..Params::default() };
+pub fn layers(n: usize, level: &[LevelStep], ahead: &[LevelStep]) -> Step {
+    let ahead = weights(ahead);
+    let mut params = Params {
+        n_steps: level.len() as u32,
+        n: n as u32,
+        ahead: Address(ahead.start),
+        ahead_bytes: (ahead.end - ahead.start) as u32,
+        ..Params::default()
+    };
     assert!((1..=LEVEL_MOST).contains(&level.len()), "{} layers in a launch", level.len());
     for (to, from) in params.steps.iter_mut().zip(level) {
         *to = from.mirrored(n);
@@ -271,6 +282,18 @@ pub fn layers(n: usize, level: &[LevelStep]) -> Step {
     let is_large = |step: &LevelStep| matches!(step.op, LayerOp::Conv { division, .. } if division.tile < LARGE_TILES);
     let kernel = if level.iter().any(is_large) { "layers" } else { "layers_small" };
     step(kernel, blocks as usize, THREADS as u32, shared, &params)
+}
+
+/// From a level's first weights to its last, in 16s of bytes.
+fn weights(level: &[LevelStep]) -> Range<u64> {
+    let ranges = level.iter().filter_map(|step| match step.op {
+        // A layer's slopes lie behind its weights, for every channel at least.
+        LayerOp::Conv { layer, .. } => {
+            Some(layer.weights.0..layer.slope.offset(step.y.size[2] * size_of::<f32>()).0)
+        }
+        _ => None,
+    });
+    ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or_default()
 }
 
 impl LevelStep {
