@@ -55,6 +55,13 @@ pub const TILES: [Tile; 8] = [
     Tile { pixels: 16, channels: 16, steps: 4, stages: 6 },
 ];
 
+/// Shared memory of a multiprocessor of compute capability 9.0, and what each block takes of it for itself.
+const SHARED_MOST: usize = 228 << 10;
+const SHARED_OF_BLOCK: usize = 1 << 10;
+
+/// Most bytes that a level asks for ahead: an Orin's second cache, and more than all but one level of `FaceNet` has.
+const AHEAD_MOST: u64 = 4 << 20;
+
 /// So many of them, the first, are not in the kernel `layers_small`.
 const LARGE_TILES: usize = 3;
 
@@ -87,10 +94,12 @@ impl Division {
         }
     }
 
-    /// Blocks that a multiprocessor holds: its registers allow no more (`layers` and `layers_small` in the manifest of
-    /// `cargo xtask kernels`).
-    pub(crate) fn resident(self) -> usize {
-        if self.tile < LARGE_TILES { 2 } else { 4 }
+    /// Blocks that a multiprocessor holds, for a sum of so many steps: neither its registers (`layers` and `layers_small` in the
+    /// manifest of `cargo xtask kernels`) nor an H200's shared memory allow more.
+    pub(crate) fn resident(self, steps: usize) -> usize {
+        let by_registers = if self.tile < LARGE_TILES { 2 } else { 4 };
+        let shared = TILES[self.tile].shared_bytes(steps, self.splits) as usize + SHARED_OF_BLOCK;
+        by_registers.min(SHARED_MOST / shared)
     }
 
     fn tiles(self, pixels: usize, channels: usize) -> usize {
@@ -250,7 +259,7 @@ struct Params {
 const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 840);
 
 /// Layers that read and write nothing that another of them writes, for `n` items. Meanwhile the weights of a level `ahead` come
-/// into the second cache, from all that lies between the first and the last of them.
+/// into the second cache, with whatever lies between the first and the last of them, up to 4 MiB.
 ///
 /// # Panics
 /// If there are none or more than [`LEVEL_MOST`], if a region is too short, or if channels are not in eights.
@@ -261,7 +270,7 @@ pub fn layers(n: usize, level: &[LevelStep], ahead: &[LevelStep]) -> Step {
         n_steps: level.len() as u32,
         n: n as u32,
         ahead: Address(ahead.start),
-        ahead_bytes: (ahead.end - ahead.start) as u32,
+        ahead_bytes: (ahead.end - ahead.start).min(AHEAD_MOST) as u32,
         ..Params::default()
     };
     assert!((1..=LEVEL_MOST).contains(&level.len()), "{} layers in a launch", level.len());
@@ -360,5 +369,42 @@ impl LevelStep {
         }
         step.blocks = blocks as u32;
         step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_asks_ahead_for_all_weights_of_another_and_for_no_more_than_a_small_cache_holds() {
+        let region = Region { at: Address(0), len: 1 << 20 };
+        let conv = |at: u64, len: u64| {
+            let [weights, bias, slope] = [at, at + len, at + len + 32].map(Address);
+            let operand = Operand::dense(region, [1, 1, 8]);
+            LevelStep {
+                op: LayerOp::Conv {
+                    layer: Layer { weights, bias, slope },
+                    kernel: [1; 2],
+                    stride: 1,
+                    pad: [0; 2],
+                    scale: 1.0,
+                    residual: None,
+                    division: Division { tile: 0, splits: 1 },
+                    scratch: [Region::default(); 2],
+                    floats: false,
+                },
+                x: operand,
+                y: operand,
+            }
+        };
+        let asked = |ahead: &[LevelStep]| {
+            let Step::Launch(launch) = layers(1, &[conv(0, 256)], ahead) else { return (0, 0) };
+            let params: Params = bytemuck::pod_read_unaligned(&launch.params);
+            (params.ahead.0, params.ahead_bytes)
+        };
+        assert_eq!(asked(&[]), (0, 0));
+        assert_eq!(asked(&[conv(2048, 256), conv(1024, 512)]), (1024, 1024 + 256 + 64));
+        assert_eq!(asked(&[conv(1024, 100 << 20)]), (1024, 4 << 20));
     }
 }
