@@ -104,30 +104,33 @@ fn page(report: &Value) -> String {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let if_timed = |us: &Value| us.as_f64().map_or_else(String::new, |us| format!("{us:.1}"));
     let mut page = format!(
         "# Embedding on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums). Floor: the larger of \
          the weights' bytes at the one and the products at the other; a card whose cache holds the weights may be below it.\n\n\
-         | network | batch | p50 us | p95 us | max us | one by one p50 us | launches | floor us | times the floor |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | network | batch | p50 us | p95 us | max us | one by one p50 us | cold p50 us | launches | floor us | times the floor |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         text(&report["device"]),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
     );
     for row in rows(&report["networks"]) {
         page += &format!(
-            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {} | {:.1} | {:.1} |\n",
             text(&row["network"]),
             row["batch"],
             number(&row["p50_us"]),
             number(&row["p95_us"]),
             number(&row["max_us"]),
-            row["apart_p50_us"].as_f64().map_or_else(String::new, |us| format!("{us:.1}")),
+            if_timed(&row["apart_p50_us"]),
+            if_timed(&row["cold_p50_us"]),
             rows(&row["levels"]).len(),
             number(&row["floor_us"]),
             number(&row["p50_us"]) / number(&row["floor_us"]),
         );
     }
-    page += "\nOne by one: no level begins before the one before has ended.\n";
+    page += "\nOne by one: no level begins before the one before has ended. Cold: no level brings a later one's \
+             weights into the second cache.\n";
     for divided in rows(&report["divisions"]) {
         page += &format!(
             "\nThe quickest division of each of FaceNet's levels, batch {}, beside that which was chosen:\n\n\
@@ -211,19 +214,25 @@ fn measure<D: Device>(
             let levels: Vec<_> =
                 timed.levels.iter().map(|(level, us)| json!([level, us])).collect();
             drop(program);
-            let mut apart = Value::Null;
+            let (mut apart, mut cold) = (Value::Null, Value::Null);
             if named == Named::Facenet {
+                let p50_us = |network: &DeviceNetwork<D>| -> Result<Value> {
+                    let mut program = network.timed(&device, n, 1)?.program;
+                    let us = timed_us(typed.calls, || Ok(program.replay(&device)?))?;
+                    Ok(json!(share(&us, 0.5)))
+                };
                 network.overlap(false);
-                let mut program = network.timed(&device, n, 1)?.program;
-                apart = json!(share(&timed_us(typed.calls, || Ok(program.replay(&device)?))?, 0.5));
-                drop(program);
+                apart = p50_us(&network)?;
                 network.overlap(true);
+                network.prefetch(false);
+                cold = p50_us(&network)?;
+                network.prefetch(true);
             }
             let bytes = 2.0 * cost.parameters as f64 / bytes_a_second;
             let floor = bytes.max((cost.macs * n) as f64 / multiplied_a_second) * 1e6;
             rows.push(json!({
                 "network": graph.name(), "batch": n, "p50_us": share(&us, 0.5), "p95_us": share(&us, 0.95),
-                "max_us": us.last(), "apart_p50_us": apart, "floor_us": floor, "levels": levels,
+                "max_us": us.last(), "apart_p50_us": apart, "cold_p50_us": cold, "floor_us": floor, "levels": levels,
             }));
         }
         if named == Named::Facenet && typed.divisions {

@@ -2,15 +2,14 @@
 #pragma once
 #include "layer.cuh"
 
-// Pixels of a window's row that are loaded at once.
-constexpr u32 POOLED = 3;
+// Pixels of a window that are loaded at once: 3 x 3.
+constexpr u32 POOLED = 9;
 
 struct Eight {
     float v[8];
 };
 
-static __device__ __forceinline__ Eight load_eight(const __half* g_from) {
-    const uint4 four = *(const uint4*)g_from;
+static __device__ __forceinline__ Eight unpack_eight(const uint4& four) {
     const u32 words[4] = {four.x, four.y, four.z, four.w};
     Eight values;
 #pragma unroll
@@ -20,6 +19,8 @@ static __device__ __forceinline__ Eight load_eight(const __half* g_from) {
     }
     return values;
 }
+
+static __device__ __forceinline__ Eight load_eight(const __half* g_from) { return unpack_eight(*(const uint4*)g_from); }
 
 static __device__ __forceinline__ void store_eight(__half* g_to, const Eight& values) {
     const float(&v)[8] = values.v;
@@ -40,30 +41,35 @@ static __device__ __forceinline__ Eight pooled(const LayerStep& s, u32 item, u32
     const i32 top = (i32)(y * s.stride) - (i32)s.pad_h, left = (i32)(x * s.stride) - (i32)s.pad_w;
     const u32 y_first = (u32)max(top, 0), y_end = (u32)min(top + (i32)s.kernel_h, (i32)s.x.h);
     const u32 x_first = (u32)max(left, 0), x_end = (u32)min(left + (i32)s.kernel_w, (i32)s.x.w);
+    const u32 columns = x_end - x_first, count = (y_end - y_first) * columns;
+    const __half* g_next = s.x.start + item * s.x.item + (y_first * s.x.w + x_first) * s.x.stride + c;
+    u32 column = 0;
     Eight all;
 #pragma unroll
     for (u32 i = 0; i < 8; i++) all.v[i] = is_max ? __uint_as_float(0xff800000u) : 0.0f;
-    for (u32 row = y_first; row < y_end; row++) {
-        for (u32 column = x_first; column < x_end; column += POOLED) {
-            // A few pixels are under way at once; beyond the window there are zeros that do not count.
-            Eight some[POOLED];
+    for (u32 first = 0; first < count; first += POOLED) {
+        // All under way at once; beyond the window nothing is read.
+        uint4 some[POOLED];
 #pragma unroll
-            for (u32 j = 0; j < POOLED; j++) some[j] = eight_of(s.x, item, row, column + j < x_end ? column + j : s.x.w, c);
+        for (u32 j = 0; j < POOLED; j++) {
+            some[j] = first + j < count ? *(const uint4*)g_next : make_uint4(0, 0, 0, 0);
+            const bool ends_row = ++column == columns;
+            g_next += ends_row ? (s.x.w - columns + 1) * s.x.stride : s.x.stride;
+            column = ends_row ? 0 : column;
+        }
 #pragma unroll
-            for (u32 j = 0; j < POOLED; j++) {
-                const bool counts = column + j < x_end;
+        for (u32 j = 0; j < POOLED; j++) {
+            const Eight one = unpack_eight(some[j]);
 #pragma unroll
-                for (u32 i = 0; i < 8; i++) {
-                    const float with = is_max ? larger(all.v[i], some[j].v[i]) : all.v[i] + some[j].v[i];
-                    all.v[i] = counts ? with : all.v[i];
-                }
+            for (u32 i = 0; i < 8; i++) {
+                const float with = is_max ? larger(all.v[i], one.v[i]) : all.v[i] + one.v[i];
+                all.v[i] = first + j < count ? with : all.v[i];
             }
         }
     }
     if (!is_max) {
-        const float count = (float)((y_end - y_first) * (x_end - x_first));
 #pragma unroll
-        for (u32 i = 0; i < 8; i++) all.v[i] /= count;
+        for (u32 i = 0; i < 8; i++) all.v[i] /= (float)count;
     }
     return all;
 }

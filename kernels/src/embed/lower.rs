@@ -9,8 +9,8 @@ use crate::device::{Device, Program, Region};
 use crate::engine::KernelError;
 use crate::launch::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand};
 use std::ops::Range;
-use threshold_models::graph::{Act, PoolKind};
-use threshold_models::plan::{INPUT, Kind, Plan, View};
+use threshold_models::graph::{Act, Conv, PoolKind};
+use threshold_models::plan::{INPUT, Kind, Plan, Step, View};
 
 /// Channels of a pixel of the input, and as many as it has on the device.
 pub(super) fn channels(plan: &Plan) -> (usize, usize) {
@@ -47,13 +47,17 @@ pub(super) fn lower<D: Device>(
         let element = if buffer == output.buffer { size_of::<f32>() } else { size_of::<u16>() };
         regions.push(program.take(device, n * len * element)?);
     }
-    let multiprocessors = device.multiprocessors() as usize;
+    let multiprocessors = device.multiprocessors();
     let mut launches = Vec::new();
     for level in &plan.levels {
         for first in level.clone().step_by(LEVEL_MOST) {
             let steps = first..level.end.min(first + LEVEL_MOST);
-            let multiprocessors = multiprocessors / steps.len();
-            let lowerer = Lowerer { n, multiprocessors, regions: &regions, fixed };
+            let products = plan.steps[steps.clone()].iter().map(|step| match step.kind {
+                Kind::Conv { conv, .. } => work(conv, step, n).products(),
+                _ => 0,
+            });
+            let products = products.sum();
+            let lowerer = Lowerer { n, multiprocessors, products, regions: &regions, fixed };
             let lower = |at| lowerer.step(at, plan, weights);
             launches.push((steps.clone(), steps.map(lower).collect::<Vec<_>>()));
         }
@@ -128,9 +132,18 @@ fn place_scratch<D: Device>(
     Ok(())
 }
 
+/// A convolution's, over `n` items.
+fn work(conv: Conv, step: &Step, n: usize) -> Work {
+    let View { shape: y, .. } = step.output;
+    let c = step.inputs[0].shape.c.next_multiple_of(EIGHT);
+    Work { pixels: n * y.h * y.w, channels: y.c, terms: conv.kernel[0] * conv.kernel[1] * c }
+}
+
 struct Lowerer<'a> {
     n: usize,
-    multiprocessors: usize,
+    multiprocessors: u32,
+    /// Of all convolutions of the launch.
+    products: usize,
     regions: &'a [Region],
     fixed: Option<Division>,
 }
@@ -143,22 +156,17 @@ impl Lowerer<'_> {
         let y = self.operand(&step.output);
         let negative = |act| if act == Act::Relu { 0.0 } else { 1.0 };
         let op = match step.kind {
-            Kind::Conv { conv, scale } => {
-                let [h, w, channels] = y.size;
-                let terms = conv.kernel[0] * conv.kernel[1] * x.size[2];
-                let work = Work { pixels: self.n * h * w, channels, terms };
-                LayerOp::Conv {
-                    layer: weights.layer(&step.name),
-                    kernel: conv.kernel,
-                    stride: conv.stride,
-                    pad: conv.pad,
-                    scale,
-                    residual: other,
-                    division: self.division(work),
-                    scratch: [Region::default(); 2],
-                    floats: gives_floats(plan, at),
-                }
-            }
+            Kind::Conv { conv, scale } => LayerOp::Conv {
+                layer: weights.layer(&step.name),
+                kernel: conv.kernel,
+                stride: conv.stride,
+                pad: conv.pad,
+                scale,
+                residual: other,
+                division: self.division(conv, step),
+                scratch: [Region::default(); 2],
+                floats: gives_floats(plan, at),
+            },
             Kind::Pool(pool) => LayerOp::Pool {
                 largest: pool.kind == PoolKind::Max,
                 kernel: [pool.kernel; 2],
@@ -179,8 +187,13 @@ impl Lowerer<'_> {
         LevelStep { op, x, y }
     }
 
-    fn division(&self, work: Work) -> Division {
-        let Some(fixed) = self.fixed else { return choose(work, self.multiprocessors) };
+    fn division(&self, conv: Conv, step: &Step) -> Division {
+        let work = work(conv, step, self.n);
+        // Its share of the multiprocessors is as large as its share of the launch's work.
+        let share = work.products() as f32 / self.products as f32;
+        let Some(fixed) = self.fixed else {
+            return choose(work, self.multiprocessors as f32 * share);
+        };
         Division { splits: fixed.splits.clamp(1, work.steps()), ..fixed }
     }
 
