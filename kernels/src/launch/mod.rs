@@ -25,9 +25,9 @@ mod search;
 
 pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
-pub use crops::{onet, rnet};
+pub use crops::{ONET_POOL1_BYTES, ONET_POOL2_BYTES, onet, rnet};
 pub use cut::{crop_bytes, cut};
-pub use heads::{onet_heads, rnet_heads};
+pub use heads::{ONET_HIDDEN_BYTES, onet_heads, rnet_heads};
 pub use ingest::{CHUNK_OF_INPUT, ingest};
 pub(crate) use layers::SUM_STEP;
 pub use layers::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers};
@@ -67,7 +67,17 @@ pub const ONET_ANSWERS: usize = 16;
 /// Threads of the kernels that do a whole frame's part in one block; `ONE_BLOCK` of `suppress.cuh`.
 const ONE_BLOCK: u32 = 512;
 /// Kernels that keep the contract of [`Launch::overlaps`].
-pub(crate) const OVERLAPPING: [&str; 2] = ["layers", "layers_small"];
+pub(crate) const OVERLAPPING: [&str; 9] = [
+    "layers",
+    "layers_small",
+    "rnet",
+    "rnet_heads",
+    "onet_pool1",
+    "onet_pool2",
+    "onet_features",
+    "onet_hidden",
+    "onet_heads",
+];
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
 
