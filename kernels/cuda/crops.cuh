@@ -5,11 +5,10 @@
 #include "picture.cuh"
 #include "status.cuh"
 
-template <u32 SIDE, u32 ROWS, u32 THREADS, Rgb (*SUM)(const PictureView&, Window)>
+// AHEAD: pixels whose sums a thread has on their way at once.
+template <u32 SIDE, u32 AHEAD, u32 THREADS, Rgb (*SUM)(const PictureView&, Window)>
 static __device__ __forceinline__ void window_resized(uint2* s_x, const PictureView& picture, Window window, u32 y_first,
                                                       u32 n_rows) {
-    // Pixels whose sums a thread has on their way at once.
-    constexpr u32 ROUNDS = (ROWS * SIDE + THREADS - 1) / THREADS, AHEAD = ROUNDS < 3 ? ROUNDS : 3;
     const u32 n = n_rows * SIDE;
     for (u32 first = threadIdx.x; first < n; first += AHEAD * THREADS) {
         Rgb sums[AHEAD];
@@ -39,9 +38,11 @@ static __device__ __forceinline__ void crop_resized(uint2* s_x, const PictureVie
     crop_window(box, picture.width, picture.height, &window);
     // A pixel's window may be one wider than its share, rounded up.
     if ((window.width / SIDE + 2) * (window.height / SIDE + 2) <= MOST_SUMMED) {
-        window_resized<SIDE, ROWS, THREADS, sum_of_few>(s_x, picture, window, y_first, n_rows);
+        constexpr u32 ROUNDS = (ROWS * SIDE + THREADS - 1) / THREADS;
+        window_resized<SIDE, ROUNDS < 3 ? ROUNDS : 3, THREADS, sum_of_few>(s_x, picture, window, y_first, n_rows);
     } else {
-        window_resized<SIDE, ROWS, THREADS, sum_of_many>(s_x, picture, window, y_first, n_rows);
+        // Boxes that large are rare, and several sums in bands at once would be the registers that decide.
+        window_resized<SIDE, 1, THREADS, sum_of_many>(s_x, picture, window, y_first, n_rows);
     }
     if (threadIdx.x < 2) s_x[n_rows * SIDE + threadIdx.x] = make_uint2(0, 0);
 }

@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 /// As `CROP_BLOCK` and `RNET_SHARED`.
 const RNET_BLOCK: u32 = 384;
-const RNET_SHARED_BYTES: u32 = 54_816;
+const RNET_SHARED_BYTES: u32 = 80_672;
 /// As `POOL1_BLOCK` and `POOL1_SHARED`.
 const POOL1_BLOCK: u32 = 352;
 const POOL1_SHARED_BYTES: u32 = 29_232;

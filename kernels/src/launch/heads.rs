@@ -17,7 +17,7 @@ const RNET_SHARED_BYTES: u32 = 23_040;
 const HIDDEN_SHARED_BYTES: u32 = 45_312;
 /// As `HIDDEN_PARTS`: blocks among which 16 proposals' hidden values are divided.
 const HIDDEN_PARTS: usize = 8;
-/// Times 16 proposals that `onet_hidden` takes at once: more are rare, and every block reads its weights.
+/// Tiles of 16 proposals that `onet_hidden` takes at once: more are rare, and every block reads its weights.
 const HIDDEN_AT_ONCE: usize = 8;
 /// Bytes of O-Net's hidden values of all crops.
 pub const ONET_HIDDEN_BYTES: usize = ONET_MAX * 256 * 2;
