@@ -30,18 +30,26 @@ static __host__ __device__ __forceinline__ constexpr u32 steps_ahead(u32 n, u32 
     return ahead;
 }
 
+// A lane's weights of the first AHEAD steps of N tiles' sums; `weights` lies in device or in shared memory.
+template <u32 N, u32 K_STEPS, u32 AHEAD>
+struct Ring {
+    uint2 r_b[AHEAD][N];
+
+    __device__ __forceinline__ Ring(const uint2* weights, u32 lane) {
+        static_assert(K_STEPS % AHEAD == 0, "whole rounds");
+#pragma unroll
+        for (u32 s = 0; s < AHEAD; s++) {
+#pragma unroll
+            for (u32 n = 0; n < N; n++) r_b[s][n] = weights[(n * K_STEPS + s) * 32 + lane];
+        }
+    }
+};
+
 // One warp: r_acc += 16 pixels x (8 N) channels over `K_STEPS` steps, in their order. `row(step)` gives the shared address of
 // this lane's row: lanes 0..15 the first 8 values of pixel `lane`, lanes 16..31 the last 8 of pixel `lane - 16`.
-template <u32 N, u32 K_STEPS, typename Row>
-static __device__ __forceinline__ void accumulate(float (&r_acc)[N][4], const uint2* g_weights, u32 lane, Row row) {
-    constexpr u32 AHEAD = steps_ahead(N, K_STEPS);
-    static_assert(K_STEPS % AHEAD == 0, "whole rounds");
-    uint2 r_b[AHEAD][N];
-#pragma unroll
-    for (u32 s = 0; s < AHEAD; s++) {
-#pragma unroll
-        for (u32 n = 0; n < N; n++) r_b[s][n] = g_weights[(n * K_STEPS + s) * 32 + lane];
-    }
+template <u32 N, u32 K_STEPS, u32 AHEAD, typename Row>
+static __device__ __forceinline__ void accumulate(float (&r_acc)[N][4], Ring<N, K_STEPS, AHEAD> ring, const uint2* weights,
+                                                  u32 lane, Row row) {
     const auto multiply = [&](u32 step, const uint2 (&r_step)[N]) {
         u32 r_a[4];
         ldmatrix_x4(r_a, row(step));
@@ -55,13 +63,38 @@ static __device__ __forceinline__ void accumulate(float (&r_acc)[N][4], const ui
     for (u32 first = 0; first + AHEAD < K_STEPS; first += AHEAD) {
 #pragma unroll
         for (u32 s = 0; s < AHEAD; s++) {
-            multiply(first + s, r_b[s]);
+            multiply(first + s, ring.r_b[s]);
 #pragma unroll
-            for (u32 n = 0; n < N; n++) r_b[s][n] = g_weights[(n * K_STEPS + first + AHEAD + s) * 32 + lane];
+            for (u32 n = 0; n < N; n++) ring.r_b[s][n] = weights[(n * K_STEPS + first + AHEAD + s) * 32 + lane];
         }
     }
 #pragma unroll
-    for (u32 s = 0; s < AHEAD; s++) multiply(K_STEPS - AHEAD + s, r_b[s]);
+    for (u32 s = 0; s < AHEAD; s++) multiply(K_STEPS - AHEAD + s, ring.r_b[s]);
+}
+
+// The same with weights from device memory, as many steps ahead as may be.
+template <u32 N, u32 K_STEPS, typename Row>
+static __device__ __forceinline__ void accumulate(float (&r_acc)[N][4], const uint2* g_weights, u32 lane, Row row) {
+    const Ring<N, K_STEPS, steps_ahead(N, K_STEPS)> ring(g_weights, lane);
+    accumulate(r_acc, ring, g_weights, lane, row);
+}
+
+// A layer's fragments into shared memory, as a group of copies of their own; THREADS of the block call it.
+template <u32 BYTES, u32 THREADS>
+static __device__ __forceinline__ void copy_weights(uint2* s_to, const uint2* g_from) {
+    static_assert(BYTES % 16 == 0, "16 bytes at a time");
+    for (u32 i = threadIdx.x; i < BYTES / 16; i += THREADS) cp_async_16(s_to + 2 * i, g_from + 2 * i, true);
+    cp_async_commit();
+}
+
+// Pixels of CHANNELS halves, dense in device memory, into shared rows of `row_of(CHANNELS)`.
+template <u32 PIXELS, u32 CHANNELS, u32 THREADS>
+static __device__ __forceinline__ void copy_rows(__half* s_to, const __half* g_from) {
+    constexpr u32 CHUNKS = CHANNELS / 8;
+    for (u32 i = threadIdx.x; i < PIXELS * CHUNKS; i += THREADS) {
+        cp_async_16(s_to + i / CHUNKS * row_of(CHANNELS) + 8 * (i % CHUNKS), g_from + 8 * i, true);
+    }
+    cp_async_commit();
 }
 
 // A lane's biases and slopes of N tiles, read before the sums so that nobody waits for them behind.
@@ -100,22 +133,24 @@ static __device__ __forceinline__ void store(const float (&r_acc)[N][4], const E
     }
 }
 
+// A lane's weights, biases and slopes of the first layer: all of them, since its sum has three steps.
+template <u32 N_TILES>
+struct First {
+    Ring<N_TILES, 3, 3> weights;
+    Ends<N_TILES> ends;
+
+    __device__ __forceinline__ First(const Layer& layer, u32 lane) : weights(layer.weights, lane), ends(layer, 0, lane) {}
+};
+
 // The first layer: K x K = 3 x 3 over 4-channel pixels. One step of the sum is a kernel row: 4 pixels of 4 values, of
 // which the last pixel and each pixel's last value meet zero weights. `s_x` has rows of `in_width` pixels and at least one
 // pixel more than are read by the taps; all of it must be finite.
 // Computes rows y_first .. y_first + n_rows of the output (`OUT_W` columns) into `s_y`, whose first row is y_first.
 template <u32 OUT_W, u32 N_TILES, u32 WARPS>
-static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x, u32 in_width, const Layer& layer,
+static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x, u32 in_width, const First<N_TILES>& layer,
                                                   u32 y_first, u32 n_rows) {
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const u32 n_pixels = n_rows * OUT_W;
-    uint2 r_b[3][N_TILES];
-#pragma unroll
-    for (u32 step = 0; step < 3; step++) {
-#pragma unroll
-        for (u32 n = 0; n < N_TILES; n++) r_b[step][n] = layer.weights[(n * 3 + step) * 32 + lane];
-    }
-    const Ends<N_TILES> ends(layer, 0, lane);
     for (u32 m = 16 * warp; m < n_pixels; m += 16 * WARPS) {
         float r_acc[N_TILES][4] = {};
         // Rows beyond the last pixel read the last pixel's window and are not stored.
@@ -128,34 +163,47 @@ static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x,
             const u32 r_a[4] = {s_low[down], s_high[down], s_low[down + 4], s_high[down + 4]};
 #pragma unroll
             for (u32 n = 0; n < N_TILES; n++) {
-                const u32 r_one[2] = {r_b[step][n].x, r_b[step][n].y};
+                const u32 r_one[2] = {layer.weights.r_b[step][n].x, layer.weights.r_b[step][n].y};
                 mma_m16n8k16(r_acc[n], r_a, r_one);
             }
         }
-        store<N_TILES>(r_acc, ends, 0, s_y, row_of(8 * N_TILES), m, n_pixels, lane);
+        store<N_TILES>(r_acc, layer.ends, 0, s_y, row_of(8 * N_TILES), m, n_pixels, lane);
     }
 }
 
-// K x K over rows of IN_C channels (a multiple of 16), `N_TILES` x 8 output channels, `GROUP` of these at a time in a warp.
-// `s_x` holds the input from its row `y_first` on, IN_W pixels a row; rows 0 .. n_rows of the output, counted from there.
+// One warp: K x K over rows of IN_C channels (a multiple of 16), pixels m .. m + 16 of `n_pixels` and 8 N channels from
+// 8 `n_first` on, whose weights begin at `weights`. `s_x` holds the input from its first row on, IN_W pixels a row.
+template <u32 K, u32 IN_W, u32 IN_C, u32 N, u32 AHEAD>
+static __device__ __forceinline__ void conv_tile(__half* y, u32 y_stride, const __half* s_x, const uint2* weights,
+                                                 const Ring<N, K * K * IN_C / 16, AHEAD>& ring, const Ends<N>& ends,
+                                                 u32 n_first, u32 m, u32 n_pixels, u32 lane) {
+    static_assert(IN_C % 16 == 0, "whole steps");
+    constexpr u32 OUT_W = IN_W - K + 1, STEPS = IN_C / 16;
+    const u32 at = min(m + lane % 16, n_pixels - 1);
+    const __half* s_row = s_x + (at / OUT_W * IN_W + at % OUT_W) * row_of(IN_C) + 8 * (lane / 16);
+    float r_acc[N][4] = {};
+    accumulate(r_acc, ring, weights, lane, [&](u32 step) {
+        const u32 tap = step / STEPS;
+        return s_row + (tap / K * IN_W + tap % K) * row_of(IN_C) + 16 * (step % STEPS);
+    });
+    store<N>(r_acc, ends, n_first, y, y_stride, m, n_pixels, lane);
+}
+
+// The same by all warps of a block: `N_TILES` x 8 output channels, `GROUP` of these at a time in a warp, rows 0 .. n_rows of
+// the output.
 template <u32 K, u32 IN_W, u32 IN_C, u32 N_TILES, u32 GROUP, u32 WARPS>
 static __device__ __forceinline__ void conv_rows(__half* s_y, u32 y_stride, const __half* s_x, const Layer& layer,
                                                  u32 n_rows) {
-    static_assert(IN_C % 16 == 0 && N_TILES % GROUP == 0, "whole steps and groups");
-    constexpr u32 OUT_W = IN_W - K + 1, STEPS = IN_C / 16, K_STEPS = K * K * STEPS, GROUPS = N_TILES / GROUP;
+    static_assert(N_TILES % GROUP == 0, "whole groups");
+    constexpr u32 OUT_W = IN_W - K + 1, K_STEPS = K * K * IN_C / 16, GROUPS = N_TILES / GROUP;
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const u32 n_pixels = n_rows * OUT_W, m_tiles = (n_pixels + 15) / 16;
     for (u32 item = warp; item < m_tiles * GROUPS; item += WARPS) {
         const u32 m = 16 * (item / GROUPS), n_first = GROUP * (item % GROUPS);
-        const u32 at = min(m + lane % 16, n_pixels - 1);
-        const __half* s_row = s_x + (at / OUT_W * IN_W + at % OUT_W) * row_of(IN_C) + 8 * (lane / 16);
+        const uint2* g_weights = layer.weights + n_first * K_STEPS * 32;
         const Ends<GROUP> ends(layer, n_first, lane);
-        float r_acc[GROUP][4] = {};
-        accumulate<GROUP, K_STEPS>(r_acc, layer.weights + n_first * K_STEPS * 32, lane, [&](u32 step) {
-            const u32 tap = step / STEPS;
-            return s_row + (tap / K * IN_W + tap % K) * row_of(IN_C) + 16 * (step % STEPS);
-        });
-        store<GROUP>(r_acc, ends, n_first, s_y, y_stride, m, n_pixels, lane);
+        const Ring<GROUP, K_STEPS, steps_ahead(GROUP, K_STEPS)> ring(g_weights, lane);
+        conv_tile<K, IN_W, IN_C>(s_y, y_stride, s_x, g_weights, ring, ends, n_first, m, n_pixels, lane);
     }
 }
 
@@ -166,24 +214,24 @@ static __device__ __forceinline__ u32 greater_halves(u32 a, u32 b) {
 }
 
 // The maximum over windows of SIDE x SIDE at step 2 (torch's ceil mode: the last window may stick out), for `n_rows` rows
-// of OUT_W pixels, 8 channels a thread. `s_x` begins at the first window's first row and has `in_rows` rows of IN_W pixels.
+// of OUT_W pixels of `y_stride` halves, 8 channels a thread. `s_x` begins at the first window's first row and has `in_rows` rows of IN_W pixels.
 template <u32 SIDE, u32 IN_W, u32 OUT_W, u32 CHANNELS, u32 THREADS>
-static __device__ __forceinline__ void max_pool(__half* s_y, const __half* s_x, u32 in_rows, u32 n_rows) {
+static __device__ __forceinline__ void max_pool(__half* y, u32 y_stride, const __half* s_x, u32 in_rows, u32 n_rows) {
     static_assert(CHANNELS % 8 == 0, "16 bytes at a time");
     constexpr u32 CHUNKS = CHANNELS / 8, ROW = row_of(CHANNELS);
     for (u32 i = threadIdx.x; i < n_rows * OUT_W * CHUNKS; i += THREADS) {
-        const u32 chunk = i % CHUNKS, x = i / CHUNKS % OUT_W, y = i / CHUNKS / OUT_W;
-        uint4 best = *(const uint4*)(s_x + (2 * y * IN_W + 2 * x) * ROW + 8 * chunk);
+        const u32 chunk = i % CHUNKS, to_x = i / CHUNKS % OUT_W, to_y = i / CHUNKS / OUT_W;
+        uint4 best = *(const uint4*)(s_x + (2 * to_y * IN_W + 2 * to_x) * ROW + 8 * chunk);
 #pragma unroll
         for (u32 tap = 1; tap < SIDE * SIDE; tap++) {
             // What sticks out is the last row or column once more, which changes no maximum.
-            const u32 row = min(2 * y + tap / SIDE, in_rows - 1), column = min(2 * x + tap % SIDE, IN_W - 1);
+            const u32 row = min(2 * to_y + tap / SIDE, in_rows - 1), column = min(2 * to_x + tap % SIDE, IN_W - 1);
             const uint4 other = *(const uint4*)(s_x + (row * IN_W + column) * ROW + 8 * chunk);
             best.x = greater_halves(best.x, other.x);
             best.y = greater_halves(best.y, other.y);
             best.z = greater_halves(best.z, other.z);
             best.w = greater_halves(best.w, other.w);
         }
-        *(uint4*)(s_y + (y * OUT_W + x) * ROW + 8 * chunk) = best;
+        *(uint4*)(y + (to_y * OUT_W + to_x) * y_stride + 8 * chunk) = best;
     }
 }

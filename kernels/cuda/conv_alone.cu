@@ -35,7 +35,7 @@ static __device__ __forceinline__ void first_alone(uint2* s_x, const ConvAlonePa
     for (u32 i = threadIdx.x; i < IN; i += 256) s_x[i] = i < IN - 2 ? ((const uint2*)p.x)[i] : make_uint2(0, 0);
     __syncthreads();
     __half* s_y = (__half*)(s_x + IN);
-    conv_first<OUT, 4, 8>(s_y, s_x, SIDE, p.layer, 0, ROWS);
+    conv_first<OUT, 4, 8>(s_y, s_x, SIDE, First<4>(p.layer, threadIdx.x % 32), 0, ROWS);
     __syncthreads();
     for (u32 i = threadIdx.x; i < ROWS * OUT * 32; i += 256) p.y[i] = s_y[i / 32 * row_of(32) + i % 32];
 }
@@ -48,8 +48,8 @@ KERNEL(conv_alone, ConvAloneParams, 256) {
         case 1: return first_alone<24, 22>((uint2*)s_raw, p);     // rnet.conv1
         case 2: return rows_alone<3, 11, 32, 6, 3, 9>(s_x, p);    // rnet.conv2
         case 3: return rows_alone<2, 4, 48, 8, 1, 3>(s_x, p);     // rnet.conv3
-        case 4: return first_alone<48, 9>((uint2*)s_raw, p);      // onet.conv1, a strip
-        case 5: return rows_alone<3, 23, 32, 8, 4, 11>(s_x, p);   // onet.conv2, a strip
+        case 4: return first_alone<48, 7>((uint2*)s_raw, p);      // onet.conv1, a strip
+        case 5: return rows_alone<3, 23, 32, 8, 4, 5>(s_x, p);    // onet.conv2, a strip
         case 6: return rows_alone<3, 10, 64, 8, 2, 8>(s_x, p);    // onet.conv3
         default: return rows_alone<2, 4, 64, 16, 1, 3>(s_x, p);   // onet.conv4
     }

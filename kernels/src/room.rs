@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! input -> ingest -> columns -> pyramid -> pnet -> proposals -> overlap -> propose -> rnet -> rnet_heads -> refine
-//!       -> onet -> onet_heads -> place -> output
+//!       -> onet_pool1 -> onet_pool2 -> onet_features -> onet_hidden -> onet_heads -> place -> output
 //! ```
 //!
 //! Input and output are the host's memory, pinned: `ingest` reads the frame where the camera's bytes were written, and `place`
@@ -13,8 +13,9 @@
 
 use crate::device::{Device, DeviceError, Program};
 use crate::launch::{
-    self, BOX_BYTES, Found, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PNET_MAX, PictureView,
-    RESULT_BYTES, RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Status,
+    self, BOX_BYTES, Found, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_HIDDEN_BYTES, ONET_MAX,
+    ONET_POOL1_BYTES, PNET_MAX, PictureView, RESULT_BYTES, RNET_ANSWERS, RNET_FEATURES, RNET_MAX,
+    Status,
 };
 use crate::picture;
 use crate::weights::Packed;
@@ -75,7 +76,9 @@ impl<D: Device> Room<D> {
         let rnet_features = take(RNET_MAX * RNET_FEATURES * 2)?;
         let rnet_answers = take(RNET_MAX * RNET_ANSWERS * size_of::<f32>())?;
         let onet_boxes = take(ONET_MAX * BOX_BYTES)?;
+        let onet_pool1 = take(ONET_POOL1_BYTES)?;
         let onet_features = take(ONET_MAX * ONET_FEATURES * 2)?;
+        let onet_hidden = take(ONET_HIDDEN_BYTES)?;
         let onet_answers = take(ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
         let status = take(size_of::<Status>())?;
 
@@ -123,9 +126,15 @@ impl<D: Device> Room<D> {
             [rnet_threshold, NMS_STAGE],
             [rnet_boxes, rnet_answers, level_masks, onet_boxes, status],
         ));
-        program.push(launch::onet(n, picture, weights.onet, [onet_boxes, onet_features, status]));
-        let heads = [onet_features, onet_answers, status];
-        program.push(launch::onet_heads(weights.onet_heads, heads));
+        // The second pool takes the place of the other masks of the first suppression, for the same reason.
+        let crops = [onet_boxes, onet_pool1, all_masks, onet_features, status];
+        let heads = [onet_features, onet_hidden, onet_answers, status];
+        for step in launch::onet(n, picture, weights.onet, crops) {
+            program.push(step);
+        }
+        for step in launch::onet_heads(weights.onet_heads, heads) {
+            program.push(step);
+        }
         program.push(launch::place(
             [onet_threshold, NMS_STAGE],
             [onet_boxes, onet_answers, level_masks, result, status],

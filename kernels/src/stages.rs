@@ -2,10 +2,10 @@
 //!
 //! Owns nothing but the way in and out; the weights are the engine's. Errors are the device's.
 
-use crate::device::{Device, DeviceError, Program, Step};
+use crate::device::{Device, DeviceError, Program};
 use crate::launch::{
-    self, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_MAX, PictureView, RNET_ANSWERS, RNET_FEATURES,
-    RNET_MAX, Region, Status,
+    self, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_HIDDEN_BYTES, ONET_MAX, ONET_POOL1_BYTES,
+    ONET_POOL2_BYTES, PictureView, RNET_ANSWERS, RNET_FEATURES, RNET_MAX, Region, Status,
 };
 use crate::picture;
 use crate::weights::Packed;
@@ -83,23 +83,15 @@ impl<D: Device> Stages<'_, D> {
         boxes: &[[f32; 4]],
     ) -> Result<Vec<[f32; RNET_ANSWERS]>, DeviceError> {
         let status = Status { rnet_kept: boxes.len() as u32, ..Status::default() };
-        let (features, answers) = (RNET_MAX * RNET_FEATURES, RNET_MAX * RNET_ANSWERS);
-        let bytes =
-            self.crops(frame, boxes, RNET_MAX, status, [features, answers], |view, regions| {
-                let [boxes, features, answers, status] = regions;
-                [
-                    launch::rnet(
-                        self.device.multiprocessors(),
-                        view,
-                        self.packed.rnet,
-                        [boxes, features, status],
-                    ),
-                    launch::rnet_heads(self.packed.rnet_heads, [features, answers, status]),
-                ]
-            })?;
-        let mut answers: Vec<_> = values(&bytes);
-        answers.truncate(boxes.len());
-        Ok(answers)
+        let (device, mut program) = self.program()?;
+        let (view, boxes_at, status) = crops(&mut program, device, frame, boxes, RNET_MAX, status)?;
+        let features = program.take(device, RNET_MAX * RNET_FEATURES * 2)?;
+        let answers = program.take(device, RNET_MAX * RNET_ANSWERS * size_of::<f32>())?;
+        let regions = [boxes_at, features, status];
+        program.push(launch::rnet(device.multiprocessors(), view, self.packed.rnet, regions));
+        let regions = [features, answers, status];
+        program.push(launch::rnet_heads(self.packed.rnet_heads, regions));
+        answers_of(&mut program, device, answers, boxes.len())
     }
 
     /// O-Net's answers for boxes of a frame, [`ONET_ANSWERS`] values each.
@@ -112,51 +104,55 @@ impl<D: Device> Stages<'_, D> {
         boxes: &[[f32; 4]],
     ) -> Result<Vec<[f32; ONET_ANSWERS]>, DeviceError> {
         let status = Status { onet_kept: boxes.len() as u32, ..Status::default() };
-        let (features, answers) = (ONET_MAX * ONET_FEATURES, ONET_MAX * ONET_ANSWERS);
-        let bytes =
-            self.crops(frame, boxes, ONET_MAX, status, [features, answers], |view, regions| {
-                let [boxes, features, answers, status] = regions;
-                [
-                    launch::onet(
-                        self.device.multiprocessors(),
-                        view,
-                        self.packed.onet,
-                        [boxes, features, status],
-                    ),
-                    launch::onet_heads(self.packed.onet_heads, [features, answers, status]),
-                ]
-            })?;
-        let mut answers: Vec<_> = values(&bytes);
-        answers.truncate(boxes.len());
-        Ok(answers)
-    }
-
-    fn crops(
-        &self,
-        frame: &RawFrame<'_>,
-        boxes: &[[f32; 4]],
-        most: usize,
-        status: Status,
-        [features, answers]: [usize; 2],
-        steps: impl FnOnce(PictureView, [Region; 4]) -> [Step; 2],
-    ) -> Result<Vec<u8>, DeviceError> {
         let (device, mut program) = self.program()?;
-        let view = picture::push_filled(&mut program, device, frame)?;
-        let boxes = padded(boxes, most);
-        let boxes = program.take_filled(device, bytemuck::cast_slice(&boxes))?;
-        let status = program.take_filled(device, bytemuck::bytes_of(&status))?;
-        let features = program.take(device, features * 2)?;
-        let answers = program.take(device, answers * size_of::<f32>())?;
-        for step in steps(view, [boxes, features, answers, status]) {
+        let (view, boxes_at, status) = crops(&mut program, device, frame, boxes, ONET_MAX, status)?;
+        let pool1 = program.take(device, ONET_POOL1_BYTES)?;
+        let pool2 = program.take(device, ONET_POOL2_BYTES)?;
+        let features = program.take(device, ONET_MAX * ONET_FEATURES * 2)?;
+        let hidden = program.take(device, ONET_HIDDEN_BYTES)?;
+        let answers = program.take(device, ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
+        let regions = [boxes_at, pool1, pool2, features, status];
+        for step in launch::onet(device.multiprocessors(), view, self.packed.onet, regions) {
             program.push(step);
         }
-        program.run(device, &[])?;
-        program.read(device, answers)
+        let regions = [features, hidden, answers, status];
+        for step in launch::onet_heads(self.packed.onet_heads, regions) {
+            program.push(step);
+        }
+        answers_of(&mut program, device, answers, boxes.len())
     }
 
     fn program(&self) -> Result<(&D, Program<D>), DeviceError> {
         Ok((self.device, Program::new(self.device, 0, 0)?))
     }
+}
+
+/// The frame's picture, the boxes and the status in a program.
+fn crops<D: Device>(
+    program: &mut Program<D>,
+    device: &D,
+    frame: &RawFrame<'_>,
+    boxes: &[[f32; 4]],
+    most: usize,
+    status: Status,
+) -> Result<(PictureView, Region, Region), DeviceError> {
+    let view = picture::push_filled(program, device, frame)?;
+    let boxes = program.take_filled(device, bytemuck::cast_slice(&padded(boxes, most)))?;
+    let status = program.take_filled(device, bytemuck::bytes_of(&status))?;
+    Ok((view, boxes, status))
+}
+
+/// Runs the program: the first `n` answers of a region.
+fn answers_of<D: Device, T: bytemuck::AnyBitPattern>(
+    program: &mut Program<D>,
+    device: &D,
+    answers: Region,
+    n: usize,
+) -> Result<Vec<T>, DeviceError> {
+    program.run(device, &[])?;
+    let mut all = values(&program.read(device, answers)?);
+    all.truncate(n);
+    Ok(all)
 }
 
 pub(crate) fn padded<T: Copy + bytemuck::Zeroable>(items: &[T], most: usize) -> Vec<T> {

@@ -31,8 +31,8 @@ pub const CONVS_ALONE: [ConvAlone; 8] = [
     of("rnet.conv1", 3, [24, 24, 4], 32),
     of("rnet.conv2", 3, [11, 11, 32], 48),
     of("rnet.conv3", 2, [4, 4, 48], 64),
-    of("onet.conv1", 3, [11, 48, 4], 32),
-    of("onet.conv2", 3, [13, 23, 32], 64),
+    of("onet.conv1", 3, [9, 48, 4], 32),
+    of("onet.conv2", 3, [7, 23, 32], 64),
     of("onet.conv3", 3, [10, 10, 64], 64),
     of("onet.conv4", 2, [4, 4, 64], 128),
 ];

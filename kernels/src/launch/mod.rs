@@ -25,9 +25,9 @@ mod search;
 
 pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
-pub use crops::{onet, rnet};
+pub use crops::{ONET_POOL1_BYTES, ONET_POOL2_BYTES, onet, rnet};
 pub use cut::{crop_bytes, cut};
-pub use heads::{onet_heads, rnet_heads};
+pub use heads::{ONET_HIDDEN_BYTES, onet_heads, rnet_heads};
 pub use ingest::{CHUNK_OF_INPUT, ingest};
 pub(crate) use layers::SUM_STEP;
 pub use layers::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers};
@@ -75,7 +75,14 @@ pub(crate) const OVERLAPPING: &[&str] = &[
     "proposals",
     "overlap",
     "propose",
+    "rnet",
+    "rnet_heads",
     "refine",
+    "onet_pool1",
+    "onet_pool2",
+    "onet_features",
+    "onet_hidden",
+    "onet_heads",
     "place",
     "layers",
     "layers_small",
