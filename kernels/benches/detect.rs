@@ -44,6 +44,9 @@ struct Typed {
     /// Timed frames of each kind
     #[arg(long, default_value_t = 2000)]
     calls: usize,
+    /// What the peer took for the same frames on the same card, as its script wrote it
+    #[arg(long)]
+    peer: Option<PathBuf>,
     /// The folder for detect.json and detect.md
     #[arg(long)]
     out: PathBuf,
@@ -67,28 +70,56 @@ fn main() -> Result<()> {
         let path = typed.out.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
+    let peer = typed.peer.as_deref().map(peer).transpose()?;
     write("detect.json", serde_json::to_string_pretty(&report)?)?;
-    write("detect.md", page(&report))?;
+    write("detect.md", page(&report, peer.as_ref()))?;
     Ok(())
 }
 
+/// What the peer's script wrote.
+fn peer(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+/// The peer's milliseconds for a frame, and how many times ours they are; empty where it has none.
+fn beside(row: &Value, peer: Option<&Value>) -> [String; 2] {
+    let theirs = peer.and_then(|peer| {
+        let same = |theirs: &&Value| {
+            theirs["frame"] == row["frame"]
+                && theirs["min_face"].as_f64() == row["min_face"].as_f64()
+        };
+        peer["frames"].as_array()?.iter().find(same)?["p50_ms"].as_f64()
+    });
+    match (theirs, row["p50_ms"].as_f64()) {
+        (Some(theirs), Some(ours)) => [format!("{theirs:.1}"), format!("{:.0}", theirs / ours)],
+        _ => [String::new(), String::new()],
+    }
+}
+
 /// The report as a page, for `kernels/RESULTS.md`.
-fn page(report: &Value) -> String {
+fn page(report: &Value, peer: Option<&Value>) -> String {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let mut page = format!(
         "# Detection on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums).\n\n\
-         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | stages, us |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         p50, p95, max: from the frame in the pinned input to the faces, by the host's clock. With copy: the frame is first copied \
+         there, and its bytes then come out of the processor's caches. Peer: p50 of facenet-pytorch's detector on the same card{}. \
+         Stages: each alone between two events, which adds some microseconds; in the graph they overlap.\n\n\
+         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | peer ms | times ours | stages, us |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         report["device"].as_str().unwrap_or("?"),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
+        peer.and_then(|peer| peer["torch"].as_str())
+            .map_or_else(String::new, |torch| format!(", torch {torch}")),
     );
     for row in report["frames"].as_array().into_iter().flatten() {
         let stages = row["stages_us"].as_object().into_iter().flatten();
         let stages: Vec<String> =
             stages.map(|(stage, us)| format!("{stage} {:.1}", number(us))).collect();
+        let [theirs, times] = beside(row, peer);
         page += &format!(
-            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {} |\n",
+            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {theirs} | {times} | {} |\n",
             row["frame"].as_str().unwrap_or("?"),
             row["min_face"],
             row["faces"],

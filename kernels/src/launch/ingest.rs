@@ -8,8 +8,8 @@ use threshold_models::raw::{PixelFormat, RawFrame};
 /// The kernel reads a frame in pieces of so many bytes: its region begins on such a boundary and ends on one.
 pub const CHUNK_OF_INPUT: usize = 16;
 /// As `INGEST_WARPS` and `INGEST_SHARED`.
-const ROWS_A_BLOCK: usize = 4;
-const INGEST_SHARED_BYTES: u32 = 25_088;
+const INGEST_WARPS: u32 = 8;
+const INGEST_SHARED_BYTES: u32 = 25_216;
 /// As `COLUMNS`, `COLUMNS_THREADS` and `COLUMNS_SHARED`.
 const COLUMNS_A_BLOCK: usize = 8;
 const COLUMNS_THREADS: u32 = 512;
@@ -102,10 +102,9 @@ pub fn ingest(
     let status = status.map_or(Address::default(), |status| status.holding(size_of::<Status>()));
     let rows = IngestParams { frame: FrameView::of(frame, bytes), sums, status, pitch, unused: 0 };
     let columns = ColumnsParams { sums, pitch, height };
-    let row_blocks = frame.height().div_ceil(ROWS_A_BLOCK);
     let column_blocks = pitch as usize / COLUMNS_A_BLOCK;
     [
-        step("ingest", row_blocks, 32 * ROWS_A_BLOCK as u32, INGEST_SHARED_BYTES, &rows),
+        step("ingest", frame.height(), 32 * INGEST_WARPS, INGEST_SHARED_BYTES, &rows),
         step("columns", column_blocks, COLUMNS_THREADS, COLUMNS_SHARED_BYTES, &columns),
     ]
 }

@@ -37,13 +37,16 @@ check)
 bench)
     # For the record only: not every board has it.
     nvidia-smi > "$out/nvidia-smi.txt" 2>&1 || true
-    record bench.txt ./bin/bench @BENCH@ --images kernels --calls "${2:-@CALLS@}" --out "$out"
-    if [ -f "$out/@NAME@.md" ]; then cat "$out/@NAME@.md"; fi
+    peer=
     if python3 -c 'import torch, torchvision' 2> /dev/null; then
         record peer.txt env PYTHONPATH="$here/peer" python3 peer/peer.py @PEER@
+        if [ -f "$out/peer.json" ]; then peer="--peer $out/peer.json"; fi
     else
         echo "skipped: facenet-pytorch (no PyTorch with torchvision here)" | tee "$out/peer.txt"
     fi
+    # shellcheck disable=SC2086
+    record bench.txt ./bin/bench @BENCH@ --images kernels --calls "${2:-@CALLS@}" --out "$out" $peer
+    if [ -f "$out/@NAME@.md" ]; then cat "$out/@NAME@.md"; fi
     ;;
 *)
     sed -n '2,5s/^# \{0,1\}//p' "$0"
