@@ -17,6 +17,7 @@ use threshold_models::cascade::CascadeOptions;
 use threshold_models::pack::{Pack, PackDir};
 use threshold_models::picture;
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+use threshold_record::{PersonId, Template};
 
 /// Bytes of the copy and rounds of the products that tell a card's ceilings.
 const COPIED: usize = 256 << 20;
@@ -26,6 +27,11 @@ const COPIED_EMULATED: usize = 1 << 16;
 const ROUNDS_EMULATED: u32 = 2;
 /// Frames whose stages are timed one by one.
 const STAGED: usize = 50;
+/// People among whom a face is sought.
+const PEOPLE: u32 = 1000;
+
+/// The detector, and dlib's embedder where it is there.
+type Packs = (Pack, Option<Pack>);
 
 #[derive(Parser)]
 struct Typed {
@@ -61,10 +67,10 @@ struct Typed {
 fn main() -> Result<()> {
     let typed = Typed::parse();
     let packs = PackDir::open(&typed.packs)?;
-    let detector = packs.detector()?;
+    let packs = (packs.detector()?, packs.named("dlib").ok());
     let report = match typed.emulated {
-        true => emulated(&typed, &detector)?,
-        false => on_gpu(&typed, &detector)?,
+        true => emulated(&typed, &packs)?,
+        false => on_gpu(&typed, &packs)?,
     };
     let write = |name: &str, text: String| {
         let path = typed.out.join(name);
@@ -104,9 +110,10 @@ fn page(report: &Value, peer: Option<&Value>) -> String {
         "# Detection on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums).\n\n\
          p50, p95, max: from the frame in the pinned input to the faces, by the host's clock. With copy: the frame is first copied \
          there, and its bytes then come out of the processor's caches. Peer: p50 of facenet-pytorch's detector on the same card{}. \
-         Stages: each alone between two events, which adds some microseconds; in the graph they overlap.\n\n\
-         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | peer ms | times ours | stages, us |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         Recognised: with the copy, and the \
+         face cut out, embedded by dlib's network and sought among {PEOPLE} people. Stages: each alone between two events, which adds some microseconds; in the graph they overlap.\n\n\
+         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | recognised, ms | peer ms | times ours | stages, us |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         report["device"].as_str().unwrap_or("?"),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
@@ -118,8 +125,10 @@ fn page(report: &Value, peer: Option<&Value>) -> String {
         let stages: Vec<String> =
             stages.map(|(stage, us)| format!("{stage} {:.1}", number(us))).collect();
         let [theirs, times] = beside(row, peer);
+        let recognised =
+            row["recognised_p50_ms"].as_f64().map_or_else(String::new, |ms| format!("{ms:.3}"));
         page += &format!(
-            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {theirs} | {times} | {} |\n",
+            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {recognised} | {theirs} | {times} | {} |\n",
             row["frame"].as_str().unwrap_or("?"),
             row["min_face"],
             row["faces"],
@@ -135,38 +144,38 @@ fn page(report: &Value, peer: Option<&Value>) -> String {
 }
 
 #[cfg(feature = "emulator")]
-fn emulated(typed: &Typed, detector: &Pack) -> Result<Value> {
+fn emulated(typed: &Typed, packs: &Packs) -> Result<Value> {
     let device = || threshold_kernels::device::emulator::Emulator::new(1);
-    measure(typed, detector, device, (COPIED_EMULATED, ROUNDS_EMULATED))
+    measure(typed, packs, device, (COPIED_EMULATED, ROUNDS_EMULATED))
 }
 
 #[cfg(not(feature = "emulator"))]
-fn emulated(_: &Typed, _: &Pack) -> Result<Value> {
+fn emulated(_: &Typed, _: &Packs) -> Result<Value> {
     let _ = (COPIED_EMULATED, ROUNDS_EMULATED);
     anyhow::bail!("built without the emulator: add `--features emulator`")
 }
 
 #[cfg(feature = "cuda")]
-fn on_gpu(typed: &Typed, detector: &Pack) -> Result<Value> {
+fn on_gpu(typed: &Typed, packs: &Packs) -> Result<Value> {
     let device = || threshold_kernels::device::cuda::Cuda::open(0, &typed.images);
-    measure(typed, detector, device, (COPIED, ROUNDS))
+    measure(typed, packs, device, (COPIED, ROUNDS))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn on_gpu(typed: &Typed, _: &Pack) -> Result<Value> {
+fn on_gpu(typed: &Typed, _: &Packs) -> Result<Value> {
     let _ = (&typed.images, COPIED, ROUNDS);
     anyhow::bail!("built without CUDA: add `--features cuda`, or say `--emulated`")
 }
 
 fn measure<D: Device>(
     typed: &Typed,
-    detector: &Pack,
+    packs: &Packs,
     open: impl Fn() -> Result<D, DeviceError>,
     (copied, rounds): (usize, u32),
 ) -> Result<Value> {
     let device = open()?;
     let (name, multiprocessors) = (device.name(), device.multiprocessors());
-    let alone = Alone::new(device, Packed::of(detector)?)?;
+    let alone = Alone::new(device, Packed::of(&packs.0)?)?;
     let (bytes_a_second, _) = alone.copy_ceiling(&vec![1; copied], 9)?;
     let (multiplied_a_second, _) = alone.multiply_ceiling(rounds, 9)?;
     let mut frames: Vec<PathBuf> = std::fs::read_dir(&typed.frames)
@@ -178,7 +187,7 @@ fn measure<D: Device>(
     let mut rows = Vec::new();
     for path in &frames {
         for &min_face_px in &typed.min_face {
-            rows.push(frame(typed, detector, open()?, path, min_face_px)?);
+            rows.push(frame(typed, packs, open()?, path, min_face_px)?);
         }
     }
     Ok(json!({
@@ -205,9 +214,28 @@ fn timed(
     Ok(times)
 }
 
+/// As many people as there are, one template each, drawn: how long a search takes does not depend on them.
+fn people(pack: &Pack) -> Vec<Template> {
+    let mut state = 1u32;
+    let mut drawn = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as i8
+    };
+    let len = pack.embedder().map_or(0, |embedder| embedder.embedding_len);
+    let template = |person| Template {
+        person: PersonId(person),
+        slot: 0,
+        quality: 100,
+        model: pack.id.tag(),
+        scale: 1e-3,
+        vector: (0..len).map(|_| drawn()).collect(),
+    };
+    (1..=PEOPLE).map(template).collect()
+}
+
 fn frame<D: Device>(
     typed: &Typed,
-    detector: &Pack,
+    (detector, embedder): &Packs,
     device: D,
     path: &Path,
     min_face_px: f64,
@@ -245,6 +273,17 @@ fn frame<D: Device>(
     let stages: BTreeMap<&str, f32> =
         stages.into_iter().map(|(stage, all)| (stage, median(all))).collect();
     let counts = engine.counts();
+    let mut recognised = Value::Null;
+    if let (1, Some(pack)) = (faces, embedder)
+        && let Ok(rule) = pack.embedder()
+    {
+        let mut engine = engine.with_embedder(pack)?;
+        engine.set_gallery(rule.metric, &people(pack))?;
+        // The first call records.
+        engine.recognise(&raw, 1)?;
+        let times = timed(typed.calls, || engine.recognise(&raw, 1).map(|_| ()))?;
+        recognised = json!(times[times.len() / 2]);
+    }
     Ok(json!({
         "frame": path.file_stem().unwrap_or_default().to_string_lossy(),
         "size": [width, height],
@@ -256,6 +295,7 @@ fn frame<D: Device>(
         "p95_ms": share(0.95),
         "max_ms": times.last(),
         "copied_p50_ms": copied[copied.len() / 2],
+        "recognised_p50_ms": recognised,
         "stages_us": stages,
     }))
 }
