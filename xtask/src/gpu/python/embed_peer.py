@@ -53,22 +53,24 @@ def main(out, calls):
     network = InceptionResnetV1(pretrained=None, classify=False).eval().cuda().half()
     network = network.to(memory_format=torch.channels_last)
     rows = []
+
+    def keep(name, batch, call):
+        rows.append({"network": name, "batch": batch, **microseconds(call, calls)})
+        print(rows[-1], flush=True)
+        # After each: compiling takes minutes, and who breaks off keeps what there is.
+        report = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__, "rows": rows}
+        Path(out).write_text(json.dumps(report, indent=1))
+
     with torch.inference_mode():
         for batch in BATCHES:
-            rows.append({"network": "FaceNet, CUDA graph", "batch": batch, **microseconds(graphed(network, batch), calls)})
-            print(rows[-1], flush=True)
+            keep("FaceNet, CUDA graph", batch, graphed(network, batch))
         for batch in BATCHES:
             try:
                 torch._dynamo.reset()
-                compiled = torch.compile(network)
-                times = microseconds(graphed(compiled, batch), calls)
-                rows.append({"network": "FaceNet, torch.compile in a CUDA graph", "batch": batch, **times})
-                print(rows[-1], flush=True)
+                keep("FaceNet, torch.compile in a CUDA graph", batch, graphed(torch.compile(network), batch))
             except Exception as error:  # It needs a C compiler and triton, which the machine may lack.
                 print(f"skipped: torch.compile at batch {batch} ({type(error).__name__}: {error})", flush=True)
                 break
-    report = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__, "rows": rows}
-    Path(out).write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
