@@ -145,6 +145,15 @@ fn page(report: &Value) -> String {
                 row["splits"],
             );
         }
+        let fixed = rows(&divided["fixed"]).iter().fold(String::new(), |list, row| {
+            let [tile, whole, levels] = ["tile", "p50_us", "levels_us"].map(|key| &row[key]);
+            format!("{list}| {} | {:.1} | {:.1} |\n", text(tile), number(whole), number(levels))
+        });
+        page += &format!(
+            "\nFaceNet with one tile throughout and no splits, batch {}:\n\n\
+             | tile | p50 us | its levels alone us |\n| --- | --- | --- |\n{fixed}",
+            divided["batch"],
+        );
     }
     page += "\nSearch, from probes on the host to candidates on the host. Floor: the gallery's bytes at the copy's rate.\n\n\
              | templates | probes | p50 us | p95 us | floor us | times the floor |\n| --- | --- | --- | --- | --- | --- |\n";
