@@ -38,7 +38,7 @@ const STAGES: [[f32; 2]; TILES.len()] = [
 ];
 
 /// A division that needs the kernel `layers` must be quicker by so much than one that `layers_small` has: the next level finds
-/// less room beside it, and between two kernels the code has to come anew.
+/// less room beside it, and another kernel's code may have to come from memory. Not fitted to anything.
 const LARGE: f32 = 1.03;
 
 /// What is to be divided.
