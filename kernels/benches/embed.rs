@@ -108,29 +108,27 @@ fn page(report: &Value) -> String {
     let mut page = format!(
         "# Embedding on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums). Floor: the larger of \
          the weights' bytes at the one and the products at the other; a card whose cache holds the weights may be below it.\n\n\
-         | network | batch | p50 us | p95 us | max us | one by one p50 us | cold p50 us | launches | floor us | times the floor |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | network | batch | p50 us | p95 us | max us | one by one p50 us | launches | floor us | times the floor |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         text(&report["device"]),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
     );
     for row in rows(&report["networks"]) {
         page += &format!(
-            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {} | {:.1} | {:.1} |\n",
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
             text(&row["network"]),
             row["batch"],
             number(&row["p50_us"]),
             number(&row["p95_us"]),
             number(&row["max_us"]),
             if_timed(&row["apart_p50_us"]),
-            if_timed(&row["cold_p50_us"]),
             rows(&row["levels"]).len(),
             number(&row["floor_us"]),
             number(&row["p50_us"]) / number(&row["floor_us"]),
         );
     }
-    page += "\nOne by one: no level begins before the one before has ended. Cold: no level brings a later one's \
-             weights into the second cache.\n";
+    page += "\nOne by one: no level begins before the one before has ended.\n";
     for divided in rows(&report["divisions"]) {
         page += &format!(
             "\nThe quickest division of each of FaceNet's levels, batch {}, beside that which was chosen:\n\n\
@@ -147,6 +145,15 @@ fn page(report: &Value) -> String {
                 row["splits"],
             );
         }
+        let fixed = rows(&divided["fixed"]).iter().fold(String::new(), |list, row| {
+            let [tile, whole, levels] = ["tile", "p50_us", "levels_us"].map(|key| &row[key]);
+            format!("{list}| {} | {:.1} | {:.1} |\n", text(tile), number(whole), number(levels))
+        });
+        page += &format!(
+            "\nFaceNet with one tile throughout and no splits, batch {}:\n\n\
+             | tile | p50 us | its levels alone us |\n| --- | --- | --- |\n{fixed}",
+            divided["batch"],
+        );
     }
     page += "\nSearch, from probes on the host to candidates on the host. Floor: the gallery's bytes at the copy's rate.\n\n\
              | templates | probes | p50 us | p95 us | floor us | times the floor |\n| --- | --- | --- | --- | --- | --- |\n";
@@ -214,7 +221,7 @@ fn measure<D: Device>(
             let levels: Vec<_> =
                 timed.levels.iter().map(|(level, us)| json!([level, us])).collect();
             drop(program);
-            let (mut apart, mut cold) = (Value::Null, Value::Null);
+            let mut apart = Value::Null;
             if named == Named::Facenet {
                 let p50_us = |network: &DeviceNetwork<D>| -> Result<Value> {
                     let mut program = network.timed(&device, n, 1)?.program;
@@ -224,20 +231,18 @@ fn measure<D: Device>(
                 network.overlap(false);
                 apart = p50_us(&network)?;
                 network.overlap(true);
-                network.prefetch(false);
-                cold = p50_us(&network)?;
-                network.prefetch(true);
             }
             let bytes = 2.0 * cost.parameters as f64 / bytes_a_second;
             let floor = bytes.max((cost.macs * n) as f64 / multiplied_a_second) * 1e6;
             rows.push(json!({
                 "network": graph.name(), "batch": n, "p50_us": share(&us, 0.5), "p95_us": share(&us, 0.95),
-                "max_us": us.last(), "apart_p50_us": apart, "cold_p50_us": cold, "floor_us": floor, "levels": levels,
+                "max_us": us.last(), "apart_p50_us": apart, "floor_us": floor, "levels": levels,
             }));
         }
         if named == Named::Facenet && typed.divisions {
             let runs = STAGED.min(typed.calls);
-            let divided = DIVIDED.iter().map(|&n| quickest(&mut network, &device, n, runs));
+            let divided =
+                DIVIDED.iter().map(|&n| divided(&mut network, &device, n, [runs, typed.calls]));
             divisions = divided.collect::<Result<Value>>()?;
         }
     }
@@ -270,26 +275,35 @@ fn share(us: &[f64], share: f64) -> f64 {
     us[((us.len() as f64 * share) as usize).min(us.len() - 1)]
 }
 
-/// For each level of `n` items the division that was quickest, and the times of all.
-fn quickest<D: Device>(
+/// For each level of `n` items the division that was quickest, and the times of all; and for each tile the whole network with
+/// no other, beside the sum of its levels: where that is nearer to the whole than with the chosen tiles, their mixture costs.
+fn divided<D: Device>(
     network: &mut DeviceNetwork<D>,
     device: &D,
     n: usize,
-    runs: usize,
+    [runs, calls]: [usize; 2],
 ) -> Result<Value> {
+    let named = |Division { tile, .. }: Division| {
+        format!("{} x {} by {}", TILES[tile].pixels, TILES[tile].channels, TILES[tile].steps)
+    };
+    let mut fixed = Vec::new();
     let chosen = network.timed(device, n, runs)?.levels;
     let mut all: Vec<Vec<(f32, Division)>> = vec![Vec::new(); chosen.len()];
     for (tile, splits) in (0..TILES.len()).flat_map(|tile| SPLITS.map(|splits| (tile, splits))) {
         let division = Division { tile, splits };
         network.divide(Some(division));
-        for (all, (_, us)) in all.iter_mut().zip(network.timed(device, n, runs)?.levels) {
+        let timed = network.timed(device, n, runs)?;
+        if splits == 1 {
+            let mut program = timed.program;
+            let us = timed_us(calls, || Ok(program.replay(device)?))?;
+            let levels_us: f32 = timed.levels.iter().map(|(_, us)| us).sum();
+            fixed.push(json!({ "tile": named(division), "p50_us": share(&us, 0.5), "levels_us": levels_us }));
+        }
+        for (all, (_, us)) in all.iter_mut().zip(timed.levels) {
             all.push((us, division));
         }
     }
     network.divide(None);
-    let named = |Division { tile, .. }: Division| {
-        format!("{} x {} by {}", TILES[tile].pixels, TILES[tile].channels, TILES[tile].steps)
-    };
     let row = |((level, chosen_us), all): (&(String, f32), &Vec<(f32, Division)>)| {
         let best = all.iter().min_by(|a, b| a.0.total_cmp(&b.0));
         json!({
@@ -299,7 +313,7 @@ fn quickest<D: Device>(
         })
     };
     let levels: Vec<Value> = chosen.iter().zip(&all).map(row).collect();
-    Ok(json!({ "batch": n, "levels": levels }))
+    Ok(json!({ "batch": n, "levels": levels, "fixed": fixed }))
 }
 
 /// The next of a row of numbers that look drawn.

@@ -14,11 +14,9 @@ struct LayersParams {
     u32 n_steps;
     u32 n;                  // items
     u32 ends[LEVEL_MOST];   // of each step's blocks, the first number that is not its own
-    u32 ahead_bytes, unused;
-    const unsigned char* ahead;   // weights of a later level
     LayerStep steps[LEVEL_MOST];
 };
-static_assert(sizeof(LayersParams) == 840, "as launch::layers::Params");
+static_assert(sizeof(LayersParams) == 824, "as launch::layers::Params");
 
 typedef Product<128, 64, 2, 1, 3> Product128x64;
 typedef Product<64, 64, 2, 1, 4> Product64x64;
@@ -33,18 +31,11 @@ static_assert(Product128x64::STAGE == 24576 && Product64x64::STAGE == 16384 && P
                   Product16x32Shared::STAGE == 24576 && Product16x16Shared::STAGE == 16384,
               "as launch::layers::TILES");
 
-// The later level's weights into the second cache, a slice of them by each block: they have not changed since the start.
-static __device__ __forceinline__ void prefetch_ahead(const LayersParams& p) {
-    const u32 slice = ((p.ahead_bytes + gridDim.x - 1) / gridDim.x + 127) / 128 * 128, first = blockIdx.x * slice;
-    if (first < p.ahead_bytes) prefetch(p.ahead + first, min(slice, p.ahead_bytes - first));
-}
-
 // LARGE: with the tiles whose sums take most registers.
 template <bool LARGE>
 static __device__ __forceinline__ void level(const LayersParams& p, unsigned char* s_raw) {
     // At once: the level that follows waits beside this one for its end, with its weights under way.
     let_next_begin();
-    prefetch_ahead(p);
     u32 block = blockIdx.x, which = 0;
     while (which + 1 < p.n_steps && blockIdx.x >= p.ends[which]) block = blockIdx.x - p.ends[which++];
     const LayerStep& s = p.steps[which];

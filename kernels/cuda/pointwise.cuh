@@ -27,6 +27,13 @@ static __device__ __forceinline__ void store_eight(__half* g_to, const Eight& va
     *(uint4*)g_to = make_uint4(pack_halves(v[0], v[1]), pack_halves(v[2], v[3]), pack_halves(v[4], v[5]), pack_halves(v[6], v[7]));
 }
 
+// The values move up, and another comes last: what makes one after the other needs no code for each.
+static __device__ __forceinline__ void append(Eight& values, float last) {
+#pragma unroll
+    for (u32 i = 0; i < 7; i++) values.v[i] = values.v[i + 1];
+    values.v[7] = last;
+}
+
 // A value that is no number stays, so that a fault is seen at the end.
 static __device__ __forceinline__ float larger(float a, float b) { return b > a || b != b ? b : a; }
 
@@ -43,6 +50,8 @@ static __device__ __forceinline__ Eight pooled(const LayerStep& s, u32 item, u32
     const u32 x_first = (u32)max(left, 0), x_end = (u32)min(left + (i32)s.kernel_w, (i32)s.x.w);
     const u32 columns = x_end - x_first, count = (y_end - y_first) * columns;
     const __half* g_next = s.x.start + item * s.x.item + (y_first * s.x.w + x_first) * s.x.stride + c;
+    // Beyond the window comes what changes nothing.
+    const u32 none = is_max ? 0xfc00fc00u : 0;
     u32 column = 0;
     Eight all;
 #pragma unroll
@@ -52,7 +61,7 @@ static __device__ __forceinline__ Eight pooled(const LayerStep& s, u32 item, u32
         uint4 some[POOLED];
 #pragma unroll
         for (u32 j = 0; j < POOLED; j++) {
-            some[j] = first + j < count ? *(const uint4*)g_next : make_uint4(0, 0, 0, 0);
+            some[j] = first + j < count ? *(const uint4*)g_next : make_uint4(none, none, none, none);
             const bool ends_row = ++column == columns;
             g_next += ends_row ? (s.x.w - columns + 1) * s.x.stride : s.x.stride;
             column = ends_row ? 0 : column;
@@ -61,22 +70,20 @@ static __device__ __forceinline__ Eight pooled(const LayerStep& s, u32 item, u32
         for (u32 j = 0; j < POOLED; j++) {
             const Eight one = unpack_eight(some[j]);
 #pragma unroll
-            for (u32 i = 0; i < 8; i++) {
-                const float with = is_max ? larger(all.v[i], one.v[i]) : all.v[i] + one.v[i];
-                all.v[i] = first + j < count ? with : all.v[i];
-            }
+            for (u32 i = 0; i < 8; i++) all.v[i] = is_max ? larger(all.v[i], one.v[i]) : all.v[i] + one.v[i];
         }
     }
     if (!is_max) {
-#pragma unroll
-        for (u32 i = 0; i < 8; i++) all.v[i] /= (float)count;
+#pragma unroll 1
+        for (u32 i = 0; i < 8; i++) append(all, all.v[0] / (float)count);
     }
     return all;
 }
 
 static __device__ __forceinline__ Eight normed(const LayerStep& s, u32 item, u32 y, u32 x, u32 c) {
     const __half* g_pixel = s.x.start + item * s.x.item + (y * s.x.w + x) * s.x.stride;
-    Eight all;
+    Eight all = {};
+#pragma unroll 1
     for (u32 i = 0; i < 8; i++) {
         const u32 centre = c + i, before = s.size / 2;
         const u32 first = centre > before ? centre - before : 0, end = min(centre + (s.size - 1) / 2 + 1, s.x.c);
@@ -85,17 +92,19 @@ static __device__ __forceinline__ Eight normed(const LayerStep& s, u32 item, u32
             const float value = __half2float(g_pixel[other]);
             squares += value * value;
         }
-        all.v[i] = __half2float(g_pixel[centre]) / powf(s.k + s.alpha / (float)s.size * squares, s.beta);
+        append(all, __half2float(g_pixel[centre]) / powf(s.k + s.alpha / (float)s.size * squares, s.beta));
     }
     return all;
 }
 
 static __device__ __forceinline__ Eight maxed(const LayerStep& s, u32 item, u32 y, u32 x, u32 c) {
     const __half* g_first = s.x.start + item * s.x.item + (y * s.x.w + x) * s.x.stride + c * s.size;
-    Eight all;
+    Eight all = {};
+#pragma unroll 1
     for (u32 i = 0; i < 8; i++) {
-        all.v[i] = __half2float(g_first[i * s.size]);
-        for (u32 piece = 1; piece < s.size; piece++) all.v[i] = larger(all.v[i], __half2float(g_first[i * s.size + piece]));
+        float most = __half2float(g_first[i * s.size]);
+        for (u32 piece = 1; piece < s.size; piece++) most = larger(most, __half2float(g_first[i * s.size + piece]));
+        append(all, most);
     }
     return all;
 }
@@ -144,7 +153,7 @@ static __device__ __forceinline__ void unit(const LayerStep& s, u32 n, u32 block
     }
     for (u32 apart = 16; apart > 0; apart /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, apart);
     const float length = fmaxf(sqrtf(squares), 1e-12f);
-#pragma unroll 2
+#pragma unroll 1
     for (u32 c = 8 * lane; c < s.y.c; c += 8 * 32) {
         const Eight one = load_eight(g_x + c);
         float4* g_to = (float4*)(g_y + c);

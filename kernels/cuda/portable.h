@@ -1,8 +1,8 @@
 // The one portability header: what a kernel may use, with a body for CUDA's compilers (NVRTC 12.6 and later, nvcc 13) and one
 // for g++, where the emulator stands in for the machine.
 //
-// Owns the fixed-width names, the launch macros, and the tensor-core, asynchronous-copy, prefetch and launch-overlap instructions, whose
-// PTX stands here and nowhere else. Refuses everything else that differs: no <<<>>>, no cooperative groups, no static __shared__.
+// Owns the fixed-width names, the launch macros, and the tensor-core, asynchronous-copy and launch-overlap instructions, whose PTX
+// stands here and nowhere else. Refuses everything else that differs: no <<<>>>, no cooperative groups, no static __shared__.
 #pragma once
 
 #ifdef __CUDACC__
@@ -77,15 +77,6 @@ static __device__ __forceinline__ void let_next_begin() {
 static __device__ __forceinline__ void wait_for_before() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-// Asks for bytes in the second cache, `bytes` and the start in 16s; nobody waits for them. All threads of the block.
-static __device__ __forceinline__ void prefetch(const unsigned char* g_from, u32 bytes) {
-#if __CUDA_ARCH__ >= 900
-    if (threadIdx.x == 0) asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(g_from), "r"(bytes) : "memory");
-#else
-    for (u32 at = 128 * threadIdx.x; at < bytes; at += 128 * blockDim.x) asm volatile("prefetch.global.L2 [%0];" ::"l"(g_from + at));
 #endif
 }
 

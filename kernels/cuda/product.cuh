@@ -60,8 +60,11 @@ struct Product {
     unsigned char* const s_raw;
     const u32 n, lane, warp_k, warp_m, warp_n;
     u32 m_first, n_first, n_pixels, k_steps;
-    // This thread's next copies of the activation: column of a step, tap and channel.
+    // This thread's next copies of the activation: column of a step, tap and channel; and how far a step goes in each.
     u32 dy, dx, channel;
+    u32 on_dy, on_dx, on_channel;
+    // Of the input and the kernel, in registers: `s` lies where each use would have to be loaded.
+    u32 in_h, in_w, in_c, in_stride, kernel_h, kernel_w;
     WindowRow rows[ROWS];
     // Of the results that are its own: where each row lies in the output (and in the second input), and each pair's bias,
     // slope and second input.
@@ -79,8 +82,10 @@ struct Product {
         const Divisor in_item(s.y.h * s.y.w), width(s.y.w);
         n_pixels = n * in_item.d;
         k_steps = (s.kernel_h * s.kernel_w * s.x.c + 15) / 16;
-        const u32 k = PRODUCT_K * WARPS_K * k_first + 8 * (threadIdx.x % 8), tap = k / s.x.c;
-        dy = tap / s.kernel_w, dx = tap % s.kernel_w, channel = k % s.x.c;
+        in_h = s.x.h, in_w = s.x.w, in_c = s.x.c, in_stride = s.x.stride, kernel_h = s.kernel_h, kernel_w = s.kernel_w;
+        const u32 k = PRODUCT_K * WARPS_K * k_first + 8 * (threadIdx.x % 8), tap = k / in_c, on = PRODUCT_K / in_c;
+        dy = tap / kernel_w, dx = tap % kernel_w, channel = k % in_c;
+        on_dy = on / kernel_w, on_dx = on % kernel_w, on_channel = PRODUCT_K % in_c;
 #pragma unroll
         for (u32 i = 0; i < ROWS; i++) {
             const u32 m = m_first + threadIdx.x / 8 + 16 * i;
@@ -111,40 +116,33 @@ struct Product {
     __device__ __forceinline__ u32 own_column() const { return WARPS_K == 1 ? 0 : warp_k * OWN % NT; }
     __device__ __forceinline__ u32 column(u32 j) const { return n_first + warp_n * WN + 8 * (own_column() + j) + 2 * (lane % 4); }
 
-    // Where this thread's chunks of the next stage lie, in halves from the activation's start; -1: zeros.
-    struct Places {
-        i32 from[WARPS_K][ROWS];
-    };
-    __device__ __forceinline__ void find(Places& places) {
+    // Where this thread's chunks of the next step lie, in halves from the activation's start; -1: zeros.
+    __device__ __forceinline__ void find(i32 (&from)[ROWS]) {
+        const i32 tap = (i32)((dy * in_w + dx) * in_stride + channel);
 #pragma unroll
-        for (u32 j = 0; j < WARPS_K; j++) {
-            const i32 tap = (i32)((dy * s.x.w + dx) * s.x.stride + channel);
-#pragma unroll
-            for (u32 i = 0; i < ROWS; i++) {
-                // Weights beyond the last tap are zeros; zeros here keep what is no number out of the sum.
-                const bool valid = dy < s.kernel_h && (u32)(rows[i].y + (i32)dy) < s.x.h && (u32)(rows[i].x + (i32)dx) < s.x.w;
-                places.from[j][i] = valid ? rows[i].offset + tap : -1;
-            }
-            for (channel += PRODUCT_K; channel >= s.x.c;) {
-                channel -= s.x.c;
-                if (++dx == s.kernel_w) dx = 0, dy++;
-            }
+        for (u32 i = 0; i < ROWS; i++) {
+            // Weights beyond the last tap are zeros; zeros here keep what is no number out of the sum.
+            const bool valid = dy < kernel_h && (u32)(rows[i].y + (i32)dy) < in_h && (u32)(rows[i].x + (i32)dx) < in_w;
+            from[i] = valid ? rows[i].offset + tap : -1;
         }
+        // Below zero is beyond all, so that the smaller is what has not been passed or what is left of it.
+        channel += on_channel;
+        dx += on_dx + (channel >= in_c ? 1 : 0);
+        channel = min(channel, channel - in_c);
+        dy += on_dy + (dx >= kernel_w ? 1 : 0);
+        dx = min(dx, dx - kernel_w);
     }
 
-    // Starts the copies of the activation for a stage.
-    __device__ __forceinline__ void copy_pixels(u32 stage, const Places& places) const {
-        const u32 chunk = threadIdx.x % 8, row = threadIdx.x / 8;
+    // Where the copy of a thread's chunk goes, in a step of a stage.
+    __device__ __forceinline__ unsigned char* chunk_at(u32 stage, u32 j, u32 i) const {
+        const u32 chunk = threadIdx.x % 8, r = threadIdx.x / 8 + 16 * i;
+        return s_raw + stage * STAGE + j * STEP + r * 128 + ((chunk ^ (r % 8)) << 4);
+    }
+
+    // Starts the copies of the activation for a step.
+    __device__ __forceinline__ void copy_pixels(u32 stage, u32 j, const i32 (&from)[ROWS]) const {
 #pragma unroll
-        for (u32 j = 0; j < WARPS_K; j++) {
-            unsigned char* s_a = s_raw + stage * STAGE + j * STEP;
-#pragma unroll
-            for (u32 i = 0; i < ROWS; i++) {
-                const u32 r = row + 16 * i;
-                const i32 from = places.from[j][i];
-                cp_async_16(s_a + r * 128 + ((chunk ^ (r % 8)) << 4), s.x.start + max(from, 0), from >= 0);
-            }
-        }
+        for (u32 i = 0; i < ROWS; i++) cp_async_16(chunk_at(stage, j, i), s.x.start + max(from[i], 0), from[i] != -1);
     }
 
     // Starts the copies of stage `kt`'s weights.
@@ -229,10 +227,10 @@ struct Product {
         __syncthreads();
         if (*s_before + 1 != s.splits) return false;
         __threadfence();
-        // A split's sums are all under way at once; zero plus the first is the first.
+        // Eight loads and more are under way at once; zero plus the first is the first.
 #pragma unroll
         for (u32 q = 0; q < OWN; q++) r_own[q] = make_float2(0.0f, 0.0f);
-#pragma unroll 4
+#pragma unroll(OWN < 8 ? 4 : 1)
         for (u32 other = 0; other < s.splits; other++) {
 #pragma unroll
             for (u32 q = 0; q < OWN; q++) {
@@ -277,36 +275,56 @@ struct Product {
     __device__ __forceinline__ void run(u32 block) {
         constexpr u32 K = PRODUCT_K * WARPS_K;
         const u32 k_tiles = (s.kernel_h * s.kernel_w * s.x.c + K - 1) / K;
-        const u32 split = block % s.splits, tile = block / s.splits, n_tiles = (s.y.c + BN - 1) / BN;
-        // None at all, where there are more splits than stages.
-        const u32 k_first = split * k_tiles / s.splits, k_count = (split + 1) * k_tiles / s.splits - k_first;
-        begin(tile / n_tiles, tile % n_tiles, k_first);
-#pragma unroll
-        for (u32 i = 0; i < STAGES - 1; i++) {
-            if (i < k_count) copy_weights(i, k_first + i);
+        const u32 n_tiles = (s.y.c + BN - 1) / BN;
+        u32 split = 0, tile = block, k_first = 0, k_count = k_tiles;
+        if (s.splits > 1) {
+            split = block % s.splits, tile = block / s.splits;
+            // None at all, where there are more splits than stages.
+            k_first = split * k_tiles / s.splits, k_count = (split + 1) * k_tiles / s.splits - k_first;
         }
-        Places first[STAGES - 1];
+        begin(tile / n_tiles, tile % n_tiles, k_first);
+        // What is not in a hurry stands in the code once: code that is run once comes from memory.
+        const u32 ahead = min(k_count, STAGES - 1);
+#pragma unroll 1
+        for (u32 i = 0; i < ahead; i++) copy_weights(i, k_first + i);
+        // Each place is left where its chunk will go, and taken from there.
+#pragma unroll 1
+        for (u32 step = 0; step < WARPS_K * ahead; step++) {
+            i32 from[ROWS];
+            find(from);
 #pragma unroll
-        for (u32 i = 0; i < STAGES - 1; i++) {
-            if (i < k_count) find(first[i]);
+            for (u32 i = 0; i < ROWS; i++) *(i32*)chunk_at(step / WARPS_K, step % WARPS_K, i) = from[i];
         }
         wait_for_before();
         // The weights are in the first group: they have been under way for long.
+#pragma unroll 1
+        for (u32 stage = 0; stage < STAGES - 1; stage++) {
+            if (stage < ahead) {
+                i32 from[WARPS_K][ROWS];
 #pragma unroll
-        for (u32 i = 0; i < STAGES - 1; i++) {
-            if (i < k_count) copy_pixels(i, first[i]);
+                for (u32 j = 0; j < WARPS_K; j++) {
+#pragma unroll
+                    for (u32 i = 0; i < ROWS; i++) from[j][i] = *(const i32*)chunk_at(stage, j, i);
+                }
+#pragma unroll
+                for (u32 j = 0; j < WARPS_K; j++) copy_pixels(stage, j, from[j]);
+            }
             cp_async_commit();
         }
         load_second();
         float r_acc[MT][NT][4] = {};
+#pragma unroll 1
         for (u32 i = 0; i < k_count; i++) {
             cp_async_wait<STAGES - 2>();
             // Everybody's copies of this stage are there, and everybody is done with the stage that is filled next.
             __syncthreads();
             if (i + STAGES - 1 < k_count) {
-                Places next;
-                find(next);
-                copy_pixels((i + STAGES - 1) % STAGES, next);
+#pragma unroll
+                for (u32 j = 0; j < WARPS_K; j++) {
+                    i32 from[ROWS];
+                    find(from);
+                    copy_pixels((i + STAGES - 1) % STAGES, j, from);
+                }
                 copy_weights((i + STAGES - 1) % STAGES, k_first + i + STAGES - 1);
             }
             cp_async_commit();

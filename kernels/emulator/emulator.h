@@ -135,11 +135,6 @@ static inline float2 load_shared_by_blocks(const float2* g_from) { return *g_fro
 // A launch begins here when the one before has ended: what is read too early is not seen.
 static inline void let_next_begin() {}
 static inline void wait_for_before() {}
-// Of the bytes only the ends are read, to see that they are there.
-static inline void prefetch(const unsigned char* g_from, u32 bytes) {
-    if (((uintptr_t)g_from | bytes) % 16 != 0) ::emulator::block->fail("a prefetch of what does not come in 16s of bytes");
-    (void)*(const volatile unsigned char*)g_from, (void)*(const volatile unsigned char*)(g_from + bytes - 1);
-}
 
 static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }

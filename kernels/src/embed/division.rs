@@ -37,6 +37,10 @@ const STAGES: [[f32; 2]; TILES.len()] = [
     [270.0, 210.0],
 ];
 
+/// A division that needs the kernel `layers` must be quicker by so much than one that `layers_small` has: the next level finds
+/// less room beside it, and another kernel's code may have to come from memory. Not fitted to anything.
+const LARGE: f32 = 1.03;
+
 /// What is to be divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Work {
@@ -69,7 +73,10 @@ pub(crate) fn choose(work: Work, multiprocessors: f32) -> Division {
             .filter(move |&splits| splits <= stages)
             .map(move |splits| Division { tile, splits })
     };
-    let time = |division: &Division| nanoseconds(work, *division, multiprocessors);
+    let time = |division: &Division| {
+        let large = if division.is_large() { LARGE } else { 1.0 };
+        large * nanoseconds(work, *division, multiprocessors)
+    };
     (0..TILES.len())
         .flat_map(of_tile)
         .min_by(|a, b| time(a).total_cmp(&time(b)))

@@ -18,9 +18,6 @@ use threshold_models::tensor::TensorSource;
 /// Items of the programs that are recorded; a larger batch runs in several.
 pub(super) const CLASSES: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
-/// How many launches before its own a level's weights are asked for: while one runs, the next has asked for its first already.
-const AHEAD: usize = 2;
-
 /// The class for the next items of a batch: its place in [`CLASSES`], and how many of the items it takes.
 pub(super) fn class_of(items: usize) -> (usize, usize) {
     let class = CLASSES.iter().position(|&n| n >= items).unwrap_or(CLASSES.len() - 1);
@@ -42,8 +39,6 @@ pub(super) struct Core<D: Device> {
     fixed: Option<Division>,
     /// Whether levels may overlap.
     overlap: bool,
-    /// Whether a level brings a later one's weights into the second cache.
-    prefetch: bool,
 }
 
 /// A network that is timed.
@@ -90,7 +85,7 @@ impl<D: Device> Core<D> {
         let plan = Plan::by_levels(graph);
         lower::check(&plan)?;
         let weights = Weights::new(device, graph, &plan, tensors)?;
-        Ok(Self { plan, weights, fixed: None, overlap: true, prefetch: true })
+        Ok(Self { plan, weights, fixed: None, overlap: true })
     }
 
     /// Adds the network's launches for `n` items; where their f32 output lies then, and its bytes.
@@ -108,14 +103,11 @@ impl<D: Device> Core<D> {
     }
 
     fn push_launches(&self, program: &mut Program<D>, n: usize, lowered: &Lowered) {
-        for (at, (_, level)) in lowered.launches.iter().enumerate() {
-            let ahead = lowered.launches.get(at + AHEAD).filter(|_| self.prefetch);
-            program.push(self.launch(n, level, ahead.map_or(&[], |(_, level)| level)));
-        }
+        lowered.launches.iter().for_each(|(_, level)| program.push(self.launch(n, level)));
     }
 
-    fn launch(&self, n: usize, level: &[LevelStep], ahead: &[LevelStep]) -> Step {
-        let mut step = layers(n, level, ahead);
+    fn launch(&self, n: usize, level: &[LevelStep]) -> Step {
+        let mut step = layers(n, level);
         if let Step::Launch(launch) = &mut step {
             launch.overlaps &= self.overlap;
         }
@@ -260,12 +252,6 @@ impl<D: Device> DeviceNetwork<D> {
         self.programs = Default::default();
     }
 
-    /// Lets each level bring a later one's weights into the second cache, or not: to time what that is worth.
-    pub fn prefetch(&mut self, prefetch: bool) {
-        self.core.prefetch = prefetch;
-        self.programs = Default::default();
-    }
-
     /// The network over `n` items of noise that are on the device already, recorded; and each launch's steps with its time in
     /// microseconds: of `repeats` of it in a row, recorded as well, since a lone one is over before the host looks.
     ///
@@ -285,7 +271,7 @@ impl<D: Device> DeviceNetwork<D> {
         for (steps, level) in &lowered.launches {
             // Its steps point into `program`, which outlives it.
             let mut alone = Program::new(device, 0, 0)?;
-            (0..repeats.max(1)).for_each(|_| alone.push(core.launch(n, level, &[])));
+            (0..repeats.max(1)).for_each(|_| alone.push(core.launch(n, level)));
             alone.record(device)?;
             alone.run(device, &[])?;
             let start = Instant::now();
@@ -314,7 +300,7 @@ impl<D: Device> DeviceNetwork<D> {
         let lowered = core.lower(&mut program, device, n, input)?;
         let mut traced = Vec::new();
         for (steps, level) in &lowered.launches {
-            program.push(core.launch(n, level, &[]));
+            program.push(core.launch(n, level));
             program.run_last(device)?;
             let read = |view: &View, floats| -> Result<Vec<f32>, DeviceError> {
                 let bytes = program.read(device, lowered.regions[view.buffer])?;

@@ -3,7 +3,6 @@
 use super::{Layer, Region, step};
 use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
-use std::ops::Range;
 use threshold_models::graph::LocalNorm;
 
 /// Most layers of one launch; `LEVEL_MOST`.
@@ -59,9 +58,6 @@ pub const TILES: [Tile; 8] = [
 const SHARED_MOST: usize = 228 << 10;
 const SHARED_OF_BLOCK: usize = 1 << 10;
 
-/// Most bytes that a level asks for ahead: an Orin's second cache, and more than all but one level of `FaceNet` has.
-const AHEAD_MOST: u64 = 4 << 20;
-
 /// So many of them, the first, are not in the kernel `layers_small`.
 const LARGE_TILES: usize = 3;
 
@@ -94,10 +90,15 @@ impl Division {
         }
     }
 
+    /// Whether the kernel `layers_small` lacks its tile.
+    pub(crate) fn is_large(self) -> bool {
+        self.tile < LARGE_TILES
+    }
+
     /// Blocks that a multiprocessor holds, for a sum of so many steps: neither its registers (`layers` and `layers_small` in the
     /// manifest of `cargo xtask kernels`) nor an H200's shared memory allow more.
     pub(crate) fn resident(self, steps: usize) -> usize {
-        let by_registers = if self.tile < LARGE_TILES { 2 } else { 4 };
+        let by_registers = if self.is_large() { 2 } else { 4 };
         let shared = TILES[self.tile].shared_bytes(steps, self.splits) as usize + SHARED_OF_BLOCK;
         by_registers.min(SHARED_MOST / shared)
     }
@@ -250,29 +251,18 @@ struct Params {
     n_steps: u32,
     n: u32,
     ends: [u32; LEVEL_MOST],
-    ahead_bytes: u32,
-    unused: u32,
-    ahead: Address,
     steps: [LayerStep; LEVEL_MOST],
 }
 
-const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 840);
+const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 824);
 
-/// Layers that read and write nothing that another of them writes, for `n` items. Meanwhile the weights of a level `ahead` come
-/// into the second cache, with whatever lies between the first and the last of them, up to 4 MiB.
+/// Layers that read and write nothing that another of them writes, for `n` items.
 ///
 /// # Panics
 /// If there are none or more than [`LEVEL_MOST`], if a region is too short, or if channels are not in eights.
 #[must_use]
-pub fn layers(n: usize, level: &[LevelStep], ahead: &[LevelStep]) -> Step {
-    let ahead = weights(ahead);
-    let mut params = Params {
-        n_steps: level.len() as u32,
-        n: n as u32,
-        ahead: Address(ahead.start),
-        ahead_bytes: (ahead.end - ahead.start).min(AHEAD_MOST) as u32,
-        ..Params::default()
-    };
+pub fn layers(n: usize, level: &[LevelStep]) -> Step {
+    let mut params = Params { n_steps: level.len() as u32, n: n as u32, ..Params::default() };
     assert!((1..=LEVEL_MOST).contains(&level.len()), "{} layers in a launch", level.len());
     for (to, from) in params.steps.iter_mut().zip(level) {
         *to = from.mirrored(n);
@@ -288,21 +278,10 @@ pub fn layers(n: usize, level: &[LevelStep], ahead: &[LevelStep]) -> Step {
         _ => 0,
     });
     let shared = shared.max().unwrap_or(0);
-    let is_large = |step: &LevelStep| matches!(step.op, LayerOp::Conv { division, .. } if division.tile < LARGE_TILES);
+    let is_large =
+        |step: &LevelStep| matches!(step.op, LayerOp::Conv { division, .. } if division.is_large());
     let kernel = if level.iter().any(is_large) { "layers" } else { "layers_small" };
     step(kernel, blocks as usize, THREADS as u32, shared, &params)
-}
-
-/// From a level's first weights to its last, in 16s of bytes.
-fn weights(level: &[LevelStep]) -> Range<u64> {
-    let ranges = level.iter().filter_map(|step| match step.op {
-        // A layer's slopes lie behind its weights, for every channel at least.
-        LayerOp::Conv { layer, .. } => {
-            Some(layer.weights.0..layer.slope.offset(step.y.size[2] * size_of::<f32>()).0)
-        }
-        _ => None,
-    });
-    ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or_default()
 }
 
 impl LevelStep {
@@ -369,42 +348,5 @@ impl LevelStep {
         }
         step.blocks = blocks as u32;
         step
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_level_asks_ahead_for_all_weights_of_another_and_for_no_more_than_a_small_cache_holds() {
-        let region = Region { at: Address(0), len: 1 << 20 };
-        let conv = |at: u64, len: u64| {
-            let [weights, bias, slope] = [at, at + len, at + len + 32].map(Address);
-            let operand = Operand::dense(region, [1, 1, 8]);
-            LevelStep {
-                op: LayerOp::Conv {
-                    layer: Layer { weights, bias, slope },
-                    kernel: [1; 2],
-                    stride: 1,
-                    pad: [0; 2],
-                    scale: 1.0,
-                    residual: None,
-                    division: Division { tile: 0, splits: 1 },
-                    scratch: [Region::default(); 2],
-                    floats: false,
-                },
-                x: operand,
-                y: operand,
-            }
-        };
-        let asked = |ahead: &[LevelStep]| {
-            let Step::Launch(launch) = layers(1, &[conv(0, 256)], ahead) else { return (0, 0) };
-            let params: Params = bytemuck::pod_read_unaligned(&launch.params);
-            (params.ahead.0, params.ahead_bytes)
-        };
-        assert_eq!(asked(&[]), (0, 0));
-        assert_eq!(asked(&[conv(2048, 256), conv(1024, 512)]), (1024, 1024 + 256 + 64));
-        assert_eq!(asked(&[conv(1024, 100 << 20)]), (1024, 4 << 20));
     }
 }
