@@ -5,7 +5,7 @@
 
 use crate::kept::Bad;
 use std::path::PathBuf;
-use threshold_record::{Cause, EntryError};
+use threshold_record::{Cause, EntryError, PersonId};
 
 /// A fault that the administrator sees.
 #[derive(Debug, thiserror::Error)]
@@ -310,6 +310,12 @@ pub enum HostError {
         first: u64,
         /// The last that may.
         last: u64,
+    },
+    /// A receipt that is not about the removal.
+    #[error("the receipt that the unit sent is not of the removal of person {}", person.0)]
+    OtherReceipt {
+        /// Who was removed.
+        person: PersonId,
     },
     /// Kept entries that the unit has not signed.
     #[error("entries from {first} on, of {last}, are not signed by the unit")]

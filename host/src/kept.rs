@@ -212,7 +212,11 @@ fn head_of(identity: &Identity) -> [u8; HEAD] {
     head
 }
 
-fn sync_folder(path: &Path) -> Result<(), HostError> {
+/// Makes durable that a file of this name is in its folder.
+///
+/// # Errors
+/// [`HostError::File`] if the disk refuses.
+pub fn sync_folder(path: &Path) -> Result<(), HostError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(HostError::file(path))

@@ -19,6 +19,7 @@ pub mod parallel;
 pub mod people;
 pub mod photo;
 pub mod pictures;
+pub mod receipts;
 pub mod remedy;
 pub mod say;
 pub mod session;

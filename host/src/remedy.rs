@@ -225,6 +225,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::UnitRolledBack { .. } | E::UnitDiffers { .. } => {
             "take the unit for tampered with: threshold log verify tells more; keep the file as evidence, then wipe and pair the unit again".to_owned()
         }
+        E::OtherReceipt { .. } => {
+            "threshold gallery list: is the person gone? and threshold log verify: is it the unit that was paired?".to_owned()
+        }
         E::KeptUnsigned { .. } => {
             "threshold log pull, which was cut off: it goes on and asks for the signature".to_owned()
         }

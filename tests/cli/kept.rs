@@ -1,6 +1,6 @@
 //! The kept log with both binaries: pulled, verified with and without the unit, changed, and the unit's own put back.
 
-use crate::binary::{Ran, Unit};
+use crate::binary::{Ran, Unit, stock};
 use crate::pairing::{OPTIONS, paired, typed};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn a_kept_log_is_verified_and_what_was_done_to_it_or_the_unit_is_named() {
-    let mut unit = paired();
+    let mut unit = paired(&OPTIONS);
     let pulled = ada(&unit, &["--json", "log", "pull", "--out", "log.jsonl"]);
     assert_eq!(pulled.status, 0, "{pulled:?}");
     let (value, folder) = (pulled.json(), unit.folder.path().to_path_buf());
@@ -95,6 +95,23 @@ fn a_kept_log_is_verified_and_what_was_done_to_it_or_the_unit_is_named() {
         verdict(&ada(&unit, &["--json", "log", "verify", &name])),
         ("whole".to_owned(), None)
     );
+}
+
+#[test]
+fn the_receipt_of_a_removal_is_checked_and_kept() {
+    let Some(photos) = stock("the receipt of a removal") else { return };
+    let unit = paired(&["--dev-button", "button"]);
+    let photo = photos.join("obama.jpg").display().to_string();
+    let enrolled = ada(&unit, &["enrol", "Ada", "--photo", &photo]);
+    assert_eq!(enrolled.status, 0, "{enrolled:?}");
+    let removed = ada(&unit, &["--json", "gallery", "remove", "Ada"]).json();
+    let path = unit.folder.path().join(removed["receipt_kept"].as_str().unwrap());
+    let kept: String = std::fs::read(path).unwrap().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(removed["receipt"].as_str().unwrap(), kept);
+    // Removing is in the log that is kept, under the unit's signature.
+    let pulled = ada(&unit, &["--json", "log", "pull"]);
+    assert!(pulled.stdout.contains("\"kind\":\"removed\""), "{pulled:?}");
+    assert_eq!(verdict(&ada(&unit, &["--json", "log", "verify"])), ("whole".to_owned(), None));
 }
 
 #[test]

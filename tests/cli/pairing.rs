@@ -32,12 +32,12 @@ pub(crate) fn typed(unit: &Unit, keys: &str, args: &[&str], input: &str) -> Ran 
     }
 }
 
-/// A unit whose owner has the keychain `ada`.
-pub(crate) fn paired() -> Unit {
-    let mut unit = Unit::start(&OPTIONS);
+/// A unit with a button among its options, whose owner has the keychain `ada`.
+pub(crate) fn paired(options: &[&str]) -> Unit {
+    let mut unit = Unit::start(options);
     unit.kill();
     let code = label(&unit);
-    unit.restart(&OPTIONS);
+    unit.restart(options);
     press_the_button(&unit);
     let paired = typed(&unit, "ada", &["--json", "pair", "Ada"], &code);
     assert_eq!(paired.json()["role"], "owner", "{paired:?}");

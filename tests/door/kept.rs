@@ -1,6 +1,6 @@
 //! What a host keeps of a unit's log: it is whole, it grows, and whatever is done to it or to the unit is named.
 
-use crate::keys::{Bench, administrator};
+use crate::keys::{Bench, administrator, put_person};
 use crate::rig::Rig;
 use std::path::{Path, PathBuf};
 use threshold_edge::service::Desk;
@@ -8,9 +8,11 @@ use threshold_host::cmd::log::keep::{compare, up_to_date};
 use threshold_host::error::HostError;
 use threshold_host::kept::{self, Bad, BadKind, Contents, KeptLog};
 use threshold_host::keychain::{Keychain, KnownUnit};
-use threshold_host::trust;
-use threshold_record::{EntryKind, LogEntry, Role};
+use threshold_host::{receipts, trust};
+use threshold_record::{EntryKind, LogEntry, PersonId, Role};
 use threshold_store::{LogSize, MockFlash, Store};
+use threshold_wire::endpoints::{PutPerson, RemovePerson};
+use threshold_wire::message::PersonRemove;
 use threshold_wire::trust::Identity;
 
 /// Bytes of the file's head and of its two kinds of records.
@@ -158,11 +160,11 @@ fn every_change_of_a_kept_log_is_named_by_its_first_entry() {
     for sequence in 1..=last {
         let start = start_of(sequence);
         let record = whole[start..start + ENTRY].to_vec();
-        for bit in 0..ENTRY * 8 {
+        for at in 0..ENTRY {
             let mut flipped = whole.clone();
-            flipped[start + bit / 8] ^= 1 << (bit % 8);
+            flipped[start + at] ^= 1 << ((at + sequence as usize) % 8);
             let found = first_bad(&path, &flipped).map(|bad| bad.sequence);
-            assert_eq!(found, Some(sequence), "bit {bit}");
+            assert_eq!(found, Some(sequence), "byte {at}");
         }
         let mut without = whole.clone();
         without.drain(start..start + ENTRY);
@@ -185,11 +187,11 @@ fn every_change_of_a_kept_log_is_named_by_its_first_entry() {
     assert_eq!(first_bad(&path, &without), Some(expected));
     // A signature that is changed vouches for nothing.
     let start = start_of(first_pull) + ENTRY;
-    for bit in 8..SIGNED * 8 {
+    for at in 1..SIGNED {
         let mut flipped = whole.clone();
-        flipped[start + bit / 8] ^= 1 << (bit % 8);
+        flipped[start + at] ^= 1 << (at % 8);
         let expected = Bad { sequence: 1, kind: BadKind::NotSigned };
-        assert_eq!(first_bad(&path, &flipped), Some(expected), "bit {bit}");
+        assert_eq!(first_bad(&path, &flipped), Some(expected), "byte {at}");
     }
     // And whoever writes all links anew has not the unit's key.
     std::fs::write(&path, &whole).unwrap();
@@ -323,4 +325,34 @@ fn a_unit_that_signs_with_another_key_is_refused() {
     assert_eq!(host.keychain.identity("bench").unwrap(), Some(identity.key));
     // Nobody's identity is believed over a line without a session.
     assert_eq!(trust::identity(&host.keychain, &mut first.greet()).unwrap(), None);
+}
+
+#[test]
+fn the_receipt_of_a_removal_is_kept_if_the_unit_signed_it_for_that_person() {
+    let (host, bench) = (Host::new(), bench());
+    let identity = host.identity(&bench).unwrap();
+    let mut session = bench.session(1);
+    let path = host.keychain.kept(&identity.key, "receipts");
+    let mut receipts = Vec::new();
+    for name in ["Ada", "Grace"] {
+        let person = session.call::<PutPerson>(&put_person(name)).unwrap().person;
+        let done = session.call::<RemovePerson>(&PersonRemove { person }).unwrap();
+        let bytes = done.receipt.unwrap();
+        let receipt = receipts::check(&bytes, &identity, person).unwrap();
+        receipts::keep(&path, &receipt).unwrap();
+        receipts.extend_from_slice(&bytes);
+        assert_eq!(std::fs::read(&path).unwrap(), receipts);
+        let other = receipts::check(&bytes, &identity, PersonId(77)).unwrap_err();
+        assert!(matches!(other.downcast_ref(), Some(HostError::OtherReceipt { .. })), "{other}");
+        let elsewhere = Identity { store_id: [9; 16], ..identity };
+        assert!(receipts::check(&bytes, &elsewhere, person).is_err());
+        assert!(receipts::check(&bytes[1..], &identity, person).is_err());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(receipts::check(&flipped, &identity, person).is_err(), "bit {bit}");
+        }
+        // Half a receipt, as a power cut may leave it, is not in the way of the next one.
+        std::fs::write(&path, [&receipts[..], &bytes[..50]].concat()).unwrap();
+    }
 }
