@@ -303,7 +303,8 @@ pub enum HostError {
     },
     /// The unit's log is another one than what was pulled from it.
     #[error(
-        "the unit's log is another one than was pulled from it: one of the entries {first} to {last} differs"
+        "the unit's log is another one than was pulled from it: {} differs",
+        if first == last { format!("entry {first}") } else { format!("one of the entries {first} to {last}") }
     )]
     UnitDiffers {
         /// The first that may differ.

@@ -4,7 +4,7 @@ use crate::keys::{Bench, administrator, put_person};
 use crate::rig::Rig;
 use std::path::{Path, PathBuf};
 use threshold_edge::service::Desk;
-use threshold_host::cmd::log::keep::{compare, up_to_date};
+use threshold_host::cmd::log::keep::{compare, first_different, up_to_date};
 use threshold_host::error::HostError;
 use threshold_host::kept::{self, Bad, BadKind, Contents, KeptLog};
 use threshold_host::keychain::{Keychain, KnownUnit};
@@ -245,7 +245,7 @@ fn a_kept_log_that_ends_anywhere_is_never_taken_for_the_whole() {
 fn a_unit_whose_log_was_put_back_is_told_from_the_one_that_was_pulled() {
     let (host, bench) = (Host::new(), bench());
     write(&bench, 10);
-    let earlier = bench.rig.borrow().flash.copy();
+    let (earlier, earlier_head) = (bench.rig.borrow().flash.copy(), head(&bench));
     write(&bench, 40);
     host.pull(&bench).unwrap();
     let kept_last = head(&bench);
@@ -253,6 +253,7 @@ fn a_unit_whose_log_was_put_back_is_told_from_the_one_that_was_pulled() {
     let put_back = started(&earlier);
     let shorter = head(&put_back);
     assert!(shorter < kept_last);
+    let first_other = earlier_head + 1;
     for error in [host.pull(&put_back).unwrap_err(), host.compare(&put_back).unwrap_err()] {
         let rolled_back = matches!(
             error.downcast_ref(),
@@ -268,6 +269,9 @@ fn a_unit_whose_log_was_put_back_is_told_from_the_one_that_was_pulled() {
             let differs = matches!(error.downcast_ref(), Some(HostError::UnitDiffers { .. }));
             assert!(differs, "{error}");
         }
+        let path = host.path(&put_back);
+        let first = first_different(&mut put_back.session(1), &path).unwrap();
+        assert_eq!(first, Some(first_other));
     }
 }
 

@@ -93,7 +93,11 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     say.result(&value, || {
         let upto = pulled.last.map(|last| format!(", the last is entry {last}"));
         let path = path.display();
-        format!("{} written to {path}{}", entries(pulled.count), upto.unwrap_or_default())
+        let unkept = match &kept {
+            Some(_) => "",
+            None => "; nothing is kept to be verified later, since nobody was paired with the unit from here",
+        };
+        format!("{} written to {path}{}{unkept}", entries(pulled.count), upto.unwrap_or_default())
     })?;
     Ok(())
 }
@@ -102,7 +106,6 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
 fn keep<T: Transport>(meant: &Meant, session: &mut Session<T>) -> anyhow::Result<Option<KeptLog>> {
     let say = meant.say;
     let Some(identity) = trust::identity(&meant.keychain, session)? else {
-        say.note("nothing is kept to be verified later: threshold pair first, so that the unit's signatures are known");
         return Ok(None);
     };
     let path: PathBuf = meant.keychain.kept(&identity.key, "log");

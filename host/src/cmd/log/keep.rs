@@ -4,10 +4,11 @@
 //! the signature. Refuses to sign off what the unit signs otherwise, and to take anything away.
 
 use crate::error::HostError;
-use crate::kept::{KeptLog, Position};
+use crate::kept::{self, KeptLog, Position};
 use crate::session::Session;
 use crate::session::port::{BULK, Transport};
 use crate::trust;
+use std::path::Path;
 use threshold_record::LogEntry;
 use threshold_store::Checkpoint;
 use threshold_store::chain::Chain;
@@ -113,6 +114,35 @@ fn entries<T: Transport>(
     }
     outcome?;
     Ok(entries.len() as u64)
+}
+
+/// The first kept entry of which the unit has another one in its place, as far as it has them still.
+///
+/// # Errors
+/// What session and disk say.
+pub fn first_different<T: Transport>(
+    session: &mut Session<T>,
+    path: &Path,
+) -> anyhow::Result<Option<u64>> {
+    let oldest = session.call::<GetLogHead>(&Nothing {})?.oldest;
+    let mut kept = kept::entries(path, oldest)?.peekable();
+    while let Some(first) = kept.peek().map(|entry| entry.sequence) {
+        let mut different = None;
+        let came = entries(session, first, |entry| {
+            // A range that is not kept is nothing to compare with.
+            if let Some(held) = kept.next_if(|held| held.sequence == entry.sequence)
+                && different.is_none()
+                && held != *entry
+            {
+                different = Some(held.sequence);
+            }
+            Ok(())
+        })?;
+        if different.is_some() || came == 0 {
+            return Ok(different);
+        }
+    }
+    Ok(None)
 }
 
 /// How a unit's log stands to what was kept of it.

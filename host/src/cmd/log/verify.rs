@@ -48,8 +48,13 @@ pub fn run(meant: &Meant, typed: &args::VerifyLog) -> anyhow::Result<Answer> {
         match keep::compare(session, identity, contents.tip, contents.signed) {
             Ok(live) => report.live = Some(live),
             Err(error) => match error.downcast_ref() {
-                Some(HostError::UnitRolledBack { .. } | HostError::UnitDiffers { .. }) => {
-                    report.unit_fault = Some(error);
+                Some(HostError::UnitRolledBack { .. }) => report.unit_fault = Some(error),
+                Some(HostError::UnitDiffers { .. }) => {
+                    let different = keep::first_different(session, &path)?;
+                    report.unit_fault = Some(match different {
+                        Some(first) => HostError::UnitDiffers { first, last: first }.into(),
+                        None => error,
+                    });
                 }
                 _ => return Err(error),
             },
