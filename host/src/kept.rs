@@ -1,7 +1,8 @@
 //! A unit's log as the administrator keeps it: what was pulled, with the links and signatures that vouch for it.
 //!
 //! Owns the bytes of the file, the reading through it that finds the first entry which is not as it was pulled, and the
-//! appending. One file for each unit, beside the keychain; nothing in it is ever written over.
+//! appending. One file for each unit, beside the keychain; nothing in it is ever written over, and only what no signature is
+//! under is ever taken back.
 //! Refuses to vouch for entries behind the last signed checkpoint, and for its own end: whoever cuts the file at a
 //! checkpoint leaves a whole, older log, which only a look at the unit or at a copy tells from the one that was there.
 //!
@@ -107,8 +108,11 @@ impl KeptLog {
     /// [`HostError::LogGap`] for another entry, [`HostError::File`] if the disk refuses.
     pub fn append(&mut self, entry: &LogEntry) -> Result<(), HostError> {
         let tip = self.contents.tip;
-        if entry.sequence != tip.sequence + 1 {
-            return Err(HostError::LogGap { expected: tip.sequence + 1, found: entry.sequence });
+        if entry.sequence != tip.sequence.saturating_add(1) {
+            return Err(HostError::LogGap {
+                expected: tip.sequence.saturating_add(1),
+                found: entry.sequence,
+            });
         }
         let link = self.chain.entry(&tip.link, entry);
         self.write(&[&[ENTRY], &entry.to_bytes(), &link])?;
@@ -123,7 +127,7 @@ impl KeptLog {
     pub fn sign(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError> {
         let tip = self.contents.tip;
         if (checkpoint.sequence, checkpoint.chain) != (tip.sequence, tip.link) {
-            let first = self.contents.signed + 1;
+            let first = self.contents.signed.saturating_add(1);
             return Err(HostError::UnitDiffers { first, last: tip.sequence });
         }
         if self.contents.signed < tip.sequence {
@@ -150,6 +154,22 @@ impl KeptLog {
     pub fn sync(&mut self) -> Result<(), HostError> {
         let written = self.out.flush().and_then(|()| self.out.get_ref().sync_data());
         written.map_err(HostError::file(&self.path))
+    }
+
+    /// Takes back what was appended since, as long as no signature is under it.
+    ///
+    /// # Errors
+    /// [`HostError::File`] if the disk refuses.
+    pub fn take_back(&mut self, before: &Contents) -> Result<(), HostError> {
+        self.sync()?;
+        let file = self.out.get_mut();
+        let taken = file
+            .set_len(before.whole_bytes)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .and_then(|_| file.sync_all());
+        taken.map_err(HostError::file(&self.path))?;
+        self.contents = before.clone();
+        Ok(())
     }
 
     fn write(&mut self, parts: &[&[u8]]) -> Result<(), HostError> {

@@ -229,7 +229,7 @@ fn of_host(error: &HostError) -> Option<String> {
             "threshold gallery list: is the person gone? and threshold log verify: is it the unit that was paired?".to_owned()
         }
         E::KeptUnsigned { .. } => {
-            "threshold log pull, which was cut off: it goes on and asks for the signature".to_owned()
+            "threshold log pull, which goes on where it was cut off and asks for the signature; the unit may have overwritten what would vouch for them".to_owned()
         }
         E::NothingKept { .. } => "threshold pair, if it is not paired, and threshold log pull".to_owned(),
         E::NoEntry { .. } => "threshold log pull shows the entries that are there".to_owned(),

@@ -74,6 +74,17 @@ fn a_kept_log_is_verified_and_what_was_done_to_it_or_the_unit_is_named() {
     }
     assert_eq!(ada(&unit, &["log", "pull", "--out", "log.jsonl"]).status, 0);
     assert_eq!(verdict(&ada(&unit, &["--json", "log", "verify"])), ("whole".to_owned(), None));
+    // The first pull's entries taken out, as if the unit had overwritten them; it has them still.
+    let whole = std::fs::read(&path).unwrap();
+    let signature = 96 + 97 * last as usize;
+    let cut = [&whole[..96], b"L", &whole[signature + 1..]].concat();
+    std::fs::write(&path, cut).unwrap();
+    let alone = ada(&unit, &["--json", "log", "verify", &name]);
+    assert_eq!(verdict(&alone), ("whole".to_owned(), None));
+    assert_eq!(alone.json()["lost"], serde_json::json!([[1, last]]));
+    let (word, first) = verdict(&ada(&unit, &["--json", "log", "verify"]));
+    assert_eq!((word.as_str(), first), ("bad", Some(1)));
+    std::fs::write(&path, whole).unwrap();
     unit.kill();
     std::fs::remove_dir_all(folder.join("data")).unwrap();
     std::fs::rename(folder.join("earlier"), folder.join("data")).unwrap();

@@ -262,14 +262,16 @@ fn a_unit_whose_log_was_put_back_is_told_from_the_one_that_was_pulled() {
         );
         assert!(rolled_back, "{error}");
     }
-    // It has as many entries again, and more: they are others.
+    // It has as many entries again, and more: they are others, and none of them is kept.
+    let path = host.path(&bench);
+    let before = std::fs::read(&path).unwrap();
     for more in [kept_last - shorter, 5] {
         write(&put_back, more);
         for error in [host.compare(&put_back).unwrap_err(), host.pull(&put_back).unwrap_err()] {
             let differs = matches!(error.downcast_ref(), Some(HostError::UnitDiffers { .. }));
             assert!(differs, "{error}");
         }
-        let path = host.path(&put_back);
+        assert!(std::fs::read(&path).unwrap() == before);
         let first = first_different(&mut put_back.session(1), &path).unwrap();
         assert_eq!(first, Some(first_other));
     }

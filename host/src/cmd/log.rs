@@ -62,8 +62,8 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
         let mut session = Session::open_started(meant)?;
         let kept = keep(meant, &mut session)?;
         let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
-        let from = kept.as_ref().map(|kept| kept.path());
-        let pulled = read_up_to_head(&mut session, say, from, None, typed.from, &mut print)?;
+        let pulled =
+            read_up_to_head(&mut session, say, kept.as_ref(), None, typed.from, &mut print)?;
         say.note(&format!("{} read", entries(pulled.count)));
         return Ok(());
     };
@@ -76,10 +76,7 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     let end = file.last().map(|last| (path.as_path(), last));
     let mut append =
         |entry: &LogEntry, names: &Names| Ok(file.append(&Row::of(entry, &|id| names.of(id)))?);
-    let pulled = {
-        let from = kept.as_ref().map(|kept| kept.path());
-        read_up_to_head(&mut session, say, from, end, typed.from, &mut append)
-    };
+    let pulled = read_up_to_head(&mut session, say, kept.as_ref(), end, typed.from, &mut append);
     // What came before a fault is kept, so that the next pull goes on after it.
     file.finish()?;
     let pulled = pulled?;
@@ -143,14 +140,14 @@ struct Pulled {
 fn read_up_to_head<T: Transport>(
     session: &mut Session<T>,
     say: Say,
-    kept: Option<&Path>,
+    kept: Option<&KeptLog>,
     file_end: Option<(&Path, u64)>,
     from: Option<u64>,
     sink: Sink<'_>,
 ) -> anyhow::Result<Pulled> {
     let head = match kept {
-        Some(path) => {
-            let (_, contents) = kept::read(path)?;
+        Some(kept) => {
+            let contents = kept.contents();
             LogHead { oldest: contents.first, head: contents.tip.sequence }
         }
         None => session.call::<GetLogHead>(&Nothing {})?,
@@ -176,8 +173,8 @@ fn read_up_to_head<T: Transport>(
     };
     let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
     let mut reader = Reader::of_unit(start);
-    if let Some(path) = kept {
-        reader.kept = Some(Box::new(kept::entries(path, start)?));
+    if let Some(kept) = kept {
+        reader.kept = Some(Box::new(kept::entries(kept.path(), start)?));
     }
     while reader.next <= head.head {
         for entry in reader.page(session)? {

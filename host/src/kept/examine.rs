@@ -136,10 +136,10 @@ impl Contents {
 
     pub(super) fn take_begin(&mut self, checkpoint: &Checkpoint) {
         if self.signed < self.tip.sequence {
-            self.unsigned.push(self.signed + 1..=self.tip.sequence);
+            self.unsigned.push(self.signed.saturating_add(1)..=self.tip.sequence);
         }
         if checkpoint.sequence > self.tip.sequence {
-            self.lost.push(self.tip.sequence + 1..=checkpoint.sequence);
+            self.lost.push(self.tip.sequence.saturating_add(1)..=checkpoint.sequence);
         }
         self.tip = Position { sequence: checkpoint.sequence, link: checkpoint.chain };
         self.take_signed(checkpoint);
@@ -209,7 +209,7 @@ pub(super) fn examine(
         let found = match record.bytes[0] {
             ENTRY => take_entry(&mut contents, &chain, &record),
             SIGNED | BEGIN => take_checkpoint(&mut contents, identity, &record),
-            _ => Err(bad(contents.tip.sequence + 1, BadKind::Changed)),
+            _ => Err(bad(contents.tip.sequence.saturating_add(1), BadKind::Changed)),
         };
         if let Err(bad) = found {
             contents.bad = Some(bad);
@@ -225,7 +225,7 @@ fn bad(sequence: u64, kind: BadKind) -> Bad {
 }
 
 fn take_entry(contents: &mut Contents, chain: &Chain, record: &Record) -> Result<(), Bad> {
-    let due = contents.tip.sequence + 1;
+    let due = contents.tip.sequence.saturating_add(1);
     let entry = record.entry().ok_or(bad(due, BadKind::Changed))?;
     let link = chain.entry(&contents.tip.link, &entry);
     let is_linked = link == record.bytes[ENTRY_LEN - 32..ENTRY_LEN];
@@ -247,7 +247,7 @@ fn take_checkpoint(
 ) -> Result<(), Bad> {
     let tip = contents.tip;
     // What the signature should vouch for begins behind the one before.
-    let first = (contents.signed + 1).min(tip.sequence.max(1));
+    let first = (contents.signed.saturating_add(1)).min(tip.sequence.max(1));
     let not_signed = bad(first, BadKind::NotSigned);
     let checkpoint = record.checkpoint().ok_or(not_signed)?;
     let is_units =
@@ -263,10 +263,12 @@ fn take_checkpoint(
         }
         sequence if sequence > tip.sequence && begins => {}
         sequence if sequence > tip.sequence => {
-            return Err(bad(tip.sequence + 1, BadKind::Missing { signed: sequence }));
+            return Err(bad(tip.sequence.saturating_add(1), BadKind::Missing { signed: sequence }));
         }
         // A signature under an entry further up stands where the next entry is due.
-        sequence => return Err(bad(tip.sequence + 1, BadKind::Missing { signed: sequence })),
+        sequence => {
+            return Err(bad(tip.sequence.saturating_add(1), BadKind::Missing { signed: sequence }));
+        }
     }
     match begins {
         true => contents.take_begin(&checkpoint),

@@ -20,17 +20,23 @@ use threshold_wire::trust::{CheckpointPlace, Identity};
 ///
 /// # Errors
 /// [`HostError::UnitRolledBack`] and [`HostError::UnitDiffers`] for a unit that has not what was kept, and what session and disk
-/// say; what came before a fault is kept, and the next pull goes on behind it.
+/// say; what came before a fault is kept, and the next pull goes on behind it, but for entries of another log than the kept one.
 pub fn up_to_date<T: Transport>(
     session: &mut Session<T>,
     identity: &Identity,
     kept: &mut KeptLog,
     moved: &mut dyn FnMut(u64),
 ) -> anyhow::Result<u64> {
-    let before = kept.contents().entries;
+    let before = kept.contents().clone();
     let outcome = bring(session, identity, kept, moved);
     kept.sync()?;
-    outcome.map(|()| kept.contents().entries - before)
+    if let Err(error) = &outcome
+        && matches!(error.downcast_ref(), Some(HostError::UnitDiffers { .. }))
+    {
+        // Entries of another log must not stand behind those that the unit signed.
+        kept.take_back(&before)?;
+    }
+    outcome.map(|()| kept.contents().entries - before.entries)
 }
 
 fn bring<T: Transport>(
@@ -43,8 +49,9 @@ fn bring<T: Transport>(
     fits(&end, kept.contents().tip, kept.contents().signed)?;
     if end.sequence > kept.contents().tip.sequence {
         let oldest = session.call::<GetLogHead>(&Nothing {})?.oldest;
-        if oldest > kept.contents().tip.sequence + 1 {
-            kept.begin(&trust::checkpoint(session, identity, CheckpointPlace::BeforeOldest)?)?;
+        if oldest > kept.contents().tip.sequence.saturating_add(1) {
+            let begin = before_oldest(session, identity, kept.contents().tip)?;
+            kept.begin(&begin)?;
         }
         pull(session, kept, u64::MAX, moved)?;
         // The reading is an entry too; what else came meanwhile is taken with it, up to here and no further.
@@ -52,6 +59,20 @@ fn bring<T: Transport>(
         pull(session, kept, end.sequence, moved)?;
     }
     Ok(kept.sign(&end)?)
+}
+
+/// Where the unit's log begins, which says of itself that this is behind what was kept.
+fn before_oldest<T: Transport>(
+    session: &mut Session<T>,
+    identity: &Identity,
+    kept: Position,
+) -> anyhow::Result<Checkpoint> {
+    let begin = trust::checkpoint(session, identity, CheckpointPlace::BeforeOldest)?;
+    if begin.sequence <= kept.sequence {
+        let (first, last) = (begin.sequence.saturating_add(1), kept.sequence);
+        return Err(HostError::UnitDiffers { first, last }.into());
+    }
+    Ok(begin)
 }
 
 /// Pulls entries up to `limit`, or with [`u64::MAX`] up to where the log ends by then.
@@ -90,7 +111,7 @@ fn fits(end: &Checkpoint, kept: Position, signed: u64) -> Result<(), HostError> 
         return Err(HostError::UnitRolledBack { kept_last, unit_last });
     }
     if unit_last == kept_last && end.chain != kept.link {
-        return Err(HostError::UnitDiffers { first: signed + 1, last: kept_last });
+        return Err(HostError::UnitDiffers { first: signed.saturating_add(1), last: kept_last });
     }
     Ok(())
 }
@@ -174,21 +195,21 @@ pub fn compare<T: Transport>(
         return Ok(live);
     }
     let mut tip = kept;
-    if oldest > kept.sequence + 1 {
-        let begin = trust::checkpoint(session, identity, CheckpointPlace::BeforeOldest)?;
-        live.lost = Some((kept.sequence + 1, begin.sequence));
+    if oldest > kept.sequence.saturating_add(1) {
+        let begin = before_oldest(session, identity, kept)?;
+        live.lost = Some((kept.sequence.saturating_add(1), begin.sequence));
         tip = Position { sequence: begin.sequence, link: begin.chain };
     }
     let chain = Chain::of(&identity.store_id, &identity.key);
     while tip.sequence < end.sequence {
-        let came = entries(session, tip.sequence + 1, |entry| {
+        let came = entries(session, tip.sequence.saturating_add(1), |entry| {
             if entry.sequence <= end.sequence {
                 tip = Position { sequence: entry.sequence, link: chain.entry(&tip.link, entry) };
             }
             Ok(())
         })?;
         if came == 0 {
-            let (expected, head) = (tip.sequence + 1, end.sequence);
+            let (expected, head) = (tip.sequence.saturating_add(1), end.sequence);
             return Err(HostError::LogShort { expected, head }.into());
         }
     }
