@@ -106,9 +106,13 @@ fn a_pull_keeps_every_entry_signed_and_a_second_one_moves_nothing() {
     assert_eq!(host.pull(&bench).unwrap(), 0);
     assert!(std::fs::read(&path).unwrap() == before);
     assert_eq!(host.compare(&bench).unwrap(), None);
-    // Each pull goes on behind the one before, and nothing of before is touched.
+    // Each pull goes on behind the one before, tells how far it is, and touches nothing of before.
     write(&bench, 5);
-    assert_eq!(host.pull(&bench).unwrap(), 6);
+    let (identity, mut told) = (host.identity(&bench).unwrap(), 0);
+    let mut kept = KeptLog::open(&path, &identity).unwrap();
+    let mut tell = |more| told += more;
+    let came = up_to_date(&mut bench.session(1), &identity, &mut kept, &mut tell).unwrap();
+    assert_eq!((came, told), (6, 6));
     assert!(std::fs::read(&path).unwrap().starts_with(&before));
     assert_eq!(
         (host.contents(&bench).signed, host.contents(&bench).checkpoints),

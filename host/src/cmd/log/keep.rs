@@ -87,13 +87,12 @@ fn pull<T: Transport>(
         if last >= limit {
             return Ok(());
         }
-        let came = entries(session, last + 1, |entry| {
+        let came = entries(session, last + 1, moved, |entry| {
             if entry.sequence <= limit { kept.append(entry) } else { Ok(()) }
         });
         // Each transfer is on the disk before the next one is asked for.
         kept.sync()?;
         let came = came?;
-        moved(kept.contents().tip.sequence - last);
         match limit {
             u64::MAX if came < LOG_PULL_ENTRIES => return Ok(()),
             _ if came == 0 => {
@@ -120,10 +119,17 @@ fn fits(end: &Checkpoint, kept: Position, signed: u64) -> Result<(), HostError> 
 fn entries<T: Transport>(
     session: &mut Session<T>,
     from: u64,
+    moved: &mut dyn FnMut(u64),
     mut take: impl FnMut(&LogEntry) -> Result<(), HostError>,
 ) -> anyhow::Result<u64> {
     let mut bytes = Vec::new();
-    let outcome = session.pull_log(from, BULK, &mut bytes);
+    let mut told = 0;
+    let mut arrived = |bytes: u64| {
+        let count = bytes / LogEntry::LEN as u64;
+        moved(count.saturating_sub(told));
+        told = count;
+    };
+    let outcome = session.pull_log(from, BULK, &mut bytes, &mut arrived);
     let (entries, _) = bytes.as_chunks::<{ LogEntry::LEN }>();
     for (expected, bytes) in (from..).zip(entries) {
         let entry = LogEntry::from_bytes(bytes)
@@ -149,7 +155,7 @@ pub fn first_different<T: Transport>(
     let mut kept = kept::entries(path, oldest)?.peekable();
     while let Some(first) = kept.peek().map(|entry| entry.sequence) {
         let mut different = None;
-        let came = entries(session, first, |entry| {
+        let came = entries(session, first, &mut |_| {}, |entry| {
             // A range that is not kept is nothing to compare with.
             if let Some(held) = kept.next_if(|held| held.sequence == entry.sequence)
                 && different.is_none()
@@ -202,7 +208,7 @@ pub fn compare<T: Transport>(
     }
     let chain = Chain::of(&identity.store_id, &identity.key);
     while tip.sequence < end.sequence {
-        let came = entries(session, tip.sequence.saturating_add(1), |entry| {
+        let came = entries(session, tip.sequence.saturating_add(1), &mut |_| {}, |entry| {
             if entry.sequence <= end.sequence {
                 tip = Position { sequence: entry.sequence, link: chain.entry(&tip.link, entry) };
             }
