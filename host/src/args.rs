@@ -197,6 +197,16 @@ pub enum Log {
     Pull(Pull),
     /// Print entries as they come
     Follow(Follow),
+    /// Check the kept log against the unit's signatures, and the unit's log against the kept one
+    Verify(VerifyLog),
+}
+
+/// `log verify`
+#[derive(Args, Debug)]
+pub struct VerifyLog {
+    /// The name of a unit that was paired: check what is kept of its log, without asking it
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `log pull`

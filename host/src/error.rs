@@ -3,8 +3,9 @@
 //! Owns the faults of ports, photos, people, packs and log files that no library below has a type for.
 //! Refuses to carry advice: the remedy of each stands in `remedy`.
 
+use crate::kept::Bad;
 use std::path::PathBuf;
-use threshold_record::{Cause, EntryError};
+use threshold_record::{Cause, EntryError, PersonId};
 
 /// A fault that the administrator sees.
 #[derive(Debug, thiserror::Error)]
@@ -269,6 +270,67 @@ pub enum HostError {
         line: u64,
         /// What is wrong there.
         what: String,
+    },
+    /// The unit signs with another key than the one that was kept.
+    #[error("{unit} does not sign with the key that was kept when it was paired")]
+    OtherIdentity {
+        /// Its name.
+        unit: String,
+    },
+    /// A file where a kept log should be, and is not this unit's.
+    #[error("{} is not the kept log of this unit", path.display())]
+    KeptForeign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A kept log that somebody changed.
+    #[error("{}: {bad}", path.display())]
+    KeptBad {
+        /// The file.
+        path: PathBuf,
+        /// The first entry that is not as it was pulled.
+        bad: Bad,
+    },
+    /// The unit's log ends before what was pulled from it: an older one was put back.
+    #[error(
+        "the unit's log was put back: it ends with entry {unit_last}, and was pulled up to entry {kept_last}"
+    )]
+    UnitRolledBack {
+        /// The last entry that was pulled.
+        kept_last: u64,
+        /// The unit's last one.
+        unit_last: u64,
+    },
+    /// The unit's log is another one than what was pulled from it.
+    #[error(
+        "the unit's log is another one than was pulled from it: {} differs",
+        if first == last { format!("entry {first}") } else { format!("one of the entries {first} to {last}") }
+    )]
+    UnitDiffers {
+        /// The first that may differ.
+        first: u64,
+        /// The last that may.
+        last: u64,
+    },
+    /// A receipt that is not about the removal.
+    #[error("the receipt that the unit sent is not of the removal of person {}", person.0)]
+    OtherReceipt {
+        /// Who was removed.
+        person: PersonId,
+    },
+    /// Kept entries that the unit has not signed.
+    #[error("entries from {first} on, of {last}, are not signed by the unit")]
+    KeptUnsigned {
+        /// The first of them.
+        first: u64,
+        /// The last that is kept.
+        last: u64,
+    },
+    /// Nothing was kept yet.
+    #[error("nothing of the log of {unit} is kept here")]
+    NothingKept {
+        /// Its name.
+        unit: String,
     },
     /// The file's name does not say its form.
     #[error("{path}: the name of a log file must end in .jsonl or .csv")]

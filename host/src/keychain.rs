@@ -1,6 +1,6 @@
 //! The administrator's keychain: the secret key, and the keys of the units that it was paired with.
 //!
-//! A folder of two files: `administrator.key`, 32 bytes that never leave it, and `units.json`. Both are for the administrator's
+//! A folder of two files, beside the folder of what is kept of each unit: `administrator.key`, 32 bytes that never leave it, and `units.json`. Both are for the administrator's
 //! user alone; whoever reads the first one is the administrator to every unit of the second.
 //! Refuses to make a key unasked: only pairing does.
 
@@ -31,23 +31,26 @@ pub struct KnownUnit {
     pub key: String,
     /// What the administrator may ask, as the unit last said.
     pub role: Role,
+    /// Its public signing key, Ed25519, in hex, as it said when it was paired; `None` if a build before kept the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 impl KnownUnit {
     /// A unit of this key.
     #[must_use]
     pub fn of(key: &[u8; 32], role: Role) -> Self {
-        Self { key: hex(key), role }
+        Self { key: hex(key), role, identity: None }
     }
+}
 
-    fn key(&self) -> Option<[u8; 32]> {
-        let mut key = [0; 32];
-        (self.key.len() == 64 && self.key.is_ascii()).then_some(())?;
-        for (at, byte) in key.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(self.key.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(key)
+fn key_of(text: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    (text.len() == 64 && text.is_ascii()).then_some(())?;
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
+    Some(key)
 }
 
 impl Keychain {
@@ -103,7 +106,37 @@ impl Keychain {
         let units = self.units()?;
         let Some(known) = units.get(name) else { return Ok(None) };
         let damaged = || fault(&self.folder.join(UNITS), "the key of a unit is no key");
-        Ok(Some((known.key().ok_or_else(damaged)?, known.role)))
+        Ok(Some((key_of(&known.key).ok_or_else(damaged)?, known.role)))
+    }
+
+    /// The signing key of the unit of a name; `None` if none was kept yet.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`].
+    pub fn identity(&self, name: &str) -> Result<Option<[u8; 32]>, HostError> {
+        let known = self.units()?.remove(name).and_then(|known| known.identity);
+        let damaged = || fault(&self.folder.join(UNITS), "the signing key of a unit is no key");
+        known.map(|text| key_of(&text).ok_or_else(damaged)).transpose()
+    }
+
+    /// Keeps the signing key of a unit that was paired.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`].
+    pub fn pin(&self, name: &str, identity: &[u8; 32]) -> Result<(), HostError> {
+        match self.units()?.remove(name) {
+            Some(known) => {
+                self.keep(name, Some(KnownUnit { identity: Some(hex(identity)), ..known }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Where what the unit of a signing key says is kept: its log, with the ending `log`, and the receipts of removals.
+    #[must_use]
+    pub fn kept(&self, identity: &[u8; 32], ending: &str) -> PathBuf {
+        // By key and not by name: two units may have one name, and a name may be no file's.
+        self.folder.join("logs").join(hex(&identity[..8])).with_extension(ending)
     }
 
     /// Every unit that was paired, by name.
@@ -185,6 +218,10 @@ mod tests {
         assert_eq!(keychain.unit("door").unwrap(), None);
         keychain.keep("door", Some(KnownUnit::of(&[7; 32], Role::Owner))).unwrap();
         keychain.keep("gate", Some(KnownUnit::of(&[8; 32], Role::Viewer))).unwrap();
+        assert_eq!(keychain.unit("door").unwrap(), Some(([7; 32], Role::Owner)));
+        assert_eq!(keychain.identity("door").unwrap(), None);
+        keychain.pin("door", &[9; 32]).unwrap();
+        assert_eq!(keychain.identity("door").unwrap(), Some([9; 32]));
         assert_eq!(keychain.unit("door").unwrap(), Some(([7; 32], Role::Owner)));
         keychain.keep("door", None).unwrap();
         assert_eq!(keychain.unit("door").unwrap(), None);

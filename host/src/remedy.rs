@@ -13,6 +13,7 @@ use threshold_models::import::{FetchError, ImportError};
 use threshold_models::pack::PackError;
 use threshold_models::picture::PictureError;
 use threshold_record::{ContextError, EntryError, NameError};
+use threshold_store::{ChainError, ReceiptError};
 use threshold_wire::pairing::CodeError;
 use threshold_wire::{CallError, Mismatch, RequestError};
 
@@ -68,6 +69,8 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<ContextError>()
         || part.is::<CallError>()
         || part.is::<CodeError>()
+        || part.is::<ChainError>()
+        || part.is::<ReceiptError>()
         || part.is::<Mismatch>()
         || part.is::<RequestError>()
         || matches!(
@@ -209,6 +212,26 @@ fn of_host(error: &HostError) -> Option<String> {
         E::LogFileAhead { .. } => {
             "the file is of another unit, or the unit's log was reset: another --out".to_owned()
         }
+        E::OtherIdentity { unit } => format!(
+            "is this the unit that was paired? If it was wiped on purpose, hold its button and threshold pair again; if not, take {unit} for tampered with"
+        ),
+        E::KeptForeign { path } => {
+            format!("move {} away and pull again; keep it if it is another unit's", path.display())
+        }
+        E::KeptBad { path, .. } => format!(
+            "find out who changed it, keep it or a copy of before as evidence; move {} away, and pull again",
+            path.display()
+        ),
+        E::UnitRolledBack { .. } | E::UnitDiffers { .. } => {
+            "take the unit for tampered with: threshold log verify tells more; keep the file as evidence, then wipe and pair the unit again".to_owned()
+        }
+        E::OtherReceipt { .. } => {
+            "threshold gallery list: is the person gone? and threshold log verify: is it the unit that was paired?".to_owned()
+        }
+        E::KeptUnsigned { .. } => {
+            "threshold log pull, which goes on where it was cut off and asks for the signature; the unit may have overwritten what would vouch for them".to_owned()
+        }
+        E::NothingKept { .. } => "threshold pair, if it is not paired, and threshold log pull".to_owned(),
         E::NoEntry { .. } => "threshold log pull shows the entries that are there".to_owned(),
         E::FixedSize { .. } => "leave --size out; it is for pnet".to_owned(),
         E::NoPictures { .. } => "a folder that holds pictures, or name the files".to_owned(),

@@ -3,6 +3,7 @@
 
 mod binary;
 mod door;
+mod kept;
 mod pairing;
 mod photos;
 mod port;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Options of a unit with a button that a test can hold, and no packs: pairing needs none.
-const OPTIONS: [&str; 4] = ["--packs", "no-packs", "--dev-button", "button"];
+pub(crate) const OPTIONS: [&str; 4] = ["--packs", "no-packs", "--dev-button", "button"];
 
 /// The code on the label of a unit that does not run.
 fn label(unit: &Unit) -> String {
@@ -18,7 +18,7 @@ fn label(unit: &Unit) -> String {
 }
 
 /// Runs `threshold` with a keychain of its own and something typed.
-fn typed(unit: &Unit, keys: &str, args: &[&str], input: &str) -> Ran {
+pub(crate) fn typed(unit: &Unit, keys: &str, args: &[&str], input: &str) -> Ran {
     let mut command = unit.command(args);
     command.env("THRESHOLD_KEYS", keys).stdin(Stdio::piped());
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -30,6 +30,19 @@ fn typed(unit: &Unit, keys: &str, args: &[&str], input: &str) -> Ran {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// A unit with a button among its options, whose owner has the keychain `ada`.
+pub(crate) fn paired(options: &[&str]) -> Unit {
+    let mut unit = Unit::start(options);
+    unit.kill();
+    let code = label(&unit);
+    unit.restart(options);
+    press_the_button(&unit);
+    let paired = typed(&unit, "ada", &["--json", "pair", "Ada"], &code);
+    assert_eq!(paired.json()["role"], "owner", "{paired:?}");
+    assert_eq!(paired.json()["identity"].as_str().unwrap().len(), 64, "{paired:?}");
+    unit
 }
 
 fn press_the_button(unit: &Unit) {

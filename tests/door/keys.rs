@@ -368,12 +368,12 @@ fn the_log_comes_in_bulk_and_a_second_pull_moves_nothing() {
     for window in [Window::of_baud(115_200), Window::of_baud(3_000_000), Window::USB] {
         let mut session = bench.session(1);
         let mut kept = Vec::new();
-        session.pull_log(0, window, &mut kept).unwrap();
+        session.pull_log(0, window, &mut kept, &mut |_| {}).unwrap();
         let log: Vec<u8> = bench.rig.borrow().log().iter().flat_map(LogEntry::to_bytes).collect();
         assert!(kept == log);
         let head = session.call::<GetLogHead>(&Nothing {}).unwrap().head;
         assert_eq!(kept.len() as u64 / 64, head);
-        session.pull_log(head + 1, window, &mut kept).unwrap();
+        session.pull_log(head + 1, window, &mut kept, &mut |_| {}).unwrap();
         assert!(kept == log);
         // Pages tell the same.
         let page = session.call::<ReadLog>(&LogPageRequest { from: head - 3 }).unwrap();
@@ -389,23 +389,23 @@ fn lost_frames_of_a_pull_are_sent_again_and_a_dead_line_keeps_what_arrived() {
     }
     let window = Window::of_baud(115_200);
     let mut whole = Vec::new();
-    bench.session(1).pull_log(1, window, &mut whole).unwrap();
+    bench.session(1).pull_log(1, window, &mut whole, &mut |_| {}).unwrap();
     // Ten frames are lost on the way, then the line dies: what is there is whole entries, and the next pull goes on.
     let mut kept = Vec::new();
     let mut session = bench.session(1);
     *bench.lose.borrow_mut() = 10;
-    session.pull_log(1, window, &mut kept).unwrap();
+    session.pull_log(1, window, &mut kept, &mut |_| {}).unwrap();
     assert!(kept.starts_with(&whole));
     let mut kept = Vec::new();
     let mut session = bench.session(1);
     *bench.passes.borrow_mut() = 100;
-    let found = session.pull_log(1, window, &mut kept);
+    let found = session.pull_log(1, window, &mut kept, &mut |_| {});
     let dead = matches!(found, Err(SessionError::Bulk(BulkError::Dead { .. })));
     assert!(dead, "{found:?}");
     assert!(!kept.is_empty() && kept.len() % LogEntry::LEN == 0 && kept.len() < whole.len());
     *bench.passes.borrow_mut() = usize::MAX;
     let from = kept.len() as u64 / 64 + 1;
-    bench.session(1).pull_log(from, window, &mut kept).unwrap();
+    bench.session(1).pull_log(from, window, &mut kept, &mut |_| {}).unwrap();
     assert!(kept.starts_with(&whole));
 }
 
@@ -428,7 +428,7 @@ fn the_log_comes_over_a_real_pseudo_terminal() {
     for window in [Window::of_baud(115_200), Window::USB] {
         let mut kept = Vec::new();
         let start = std::time::Instant::now();
-        session.pull_log(1, window, &mut kept).unwrap();
+        session.pull_log(1, window, &mut kept, &mut |_| {}).unwrap();
         let rate = kept.len() as f64 / start.elapsed().as_secs_f64() / 1e6;
         println!(
             "chunks of {} bytes: {rate:.1} MB/s, both ends on this machine",

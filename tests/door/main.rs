@@ -6,6 +6,7 @@ mod entry;
 mod evidence;
 mod faults;
 mod forecast;
+mod kept;
 mod keys;
 mod line;
 mod lockout;

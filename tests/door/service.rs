@@ -13,9 +13,9 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
-    GetContext, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery, PutPerson,
-    PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetPolicy, SetRole, StartPull, StartPush, TABLE,
+    GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators,
+    ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
+    SearchGallery, SendEcho, SetPolicy, SetRole, StartPull, StartPush, TABLE,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
@@ -23,6 +23,7 @@ use threshold_wire::message::{
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat};
 use threshold_wire::policy::PolicySet;
+use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
 };
@@ -86,6 +87,9 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<ReadLog>(&LogPageRequest { from: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<GetLogHead>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.call::<GetContext>(&ContextGet { number: 1 }).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetIdentity>(&Nothing {}).unwrap_err(), refused);
+    let sign = CheckpointGet { place: CheckpointPlace::Head };
+    assert_eq!(rig.call::<GetCheckpoint>(&sign).unwrap_err(), refused);
     let content = Content { len: 1, hash: [0; 32] };
     let push = PushRequest { what: PushWhat::Gallery, content, window: Window::USB };
     let pull = PullRequest { what: PullWhat::Log { from: 0 }, window: Window::USB };
@@ -101,7 +105,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 21, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 23, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -180,6 +180,8 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::ReadLog::PATH, endpoints::ReadLog::CALLER, Viewer),
         (endpoints::GetLogHead::PATH, endpoints::GetLogHead::CALLER, Viewer),
         (endpoints::GetContext::PATH, endpoints::GetContext::CALLER, Viewer),
+        (endpoints::GetIdentity::PATH, endpoints::GetIdentity::CALLER, Viewer),
+        (endpoints::GetCheckpoint::PATH, endpoints::GetCheckpoint::CALLER, Viewer),
         (endpoints::ListAdministrators::PATH, endpoints::ListAdministrators::CALLER, Viewer),
         (endpoints::RevokeAdministrator::PATH, endpoints::RevokeAdministrator::CALLER, Viewer),
         (endpoints::SetRole::PATH, endpoints::SetRole::CALLER, Owner),

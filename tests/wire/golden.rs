@@ -27,6 +27,7 @@ use threshold_wire::message::{
     TemplatePut, TemplatePutDone,
 };
 use threshold_wire::policy::PolicySet;
+use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
 
 /// Names and frames in the order of the file.
@@ -95,6 +96,7 @@ fn sheet() -> Sheet {
     people(s);
     templates(s);
     log(s);
+    trust(s);
     administrators(s);
     policy(s);
     bulk(s);
@@ -189,6 +191,18 @@ fn log(s: &mut Sheet) {
     }
     let full = ContextGot { bytes: [0xc5; 512].into_iter().collect(), ..samples::context() };
     s.answer::<endpoints::GetContext>("full", full);
+}
+
+fn trust(s: &mut Sheet) {
+    s.call::<endpoints::GetIdentity>("", Nothing {}, Call::GetIdentity);
+    let identity = Identity { key: samples::counting(0x40), store_id: samples::counting(0x80) };
+    s.answer::<endpoints::GetIdentity>("", identity);
+    let places = [("head", CheckpointPlace::Head), ("oldest", CheckpointPlace::BeforeOldest)];
+    for (case, place) in places {
+        s.call::<endpoints::GetCheckpoint>(case, CheckpointGet { place }, Call::GetCheckpoint);
+    }
+    let bytes = samples::counting::<160>(0x11).into();
+    s.answer::<endpoints::GetCheckpoint>("", CheckpointGot { bytes });
 }
 
 fn administrators(s: &mut Sheet) {

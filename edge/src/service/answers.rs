@@ -13,14 +13,16 @@ use threshold_models::engine::Embedding;
 use threshold_record::{
     Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, PersonId, Template, TemplateError,
 };
-use threshold_store::{Gallery, GalleryError, Keeper, Member, Receipt, Store, StoreError};
+use threshold_store::{
+    Checkpoint, Gallery, GalleryError, Keeper, Member, Receipt, Store, StoreError,
+};
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    Call, Caller, Endpoint, FinishPairing, GetContext, GetInfo, GetLogHead, GetPolicy,
-    ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing,
-    StartPull, StartPush,
+    Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo,
+    GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
+    ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy,
+    SetRole, StartPairing, StartPull, StartPush,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -28,11 +30,13 @@ use threshold_wire::message::{
     PersonSummary, PullOffer, PullRequest, PullWhat, RECEIPT_BYTES, RequestError, Resembled,
     SecretKeeper, StoreInfo, TemplatePut, TemplatePutDone,
 };
+use threshold_wire::trust::{CHECKPOINT_BYTES, CheckpointGot, CheckpointPlace, Identity};
 
 /// Steps of tidying up that a removal's answer waits for: an erasure takes one or two, each some milliseconds.
 const TIDY_STEPS: usize = 16;
 
 const _: () = assert!(RECEIPT_BYTES == Receipt::LEN, "the wire carries a receipt whole");
+const _: () = assert!(CHECKPOINT_BYTES == Checkpoint::LEN, "the wire carries a checkpoint whole");
 
 /// The answer to a call.
 ///
@@ -92,6 +96,8 @@ pub(super) fn answer(
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
+        Call::GetIdentity(_) => reply::<GetIdentity>(id, identity(state)),
+        Call::GetCheckpoint(get) => reply::<GetCheckpoint>(id, checkpoint(state, get.place)),
     }
 }
 
@@ -391,6 +397,23 @@ fn log_page(
 fn log_head(state: &State) -> Result<LogHead, RequestError> {
     let store = journal(state)?.store();
     Ok(LogHead { oldest: store.log_oldest(), head: store.log_head() })
+}
+
+fn identity(state: &State) -> Result<Identity, RequestError> {
+    let store = journal(state)?.store();
+    Ok(Identity { key: store.identity(), store_id: store.store_id() })
+}
+
+fn checkpoint(state: &mut State, place: CheckpointPlace) -> Result<CheckpointGot, RequestError> {
+    let store = journal(state)?.store();
+    let checkpoint = match place {
+        CheckpointPlace::Head => Ok(store.checkpoint()),
+        CheckpointPlace::BeforeOldest => store.oldest_checkpoint(),
+    };
+    match checkpoint {
+        Ok(checkpoint) => Ok(CheckpointGot { bytes: checkpoint.to_bytes().into() }),
+        Err(error) => Err(refused(state, &error)),
+    }
 }
 
 fn context(state: &mut State, number: u16) -> Result<ContextGot, RequestError> {

@@ -21,6 +21,7 @@ use crate::message::{
     RequestError, TemplatePut, TemplatePutDone,
 };
 use crate::policy::{PolicyInfo, PolicySet};
+use crate::trust::{CheckpointGet, CheckpointGot, Identity};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
 use serde::{Serialize, de::DeserializeOwned};
@@ -161,6 +162,10 @@ endpoints! {
     GetLogHead "log/head" Viewer Nothing => LogHead;
     /// Read a context record.
     GetContext "log/context" Viewer ContextGet => ContextGot;
+    /// Who signs for you?
+    GetIdentity "identity" Viewer Nothing => Identity;
+    /// Sign how far your log has come, or where it begins.
+    GetCheckpoint "log/checkpoint" Viewer CheckpointGet => CheckpointGot;
     /// Who may administer you?
     ListAdministrators "administrators/page" Viewer AdministratorPageRequest => AdministratorPage;
     /// Revoke a key: the own, or as an owner any.

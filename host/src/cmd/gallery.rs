@@ -1,4 +1,6 @@
 //! `threshold gallery`: who is enrolled, one person's templates, and removing a person.
+//!
+//! Owns what is said of a removal's receipt. Refuses to call one kept that the paired unit did not sign.
 
 use super::Answer;
 use crate::args;
@@ -7,6 +9,8 @@ use crate::people::People;
 use crate::say::{hex, table};
 use crate::session::Session;
 use crate::session::port::Transport;
+use crate::{receipts, trust};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use threshold_record::MAX_SLOTS;
 use threshold_wire::endpoints::RemovePerson;
@@ -29,18 +33,42 @@ pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
             meant.say.result(&person_value(person), || person_text(person))?;
         }
         args::Gallery::Remove(who) => {
+            // Who signs first: from a unit that is not the one that was paired, nobody is removed.
+            let identity = trust::identity(&meant.keychain, &mut session)?;
             let (person, done) = remove(&mut session, &who.person)?;
+            let kept = match (&done.receipt, identity) {
+                (Some(bytes), Some(identity)) => {
+                    let path = meant.keychain.kept(&identity.key, "receipts");
+                    let receipt = receipts::check(bytes, &identity, person.person);
+                    let kept = receipt.and_then(|receipt| Ok(receipts::keep(&path, &receipt)?));
+                    let (name, id) = (&done.name, person.person.0);
+                    kept.with_context(|| format!("{name} (#{id}) is removed, without a receipt"))?;
+                    Some(path)
+                }
+                _ => None,
+            };
             let value = json!({
                 "person": person.person.0,
                 "name": done.name.as_str(),
                 "templates": done.templates,
                 "generation": done.generation,
                 "receipt": done.receipt.as_ref().map(|bytes| hex(bytes)),
+                "receipt_kept": kept.as_ref().map(|path| path.display().to_string()),
             });
             meant.say.result(&value, || {
-                let left = match done.receipt {
-                    Some(_) => "nothing is left of them on the unit, which signed a receipt (--json shows it)",
-                    None => "the unit still has to clear its flash of them, and does so when nobody is there",
+                let left = match (&done.receipt, &kept) {
+                    (Some(_), Some(path)) => format!(
+                        "nothing is left of them on the unit, whose signature under that was checked and is kept in {}",
+                        path.display()
+                    ),
+                    (Some(_), None) => {
+                        "nothing is left of them on the unit, which signed a receipt (--json shows it; pair with the unit to \
+                         have it checked and kept)"
+                            .to_owned()
+                    }
+                    (None, _) => {
+                        "the unit still has to clear its flash of them, and does so when nobody is there".to_owned()
+                    }
                 };
                 format!(
                     "{} (#{}) is removed with {}, for good; {left}",

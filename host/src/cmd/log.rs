@@ -1,23 +1,28 @@
 //! `threshold log`: the unit's log copied to the screen or a file, complete and in order, and entries as they come.
 //!
-//! Owns the reading of pages and the check that every entry follows the one before.
+//! Owns the reading of pages and the check that every entry follows the one before; of a unit that was paired, the entries come
+//! from the kept log, after it was brought up to date.
 //! Refuses to leave an entry out or to give one twice: a gap is an error that names both its ends.
+
+pub mod keep;
+pub mod verify;
 
 use super::Answer;
 use crate::error::HostError;
+use crate::kept::{self, KeptLog};
 use crate::log_file::{LogFile, Row};
 use crate::meant::Meant;
 use crate::people::Names;
 use crate::say::Say;
 use crate::session::Session;
 use crate::session::port::Transport;
-use crate::{args, explain};
+use crate::{args, explain, trust};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use threshold_record::LogEntry;
 use threshold_wire::endpoints::{GetLogHead, ReadLog};
-use threshold_wire::message::{LogHead, LogPageRequest, Nothing};
+use threshold_wire::message::{LOG_PAGE_ENTRIES, LogHead, LogPageRequest, Nothing};
 
 /// Time between two looks at the log's end.
 const POLL: Duration = Duration::from_millis(100);
@@ -34,6 +39,7 @@ pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
             let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
             follow(&mut Session::open_started(meant)?, say, typed, &mut print)?;
         }
+        args::Log::Verify(typed) => return verify::run(meant, typed),
     }
     Ok(Answer::Yes)
 }
@@ -54,8 +60,10 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     // The file first: its faults need no unit to be found.
     let Some(path) = &typed.out else {
         let mut session = Session::open_started(meant)?;
+        let kept = keep(meant, &mut session)?;
         let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
-        let pulled = read_up_to_head(&mut session, say, None, typed.from, &mut print)?;
+        let pulled =
+            read_up_to_head(&mut session, say, kept.as_ref(), None, typed.from, &mut print)?;
         say.note(&format!("{} read", entries(pulled.count)));
         return Ok(());
     };
@@ -64,10 +72,11 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
         say.warn(&format!("{}: a half-written last line was cut off", path.display()));
     }
     let mut session = Session::open_started(meant)?;
+    let kept = keep(meant, &mut session)?;
     let end = file.last().map(|last| (path.as_path(), last));
     let mut append =
         |entry: &LogEntry, names: &Names| Ok(file.append(&Row::of(entry, &|id| names.of(id)))?);
-    let pulled = read_up_to_head(&mut session, say, end, typed.from, &mut append);
+    let pulled = read_up_to_head(&mut session, say, kept.as_ref(), end, typed.from, &mut append);
     // What came before a fault is kept, so that the next pull goes on after it.
     file.finish()?;
     let pulled = pulled?;
@@ -75,13 +84,43 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
         "out": path.display().to_string(),
         "entries": pulled.count,
         "last": pulled.last,
+        "kept": kept.as_ref().map(|kept| kept.path().display().to_string()),
+        "kept_last": kept.as_ref().map(|kept| kept.contents().tip.sequence),
     });
     say.result(&value, || {
         let upto = pulled.last.map(|last| format!(", the last is entry {last}"));
         let path = path.display();
-        format!("{} written to {path}{}", entries(pulled.count), upto.unwrap_or_default())
+        let unkept = match &kept {
+            Some(_) => "",
+            None => "; nothing is kept to be verified later, since nobody was paired with the unit from here",
+        };
+        format!("{} written to {path}{}{unkept}", entries(pulled.count), upto.unwrap_or_default())
     })?;
     Ok(())
+}
+
+/// Brings the kept log of a unit that was paired up to date; `None` for another unit, of which nothing is kept.
+fn keep<T: Transport>(meant: &Meant, session: &mut Session<T>) -> anyhow::Result<Option<KeptLog>> {
+    let say = meant.say;
+    let Some(identity) = trust::identity(&meant.keychain, session)? else {
+        return Ok(None);
+    };
+    let path: PathBuf = meant.keychain.kept(&identity.key, "log");
+    let mut kept = KeptLog::open(&path, &identity)?;
+    if kept.was_mended() {
+        say.warn(&format!("{}: a half-written last record was cut off", path.display()));
+    }
+    let head = session.call::<GetLogHead>(&Nothing {})?.head;
+    let bar = say.bar(head.saturating_sub(kept.contents().tip.sequence), "pulling the log");
+    let lost_before = kept.contents().lost.len();
+    let came = keep::up_to_date(session, &identity, &mut kept, &mut |moved| bar.inc(moved))?;
+    bar.finish_and_clear();
+    for lost in kept.contents().lost.iter().skip(lost_before) {
+        let (first, last) = (lost.start(), lost.end());
+        say.warn(&format!("entries {first} to {last} were overwritten before they were pulled"));
+    }
+    say.note(&format!("{} kept in {}", entries(came), path.display()));
+    Ok(Some(kept))
 }
 
 fn entries(count: u64) -> String {
@@ -101,11 +140,18 @@ struct Pulled {
 fn read_up_to_head<T: Transport>(
     session: &mut Session<T>,
     say: Say,
+    kept: Option<&KeptLog>,
     file_end: Option<(&Path, u64)>,
     from: Option<u64>,
     sink: Sink<'_>,
 ) -> anyhow::Result<Pulled> {
-    let head = session.call::<GetLogHead>(&Nothing {})?;
+    let head = match kept {
+        Some(kept) => {
+            let contents = kept.contents();
+            LogHead { oldest: contents.first, head: contents.tip.sequence }
+        }
+        None => session.call::<GetLogHead>(&Nothing {})?,
+    };
     let start = match file_end {
         Some((path, file_last)) => {
             if file_last > head.head {
@@ -126,7 +172,10 @@ fn read_up_to_head<T: Transport>(
         None => first_there(say, from.unwrap_or(1), head),
     };
     let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
-    let mut reader = Reader { next: start, names: Names::new() };
+    let mut reader = Reader::of_unit(start);
+    if let Some(kept) = kept {
+        reader.kept = Some(Box::new(kept::entries(kept.path(), start)?));
+    }
     while reader.next <= head.head {
         for entry in reader.page(session)? {
             sink(&entry, &reader.names)?;
@@ -160,7 +209,7 @@ fn follow<T: Transport>(
 ) -> anyhow::Result<()> {
     let head = session.call::<GetLogHead>(&Nothing {})?;
     let start = typed.from.map_or(head.head + 1, |from| first_there(say, from, head));
-    let mut reader = Reader { next: start, names: Names::new() };
+    let mut reader = Reader::of_unit(start);
     let mut left = typed.count.unwrap_or(u64::MAX);
     let mut head = head.head;
     // A first entry that lies ahead of the log is waited for.
@@ -193,9 +242,33 @@ pub(super) struct Reader {
     pub(super) next: u64,
     /// The names of the people in what was read.
     pub(super) names: Names,
+    /// Where the entries come from, if that is not the unit.
+    kept: Option<Box<dyn Iterator<Item = LogEntry>>>,
 }
 
 impl Reader {
+    /// Reads the unit's log from a sequence on.
+    pub(super) fn of_unit(next: u64) -> Self {
+        Self { next, names: Names::new(), kept: None }
+    }
+
+    /// The next entries of the kept log.
+    fn kept_page(&mut self) -> Option<Result<Vec<LogEntry>, HostError>> {
+        let mut entries: Vec<LogEntry> = Vec::new();
+        for entry in self.kept.as_mut()?.take(LOG_PAGE_ENTRIES) {
+            let due = self.next + entries.len() as u64;
+            if entry.sequence != due {
+                let (first, last) = (due, entry.sequence - 1);
+                return Some(Err(HostError::LogOverwritten { first, last }));
+            }
+            entries.push(entry);
+        }
+        Some(match entries.is_empty() {
+            true => Err(HostError::LogShort { expected: self.next, head: self.next - 1 }),
+            false => Ok(entries),
+        })
+    }
+
     /// The next entries, at least one.
     ///
     /// # Errors
@@ -205,6 +278,12 @@ impl Reader {
         &mut self,
         session: &mut Session<T>,
     ) -> anyhow::Result<Vec<LogEntry>> {
+        if let Some(entries) = self.kept_page() {
+            let entries = entries?;
+            self.names.learn(session, &entries)?;
+            self.next += entries.len() as u64;
+            return Ok(entries);
+        }
         let page = session.call::<ReadLog>(&LogPageRequest { from: self.next })?;
         let mut next = self.next;
         let mut entries = Vec::new();
@@ -261,7 +340,7 @@ mod tests {
             Ok(())
         };
         let file_end = file_end.map(|last| (Path::new("log.csv"), last));
-        let result = read_up_to_head(&mut unit.session(), say(), file_end, from, &mut sink);
+        let result = read_up_to_head(&mut unit.session(), say(), None, file_end, from, &mut sink);
         (seen, result)
     }
 
@@ -275,7 +354,7 @@ mod tests {
                 seen.push(entry.sequence);
                 Ok(())
             };
-            let pulled = read_up_to_head(&mut session, say(), None, None, &mut sink).unwrap();
+            let pulled = read_up_to_head(&mut session, say(), None, None, None, &mut sink).unwrap();
             assert_eq!(pulled, Pulled { count: 100, last: Some(100) });
             assert_eq!(seen, (1..=100).collect::<Vec<_>>(), "{fault:?}");
         }
@@ -401,7 +480,7 @@ mod tests {
     #[test]
     fn a_unit_that_promises_entries_and_sends_none_is_an_error() {
         let mut session = unit(3).session();
-        let mut reader = Reader { next: 4, names: Names::new() };
+        let mut reader = Reader::of_unit(4);
         let text = reader.page(&mut session).unwrap_err().to_string();
         assert_eq!(text, "the unit's log ends with 3, and the unit sends nothing from 4 on");
     }

@@ -7,7 +7,9 @@ use crate::args;
 use crate::error::HostError;
 use crate::keychain::KnownUnit;
 use crate::meant::Meant;
+use crate::say::hex;
 use crate::session::Session;
+use crate::trust;
 use serde_json::json;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use threshold_record::Name;
@@ -35,7 +37,14 @@ pub fn run(meant: &Meant, typed: &args::Pair) -> anyhow::Result<Answer> {
     keychain.keep(&unit, Some(KnownUnit::of(&unit_key, role)))?;
     // The new key is tried at once: what does not work now would surprise later.
     let role = session.secure(&secret, &unit_key)?;
-    let value = json!({ "unit": unit, "role": role.text(), "key": secret.key_id().to_string() });
+    // The session is with whoever knows the code, so what it says of its signing key is believed, this once.
+    let identity = trust::identity(keychain, &mut session)?.map(|identity| hex(&identity.key));
+    let value = json!({
+        "unit": unit,
+        "role": role.text(),
+        "key": secret.key_id().to_string(),
+        "identity": identity,
+    });
     meant.say.result(&value, || {
         format!("paired with {unit} as {}; from now on what is said to it is sealed", role.text())
     })?;

@@ -44,7 +44,7 @@ impl Found {
             };
             return Err(HostError::NoEntry { wanted, range }.into());
         }
-        let mut reader = Reader { next: wanted, names: Names::new() };
+        let mut reader = Reader::of_unit(wanted);
         // A page is never empty; its first entry is the one that was due.
         let entry = reader.page(session)?.swap_remove(0);
         let model = model_of(session, entry.context_model)?;

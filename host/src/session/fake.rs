@@ -224,6 +224,8 @@ impl FakeUnit {
             }
             Call::StartPull(_) => no::<at::StartPull>(id),
             Call::StartPush(_) => no::<at::StartPush>(id),
+            Call::GetIdentity(_) => no::<at::GetIdentity>(id),
+            Call::GetCheckpoint(_) => no::<at::GetCheckpoint>(id),
             Call::ListAdministrators(_) => no::<at::ListAdministrators>(id),
             Call::RevokeAdministrator(_) => no::<at::RevokeAdministrator>(id),
             Call::SetRole(_) => no::<at::SetRole>(id),

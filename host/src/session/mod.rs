@@ -147,6 +147,12 @@ impl<T: Transport> Session<T> {
         &self.hello
     }
 
+    /// True if what is said from here on is sealed, so that it is the paired unit's.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.line.sealed.is_some()
+    }
+
     /// Calls the unit.
     ///
     /// # Errors

@@ -8,9 +8,13 @@ use serialport::{SerialPort, TTYPort};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use threshold_wire::bulk::Window;
 
 /// The line's speed until the link negotiates another; a pty ignores it.
 const BAUD: u32 = 115_200;
+
+/// What is under way at once in a bulk transfer over it.
+pub const BULK: Window = Window::of_baud(BAUD);
 
 /// How long one write may wait for room in the driver's buffer.
 const WRITE_PATIENCE: Duration = Duration::from_millis(500);

@@ -72,7 +72,7 @@ impl<T: Transport> Session<T> {
 
     /// Pulls log entries from a sequence on, as many as one transfer carries, and appends their bytes to `kept`: none if
     /// there are no more. Also when it fails, what was appended is whole entries without a gap, so that the next pull goes on
-    /// behind them.
+    /// behind them. `arrived` hears how many bytes are there without a gap, as they come.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -81,6 +81,7 @@ impl<T: Transport> Session<T> {
         from: u64,
         window: Window,
         kept: &mut Vec<u8>,
+        arrived: &mut dyn FnMut(u64),
     ) -> Result<(), SessionError> {
         let request = PullRequest { what: PullWhat::Log { from }, window };
         let offer = self.call::<StartPull>(&request)?;
@@ -91,11 +92,9 @@ impl<T: Transport> Session<T> {
         }
         let mut content = Vec::new();
         let mut receiver = None;
-        let outcome = self.receive_bulk(&offer, &mut receiver, &mut content);
+        let outcome = self.receive_bulk(&offer, &mut receiver, &mut content, arrived);
         let whole = receiver.map_or(0, |receiver: Receiver| {
-            let resume = receiver.resume();
-            let arrived = resume.progress.next as usize * usize::from(resume.chunk_bytes);
-            arrived.min(content.len()) / LogEntry::LEN * LogEntry::LEN
+            without_gap(&receiver).min(content.len()) / LogEntry::LEN * LogEntry::LEN
         });
         kept.extend_from_slice(content.get(..whole).unwrap_or(&[]));
         outcome
@@ -106,6 +105,7 @@ impl<T: Transport> Session<T> {
         offer: &PullOffer,
         receiver: &mut Option<Receiver>,
         content: &mut Vec<u8>,
+        arrived: &mut dyn FnMut(u64),
     ) -> Result<(), SessionError> {
         let now_ms = |line: &super::Line<T>| line.transport.now().as_millis() as u64;
         let start_ms = now_ms(&self.line);
@@ -144,6 +144,7 @@ impl<T: Transport> Session<T> {
                             let end = start + write.bytes.len();
                             content.resize(content.len().max(end), 0);
                             content[start..end].copy_from_slice(write.bytes);
+                            arrived(without_gap(receiver).min(content.len()) as u64);
                         }
                     }
                     Inside::Bulk(Packet::Query { .. }) => receiver.take_query(),
@@ -152,4 +153,10 @@ impl<T: Transport> Session<T> {
             }
         }
     }
+}
+
+/// Bytes that arrived before the first chunk that is missing; the last chunk may be counted for more than it has.
+fn without_gap(receiver: &Receiver) -> usize {
+    let resume = receiver.resume();
+    resume.progress.next as usize * usize::from(resume.chunk_bytes)
 }

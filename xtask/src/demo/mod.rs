@@ -180,6 +180,7 @@ fn finish(
         .collect::<Result<_>>()?;
     check_log(&log, followed)?;
     println!("\nthe pulled log has {} entries, complete and as followed", log.len());
+    print!("{}", host.text(&["log", "verify"])?);
     println!(
         "(each reading after it, as for the reasons in the report, adds an entry that says so)"
     );

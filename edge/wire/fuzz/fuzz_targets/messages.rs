@@ -7,8 +7,8 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ERROR_KEY, FinishPairing, GetContext, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery,
-    OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
+    ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
     SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
@@ -53,6 +53,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ReadLog>,
     answered::<GetLogHead>,
     answered::<GetContext>,
+    answered::<GetIdentity>,
+    answered::<GetCheckpoint>,
     answered::<ListAdministrators>,
     answered::<RevokeAdministrator>,
     answered::<SetRole>,
