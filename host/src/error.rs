@@ -332,6 +332,12 @@ pub enum HostError {
         /// Its name.
         unit: String,
     },
+    /// Another run of this program has the file open to write it.
+    #[error("{} is written by another run of this program", path.display())]
+    FileBusy {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file's name does not say its form.
     #[error("{path}: the name of a log file must end in .jsonl or .csv")]
     LogFileKind {

@@ -18,7 +18,7 @@ mod examine;
 pub use examine::{Bad, BadKind, Contents, Position};
 
 use crate::error::HostError;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl KeptLog {
     ///
     /// # Errors
     /// [`HostError::KeptForeign`] for a file of another unit or log, [`HostError::KeptBad`] for one that is not as it was pulled,
-    /// [`HostError::File`] if the disk refuses.
+    /// [`HostError::FileBusy`] while another run of this program appends to it, [`HostError::File`] if the disk refuses.
     pub fn open(path: &Path, identity: &Identity) -> Result<Self, HostError> {
         let fail = || HostError::file(path);
         if let Some(folder) = path.parent() {
@@ -58,6 +58,7 @@ impl KeptLog {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(path).map_err(fail())?;
+        claim(&file, path)?;
         let len = file.metadata().map_err(fail())?.len();
         if len < HEAD as u64 {
             // Made just now, or by a pull that was cut off before the head was whole: nothing was kept yet.
@@ -232,12 +233,27 @@ fn head_of(identity: &Identity) -> [u8; HEAD] {
     head
 }
 
-/// Makes durable that a file of this name is in its folder.
+/// Claims a file for as long as it is open: two pulls that append at once would leave a file that looks tampered with.
+///
+/// # Errors
+/// [`HostError::FileBusy`] if another run of this program has it.
+pub(crate) fn claim(file: &File, path: &Path) -> Result<(), HostError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(HostError::FileBusy { path: path.to_path_buf() }),
+        // A disk that knows no locks keeps the file all the same.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+    }
+}
+
+/// Makes durable that a file of this name is in its folder, and the folder in the one above, since it may be as new.
 ///
 /// # Errors
 /// [`HostError::File`] if the disk refuses.
 pub fn sync_folder(path: &Path) -> Result<(), HostError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(HostError::file(path))
+    for folder in path.ancestors().skip(1).take(2) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(HostError::file(path))?;
+    }
+    Ok(())
 }

@@ -140,7 +140,7 @@ impl LogFile {
     ///
     /// # Errors
     /// [`HostError::LogFileKind`] for another ending, [`HostError::LogFile`] for a line that is no entry or out of order,
-    /// [`HostError::File`] if the disk refuses.
+    /// [`HostError::FileBusy`] while another run of this program writes it, [`HostError::File`] if the disk refuses.
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let form = match path.extension().and_then(|ending| ending.to_str()) {
             Some("jsonl") => Form::JsonLines,
@@ -154,6 +154,8 @@ impl LogFile {
             .truncate(false)
             .open(path)
             .map_err(HostError::file(path))?;
+        // Before the mending: what another run has half written is no line that was cut off.
+        crate::kept::claim(&file, path)?;
         let there = Contents::read(path, form, &file)?;
         let len = file.metadata().map_err(HostError::file(path))?.len();
         file.set_len(there.whole_bytes).map_err(HostError::file(path))?;

@@ -18,6 +18,7 @@ use crate::session::Session;
 use crate::session::port::Transport;
 use crate::{args, explain, trust};
 use serde_json::json;
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use threshold_record::LogEntry;
@@ -174,7 +175,7 @@ fn read_up_to_head<T: Transport>(
     let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
     let mut reader = Reader::of_unit(start);
     if let Some(kept) = kept {
-        reader.kept = Some(Box::new(kept::entries(kept.path(), start)?));
+        reader = reader.through(kept::entries(kept.path(), start)?);
     }
     while reader.next <= head.head {
         for entry in reader.page(session)? {
@@ -243,7 +244,7 @@ pub(super) struct Reader {
     /// The names of the people in what was read.
     pub(super) names: Names,
     /// Where the entries come from, if that is not the unit.
-    kept: Option<Box<dyn Iterator<Item = LogEntry>>>,
+    kept: Option<Peekable<Box<dyn Iterator<Item = LogEntry>>>>,
 }
 
 impl Reader {
@@ -252,20 +253,29 @@ impl Reader {
         Self { next, names: Names::new(), kept: None }
     }
 
-    /// The next entries of the kept log.
+    /// The same, through what was kept of it.
+    fn through(mut self, kept: impl Iterator<Item = LogEntry> + 'static) -> Self {
+        let kept: Box<dyn Iterator<Item = LogEntry>> = Box::new(kept);
+        self.kept = Some(kept.peekable());
+        self
+    }
+
+    /// The next entries of the kept log; those before a gap come before the gap's error.
     fn kept_page(&mut self) -> Option<Result<Vec<LogEntry>, HostError>> {
+        let kept = self.kept.as_mut()?;
         let mut entries: Vec<LogEntry> = Vec::new();
-        for entry in self.kept.as_mut()?.take(LOG_PAGE_ENTRIES) {
+        while entries.len() < LOG_PAGE_ENTRIES {
             let due = self.next + entries.len() as u64;
-            if entry.sequence != due {
-                let (first, last) = (due, entry.sequence - 1);
-                return Some(Err(HostError::LogOverwritten { first, last }));
-            }
+            let Some(entry) = kept.next_if(|entry| entry.sequence == due) else { break };
             entries.push(entry);
         }
-        Some(match entries.is_empty() {
-            true => Err(HostError::LogShort { expected: self.next, head: self.next - 1 }),
-            false => Ok(entries),
+        let (first, before) = (self.next, self.next - 1);
+        Some(match (entries.is_empty(), kept.peek()) {
+            (false, _) => Ok(entries),
+            (true, Some(entry)) => {
+                Err(HostError::LogOverwritten { first, last: entry.sequence.saturating_sub(1) })
+            }
+            (true, None) => Err(HostError::LogShort { expected: first, head: before }),
         })
     }
 
@@ -417,6 +427,23 @@ mod tests {
         let text = result.unwrap_err().to_string();
         assert_eq!(text, "the log has a gap: entry 45 was due, the unit sent 46");
         assert_eq!(seen, (1..=32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_kept_before_a_gap_is_given_before_the_gap_is_named() {
+        let unit = unit(60);
+        let held: Vec<LogEntry> = unit.entries.clone();
+        let kept = held.into_iter().filter(|entry| !(41..=50).contains(&entry.sequence));
+        let mut reader = Reader::of_unit(1).through(kept.collect::<Vec<_>>().into_iter());
+        let (mut session, mut seen) = (unit.session(), Vec::new());
+        let error = loop {
+            match reader.page(&mut session) {
+                Ok(entries) => seen.extend(entries.iter().map(|entry| entry.sequence)),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(seen, (1..=40).collect::<Vec<_>>());
+        assert_eq!(error, "entries 41 to 50 were overwritten before they were read");
     }
 
     fn followed(

@@ -164,9 +164,7 @@ impl Report {
             (Some(why), Some(remedy)) => {
                 lines.extend([format!("no: {why}"), format!("try: {remedy}")])
             }
-            _ if contents.entries == 0 => {
-                lines.push("no entry is kept, and none is missing".to_owned())
-            }
+            _ if contents.entries == 0 => lines.push("no entry is kept".to_owned()),
             _ => lines.push(format!("entries {first} to {last} are as the unit signed them")),
         }
         for (first, last) in self.lost(contents) {
