@@ -56,6 +56,11 @@ pub(super) struct Image {
 }
 
 impl Images {
+    /// Whether they were compiled for the device's own compute capability, rather than PTX for one before.
+    pub(super) fn are_of_the_device(&self) -> bool {
+        self.target != PTX
+    }
+
     /// The images of a folder for a device of that compute capability, 10 major + minor.
     ///
     /// # Errors
@@ -187,11 +192,12 @@ mod tests {
     fn images_are_read_with_their_kernels_and_ptx_ends_with_a_zero() {
         let (folder, _) = folder(&ALL);
         let cubins = Images::read(folder.path(), 90).unwrap();
-        assert_eq!(cubins.target, "sm_90");
+        assert_eq!((&cubins.target[..], cubins.are_of_the_device()), ("sm_90", true));
         let bytes: Vec<&[u8]> = cubins.all.iter().map(|image| &image.bytes[..]).collect();
         assert_eq!(bytes, [&b"sm_90/pnet.cubin"[..], b"sm_90/rnet.cubin"]);
         assert_eq!(cubins.all[1].kernels, ["rnet_a", "rnet_b"]);
         let ptx = Images::read(folder.path(), 86).unwrap();
+        assert!(!ptx.are_of_the_device());
         assert_eq!(ptx.all[0].bytes, b"compute_80/pnet.ptx\0");
     }
 

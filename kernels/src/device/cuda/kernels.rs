@@ -53,7 +53,8 @@ impl Kernels {
         context.enter()?;
         let optin = DeviceAttribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
         let most_shared = context.attribute(optin)?;
-        let overlap = context.capability()? >= OVERLAP_SINCE;
+        // PTX is for a capability below that, and its kernels do not wait by themselves.
+        let overlap = images.are_of_the_device() && context.capability()? >= OVERLAP_SINCE;
         let context = Arc::clone(context);
         let mut all = Self { overlap, by_name: BTreeMap::new(), modules: Vec::new(), context };
         for image in &images.all {
