@@ -147,6 +147,19 @@ fn a_pull_over_a_line_that_dies_keeps_what_came_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn two_pulls_at_once_never_append_to_one_file() {
+    let (host, bench) = (Host::new(), bench());
+    write(&bench, 4);
+    let (path, identity) = (host.path(&bench), host.identity(&bench).unwrap());
+    let first = KeptLog::open(&path, &identity).unwrap();
+    let error = host.pull(&bench).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(HostError::FileBusy { .. })), "{error}");
+    drop(first);
+    host.pull(&bench).unwrap();
+    assert_eq!((host.contents(&bench).signed, host.contents(&bench).bad), (head(&bench), None));
+}
+
+#[test]
 fn every_change_of_a_kept_log_is_named_by_its_first_entry() {
     let (host, bench) = (Host::new(), bench());
     write(&bench, 12);
