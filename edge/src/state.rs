@@ -98,10 +98,14 @@ pub struct State {
     embedder: Option<EmbedderFacts>,
     /// What the owner settled; `None` without an embedder, and if it cannot be read.
     settled: Option<Settled>,
+    /// The last change of it failed: the flash may hold either rule.
+    settling_failed: bool,
     /// What that leads to at the gallery as it is.
     derived: Derived,
     lockout: Lockout,
     index: Option<Index>,
+    /// Counts the changes of the gallery since the start.
+    index_number: u64,
     /// Parts at fault, in the order in which they failed.
     faults: Vec<Cause>,
     started: bool,
@@ -133,9 +137,11 @@ impl State {
             journal,
             embedder: None,
             settled: None,
+            settling_failed: false,
             derived: Derived { policy, forecast: None, refusal: None },
             lockout: Lockout::default(),
             index: None,
+            index_number: 0,
             faults,
             started: false,
             untidy: true,
@@ -328,6 +334,7 @@ impl State {
     /// Builds the search index anew: the gallery was loaded or changed.
     pub fn gallery_changed(&mut self) {
         self.untidy = true;
+        self.index_number += 1;
         let (Some(journal), Some(embedder)) = (&self.journal, &self.embedder) else { return };
         let Some(gallery) = journal.store().gallery() else { return };
         // A template of another length would be an error here and not a silent miss at the door.
@@ -345,6 +352,12 @@ impl State {
                 self.fail(Cause::Gallery, why);
             }
         }
+    }
+
+    /// Which search index it is, counted from the start; what was compared with another one is no evidence any more.
+    #[must_use]
+    pub fn index_number(&self) -> u64 {
+        self.index_number
     }
 
     /// Whom an embedding is most like.

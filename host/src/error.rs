@@ -467,6 +467,8 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
             "take another model, threshold policy set --target <fpir> with a looser one, or --threshold <score> \
              --accept-risk"
         }
-        Cause::Policy => "threshold policy set --target <fpir>, or start the newer threshold-edge",
+        Cause::Policy => {
+            "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
+        }
     })
 }

@@ -107,6 +107,21 @@ fn a_visit_under_way_is_decided_by_the_threshold_of_the_grown_gallery() {
 }
 
 #[test]
+fn whom_a_visit_under_way_found_is_not_admitted_once_removed() {
+    let mut rig = rig();
+    let ada = rig.enrol("Ada", 1);
+    enrol_many(&mut rig, 2..6);
+    let face = Show::Between(1, 127);
+    // With five people it lies beyond the threshold, with four within: all three frames would count.
+    rig.show(&[Show::Arrival, face, face, face]);
+    assert_eq!(rig.decisions(), []);
+    rig.call::<RemovePerson>(&PersonRemove { person: ada }).unwrap();
+    near(distance(&info(&mut rig).1), 0.59);
+    rig.show(&[Show::Departure]);
+    assert_eq!((rig.decisions()[0].reason, rig.pulses()), (Reason::TooFewFrames, 0));
+}
+
+#[test]
 fn a_target_out_of_reach_leaves_the_door_locked_and_says_why() {
     let mut rig = rig();
     enrol_many(&mut rig, 1..32);
@@ -288,6 +303,23 @@ fn a_rule_whose_entry_could_not_be_written_does_not_come_into_force() {
     assert_eq!((rig.decisions().last().unwrap().reason, rig.pulses()), (Reason::Unknown, 0));
     let mut again = Rig::of(&rig.flash, Some(model()));
     assert_eq!(info(&mut again).1.rule, target(1e-4).rule);
+}
+
+#[test]
+fn a_rule_settled_again_after_a_failure_is_in_the_log_before_it_is_acknowledged() {
+    let acts =
+        |rig: &Rig| rig.log().iter().filter(|entry| entry.kind == EntryKind::PolicySet).count();
+    for (write, stopped) in [(1, false), (2, true)] {
+        let mut rig = rig();
+        rig.call::<SetPolicy>(&target(1e-4)).unwrap();
+        rig.flash.fail_at(rig.flash.writes() + write, FlashFault::Io);
+        rig.call::<SetPolicy>(&target(1e-2)).unwrap_err();
+        // The flash may hold the looser one; who asks for the stricter one again must not hear that all is well.
+        let again = rig.call::<SetPolicy>(&target(1e-4));
+        assert_eq!((again.is_err(), acts(&rig)), (stopped, if stopped { 1 } else { 2 }));
+        let mut next = Rig::of(&rig.flash, Some(model()));
+        assert_eq!(info(&mut next).1.rule, target(1e-4).rule);
+    }
 }
 
 #[test]

@@ -230,6 +230,30 @@ fn the_last_context_of_a_kind_is_known_after_every_segment_and_start() {
 }
 
 #[test]
+fn a_context_and_the_entry_after_it_are_durable_together_wherever_a_segment_ends() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash).unwrap();
+    let (mut old, mut new) = (0, 0);
+    for mark in 1..=24 {
+        store.commit(entry(mark)).unwrap();
+        for (write, seed) in (1..=6).flat_map(|write| (0..4).map(move |seed| (write, seed))) {
+            let cut = flash.copy();
+            let mut unit = open(&cut).unwrap();
+            let head = unit.log_head();
+            cut.cut_power_at(cut.writes() + write, seed);
+            let named = unit.context_number(ContextKind::Policy, b"a rule that was settled");
+            let _ = named.and_then(|_| unit.commit(entry(mark)));
+            cut.power_on();
+            let left = open(&cut).unwrap();
+            let is_there = left.last_context(ContextKind::Policy).is_some();
+            assert_eq!(is_there, left.log_head() > head, "entry {mark}, write {write}, {seed}");
+            if is_there { new += 1 } else { old += 1 }
+        }
+    }
+    assert!(old > 0 && new > 0, "{old} {new}");
+}
+
+#[test]
 fn nothing_more_comes_into_a_segment_once_the_next_may_be_there() {
     for odd in [false, true] {
         let flash = written(9);

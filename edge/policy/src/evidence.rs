@@ -1,6 +1,7 @@
 //! The evidence of one visit: what the last compared frames said, and the best of all frames.
 //!
 //! Bounded: the last [`MAX_WINDOW`] compared frames, one summary of the rest. It judges nothing; `decide` does.
+//! Refuses to keep frames in the window that were compared with another gallery than the one that decides.
 
 use crate::settings::MAX_WINDOW;
 use heapless::Vec;
@@ -62,6 +63,8 @@ pub struct Evidence {
     frames: u32,
     compared: u32,
     spoof: Option<Observation>,
+    /// The index that the frames of the window were compared with.
+    index: u64,
     window: Vec<Observation, MAX_WINDOW>,
     best_compared: Option<Observation>,
     best_poor: Option<Observation>,
@@ -78,6 +81,7 @@ impl Evidence {
             frames: 0,
             compared: 0,
             spoof: None,
+            index: 0,
             window: Vec::new(),
             best_compared: None,
             best_poor: None,
@@ -112,6 +116,15 @@ impl Evidence {
         let above = |seen: Observation| rank(best) > seen.best.and_then(rank);
         if self.best_compared.is_none_or(above) {
             self.best_compared = Some(observation);
+        }
+    }
+
+    /// Says which search index the next frame is compared with, or decides. What was compared with another one counts no
+    /// more: whom it found may have been removed since, and a threshold that fell with the removal would admit them.
+    pub fn compared_with(&mut self, index: u64) {
+        if self.index != index {
+            self.index = index;
+            self.window.clear();
         }
     }
 

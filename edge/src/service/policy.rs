@@ -57,7 +57,7 @@ pub(super) fn set(
         RuleError::Threshold => RequestError::BadThreshold,
         RuleError::OtherModel { of } => RequestError::WrongModel { unit, host: of },
     })?;
-    if settled.rule != set.rule {
+    if !state.has_settled(&set.rule) {
         state.settle(set.rule, by).map_err(|error| refused(state, &error))?;
     }
     get(state)

@@ -31,6 +31,12 @@ impl State {
         self.settled.as_ref()
     }
 
+    /// True if this rule is settled, in the log as in memory: after a change that failed the log may hold the other one.
+    #[must_use]
+    pub fn has_settled(&self, rule: &ThresholdRule) -> bool {
+        !self.settling_failed && self.settled.is_some_and(|settled| settled.rule == *rule)
+    }
+
     /// The policy in force with its forecast, and why the unit compares nobody with it.
     #[must_use]
     pub fn derived(&self) -> &Derived {
@@ -67,8 +73,10 @@ impl State {
             let back = Settled { change: change.wrapping_add(1), ..before };
             let _ = self.name_settled(&back);
             (self.settled, self.derived) = (Some(back), was);
+            self.settling_failed = true;
             return Err(error);
         }
+        self.settling_failed = false;
         self.tell_arming();
         Ok(())
     }

@@ -289,6 +289,7 @@ impl Unit {
         };
         let Some(embedding) = engine.embed(frame, first)?.pop() else { return Ok(None) };
         let mut state = shared.lock();
+        visit.evidence.compared_with(state.index_number());
         match state.search(&embedding) {
             Ok(found) => Ok(Some(found)),
             Err(why) => {
@@ -344,6 +345,8 @@ impl Unit {
     fn ask(&mut self) {
         let Course::Open(visit) = &mut self.course else { return };
         let mut state = self.shared.lock();
+        // The gallery may have changed since the search, and with it the threshold.
+        visit.evidence.compared_with(state.index_number());
         let now_ms = self.clock.monotonic_ms();
         let times = |at_ms| visit.stage_times(at_ms, now_ms);
         let decided = state.decide(&visit.evidence, visit.lockout, visit.attempt_open, times);

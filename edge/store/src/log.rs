@@ -245,7 +245,9 @@ impl Log {
         keyring: &Keyring,
         context: Context,
     ) -> Result<(), StoreError> {
-        self.make_room(flash, keyring, record::context_len(context.bytes.len()))?;
+        // With room for the entry that the change is for, so that no segment ends between them and a cut leaves both or none.
+        let len = record::context_len(context.bytes.len()) + record::ENTRY_LEN;
+        self.make_room(flash, keyring, len)?;
         record::push_context(&mut self.pending, &context);
         self.tip.take_context(&self.chain, &context);
         self.hold(context);
