@@ -30,8 +30,8 @@ const STAGED: usize = 50;
 /// People among whom a face is sought.
 const PEOPLE: u32 = 1000;
 
-/// The detector, and dlib's embedder where it is there.
-type Packs = (Pack, Option<Pack>);
+/// The detector, and dlib's embedder.
+type Packs = (Pack, Pack);
 
 #[derive(Parser)]
 struct Typed {
@@ -67,7 +67,7 @@ struct Typed {
 fn main() -> Result<()> {
     let typed = Typed::parse();
     let packs = PackDir::open(&typed.packs)?;
-    let packs = (packs.detector()?, packs.named("dlib").ok());
+    let packs = (packs.detector()?, packs.named("dlib")?);
     let report = match typed.emulated {
         true => emulated(&typed, &packs)?,
         false => on_gpu(&typed, &packs)?,
@@ -215,20 +215,19 @@ fn timed(
 }
 
 /// As many people as there are, one template each, drawn: how long a search takes does not depend on them.
-fn people(pack: &Pack) -> Vec<Template> {
+fn people(pack: &Pack, embedding_len: usize) -> Vec<Template> {
     let mut state = 1u32;
     let mut drawn = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as i8
     };
-    let len = pack.embedder().map_or(0, |embedder| embedder.embedding_len);
     let template = |person| Template {
         person: PersonId(person),
         slot: 0,
         quality: 100,
         model: pack.id.tag(),
         scale: 1e-3,
-        vector: (0..len).map(|_| drawn()).collect(),
+        vector: (0..embedding_len).map(|_| drawn()).collect(),
     };
     (1..=PEOPLE).map(template).collect()
 }
@@ -274,11 +273,10 @@ fn frame<D: Device>(
         stages.into_iter().map(|(stage, all)| (stage, median(all))).collect();
     let counts = engine.counts();
     let mut recognised = Value::Null;
-    if let (1, Some(pack)) = (faces, embedder)
-        && let Ok(rule) = pack.embedder()
-    {
-        let mut engine = engine.with_embedder(pack)?;
-        engine.set_gallery(rule.metric, &people(pack))?;
+    if faces == 1 {
+        let rule = embedder.embedder()?;
+        let mut engine = engine.with_embedder(embedder)?;
+        engine.set_gallery(rule.metric, &people(embedder, rule.embedding_len))?;
         // The first call records.
         engine.recognise(&raw, 1)?;
         let times = timed(typed.calls, || engine.recognise(&raw, 1).map(|_| ()))?;

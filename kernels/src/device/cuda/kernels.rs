@@ -84,7 +84,7 @@ impl Kernels {
             let params = one_param(handle)
                 .ok_or_else(|| refused(format!("kernel {name} has not one parameter")))?;
             let shared_bytes = allow_shared(handle, most_shared)?;
-            if OVERLAPPING.contains(&name.as_str()) {
+            if self.overlap && OVERLAPPING.contains(&name.as_str()) {
                 prefer_shared(handle)?;
             }
             self.by_name.insert(name.clone(), Kernel { handle, params, shared_bytes });
@@ -156,7 +156,7 @@ fn allow_shared(kernel: sys::CUfunction, most: u32) -> Result<u32, DeviceError> 
 }
 
 /// All shared memory that a multiprocessor can have, whatever a launch takes of it: between launches that want different parts
-/// it is emptied to be divided anew, and they could not overlap.
+/// it is emptied to be divided anew, and they could not overlap. Where they cannot anyway, the first cache keeps its part.
 fn prefer_shared(kernel: sys::CUfunction) -> Result<(), DeviceError> {
     let attribute = Attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
     // SAFETY: the kernel is loaded; 100 is a percentage.
