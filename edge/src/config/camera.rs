@@ -1,0 +1,12 @@
+//! `[camera]`: what the unit sees with.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// `[camera]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CameraConfig {
+    /// A folder, in which every picture that appears is a visit; empty if nobody named it.
+    pub source: PathBuf,
+}
