@@ -34,7 +34,7 @@ pub struct Typed {
 /// Options that every command takes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The unit's serial port (default: THRESHOLD_UNIT)
+    /// The unit's serial port, or rfc2217:HOST:PORT or tcp:HOST:PORT for a terminal server's (default: THRESHOLD_UNIT)
     // Not clap's `env`: usage lines would show what the variable sets as if it had to be typed.
     #[arg(long, global = true, value_name = "PORT")]
     pub unit: Option<String>,

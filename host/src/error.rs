@@ -72,6 +72,23 @@ pub enum HostError {
         #[source]
         source: std::io::Error,
     },
+    /// The terminal server was not reached.
+    #[error("the terminal server of {port} was not reached")]
+    ServerAway {
+        /// As typed.
+        port: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The terminal server was reached and does not give the port as it is needed.
+    #[error("the terminal server of {port} does not give the port as it is needed: {what}")]
+    ServerRefuses {
+        /// As typed.
+        port: String,
+        /// What it does not.
+        what: String,
+    },
     /// The port is open and nobody answers.
     #[error("the unit on {port} did not answer within {waited_ms} ms")]
     Silent {

@@ -7,7 +7,7 @@ use crate::args::Options;
 use crate::error::HostError;
 use crate::keychain::Keychain;
 use crate::say::Say;
-use crate::session::port::ports_there;
+use crate::session::ports_there;
 use std::path::PathBuf;
 use std::time::Duration;
 

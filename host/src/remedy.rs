@@ -152,6 +152,13 @@ fn of_host(error: &HostError) -> Option<String> {
             format!("add this user to the group of {port} (`ls -l {port}`; often dialout) and log in again")
         }
         E::PortOpen { .. } => "name a serial port, not another file".to_owned(),
+        E::ServerAway { .. } => {
+            "check the server's name and port, and that its program (ser2net) runs; --wait until it does".to_owned()
+        }
+        E::ServerRefuses { .. } => {
+            "let the server's port take telnet with RFC 2217 and the line at 115200 8N1, or name it tcp:<host>:<port> if it gives bare bytes"
+                .to_owned()
+        }
         E::Silent { .. } => {
             "check that the unit is on and that this is its port, then the cable; --wait if it is starting".to_owned()
         }

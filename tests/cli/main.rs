@@ -7,6 +7,7 @@ mod kept;
 mod pairing;
 mod photos;
 mod port;
+mod server;
 mod start;
 mod store;
 mod typed;

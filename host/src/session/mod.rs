@@ -6,9 +6,14 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+mod net;
 pub mod port;
 mod secure;
+mod serial;
+mod telnet;
 pub mod wait;
+
+pub use serial::ports_there;
 
 use crate::error::HostError;
 use crate::meant::Meant;
