@@ -16,6 +16,38 @@ pub enum HostError {
         /// The ports that are there.
         ports: Vec<String>,
     },
+    /// The site's file is not one.
+    #[error("site file {path}: {what}")]
+    Site {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The unit at a site's port is another one.
+    #[error("the unit on {port} calls itself {said}, and the site calls it {name}")]
+    OtherUnit {
+        /// Of the site.
+        port: String,
+        /// Of the site.
+        name: String,
+        /// The unit's.
+        said: String,
+    },
+    /// Several units would write into one file.
+    #[error("{file} would take what several units say")]
+    OneFileForAll {
+        /// As typed.
+        file: String,
+    },
+    /// A command failed at some of the units, each with an error of its own.
+    #[error("the command failed at {failed} of {all} units")]
+    UnitsLeft {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// The administrator's keys cannot be used.
     #[error("{path}: {what}")]
     Keychain {
@@ -49,6 +81,14 @@ pub enum HostError {
         /// As typed.
         port: String,
         /// The ports that are there.
+        ports: Vec<String>,
+    },
+    /// More than one port is what was typed.
+    #[error("{port} is each of {}", ports.join(", "))]
+    SeveralPorts {
+        /// As typed.
+        port: String,
+        /// Those that it is.
         ports: Vec<String>,
     },
     /// Another program holds the port.

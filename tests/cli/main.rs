@@ -8,6 +8,7 @@ mod pairing;
 mod photos;
 mod port;
 mod server;
+mod site;
 mod start;
 mod store;
 mod typed;

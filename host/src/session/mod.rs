@@ -13,7 +13,7 @@ mod serial;
 mod telnet;
 pub mod wait;
 
-pub use serial::ports_there;
+pub use serial::{UsbPort, ports_there, usb_ports};
 
 use crate::error::HostError;
 use crate::meant::Meant;
@@ -113,10 +113,19 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open_unpaired(meant: &Meant) -> Result<Self, SessionError> {
-        let name = meant.unit()?;
-        wait::until_there(meant.wait, &mut wait::Machine::new(), || {
-            Self::greet(Port::open(name)?, BUILD)
-        })
+        let target = meant.unit()?;
+        let session = wait::until_there(meant.wait, &mut wait::Machine::new(), || {
+            Self::greet(Port::open(&target.port)?, BUILD)
+        })?;
+        match &target.name {
+            Some(name) if *name != session.hello().unit.as_str() => Err(HostError::OtherUnit {
+                port: target.port.clone(),
+                name: name.clone(),
+                said: session.hello().unit.as_str().to_owned(),
+            }
+            .into()),
+            _ => Ok(session),
+        }
     }
 
     /// The same, and waits until the unit has started: before that it has no model and no gallery to answer with.
