@@ -71,12 +71,18 @@ impl Net {
             }
         }
         for setting in Setting::of_line(BAUD) {
-            self.stream.write_all(&Telnet::request(setting)).map_err(away)?;
-            if self.until(|telnet| telnet.holds(setting)).map_err(away)? != Some(true) {
+            if self.ask(setting).map_err(away)? != Some(true) {
                 return Err(refuses(format!("it does not set {}", setting.words())));
             }
         }
         Ok(())
+    }
+
+    /// Asks for a setting: whether it holds; `None` if the server does not say.
+    fn ask(&mut self, setting: Setting) -> io::Result<Option<bool>> {
+        let Some(telnet) = &mut self.telnet else { return Ok(None) };
+        self.stream.write_all(&telnet.request(setting))?;
+        self.until(|telnet| telnet.holds(setting))
     }
 
     /// Reads until something is known, no longer than the patience.
@@ -155,6 +161,11 @@ impl Transport for Net {
             self.read(left)?;
         }
         self.arrived.read(into)
+    }
+
+    fn set_speed(&mut self, baud: u32) -> bool {
+        // Bare bytes come from a port whose speed the server keeps.
+        self.ask(Setting::Baud(baud)).is_ok_and(|holds| holds == Some(true))
     }
 
     fn drain(&mut self) {

@@ -9,13 +9,10 @@ use super::serial::Serial;
 use crate::error::HostError;
 use std::io;
 use std::time::Duration;
-use threshold_wire::bulk::Window;
+use threshold_wire::speed;
 
-/// The line's speed until the link negotiates another; a pty ignores it.
-pub(super) const BAUD: u32 = 115_200;
-
-/// What is under way at once in a bulk transfer over it.
-pub const BULK: Window = Window::of_baud(BAUD);
+/// The line's speed until the host asks for another; a pty ignores it.
+pub(super) const BAUD: u32 = speed::BASE;
 
 /// Moves bytes to and from a unit. A test's body keeps its own time, so that no test has to sleep.
 pub trait Transport {
@@ -30,6 +27,9 @@ pub trait Transport {
     /// # Errors
     /// What the line said; the line is then gone.
     fn receive(&mut self, into: &mut [u8], patience: Duration) -> io::Result<usize>;
+
+    /// Lets the line run at this speed. False if it does not; it may then run at any.
+    fn set_speed(&mut self, baud: u32) -> bool;
 
     /// Throws away what has arrived and was not received.
     fn drain(&mut self);
@@ -67,6 +67,10 @@ impl Transport for Port {
 
     fn receive(&mut self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
         self.0.receive(into, patience)
+    }
+
+    fn set_speed(&mut self, baud: u32) -> bool {
+        self.0.set_speed(baud)
     }
 
     fn drain(&mut self) {

@@ -68,6 +68,12 @@ impl Transport for Serial {
         got
     }
 
+    fn set_speed(&mut self, baud: u32) -> bool {
+        // Some UARTs take a speed that they cannot keep.
+        self.tty.set_baud_rate(baud).is_ok()
+            && self.tty.baud_rate().is_ok_and(|found| found == baud)
+    }
+
     fn drain(&mut self) {
         // A failure here shows at the next read with a better error.
         let _ = self.tty.clear(serialport::ClearBuffer::Input);

@@ -112,8 +112,9 @@ impl Telnet {
     }
 
     /// Asks for a setting.
-    pub(super) fn request(setting: Setting) -> Vec<u8> {
+    pub(super) fn request(&mut self, setting: Setting) -> Vec<u8> {
         let (command, value) = setting.bytes();
+        self.said.retain(|(of, _)| *of != command);
         let mut bytes = vec![IAC, SB, COM_PORT, command];
         bytes.extend(Self::escaped(&value));
         bytes.extend([IAC, SE]);
@@ -245,7 +246,7 @@ mod tests {
         let (mut telnet, mut data, mut answer) = (Telnet::default(), vec![], vec![]);
         assert_eq!(telnet.holds(baud), None);
         // The server's answer is the request with another command; IAC within the value is doubled.
-        let mut said = Telnet::request(baud);
+        let mut said = telnet.request(baud);
         said[3] += ANSWER;
         telnet.take(&said, &mut data, &mut answer);
         assert_eq!(telnet.holds(baud), Some(true));
