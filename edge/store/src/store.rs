@@ -8,6 +8,7 @@
 mod administration;
 mod figures;
 mod trust;
+mod wipe;
 
 pub use figures::Figures;
 
@@ -108,6 +109,7 @@ impl Store {
         size: impl Into<StoreSize>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
         let size = size.into();
+        wipe::finish(flash.as_mut(), keys.as_ref())?;
         let keyring = Keyring::open(flash.as_mut(), &keys)?;
         let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
         let (mut anchor, form) = match anchor {

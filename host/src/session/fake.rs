@@ -224,6 +224,9 @@ impl FakeUnit {
             }
             Call::StartPull(_) => no::<at::StartPull>(id),
             Call::StartPush(_) => no::<at::StartPush>(id),
+            Call::ApplyGallery(_) => no::<at::ApplyGallery>(id),
+            Call::Reboot(_) => no::<at::Reboot>(id),
+            Call::WipeUnit(_) => no::<at::WipeUnit>(id),
             Call::GetIdentity(_) => no::<at::GetIdentity>(id),
             Call::GetCheckpoint(_) => no::<at::GetCheckpoint>(id),
             Call::ListAdministrators(_) => no::<at::ListAdministrators>(id),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use threshold_wire::bulk::Window;
 
 /// The line's speed until the link negotiates another; a pty ignores it.
-const BAUD: u32 = 115_200;
+pub(super) const BAUD: u32 = 115_200;
 
 /// What is under way at once in a bulk transfer over it.
 pub const BULK: Window = Window::of_baud(BAUD);
