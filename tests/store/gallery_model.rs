@@ -351,14 +351,14 @@ impl Run {
 /// An operation by lot.
 pub(crate) fn drawn(lots: &mut Lots) -> Operation {
     let at = lots.below(8) as usize;
-    match lots.below(27) {
+    match lots.below(25) {
         0..=6 => Operation::Add,
         7..=13 => Operation::Put(at, lots.below(3) as u8),
         14..=17 => Operation::Remove(at),
         18..=20 => Operation::Tidy,
         21 => Operation::Lockout,
         22 => Operation::Rebase,
-        23..=25 => Operation::PutMany(at),
+        23 => Operation::PutMany(at),
         _ => Operation::Reopen,
     }
 }

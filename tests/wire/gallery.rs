@@ -1,5 +1,7 @@
 //! A gallery's bytes: written, read back, sealed, and changed in every way that must not pass.
 
+use crate::golden::{from_hex, hex};
+use std::path::Path;
 use threshold_record::{KeyId, ModelId, Person, PersonId, Template};
 use threshold_tests::lots::Lots;
 use threshold_wire::gallery::content::{self, Content, Origin};
@@ -41,6 +43,45 @@ fn mended(mut bytes: Vec<u8>) -> Vec<u8> {
     let hash = blake3::hash(&bytes);
     bytes.extend_from_slice(hash.as_bytes());
     bytes
+}
+
+/// The bytes of each form, as they are committed: what was written once is read for ever.
+fn golden() -> Vec<(String, Vec<u8>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/golden/gallery.txt");
+    if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
+        let people = people();
+        let content = written(&people);
+        let people = people.iter().map(|(one, held)| (one, held.as_slice()));
+        let listing = listing::write(&ORIGIN, people);
+        // An envelope is never written twice alike; the one that is there has to open.
+        let sealed = std::fs::read_to_string(&path).ok().and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("envelope "))?.to_owned();
+            Some(from_hex(&line))
+        });
+        let sealed =
+            sealed.unwrap_or_else(|| envelope::seal(&key(1), key(2).public(), &content).unwrap());
+        let lines = [("content", content), ("listing", listing), ("envelope", sealed)];
+        let text: String =
+            lines.iter().map(|(name, bytes)| format!("{name} {}\n", hex(bytes))).collect();
+        std::fs::write(&path, text).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = |line: &str| {
+        let (name, bytes) = line.split_once(' ').unwrap();
+        (name.to_owned(), from_hex(bytes))
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn contents_listings_and_envelopes_have_their_golden_bytes() {
+    let golden = golden();
+    let of = |name: &str| golden.iter().find(|(found, _)| found == name).unwrap().1.clone();
+    let people = people();
+    assert_eq!(of("content"), written(&people));
+    let people = people.iter().map(|(one, held)| (one, held.as_slice()));
+    assert_eq!(of("listing"), listing::write(&ORIGIN, people));
+    assert_eq!(envelope::open(&key(2), &of("envelope")), Ok((*key(1).public(), of("content"))));
 }
 
 #[test]

@@ -373,8 +373,8 @@ fn start_pull(
                 None => return Err(RequestError::NotReady { part: Cause::Store }),
             }
         }
-        PullWhat::Gallery => pull::gallery(&mut desk.shared.lock(), request.kept.as_ref(), by)?,
-        PullWhat::Listing => pull::listing(&desk.shared.lock())?,
+        PullWhat::Gallery => pull::gallery(desk.shared, request.kept.as_ref(), by)?,
+        PullWhat::Listing => pull::listing(desk.shared)?,
     };
     let transfer = desk.transfer.wrapping_add(1);
     *desk.transfer = transfer;

@@ -131,22 +131,27 @@ pub(super) fn least(what: PullWhat) -> Role {
 /// The gallery with its templates. That somebody takes it is in the log before; whoever has a part of just this content goes on
 /// with what is there.
 pub(super) fn gallery(
-    state: &mut State,
+    shared: &Shared,
     kept: Option<&Resume>,
     by: KeyTag,
 ) -> Result<Vec<u8>, RequestError> {
-    let fault = |_| RequestError::NotReady { part: Cause::Gallery };
-    let bytes = content::write(&origin(state)?, people(answers::gallery(state)?)).map_err(fault)?;
+    let bytes = {
+        let state = shared.lock();
+        content::write(&origin(&state)?, people(answers::gallery(&state)?))
+    };
+    let bytes = bytes.map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
     let goes_on = kept.is_some_and(|kept| kept.content.hash == *blake3::hash(&bytes).as_bytes());
-    if !goes_on && state.write(LogEntry { by, ..LogEntry::of(EntryKind::GalleryRead) }).is_none() {
+    let entry = LogEntry { by, ..LogEntry::of(EntryKind::GalleryRead) };
+    if !goes_on && shared.lock().write(entry).is_none() {
         return Err(RequestError::StoreFault { part: Cause::Store });
     }
     Ok(bytes)
 }
 
 /// The gallery with digests of its templates.
-pub(super) fn listing(state: &State) -> Result<Vec<u8>, RequestError> {
-    Ok(listing::write(&origin(state)?, people(answers::gallery(state)?)))
+pub(super) fn listing(shared: &Shared) -> Result<Vec<u8>, RequestError> {
+    let state = shared.lock();
+    Ok(listing::write(&origin(&state)?, people(answers::gallery(&state)?)))
 }
 
 fn origin(state: &State) -> Result<Origin, RequestError> {

@@ -8,8 +8,7 @@
 use super::Room;
 use super::answers::{self, journal, refused};
 use super::reception::Asker;
-use crate::journal::Journal;
-use crate::state::State;
+use crate::state::{Shared, State};
 use threshold_record::{Cause, EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role};
 use threshold_store::{Gallery, Member};
 use threshold_wire::RequestError;
@@ -185,12 +184,16 @@ pub(super) fn apply(
         push.transfer() == request.transfer && Some(push.by) == asker.key && push.receiver.is_done()
     });
     let push = desk.push.take().filter(|_| known).ok_or(RequestError::UnknownPush)?;
-    let mut state = desk.shared.lock();
     let Push { staging, applying, .. } = push;
     let mut applying = match applying {
         Some(applying) => applying,
-        None => Box::new(Applying::check(&mut state, staging)?),
+        None => {
+            // A tenth of a second for the largest gallery, in which nobody waits for the state.
+            let content = checked(desk.shared, staging)?;
+            Box::new(Applying::fits(&desk.shared.lock(), content)?)
+        }
     };
+    let mut state = desk.shared.lock();
     let applied = applying.step(&mut state, asker.tag())?;
     if !applied.done {
         let (staging, applying) = (Vec::new(), Some(applying));
@@ -200,13 +203,8 @@ pub(super) fn apply(
 }
 
 impl Applying {
-    /// Checks the whole, and that it fits.
-    fn check(state: &mut State, bytes: Vec<u8>) -> Result<Self, RequestError> {
-        let bytes = match envelope::is_sealed(&bytes) {
-            true => opened(state, &bytes)?,
-            false => bytes,
-        };
-        let content = Content::read(bytes).map_err(RequestError::BadGallery)?;
+    /// Checks that a content fits into the unit's gallery.
+    fn fits(state: &State, content: Content) -> Result<Self, RequestError> {
         let embedder = answers::embedder(state)?;
         let (unit, file) = (embedder.id, content.origin.model);
         if unit != file {
@@ -338,13 +336,23 @@ fn why_not(gallery: &Gallery, held: &PersonIn<'_>, was_removed: bool) -> Option<
     }
 }
 
+/// The content of what was pushed, in an envelope or not.
+fn checked(shared: &Shared, bytes: Vec<u8>) -> Result<Content, RequestError> {
+    let bytes = match envelope::is_sealed(&bytes) {
+        true => opened(shared, &bytes)?,
+        false => bytes,
+    };
+    Content::read(bytes).map_err(RequestError::BadGallery)
+}
+
 /// What lies in an envelope for this unit, from somebody who may change its gallery.
-fn opened(state: &State, bytes: &[u8]) -> Result<Vec<u8>, RequestError> {
-    let store = journal(state).map(Journal::store)?;
-    let secret = SecretKey::of_bytes(**store.link_secret())
+fn opened(shared: &Shared, bytes: &[u8]) -> Result<Vec<u8>, RequestError> {
+    let secret = SecretKey::of_bytes(**journal(&shared.lock())?.store().link_secret())
         .map_err(|_| RequestError::NotReady { part: Cause::Store })?;
     let (sender, content) = envelope::open(&secret, bytes).map_err(RequestError::BadGallery)?;
-    let known = store.roster().administrators().iter().find(|known| known.key == sender);
+    let state = shared.lock();
+    let roster = journal(&state)?.store().roster().administrators();
+    let known = roster.iter().find(|known| known.key == sender);
     if !known.is_some_and(|known| known.role.reaches(Role::Enroller)) {
         let fault = GalleryFault::UnknownSender { sender: KeyId::of(&sender) };
         return Err(RequestError::BadGallery(fault));

@@ -7,9 +7,10 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ApplyGallery, ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
-    ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE, WipeUnit,
+    ApplyGallery, ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo,
+    GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
+    ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE, WipeUnit,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};

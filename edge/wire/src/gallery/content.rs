@@ -143,8 +143,11 @@ impl Content {
         if covered.len() < HEADER || blake3::hash(covered) != *hash {
             return Err(GalleryFault::Damaged { at: covered.len() as u32 });
         }
-        let fits = (MIN_EMBEDDING_LEN..=MAX_EMBEDDING_LEN).contains(&usize::from(components));
-        if people > MAX_GALLERY || templates > MAX_GALLERY || fits != (templates > 0) {
+        let fits = match templates {
+            0 => components == 0,
+            _ => (MIN_EMBEDDING_LEN..=MAX_EMBEDDING_LEN).contains(&usize::from(components)),
+        };
+        if people > MAX_GALLERY || templates > MAX_GALLERY || !fits {
             return Err(GalleryFault::Damaged { at: 10 });
         }
         let content = Self { origin, people, templates, components, bytes };
