@@ -14,7 +14,7 @@ use threshold_host::session::bulk::Part;
 use threshold_host::session::{Session, SessionError};
 use threshold_models::search::quantise;
 use threshold_record::{EntryKind, KeyId, ModelId, Name, Person, PersonId, Reason, Role, Template};
-use threshold_store::{KeyProvider as _, MockFlash, Object};
+use threshold_store::{MockFlash, Object};
 use threshold_tests::lots::Lots;
 use threshold_wire::RequestError;
 use threshold_wire::bulk::{BulkError, Content as Whole, Window};

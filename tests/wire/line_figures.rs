@@ -219,7 +219,11 @@ fn a_faulty_line_delivers_what_was_sent_and_nothing_else() {
         world.push(&bytes, Window::of_baud(faults.baud as u32)).unwrap();
         assert!(world.unit.receiver.as_ref().unwrap().1 == bytes);
         world.unit.log = bytes[..64 * 1500].to_vec();
-        let (pulled, outcome) = world.pull(PullWhat::Log { from: 0 });
+        // On a line that loses two frames of five, a call may be lost as often as it is sent; then it is made anew.
+        let (pulled, outcome) = (0..3)
+            .map(|_| world.pull(PullWhat::Log { from: 0 }))
+            .find(|(_, outcome)| *outcome != Err(LineError::Dead))
+            .unwrap();
         outcome.unwrap();
         assert!(pulled == world.unit.log);
     }
