@@ -90,7 +90,25 @@ impl Journal {
     /// # Errors
     /// [`StoreError`]; whether the entry is in the log is then unknown.
     pub fn write(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        let entry = LogEntry {
+        let entry = self.filled(entry);
+        self.store.commit(entry)
+    }
+
+    /// Writes many entries; durable on return, in few batches.
+    ///
+    /// # Errors
+    /// [`StoreError`]; which of them are in the log is then unknown.
+    pub fn write_all(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        for &entry in entries {
+            let entry = self.filled(entry);
+            self.store.append(entry)?;
+        }
+        self.store.sync()
+    }
+
+    /// An entry with what every one has.
+    fn filled(&self, entry: LogEntry) -> LogEntry {
+        LogEntry {
             boot: self.store.boot(),
             monotonic_ms: self.clock.monotonic_ms() & ((1 << 48) - 1),
             wall: self.clock.wall(),
@@ -98,8 +116,7 @@ impl Journal {
             context_policy: self.contexts.policy,
             context_config: self.contexts.config,
             ..entry
-        };
-        self.store.commit(entry)
+        }
     }
 
     /// Writes a decision; durable on return. An admission comes back as a permit.

@@ -9,7 +9,8 @@ use threshold_edge::run;
 fn main() -> ExitCode {
     let notices = Notices::to_stderr();
     match run::run(Typed::parse(), &notices) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(_)) => ExitCode::from(run::START_AGAIN),
         Err(error) => {
             notices.tell(&format!("error: {error:#}"));
             ExitCode::from(2)

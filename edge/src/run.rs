@@ -11,7 +11,7 @@ use crate::maintenance;
 use crate::notices::Notices;
 use crate::service::{self, Access, FileButton, line};
 use crate::start;
-use crate::state::{Identity, Shared, State};
+use crate::state::{Ending, Identity, Shared, State};
 use crate::unit::{Clock, Unit};
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -23,15 +23,19 @@ use threshold_store::{FlashFault, Store, StoreError};
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Does what was typed.
+/// The exit status of a unit that is to be started again (EX_TEMPFAIL): by `Restart=on-failure` or
+/// `RestartForceExitStatus=75` of a service manager.
+pub const START_AGAIN: u8 = 75;
+
+/// Does what was typed; gives how the unit ended if it was told to over the line.
 ///
 /// # Errors
 /// If a name that was typed leads nowhere, or another unit uses the data folder.
-pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
+pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let typed = match typed.command {
         Command::Run(typed) => typed,
-        Command::Label(typed) => return maintenance::label(&typed, notices),
-        Command::Store(typed) => return maintenance::run(&typed, notices),
+        Command::Label(typed) => return maintenance::label(&typed, notices).map(|()| None),
+        Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
     let config = Config::of(&typed)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -73,15 +77,21 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let lock = Box::new(LogOnlyLock::new(notices.clone()));
     let mut unit =
         Unit::new(Box::new(camera), lock, engine, shared.clone(), clock, notices.clone());
-    while !stop.load(Ordering::Relaxed) {
+    let mut ending = None;
+    while !stop.load(Ordering::Relaxed) && ending.is_none() {
         unit.step(PATIENCE);
+        ending = shared.lock().ending();
     }
+    stop.store(true, Ordering::Relaxed);
     drop(unit);
     shared.lock().write(LogEntry::of(EntryKind::Disarmed));
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();
-    notices.tell("stopped");
-    Ok(())
+    notices.tell(match ending {
+        Some(_) => "stopped, to be started again",
+        None => "stopped",
+    });
+    Ok(ending)
 }
 
 /// The machine's name; units of one site have different ones, or are given one.

@@ -88,6 +88,18 @@ pub enum NoAttempt {
     Store,
 }
 
+/// How a unit ends that was told to over the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It starts again.
+    Reboot,
+    /// It starts again as a new unit.
+    Wiped,
+}
+
+/// How long a unit goes on that was told to end: so long its answer can be asked for again.
+pub const LINGER_MS: u64 = 1_500;
+
 /// The state of a running unit.
 #[derive(Debug)]
 pub struct State {
@@ -113,6 +125,8 @@ pub struct State {
     untidy: bool,
     /// What the log last said of the arming; `None` before it said anything.
     told: Option<Armed>,
+    /// How it ends, and when.
+    ending: Option<(Ending, u64)>,
 }
 
 impl State {
@@ -146,6 +160,7 @@ impl State {
             started: false,
             untidy: true,
             told: None,
+            ending: None,
         }
     }
 
@@ -302,6 +317,44 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Writes many entries in few batches. If that fails the store is at fault, which disarms.
+    pub fn write_all(&mut self, entries: &[LogEntry]) {
+        if let Some(journal) = self.journal.as_mut()
+            && let Err(error) = journal.write_all(entries)
+        {
+            self.store_failed(&error);
+        }
+    }
+
+    /// Lets the process end, as soon as its answer was there to be asked for again.
+    pub fn end(&mut self, ending: Ending) {
+        let due_ms = self.clock.monotonic_ms() + LINGER_MS;
+        self.ending.get_or_insert((ending, due_ms));
+    }
+
+    /// How the process ends now; `None` while it goes on.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        let now_ms = self.clock.monotonic_ms();
+        self.ending.filter(|&(_, due_ms)| due_ms <= now_ms).map(|(ending, _)| ending)
+    }
+
+    /// Forgets everything for good, and from then on decides nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the secret may still be there.
+    pub fn wipe(&mut self) -> Result<(), StoreError> {
+        let Some(journal) = self.journal.as_mut() else { return Err(StoreError::LogStopped) };
+        journal.store_mut().wipe()?;
+        self.notices.tell("wiped: nothing that this unit knew can be read any more");
+        (self.journal, self.index) = (None, None);
+        self.index_number += 1;
+        // Nothing is written any more that could say so.
+        self.faults.push(Cause::Store);
+        self.end(Ending::Wiped);
+        Ok(())
     }
 
     /// The store failed.

@@ -90,6 +90,10 @@ pub enum Command {
     /// Read the unit's log
     #[command(subcommand)]
     Log(Log),
+    /// Make the unit start again, as an owner
+    Reboot,
+    /// Make the unit forget everything for good: people, log, keys; as an owner
+    Wipe(Wipe),
     /// Explain one decision of the log in plain words
     Why(Why),
     /// Find faces in pictures
@@ -195,6 +199,50 @@ pub enum Gallery {
     Show(Who),
     /// Remove a person with all templates, for good
     Remove(Who),
+    /// Copy the whole gallery into a file that only your own key opens
+    Pull(GalleryOut),
+    /// Put the people of a file into the gallery; nobody is removed, and nobody who was removed comes back
+    Push(GalleryFile),
+    /// Tell what differs between a file and the gallery
+    Diff(GalleryFile),
+    /// Check that the gallery is exactly that of a file
+    Verify(GalleryFile),
+    /// Copy the whole gallery into a file that only one other unit opens
+    Export(Export),
+}
+
+/// `gallery pull`
+#[derive(Args, Debug)]
+pub struct GalleryOut {
+    /// The file; a gallery file that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// A gallery file.
+#[derive(Args, Debug)]
+pub struct GalleryFile {
+    /// A file that gallery pull or export wrote
+    pub file: PathBuf,
+}
+
+/// `gallery export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The name of the unit that it is for, which was paired with your key
+    #[arg(long = "for", value_name = "NAME")]
+    pub recipient: String,
+    /// The file; a gallery file that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `wipe`
+#[derive(Args, Debug)]
+pub struct Wipe {
+    /// The unit's name once more, so that no other one is wiped
+    #[arg(long, value_name = "NAME", required = true)]
+    pub yes_wipe: String,
 }
 
 /// A person, by name or by id.

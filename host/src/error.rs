@@ -5,7 +5,7 @@
 
 use crate::kept::Bad;
 use std::path::PathBuf;
-use threshold_record::{Cause, EntryError, PersonId};
+use threshold_record::{Cause, EntryError, ModelId, PersonId};
 
 /// A fault that the administrator sees.
 #[derive(Debug, thiserror::Error)]
@@ -333,6 +333,51 @@ pub enum HostError {
     OtherIdentity {
         /// Its name.
         unit: String,
+    },
+    /// A unit that was paired does not know the key any more.
+    #[error(
+        "{unit} does not know this administrator's key, or is not the unit that was paired: it was wiped, its key was changed, another unit \
+         has its name, or the key was revoked"
+    )]
+    UnitForgot {
+        /// Its name.
+        unit: String,
+    },
+    /// A unit that was never paired.
+    #[error("no unit named {unit} was paired from here")]
+    NotPaired {
+        /// As typed.
+        unit: String,
+    },
+    /// A file that is in the way.
+    #[error("{} is there, and is no gallery file", path.display())]
+    NoGalleryFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The gallery was made by another model than the unit's.
+    #[error(
+        "{} has {templates} templates of {people} people made by model {file}, the unit compares with model {unit}", path.display()
+    )]
+    GalleryOfOtherModel {
+        /// The file.
+        path: PathBuf,
+        /// People in it.
+        people: u32,
+        /// Templates of them.
+        templates: u32,
+        /// Its model.
+        file: ModelId,
+        /// The unit's.
+        unit: ModelId,
+    },
+    /// Not the unit that was typed to be wiped.
+    #[error("this is {unit}, and {typed} was to be wiped; nothing was done")]
+    OtherUnitToWipe {
+        /// The unit's name.
+        unit: String,
+        /// As typed.
+        typed: String,
     },
     /// A file where a kept log should be, and is not this unit's.
     #[error("{} is not the kept log of this unit", path.display())]

@@ -134,6 +134,8 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::PolicySet => {
             format!("{} settled another policy: threshold {} now", by(), entry.threshold)
         }
+        EntryKind::GalleryRead => format!("{} took a copy of the gallery, templates and all", by()),
+        EntryKind::Reboot => format!("{} made the unit start again", by()),
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
         }

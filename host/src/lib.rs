@@ -11,6 +11,7 @@ pub mod draw;
 pub mod engines;
 pub mod error;
 pub mod explain;
+pub mod gallery_file;
 pub mod kept;
 pub mod keychain;
 pub mod log_file;

@@ -14,6 +14,7 @@ use threshold_models::pack::PackError;
 use threshold_models::picture::PictureError;
 use threshold_record::{ContextError, EntryError, NameError};
 use threshold_store::{ChainError, ReceiptError};
+use threshold_wire::gallery::GalleryFault;
 use threshold_wire::pairing::CodeError;
 use threshold_wire::{CallError, Mismatch, RequestError};
 
@@ -73,6 +74,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<ReceiptError>()
         || part.is::<Mismatch>()
         || part.is::<RequestError>()
+        || part.is::<GalleryFault>()
         || matches!(
             part.downcast_ref(),
             Some(
@@ -82,6 +84,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
                     | SessionError::Handshake(_)
                     | SessionError::Seal(_)
                     | SessionError::Bulk(_)
+                    | SessionError::Gallery(_)
             )
         )
         || matches!(part.downcast_ref(), Some(EngineError::NoEmbedder));
@@ -101,7 +104,8 @@ fn of_session(error: &SessionError) -> Option<String> {
         | SessionError::Refused(_)
         | SessionError::Handshake(_)
         | SessionError::Seal(_)
-        | SessionError::Bulk(_) => None,
+        | SessionError::Bulk(_)
+        | SessionError::Gallery(_) => None,
     }
 }
 
@@ -234,6 +238,20 @@ fn of_host(error: &HostError) -> Option<String> {
         E::OtherIdentity { unit } => format!(
             "is this the unit that was paired? If it was wiped on purpose, hold its button and threshold pair again; if not, take {unit} for tampered with"
         ),
+        E::UnitForgot { unit } => format!(
+            "if {unit} was wiped, or its owner revoked you, on purpose: hold its button and threshold pair again; if not, take it for tampered \
+             with, and keep what was kept of its log"
+        ),
+        E::NotPaired { .. } => {
+            "the name of a unit, as threshold info shows it; hold its button and threshold pair first".to_owned()
+        }
+        E::NoGalleryFile { .. } => "another --out, or move that file away".to_owned(),
+        E::GalleryOfOtherModel { .. } => {
+            "start the unit with that model's pack, or enrol everybody with the unit's: no template can be converted".to_owned()
+        }
+        E::OtherUnitToWipe { unit, .. } => {
+            format!("--unit with the port of the one that is meant, or --yes-wipe {unit:?}")
+        }
         E::KeptForeign { path } => {
             format!("move {} away and pull again; keep it if it is another unit's", path.display())
         }

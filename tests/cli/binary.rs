@@ -137,6 +137,11 @@ impl Unit {
         let _ = std::fs::remove_file(self.folder.path().join("door"));
     }
 
+    /// Waits until it ends by itself; gives its exit status.
+    pub(crate) fn until_ended(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self, options: &[&str]) {
         self.process = Self::spawn(self.folder.path(), options);

@@ -3,6 +3,7 @@
 
 mod binary;
 mod door;
+mod gallery;
 mod kept;
 mod pairing;
 mod photos;

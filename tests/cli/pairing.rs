@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) const OPTIONS: [&str; 4] = ["--packs", "no-packs", "--dev-button", "button"];
 
 /// The code on the label of a unit that does not run.
-fn label(unit: &Unit) -> String {
+pub(crate) fn label(unit: &Unit) -> String {
     let mut command = Command::new(binaries().join("threshold-edge"));
     command.args(["label", "data"]).current_dir(unit.folder.path());
     let ran = run(&mut command);
@@ -45,7 +45,7 @@ pub(crate) fn paired(options: &[&str]) -> Unit {
     unit
 }
 
-fn press_the_button(unit: &Unit) {
+pub(crate) fn press_the_button(unit: &Unit) {
     let presses = || unit.said().matches("the button was pressed").count();
     let before = presses();
     std::fs::write(unit.folder.path().join("button"), "").unwrap();

@@ -213,7 +213,7 @@ fn a_pull_ends_when_its_administrator_is_revoked() {
     }
     let mut session = bench.session(2);
     let window = Window::of_baud(115_200);
-    let request = PullRequest { what: PullWhat::Log { from: 1 }, window };
+    let request = PullRequest { what: PullWhat::Log { from: 1 }, window, kept: None };
     session.call::<StartPull>(&request).unwrap();
     let poll = || {
         let mut sent = 0;

@@ -251,6 +251,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (12, "made_enroller"),
             (13, "made_owner"),
             (14, "policy_set"),
+            (15, "gallery_read"),
+            (16, "reboot"),
         ],
     );
     check(

@@ -48,7 +48,7 @@ pub(crate) fn name(byte: u8) -> Name {
 pub(crate) struct Bench {
     pub(crate) rig: Rc<RefCell<Rig>>,
     /// Frames of the unit that are lost next.
-    lose: Rc<RefCell<usize>>,
+    pub(crate) lose: Rc<RefCell<usize>>,
     /// Frames of the unit that pass before the line is dead.
     pub(crate) passes: Rc<RefCell<usize>>,
     /// What the host wrote.
@@ -89,7 +89,7 @@ impl Bench {
     }
 
     /// The unit's public key.
-    fn unit_key(&self) -> [u8; 32] {
+    pub(crate) fn unit_key(&self) -> [u8; 32] {
         *self.store(|store| SecretKey::of_bytes(**store.link_secret()).unwrap()).public()
     }
 

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod administration;
+mod ending;
 mod entry;
 mod evidence;
 mod faults;
 mod forecast;
+mod gallery;
+mod hostile;
 mod kept;
 mod keys;
 mod line;

@@ -29,7 +29,7 @@ fn model() -> Distributions {
     }
 }
 
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     Rig::of(&MockFlash::new(), Some(model()))
 }
 

@@ -13,15 +13,17 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
-    GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators,
-    ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, StartPull, StartPush, TABLE,
+    ApplyGallery, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPull,
+    StartPush, TABLE, WipeUnit,
 };
+use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
     PersonPut, PersonRemove, TemplatePut,
 };
-use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat};
+use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
 use threshold_wire::policy::PolicySet;
 use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
 use threshold_wire::{
@@ -92,9 +94,13 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetCheckpoint>(&sign).unwrap_err(), refused);
     let content = Content { len: 1, hash: [0; 32] };
     let push = PushRequest { what: PushWhat::Gallery, content, window: Window::USB };
-    let pull = PullRequest { what: PullWhat::Log { from: 0 }, window: Window::USB };
+    let pull = PullRequest { what: PullWhat::Log { from: 0 }, window: Window::USB, kept: None };
     assert_eq!(rig.call::<StartPull>(&pull).unwrap_err(), refused);
     assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
+    assert_eq!(rig.call::<ApplyGallery>(&GalleryApply { transfer: 1 }).unwrap_err(), refused);
+    assert_eq!(rig.call::<Reboot>(&Nothing {}).unwrap_err(), refused);
+    let wipe = Wipe { unit: "bench".try_into().unwrap() };
+    assert_eq!(rig.call::<WipeUnit>(&wipe).unwrap_err(), refused);
     let (page, key) = (AdministratorPageRequest { after: None }, KeyId([0; 8]));
     assert_eq!(rig.call::<ListAdministrators>(&page).unwrap_err(), refused);
     assert_eq!(rig.call::<RevokeAdministrator>(&AdministratorRevoke { key }).unwrap_err(), refused);
@@ -105,7 +111,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 23, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 27, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

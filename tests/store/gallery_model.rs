@@ -5,8 +5,8 @@
 
 use crate::{entry, name};
 use std::collections::{BTreeMap, BTreeSet};
-use threshold_record::{ModelId, PersonId, Template};
-use threshold_store::{Flash, GalleryError};
+use threshold_record::{ModelId, Person, PersonId, Template};
+use threshold_store::{Flash, GalleryError, Member};
 use threshold_store::{LogSize, MockFlash, Object, Series, Store, StoreError, StoreSize};
 use threshold_tests::lots::Lots;
 
@@ -15,6 +15,8 @@ pub(crate) enum Operation {
     Add,
     /// Puts a template into a slot of the person of that place in the list.
     Put(usize, u8),
+    /// Puts many at once: a template of the person of that place in the list, and two people who are new.
+    PutMany(usize),
     /// Removes the person of that place in the list.
     Remove(usize),
     Tidy,
@@ -205,6 +207,7 @@ impl Run {
                 next.people.get_mut(&person).unwrap().1.insert(slot, mark);
                 self.store_mut().put_template(template(model, person, slot, mark))
             }
+            Operation::PutMany(at) => return self.put_many(at),
             Operation::Remove(at) => {
                 let Some(person) = self.person(at) else { return Ok(()) };
                 next.people.remove(&person);
@@ -253,6 +256,55 @@ impl Run {
         outcome
     }
 
+    /// Puts people in as many batches as it takes; each is there whole or not at all.
+    fn put_many(&mut self, at: usize) -> Result<(), StoreError> {
+        let (mark, model) = (self.mark, self.state.model);
+        let known = self.given.iter().chain(&self.removed).chain(&self.doomed).max();
+        // Ids of another unit leave out some.
+        let fresh = known.map_or(2, |last| last.0 + 2);
+        let mut members = Vec::new();
+        if let Some(id) = self.person(at) {
+            let name = name(&self.state.people[&id].0);
+            members.push(Member {
+                person: Person { id, name },
+                templates: vec![template(model, id, 5, mark)],
+            });
+        }
+        for id in [PersonId(fresh), PersonId(fresh + 3)] {
+            let name = name(&format!("one {} of {mark} of {}", id.0, self.generation));
+            let templates = [0, 6].map(|slot| template(model, id, slot, mark)).to_vec();
+            members.push(Member { person: Person { id, name }, templates });
+        }
+        let mut left = &members[..];
+        while !left.is_empty() {
+            let outcome = self.store_mut().put_members(left);
+            let most = outcome.as_ref().map_or(left.len(), |&count| count);
+            let mut next = self.state.clone();
+            for member in &left[..most] {
+                let name = member.person.name.to_string();
+                let held = next.people.entry(member.person.id).or_insert((name, BTreeMap::new()));
+                held.1.extend(member.templates.iter().map(|held| (held.slot, mark)));
+                match &outcome {
+                    Ok(_) => drop(self.given.insert(member.person.id)),
+                    // How many of the first a batch held that failed is not told.
+                    Err(_) => self.others.push(next.clone()),
+                }
+            }
+            let count = match outcome {
+                Ok(count) => count,
+                Err(error) => {
+                    self.check();
+                    return Err(error);
+                }
+            };
+            self.others.clear();
+            self.state = next;
+            self.check();
+            left = &left[count..];
+        }
+        Ok(())
+    }
+
     fn store_mut(&mut self) -> &mut Store {
         self.store.as_mut().unwrap()
     }
@@ -299,13 +351,14 @@ impl Run {
 /// An operation by lot.
 pub(crate) fn drawn(lots: &mut Lots) -> Operation {
     let at = lots.below(8) as usize;
-    match lots.below(24) {
+    match lots.below(25) {
         0..=6 => Operation::Add,
         7..=13 => Operation::Put(at, lots.below(3) as u8),
         14..=17 => Operation::Remove(at),
         18..=20 => Operation::Tidy,
         21 => Operation::Lockout,
         22 => Operation::Rebase,
+        23 => Operation::PutMany(at),
         _ => Operation::Reopen,
     }
 }

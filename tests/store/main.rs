@@ -27,6 +27,7 @@ mod removal;
 mod rotation;
 mod segments;
 mod tampering;
+mod wipe;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
 use threshold_store::{MockFlash, Object, Store};

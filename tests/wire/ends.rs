@@ -193,7 +193,7 @@ impl World {
     /// Pulls a content; gives what arrived of it without a gap, and why it ended.
     pub(crate) fn pull(&mut self, what: PullWhat) -> (Vec<u8>, Result<(), LineError>) {
         let window = Window::of_baud(self.line.faults.baud as u32);
-        let request = threshold_wire::message::PullRequest { what, window };
+        let request = threshold_wire::message::PullRequest { what, window, kept: None };
         let PullOffer { transfer, content, window } = match self.call::<StartPull>(&request) {
             Ok(offer) => offer,
             Err(error) => return (vec![], Err(error)),
@@ -316,7 +316,7 @@ impl End {
         let message = match Call::read(frame) {
             Ok(Call::SendEcho(echo)) => call::answer_message::<SendEcho>(frame.id, &Ok(echo)),
             Ok(Call::StartPull(request)) => {
-                let PullWhat::Log { from } = request.what;
+                let PullWhat::Log { from } = request.what else { return };
                 let start = (from.max(1) as usize - 1) * 64;
                 let len = 64 * threshold_wire::message::LOG_PULL_ENTRIES as usize;
                 let bytes = self.log.get(start..).unwrap_or(&[]);

@@ -16,15 +16,16 @@ use threshold_wire::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
     AdministratorRole, AdministratorRoleSet,
 };
-use threshold_wire::bulk::{Progress, Window};
+use threshold_wire::bulk::{Progress, Resume, Window};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
+use threshold_wire::gallery::GalleryApply;
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
     LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
-    TemplatePut, TemplatePutDone,
+    TemplatePut, TemplatePutDone, Wipe,
 };
 use threshold_wire::policy::PolicySet;
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
@@ -240,8 +241,16 @@ fn policy(s: &mut Sheet) {
 
 fn bulk(s: &mut Sheet) {
     let (content, window) = (samples::content(), Window::of_baud(115_200));
-    let request = PullRequest { what: PullWhat::Log { from: 200_001 }, window: Window::USB };
-    s.call::<endpoints::StartPull>("", request, Call::StartPull);
+    let progress = Progress { next: 70_000, map: 0b1010 };
+    let whats = [
+        ("", PullWhat::Log { from: 200_001 }, None),
+        ("gallery", PullWhat::Gallery, Some(Resume { content, chunk_bytes: 512, progress })),
+        ("listing", PullWhat::Listing, None),
+    ];
+    for (case, what, kept) in whats {
+        let request = PullRequest { what, window: Window::USB, kept };
+        s.call::<endpoints::StartPull>(case, request, Call::StartPull);
+    }
     s.answer::<endpoints::StartPull>("", PullOffer { transfer: 7, content, window });
     for (case, what) in [("gallery", PushWhat::Gallery), ("bundle", PushWhat::Bundle)] {
         s.call::<endpoints::StartPush>(
@@ -250,10 +259,18 @@ fn bulk(s: &mut Sheet) {
             Call::StartPush,
         );
     }
-    let progress = Progress { next: 70_000, map: 0b1010 };
     s.answer::<endpoints::StartPush>("", PushAccepted { transfer: 8, window, progress });
     s.call::<endpoints::SetSpeed>("", SpeedSet { baud: 3_000_000 }, Call::SetSpeed);
     s.answer::<endpoints::SetSpeed>("", SpeedSettled { baud: 3_000_000 });
+    s.call::<endpoints::ApplyGallery>("", GalleryApply { transfer: 8 }, Call::ApplyGallery);
+    for (case, left_out) in [("", 0), ("left_out", 3), ("full", 16)] {
+        s.answer::<endpoints::ApplyGallery>(case, samples::applied(left_out));
+    }
+    s.call::<endpoints::Reboot>("", Nothing {}, Call::Reboot);
+    s.answer::<endpoints::Reboot>("", Nothing {});
+    let wipe = Wipe { unit: "north door".try_into().unwrap() };
+    s.call::<endpoints::WipeUnit>("", wipe, Call::WipeUnit);
+    s.answer::<endpoints::WipeUnit>("", Nothing {});
 }
 
 fn file() -> PathBuf {
@@ -274,7 +291,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Vec<u8> {
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
     let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
     (0..text.len()).step_by(2).map(byte).collect()
 }
@@ -341,11 +358,13 @@ fn is_variant(kind: FrameKind, key: [u8; 8], number: u8) -> bool {
 fn every_variant_of_errors_and_refusals_is_among_the_samples() {
     let mut names: Vec<String> = samples::errors()
         .iter()
-        .filter(|error| !matches!(error, RequestError::BadTemplate(_)))
+        .filter(|error| {
+            !matches!(error, RequestError::BadTemplate(_) | RequestError::BadGallery(_))
+        })
         .map(samples::error_name)
         .collect();
     names.dedup();
-    let (errors, refusals) = (names.len() as u8 + 1, samples::REFUSALS.len() as u8);
+    let (errors, refusals) = (names.len() as u8 + 2, samples::REFUSALS.len() as u8);
     // From 128 on a number takes two bytes.
     for number in 0..128 {
         let is_error = is_variant(FrameKind::Error, ERROR_KEY, number);

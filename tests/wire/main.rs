@@ -6,6 +6,7 @@ mod call;
 mod ends;
 mod fault_line;
 mod frames;
+mod gallery;
 mod golden;
 mod hello;
 mod line_figures;

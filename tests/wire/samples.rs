@@ -10,6 +10,7 @@ use threshold_record::{
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::AdministratorPage;
 use threshold_wire::bulk::Content;
+use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
@@ -231,7 +232,25 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::NotReady { part: Cause::Model },
         RequestError::BadTarget,
         RequestError::BadThreshold,
+        RequestError::GalleryOfOtherModel {
+            unit: ModelId(counting(0x20)),
+            file: ModelId(counting(0x80)),
+            people: 1000,
+            templates: 3000,
+        },
+        RequestError::UnknownPush,
+        RequestError::OtherUnit { unit: "north door".try_into().unwrap() },
     ];
+    let galleries = [
+        GalleryFault::NotAGallery,
+        GalleryFault::Version { found: 2, supported: 1 },
+        GalleryFault::Damaged { at: 70_000 },
+        GalleryFault::Forged,
+        GalleryFault::ForAnother { sealed_for: KeyId(counting(0x30)), own: KeyId(counting(0x40)) },
+        GalleryFault::UnknownSender { sender: KeyId(counting(0x50)) },
+        GalleryFault::TooLong { len: 1 << 40, max: 1 << 26 },
+    ];
+    errors.extend(galleries.map(RequestError::BadGallery));
     errors.extend(bad_templates.map(RequestError::BadTemplate));
     errors
 }
@@ -255,6 +274,10 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::NotReady { .. } => return "not_ready".to_owned(),
         RequestError::BadTarget => return "bad_target".to_owned(),
         RequestError::BadThreshold => return "bad_threshold".to_owned(),
+        RequestError::GalleryOfOtherModel { .. } => return "gallery_of_other_model".to_owned(),
+        RequestError::UnknownPush => return "unknown_push".to_owned(),
+        RequestError::OtherUnit { .. } => return "other_unit".to_owned(),
+        RequestError::BadGallery(fault) => return format!("bad_gallery:{}", gallery_fault(*fault)),
         RequestError::BadTemplate(template) => match template {
             TemplateError::Nobody => "nobody",
             TemplateError::Slot { .. } => "slot",
@@ -266,6 +289,40 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         },
     };
     format!("bad_template:{template}")
+}
+
+fn gallery_fault(fault: GalleryFault) -> &'static str {
+    match fault {
+        GalleryFault::NotAGallery => "not_a_gallery",
+        GalleryFault::Version { .. } => "version",
+        GalleryFault::Damaged { .. } => "damaged",
+        GalleryFault::Forged => "forged",
+        GalleryFault::ForAnother { .. } => "for_another",
+        GalleryFault::UnknownSender { .. } => "unknown_sender",
+        GalleryFault::TooLong { .. } => "too_long",
+    }
+}
+
+/// How far a gallery is applied, with so many people left out.
+pub(crate) fn applied(left_out: u8) -> GalleryApplied {
+    let left = |i: u8| LeftOut {
+        person: PersonId(0x7000_0000 + u32::from(i)),
+        name: name(&"n".repeat(64 - usize::from(i))),
+        why: match i % 3 {
+            0 => Why::OtherId { holder: PersonId(u32::MAX) },
+            1 => Why::Removed,
+            _ => Why::OtherName,
+        },
+    };
+    GalleryApplied {
+        added: 1,
+        changed: 200,
+        equal: 70_000,
+        templates: 3000,
+        left_out: (0..left_out).map(left).collect(),
+        generation: 0x0102_0304_0506,
+        done: left_out == 0,
+    }
 }
 
 pub(crate) fn content() -> Content {

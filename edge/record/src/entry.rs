@@ -53,6 +53,10 @@ coded! {
         MadeOwner = 13 => "made_owner",
         /// An owner (`by`) settled how the threshold comes about; the policy's context says how, `threshold` what it is now.
         PolicySet = 14 => "policy_set",
+        /// An administrator (`by`) took a copy of the gallery with its templates.
+        GalleryRead = 15 => "gallery_read",
+        /// An owner (`by`) made the unit start again.
+        Reboot = 16 => "reboot",
     }
 }
 

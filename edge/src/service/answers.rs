@@ -5,7 +5,7 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration, policy};
+use super::{Room, Session, administration, ending, policy, push};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
@@ -19,10 +19,10 @@ use threshold_store::{
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
-    ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy,
-    SetRole, SetSpeed, StartPairing, StartPull, StartPush,
+    ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext, GetIdentity,
+    GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson,
+    PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery,
+    SendEcho, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, WipeUnit,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -51,11 +51,21 @@ pub(super) fn answer(
     if let Some(error) = refused_to(call.caller(), asker, &desk.shared.lock()) {
         return reply::<GetInfo>(id, Err(error));
     }
-    if let Call::SetSpeed(request) = call {
-        return reply::<SetSpeed>(id, Ok(desk.speed.asked(*request)));
-    }
-    if let Call::StartPull(request) = call {
-        return reply::<StartPull>(id, start_pull(desk, request, asker));
+    // These take the state's lock themselves, in pieces.
+    match call {
+        Call::SetSpeed(request) => {
+            return reply::<SetSpeed>(id, Ok(desk.speed.asked(*request)));
+        }
+        Call::StartPull(request) => {
+            return reply::<StartPull>(id, start_pull(desk, request, asker));
+        }
+        Call::StartPush(request) => {
+            return reply::<StartPush>(id, push::start(desk, request, asker));
+        }
+        Call::ApplyGallery(request) => {
+            return reply::<ApplyGallery>(id, push::apply(desk, *request, asker));
+        }
+        _ => {}
     }
     let by = asker.map_or(KeyTag::NOBODY, Asker::tag);
     let Room { shared, session, reception, .. } = desk;
@@ -95,10 +105,13 @@ pub(super) fn answer(
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
-        // These were answered above, without the state's lock.
+        // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
+        Call::ApplyGallery(_) => reply::<ApplyGallery>(id, Err(RequestError::NoSuchContent)),
+        Call::Reboot(_) => reply::<Reboot>(id, ending::reboot(state, by)),
+        Call::WipeUnit(wipe) => reply::<WipeUnit>(id, ending::wipe(state, wipe)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
         Call::GetIdentity(_) => reply::<GetIdentity>(id, identity(state)),
         Call::GetCheckpoint(get) => reply::<GetCheckpoint>(id, checkpoint(state, get.place)),
@@ -182,11 +195,11 @@ pub(super) fn journal(state: &State) -> Result<&Journal, RequestError> {
     state.journal().ok_or(RequestError::NotReady { part: Cause::Store })
 }
 
-fn gallery(state: &State) -> Result<&Gallery, RequestError> {
+pub(super) fn gallery(state: &State) -> Result<&Gallery, RequestError> {
     journal(state)?.store().gallery().ok_or(RequestError::NotReady { part: Cause::Gallery })
 }
 
-fn embedder(state: &State) -> Result<&EmbedderFacts, RequestError> {
+pub(super) fn embedder(state: &State) -> Result<&EmbedderFacts, RequestError> {
     state.embedder().ok_or(RequestError::NotReady { part: Cause::Model })
 }
 
@@ -343,25 +356,35 @@ fn gallery_page(state: &State, after: PersonId) -> Result<GalleryPage, RequestEr
     Ok(page)
 }
 
-/// Begins to send a part of the log in bulk.
+/// Begins to send a content in bulk.
 fn start_pull(
     desk: &mut Room<'_>,
     request: &PullRequest,
     asker: Option<Asker>,
 ) -> Result<PullOffer, RequestError> {
     // Chunks travel in a session only, even on a line that is trusted without one.
-    let by = asker.filter(|asker| asker.key.is_some()).ok_or(RequestError::InsecureLink)?.tag();
-    let PullWhat::Log { from } = request.what;
-    write_read(&mut desk.shared.lock(), from, desk.session, by)?;
-    let content = match pull::log(desk.shared, from) {
-        Some(Ok(content)) => content,
-        Some(Err(error)) => return Err(refused(&mut desk.shared.lock(), &error)),
-        None => return Err(RequestError::NotReady { part: Cause::Store }),
+    let asker = asker.filter(|asker| asker.key.is_some()).ok_or(RequestError::InsecureLink)?;
+    let (least, by) = (pull::least(request.what), asker.tag());
+    if !asker.role.reaches(least) {
+        return Err(RequestError::RoleTooLow { least, role: asker.role });
+    }
+    let content = match request.what {
+        PullWhat::Log { from } => {
+            write_read(&mut desk.shared.lock(), from, desk.session, by)?;
+            match pull::log(desk.shared, from) {
+                Some(Ok(content)) => content,
+                Some(Err(error)) => return Err(refused(&mut desk.shared.lock(), &error)),
+                None => return Err(RequestError::NotReady { part: Cause::Store }),
+            }
+        }
+        PullWhat::Gallery => pull::gallery(desk.shared, request.kept.as_ref(), by)?,
+        PullWhat::Listing => pull::listing(desk.shared)?,
     };
     let transfer = desk.transfer.wrapping_add(1);
     *desk.transfer = transfer;
     let now_ms = desk.shared.lock().clock().monotonic_ms();
-    let started = Pull::start(transfer, content, request.window, desk.speed.baud(), now_ms);
+    let baud = desk.speed.baud();
+    let started = Pull::start(transfer, content, request, baud, now_ms);
     let (pull, content, window) = started.map_err(|_| RequestError::NoSuchContent)?;
     *desk.pull = Some(pull);
     Ok(PullOffer { transfer, content, window })

@@ -1,20 +1,23 @@
 //! The service: answers the administrator's calls over the serial line.
 //!
-//! Owns the thread at the line, and per line the decoder, the kept answers, the reception and a pull under way. Refuses to
+//! Owns the thread at the line, and per line the decoder, the kept answers, the reception and a transfer under way. Refuses to
 //! start anything by itself: it answers one call at a time, and a call that arrives twice is obeyed once.
 
 mod administration;
 mod answers;
+mod ending;
 pub mod line;
 pub mod link;
 mod policy;
 mod pull;
+mod push;
 mod reception;
 
 use crate::notices::Notices;
 use crate::state::Shared;
 use line::{Line, Received};
 use pull::Pull;
+use push::Push;
 use reception::{Asker, Reception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -43,8 +46,11 @@ pub struct Desk {
     session: Session,
     reception: Reception,
     pull: Option<Pull>,
+    push: Option<Push>,
     transfer: u8,
     speed: SpeedAtUnit,
+    /// A transfer that the host asked about, and that the unit does not know.
+    unknown: Option<u8>,
 }
 
 /// What is known of the conversation with whoever is at the line.
@@ -62,6 +68,7 @@ struct Room<'a> {
     session: &'a mut Session,
     reception: &'a mut Reception,
     pull: &'a mut Option<Pull>,
+    push: &'a mut Option<Push>,
     transfer: &'a mut u8,
     speed: &'a mut SpeedAtUnit,
 }
@@ -79,8 +86,10 @@ impl Desk {
             session,
             reception: Reception::new(),
             pull: None,
+            push: None,
             transfer: 0,
             speed: SpeedAtUnit::default(),
+            unknown: None,
         }
     }
 
@@ -106,13 +115,32 @@ impl Desk {
     /// Gives the next frame of a transfer, at most one, so that a call never waits for more than that one; and the
     /// milliseconds until there is another, if a transfer is under way.
     pub fn poll(&mut self, mut send: impl FnMut(&Encoded)) -> Option<u64> {
-        let pull = self.pull.as_mut()?;
-        let (asker, now_ms) = {
-            let state = self.shared.lock();
-            (self.reception.asker(&state), state.clock().monotonic_ms())
+        let now_ms = self.shared.lock().clock().monotonic_ms();
+        if self.push.as_ref().is_some_and(|push| push.is_over(now_ms)) {
+            self.push = None;
+        }
+        let (status, spoilt) = match self.unknown.take() {
+            Some(transfer) => (Some(push::unknown(transfer)), false),
+            None => self.push.as_mut().map_or((None, false), |push| push.poll(now_ms)),
         };
-        if asker.is_none() {
-            // Revoked while the log was on its way.
+        if spoilt {
+            self.push = None;
+        }
+        if let Some(status) = status {
+            if let Ok(frame) = self.reception.held.seal(&Inside::Bulk(Packet::Status(status))) {
+                send(&frame);
+            }
+            return Some(0);
+        }
+        let push_due_ms = self.push.as_ref().and_then(|push| push.due_ms(now_ms));
+        self.poll_pull(now_ms, send).or(push_due_ms)
+    }
+
+    fn poll_pull(&mut self, now_ms: u64, mut send: impl FnMut(&Encoded)) -> Option<u64> {
+        let pull = self.pull.as_mut()?;
+        let asker = self.reception.asker(&self.shared.lock());
+        if !asker.is_some_and(|asker| asker.role.reaches(pull.least)) {
+            // Revoked, or given a lower role, while the content was on its way.
             self.pull = None;
             return None;
         }
@@ -154,7 +182,15 @@ impl Desk {
         self.last_sealed = LastAnswer::new();
         self.session.read_logged = false;
         self.reception.hung_up();
-        self.pull = None;
+        self.session_over();
+    }
+
+    /// Nothing more comes or goes in the session that was; what was pushed in it waits for the next.
+    fn session_over(&mut self) {
+        (self.pull, self.unknown) = (None, None);
+        if let Some(push) = &mut self.push {
+            push.pause();
+        }
     }
 
     fn answer_open(&mut self, frame: &Frame<'_>) -> Option<Encoded> {
@@ -179,6 +215,9 @@ impl Desk {
         if opened.is_ok() {
             self.speed.heard(now_ms);
         }
+        if let (Ok(_), Some(push)) = (&opened, &mut self.push) {
+            push.saw(sealed.nonce, now_ms);
+        }
         // What was opened lies in the session, which the answer is sealed with: a copy of the call is made in between.
         let call = match opened {
             Ok(Inside::Message(frame)) if frame.kind == FrameKind::Call => {
@@ -190,7 +229,13 @@ impl Desk {
                 }
                 None
             }
-            // Nothing is pushed to a unit yet, and forged frames have no answer.
+            Ok(Inside::Bulk(packet)) => {
+                if !self.push.as_mut().is_some_and(|push| push.take(&packet)) {
+                    self.unknown = Some(packet.transfer());
+                }
+                None
+            }
+            // Forged frames have no answer.
             Ok(_) | Err(_) => None,
         };
         self.reception.held = held;
@@ -198,7 +243,7 @@ impl Desk {
         if visitor != before {
             self.last_sealed = LastAnswer::new();
             self.session.read_logged = false;
-            self.pull = None;
+            self.session_over();
         }
         let (id, key, body) = call?;
         if let Some(pull) = &mut self.pull {
@@ -217,8 +262,8 @@ impl Desk {
     }
 
     fn answer(&mut self, frame: &Frame<'_>, asker: Option<Asker>) -> Option<Message> {
-        let Self { shared, session, reception, pull, transfer, speed, .. } = self;
-        let mut room = Room { shared, session, reception, pull, transfer, speed };
+        let Self { shared, session, reception, pull, push, transfer, speed, .. } = self;
+        let mut room = Room { shared, session, reception, pull, push, transfer, speed };
         let answer = match Call::read(frame) {
             Ok(call) => answers::answer(&call, frame.id, asker, &mut room),
             Err(refusal) => call::refusal_message(frame.id, refusal),

@@ -1,15 +1,20 @@
 //! A pull under way: the unit's end of a bulk transfer to the host.
 //!
 //! Owns the content and the sender. Refuses a second one beside it: a host that asks anew has given the first one up.
-//! The content of a log pull is read in small pages, so that the loop at the door never waits for more than one.
+//! The content of a log pull is read in small pages, so that the loop at the door never waits for more than one. A gallery is
+//! copied as it is at one generation: 1,000 people in less than a millisecond, the largest in some tens. That its templates
+//! leave the unit is in the log before they do.
 
-use crate::state::Shared;
-use threshold_record::LogEntry;
-use threshold_store::StoreError;
-use threshold_wire::Encoded;
-use threshold_wire::bulk::{BulkError, Content, Packet, Progress, Send, Sender, Status, Window};
-use threshold_wire::message::LOG_PULL_ENTRIES;
+use super::answers;
+use crate::state::{Shared, State};
+use threshold_record::{Cause, EntryKind, KeyTag, LogEntry, Person, Role, Template};
+use threshold_store::{Gallery, StoreError};
+use threshold_wire::bulk::{BulkError, Content, Packet, Resume, Send, Sender, Status, Window};
+use threshold_wire::gallery::content::{self, Origin};
+use threshold_wire::gallery::listing;
+use threshold_wire::message::{LOG_PULL_ENTRIES, PullRequest, PullWhat};
 use threshold_wire::session::{Inside, Session};
+use threshold_wire::{Encoded, RequestError};
 
 /// Entries that are read under one hold of the state.
 const PAGE_ENTRIES: usize = 1024;
@@ -19,24 +24,28 @@ const PAGE_ENTRIES: usize = 1024;
 pub(super) struct Pull {
     content: Vec<u8>,
     sender: Sender,
+    /// Who may have it, at least.
+    pub(super) least: Role,
 }
 
 impl Pull {
-    /// Begins to send a content.
+    /// Begins to send a content, behind what the host has of it.
     ///
     /// # Errors
-    /// [`BulkError`] for a window that is none.
+    /// [`BulkError`] for a window that is none, or a progress that cannot be.
     pub(super) fn start(
         transfer: u8,
         content: Vec<u8>,
-        window: Window,
+        request: &PullRequest,
         baud: u32,
         now_ms: u64,
     ) -> Result<(Self, Content, Window), BulkError> {
-        let window = Window::USB.agreed(window)?;
+        let window = Window::USB.agreed(request.window)?;
         let whole = Content { len: content.len() as u64, hash: *blake3::hash(&content).as_bytes() };
-        let sender = Sender::new(transfer, whole, window, Progress::default(), baud, now_ms)?;
-        Ok((Self { content, sender }, whole, window))
+        let kept = request.kept.map(|kept| kept.in_window(whole, window));
+        let progress = kept.transpose()?.unwrap_or_default();
+        let sender = Sender::new(transfer, whole, window, progress, baud, now_ms)?;
+        Ok((Self { content, sender, least: least(request.what) }, whole, window))
     }
 
     /// The next packet, sealed; `None` if there is nothing to send yet.
@@ -109,4 +118,48 @@ pub(super) fn log(shared: &Shared, from: u64) -> Option<Result<Vec<u8>, StoreErr
         bytes.extend(page.iter().flat_map(LogEntry::to_bytes));
     }
     Some(Ok(bytes))
+}
+
+/// Who may pull a content, at least.
+pub(super) fn least(what: PullWhat) -> Role {
+    match what {
+        PullWhat::Log { .. } => Role::Viewer,
+        PullWhat::Gallery | PullWhat::Listing => Role::Enroller,
+    }
+}
+
+/// The gallery with its templates. That somebody takes it is in the log before; whoever has a part of just this content goes on
+/// with what is there.
+pub(super) fn gallery(
+    shared: &Shared,
+    kept: Option<&Resume>,
+    by: KeyTag,
+) -> Result<Vec<u8>, RequestError> {
+    let bytes = {
+        let state = shared.lock();
+        content::write(&origin(&state)?, people(answers::gallery(&state)?))
+    };
+    let bytes = bytes.map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
+    let goes_on = kept.is_some_and(|kept| kept.content.hash == *blake3::hash(&bytes).as_bytes());
+    let entry = LogEntry { by, ..LogEntry::of(EntryKind::GalleryRead) };
+    if !goes_on && shared.lock().write(entry).is_none() {
+        return Err(RequestError::StoreFault { part: Cause::Store });
+    }
+    Ok(bytes)
+}
+
+/// The gallery with digests of its templates.
+pub(super) fn listing(shared: &Shared) -> Result<Vec<u8>, RequestError> {
+    let state = shared.lock();
+    Ok(listing::write(&origin(&state)?, people(answers::gallery(&state)?)))
+}
+
+fn origin(state: &State) -> Result<Origin, RequestError> {
+    let (store, gallery) = (answers::journal(state)?.store(), answers::gallery(state)?);
+    let (model, generation) = (gallery.model(), gallery.generation());
+    Ok(Origin { model, store_id: store.store_id(), generation })
+}
+
+fn people(gallery: &Gallery) -> impl Iterator<Item = (&Person, &[Template])> {
+    gallery.members().map(|member| (&member.person, member.templates.as_slice()))
 }

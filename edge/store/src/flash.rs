@@ -20,6 +20,8 @@ pub enum Object {
     SingleLog,
     /// The administrators of the unit.
     Administrators,
+    /// Says that everything else is being wiped.
+    Wiping,
     /// A segment of the log, by its number.
     Segment(u32),
     /// A segment of the gallery, by its number.
@@ -51,13 +53,14 @@ impl Series {
 
 impl Object {
     /// Every object but the segments.
-    pub const FIXED: [Self; 6] = [
+    pub const FIXED: [Self; 7] = [
         Self::Keys,
         Self::Gallery,
         Self::Tombstones,
         Self::Anchor,
         Self::SingleLog,
         Self::Administrators,
+        Self::Wiping,
     ];
 
     /// Its name, which is the file's name in the file body.
@@ -96,6 +99,7 @@ impl fmt::Display for Object {
             Self::Anchor => f.write_str("store.anchor"),
             Self::SingleLog => f.write_str("events.log"),
             Self::Administrators => f.write_str("store.administrators"),
+            Self::Wiping => f.write_str("store.wiping"),
             Self::Segment(number) => write!(f, "events.{number:08}.log"),
             Self::GallerySegment(number) => write!(f, "gallery.{number:08}.seg"),
         }

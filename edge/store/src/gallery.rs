@@ -9,6 +9,7 @@ pub(crate) mod convert;
 mod digest;
 pub(crate) mod durable;
 mod load;
+mod put;
 mod record;
 mod segment;
 mod tidy;
@@ -222,16 +223,62 @@ impl Gallery {
 
     /// Whether a template can be put into its slot.
     pub(crate) fn check_template(&self, template: &Template) -> Result<(), GalleryError> {
-        template.check()?;
-        let expected = self.model.tag();
-        if template.model != expected {
-            return Err(GalleryError::OtherModel { found: template.model, expected });
-        }
+        self.check_vector(template)?;
         let person = template.person;
         let member = self.members.get(&person).ok_or(GalleryError::UnknownPerson { person })?;
         let held = member.slots() & (1 << template.slot) != 0;
         if !held && self.templates >= Self::CAPACITY {
             return Err(GalleryError::Full { capacity: Self::CAPACITY });
+        }
+        Ok(())
+    }
+
+    /// Whether people can be put: each added under the id, or there under the same name, with templates that take the place of
+    /// what stands in their slots. The ids must rise, so that nobody is there twice.
+    pub(crate) fn check_members(&self, members: &[Member]) -> Result<(), GalleryError> {
+        let (mut people, mut templates) = (self.members.len(), self.templates);
+        let mut names = HashMap::new();
+        let mut before = PersonId::NOBODY;
+        for Member { person, templates: put } in members {
+            let id = person.id;
+            if id <= before {
+                return Err(GalleryError::UsedId { person: id });
+            }
+            before = id;
+            let slots = match self.members.get(&id) {
+                Some(held) if held.person.name == person.name => held.slots(),
+                Some(_) => return Err(GalleryError::UsedId { person: id }),
+                None => {
+                    self.check_person(person)?;
+                    if let Some(person) = names.insert(&person.name, id) {
+                        return Err(GalleryError::NameTaken { person });
+                    }
+                    people += 1;
+                    0
+                }
+            };
+            let mut fresh = 0u8;
+            for template in put {
+                self.check_vector(template)?;
+                if template.person != id || fresh & 1 << template.slot != 0 {
+                    return Err(GalleryError::UnknownPerson { person: template.person });
+                }
+                fresh |= 1 << template.slot;
+            }
+            templates += (fresh & !slots).count_ones() as usize;
+        }
+        if people.max(templates) > Self::CAPACITY {
+            return Err(GalleryError::Full { capacity: Self::CAPACITY });
+        }
+        Ok(())
+    }
+
+    /// Whether a template is fit to be compared with the others.
+    fn check_vector(&self, template: &Template) -> Result<(), GalleryError> {
+        template.check()?;
+        let expected = self.model.tag();
+        if template.model != expected {
+            return Err(GalleryError::OtherModel { found: template.model, expected });
         }
         Ok(())
     }

@@ -302,6 +302,11 @@ impl Keyring {
         self.provider.keeper()
     }
 
+    /// Lets the keeper forget the secret.
+    pub(crate) fn forget(&self) -> Result<(), StoreError> {
+        Ok(self.provider.forget()?)
+    }
+
     /// The store's id, drawn at its first start.
     pub(crate) fn store_id(&self) -> [u8; 16] {
         self.store_id

@@ -8,6 +8,7 @@
 mod administration;
 mod figures;
 mod trust;
+mod wipe;
 
 pub use figures::Figures;
 
@@ -108,6 +109,7 @@ impl Store {
         size: impl Into<StoreSize>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
         let size = size.into();
+        wipe::finish(flash.as_mut(), keys.as_ref())?;
         let keyring = Keyring::open(flash.as_mut(), &keys)?;
         let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
         let (mut anchor, form) = match anchor {
@@ -280,6 +282,34 @@ impl Store {
             self.save_tombstones(tombstones)?;
         }
         self.change(Change::Template(Box::new(template)))
+    }
+
+    /// Puts people with their templates, in order of rising ids: who is not there is added under the id, a template takes the place
+    /// of one in its slot. As many of the first as one batch holds become durable at once, at least one; gives how many.
+    ///
+    /// # Errors
+    /// [`StoreError`], of the gallery's rules too: [`GalleryError::UsedId`] for somebody who was removed. The gallery is then as
+    /// before.
+    pub fn put_members(&mut self, members: &[Member]) -> Result<usize, StoreError> {
+        let dead = members.iter().find(|member| self.was_removed(member.person.id));
+        if let Some(Member { person, .. }) = dead {
+            return Err(GalleryError::UsedId { person: person.id }.into());
+        }
+        if members.iter().any(|member| self.doubtful.contains(&member.person.id)) {
+            // What is acknowledged now must not go with a removal that was not.
+            let tombstones = self.tombstones.clone();
+            self.save_tombstones(tombstones)?;
+        }
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let put = durable.put(self.flash.as_mut(), &self.keyring, members)?;
+        self.note_gallery();
+        Ok(put)
+    }
+
+    /// True if the person was in the gallery and was removed.
+    #[must_use]
+    pub fn was_removed(&self, person: PersonId) -> bool {
+        self.tombstones.0.contains(&person)
     }
 
     fn change(&mut self, change: Change) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use crate::administration::{
 };
 use crate::call::{self, Refusal};
 use crate::frame::Frame;
+use crate::gallery::{GalleryApplied, GalleryApply};
 use crate::handshake::{
     PairFinish, PairFinished, PairStart, PairStarted, SessionOpen, SessionOpened,
 };
@@ -18,7 +19,7 @@ use crate::message::{
     ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, GallerySearch,
     GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut, PersonPutDone,
     PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
-    RequestError, TemplatePut, TemplatePutDone,
+    RequestError, TemplatePut, TemplatePutDone, Wipe,
 };
 use crate::policy::{PolicyInfo, PolicySet};
 use crate::speed::{SpeedSet, SpeedSettled};
@@ -183,6 +184,12 @@ endpoints! {
     StartPush "bulk/push" Enroller PushRequest => PushAccepted;
     /// Let the line run at this speed from the end of your answer on.
     SetSpeed "line/speed" Viewer SpeedSet => SpeedSettled;
+    /// Put the people whom I pushed into the gallery.
+    ApplyGallery "gallery/apply" Enroller GalleryApply => GalleryApplied;
+    /// End your process, and start again.
+    Reboot "reboot" Owner Nothing => Nothing;
+    /// Forget everything, for good.
+    WipeUnit "wipe" Owner Wipe => Nothing;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -2,7 +2,8 @@
 //!
 //! Every text is bounded, every list is a page. An answer that changed the gallery carries the new generation.
 
-use crate::bulk::{Content, Progress, Window};
+use crate::bulk::{Content, Progress, Resume, Window};
+use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
 use heapless::{String, Vec};
 use postcard_schema::Schema;
@@ -334,6 +335,10 @@ pub enum PullWhat {
         /// The first sequence wanted; 0 and 1 both mean the oldest.
         from: u64,
     },
+    /// The gallery with its templates; takes an enroller.
+    Gallery,
+    /// The gallery with a digest of each template; takes an enroller.
+    Listing,
 }
 
 /// Asks for a content in bulk.
@@ -343,6 +348,8 @@ pub struct PullRequest {
     pub what: PullWhat,
     /// What the host can take.
     pub window: Window,
+    /// What arrived before of a content that may be the same: if it is, and the window's chunks are too, the transfer goes on there.
+    pub kept: Option<Resume>,
 }
 
 /// The content is on its way.
@@ -359,7 +366,7 @@ pub struct PullOffer {
 /// What a host may push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum PushWhat {
-    /// A sealed gallery for this unit.
+    /// A gallery, as it is or in an envelope for this unit; it is applied by calls of its own.
     Gallery,
     /// An update; takes an owner.
     Bundle,
@@ -385,6 +392,13 @@ pub struct PushAccepted {
     pub window: Window,
     /// What of this content has arrived before.
     pub progress: Progress,
+}
+
+/// Forgets everything that the unit ever knew, its keys first; for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Wipe {
+    /// The name of the unit that is meant, so that no other one is wiped by mistake.
+    pub unit: String<64>,
 }
 
 /// Bytes that come back as they are.
@@ -498,4 +512,35 @@ pub enum RequestError {
         "the threshold must be a score from the model's floor up to 1; `threshold policy show` says the floor"
     )]
     BadThreshold,
+    /// What was pushed is no gallery that can be taken; nothing was changed.
+    #[error(transparent)]
+    BadGallery(GalleryFault),
+    /// The gallery that was pushed was made by another model; nothing was changed.
+    #[error(
+        "the file has {templates} templates of {people} people made by model {file}, the unit compares with model {unit}; \
+         start the unit with that model's pack, or enrol everybody with the unit's"
+    )]
+    GalleryOfOtherModel {
+        /// The unit's model.
+        unit: ModelId,
+        /// The file's.
+        file: ModelId,
+        /// People in the file.
+        people: u32,
+        /// Templates of them.
+        templates: u32,
+    },
+    /// Nothing of that number was pushed, or it has not arrived whole.
+    #[error(
+        "the unit has no such push any more; push again: what is there already is not sent twice"
+    )]
+    UnknownPush,
+    /// The unit has another name.
+    #[error(
+        "this is the unit {unit}, and another one was meant; name the unit that is to be wiped"
+    )]
+    OtherUnit {
+        /// Its name.
+        unit: String<64>,
+    },
 }

@@ -1,6 +1,10 @@
-//! `threshold gallery`: who is enrolled, one person's templates, and removing a person.
+//! `threshold gallery`: who is enrolled, one person's templates, and removing a person; the whole of it in bulk is in `copy` and
+//! `compare`.
 //!
 //! Owns what is said of a removal's receipt. Refuses to call one kept that the paired unit did not sign.
+
+pub mod compare;
+pub mod copy;
 
 use super::Answer;
 use crate::args;
@@ -21,6 +25,14 @@ use threshold_wire::message::{PersonRemove, PersonRemoveDone, PersonSummary};
 /// # Errors
 /// A unit that does not answer or says no, or a person who is not there.
 pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
+    match typed {
+        args::Gallery::Pull(typed) => return copy::pull(meant, typed),
+        args::Gallery::Export(typed) => return copy::export(meant, typed),
+        args::Gallery::Push(typed) => return copy::push(meant, typed),
+        args::Gallery::Diff(typed) => return compare::diff(meant, typed),
+        args::Gallery::Verify(typed) => return compare::verify(meant, typed),
+        args::Gallery::List | args::Gallery::Show(_) | args::Gallery::Remove(_) => {}
+    }
     let mut session = Session::open_started(meant)?;
     match typed {
         args::Gallery::List => {
@@ -78,6 +90,8 @@ pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
                 )
             })?;
         }
+        // These were done above.
+        _ => {}
     }
     Ok(Answer::Yes)
 }
@@ -96,7 +110,7 @@ pub(super) fn used_slots(slots: u8) -> Vec<u8> {
     (0..MAX_SLOTS).filter(|slot| slots >> slot & 1 == 1).collect()
 }
 
-fn templates(count: u32) -> String {
+pub(super) fn templates(count: u32) -> String {
     format!("{count} template{}", if count == 1 { "" } else { "s" })
 }
 

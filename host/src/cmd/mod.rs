@@ -5,6 +5,7 @@ pub mod bench;
 pub mod compare;
 pub mod detect;
 mod each;
+pub mod ending;
 pub mod enrol;
 pub mod eval;
 pub mod gallery;
@@ -69,6 +70,8 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),
+        Command::Reboot => ending::reboot(meant),
+        Command::Wipe(typed) => ending::wipe(meant, typed),
         Command::Why(typed) => why::run(meant, typed),
         Command::Detect(typed) => detect::run(meant, typed),
         Command::Compare(typed) => compare::run(meant, typed),

@@ -4,6 +4,7 @@
 //! Refuses to know what calls mean: a command says what it asks, the table of `threshold_wire` says how.
 //! Terms: a *line* is a transport with frames on it; it is *dead* when no answer comes within [`PATIENCE`].
 
+pub mod bulk;
 #[cfg(test)]
 pub(crate) mod fake;
 mod net;
@@ -24,6 +25,8 @@ use std::time::Duration;
 use threshold_wire::bulk::BulkError;
 use threshold_wire::call::Message;
 use threshold_wire::endpoints::{GetInfo, SayHello};
+use threshold_wire::gallery::GalleryFault;
+use threshold_wire::handshake::HandshakeRefusal;
 use threshold_wire::message::{Armed, Nothing};
 use threshold_wire::session::{self, HandshakeError, Inside, SealError};
 use threshold_wire::speed::BASE;
@@ -74,6 +77,9 @@ pub enum SessionError {
     /// A transfer ended before its content was there.
     #[error(transparent)]
     Bulk(#[from] BulkError),
+    /// What the unit sent is no gallery.
+    #[error(transparent)]
+    Gallery(#[from] GalleryFault),
 }
 
 impl SessionError {
@@ -105,7 +111,15 @@ impl Session<Port> {
         if let Some((unit_key, _)) = meant.keychain.unit(&session.hello().unit)?
             && let Some(secret) = meant.keychain.secret()?
         {
-            session.secure(&secret, &unit_key)?;
+            session.secure(&secret, &unit_key).map_err(|error| match error {
+                SessionError::Handshake(
+                    HandshakeError::Forged
+                    | HandshakeError::Refused(
+                        HandshakeRefusal::UnknownKey | HandshakeRefusal::Forged,
+                    ),
+                ) => HostError::UnitForgot { unit: session.hello().unit.to_string() }.into(),
+                error => error,
+            })?;
         }
         Ok(session)
     }

@@ -6,9 +6,13 @@
 use super::SessionError;
 use crate::error::HostError;
 use std::time::{Duration, Instant};
+use threshold_wire::bulk::BulkError;
 
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Cuts of a line that one command goes through: more is no line.
+const MOST_CUTS: u32 = 1000;
 
 /// Time as it passes; a test's passes at once.
 pub trait Clock {
@@ -61,6 +65,44 @@ pub fn until_there<S>(
         }
         clock.sleep(PAUSE.min(left));
     }
+}
+
+/// Works on what `open` opens, and opens it again each time the line is cut in between, if `again` says that somebody waits. Gives
+/// what it opened last too.
+///
+/// # Errors
+/// The last try's.
+pub fn through_cuts<S, R>(
+    again: bool,
+    mut open: impl FnMut() -> Result<S, SessionError>,
+    mut work: impl FnMut(&mut S) -> Result<R, SessionError>,
+) -> Result<(S, R), SessionError> {
+    let mut opened = open()?;
+    let mut left = MOST_CUTS;
+    loop {
+        match work(&mut opened) {
+            Ok(done) => return Ok((opened, done)),
+            Err(error) if again && left > 0 && is_cut(&error) => {
+                left -= 1;
+                // The port is held by whoever has it open.
+                drop(opened);
+                opened = open()?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The line went away, or the unit began anew, in the middle of something.
+fn is_cut(error: &SessionError) -> bool {
+    may_pass(error)
+        || matches!(
+            error,
+            SessionError::Seal(_)
+                | SessionError::Bulk(
+                    BulkError::Dead { .. } | BulkError::TooNoisy { .. } | BulkError::Forgotten
+                )
+        )
 }
 
 fn may_pass(error: &SessionError) -> bool {

@@ -37,7 +37,7 @@ const TIMEOUT_S: u64 = 10;
 pub(crate) enum Group {
     /// The flash formats.
     Store,
-    /// Frames and messages of the link.
+    /// Frames and messages of the link, and a gallery's bytes.
     Wire,
 }
 
@@ -56,7 +56,7 @@ impl Group {
     pub(crate) const fn targets(self) -> &'static [&'static str] {
         match self {
             Self::Store => &["mount", "segments", "snapshot", "single_log", "tombstones", "anchor"],
-            Self::Wire => &["frames", "messages"],
+            Self::Wire => &["frames", "messages", "gallery"],
         }
     }
 }

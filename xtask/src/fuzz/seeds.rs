@@ -16,8 +16,11 @@ pub(super) fn write(group: Group, out: &Path) -> Result<()> {
     let seeds = match group {
         Group::Store => store(&root().join("tests/store/golden"))?,
         Group::Wire => {
-            let path = root().join("tests/wire/golden/messages.txt");
-            wire(&fs::read_to_string(&path).with_context(|| path.display().to_string())?)
+            let golden = |name| {
+                let path = root().join("tests/wire/golden").join(name);
+                fs::read_to_string(&path).with_context(|| path.display().to_string())
+            };
+            [wire(&golden("messages.txt")?), gallery(&golden("gallery.txt")?)].concat()
         }
     };
     for target in group.targets() {
@@ -95,6 +98,21 @@ fn wire(golden: &str) -> Seeds {
     seeds
 }
 
+/// A content without its hash, a listing and an envelope, behind what the target chooses by.
+fn gallery(golden: &str) -> Seeds {
+    let lines = golden.lines().filter_map(|line| line.split_once(' '));
+    let seed = |(name, hex): (&str, &str)| {
+        let bytes = bytes_of(hex)?;
+        let (which, len) = match name {
+            "content" => (0, bytes.len().checked_sub(32)?),
+            "listing" => (1, bytes.len()),
+            _ => (2, bytes.len()),
+        };
+        Some(("gallery", [&[which][..], bytes.get(..len)?].concat()))
+    };
+    lines.filter_map(seed).collect()
+}
+
 /// The bytes of digits in pairs.
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     let digits = hex.trim().as_bytes().chunks(2);
@@ -110,7 +128,9 @@ mod tests {
     #[test]
     fn every_target_has_seeds_from_the_golden_files() {
         let golden = fs::read_to_string(root().join("tests/wire/golden/messages.txt")).unwrap();
-        let seeds = [store(&root().join("tests/store/golden")).unwrap(), wire(&golden)].concat();
+        let galleries = fs::read_to_string(root().join("tests/wire/golden/gallery.txt")).unwrap();
+        let store = store(&root().join("tests/store/golden")).unwrap();
+        let seeds = [store, wire(&golden), gallery(&galleries)].concat();
         for target in Group::ALL.iter().flat_map(|group| group.targets()) {
             assert!(
                 seeds.iter().any(|(name, bytes)| name == target && bytes.len() > 9),

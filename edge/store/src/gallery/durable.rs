@@ -229,13 +229,13 @@ impl DurableGallery {
     }
 
     /// A person's live records, with their generations.
-    fn records_of(&self, person: PersonId) -> Vec<(Part, u64)> {
+    pub(super) fn records_of(&self, person: PersonId) -> Vec<(Part, u64)> {
         let places = self.places.range(Part::all_of(person));
         places.map(|(&part, place)| (part, place.generation)).collect()
     }
 
     /// A record is durable at that place now, and the one before of its part is dead.
-    fn settle(&mut self, part: Part, place: Place) {
+    pub(super) fn settle(&mut self, part: Part, place: Place) {
         self.unplace(part);
         self.places.insert(part, place);
         if let Some(segment) = self.segments.get_mut(&place.segment) {
@@ -267,7 +267,7 @@ impl DurableGallery {
     }
 
     /// Makes a batch durable; gives the segment that it is in.
-    fn write(
+    pub(super) fn write(
         &mut self,
         flash: &mut dyn Flash,
         keyring: &Keyring,

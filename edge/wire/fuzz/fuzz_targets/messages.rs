@@ -7,9 +7,10 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
-    ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE,
+    ApplyGallery, ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo,
+    GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
+    ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -63,6 +64,9 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<StartPull>,
     answered::<StartPush>,
     answered::<SetSpeed>,
+    answered::<ApplyGallery>,
+    answered::<Reboot>,
+    answered::<WipeUnit>,
 ];
 
 fuzz_target!(|data: &[u8]| {

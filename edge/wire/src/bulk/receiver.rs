@@ -13,7 +13,12 @@
 //!        55 crc u32 LE     CRC-32 of bytes 0 to 55
 //! ```
 
-use super::{BulkError, Content, MAX_WINDOW_CHUNKS, Progress, SILENCE_MS, Stage, Status, Window};
+use super::{
+    BulkError, Content, MAX_WINDOW_CHUNKS, Progress, SILENCE_MS, STANDSTILL_MS, Stage, Status,
+    Window,
+};
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
 
 /// Where a chunk's bytes belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +44,12 @@ pub struct Receiver {
     tell: bool,
     stage: Stage,
     heard_ms: u64,
+    /// When the last chunk came that was missing.
+    moved_ms: u64,
 }
 
-/// What of a content has arrived, to be kept across a reboot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What of a content has arrived, to be kept across a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Resume {
     /// Which content.
     pub content: Content,
@@ -87,6 +94,7 @@ impl Receiver {
             tell: false,
             stage: Stage::Receiving,
             heard_ms: now_ms,
+            moved_ms: now_ms,
         })
     }
 
@@ -180,6 +188,7 @@ impl Receiver {
             self.tell = true;
             return Ok(None);
         }
+        self.moved_ms = self.heard_ms;
         self.progress.map |= 1 << ahead;
         let run = self.progress.map.trailing_ones();
         self.progress.next += run;
@@ -202,11 +211,16 @@ impl Receiver {
     /// The status to send, if one is due.
     ///
     /// # Errors
-    /// [`BulkError::Dead`] if nothing was heard for too long; what has arrived can be resumed.
+    /// [`BulkError::Dead`] if nothing was heard for too long, [`BulkError::TooNoisy`] if only other things were; what has arrived
+    /// can be resumed.
     pub fn poll(&mut self, now_ms: u64) -> Result<Option<Status>, BulkError> {
         let silent_ms = now_ms.saturating_sub(self.heard_ms);
         if self.stage == Stage::Receiving && silent_ms >= SILENCE_MS {
             return Err(BulkError::Dead { silent_ms });
+        }
+        let still_ms = now_ms.saturating_sub(self.moved_ms);
+        if self.stage == Stage::Receiving && still_ms >= STANDSTILL_MS {
+            return Err(BulkError::TooNoisy { still_ms });
         }
         if !self.tell {
             return Ok(None);
@@ -220,7 +234,7 @@ impl Receiver {
     /// When to poll again if nothing arrives.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
-        if self.tell { 0 } else { self.heard_ms + SILENCE_MS }
+        if self.tell { 0 } else { (self.heard_ms + SILENCE_MS).min(self.moved_ms + STANDSTILL_MS) }
     }
 }
 
@@ -271,7 +285,16 @@ impl Resume {
         })
     }
 
-    /// What of this content is there, in chunks of this size: nothing if another content was kept.
+    /// What of this content is there, in chunks of this window: nothing if another content was kept. Both ends of a transfer
+    /// that goes on ask this, so that they begin at one place.
+    ///
+    /// # Errors
+    /// [`BulkError::TooLong`].
+    pub fn in_window(&self, content: Content, window: Window) -> Result<Progress, BulkError> {
+        let n_chunks = content.n_chunks(window.chunk_bytes)?;
+        Ok(self.progress_in(content, window.chunk_bytes, n_chunks))
+    }
+
     fn progress_in(&self, content: Content, chunk_bytes: u16, n_chunks: u32) -> Progress {
         if self.content != content || chunk_bytes == 0 {
             return Progress::default();

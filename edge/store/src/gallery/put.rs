@@ -1,0 +1,91 @@
+//! Many people at once: one batch, one generation, one sync.
+//!
+//! Owns how many fit into a batch. A batch is whole or not there, so that a cut leaves all of them or none.
+//! Refuses a batch of which anybody is against the gallery's rules.
+
+use crate::error::StoreError;
+use crate::flash::Flash;
+use crate::gallery::Member;
+use crate::gallery::durable::{DurableGallery, Place};
+use crate::gallery::record::{self, Part, Statement};
+use crate::gallery::segment::AROUND;
+use crate::keyring::Keyring;
+
+impl DurableGallery {
+    /// Puts people with their templates: who is not there is added under the id, a template takes the place of one in its slot.
+    /// Takes as many of the first as one batch holds, at least one, and gives how many that were.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub(crate) fn put(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        members: &[Member],
+    ) -> Result<usize, StoreError> {
+        let generation = self.given + 1;
+        let mut records = Vec::new();
+        for &person in &self.waiting {
+            record::push_removed(&mut records, generation, person);
+        }
+        let removals = records.len();
+        let mut next = Statement { generation, ..self.statement() };
+        let mut parts: Vec<(Part, u32)> = Vec::new();
+        let mut taken = 0;
+        for member in members {
+            let (start, first) = (records.len(), parts.len());
+            let id = member.person.id;
+            let mut put = |part, write: &mut dyn FnMut(&mut Vec<u8>)| {
+                let before = records.len();
+                write(&mut records);
+                parts.push((part, (records.len() - before) as u32));
+            };
+            if self.gallery.member(id).is_none() {
+                put(Part::name_of(id), &mut |out| {
+                    record::push_person(out, generation, &member.person);
+                });
+            }
+            for template in &member.templates {
+                put(Part::template(id, template.slot), &mut |out| {
+                    record::push_template(out, generation, template);
+                });
+            }
+            if taken > 0 && records.len() + AROUND > self.segment_bytes as usize {
+                records.truncate(start);
+                parts.truncate(first);
+                break;
+            }
+            taken += 1;
+            let mut of_person = self.records_of(id);
+            next.digest.take(self.set.of_person(id, &of_person));
+            of_person.retain(|&(held, _)| parts[first..].iter().all(|&(part, _)| part != held));
+            of_person.extend(parts[first..].iter().map(|&(part, _)| (part, generation)));
+            of_person.sort_unstable();
+            next.digest.add(self.set.of_person(id, &of_person));
+        }
+        let members = &members[..taken];
+        self.gallery.check_members(members)?;
+        if records.len() == removals {
+            return Ok(taken);
+        }
+        self.given = generation;
+        let number = self.write(flash, keyring, records, false, next)?;
+        self.digest = next.digest;
+        let removed = std::mem::take(&mut self.waiting);
+        if let Some(segment) = self.segments.get_mut(&number) {
+            segment.removals.extend(removed.into_iter().map(|person| (person, generation)));
+        }
+        for (part, len) in parts {
+            self.settle(part, Place { generation, segment: number, len });
+        }
+        for Member { person, templates } in members {
+            if self.gallery.member(person.id).is_none() {
+                self.gallery.add_person(person.clone(), generation);
+            }
+            for template in templates {
+                self.gallery.put_template(template.clone(), generation);
+            }
+        }
+        Ok(taken)
+    }
+}

@@ -1,0 +1,38 @@
+//! Arbitrary bytes as a gallery's content, its listing, and the envelope of one.
+//!
+//! The first byte chooses. A content gets the hash that it should have, which nobody guesses; one that is read is written as the
+//! same bytes. Whatever lies in an envelope, it does not open without the key.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use threshold_wire::gallery::content::{self, Content};
+use threshold_wire::gallery::envelope;
+use threshold_wire::gallery::listing::Listing;
+use threshold_wire::session::SecretKey;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&which, bytes)) = data.split_first() else { return };
+    match which % 3 {
+        0 => {
+            let whole = [bytes, blake3::hash(bytes).as_bytes()].concat();
+            let Ok(content) = Content::read(whole.clone()) else { return };
+            let tag = content.origin.model.tag();
+            let people: Vec<_> = content
+                .people()
+                .map(|held| (held.person.clone(), held.templates(tag).collect::<Vec<_>>()))
+                .collect();
+            let people = people.iter().map(|(one, held)| (one, held.as_slice()));
+            assert_eq!(content::write(&content.origin, people), Ok(whole));
+            let _ = Listing::of(&content).digest();
+        }
+        1 => {
+            if let Ok(listing) = Listing::read(bytes) {
+                let _ = listing.digest();
+            }
+        }
+        _ => {
+            let key = SecretKey::of_bytes([2; 32]).expect("a key of bytes");
+            assert!(envelope::open(&key, bytes).is_err() || bytes.len() > 156);
+        }
+    }
+});
