@@ -369,6 +369,42 @@ fn transfers_that_are_cut_go_on_where_they_stopped_both_ways() {
 }
 
 #[test]
+fn a_push_that_was_left_half_applied_or_for_long_is_taken_anew() {
+    let unit = unit(0);
+    let bytes = content_of(&crowd(1000));
+    let mut session = unit.session(2);
+    let transfer = session.push_gallery(&bytes, &mut |_, _| {}).unwrap();
+    let applied = session.call::<ApplyGallery>(&GalleryApply { transfer }).unwrap();
+    assert!(!applied.done && applied.added > 100, "{applied:?}");
+    // Whoever was put is there, also over a start, and no more of it than was told.
+    let people = |bench: &Bench| bench.store(|store| store.gallery().unwrap().n_people());
+    assert_eq!(people(&unit), applied.added as usize);
+    let transfer = unit.session(2).push_gallery(&bytes, &mut |_, _| {}).unwrap();
+    let mut session = unit.session(2);
+    let mut last = session.call::<ApplyGallery>(&GalleryApply { transfer }).unwrap();
+    while !last.done {
+        last = session.call::<ApplyGallery>(&GalleryApply { transfer }).unwrap();
+    }
+    assert_eq!((last.equal, last.added), (applied.added, 1000 - applied.added));
+    assert_eq!(people(&unit), 1000);
+
+    let bytes = content_of(&crowd(300));
+    let begin = || {
+        *unit.passes.borrow_mut() = 8;
+        let mut began = None;
+        let outcome = unit.session(2).push_gallery(&bytes, &mut |there, _| {
+            began.get_or_insert(there);
+        });
+        *unit.passes.borrow_mut() = usize::MAX;
+        assert!(outcome.is_err());
+        began.unwrap()
+    };
+    assert!(begin() == 0 && begin() > 10_000);
+    unit.rig.borrow().clock.advance(10 * 60_000);
+    assert_eq!(begin(), 0, "what nobody asks for is not kept for ever");
+}
+
+#[test]
 fn a_thousand_people_are_put_in_few_batches_with_one_index_each() {
     let unit = unit(0);
     let bytes = content_of(&crowd(1000));

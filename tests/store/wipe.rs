@@ -1,9 +1,7 @@
 //! Wiping: nothing is left, and a wipe that was begun is finished, wherever the power went.
 
 use crate::{MODEL, entry, name, open, template};
-use threshold_store::{
-    Flash, FlashFault, KeyProvider, MockFlash, Object, Series, Store, StoreError,
-};
+use threshold_store::{Flash, FlashFault, MockFlash, Object, Series, Store, StoreError};
 
 /// A store with people, a log, a removal.
 fn filled() -> (MockFlash, Store) {

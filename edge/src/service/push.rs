@@ -75,7 +75,10 @@ pub(super) fn start(
     }
     let window = Window::USB.agreed(window).map_err(|_| RequestError::NoSuchContent)?;
     let now_ms = desk.shared.lock().clock().monotonic_ms();
-    let before = desk.push.take().filter(|push| push.by == by && push.whole == whole);
+    // Of one that is being applied the bytes are gone; it is taken anew, and who is in the gallery already is left as he is.
+    let before = desk.push.take();
+    let before =
+        before.filter(|push| push.by == by && push.whole == whole && push.applying.is_none());
     let kept = before.as_ref().map(|push| push.receiver.resume());
     let transfer = desk.transfer.wrapping_add(1);
     let receiver = Receiver::new(transfer, whole, window, kept.as_ref(), now_ms);

@@ -175,4 +175,32 @@ mod tests {
     fn what_time_does_not_mend_is_not_waited_for() {
         assert_eq!(check(Some(60), 1, denied), (false, 1, 0));
     }
+
+    #[test]
+    fn a_line_that_was_cut_is_opened_again_for_whoever_waits_and_for_nothing_else() {
+        let check = |again: bool, error: fn() -> SessionError| {
+            let mut opened = 0;
+            let mut cuts = 3;
+            let outcome = through_cuts(
+                again,
+                || {
+                    opened += 1;
+                    Ok(opened)
+                },
+                |number| {
+                    cuts -= 1;
+                    if cuts > 0 { Err(error()) } else { Ok(*number) }
+                },
+            );
+            (outcome.ok(), opened)
+        };
+        let dead = || SessionError::Bulk(BulkError::Dead { silent_ms: 4000 });
+        assert_eq!(check(true, dead), (Some((3, 3)), 3));
+        assert_eq!(check(false, dead), (None, 1));
+        assert_eq!(check(true, busy), (Some((3, 3)), 3));
+        assert_eq!(check(true, denied), (None, 1));
+        assert_eq!(check(true, || SessionError::Bulk(BulkError::Mismatch)), (None, 1));
+        let never = through_cuts(true, || Ok(()), |()| Err::<(), _>(dead()));
+        assert!(never.is_err(), "a line that is cut for ever is none");
+    }
 }

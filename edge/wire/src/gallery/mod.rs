@@ -1,6 +1,6 @@
 //! The gallery as a content: what a whole one is in bulk and in a file, and what a unit says to one that it was sent.
 //!
-//! Owns the two contents ([`content`] has the templates, [`listing`] only their digests), the [`envelope`] that a content lies
+//! Owns the two contents (`content` has the templates, `listing` only their digests), the `envelope` that a content lies
 //! in wherever it lies on a disk, and the messages that a unit applies one by. A person is an id with a name: ids are kept, so
 //! that whoever was removed from a unit stays removed, whichever file comes later.
 //! Refuses a content of which one byte is not right; nothing of it is taken then.
