@@ -15,8 +15,8 @@ use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
     ApplyGallery, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
     ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPull,
-    StartPush, TABLE, WipeUnit,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, SetSpeed,
+    StartPull, StartPush, TABLE, WipeUnit,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -99,6 +99,8 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
     assert_eq!(rig.call::<ApplyGallery>(&GalleryApply { transfer: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<Reboot>(&Nothing {}).unwrap_err(), refused);
+    let speed = threshold_wire::speed::SpeedSet { baud: 3_000_000 };
+    assert_eq!(rig.call::<SetSpeed>(&speed).unwrap_err(), refused);
     let wipe = Wipe { unit: "bench".try_into().unwrap() };
     assert_eq!(rig.call::<WipeUnit>(&wipe).unwrap_err(), refused);
     let (page, key) = (AdministratorPageRequest { after: None }, KeyId([0; 8]));
