@@ -228,7 +228,7 @@ impl State {
         }
         match self.faults.first() {
             Some(&part) => Armed::Fault(part),
-            None if let Some(refusal) = self.derived.refusal => Armed::Refuses(refusal.why),
+            None if let Some(refusal) = self.refusal() => Armed::Refuses(refusal.why),
             None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
@@ -278,6 +278,12 @@ impl State {
                 self.notices.tell(&self.threshold_words());
                 LogEntry::of(EntryKind::Armed)
             }
+            (_, Armed::Refuses(cause @ Cause::NotAcknowledged)) => {
+                self.notices.tell(
+                    "not armed: a photo opens this door, and no owner acknowledged that; threshold policy acknowledge",
+                );
+                LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
+            }
             (_, Armed::Refuses(cause)) => {
                 self.notices.tell(&format!("not armed: {}", cause.text()));
                 self.notices.tell(&self.threshold_words());
@@ -295,7 +301,9 @@ impl State {
 
     /// Writes an entry. If that fails the store is at fault, which disarms.
     pub fn write(&mut self, entry: LogEntry) -> Option<LogEntry> {
-        match self.journal.as_mut()?.write(entry) {
+        self.journal.as_ref()?;
+        let written = self.name_again().and_then(|journal| journal.write(entry));
+        match written {
             Ok(entry) => Some(entry),
             Err(error) => {
                 self.store_failed(&error);
@@ -378,7 +386,7 @@ impl State {
             }
             _ => 0,
         };
-        let armed = match self.derived.refusal {
+        let armed = match self.refusal() {
             Some(refusal) => Err(refusal.why),
             None if self.started => Ok(()),
             None => Err(Cause::None),
@@ -434,10 +442,12 @@ impl State {
             return None;
         };
         let decision = outcome.decision();
-        let written = match self.journal.as_mut() {
-            Some(journal) => {
+        let written = match self.journal {
+            Some(_) => {
                 let times = times(outcome.at_ms());
-                journal.write_decision(outcome, times).map_err(|error| self.store_failed(&error))
+                self.name_again()
+                    .and_then(|journal| journal.write_decision(outcome, times))
+                    .map_err(|error| self.store_failed(&error))
             }
             None => Err(()),
         };

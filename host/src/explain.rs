@@ -134,6 +134,12 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::PolicySet => {
             format!("{} settled another policy: threshold {} now", by(), entry.threshold)
         }
+        EntryKind::PhotoAcknowledged => {
+            format!("{} acknowledged that a photo opens this door", by())
+        }
+        EntryKind::PhotoWithdrawn => {
+            format!("{} took back that a photo may open this door", by())
+        }
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
         }

@@ -221,6 +221,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (39, "beyond_measurement"),
             (40, "too_many_refusals"),
             (41, "policy"),
+            (42, "not_acknowledged"),
         ],
     );
     check(
@@ -251,6 +252,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (12, "made_enroller"),
             (13, "made_owner"),
             (14, "policy_set"),
+            (15, "photo_acknowledged"),
+            (16, "photo_withdrawn"),
         ],
     );
     check(

@@ -13,9 +13,10 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
-    GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators,
-    ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, StartPull, StartPush, TABLE,
+    AcknowledgePhoto, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPull,
+    StartPush, TABLE, WithdrawPhoto,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
@@ -51,7 +52,7 @@ fn a_unit_says_what_it_is_and_how_it_stands() {
     let hello = rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
     assert_eq!(hello, Hello::of_unit("bench", "0.0.0"));
     let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
-    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(2)));
+    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(3)));
     assert_eq!(info.presentation, Presentation::NotAssessed);
     assert_eq!(info.model.unwrap().embedding_len, LEN as u16);
     rig.enrol("Ada", 1);
@@ -103,9 +104,11 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetPolicy>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
+    assert_eq!(rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 23, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 25, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

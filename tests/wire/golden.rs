@@ -235,6 +235,10 @@ fn policy(s: &mut Sheet) {
         s.call::<endpoints::SetPolicy>(case, PolicySet { rule }, Call::SetPolicy);
     }
     s.answer::<endpoints::SetPolicy>("", samples::fixed_policy());
+    s.call::<endpoints::AcknowledgePhoto>("", Nothing {}, Call::AcknowledgePhoto);
+    s.answer::<endpoints::AcknowledgePhoto>("", samples::fixed_policy());
+    s.call::<endpoints::WithdrawPhoto>("", Nothing {}, Call::WithdrawPhoto);
+    s.answer::<endpoints::WithdrawPhoto>("", samples::policy());
 }
 
 fn bulk(s: &mut Sheet) {

@@ -4,8 +4,9 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Administrator, Cause, ContextKind, KeyId, LogEntry, Metric, ModelId, ModelTag, Name, PersonId,
-    Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
+    Administrator, Cause, ContextKind, KeyId, KeyTag, LogEntry, Metric, ModelId, ModelTag, Name,
+    PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule,
+    WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::AdministratorPage;
@@ -123,12 +124,19 @@ pub(crate) fn policy() -> PolicyInfo {
             fnir_high: 0.42,
         }),
         refusal: Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 150 }),
+        photo: None,
     }
 }
 
 /// An owner's own threshold with a model that nobody measured.
 pub(crate) fn fixed_policy() -> PolicyInfo {
-    PolicyInfo { rule: fixed_rule(), forecast: None, refusal: None, ..policy() }
+    PolicyInfo {
+        rule: fixed_rule(),
+        forecast: None,
+        refusal: None,
+        photo: Some(KeyTag(counting(0x40))),
+        ..policy()
+    }
 }
 
 pub(crate) fn fixed_rule() -> ThresholdRule {

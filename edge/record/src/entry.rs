@@ -53,6 +53,10 @@ coded! {
         MadeOwner = 13 => "made_owner",
         /// An owner (`by`) settled how the threshold comes about; the policy's context says how, `threshold` what it is now.
         PolicySet = 14 => "policy_set",
+        /// An owner (`by`) acknowledged that a photo opens this door.
+        PhotoAcknowledged = 15 => "photo_acknowledged",
+        /// An owner (`by`) took the acknowledgement back.
+        PhotoWithdrawn = 16 => "photo_withdrawn",
     }
 }
 

@@ -176,6 +176,10 @@ endpoints! {
     GetPolicy "policy/get" Viewer Nothing => PolicyInfo;
     /// Let it come about so.
     SetPolicy "policy/set" Owner PolicySet => PolicyInfo;
+    /// I know that a photo opens this door: compare faces with everybody all the same.
+    AcknowledgePhoto "policy/acknowledge" Owner Nothing => PolicyInfo;
+    /// I take that back.
+    WithdrawPhoto "policy/withdraw" Owner Nothing => PolicyInfo;
     /// Send me this content in bulk.
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.

@@ -1,5 +1,6 @@
 //! The commands, one file each; what they share beside the session is in the files above this folder.
 
+pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
 pub mod compare;
