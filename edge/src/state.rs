@@ -17,7 +17,7 @@ use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Verdict, decide};
 use threshold_record::{
     Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
-    Threshold,
+    Threshold, WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -159,6 +159,12 @@ impl State {
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
+    }
+
+    /// The wall clock's time.
+    #[must_use]
+    pub fn now(&self) -> WallTime {
+        self.journal.as_ref().map_or_else(|| self.clock.wall(), Journal::now)
     }
 
     /// The journal; `None` if the store could not be opened.

@@ -99,9 +99,21 @@ pub enum Command {
     /// Show or settle how the unit's threshold comes about, or forecast what one means at a door
     #[command(subcommand)]
     Policy(Policy),
+    /// Show or set the unit's clock
+    #[command(subcommand)]
+    Clock(Clock),
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
+}
+
+/// `clock`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Clock {
+    /// Show what it says, whether it was set since the unit's start, and how far it is from this machine's
+    Show,
+    /// Set it to this machine's time; takes an owner, and is due after each start of a unit that has no clock of its own (RTC)
+    Set,
 }
 
 /// `pair`

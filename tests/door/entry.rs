@@ -254,6 +254,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (14, "policy_set"),
             (15, "photo_acknowledged"),
             (16, "photo_withdrawn"),
+            (17, "clock_set"),
         ],
     );
     check(
@@ -261,7 +262,7 @@ fn codes_and_texts_are_what_they_ever_were() {
         ContextKind::code,
         ContextKind::text,
         ContextKind::from_code,
-        &[(0, "model"), (1, "policy"), (2, "config")],
+        &[(0, "model"), (1, "policy"), (2, "config"), (3, "clock")],
     );
 }
 

@@ -3,6 +3,7 @@
 
 mod acknowledged;
 mod administration;
+mod clock;
 mod entry;
 mod evidence;
 mod faults;

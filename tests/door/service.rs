@@ -12,11 +12,12 @@ use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
 };
 use threshold_wire::bulk::{Content, Window};
+use threshold_wire::clock::ClockSet;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
-    ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPull,
-    StartPush, TABLE, WithdrawPhoto,
+    AcknowledgePhoto, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead,
+    GetPolicy, ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole,
+    StartPull, StartPush, TABLE, WithdrawPhoto,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
@@ -104,11 +105,14 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetPolicy>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetClock>(&Nothing {}).unwrap_err(), refused);
+    let time = ClockSet { unix_ms: 1_800_000_000_000 };
+    assert_eq!(rig.call::<SetClock>(&time).unwrap_err(), refused);
     assert_eq!(rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 25, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 27, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

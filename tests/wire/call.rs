@@ -187,6 +187,10 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::SetRole::PATH, endpoints::SetRole::CALLER, Owner),
         (endpoints::GetPolicy::PATH, endpoints::GetPolicy::CALLER, Viewer),
         (endpoints::SetPolicy::PATH, endpoints::SetPolicy::CALLER, Owner),
+        (endpoints::AcknowledgePhoto::PATH, endpoints::AcknowledgePhoto::CALLER, Owner),
+        (endpoints::WithdrawPhoto::PATH, endpoints::WithdrawPhoto::CALLER, Owner),
+        (endpoints::GetClock::PATH, endpoints::GetClock::CALLER, Viewer),
+        (endpoints::SetClock::PATH, endpoints::SetClock::CALLER, Owner),
         (endpoints::StartPull::PATH, endpoints::StartPull::CALLER, Viewer),
         (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
     ];

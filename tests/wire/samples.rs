@@ -239,6 +239,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::NotReady { part: Cause::Model },
         RequestError::BadTarget,
         RequestError::BadThreshold,
+        RequestError::BadTime,
     ];
     errors.extend(bad_templates.map(RequestError::BadTemplate));
     errors
@@ -263,6 +264,7 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::NotReady { .. } => return "not_ready".to_owned(),
         RequestError::BadTarget => return "bad_target".to_owned(),
         RequestError::BadThreshold => return "bad_threshold".to_owned(),
+        RequestError::BadTime => return "bad_time".to_owned(),
         RequestError::BadTemplate(template) => match template {
             TemplateError::Nobody => "nobody",
             TemplateError::Slot { .. } => "slot",

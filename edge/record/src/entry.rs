@@ -57,6 +57,8 @@ coded! {
         PhotoAcknowledged = 15 => "photo_acknowledged",
         /// An owner (`by`) took the acknowledgement back.
         PhotoWithdrawn = 16 => "photo_withdrawn",
+        /// An owner (`by`) set the clock; this entry has the new time, the one before it the old.
+        ClockSet = 17 => "clock_set",
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration, policy};
+use super::{Room, Session, administration, clock, policy};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
@@ -19,10 +19,10 @@ use threshold_store::{
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext,
+    AcknowledgePhoto, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetClock, GetContext,
     GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession,
     PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery,
-    SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, WithdrawPhoto,
+    SendEcho, SetClock, SetPolicy, SetRole, StartPairing, StartPull, StartPush, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -94,6 +94,8 @@ pub(super) fn answer(
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
         Call::AcknowledgePhoto(_) => reply::<AcknowledgePhoto>(id, policy::acknowledge(state, by)),
         Call::WithdrawPhoto(_) => reply::<WithdrawPhoto>(id, policy::withdraw(state, by)),
+        Call::GetClock(_) => reply::<GetClock>(id, clock::get(state)),
+        Call::SetClock(set) => reply::<SetClock>(id, clock::set(state, set, by)),
         // A pull was begun above, without the state's lock.
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
@@ -154,7 +156,7 @@ fn info(state: &State) -> Info {
         presentation: presentation::best_verdict(),
         boot: store.map_or(0, |store| store.boot()),
         uptime_ms: state.clock().monotonic_ms(),
-        wall: state.clock().wall(),
+        wall: state.now(),
     }
 }
 

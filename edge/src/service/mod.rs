@@ -5,6 +5,7 @@
 
 mod administration;
 mod answers;
+mod clock;
 pub mod line;
 pub mod link;
 mod policy;

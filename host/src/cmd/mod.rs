@@ -3,6 +3,7 @@
 pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
+pub mod clock;
 pub mod compare;
 pub mod detect;
 pub mod enrol;
@@ -52,6 +53,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
+        Command::Clock(typed) => clock::run(meant, *typed),
         Command::Bench(typed) => bench::run(meant, typed),
     }
 }

@@ -231,6 +231,8 @@ impl FakeUnit {
             Call::SetRole(_) => no::<at::SetRole>(id),
             Call::GetPolicy(_) => no::<at::GetPolicy>(id),
             Call::SetPolicy(_) => no::<at::SetPolicy>(id),
+            Call::GetClock(_) => no::<at::GetClock>(id),
+            Call::SetClock(_) => no::<at::SetClock>(id),
             Call::AcknowledgePhoto(_) => no::<at::AcknowledgePhoto>(id),
             Call::WithdrawPhoto(_) => no::<at::WithdrawPhoto>(id),
             Call::GetContext(wanted) => {

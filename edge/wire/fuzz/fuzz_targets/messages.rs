@@ -7,9 +7,9 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    AcknowledgePhoto, ERROR_KEY, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
     ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE, WithdrawPhoto,
+    SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -62,6 +62,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetPolicy>,
     answered::<AcknowledgePhoto>,
     answered::<WithdrawPhoto>,
+    answered::<GetClock>,
+    answered::<SetClock>,
     answered::<StartPull>,
     answered::<StartPush>,
 ];
