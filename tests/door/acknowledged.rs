@@ -154,6 +154,30 @@ fn the_word_of_a_trusted_line_falls_once_the_unit_has_an_owner() {
 }
 
 #[test]
+fn the_word_of_a_trusted_line_is_nothing_on_a_line_that_nobody_trusts() {
+    let mut rig = fresh();
+    rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap();
+    admits(&mut rig);
+    refuses_for_want_of_it(&mut Rig::on_a_line_that_nobody_trusts(&rig.flash));
+}
+
+/// What waits in memory after writes that failed must not come to the log as the last word: neither when nothing more can wait,
+/// nor at any place before.
+#[test]
+fn acknowledgements_that_failed_until_nothing_more_could_wait_arm_nothing() {
+    for failed in [1, 2, 3, 950] {
+        let mut rig = fresh();
+        rig.flash.set_capacity(Some(0));
+        for _ in 0..failed {
+            rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap_err();
+        }
+        rig.flash.set_capacity(None);
+        rig.shared.lock().write(LogEntry::of(EntryKind::LogRead));
+        refuses_for_want_of_it(&mut Rig::as_it_was(&rig.flash));
+    }
+}
+
+#[test]
 fn an_acknowledgement_holds_for_whom_it_was_made_and_for_nobody_else() {
     let by_default = Settled::by_default(Policy::for_model(Metric::SquaredL2, 1.14));
     let of = |photo| Settled { photo, ..by_default };

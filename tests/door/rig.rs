@@ -255,11 +255,13 @@ impl std::io::Write for NoticeSink {
     }
 }
 
-/// Whether the trusted line acknowledges that a photo opens the door before the start is done.
+/// Whether the line is trusted, and acknowledges that a photo opens the door before the start is done.
 #[derive(Clone, Copy, PartialEq)]
 enum Acknowledged {
     ByTheLine,
     AsTheLogSays,
+    /// As the log says, on a line that nobody trusts.
+    ByNobodyHere,
 }
 
 /// A unit on the bench.
@@ -296,6 +298,11 @@ impl Rig {
         Self::started(flash, Some(far_apart()), Acknowledged::AsTheLogSays)
     }
 
+    /// The same on a line that is not trusted.
+    pub(crate) fn on_a_line_that_nobody_trusts(flash: &MockFlash) -> Self {
+        Self::started(flash, Some(far_apart()), Acknowledged::ByNobodyHere)
+    }
+
     fn started(
         flash: &MockFlash,
         distributions: Option<Distributions>,
@@ -307,7 +314,8 @@ impl Rig {
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let opened = Store::open(Box::new(flash.clone()), flash.keys());
         let journal: Option<Journal> = start::journal(opened, &as_clock, &notices);
-        let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: true };
+        let insecure_link = acknowledged != Acknowledged::ByNobodyHere;
+        let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link };
         let mut state = State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal);
         let facts = EmbedderFacts {
             id: MODEL,
@@ -345,7 +353,7 @@ impl Rig {
             as_clock,
             notices,
         );
-        let desk = Desk::new(shared.clone(), true);
+        let desk = Desk::new(shared.clone(), insecure_link);
         Self { flash: flash.clone(), clock, shared, desk, told, jammed, unit, script, request: 0 }
     }
 
