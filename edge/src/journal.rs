@@ -4,10 +4,11 @@
 //! returns. Only here a decision's [`Admission`] becomes a [`Permit`], and only after its entry is durable (safety
 //! rule 1); the lock takes nothing else.
 
+use crate::clock::WallClock;
 use crate::unit::Clock;
 use std::sync::Arc;
 use threshold_policy::{Admission, Outcome};
-use threshold_record::{ContextKind, LogEntry};
+use threshold_record::{ClockContext, ContextError, ContextKind, LogEntry, WallTime};
 use threshold_store::{Store, StoreError};
 
 /// Leave to move the lock once. Holding one proves that `policy::decide` admitted somebody and that the entry saying so
@@ -50,14 +51,62 @@ struct Contexts {
 pub struct Journal {
     store: Store,
     clock: Arc<dyn Clock>,
+    wall: WallClock,
     contexts: Contexts,
 }
 
+/// Why a journal cannot go on in a store.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// How far the wall clock had come cannot be read.
+    #[error("the log's record of the clock: {0}")]
+    Clock(#[from] ContextError),
+}
+
 impl Journal {
-    /// A journal in an open store.
+    /// A journal in an open store. It notes how far the wall clock had come, durably with the first entry: what the record says,
+    /// or the last entry of the start before, which is trusted if any of that start is.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn new(mut store: Store, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        let noted_ms = match store.last_context(ContextKind::Clock) {
+            Some(bytes) => ClockContext::from_bytes(bytes)?.latest_ms,
+            None => 0,
+        };
+        let last = store.log_page(store.log_head(), 1)?.pop().map(|entry| entry.wall);
+        let last_ms = last.filter(|wall| wall.trusted).map_or(0, |wall| wall.unix_ms);
+        let latest_ms = noted_ms.max(last_ms);
+        if latest_ms > noted_ms {
+            let bytes = ClockContext { latest_ms }.to_bytes()?;
+            store.context_number(ContextKind::Clock, &bytes)?;
+        }
+        let wall = WallClock::not_set(latest_ms);
+        Ok(Self { store, clock, wall, contexts: Contexts::default() })
+    }
+
+    /// The wall clock's time.
     #[must_use]
-    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, contexts: Contexts::default() }
+    pub fn now(&self) -> WallTime {
+        self.wall.now(self.clock.as_ref())
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn wall(&self) -> &WallClock {
+        &self.wall
+    }
+
+    /// Takes a wall clock that was set, with the entry that says so; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the clock is then as before.
+    pub fn set_wall(&mut self, wall: WallClock, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        let before = std::mem::replace(&mut self.wall, wall);
+        self.write(entry).inspect_err(|_| self.wall = before)
     }
 
     /// The store, to read.
@@ -81,6 +130,8 @@ impl Journal {
             ContextKind::Model => self.contexts.model = number,
             ContextKind::Policy => self.contexts.policy = number,
             ContextKind::Config => self.contexts.config = number,
+            // No entry names one.
+            ContextKind::Clock => {}
         }
         Ok(())
     }
@@ -111,7 +162,7 @@ impl Journal {
         LogEntry {
             boot: self.store.boot(),
             monotonic_ms: self.clock.monotonic_ms() & ((1 << 48) - 1),
-            wall: self.clock.wall(),
+            wall: self.now(),
             context_model: self.contexts.model,
             context_policy: self.contexts.policy,
             context_config: self.contexts.config,

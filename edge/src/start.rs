@@ -5,7 +5,7 @@
 
 use crate::config::{Config, EngineConfig};
 use crate::engines::{self, EngineFault};
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::notices::Notices;
 use crate::state::{EmbedderFacts, Shared, State};
 use crate::unit::Clock;
@@ -23,8 +23,8 @@ pub fn journal(
     clock: &Arc<dyn Clock>,
     notices: &Notices,
 ) -> Option<Journal> {
-    let begun = opened.and_then(|(store, cut)| {
-        let mut journal = Journal::new(store, Arc::clone(clock));
+    let begun = opened.map_err(JournalError::from).and_then(|(store, cut)| {
+        let mut journal = Journal::new(store, Arc::clone(clock))?;
         journal.write(LogEntry::of(EntryKind::Boot))?;
         if let Some(cut) = cut {
             journal.write(LogEntry::of(EntryKind::TailCut))?;

@@ -17,7 +17,7 @@ use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Verdict, decide};
 use threshold_record::{
     Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
-    Threshold,
+    Threshold, WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -176,6 +176,12 @@ impl State {
         self.clock.as_ref()
     }
 
+    /// The wall clock's time.
+    #[must_use]
+    pub fn now(&self) -> WallTime {
+        self.journal.as_ref().map_or_else(|| self.clock.wall(), Journal::now)
+    }
+
     /// The journal; `None` if the store could not be opened.
     #[must_use]
     pub fn journal(&self) -> Option<&Journal> {
@@ -243,7 +249,7 @@ impl State {
         }
         match self.faults.first() {
             Some(&part) => Armed::Fault(part),
-            None if let Some(refusal) = self.derived.refusal => Armed::Refuses(refusal.why),
+            None if let Some(refusal) = self.refusal() => Armed::Refuses(refusal.why),
             None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
@@ -293,6 +299,12 @@ impl State {
                 self.notices.tell(&self.threshold_words());
                 LogEntry::of(EntryKind::Armed)
             }
+            (_, Armed::Refuses(cause @ Cause::NotAcknowledged)) => {
+                self.notices.tell(
+                    "not armed: a photo opens this door, and no owner acknowledged that; threshold policy acknowledge",
+                );
+                LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
+            }
             (_, Armed::Refuses(cause)) => {
                 self.notices.tell(&format!("not armed: {}", cause.text()));
                 self.notices.tell(&self.threshold_words());
@@ -310,7 +322,9 @@ impl State {
 
     /// Writes an entry. If that fails the store is at fault, which disarms.
     pub fn write(&mut self, entry: LogEntry) -> Option<LogEntry> {
-        match self.journal.as_mut()?.write(entry) {
+        self.journal.as_ref()?;
+        let written = self.name_again().and_then(|journal| journal.write(entry));
+        match written {
             Ok(entry) => Some(entry),
             Err(error) => {
                 self.store_failed(&error);
@@ -431,7 +445,7 @@ impl State {
             }
             _ => 0,
         };
-        let armed = match self.derived.refusal {
+        let armed = match self.refusal() {
             Some(refusal) => Err(refusal.why),
             None if self.started => Ok(()),
             None => Err(Cause::None),
@@ -487,10 +501,12 @@ impl State {
             return None;
         };
         let decision = outcome.decision();
-        let written = match self.journal.as_mut() {
-            Some(journal) => {
+        let written = match self.journal {
+            Some(_) => {
                 let times = times(outcome.at_ms());
-                journal.write_decision(outcome, times).map_err(|error| self.store_failed(&error))
+                self.name_again()
+                    .and_then(|journal| journal.write_decision(outcome, times))
+                    .map_err(|error| self.store_failed(&error))
             }
             None => Err(()),
         };

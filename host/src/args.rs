@@ -109,6 +109,9 @@ pub enum Command {
     /// Show or settle how the unit's threshold comes about, or forecast what one means at a door
     #[command(subcommand)]
     Policy(Policy),
+    /// Show or set the unit's clock
+    #[command(subcommand)]
+    Clock(Clock),
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
@@ -120,6 +123,15 @@ pub struct Units {
     /// Ask at this machine's other serial ports on USB too: a device that is no unit gets some bytes that it did not expect
     #[arg(long)]
     pub ask: bool,
+}
+
+/// `clock`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Clock {
+    /// Show what it says, whether it was set since the unit's start, and how far it is from this machine's
+    Show,
+    /// Set it to this machine's time; takes an owner, and is due after each start of a unit that has no clock of its own (RTC)
+    Set,
 }
 
 /// `pair`

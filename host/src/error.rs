@@ -539,6 +539,7 @@ pub fn cause_words(cause: Cause) -> &'static str {
             "at the threshold that the target needs, most of the enrolled people's visits would be refused"
         }
         Cause::Policy => "what the owner settled is for another model, or of a later version",
+        Cause::NotAcknowledged => "a photo opens this door, and no owner acknowledged that",
     }
 }
 
@@ -568,6 +569,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::BeyondMeasurement | Cause::TooManyRefusals => {
             "take another model, threshold policy set --target <fpir> with a looser one, or --threshold <score> \
              --accept-risk"
+        }
+        Cause::NotAcknowledged => {
+            "threshold policy acknowledge, which says what that means; takes an owner"
         }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"

@@ -136,6 +136,13 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         }
         EntryKind::GalleryRead => format!("{} took a copy of the gallery, templates and all", by()),
         EntryKind::Reboot => format!("{} made the unit start again", by()),
+        EntryKind::PhotoAcknowledged => {
+            format!("{} acknowledged that a photo opens this door", by())
+        }
+        EntryKind::PhotoWithdrawn => {
+            format!("{} took back that a photo may open this door", by())
+        }
+        EntryKind::ClockSet => format!("{} set the clock", by()),
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
         }

@@ -9,6 +9,7 @@ fn people_are_enrolled_recognised_logged_and_removed() {
     let photo = |name: &str| photos.join(name).display().to_string();
     let enrolled = unit.run(&["--json", "enrol", "Ada", "--photo", &photo("obama.jpg")]).json();
     assert_eq!((&enrolled["person"], &enrolled["added"]), (&1.into(), &true.into()));
+    unit.acknowledge();
     let admitted = unit.show(&photos.join("obama2.jpg"), "1.jpg");
     assert_eq!((&admitted["decision"], &admitted["person_name"]), (&"admit".into(), &"Ada".into()));
     let refused = unit.show(&photos.join("biden.jpg"), "2.jpg");
@@ -66,6 +67,7 @@ fn a_gallery_of_another_model_is_refused_until_its_templates_are_given_up() {
         return threshold_tests::skipped("a gallery of another model", "only one embedder is here");
     }
     let mut unit = Unit::start(&["--model", "dlib"]);
+    unit.acknowledge();
     let photo = photos.join("obama.jpg").display().to_string();
     let wrong = unit.run(&["--model", "facenet", "enrol", "Ada", "--photo", &photo]);
     let (error, remedy) = wrong.error();
@@ -91,6 +93,7 @@ fn an_owner_settles_a_target_which_the_unit_keeps_over_a_start_and_refuses_when_
     let Some(photos) = stock("a target") else { return };
     let mut unit = Unit::start(&["--model", "dlib"]);
     let photo = photos.join("obama.jpg").display().to_string();
+    unit.acknowledge();
     assert_eq!(unit.run(&["enrol", "Ada", "--photo", &photo]).status, 0);
     let shown = unit.run(&["--json", "policy", "show"]);
     let policy = shown.json();
@@ -126,4 +129,44 @@ fn an_owner_settles_a_target_which_the_unit_keeps_over_a_start_and_refuses_when_
     assert!(fixed.stdout.contains("at the owner's risk"), "{fixed:?}");
     let info = unit.run(&["info"]);
     assert!(info.stdout.contains("at the owner's risk: no target is kept"), "{info:?}");
+}
+
+#[test]
+fn a_unit_lets_nobody_in_until_it_is_acknowledged_that_a_photo_opens_it() {
+    let Some(photos) = stock("the acknowledgement") else { return };
+    let mut unit = Unit::start(&["--model", "dlib"]);
+    let photo = photos.join("obama.jpg");
+    let enrolled = unit.run(&["enrol", "Ada", "--photo", photo.to_str().unwrap()]);
+    assert_eq!(enrolled.status, 0, "{enrolled:?}");
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!(
+        (&info["state"], &info["fault_cause"]),
+        (&"refuses".into(), &"not_acknowledged".into())
+    );
+    let info = unit.run(&["info"]).stdout;
+    assert!(info.contains("helps     threshold policy acknowledge"), "{info}");
+    let locked = unit.show(&photo, "1.jpg");
+    assert_eq!(
+        (&locked["reason"], &locked["cause"]),
+        (&"not_armed".into(), &"not_acknowledged".into())
+    );
+
+    // Without the flag it is said what it means, and nothing is acknowledged.
+    let words = unit.run(&["policy", "acknowledge"]);
+    assert_eq!(words.status, 1, "{words:?}");
+    for part in ["is let in like that person", "--photo-opens-this-door", "nothing is acknowledged"]
+    {
+        assert!(words.stdout.contains(part), "{words:?}");
+    }
+    assert_eq!(unit.run(&["--json", "policy", "show"]).json()["photo_acknowledged"], false);
+    unit.acknowledge();
+    unit.kill();
+    std::fs::remove_file(unit.folder.path().join("camera/1.jpg")).unwrap();
+    unit.restart(&["--model", "dlib"]);
+    assert_eq!(unit.show(&photo, "2.jpg")["decision"], "admit");
+
+    let withdrawn = unit.run(&["policy", "withdraw"]);
+    assert_eq!(withdrawn.status, 0, "{withdrawn:?}");
+    assert!(withdrawn.stdout.contains("no owner acknowledged that"), "{withdrawn:?}");
+    assert_eq!(unit.show(&photo, "3.jpg")["cause"], "not_acknowledged");
 }

@@ -93,3 +93,29 @@ fn a_unit_told_to_use_a_gpu_that_it_has_not_got_stays_locked_and_says_so() {
     // This build has none; one that has says which driver, card or file is missing.
     assert!(unit.said().contains("start with `--engine cpu`"), "{}", unit.said());
 }
+
+#[test]
+fn the_clock_is_set_to_this_machines_and_is_untrusted_again_after_a_start() {
+    let mut unit = Unit::start(&["--packs", "no-packs"]);
+    let info = unit.run(&["info"]).stdout;
+    assert!(info.contains("clock     not set since this start"), "{info}");
+    let shown = unit.run(&["--json", "clock", "show"]).json();
+    assert_eq!((&shown["wall"]["trusted"], &shown["latest_unix_ms"]), (&false.into(), &0.into()));
+    let set = unit.run(&["--json", "clock", "set"]);
+    let told = set.json();
+    assert_eq!((set.status, &told["wall"]["trusted"]), (0, &true.into()), "{set:?}");
+    assert_eq!(told["before"]["trusted"], false);
+    assert!(told["ahead_ms"].as_i64().unwrap().abs() < 5_000, "{told}");
+    let set_ms = told["wall"]["unix_ms"].as_u64().unwrap();
+    let words = unit.run(&["clock", "show"]).stdout;
+    assert!(words.contains("clock     20") && words.contains("this machine's"), "{words}");
+    unit.kill();
+    unit.restart(&["--packs", "no-packs"]);
+    let shown = unit.run(&["--json", "clock", "show"]).json();
+    assert_eq!(shown["wall"]["trusted"], false, "{shown}");
+    // The log has seen the entry of the setting, which was written just before the answer.
+    let latest_ms = shown["latest_unix_ms"].as_u64().unwrap();
+    assert!((set_ms - 5_000..=set_ms).contains(&latest_ms), "{shown}, set {set_ms}");
+    let pulled = unit.run(&["--json", "log", "pull"]).stdout;
+    assert!(pulled.contains("clock_set"), "{pulled}");
+}

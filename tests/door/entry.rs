@@ -221,6 +221,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (39, "beyond_measurement"),
             (40, "too_many_refusals"),
             (41, "policy"),
+            (42, "not_acknowledged"),
         ],
     );
     check(
@@ -253,6 +254,9 @@ fn codes_and_texts_are_what_they_ever_were() {
             (14, "policy_set"),
             (15, "gallery_read"),
             (16, "reboot"),
+            (17, "photo_acknowledged"),
+            (18, "photo_withdrawn"),
+            (19, "clock_set"),
         ],
     );
     check(
@@ -260,7 +264,7 @@ fn codes_and_texts_are_what_they_ever_were() {
         ContextKind::code,
         ContextKind::text,
         ContextKind::from_code,
-        &[(0, "model"), (1, "policy"), (2, "config")],
+        &[(0, "model"), (1, "policy"), (2, "config"), (3, "clock")],
     );
 }
 

@@ -1,7 +1,9 @@
 //! Tests of the area `door`; each file is one subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+mod acknowledged;
 mod administration;
+mod clock;
 mod ending;
 mod entry;
 mod evidence;

@@ -12,11 +12,12 @@ use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
 };
 use threshold_wire::bulk::{Content, Window};
+use threshold_wire::clock::ClockSet;
 use threshold_wire::endpoints::{
-    ApplyGallery, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
-    ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, SetSpeed,
-    StartPull, StartPush, TABLE, WipeUnit,
+    AcknowledgePhoto, ApplyGallery, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
+    GetLogHead, GetPolicy, ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog,
+    Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock,
+    SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -53,7 +54,7 @@ fn a_unit_says_what_it_is_and_how_it_stands() {
     let hello = rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
     assert_eq!(hello, Hello::of_unit("bench", "0.0.0"));
     let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
-    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(2)));
+    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(3)));
     assert_eq!(info.presentation, Presentation::NotAssessed);
     assert_eq!(info.model.unwrap().embedding_len, LEN as u16);
     rig.enrol("Ada", 1);
@@ -111,9 +112,14 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetPolicy>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetClock>(&Nothing {}).unwrap_err(), refused);
+    let time = ClockSet { unix_ms: 1_800_000_000_000 };
+    assert_eq!(rig.call::<SetClock>(&time).unwrap_err(), refused);
+    assert_eq!(rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 27, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 31, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use threshold_policy::rule::Settled;
 use threshold_policy::settings::{MAX_WINDOW, PresentationRule};
 use threshold_policy::{Policy, PolicyError};
 use threshold_record::{
-    ContextError, Metric, ModelId, Presentation, Score, Threshold, ThresholdRule,
+    ContextError, KeyTag, Metric, ModelId, Presentation, Score, Threshold, ThresholdRule,
 };
 
 fn check(policy: Policy, expected: Result<(), (PolicyError, &str)>) {
@@ -171,6 +171,7 @@ fn settled() -> Settled {
         policy: Policy { frames_limit: 300, ..policy() },
         rule: ThresholdRule::Target { fpir: 0.0009765625 },
         change: 300,
+        photo: Some(KeyTag([1, 2, 3, 4])),
     }
 }
 
@@ -178,7 +179,7 @@ fn settled() -> Settled {
 fn the_context_record_has_golden_bytes_and_comes_back() {
     let bytes = settled().to_context().unwrap();
     let golden = [
-        2, // version
+        3, // version
         0, 0, 0, 0x3f, // floor 0.5
         0, 0, 0, 0x3e, // margin 0.125
         2, 3, 0xac, 0x02, // 2 of 3, limit 300
@@ -186,6 +187,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         3, 60, // attempts, lock-out
         0, 0, 0, 0, 0, 0, 0, 0x50, 0x3f, // a target of 2^-10
         0xac, 0x02, // the 300th change
+        1, 1, 2, 3, 4, // acknowledged by
     ];
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
@@ -196,8 +198,8 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         Policy { lockout_s: u16::MAX, frames_limit: u16::MAX, attempts: 254, ..policy },
         Policy::for_model(Metric::L2, 0.62),
     ] {
-        for rule in [fixed, ThresholdRule::DEFAULT] {
-            let settled = Settled { policy, rule, change: u32::MAX };
+        for (rule, photo) in [(fixed, None), (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY))] {
+            let settled = Settled { policy, rule, change: u32::MAX, photo };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -211,15 +213,27 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
 }
 
 #[test]
+fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
+    let mut golden = settled().to_context().unwrap().to_vec();
+    golden.truncate(golden.len() - 5);
+    golden[0] = 2;
+    let found = Settled::from_context(&golden).unwrap();
+    assert_eq!(found, Settled { photo: None, ..settled() });
+    // Under the version of before an acknowledgement is bytes left over.
+    golden.extend([1, 1, 2, 3, 4]);
+    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+}
+
+#[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
-    for found in [0, 3, 255] {
+    for found in [0, 4, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
         let error = Settled::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 2 });
+        assert_eq!(error, ContextError::Version { found, supported: 3 });
         let expected =
-            format!("context of version {found}, this program reads up to 2; update this program");
+            format!("context of version {found}, this program reads up to 3; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {
@@ -229,7 +243,7 @@ fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     }
     let longer = [&sound[..], &[0]].concat();
     assert_eq!(Settled::from_context(&longer), Err(ContextError::Malformed));
-    // A rule of presentation that version 2 does not have.
+    // A rule of presentation that version 3 does not have.
     let mut bytes = sound;
     bytes[14] = 2;
     assert_eq!(Settled::from_context(&bytes), Err(ContextError::Malformed));

@@ -10,7 +10,7 @@ use crate::{Received, lone};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, KeyId, PersonId, Role, ThresholdRule};
+use threshold_record::{ContextKind, KeyId, PersonId, Role, ThresholdRule, WallTime};
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
@@ -18,6 +18,7 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Progress, Resume, Window};
 use threshold_wire::call::{self, read_answer};
+use threshold_wire::clock::{ClockInfo, ClockSet};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
@@ -101,6 +102,7 @@ fn sheet() -> Sheet {
     trust(s);
     administrators(s);
     policy(s);
+    clock(s);
     bulk(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();
@@ -237,6 +239,19 @@ fn policy(s: &mut Sheet) {
         s.call::<endpoints::SetPolicy>(case, PolicySet { rule }, Call::SetPolicy);
     }
     s.answer::<endpoints::SetPolicy>("", samples::fixed_policy());
+    s.call::<endpoints::AcknowledgePhoto>("", Nothing {}, Call::AcknowledgePhoto);
+    s.answer::<endpoints::AcknowledgePhoto>("", samples::fixed_policy());
+    s.call::<endpoints::WithdrawPhoto>("", Nothing {}, Call::WithdrawPhoto);
+    s.answer::<endpoints::WithdrawPhoto>("", samples::policy());
+}
+
+fn clock(s: &mut Sheet) {
+    let wall = WallTime { unix_ms: 1_753_000_000_123, trusted: true };
+    s.call::<endpoints::GetClock>("", Nothing {}, Call::GetClock);
+    s.answer::<endpoints::GetClock>("", ClockInfo { wall, latest_ms: 0 });
+    let set = ClockSet { unix_ms: 1_753_000_000_456 };
+    s.call::<endpoints::SetClock>("", set, Call::SetClock);
+    s.answer::<endpoints::SetClock>("", ClockInfo { wall, latest_ms: 1_752_000_000_789 });
 }
 
 fn bulk(s: &mut Sheet) {

@@ -4,8 +4,9 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Administrator, Cause, ContextKind, KeyId, LogEntry, Metric, ModelId, ModelTag, Name, PersonId,
-    Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
+    Administrator, Cause, ContextKind, KeyId, KeyTag, LogEntry, Metric, ModelId, ModelTag, Name,
+    PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule,
+    WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::AdministratorPage;
@@ -124,12 +125,19 @@ pub(crate) fn policy() -> PolicyInfo {
             fnir_high: 0.42,
         }),
         refusal: Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 150 }),
+        photo: None,
     }
 }
 
 /// An owner's own threshold with a model that nobody measured.
 pub(crate) fn fixed_policy() -> PolicyInfo {
-    PolicyInfo { rule: fixed_rule(), forecast: None, refusal: None, ..policy() }
+    PolicyInfo {
+        rule: fixed_rule(),
+        forecast: None,
+        refusal: None,
+        photo: Some(KeyTag(counting(0x40))),
+        ..policy()
+    }
 }
 
 pub(crate) fn fixed_rule() -> ThresholdRule {
@@ -240,6 +248,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
         },
         RequestError::UnknownPush,
         RequestError::OtherUnit { unit: "north door".try_into().unwrap() },
+        RequestError::BadTime,
     ];
     let galleries = [
         GalleryFault::NotAGallery,
@@ -278,6 +287,7 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::UnknownPush => return "unknown_push".to_owned(),
         RequestError::OtherUnit { .. } => return "other_unit".to_owned(),
         RequestError::BadGallery(fault) => return format!("bad_gallery:{}", gallery_fault(*fault)),
+        RequestError::BadTime => return "bad_time".to_owned(),
         RequestError::BadTemplate(template) => match template {
             TemplateError::Nobody => "nobody",
             TemplateError::Slot { .. } => "slot",

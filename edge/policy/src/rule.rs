@@ -1,15 +1,16 @@
 //! From the owner's rule to the threshold in force, at the gallery as it is.
 //!
-//! Owns the derivation that the unit repeats with each change of the gallery, and why a unit refuses to compare one face
-//! with everybody (1:N). Pure, as `forecast` is, whose arithmetic it takes.
-//! Refuses a threshold below the model's floor, the one of [`Policy::for_model`], whatever the rule says.
+//! Owns the derivation that the unit repeats with each change of the gallery, what an owner settled as the log keeps it, and
+//! why a unit refuses to compare one face with everybody (1:N). Pure, as `forecast` is, whose arithmetic it takes.
+//! Refuses a threshold below the model's floor, the one of [`Policy::for_model`], whatever the rule says, and an acknowledgement
+//! of somebody who does not own the unit.
 
 use crate::Policy;
 use crate::forecast::{Admissions, Arming, Forecast, Site, Target, Why, arm, forecast};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 use threshold_record::context::{self, ContextError, MAX_CONTEXT_BYTES};
-use threshold_record::{Cause, Distributions, Metric, ModelId, Threshold, ThresholdRule};
+use threshold_record::{Cause, Distributions, KeyTag, Metric, ModelId, Threshold, ThresholdRule};
 
 /// The largest part of the enrolled people's visits that a unit still arms with: when more are turned away than come in, the
 /// door is propped open and protects nobody.
@@ -135,33 +136,69 @@ pub struct Settled {
     pub rule: ThresholdRule,
     /// Counts the owner's changes, so that each is a record of its own: the last one in the log is the one in force.
     pub change: u32,
+    /// Who acknowledged that a photo opens this door; [`Settled::acknowledged`] says whether that holds.
+    pub photo: Option<KeyTag>,
+}
+
+/// Version 2 of the context record, which knew no acknowledgement.
+#[derive(Deserialize)]
+struct WithoutPhoto {
+    policy: Policy,
+    rule: ThresholdRule,
+    change: u32,
+}
+
+/// Who may answer for a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// An administrator of that role.
+    Administrator,
+    /// Whoever is at a line that the unit trusts, since nobody was paired.
+    TrustedLine,
+    /// Nobody.
+    Nobody,
 }
 
 impl Settled {
-    /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled.
-    pub const VERSION: u8 = 2;
+    /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
+    /// acknowledgement.
+    pub const VERSION: u8 = 3;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
-        Self { policy, rule: ThresholdRule::DEFAULT, change: 0 }
+        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None }
+    }
+
+    /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
+    /// unit has an owner, that of a trusted line until somebody was paired, who then has to give his own.
+    #[must_use]
+    pub fn acknowledged(&self, owner: Owner) -> Option<KeyTag> {
+        self.photo.filter(|by| match owner {
+            Owner::Administrator => !by.is_nobody(),
+            Owner::TrustedLine => by.is_nobody(),
+            Owner::Nobody => false,
+        })
     }
 
     /// The bytes of its context record.
     ///
     /// # Errors
-    /// [`ContextError::TooLong`]; does not happen with the fields of version 2.
+    /// [`ContextError::TooLong`]; does not happen with the fields of version 3.
     pub fn to_context(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 or 2.
+    /// What a context record's bytes say, of version 1 to 3. Nobody acknowledged anything before version 3.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
     pub fn from_context(bytes: &[u8]) -> Result<Self, ContextError> {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
+            Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
+                Self { policy, rule, change, photo: None }
+            }),
             _ => context::decode(Self::VERSION, bytes),
         }
     }

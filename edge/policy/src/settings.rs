@@ -143,6 +143,12 @@ impl Policy {
         Ok(())
     }
 
+    /// True if frames that nobody assessed count, so that a photo opens the door.
+    #[must_use]
+    pub fn photo_opens(&self) -> bool {
+        self.presentation == PresentationRule::AcceptNotAssessed
+    }
+
     /// True if a frame so judged may count towards an admission.
     #[must_use]
     pub fn counts(&self, presentation: Presentation) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! A [`crate::LogEntry`] has 64 bytes and cannot spell out its model, policy and configuration. It carries three
 //! numbers instead; each names a context record that stands earlier in the same log. Number 0 means none.
-//! Model contexts are [`ModelContext`], policy contexts `policy::Policy`, both behind a version byte;
-//! configuration contexts are UTF-8 text, one `key=value` a line.
+//! Model contexts are [`ModelContext`], policy contexts `policy::rule::Settled`, clock contexts [`ClockContext`], each behind a
+//! version byte; configuration contexts are UTF-8 text, one `key=value` a line. No entry names a clock context.
 
 use crate::decision::coded;
 use crate::{Metric, ModelId};
@@ -23,6 +23,8 @@ coded! {
         Policy = 1 => "policy",
         /// The unit's configuration.
         Config = 2 => "config",
+        /// What is known of the time at a start: [`ClockContext`].
+        Clock = 3 => "clock",
     }
 }
 
@@ -46,6 +48,34 @@ pub struct ModelContext {
     pub name: String<64>,
     /// How its distances are measured, so that a score can be printed as a distance for ever.
     pub metric: Metric,
+}
+
+/// How far the wall clock had come when a start began, so that no later start goes back behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct ClockContext {
+    /// The latest trusted time of any entry before, milliseconds since 1970-01-01 UTC.
+    pub latest_ms: u64,
+}
+
+impl ClockContext {
+    /// The version byte in front of the encoding.
+    pub const VERSION: u8 = 1;
+
+    /// The bytes of its context record.
+    ///
+    /// # Errors
+    /// [`ContextError::TooLong`]; does not happen with the field of version 1.
+    pub fn to_bytes(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
+        encode(Self::VERSION, self)
+    }
+
+    /// What a context record's bytes say.
+    ///
+    /// # Errors
+    /// [`ContextError`] for a later version or other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ContextError> {
+        decode(Self::VERSION, bytes)
+    }
 }
 
 /// Why bytes are not the context that was asked for.

@@ -119,6 +119,8 @@ coded! {
         TooManyRefusals = 40 => "too_many_refusals",
         /// What the owner settled is for another model, or cannot be read.
         Policy = 41 => "policy",
+        /// No owner acknowledged that a photo opens this door.
+        NotAcknowledged = 42 => "not_acknowledged",
     }
 }
 

@@ -57,6 +57,12 @@ coded! {
         GalleryRead = 15 => "gallery_read",
         /// An owner (`by`) made the unit start again.
         Reboot = 16 => "reboot",
+        /// An owner (`by`) acknowledged that a photo opens this door.
+        PhotoAcknowledged = 17 => "photo_acknowledged",
+        /// An owner (`by`) took the acknowledgement back.
+        PhotoWithdrawn = 18 => "photo_withdrawn",
+        /// An owner (`by`) set the clock; this entry has the new time, the one before it the old.
+        ClockSet = 19 => "clock_set",
     }
 }
 

@@ -18,7 +18,9 @@ pub mod score;
 pub mod template;
 
 pub use administrator::{Administrator, KeyId, KeyTag, Role};
-pub use context::{Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext};
+pub use context::{
+    ClockContext, Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext,
+};
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use distribution::{Distributions, Quantile};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};

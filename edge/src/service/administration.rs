@@ -53,6 +53,7 @@ pub(super) fn revoke(
     change(state, |store| store.revoke_administrator(key))?;
     let entry = LogEntry::of(EntryKind::Revoked);
     state.write(LogEntry { by: asker.tag(), about: key.tag(), ..entry });
+    state.roster_changed();
     Ok(AdministratorRevoked { name: there.name })
 }
 
@@ -73,6 +74,7 @@ pub(super) fn set_role(
             Role::Owner => EntryKind::MadeOwner,
         });
         state.write(LogEntry { by: asker.tag(), about: key.tag(), ..entry });
+        state.roster_changed();
     }
     Ok(AdministratorRoleSet { name: there.name })
 }

@@ -5,7 +5,7 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration, ending, policy, push};
+use super::{Room, Session, administration, clock, ending, policy, push};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
@@ -19,10 +19,11 @@ use threshold_store::{
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext, GetIdentity,
-    GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson,
-    PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery,
-    SendEcho, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, WipeUnit,
+    AcknowledgePhoto, ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetClock,
+    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery,
+    OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator,
+    SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing,
+    StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -105,6 +106,10 @@ pub(super) fn answer(
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
+        Call::AcknowledgePhoto(_) => reply::<AcknowledgePhoto>(id, policy::acknowledge(state, by)),
+        Call::WithdrawPhoto(_) => reply::<WithdrawPhoto>(id, policy::withdraw(state, by)),
+        Call::GetClock(_) => reply::<GetClock>(id, clock::get(state)),
+        Call::SetClock(set) => reply::<SetClock>(id, clock::set(state, set, by)),
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
@@ -169,7 +174,7 @@ fn info(state: &State) -> Info {
         presentation: presentation::best_verdict(),
         boot: store.map_or(0, |store| store.boot()),
         uptime_ms: state.clock().monotonic_ms(),
-        wall: state.clock().wall(),
+        wall: state.now(),
     }
 }
 

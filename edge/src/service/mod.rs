@@ -5,6 +5,7 @@
 
 mod administration;
 mod answers;
+mod clock;
 mod ending;
 pub mod line;
 pub mod link;

@@ -1,4 +1,4 @@
-//! What the unit answers of its policy: what is settled and what that leads to, and an owner's change of it.
+//! What the unit answers of its policy: what is settled and what that leads to, and an owner's change or acknowledgement of it.
 //!
 //! Owns the checks before a change. Refuses to derive: the state does, under the lock that a decision takes too.
 
@@ -27,10 +27,11 @@ pub(super) fn info(state: &State) -> Option<PolicyInfo> {
             fnir: fnir.at,
             fnir_high: fnir.high,
         }),
-        refusal: derived.refusal.map(|refusal| PolicyRefusal {
+        refusal: state.refusal().map(|refusal| PolicyRefusal {
             why: refusal.why,
             people_at_most: refusal.people_at_most,
         }),
+        photo: state.acknowledged(),
     })
 }
 
@@ -60,5 +61,19 @@ pub(super) fn set(
     if !state.has_settled(&set.rule) {
         state.settle(set.rule, by).map_err(|error| refused(state, &error))?;
     }
+    get(state)
+}
+
+/// An owner acknowledges that a photo opens this door.
+pub(super) fn acknowledge(state: &mut State, by: KeyTag) -> Result<PolicyInfo, RequestError> {
+    get(state)?;
+    state.acknowledge_photo(by).map_err(|error| refused(state, &error))?;
+    get(state)
+}
+
+/// An owner takes that back.
+pub(super) fn withdraw(state: &mut State, by: KeyTag) -> Result<PolicyInfo, RequestError> {
+    get(state)?;
+    state.withdraw_photo(by).map_err(|error| refused(state, &error))?;
     get(state)
 }

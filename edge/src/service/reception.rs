@@ -137,6 +137,7 @@ impl Reception {
             Ok(()) => {
                 let entry = LogEntry::of(EntryKind::Paired);
                 state.write(LogEntry { by: tag, about: tag, ..entry });
+                state.roster_changed();
                 Ok(finished.answer)
             }
             // A name that is taken, a key that was revoked: a rule of the roster, and no fault.

@@ -1,13 +1,16 @@
-//! What the owner settled about the threshold, and what that leads to at the gallery as it is.
+//! What the owner settled: how the threshold comes about, with what that leads to at the gallery as it is, and whether a
+//! photo may open this door.
 //!
-//! Owns the order of a change: its entry is durable before the threshold moves. Refuses to guess a policy that it cannot
-//! read: the unit stays locked, and the record stays for the program that can read it.
+//! Owns the order of a change: its entry is durable before it holds. Refuses to guess a policy that it cannot read: the unit
+//! stays locked, and the record stays for the program that can read it. Refuses 1:N to whoever did not acknowledge that a
+//! photo opens this door (safety rule 9), before anything else that is against it.
 
 use super::State;
+use crate::journal::Journal;
 use threshold_policy::Policy;
 use threshold_policy::forecast::{Range, Site};
-use threshold_policy::rule::{self, Derived, Measured, Settled};
-use threshold_record::{Cause, ContextKind, EntryKind, KeyTag, LogEntry, ThresholdRule};
+use threshold_policy::rule::{self, Derived, Measured, Owner, Refusal, Settled};
+use threshold_record::{Cause, ContextKind, EntryKind, KeyTag, LogEntry, Role, ThresholdRule};
 use threshold_store::StoreError;
 
 impl State {
@@ -50,27 +53,93 @@ impl State {
         gallery.map_or((0, 0), |held| (held.n_people() as u32, held.n_templates() as u32))
     }
 
+    /// Why the unit compares one face with nobody; `None` if it may. That nobody acknowledged what a photo does comes first:
+    /// whatever else is settled, the unit would admit without it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        if self.derived.policy.photo_opens() && self.acknowledged().is_none() {
+            return Some(Refusal { why: Cause::NotAcknowledged, people_at_most: 0 });
+        }
+        self.derived.refusal
+    }
+
+    /// Who acknowledged that a photo opens this door, if that holds.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<KeyTag> {
+        self.settled.and_then(|settled| settled.acknowledged(self.owner()))
+    }
+
+    /// Who may answer for the unit now.
+    fn owner(&self) -> Owner {
+        let Some(journal) = &self.journal else { return Owner::Nobody };
+        let administrators = journal.store().roster().administrators();
+        if administrators.iter().any(|held| held.role == Role::Owner) {
+            Owner::Administrator
+        } else if administrators.is_empty() && self.identity.insecure_link {
+            Owner::TrustedLine
+        } else {
+            Owner::Nobody
+        }
+    }
+
+    /// Somebody came to the roster or left it: an acknowledgement falls with its owner.
+    pub fn roster_changed(&mut self) {
+        self.tell_arming();
+    }
+
     /// Settles how the threshold comes about. The entry that says who did it is durable before the threshold moves.
     ///
     /// # Errors
     /// [`StoreError`]; everything is then as before.
     pub fn settle(&mut self, rule: ThresholdRule, by: KeyTag) -> Result<(), StoreError> {
+        self.change_settled(EntryKind::PolicySet, by, |settled| settled.rule = rule)
+    }
+
+    /// An owner acknowledges that a photo opens this door; nothing happens if that holds already.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is then not acknowledged.
+    pub fn acknowledge_photo(&mut self, by: KeyTag) -> Result<(), StoreError> {
+        if self.acknowledged().is_some() && !self.settling_failed {
+            return Ok(());
+        }
+        self.change_settled(EntryKind::PhotoAcknowledged, by, |settled| settled.photo = Some(by))
+    }
+
+    /// An owner takes that back; nothing happens if there is nothing to take back.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may then still hold.
+    pub fn withdraw_photo(&mut self, by: KeyTag) -> Result<(), StoreError> {
+        if self.settled.is_some_and(|settled| settled.photo.is_none()) && !self.settling_failed {
+            return Ok(());
+        }
+        self.change_settled(EntryKind::PhotoWithdrawn, by, |settled| settled.photo = None)
+    }
+
+    /// Changes what is settled. The entry that says who did it is durable, in one batch with the record, before it holds.
+    fn change_settled(
+        &mut self,
+        kind: EntryKind,
+        by: KeyTag,
+        change: impl FnOnce(&mut Settled),
+    ) -> Result<(), StoreError> {
         // Without a log nothing can be settled, and without an embedder nobody gets here.
         let Some(before) = self.settled else { return Err(StoreError::LogStopped) };
-        let change = before.change.wrapping_add(1);
-        let next = Settled { rule, change, ..before };
+        let mut next = Settled { change: before.change.wrapping_add(1), ..before };
+        change(&mut next);
         self.settled = Some(next);
         let was = self.derived;
         self.derive();
         let threshold = self.derived.policy.threshold.0;
-        let entry = LogEntry { by, threshold, ..LogEntry::of(EntryKind::PolicySet) };
+        let entry = LogEntry { by, threshold, ..LogEntry::of(kind) };
         let written = self.name_settled(&next).and_then(|()| match self.journal.as_mut() {
             Some(journal) => journal.write(entry),
             None => Err(StoreError::LogStopped),
         });
         if let Err(error) = written {
             // The record may still reach the log with the next entry; this one then comes after it.
-            let back = Settled { change: change.wrapping_add(1), ..before };
+            let back = Settled { change: next.change.wrapping_add(1), ..before };
             let _ = self.name_settled(&back);
             (self.settled, self.derived) = (Some(back), was);
             self.settling_failed = true;
@@ -85,6 +154,17 @@ impl State {
     fn name_settled(&mut self, settled: &Settled) -> Result<(), StoreError> {
         let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
         journal.set_context(ContextKind::Policy, &settled.to_context().unwrap_or_default())
+    }
+
+    /// The journal, for the next entry. After a change that failed, what holds is named first if it could not be then: what
+    /// failed may wait in the log, and must not come to it as the last word.
+    pub(super) fn name_again(&mut self) -> Result<&mut Journal, StoreError> {
+        if self.settling_failed
+            && let Some(settled) = self.settled
+        {
+            self.name_settled(&settled)?;
+        }
+        self.journal.as_mut().ok_or(StoreError::LogStopped)
     }
 
     /// Derives the threshold for the gallery as it is.

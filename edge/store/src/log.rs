@@ -69,6 +69,9 @@ impl Default for LogSize {
     }
 }
 
+/// Kinds of contexts, each with one in force.
+const KINDS: usize = ContextKind::ALL.len();
+
 /// The state of the open log.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -92,7 +95,7 @@ pub(crate) struct Log {
     /// Contexts of the last segment, pending ones included.
     held: BTreeMap<u16, Context>,
     /// The context in force of each kind, by the kind's code; 0 for none.
-    in_force: [u16; 3],
+    in_force: [u16; KINDS],
     converting: Option<Converting>,
     cursor: Cell<Cursor>,
 }
@@ -121,14 +124,14 @@ impl Log {
             durable: Reached::default(),
             pending: Vec::new(),
             held: BTreeMap::new(),
-            in_force: [0; 3],
+            in_force: [0; KINDS],
             converting: None,
             cursor: Cell::default(),
         }
     }
 
     fn hold(&mut self, context: Context) {
-        self.in_force[usize::from(context.kind.code()) % 3] = context.number;
+        self.in_force[usize::from(context.kind.code()) % KINDS] = context.number;
         self.held.insert(context.number, context);
     }
 
@@ -222,7 +225,7 @@ impl Log {
     ) -> Result<u16, StoreError> {
         let same = |held: &&Context| held.kind == kind && held.bytes == bytes;
         if let Some(held) = self.held.values().rev().find(same) {
-            self.in_force[usize::from(kind.code()) % 3] = held.number;
+            self.in_force[usize::from(kind.code()) % KINDS] = held.number;
             return Ok(held.number);
         }
         let number = self.tip.given.checked_add(1).ok_or(StoreError::ContextsUsedUp)?;

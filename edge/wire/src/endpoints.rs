@@ -9,6 +9,7 @@ use crate::administration::{
     AdministratorRole, AdministratorRoleSet,
 };
 use crate::call::{self, Refusal};
+use crate::clock::{ClockInfo, ClockSet};
 use crate::frame::Frame;
 use crate::gallery::{GalleryApplied, GalleryApply};
 use crate::handshake::{
@@ -178,6 +179,14 @@ endpoints! {
     GetPolicy "policy/get" Viewer Nothing => PolicyInfo;
     /// Let it come about so.
     SetPolicy "policy/set" Owner PolicySet => PolicyInfo;
+    /// I know that a photo opens this door: compare faces with everybody all the same.
+    AcknowledgePhoto "policy/acknowledge" Owner Nothing => PolicyInfo;
+    /// I take that back.
+    WithdrawPhoto "policy/withdraw" Owner Nothing => PolicyInfo;
+    /// What time is it at yours, and who says so?
+    GetClock "clock/get" Viewer Nothing => ClockInfo;
+    /// This is the time.
+    SetClock "clock/set" Owner ClockSet => ClockInfo;
     /// Send me this content in bulk.
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.

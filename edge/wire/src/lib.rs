@@ -17,6 +17,7 @@ extern crate std;
 pub mod administration;
 pub mod bulk;
 pub mod call;
+pub mod clock;
 pub mod endpoints;
 pub mod frame;
 pub mod gallery;

@@ -543,4 +543,10 @@ pub enum RequestError {
         /// Its name.
         unit: String<64>,
     },
+    /// The time lies before what the log has seen, or outside the years that a clock is set to.
+    #[error(
+        "the unit's clock goes back no further than an hour before the latest time that its log has seen, and not beyond 2099; \
+         check this machine's date, `threshold clock show` says the unit's"
+    )]
+    BadTime,
 }

@@ -4,7 +4,7 @@
 
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
-use threshold_record::{Cause, Threshold, ThresholdRule};
+use threshold_record::{Cause, KeyTag, Threshold, ThresholdRule};
 
 /// The policy of a unit, and what is to be expected of it with the people who are enrolled now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
@@ -23,6 +23,9 @@ pub struct PolicyInfo {
     pub forecast: Option<PolicyForecast>,
     /// Why the unit compares nobody with it; `None` if it may.
     pub refusal: Option<PolicyRefusal>,
+    /// Who acknowledged that a photo opens this door, if that holds; [`KeyTag::NOBODY`] for a line that is obeyed without a
+    /// session.
+    pub photo: Option<KeyTag>,
 }
 
 /// Rates of visits at a threshold and a number of people, from the model's distributions.

@@ -13,6 +13,18 @@ pub enum Policy {
     Show,
     /// Settle how the unit's threshold comes about; takes an owner
     Set(PolicySet),
+    /// Acknowledge that a photo opens this door, without which a unit lets nobody in; takes an owner
+    Acknowledge(Acknowledge),
+    /// Take that back: the unit lets nobody in; takes an owner
+    Withdraw,
+}
+
+/// `policy acknowledge`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Acknowledge {
+    /// I know it, and want the unit to let people in all the same
+    #[arg(long)]
+    pub photo_opens_this_door: bool,
 }
 
 /// `policy set`

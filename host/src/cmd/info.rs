@@ -2,9 +2,9 @@
 //!
 //! Owns the words for a unit's state and the notices that nobody may overlook.
 
-use super::{Answer, round, rule};
+use super::{Answer, clock, round, rule};
 use crate::error::{cause_help, cause_words};
-use crate::explain::{short_id, wall};
+use crate::explain::short_id;
 use crate::meant::Meant;
 use crate::say::plain;
 use crate::session::Session;
@@ -181,8 +181,7 @@ fn text(hello: &Hello, info: &Info) -> String {
     }
     let uptime = humantime::format_duration(Duration::from_secs(info.uptime_ms / 1000));
     row("running", format!("{uptime} since start {}", info.boot));
-    let clock = if info.wall.trusted { wall(info.wall) } else { "not set".to_owned() };
-    row("clock", clock);
+    row("clock", clock::words(info.wall));
     row("link", format!("protocol {}, schema {:016x}", hello.protocol, hello.schema));
     match info.presentation {
         Presentation::NotAssessed => lines.push(format!(

@@ -1,7 +1,9 @@
 //! The commands, one file each; what they share beside the session is in the files above this folder.
 
+pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
+pub mod clock;
 pub mod compare;
 pub mod detect;
 mod each;
@@ -78,6 +80,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
+        Command::Clock(typed) => clock::run(meant, *typed),
         Command::Bench(typed) => bench::run(meant, typed),
     }
 }

@@ -1,9 +1,10 @@
 //! `threshold policy forecast`: what a target asks of a model at a door, and what is then to be expected.
 //!
 //! Owns the words. The arithmetic is `threshold_policy::forecast`'s, the distances are the pack's.
-//! Refuses to ask a unit: it says what a threshold would mean; what one does, `rule` shows and changes.
+//! Refuses to ask a unit: it says what a threshold would mean; what one does, `rule` shows and
+//! changes, and `acknowledge` has the owner's word for what it cannot tell.
 
-use super::{Answer, rule};
+use super::{Answer, acknowledge, rule};
 use crate::args::{self, Forecast as Typed};
 use crate::engines::Engines;
 use crate::error::HostError;
@@ -25,6 +26,8 @@ pub fn run(meant: &Meant, typed: &args::Policy) -> anyhow::Result<Answer> {
         args::Policy::Forecast(typed) => typed,
         args::Policy::Show => return rule::run(meant, None),
         args::Policy::Set(typed) => return rule::run(meant, Some(typed)),
+        args::Policy::Acknowledge(typed) => return acknowledge::run(meant, *typed),
+        args::Policy::Withdraw => return acknowledge::withdraw(meant),
     };
     let pack = Engines::open(meant)?.embedder(meant.model.as_ref())?;
     let embedder = pack.embedder()?;

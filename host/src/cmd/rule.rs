@@ -7,12 +7,13 @@ use super::{Answer, round};
 use crate::args;
 use crate::error::{cause_help, cause_words};
 use crate::meant::Meant;
+use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
 use threshold_record::{Cause, Metric, Score, Threshold, ThresholdRule};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetInfo, GetPolicy, SetPolicy};
-use threshold_wire::message::Nothing;
+use threshold_wire::message::{ModelInfo, Nothing};
 use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicySet};
 
 /// Shows the policy, or settles another.
@@ -21,9 +22,7 @@ use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicySet};
 /// A unit that does not answer, has no model, or says no.
 pub fn run(meant: &Meant, typed: Option<&args::PolicySet>) -> anyhow::Result<Answer> {
     let mut session = Session::open_started(meant)?;
-    let model = session.call::<GetInfo>(&Nothing {})?.model;
-    let not_ready = RequestError::NotReady { part: Cause::Model };
-    let model = model.ok_or(SessionError::Refused(not_ready))?;
+    let model = model(&mut session)?;
     let policy = match typed {
         None => session.call::<GetPolicy>(&Nothing {})?,
         Some(typed) => {
@@ -38,12 +37,24 @@ pub fn run(meant: &Meant, typed: Option<&args::PolicySet>) -> anyhow::Result<Ans
             session.call::<SetPolicy>(&PolicySet { rule })?
         }
     };
-    meant.say.result(&value(&policy, model.metric), || {
-        let rows = rows(&policy, model.metric);
+    show(meant, &policy, model.metric)
+}
+
+/// Prints the policy; the answer is no if the unit compares nobody with it.
+pub(super) fn show(meant: &Meant, policy: &PolicyInfo, metric: Metric) -> anyhow::Result<Answer> {
+    meant.say.result(&value(policy, metric), || {
+        let rows = rows(policy, metric);
         let line = |(head, text): (&str, String)| format!("{head:<10}{text}");
         rows.into_iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
     Ok(if policy.refusal.is_none() { Answer::Yes } else { Answer::No })
+}
+
+/// The unit's model, whose scores a policy is on.
+pub(super) fn model<T: Transport>(session: &mut Session<T>) -> Result<ModelInfo, SessionError> {
+    let model = session.call::<GetInfo>(&Nothing {})?.model;
+    let not_ready = RequestError::NotReady { part: Cause::Model };
+    model.ok_or(SessionError::Refused(not_ready))
 }
 
 /// The policy in JSON.
@@ -70,6 +81,8 @@ pub(super) fn value(policy: &PolicyInfo, metric: Metric) -> Value {
         "arms": policy.refusal.is_none(),
         "why": policy.refusal.map(|refusal| refusal.why.text()),
         "people_at_most": policy.refusal.map(|refusal| refusal.people_at_most),
+        "photo_acknowledged": policy.photo.is_some(),
+        "photo_acknowledged_by": policy.photo.filter(|by| !by.is_nobody()).map(|by| by.to_string()),
     })
 }
 
@@ -98,6 +111,13 @@ pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, St
         ),
         ("forecast", forecast(policy)),
     ];
+    if let Some(by) = policy.photo {
+        let who = match by.is_nobody() {
+            true => "whoever is on this line, which is not authenticated, acknowledged".to_owned(),
+            false => format!("administrator {by} acknowledged"),
+        };
+        rows.push(("photo", format!("{who} that a photo opens this door")));
+    }
     if let Some(refusal) = policy.refusal {
         let why = cause_words(refusal.why);
         rows.push(("refuses", format!("to compare one face with everybody (1:N): {why}")));
@@ -128,7 +148,7 @@ fn forecast(policy: &PolicyInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use threshold_record::ModelId;
+    use threshold_record::{KeyTag, ModelId};
     use threshold_wire::policy::PolicyRefusal;
 
     const ARMED: PolicyInfo = PolicyInfo {
@@ -139,6 +159,7 @@ mod tests {
         templates: 12,
         forecast: Some(PolicyForecast { fpir: 6e-4, fpir_high: 1e-3, fnir: 0.36, fnir_high: 0.42 }),
         refusal: None,
+        photo: Some(KeyTag([0x1a; 4])),
     };
 
     fn said(policy: &PolicyInfo) -> String {
@@ -151,7 +172,15 @@ mod tests {
     #[test]
     fn what_is_settled_and_what_it_means_is_said_with_its_numbers() {
         let text = said(&ARMED);
-        for part in ["1e-3", "score 0.539", "distance 0.461 L2", "10 people", "6.0e-4", "36 %"] {
+        for part in [
+            "1e-3",
+            "score 0.539",
+            "distance 0.461 L2",
+            "10 people",
+            "6.0e-4",
+            "36 %",
+            "1a1a1a1a acknowl",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(value(&ARMED, Metric::L2)["arms"], true);

@@ -9,7 +9,7 @@ use super::port::Transport;
 use std::io;
 use std::time::Duration;
 use threshold_record::{
-    Cause, Context, EntryKind, LogEntry, Metric, ModelContext, ModelId, Name, PersonId,
+    Cause, Context, EntryKind, KeyTag, LogEntry, Metric, ModelContext, ModelId, Name, PersonId,
     Presentation, Score, Template, Threshold, ThresholdRule, WallTime,
 };
 use threshold_wire::endpoints as at;
@@ -264,6 +264,10 @@ impl FakeUnit {
             Call::SetRole(_) => no::<at::SetRole>(id),
             Call::GetPolicy(_) => no::<at::GetPolicy>(id),
             Call::SetPolicy(_) => no::<at::SetPolicy>(id),
+            Call::GetClock(_) => no::<at::GetClock>(id),
+            Call::SetClock(_) => no::<at::SetClock>(id),
+            Call::AcknowledgePhoto(_) => no::<at::AcknowledgePhoto>(id),
+            Call::WithdrawPhoto(_) => no::<at::WithdrawPhoto>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -360,6 +364,7 @@ impl FakeUnit {
                 templates: self.people.iter().map(|person| person.slots.count_ones()).sum(),
                 forecast: None,
                 refusal: None,
+                photo: Some(KeyTag([0x1a; 4])),
             }),
             gallery: Some(GalleryInfo {
                 people: self.people.len() as u32,

@@ -115,6 +115,8 @@ pub(crate) fn run() -> Result<()> {
     unit.wait_until_it_says("the button was pressed")?;
     let role = host.pair("Demo", &code)?;
     println!("paired by button and code as {role}: from here on the line is sealed");
+    host.text(&["policy", "acknowledge", "--photo-opens-this-door"])?;
+    println!("the owner acknowledges that a photo opens this door: until then it lets nobody in");
 
     let mut outcomes = Vec::new();
     let mut followed = Vec::new();
