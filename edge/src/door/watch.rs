@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn each_way_of_opening_is_told_as_what_it_is() {
         let (exit, contact) = (Input::RequestToExit, Input::Contact);
-        let table: &[(&str, &[(u64, Input, bool)], &[(u64, EntryKind)], bool)] = &[
+        type Case<'a> = (&'a str, &'a [(u64, Input, bool)], &'a [(u64, EntryKind)], bool);
+        let table: &[Case<'_>] = &[
             ("with a pulse", &[(12_000, contact, true), (15_000, contact, false)], &[], false),
             ("just after one", &[(15_000, contact, true), (16_000, contact, false)], &[], false),
             (

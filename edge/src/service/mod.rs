@@ -265,8 +265,7 @@ pub fn spawn(
         let mut buffer = [0; 1024];
         let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
-            // Each is asked, so that a press of two is not two.
-            if buttons.iter_mut().fold(false, |any, button| button.pressed() || any) {
+            if buttons.iter_mut().any(|button| button.pressed()) {
                 notices.tell("the button was pressed: an administrator may pair for two minutes");
                 desk.button();
             }
