@@ -57,6 +57,8 @@ struct Asked {
     obeyed: u64,
     /// The start of the pulse for which the line was raised, from before it is raised until it is seen dropped.
     raised_ms: Option<u64>,
+    /// Until when the line rests after it was dropped, however late that was.
+    rests_until_ms: u64,
     /// What went wrong with the relay.
     fault: Option<LineFault>,
     /// What went wrong with LEDs or buzzer.
@@ -77,6 +79,7 @@ impl Orders {
             permits: 0,
             obeyed: 0,
             raised_ms: None,
+            rests_until_ms: 0,
             fault: None,
             dark: None,
             sign: Sign::Starting,
@@ -147,13 +150,19 @@ impl Orders {
         self.changed.notify_all();
     }
 
-    /// Releases the lock for one pulse; returns once the relay was seen active, or waits for the rest after the run before.
-    fn permit(&self) -> Result<(), LineFault> {
+    /// Asks for a pulse; the number of this permit.
+    fn ask(&self) -> u64 {
         let mut asked = self.asked();
         asked.pulse.permit(self.clock.monotonic_ms());
         asked.permits += 1;
-        let number = asked.permits;
         self.changed.notify_all();
+        asked.permits
+    }
+
+    /// Releases the lock for one pulse; returns once the relay was seen active, or waits for the rest after the run before.
+    fn permit(&self) -> Result<(), LineFault> {
+        let number = self.ask();
+        let mut asked = self.asked();
         let begun = Instant::now();
         loop {
             if let Some(fault) = &asked.fault {
@@ -184,12 +193,14 @@ impl Asked {
 
     /// What to show, and milliseconds until that changes.
     fn levels(&self, now_ms: u64) -> (Levels, Option<u64>) {
-        // Somebody who asks at the door goes before an alarm.
-        let pattern = match self.sign {
-            Sign::Starting | Sign::Idle | Sign::Fault if self.alarm => Pattern::Alarm,
-            sign => Pattern::Sign(sign),
-        };
-        pattern::levels(pattern, now_ms.saturating_sub(self.since_ms))
+        let since_ms = now_ms.saturating_sub(self.since_ms);
+        let shown = pattern::levels(Pattern::Sign(self.sign), since_ms);
+        // Somebody who asks at the door goes before an alarm, until the answer was shown.
+        let waits = matches!(self.sign, Sign::Starting | Sign::Fault);
+        match self.alarm && (waits || shown == (Levels::default(), None)) {
+            true => pattern::levels(Pattern::Alarm, since_ms),
+            false => shown,
+        }
     }
 }
 
@@ -204,11 +215,14 @@ struct Wanted {
 
 impl Asked {
     fn wanted(&self, now_ms: u64) -> Wanted {
-        let active = self.fault.is_none() && self.pulse.is_active(now_ms);
+        let may = self.fault.is_none() && !self.stop;
+        let active = may && self.pulse.is_active(now_ms);
         let run_ms = self.pulse.span().filter(|_| active).map(|span| span.start_ms);
         // One run ends at rest before the next one begins, however late this thread is.
-        let run_ms =
-            run_ms.filter(|run_ms| self.raised_ms.is_none_or(|raised_ms| raised_ms == *run_ms));
+        let run_ms = run_ms.filter(|run_ms| match self.raised_ms {
+            Some(raised_ms) => raised_ms == *run_ms,
+            None => now_ms >= self.rests_until_ms,
+        });
         Wanted { run_ms, levels: self.levels(now_ms).0, permits: self.permits }
     }
 }
@@ -217,45 +231,62 @@ impl Asked {
 pub(super) fn drive(lines: &Outputs, orders: &Orders) {
     let _end = End(orders);
     let mut shown = Levels::default();
-    let mut asked = orders.asked();
-    while !asked.stop {
-        let wanted = asked.wanted(orders.clock.monotonic_ms());
-        let (was_ms, fresh) = (asked.raised_ms, asked.obeyed != wanted.permits);
-        asked.raised_ms = wanted.run_ms.or(was_ms);
-        // No line is touched while others wait for the orders.
-        drop(asked);
-        let driven = match (&lines.relay, wanted.run_ms) {
-            (Some(relay), Some(_)) if fresh || was_ms.is_none() => put(relay.as_ref(), true),
-            (Some(relay), None) if was_ms.is_some() => put(relay.as_ref(), false),
-            _ => Ok(()),
-        };
-        // Whatever a driver says that failed: at rest it is safe.
-        let rests = driven.is_err()
-            && lines.relay.as_ref().is_some_and(|relay| put(relay.as_ref(), false).is_ok());
-        let lit = light(lines, &mut shown, wanted.levels);
-        asked = orders.asked();
-        asked.dark = asked.dark.take().or(lit.err());
-        match driven {
-            Ok(()) => (asked.raised_ms, asked.obeyed) = (wanted.run_ms, wanted.permits),
-            Err(fault) => {
-                asked.fail(&fault.0);
-                if rests {
-                    asked.raised_ms = None;
-                }
-            }
+    loop {
+        let (asked, patience) = turn(lines, orders, &mut shown);
+        if asked.stop {
+            return;
         }
-        orders.changed.notify_all();
-        let now_ms = orders.clock.monotonic_ms();
-        if asked.wanted(now_ms) == wanted {
-            let due_ms = [asked.pulse.due_ms(now_ms), asked.levels(now_ms).1].into_iter().flatten();
-            let patience = due_ms.map(Duration::from_millis).fold(LOOK, Duration::min);
-            asked = orders
-                .changed
-                .wait_timeout(asked, patience)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+        if !patience.is_zero() {
+            drop(orders.changed.wait_timeout(asked, patience));
         }
     }
+}
+
+/// Drives the lines as they are to be now; the orders, and how long they stay like that if nobody changes them.
+fn turn<'a>(
+    lines: &Outputs,
+    orders: &'a Orders,
+    shown: &mut Levels,
+) -> (MutexGuard<'a, Asked>, Duration) {
+    let mut asked = orders.asked();
+    let wanted = asked.wanted(orders.clock.monotonic_ms());
+    let (was_ms, fresh) = (asked.raised_ms, asked.obeyed != wanted.permits);
+    asked.raised_ms = wanted.run_ms.or(was_ms);
+    // No line is touched while others wait for the orders.
+    drop(asked);
+    let driven = match (&lines.relay, wanted.run_ms) {
+        (Some(relay), Some(_)) if fresh || was_ms.is_none() => put(relay.as_ref(), true),
+        (Some(relay), None) if was_ms.is_some() => put(relay.as_ref(), false),
+        _ => Ok(()),
+    };
+    // Whatever a driver says that failed: at rest it is safe.
+    let rests = driven.is_err()
+        && lines.relay.as_ref().is_some_and(|relay| put(relay.as_ref(), false).is_ok());
+    let lit = light(lines, shown, wanted.levels);
+    let mut asked = orders.asked();
+    asked.dark = asked.dark.take().or(lit.err());
+    let now_ms = orders.clock.monotonic_ms();
+    if was_ms.is_some() && wanted.run_ms.is_none() {
+        asked.rests_until_ms = now_ms.saturating_add(Pulse::REST_MS);
+    }
+    match driven {
+        Ok(()) => (asked.raised_ms, asked.obeyed) = (wanted.run_ms, wanted.permits),
+        Err(fault) => {
+            asked.fail(&fault.0);
+            if rests {
+                asked.raised_ms = None;
+            }
+        }
+    }
+    orders.changed.notify_all();
+    if asked.wanted(now_ms) != wanted {
+        return (asked, Duration::ZERO);
+    }
+    let rest_ms = asked.rests_until_ms.checked_sub(now_ms).filter(|&rest_ms| rest_ms > 0);
+    let due_ms =
+        [asked.pulse.due_ms(now_ms), asked.levels(now_ms).1, rest_ms].into_iter().flatten();
+    let patience = due_ms.map(Duration::from_millis).fold(LOOK, Duration::min);
+    (asked, patience)
 }
 
 /// Drives the relay and reads it back.
@@ -276,6 +307,7 @@ pub(super) fn put(relay: &dyn Output, active: bool) -> Result<(), LineFault> {
 /// Lights what is to be lit; `shown` is what is lit already.
 fn light(lines: &Outputs, shown: &mut Levels, levels: Levels) -> Result<(), LineFault> {
     let before = std::mem::replace(shown, levels);
+    let mut lit = Ok(());
     for (line, was, is) in [
         (&lines.granted, before.granted, levels.granted),
         (&lines.refused, before.refused, levels.refused),
@@ -284,10 +316,11 @@ fn light(lines: &Outputs, shown: &mut Levels, levels: Levels) -> Result<(), Line
         if let Some(line) = line
             && was != is
         {
-            line.set(is)?;
+            // One lamp that fails leaves the others.
+            lit = lit.and(line.set(is));
         }
     }
-    Ok(())
+    lit
 }
 
 /// Says that the thread has ended, also by a panic.
@@ -336,8 +369,9 @@ mod tests {
     use crate::config::LineConfig;
     use crate::door::fake::FakeChip;
     use crate::door::lines::Chip;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::thread::JoinHandle;
-    use threshold_record::{Cause, Reason};
+    use threshold_record::{Cause, Reason, WallTime};
 
     /// A driver on a thread, with a relay and lamps of a chip that lies where it is told to.
     struct Bench {
@@ -428,6 +462,78 @@ mod tests {
                 _ => {}
             }
         }
+    }
+
+    /// A clock that a test moves.
+    #[derive(Debug, Default)]
+    struct HandClock(AtomicU64);
+
+    impl Clock for HandClock {
+        fn monotonic_ms(&self) -> u64 {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        fn wall(&self) -> WallTime {
+            WallTime::default()
+        }
+    }
+
+    /// Permits, time, a chip that vanishes, lies or comes back, a driver that is late, and the one who looks after it, in any
+    /// order: a relay that can be reached is active for no longer than the bound and the driver's lateness, and after a fault
+    /// not at all.
+    #[test]
+    fn no_interleaving_keeps_the_relay_active() {
+        const PULSE_MS: u64 = 500;
+        const LATE_MS: u64 = 300;
+        let mut seed = 7u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        let (mut raises, mut faults) = (0, 0);
+        for _ in 0..300 {
+            let chip = FakeChip::default();
+            let line = LineConfig { line: 0, active_low: false };
+            let relay: Arc<dyn Output> = Arc::from(chip.output("relay", line).expect("a line"));
+            let outputs =
+                Outputs { relay: Some(relay), granted: None, refused: None, buzzer: None };
+            let clock = Arc::new(HandClock::default());
+            let orders = Orders::new(PULSE_MS, Arc::clone(&clock) as Arc<dyn Clock>);
+            let (mut shown, mut since_ms, mut turned_ms) = (Levels::default(), None, 0);
+            // Half of the runs have a chip that fails.
+            let fails = random(2) == 0;
+            for _ in 0..400 {
+                let now_ms = clock.monotonic_ms();
+                match random(if fails { 40 } else { 12 }) {
+                    0..3 => drop(orders.ask()),
+                    3 => drop(orders.overdue()),
+                    12 => chip.change(|pins| pins.gone = true),
+                    13 => chip.change(|pins| pins.stuck = Some(false)),
+                    14..18 => chip.change(|pins| (pins.gone, pins.stuck) = (false, None)),
+                    _ => drop(clock.0.fetch_add(random(LATE_MS), Ordering::SeqCst)),
+                }
+                let faulty = orders.faults().0.is_some();
+                if random(4) > 0 || now_ms - turned_ms >= LATE_MS {
+                    while turn(&outputs, &orders, &mut shown).1.is_zero() {}
+                    turned_ms = clock.monotonic_ms();
+                    if faulty && !chip.pins().gone {
+                        assert!(!chip.is_active("relay"), "raised after a fault");
+                    }
+                }
+                let now_ms = clock.monotonic_ms();
+                since_ms = (chip.is_active("relay") && !chip.pins().gone)
+                    .then(|| since_ms.unwrap_or(now_ms));
+                if let Some(since_ms) = since_ms {
+                    // Between two turns lie two steps of time at most, and a look at the lateness.
+                    let bound_ms = Pulse::MAX_PULSES * PULSE_MS + 3 * LATE_MS;
+                    assert!(now_ms - since_ms <= bound_ms, "{} ms", now_ms - since_ms);
+                }
+            }
+            let active = |(_, active, _): &&(_, bool, _)| *active;
+            raises += chip.pins().driven.iter().filter(active).count();
+            faults += usize::from(orders.faults().0.is_some());
+        }
+        assert!(raises > 1_000 && faults > 50, "{raises} raises, {faults} faults");
     }
 
     #[test]
