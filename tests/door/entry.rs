@@ -251,6 +251,13 @@ fn codes_and_texts_are_what_they_ever_were() {
             (12, "made_enroller"),
             (13, "made_owner"),
             (14, "policy_set"),
+            (15, "door_forced"),
+            (16, "door_held"),
+            (17, "door_closed"),
+            (18, "exit_requested"),
+            (19, "tampered"),
+            (20, "housing_closed"),
+            (21, "button_pressed"),
         ],
     );
     check(
