@@ -15,13 +15,14 @@ use std::process::Command;
 
 /// The test areas of package `tests` by group; the unit tests of all crates run with the models, whose tests are
 /// the longest among them.
-const AREAS: [(Group, &str, &[&str]); 6] = [
+const AREAS: [(Group, &str, &[&str]); 7] = [
     (Group::Models, "unit tests of all crates", &["--lib", "--bins"]),
     (Group::Models, "tests: parity, models, cascade", &["parity", "models", "cascade"]),
     (Group::Kernels, "tests: kernels, on the emulator", &["kernels"]),
     (Group::Store, "tests: store", &["store"]),
     (Group::Link, "tests: wire", &["wire"]),
     (Group::Unit, "tests: door, command line", &["door", "cli"]),
+    (Group::Update, "tests: bundle", &["bundle"]),
 ];
 
 /// Runs all groups and prints the table.
