@@ -1,6 +1,6 @@
 //! The lock of a unit without a relay: it tells what it would have done.
 //!
-//! A relay's body comes with the hardware. Either takes a [`Permit`], which only the journal makes, after the entry is
+//! A relay's body is in [`crate::door`]. Either takes a [`Permit`], which only the journal makes, after the entry is
 //! durable (safety rule 1).
 
 use crate::journal::Permit;

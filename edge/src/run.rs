@@ -6,10 +6,10 @@ use crate::args::{Command, Typed};
 use crate::capture::Replay;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::lock::LogOnlyLock;
+use crate::door;
 use crate::maintenance;
 use crate::notices::Notices;
-use crate::service::{self, Access, FileButton, line};
+use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
 use crate::state::{Ending, Identity, Shared, State};
 use crate::unit::{Clock, Unit};
@@ -38,6 +38,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
     let config = Config::of(&typed)?;
+    // Before anything else, so that a relay which an unit killed in its pulse left released is locked again.
+    let lines = door::Lines::take(&config.door);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
@@ -69,14 +71,18 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
             "insecure: whoever writes the button's file may pair, with the code on the label",
         );
     }
-    let button = typed.dev_button.clone().map(FileButton::at);
-    let access = Access { trusted, button };
+    let file =
+        typed.dev_button.clone().map(|path| Box::new(FileButton::at(path)) as Box<dyn Button>);
+    let buttons = file.into_iter().chain(lines.button()).collect();
+    let access = Access { trusted, buttons };
     let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
+    let door = lines.open(&shared, &clock, notices);
     let engine = start::load(&config, typed.discard_templates, &shared);
-    let lock = Box::new(LogOnlyLock::new(notices.clone()));
+    let door = door.context("no thread for the door")?;
     let mut unit =
-        Unit::new(Box::new(camera), lock, engine, shared.clone(), clock, notices.clone());
+        Unit::new(Box::new(camera), door.lock, engine, shared.clone(), clock, notices.clone())
+            .shown_by(door.indicator);
     let mut ending = None;
     while !stop.load(Ordering::Relaxed) && ending.is_none() {
         unit.step(PATIENCE);
@@ -84,6 +90,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     }
     stop.store(true, Ordering::Relaxed);
     drop(unit);
+    drop(door.end);
     shared.lock().write(LogEntry::of(EntryKind::Disarmed));
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();

@@ -257,6 +257,13 @@ fn codes_and_texts_are_what_they_ever_were() {
             (17, "photo_acknowledged"),
             (18, "photo_withdrawn"),
             (19, "clock_set"),
+            (20, "door_forced"),
+            (21, "door_held"),
+            (22, "door_closed"),
+            (23, "exit_requested"),
+            (24, "tampered"),
+            (25, "housing_closed"),
+            (26, "button_pressed"),
         ],
     );
     check(

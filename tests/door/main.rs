@@ -24,6 +24,7 @@ mod rule;
 mod score;
 mod service;
 mod settings;
+mod signs;
 mod visits;
 
 use threshold_policy::settings::PresentationRule;

@@ -63,6 +63,20 @@ coded! {
         PhotoWithdrawn = 18 => "photo_withdrawn",
         /// An owner (`by`) set the clock; this entry has the new time, the one before it the old.
         ClockSet = 19 => "clock_set",
+        /// The door was opened without the unit's releasing it and without a request to exit.
+        DoorForced = 20 => "door_forced",
+        /// The door has stood open for longer than it may.
+        DoorHeld = 21 => "door_held",
+        /// The door that was forced or held open is closed again.
+        DoorClosed = 22 => "door_closed",
+        /// Somebody inside asked to leave; the unit moved nothing.
+        ExitRequested = 23 => "exit_requested",
+        /// The housing was opened.
+        Tampered = 24 => "tampered",
+        /// The housing is closed again.
+        HousingClosed = 25 => "housing_closed",
+        /// The button inside the housing was pressed: whoever has the code may pair for a while.
+        ButtonPressed = 26 => "button_pressed",
     }
 }
 
@@ -98,7 +112,8 @@ pub struct LogEntry {
     pub quality: u8,
     /// Best candidate, or the person that an administrator's act was about.
     pub person: PersonId,
-    /// Best candidate of another person.
+    /// Best candidate of another person. In an entry of the door's inputs (kinds 15 to 21) how many more of its kind it
+    /// stands for, which came before and were not written one by one.
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,
@@ -143,6 +158,23 @@ pub enum EntryError {
         /// Its value.
         code: u8,
     },
+}
+
+impl EntryKind {
+    /// True for what the door's inputs told: `runner_up` is a count there.
+    #[must_use]
+    pub const fn is_of_inputs(self) -> bool {
+        matches!(
+            self,
+            Self::DoorForced
+                | Self::DoorHeld
+                | Self::DoorClosed
+                | Self::ExitRequested
+                | Self::Tampered
+                | Self::HousingClosed
+                | Self::ButtonPressed
+        )
+    }
 }
 
 impl LogEntry {
