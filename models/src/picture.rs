@@ -310,6 +310,48 @@ mod tests {
         }
     }
 
+    /// The JPEG without the segments of that marker.
+    fn without(bytes: &[u8], marker: u8) -> Vec<u8> {
+        let mut kept = bytes[..2].to_vec();
+        let mut at = 2;
+        while bytes[at + 1] != 0xda {
+            let len = usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]])) + 2;
+            if bytes[at + 1] != marker {
+                kept.extend(&bytes[at..at + len]);
+            }
+            at += len;
+        }
+        kept.extend(&bytes[at..]);
+        kept
+    }
+
+    #[test]
+    fn a_frame_of_motion_jpeg_may_leave_out_the_standards_huffman_tables() {
+        let whole = jpeg(&ramp(40, 30));
+        let bare = without(&whole, 0xc4);
+        assert!(bare.len() + 400 < whole.len());
+        let frame = decode_motion(&whole, [40, 30]).unwrap();
+        assert_eq!(frame, decode(&whole).unwrap());
+        assert_eq!(decode_motion(&bare, [40, 30]).unwrap(), frame);
+        // Filling behind the end, as of a driver's buffer.
+        assert_eq!(decode_motion(&[&bare[..], &[0; 99]].concat(), [40, 30]).unwrap(), frame);
+    }
+
+    #[test]
+    fn a_frame_of_motion_jpeg_that_is_cut_off_or_of_another_size_is_an_error() {
+        let whole = jpeg(&ramp(40, 30));
+        for len in 0..whole.len() - 1 {
+            assert!(decode_motion(&whole[..len], [40, 30]).is_err(), "{len} bytes");
+        }
+        for size in [[30, 40], [0, 0], [usize::MAX, 30]] {
+            let error = decode_motion(&whole, size).unwrap_err().to_string();
+            assert!(error.contains("it has 40 x 30 px"), "{error}");
+        }
+        let error = decode_motion(&without(&whole, 0xdb), [40, 30]).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+        assert!(decode_motion(b"RIFF....AVI ", [40, 30]).is_err());
+    }
+
     #[test]
     fn a_jpeg_with_something_behind_its_end_is_whole() {
         let mut bytes = jpeg(&ramp(40, 30));

@@ -129,7 +129,7 @@ impl Driver for V4l2 {
             layout.height
         );
         if let Some(rate) = rate {
-            words.push_str(&format!(", {rate:.4} a second"));
+            words.push_str(&format!(", {rate} a second"));
         }
         if !matches!(layout.format, CameraFormat::Rgb24 | CameraFormat::Grey | CameraFormat::Mjpeg)
         {
@@ -213,13 +213,12 @@ fn set_controls(device: &Device, wish: &CameraConfig) -> Vec<&'static str> {
                 .or_else(|_| integer(EXPOSURE_AUTO, EXPOSURE_BY_ITSELF));
         }
     }
-    // Few devices have an automatic gain of its own; for the others exposure's automatic moves it.
-    let automatic = boolean(AUTOGAIN, wish.gain.is_none());
-    if let Some(gain) = wish.gain {
-        let _ = automatic;
-        if integer(GAIN, i64::from(gain)).is_err() {
-            refused.push("gain");
-        }
+    // Few devices have an automatic gain of its own; of the others exposure's automatic moves it.
+    let _ = boolean(AUTOGAIN, wish.gain.is_none());
+    if let Some(gain) = wish.gain
+        && integer(GAIN, i64::from(gain)).is_err()
+    {
+        refused.push("gain");
     }
     if let Some(backlight) = wish.backlight
         && integer(BACKLIGHT_COMPENSATION, i64::from(backlight)).is_err()

@@ -3,7 +3,8 @@
 //! Owns what the loop sees of it: the newest picture as a frame, within the loop's patience, or a fault in words. A frame
 //! whose bytes were there before is never handed on ([`freeze`]), nor one that does not decode.
 //! The parts: [`choice`] and [`layout`] say what is asked for and what is taken, [`device`] calls the driver, [`pump`] is
-//! the thread that does so, [`mailbox`] lies between it and the loop, [`stamp`] maps the driver's clock.
+//! the thread that does so, [`mailbox`] lies between it and the loop, [`stamp`] maps the
+//! driver's clock, [`shade`] notices a covered lens.
 
 mod choice;
 mod device;
@@ -11,6 +12,7 @@ mod freeze;
 mod layout;
 mod mailbox;
 mod pump;
+mod shade;
 mod stamp;
 
 use crate::config::CameraConfig;
@@ -20,6 +22,7 @@ use freeze::{Freeze, Seen};
 use layout::Damage;
 use mailbox::{Found, Mailbox, Raw};
 use pump::Driver;
+use shade::Shade;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +35,7 @@ pub struct V4l2Camera {
     read: Option<Raw>,
     freeze: Freeze,
     frozen: bool,
+    shade: Shade,
     /// Pictures in a row that did not decode.
     undecoded: u32,
 }
@@ -70,6 +74,7 @@ impl V4l2Camera {
             read: None,
             freeze: Freeze::default(),
             frozen: false,
+            shade: Shade::default(),
             undecoded: 0,
         })
     }
@@ -99,6 +104,12 @@ impl V4l2Camera {
             Seen::Live => {
                 frame.sequence = picture.sequence;
                 frame.captured_at_ms = picture.captured_at_ms;
+                if self.shade.look(&frame) {
+                    self.notices.tell(&format!(
+                        "camera: {} has shown one shade for a while: its lens is covered, or there is no light",
+                        self.name
+                    ));
+                }
                 Ok(Event::Frame(frame))
             }
             Seen::Repeated => Ok(Event::Nothing),

@@ -9,6 +9,7 @@ use super::layout::{Damage, Layout};
 use super::mailbox::{Mailbox, Raw, STUCK};
 use super::stamp;
 use crate::unit::{CameraFault, Clock};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,7 +107,10 @@ impl Pump<'_> {
         let mut in_a_row = 0;
         let mut expected = None;
         while !self.mailbox.stopped() && !self.mailbox.restarting() {
-            let taken = stream.next(PATIENCE).map_err(|error| lost(name, &error))?;
+            let taken = stream.next(PATIENCE).map_err(|error| match error.kind() {
+                ErrorKind::TimedOut => self.mailbox.stuck(),
+                _ => lost(name, &error),
+            })?;
             let Some(buffer) = taken else {
                 if since.elapsed() > STUCK {
                     return Err(self.mailbox.stuck());
