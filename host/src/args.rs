@@ -34,10 +34,14 @@ pub struct Typed {
 /// Options that every command takes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The unit's serial port (default: THRESHOLD_UNIT)
+    /// The unit: its serial port, usb:VID:PID or usb:VID:PID:SERIAL, rfc2217:HOST:PORT or tcp:HOST:PORT at a terminal server,
+    /// a name in the site file, several with commas, or `all` of the site (default: THRESHOLD_UNIT)
     // Not clap's `env`: usage lines would show what the variable sets as if it had to be typed.
     #[arg(long, global = true, value_name = "PORT")]
     pub unit: Option<String>,
+    /// The file that names the units of a site and their ports (default: THRESHOLD_SITE)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub site: Option<PathBuf>,
     /// Print JSON (keys: docs/json.md)
     #[arg(long, global = true)]
     pub json: bool,
@@ -71,6 +75,8 @@ pub struct Options {
 pub enum Command {
     /// Show what the unit is: versions, model, gallery, policy
     Info,
+    /// List the units of the site and the serial ports on USB, and how each unit stands
+    Units(Units),
     /// Become an administrator of a unit whose button is held; asks for the code on its label
     Pair(Pair),
     /// Show or change who administers the unit
@@ -102,6 +108,14 @@ pub enum Command {
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
+}
+
+/// `units`
+#[derive(Args, Debug)]
+pub struct Units {
+    /// Ask at this machine's other serial ports on USB too: a device that is no unit gets some bytes that it did not expect
+    #[arg(long)]
+    pub ask: bool,
 }
 
 /// `pair`
@@ -215,7 +229,7 @@ pub struct Pull {
     /// The first sequence number wanted
     #[arg(long, value_name = "N")]
     pub from: Option<u64>,
-    /// A file ending in .jsonl or .csv; an existing one is continued
+    /// A file ending in .jsonl or .csv; an existing one is continued; {unit} in its name stands for the unit's
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -178,7 +178,7 @@ mod tests {
     fn open(folder: &Path) -> Result<Engines, PackError> {
         let folder = folder.display().to_string();
         let typed = Typed::parse_from(["threshold", "--packs", &folder, "info"]);
-        Engines::open(&Meant::by(&typed.options))
+        Engines::open(&Meant::by(&typed.options).unwrap())
     }
 
     #[test]

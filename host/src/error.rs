@@ -16,6 +16,38 @@ pub enum HostError {
         /// The ports that are there.
         ports: Vec<String>,
     },
+    /// The site's file is not one.
+    #[error("site file {path}: {what}")]
+    Site {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The unit at a site's port is another one.
+    #[error("the unit on {port} calls itself {said}, and the site calls it {name}")]
+    OtherUnit {
+        /// Of the site.
+        port: String,
+        /// Of the site.
+        name: String,
+        /// The unit's.
+        said: String,
+    },
+    /// Several units would write into one file.
+    #[error("{file} would take what several units say")]
+    OneFileForAll {
+        /// As typed.
+        file: String,
+    },
+    /// A command failed at some of the units, each with an error of its own.
+    #[error("the command failed at {failed} of {all} units")]
+    UnitsLeft {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// The administrator's keys cannot be used.
     #[error("{path}: {what}")]
     Keychain {
@@ -51,6 +83,14 @@ pub enum HostError {
         /// The ports that are there.
         ports: Vec<String>,
     },
+    /// More than one port is what was typed.
+    #[error("{port} is each of {}", ports.join(", "))]
+    SeveralPorts {
+        /// As typed.
+        port: String,
+        /// Those that it is.
+        ports: Vec<String>,
+    },
     /// Another program holds the port.
     #[error("port {port} is in use by another program")]
     PortBusy {
@@ -71,6 +111,23 @@ pub enum HostError {
         /// What the driver said.
         #[source]
         source: std::io::Error,
+    },
+    /// The terminal server was not reached.
+    #[error("the terminal server of {port} was not reached")]
+    ServerAway {
+        /// As typed.
+        port: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The terminal server was reached and does not give the port as it is needed.
+    #[error("the terminal server of {port} does not give the port as it is needed: {what}")]
+    ServerRefuses {
+        /// As typed.
+        port: String,
+        /// What it does not.
+        what: String,
     },
     /// The port is open and nobody answers.
     #[error("the unit on {port} did not answer within {waited_ms} ms")]

@@ -23,4 +23,5 @@ pub mod receipts;
 pub mod remedy;
 pub mod say;
 pub mod session;
+pub mod site;
 pub mod trust;

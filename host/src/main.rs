@@ -5,17 +5,21 @@ use std::process::ExitCode;
 use threshold_host::args;
 use threshold_host::cmd::{self, Answer};
 use threshold_host::meant::Meant;
+use threshold_host::say::Say;
 
 fn main() -> ExitCode {
     let typed = args::read();
-    let meant = Meant::by(&typed.options);
-    match cmd::run(&meant, &typed.command) {
+    let say = Say::new(typed.options.json);
+    match Meant::by(&typed.options)
+        .map_err(Into::into)
+        .and_then(|meant| cmd::at(&meant, &typed.command))
+    {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         // Whoever reads the output has seen enough, as `head` has.
         Err(error) if closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            meant.say.error(&error);
+            say.error(&error);
             ExitCode::from(2)
         }
     }

@@ -7,8 +7,9 @@ use crate::args::Options;
 use crate::error::HostError;
 use crate::keychain::Keychain;
 use crate::say::Say;
-use crate::session::port::ports_there;
-use std::path::PathBuf;
+use crate::session::ports_there;
+use crate::site::{Site, Target};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Which embedding model is meant.
@@ -37,15 +38,28 @@ pub struct Meant {
     pub model: Option<Choice>,
     /// Threads for the networks, 1 or more.
     pub threads: usize,
-    unit: Option<String>,
+    /// The units that are meant, none if none was named.
+    targets: Vec<Target>,
+    /// It is one of several.
+    several: bool,
 }
+
+/// What stands for a unit's name in the name of a file.
+const UNIT: &str = "{unit}";
 
 impl Meant {
     /// What the options mean on this machine.
-    #[must_use]
-    pub fn by(typed: &Options) -> Self {
+    ///
+    /// # Errors
+    /// [`HostError::Site`] if the site's file is not one.
+    pub fn by(typed: &Options) -> Result<Self, HostError> {
+        // An empty variable means that there is none.
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let site = typed.site.clone().or_else(|| set("THRESHOLD_SITE").map(PathBuf::from));
+        let site = site.as_deref().map(Site::read).transpose()?.unwrap_or_default();
+        let unit = typed.unit.clone().or_else(|| set("THRESHOLD_UNIT")).unwrap_or_default();
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
+        Ok(Self {
             say: Say::new(typed.json),
             wait: typed.wait.map(Duration::from_secs),
             packs: typed.packs.clone(),
@@ -56,20 +70,46 @@ impl Meant {
                 file => Choice::File(PathBuf::from(file)),
             }),
             threads: typed.threads.map_or(processors, usize::from),
-            // An empty variable means that there is none.
-            unit: typed
-                .unit
-                .clone()
-                .or_else(|| std::env::var("THRESHOLD_UNIT").ok())
-                .filter(|unit| !unit.is_empty()),
-        }
+            targets: site.meant(&unit),
+            several: false,
+        })
     }
 
-    /// The unit's port.
+    /// The units that are meant.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.targets.clone()
+    }
+
+    /// The same with that unit alone.
+    #[must_use]
+    pub fn of(&self, target: &Target) -> Self {
+        Self { targets: vec![target.clone()], several: self.targets.len() > 1, ..self.clone() }
+    }
+
+    /// The file that a unit's part of the output goes to: `{unit}` in its name stands for the unit's.
+    ///
+    /// # Errors
+    /// [`HostError::OneFileForAll`] if several units would write into one.
+    pub fn out(&self, typed: &Path) -> Result<PathBuf, HostError> {
+        let name = typed.to_string_lossy();
+        if self.several && !name.contains(UNIT) {
+            return Err(HostError::OneFileForAll { file: name.into_owned() });
+        }
+        // A port's name may have slashes.
+        let unit = self.targets.first().map_or("unit", Target::title).replace(['/', ':'], "_");
+        Ok(if name.contains(UNIT) {
+            PathBuf::from(name.replace(UNIT, &unit))
+        } else {
+            typed.to_path_buf()
+        })
+    }
+
+    /// The unit.
     ///
     /// # Errors
     /// [`HostError::NoUnit`] if none was named.
-    pub fn unit(&self) -> Result<&str, HostError> {
-        self.unit.as_deref().ok_or_else(|| HostError::NoUnit { ports: ports_there() })
+    pub fn unit(&self) -> Result<&Target, HostError> {
+        self.targets.first().ok_or_else(|| HostError::NoUnit { ports: ports_there() })
     }
 }

@@ -126,6 +126,16 @@ fn of_host(error: &HostError) -> Option<String> {
     use HostError as E;
     Some(match error {
         E::NoUnit { ports } => format!("--unit <port> or THRESHOLD_UNIT; {}", there(ports)),
+        E::Site { .. } => "a table [units] with a line name = \"port\" for each unit".to_owned(),
+        E::OtherUnit { .. } => {
+            "plug the cables in as the site file says, or correct its names; a unit's name is that of its --name".to_owned()
+        }
+        E::OneFileForAll { .. } => {
+            "a name with {unit} in it, as in log-{unit}.jsonl, or one unit alone".to_owned()
+        }
+        E::UnitsLeft { .. } => {
+            "the lines above say what to do about each; the others are done".to_owned()
+        }
         E::Keychain { .. } => {
             "chmod 600 on your own file, put a copy of it back, or --keys <folder> with another, and pair again".to_owned()
         }
@@ -145,6 +155,7 @@ fn of_host(error: &HostError) -> Option<String> {
         E::PortMissing { ports, .. } => {
             format!("plug the unit in, or --wait; {}", there(ports))
         }
+        E::SeveralPorts { .. } => "usb:<vid>:<pid>:<serial> of one of them".to_owned(),
         E::PortBusy { .. } => {
             "close the other program (a second `threshold`, a terminal, ModemManager), or --wait".to_owned()
         }
@@ -152,6 +163,13 @@ fn of_host(error: &HostError) -> Option<String> {
             format!("add this user to the group of {port} (`ls -l {port}`; often dialout) and log in again")
         }
         E::PortOpen { .. } => "name a serial port, not another file".to_owned(),
+        E::ServerAway { .. } => {
+            "check the server's name and port, and that its program (ser2net) runs; --wait until it does".to_owned()
+        }
+        E::ServerRefuses { .. } => {
+            "let the server's port take telnet with RFC 2217 and the line at 115200 8N1, or name it tcp:<host>:<port> if it gives bare bytes"
+                .to_owned()
+        }
         E::Silent { .. } => {
             "check that the unit is on and that this is its port, then the cable; --wait if it is starting".to_owned()
         }

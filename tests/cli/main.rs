@@ -7,6 +7,8 @@ mod kept;
 mod pairing;
 mod photos;
 mod port;
+mod server;
+mod site;
 mod start;
 mod store;
 mod typed;

@@ -159,6 +159,11 @@ impl Transport for BenchLine {
         Ok(len)
     }
 
+    fn set_speed(&mut self, _: u32) -> bool {
+        self.bench.rig.borrow_mut().desk.speed_due();
+        true
+    }
+
     fn drain(&mut self) {
         self.arrived.clear();
     }

@@ -27,6 +27,7 @@ use threshold_wire::message::{
     TemplatePut, TemplatePutDone,
 };
 use threshold_wire::policy::PolicySet;
+use threshold_wire::speed::{SpeedSet, SpeedSettled};
 use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
 
@@ -251,6 +252,8 @@ fn bulk(s: &mut Sheet) {
     }
     let progress = Progress { next: 70_000, map: 0b1010 };
     s.answer::<endpoints::StartPush>("", PushAccepted { transfer: 8, window, progress });
+    s.call::<endpoints::SetSpeed>("", SpeedSet { baud: 3_000_000 }, Call::SetSpeed);
+    s.answer::<endpoints::SetSpeed>("", SpeedSettled { baud: 3_000_000 });
 }
 
 fn file() -> PathBuf {

@@ -22,11 +22,20 @@ pub(crate) enum Group {
     Link,
     /// The door unit driven as a user drives it.
     Unit,
+    /// What a unit is updated by.
+    Update,
 }
 
 impl Group {
-    const ALL: [Self; 6] =
-        [Self::Build, Self::Models, Self::Kernels, Self::Store, Self::Link, Self::Unit];
+    const ALL: [Self; 7] = [
+        Self::Build,
+        Self::Models,
+        Self::Kernels,
+        Self::Store,
+        Self::Link,
+        Self::Unit,
+        Self::Update,
+    ];
 
     /// The name in the table.
     const fn name(self) -> &'static str {
@@ -37,6 +46,7 @@ impl Group {
             Self::Store => "store",
             Self::Link => "link",
             Self::Unit => "virtual unit",
+            Self::Update => "update",
         }
     }
 
@@ -46,7 +56,7 @@ impl Group {
             Self::Build => 20,
             Self::Models => 5,
             Self::Kernels => 8,
-            Self::Store | Self::Link => 4,
+            Self::Store | Self::Link | Self::Update => 4,
             Self::Unit => 6,
         }
     }

@@ -15,13 +15,14 @@ use std::process::Command;
 
 /// The test areas of package `tests` by group; the unit tests of all crates run with the models, whose tests are
 /// the longest among them.
-const AREAS: [(Group, &str, &[&str]); 6] = [
+const AREAS: [(Group, &str, &[&str]); 7] = [
     (Group::Models, "unit tests of all crates", &["--lib", "--bins"]),
     (Group::Models, "tests: parity, models, cascade", &["parity", "models", "cascade"]),
     (Group::Kernels, "tests: kernels, on the emulator", &["kernels"]),
     (Group::Store, "tests: store", &["store"]),
     (Group::Link, "tests: wire", &["wire"]),
     (Group::Unit, "tests: door, command line", &["door", "cli"]),
+    (Group::Update, "tests: bundle", &["bundle"]),
 ];
 
 /// Runs all groups and prints the table.
@@ -33,7 +34,11 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "format", || run_quietly(&mut cargo(&["fmt", "--all", "--check"])));
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
-    ledger.step(Group::Build, "g++, for the emulator", cxx);
+    ledger.step(Group::Build, "g++, for the emulator", || installed("g++", "g++"));
+    // Its tests say aloud that they are skipped where it cannot be had.
+    if let Err(why) = installed("ser2net", "ser2net") {
+        println!("ser2net is not there: {why:#}");
+    }
     ledger.step(Group::Build, "libclang, for the camera", libclang::provide);
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
@@ -102,17 +107,19 @@ fn test(selection: &[&str]) -> Command {
     command
 }
 
-/// g++, installed where it is missing: a bare machine has gcc.
-fn cxx() -> Result<()> {
-    if Command::new("g++").arg("--version").output().is_ok_and(|done| done.status.success()) {
+/// A program, installed where it is missing: a bare machine has gcc and apt.
+fn installed(program: &str, package: &str) -> Result<()> {
+    let there = |at: &str| std::path::Path::new(at).join(program).is_file();
+    if ["/usr/bin", "/usr/sbin", "/usr/local/bin"].into_iter().any(there) {
         return Ok(());
     }
     // A bare machine has no lists of packages either.
-    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2", "g++"]] {
+    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2", package]] {
         let mut apt = Command::new("apt-get");
         apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        run_quietly(&mut apt)
-            .context("g++ is missing and could not be installed: apt-get install g++")?;
+        run_quietly(&mut apt).with_context(|| {
+            format!("{program} is missing and could not be installed: apt-get install {package}")
+        })?;
     }
     Ok(())
 }

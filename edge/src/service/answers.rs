@@ -22,7 +22,7 @@ use threshold_wire::endpoints::{
     Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo,
     GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
     ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy,
-    SetRole, StartPairing, StartPull, StartPush,
+    SetRole, SetSpeed, StartPairing, StartPull, StartPush,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -50,6 +50,9 @@ pub(super) fn answer(
 ) -> Result<Message, EncodeError> {
     if let Some(error) = refused_to(call.caller(), asker, &desk.shared.lock()) {
         return reply::<GetInfo>(id, Err(error));
+    }
+    if let Call::SetSpeed(request) = call {
+        return reply::<SetSpeed>(id, Ok(desk.speed.asked(*request)));
     }
     if let Call::StartPull(request) = call {
         return reply::<StartPull>(id, start_pull(desk, request, asker));
@@ -92,7 +95,8 @@ pub(super) fn answer(
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
-        // A pull was begun above, without the state's lock.
+        // These were answered above, without the state's lock.
+        Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
@@ -357,7 +361,7 @@ fn start_pull(
     let transfer = desk.transfer.wrapping_add(1);
     *desk.transfer = transfer;
     let now_ms = desk.shared.lock().clock().monotonic_ms();
-    let started = Pull::start(transfer, content, request.window, now_ms);
+    let started = Pull::start(transfer, content, request.window, desk.speed.baud(), now_ms);
     let (pull, content, window) = started.map_err(|_| RequestError::NoSuchContent)?;
     *desk.pull = Some(pull);
     Ok(PullOffer { transfer, content, window })

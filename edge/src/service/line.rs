@@ -11,9 +11,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use threshold_wire::speed;
 
-/// The line's speed until the link negotiates another.
-pub(super) const BAUD: u32 = 115_200;
+/// The line's speed until a host asks for another.
+const BAUD: u32 = speed::BASE;
 
 /// How long a line may take no bytes before an answer is given up.
 const WRITE_PATIENCE: Duration = Duration::from_millis(500);
@@ -46,6 +47,9 @@ pub trait Line: Send {
     /// # Errors
     /// What the line said.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Lets the line run at this speed once everything is sent. False if it does not, and runs at the first one again.
+    fn set_speed(&mut self, baud: u32) -> bool;
 }
 
 /// Why a line was not opened.
@@ -179,6 +183,11 @@ impl Line for Pty {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         write(&mut self.serving.master, bytes)
     }
+
+    fn set_speed(&mut self, _: u32) -> bool {
+        // A pseudo-terminal is as quick as its reader.
+        true
+    }
 }
 
 /// A serial device, opened again when it comes back.
@@ -230,6 +239,19 @@ impl Line for Device {
             Some(port) => write(port, bytes),
             None => Err(ErrorKind::NotConnected.into()),
         }
+    }
+
+    fn set_speed(&mut self, baud: u32) -> bool {
+        // A device that comes back is opened at the first speed.
+        let Some(port) = &mut self.port else { return baud == BAUD };
+        // What was answered leaves at the speed that it was asked at; some UARTs take a speed that they cannot keep.
+        let runs = port.flush().is_ok()
+            && port.set_baud_rate(baud).is_ok()
+            && port.baud_rate().is_ok_and(|found| found == baud);
+        if !runs && port.set_baud_rate(BAUD).is_err() {
+            self.port = None;
+        }
+        runs
     }
 }
 

@@ -26,6 +26,7 @@ use threshold_record::Cause;
 use threshold_wire::bulk::Packet;
 use threshold_wire::call::Message;
 use threshold_wire::session::Inside;
+use threshold_wire::speed::SpeedAtUnit;
 use threshold_wire::{Arrived, Call, Decoder, Encoded, Frame, FrameKind, LastAnswer, Sealed, call};
 
 /// How long the thread waits for bytes before it looks whether it should end.
@@ -43,6 +44,7 @@ pub struct Desk {
     reception: Reception,
     pull: Option<Pull>,
     transfer: u8,
+    speed: SpeedAtUnit,
 }
 
 /// What is known of the conversation with whoever is at the line.
@@ -61,6 +63,7 @@ struct Room<'a> {
     reception: &'a mut Reception,
     pull: &'a mut Option<Pull>,
     transfer: &'a mut u8,
+    speed: &'a mut SpeedAtUnit,
 }
 
 impl Desk {
@@ -77,6 +80,7 @@ impl Desk {
             reception: Reception::new(),
             pull: None,
             transfer: 0,
+            speed: SpeedAtUnit::default(),
         }
     }
 
@@ -126,6 +130,17 @@ impl Desk {
         None
     }
 
+    /// The speed that the line is to be set to now, once everything is sent; tell [`Desk::speed_failed`] if it does not run at it.
+    pub fn speed_due(&mut self) -> Option<u32> {
+        let now_ms = self.shared.lock().clock().monotonic_ms();
+        self.speed.due(now_ms)
+    }
+
+    /// The line does not run at the speed that was due, and runs at the first one again.
+    pub fn speed_failed(&mut self) {
+        self.speed.failed();
+    }
+
     /// Somebody holds the button inside the housing: the unit pairs for a while.
     pub fn button(&mut self) {
         let now_ms = self.shared.lock().clock().monotonic_ms();
@@ -143,6 +158,8 @@ impl Desk {
     }
 
     fn answer_open(&mut self, frame: &Frame<'_>) -> Option<Encoded> {
+        let now_ms = self.shared.lock().clock().monotonic_ms();
+        self.speed.heard(now_ms);
         let message = match self.last.to(frame) {
             Some(message) => message.clone(),
             None => {
@@ -159,6 +176,9 @@ impl Desk {
         let mut held = std::mem::take(&mut self.reception.held);
         let opened = held.open(sealed);
         let now_ms = self.shared.lock().clock().monotonic_ms();
+        if opened.is_ok() {
+            self.speed.heard(now_ms);
+        }
         // What was opened lies in the session, which the answer is sealed with: a copy of the call is made in between.
         let call = match opened {
             Ok(Inside::Message(frame)) if frame.kind == FrameKind::Call => {
@@ -197,8 +217,8 @@ impl Desk {
     }
 
     fn answer(&mut self, frame: &Frame<'_>, asker: Option<Asker>) -> Option<Message> {
-        let Self { shared, session, reception, pull, transfer, .. } = self;
-        let mut room = Room { shared, session, reception, pull, transfer };
+        let Self { shared, session, reception, pull, transfer, speed, .. } = self;
+        let mut room = Room { shared, session, reception, pull, transfer, speed };
         let answer = match Call::read(frame) {
             Ok(call) => answers::answer(&call, frame.id, asker, &mut room),
             Err(refusal) => call::refusal_message(frame.id, refusal),
@@ -286,6 +306,11 @@ pub fn spawn(
             }
             // Chunks that the line does not take are sent again.
             let due_ms = desk.poll(|frame| drop(line.send(frame.as_bytes())));
+            if let Some(baud) = desk.speed_due()
+                && !line.set_speed(baud)
+            {
+                desk.speed_failed();
+            }
             patience = due_ms.map_or(PATIENCE, |due_ms| Duration::from_millis(due_ms).min(PATIENCE));
         }
     })

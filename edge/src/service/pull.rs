@@ -3,7 +3,6 @@
 //! Owns the content and the sender. Refuses a second one beside it: a host that asks anew has given the first one up.
 //! The content of a log pull is read in small pages, so that the loop at the door never waits for more than one.
 
-use super::line::BAUD;
 use crate::state::Shared;
 use threshold_record::LogEntry;
 use threshold_store::StoreError;
@@ -31,11 +30,12 @@ impl Pull {
         transfer: u8,
         content: Vec<u8>,
         window: Window,
+        baud: u32,
         now_ms: u64,
     ) -> Result<(Self, Content, Window), BulkError> {
         let window = Window::USB.agreed(window)?;
         let whole = Content { len: content.len() as u64, hash: *blake3::hash(&content).as_bytes() };
-        let sender = Sender::new(transfer, whole, window, Progress::default(), BAUD, now_ms)?;
+        let sender = Sender::new(transfer, whole, window, Progress::default(), baud, now_ms)?;
         Ok((Self { content, sender }, whole, window))
     }
 

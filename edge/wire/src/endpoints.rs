@@ -21,6 +21,7 @@ use crate::message::{
     RequestError, TemplatePut, TemplatePutDone,
 };
 use crate::policy::{PolicyInfo, PolicySet};
+use crate::speed::{SpeedSet, SpeedSettled};
 use crate::trust::{CheckpointGet, CheckpointGot, Identity};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
@@ -180,6 +181,8 @@ endpoints! {
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.
     StartPush "bulk/push" Enroller PushRequest => PushAccepted;
+    /// Let the line run at this speed from the end of your answer on.
+    SetSpeed "line/speed" Viewer SpeedSet => SpeedSettled;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -388,7 +388,7 @@ pub struct PushAccepted {
 }
 
 /// Bytes that come back as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Echo {
     /// Any bytes.
     pub bytes: Vec<u8, 256>,

@@ -32,7 +32,7 @@ pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
 }
 
 /// The stable word of a state.
-fn state(armed: Armed) -> &'static str {
+pub(super) fn state(armed: Armed) -> &'static str {
     match armed {
         Armed::Armed => "armed",
         Armed::EmptyGallery => "empty_gallery",

@@ -59,7 +59,7 @@ fn print(say: Say, entry: &LogEntry, names: &Names) -> anyhow::Result<()> {
 fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     let say = meant.say;
     // The file first: its faults need no unit to be found.
-    let Some(path) = &typed.out else {
+    let Some(path) = typed.out.as_deref().map(|out| meant.out(out)).transpose()? else {
         let mut session = Session::open_started(meant)?;
         let kept = keep(meant, &mut session)?;
         let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
@@ -68,7 +68,7 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
         say.note(&format!("{} read", entries(pulled.count)));
         return Ok(());
     };
-    let mut file = LogFile::open(path)?;
+    let mut file = LogFile::open(&path)?;
     if file.was_mended() {
         say.warn(&format!("{}: a half-written last line was cut off", path.display()));
     }

@@ -4,6 +4,7 @@ pub mod administrators;
 pub mod bench;
 pub mod compare;
 pub mod detect;
+mod each;
 pub mod enrol;
 pub mod eval;
 pub mod gallery;
@@ -14,12 +15,34 @@ pub mod model;
 pub mod pair;
 pub mod policy;
 pub mod rule;
+pub mod units;
 pub mod why;
 
 use crate::args::Command;
 use crate::meant::Meant;
 use threshold_models::pack::EmbedderMeta;
 use threshold_policy::Policy;
+
+/// Does what was typed, at every unit that is meant.
+///
+/// # Errors
+/// Whatever the command says.
+pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
+    let for_itself = matches!(
+        command,
+        Command::Units(_)
+            | Command::Detect(_)
+            | Command::Compare(_)
+            | Command::Model(_)
+            | Command::Eval(_)
+            | Command::Policy(crate::args::Policy::Forecast(_))
+            | Command::Bench(_)
+    );
+    if meant.targets().len() > 1 && !for_itself {
+        return each::each(meant, command);
+    }
+    run(meant, command)
+}
 
 /// Does what was typed.
 ///
@@ -40,6 +63,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
     }
     match command {
         Command::Info => info::run(meant),
+        Command::Units(typed) => units::run(meant, typed),
         Command::Pair(typed) => pair::run(meant, typed),
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),

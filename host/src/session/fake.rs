@@ -19,6 +19,7 @@ use threshold_wire::message::{
     PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut, TemplatePutDone,
 };
 use threshold_wire::policy::PolicyInfo;
+use threshold_wire::speed::{BASE, SpeedAtUnit};
 use threshold_wire::{
     Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, LastAnswer, Refusal, RequestError,
     call,
@@ -73,6 +74,11 @@ pub(crate) struct FakeUnit {
     pub(crate) obeyed: Vec<&'static str>,
     /// Done before each call is obeyed, as by somebody else at the unit.
     pub(crate) meanwhile: Option<fn(&mut FakeUnit, &Call)>,
+    /// The unit's end of the line's speed, what the host's end runs at, and the fastest that the cable carries towards the
+    /// unit and back.
+    pub(crate) speed: SpeedAtUnit,
+    pub(crate) host_baud: u32,
+    pub(crate) carries: (u32, u32),
     decoder: Decoder,
     last: LastAnswer,
     arriving: Vec<(Duration, Vec<u8>)>,
@@ -96,6 +102,9 @@ impl FakeUnit {
             refusal: None,
             obeyed: vec![],
             meanwhile: None,
+            speed: SpeedAtUnit::default(),
+            host_baud: BASE,
+            carries: (u32::MAX, u32::MAX),
             decoder: Decoder::new(),
             last: LastAnswer::new(),
             arriving: vec![],
@@ -147,15 +156,34 @@ impl FakeUnit {
         self.arrive(bytes);
     }
 
+    fn now_ms(&self) -> u64 {
+        self.now.as_millis() as u64
+    }
+
+    /// True if what is sent at the unit's or the host's speed is read at the other end, over a cable that carries so much.
+    fn is_read(&self, carries: u32) -> bool {
+        self.host_baud == self.speed.baud() && self.host_baud <= carries
+    }
+
     fn arrive(&mut self, bytes: &[u8]) {
+        if !self.is_read(self.carries.1) {
+            // Bits that are sampled at another speed.
+            let bytes = bytes.iter().map(|byte| (byte ^ 0xa5) | 1).collect();
+            return self.arriving.push((self.now + Duration::from_millis(10), bytes));
+        }
         self.arriving.push((self.now + Duration::from_millis(10), bytes.to_vec()));
     }
 
     fn heard(&mut self, bytes: &[u8]) {
+        self.speed.due(self.now_ms());
+        if !self.is_read(self.carries.0) {
+            return;
+        }
         let mut rest = bytes;
         let mut decoder = std::mem::take(&mut self.decoder);
         while let Some(frame) = decoder.feed(&mut rest) {
             let Ok(frame) = frame else { continue };
+            self.speed.heard(self.now_ms());
             let answer = match self.last.to(&frame) {
                 Some(answer) => answer.clone(),
                 None => {
@@ -166,6 +194,7 @@ impl FakeUnit {
             self.say(answer.as_bytes());
         }
         self.decoder = decoder;
+        self.speed.due(self.now_ms());
     }
 
     fn say(&mut self, answer: &[u8]) {
@@ -224,6 +253,7 @@ impl FakeUnit {
             }
             Call::StartPull(_) => no::<at::StartPull>(id),
             Call::StartPush(_) => no::<at::StartPush>(id),
+            Call::SetSpeed(set) => yes::<at::SetSpeed>(id, self.speed.asked(set)),
             Call::GetIdentity(_) => no::<at::GetIdentity>(id),
             Call::GetCheckpoint(_) => no::<at::GetCheckpoint>(id),
             Call::ListAdministrators(_) => no::<at::ListAdministrators>(id),
@@ -400,6 +430,11 @@ impl Transport for FakeUnit {
             _ => self.heard(bytes),
         }
         Ok(())
+    }
+
+    fn set_speed(&mut self, baud: u32) -> bool {
+        self.host_baud = baud;
+        true
     }
 
     fn receive(&mut self, into: &mut [u8], patience: Duration) -> io::Result<usize> {

@@ -6,9 +6,15 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+mod net;
 pub mod port;
 mod secure;
+mod serial;
+mod speed;
+mod telnet;
 pub mod wait;
+
+pub use serial::{UsbPort, ports_there, usb_ports};
 
 use crate::error::HostError;
 use crate::meant::Meant;
@@ -20,6 +26,7 @@ use threshold_wire::call::Message;
 use threshold_wire::endpoints::{GetInfo, SayHello};
 use threshold_wire::message::{Armed, Nothing};
 use threshold_wire::session::{self, HandshakeError, Inside, SealError};
+use threshold_wire::speed::BASE;
 use threshold_wire::{
     Arrived, CallError, Decoder, EncodeError, Endpoint, Frame, FrameKind, Hello, HelloRequest,
     Mismatch, RequestError, call,
@@ -108,10 +115,19 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open_unpaired(meant: &Meant) -> Result<Self, SessionError> {
-        let name = meant.unit()?;
-        wait::until_there(meant.wait, &mut wait::Machine::new(), || {
-            Self::greet(Port::open(name)?, BUILD)
-        })
+        let target = meant.unit()?;
+        let session = wait::until_there(meant.wait, &mut wait::Machine::new(), || {
+            Self::greet(Port::open(&target.port)?, BUILD)
+        })?;
+        match &target.name {
+            Some(name) if *name != session.hello().unit.as_str() => Err(HostError::OtherUnit {
+                port: target.port.clone(),
+                name: name.clone(),
+                said: session.hello().unit.as_str().to_owned(),
+            }
+            .into()),
+            _ => Ok(session),
+        }
     }
 
     /// The same, and waits until the unit has started: before that it has no model and no gallery to answer with.
@@ -207,27 +223,39 @@ struct Line<T> {
     /// Once there is one, every call is sealed, and nothing that comes in the open is heard.
     sealed: Option<session::Session>,
     next_id: u32,
+    /// The speed that it runs at, bits a second.
+    baud: u32,
 }
 
 impl<T: Transport> Line<T> {
     fn new(transport: T) -> Self {
         // The standard library's hash keys are random for each process; nothing here needs more than that.
         let next_id = std::hash::RandomState::new().build_hasher().finish() as u32;
-        Self { transport, decoder: Decoder::new(), sealed: None, next_id }
+        Self { transport, decoder: Decoder::new(), sealed: None, next_id, baud: BASE }
     }
 
     fn call<E: Endpoint>(&mut self, request: &E::Request) -> Result<E::Response, SessionError> {
+        self.call_within::<E>(request, PATIENCE, REPEAT)
+    }
+
+    /// A call that is repeated at those intervals, and given up after the patience.
+    fn call_within<E: Endpoint>(
+        &mut self,
+        request: &E::Request,
+        patience: Duration,
+        repeat: Duration,
+    ) -> Result<E::Response, SessionError> {
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
         let message = call::request_message::<E>(id, request)?;
         let start = self.transport.now();
-        let give_up = start + PATIENCE;
+        let give_up = start + patience;
         let broken_before = self.decoder.bad_frames();
         let mut echoed = false;
         while self.left(give_up).is_some() {
             self.send_message(&message)?;
-            let repeat = (self.transport.now() + REPEAT).min(give_up);
-            if let Some(answer) = self.answer::<E>(id, repeat, &mut echoed)? {
+            let until = (self.transport.now() + repeat).min(give_up);
+            if let Some(answer) = self.answer::<E>(id, until, &mut echoed)? {
                 return Ok(answer?);
             }
         }
@@ -274,6 +302,17 @@ impl<T: Transport> Line<T> {
             }
         }
         Ok(None)
+    }
+
+    fn set_speed(&mut self, baud: u32) -> bool {
+        let runs = self.transport.set_speed(baud);
+        if runs {
+            self.baud = baud;
+        }
+        // What arrived until now was of the other speed.
+        self.transport.drain();
+        self.decoder.reset();
+        runs
     }
 
     /// Sends a message, sealed anew each time if there is a session.

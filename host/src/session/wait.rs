@@ -69,6 +69,7 @@ fn may_pass(error: &SessionError) -> bool {
         error,
         SessionError::Line(
             E::PortMissing { .. }
+                | E::ServerAway { .. }
                 | E::PortBusy { .. }
                 | E::Silent { .. }
                 | E::Noisy { .. }

@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     (
         "threshold-tests",
         &[
+            "threshold-bundle",
             "threshold-edge",
             "threshold-host",
             "threshold-kernels",
@@ -32,10 +33,11 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("threshold-store-fuzz", &["threshold-record", "threshold-store"]),
     ("threshold-wire-fuzz", &["threshold-wire"]),
     ("threshold-peers", &["threshold-record", "threshold-store"]),
-    ("xtask", &["threshold-models", "threshold-record", "threshold-wire"]),
+    ("xtask", &["threshold-bundle", "threshold-models", "threshold-record", "threshold-wire"]),
 ];
 
 const LOWER: &[&str] = &[
+    "threshold-bundle",
     "threshold-kernels",
     "threshold-models",
     "threshold-policy",

@@ -9,7 +9,7 @@ use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
     ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
     ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE,
+    SearchGallery, SendEcho, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -62,6 +62,7 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetPolicy>,
     answered::<StartPull>,
     answered::<StartPush>,
+    answered::<SetSpeed>,
 ];
 
 fuzz_target!(|data: &[u8]| {

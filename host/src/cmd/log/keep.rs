@@ -6,7 +6,7 @@
 use crate::error::HostError;
 use crate::kept::{self, KeptLog, Position};
 use crate::session::Session;
-use crate::session::port::{BULK, Transport};
+use crate::session::port::Transport;
 use crate::trust;
 use std::path::Path;
 use threshold_record::LogEntry;
@@ -29,6 +29,7 @@ pub fn up_to_date<T: Transport>(
 ) -> anyhow::Result<u64> {
     let before = kept.contents().clone();
     let outcome = bring(session, identity, kept, moved);
+    session.rest();
     kept.sync()?;
     if let Err(error) = &outcome
         && matches!(error.downcast_ref(), Some(HostError::UnitDiffers { .. }))
@@ -48,6 +49,8 @@ fn bring<T: Transport>(
     let mut end = trust::checkpoint(session, identity, CheckpointPlace::Head)?;
     fits(&end, kept.contents().tip, kept.contents().signed)?;
     if end.sequence > kept.contents().tip.sequence {
+        let missing = end.sequence - kept.contents().tip.sequence;
+        session.hurry(missing.saturating_mul(LogEntry::LEN as u64))?;
         let oldest = session.call::<GetLogHead>(&Nothing {})?.oldest;
         if oldest > kept.contents().tip.sequence.saturating_add(1) {
             let begin = before_oldest(session, identity, kept.contents().tip)?;
@@ -129,7 +132,8 @@ fn entries<T: Transport>(
         moved(count.saturating_sub(told));
         told = count;
     };
-    let outcome = session.pull_log(from, BULK, &mut bytes, &mut arrived);
+    let window = session.window();
+    let outcome = session.pull_log(from, window, &mut bytes, &mut arrived);
     let (entries, _) = bytes.as_chunks::<{ LogEntry::LEN }>();
     for (expected, bytes) in (from..).zip(entries) {
         let entry = LogEntry::from_bytes(bytes)

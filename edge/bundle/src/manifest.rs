@@ -1,0 +1,204 @@
+//! The manifest: what a bundle is, for whom, and what is in it.
+//!
+//! Owns the names that files may have: one folder deep at most, small letters, and no way out of a slot.
+
+use crate::BundleError;
+use crate::keys::{from_hex, signs};
+use ed25519_dalek::{Signer as _, SigningKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The first line of MANIFEST, so that nothing else that is signed can stand in its place.
+const TITLE: &str = "# threshold bundle\n";
+
+/// The name of the member.
+pub(crate) const MANIFEST: &str = "MANIFEST";
+
+/// Limits that a bundle keeps, so that a unit knows what it may have to hold before it reads on.
+const MAX_FILES: usize = 256;
+/// The largest bundle's files together: twice what one with FaceNet in half precision takes.
+const MAX_BYTES: u64 = 256 << 20;
+const MAX_NAME: usize = 64;
+
+/// What a bundle is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The format's version, 1.
+    pub format: u32,
+    /// The boards that it runs on, as `jetson-orin`.
+    pub compatible: String,
+    /// The version, for people.
+    pub version: String,
+    /// The security counter: once a unit has confirmed one, it runs none below.
+    pub counter: u64,
+    /// The files, in the order of the bundle.
+    #[serde(rename = "file")]
+    pub files: Vec<FileEntry>,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Where it goes in its slot.
+    pub name: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its length.
+    pub bytes: u64,
+    /// Its BLAKE3, in hex.
+    pub blake3: String,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileKind {
+    /// A program, which may be executed.
+    Program,
+    /// An image of the kernels.
+    Kernels,
+    /// A model pack.
+    Pack,
+    /// A file of the system's: units, rules.
+    System,
+    /// A list: licences, what it was built from.
+    List,
+}
+
+impl Manifest {
+    /// The text and the build key's signature under it.
+    ///
+    /// # Errors
+    /// [`BundleError::Text`] if it breaks its own rules.
+    pub(crate) fn sign(&self, build_key: &SigningKey) -> Result<(String, [u8; 64]), BundleError> {
+        self.check()?;
+        let body = toml::to_string(self).map_err(|error| text(error.to_string()))?;
+        let text = [TITLE, &body].concat();
+        let signature = build_key.sign(text.as_bytes()).to_bytes();
+        Ok((text, signature))
+    }
+
+    /// The manifest of a text, if the build key signed it.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub(crate) fn verified(
+        bytes: &[u8],
+        signature: &[u8; 64],
+        build_key: &[u8; 32],
+    ) -> Result<Self, BundleError> {
+        if !signs(build_key, bytes, signature) {
+            return Err(BundleError::Signature { member: MANIFEST, signer: "build" });
+        }
+        let body = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(TITLE));
+        let body = body.ok_or_else(|| text("it has another title".to_owned()))?;
+        let manifest: Self = toml::from_str(body).map_err(|error| text(error.to_string()))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
+    }
+
+    fn check(&self) -> Result<(), BundleError> {
+        let fault = |what: String| Err(text(what));
+        if self.format != 1 {
+            return fault(format!("it is of format {}", self.format));
+        }
+        for (what, word) in [("compatible", &self.compatible), ("version", &self.version)] {
+            if !is_word(word) {
+                return fault(format!("{what} is {word:?}"));
+            }
+        }
+        if self.files.is_empty() || self.files.len() > MAX_FILES {
+            return fault(format!("it has {} files, 1 to {MAX_FILES} may be", self.files.len()));
+        }
+        if self.total_bytes() > MAX_BYTES {
+            return fault(format!("its files have more than {MAX_BYTES} bytes"));
+        }
+        let mut names = BTreeSet::new();
+        for file in &self.files {
+            if !is_name(&file.name) {
+                return fault(format!("a file is named {:?}", file.name));
+            }
+            if !names.insert(&file.name) {
+                return fault(format!("{:?} is in it twice", file.name));
+            }
+            if from_hex(&file.blake3).is_none() {
+                return fault(format!("{:?} has no BLAKE3", file.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileEntry {
+    /// Its BLAKE3.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        from_hex(&self.blake3).unwrap_or_default()
+    }
+}
+
+fn text(what: String) -> BundleError {
+    BundleError::Text { member: MANIFEST, what }
+}
+
+/// A word of small letters, digits, dots, dashes and underscores, which begins with a letter or a digit.
+fn is_word(word: &str) -> bool {
+    let inner =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    let first = word.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    first && word.len() <= MAX_NAME && word.bytes().all(inner)
+}
+
+/// A file's name, one folder deep at most; the bundle's own members are in capitals, so that none is named so.
+fn is_name(name: &str) -> bool {
+    let mut parts = name.split('/');
+    let named = parts.next().is_some_and(is_word) && parts.next().is_none_or(is_word);
+    named && parts.next().is_none() && name.len() <= MAX_NAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_never_leads_out_of_its_slot() {
+        for name in
+            ["threshold-edge", "kernels/detect.sm_87.cubin", "packs/facenet.safetensors", "0"]
+        {
+            assert!(is_name(name), "{name}");
+        }
+        let long = "a".repeat(65);
+        for name in [
+            "",
+            "/",
+            ".",
+            "..",
+            "../a",
+            "a/..",
+            "a/../b",
+            "/etc/passwd",
+            "a//b",
+            "a/",
+            "a/b/c",
+            ".a",
+            "-a",
+            "a\\b",
+            "a b",
+            "a\0",
+            "é",
+            "A",
+            "MANIFEST",
+            "KEYS.sig",
+            &long,
+        ] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
+}

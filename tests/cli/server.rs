@@ -1,0 +1,112 @@
+//! A unit behind a terminal server: the same commands over Debian's ser2net, and servers that give no line.
+
+use crate::binary::{Ran, Unit, run, threshold};
+use crate::pairing::{OPTIONS, paired};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A ser2net that is killed with its value.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server that gives the unit's line out, on one port with RFC 2217 and on another as bare bytes; `None` if there is
+/// no ser2net.
+fn server(unit: &Unit) -> Option<(Server, u16, u16)> {
+    let program =
+        ["/usr/sbin/ser2net", "/usr/bin/ser2net"].into_iter().find(|at| Path::new(at).exists())?;
+    let folder = unit.folder.path();
+    let (telnet, bare) = (free_port(), free_port());
+    let line = folder.join("door").display().to_string();
+    let config = format!(
+        "connection: &telnet\n  accepter: telnet(rfc2217),tcp,127.0.0.1,{telnet}\n  connector: serialdev,{line},115200n81,local\n\
+         connection: &bare\n  accepter: tcp,127.0.0.1,{bare}\n  connector: serialdev,{line},115200n81,local\n"
+    );
+    std::fs::write(folder.join("ser2net.yaml"), config).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-n").arg("-c").arg(folder.join("ser2net.yaml"));
+    let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let server = Server(process.unwrap());
+    let begun = Instant::now();
+    for port in [telnet, bare] {
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "ser2net does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    Some((server, telnet, bare))
+}
+
+/// Runs `threshold` as the unit's owner at a port of this name.
+fn over(unit: &Unit, port: &str, args: &[&str]) -> Ran {
+    let mut command = threshold(&["--unit", port, "--wait=10"]);
+    run(command.args(args).env("THRESHOLD_KEYS", "ada").current_dir(unit.folder.path()))
+}
+
+#[test]
+fn a_unit_behind_a_terminal_server_is_administered_over_a_sealed_session() {
+    let unit = paired(&OPTIONS);
+    let Some((server, telnet, bare)) = server(&unit) else {
+        return threshold_tests::skipped("a unit behind ser2net", "ser2net is not installed");
+    };
+    let port = format!("rfc2217:127.0.0.1:{telnet}");
+    let listed = over(&unit, &port, &["--json", "administrators", "list"]);
+    assert_eq!(listed.json()["administrators"][0]["name"], "Ada", "{listed:?}");
+    // The log holds bytes of every value, those that telnet escapes among them.
+    let pulled = over(&unit, &port, &["log", "pull", "--out", "log.jsonl"]);
+    assert_eq!(pulled.status, 0, "{pulled:?}");
+    let verified = over(&unit, &format!("tcp:127.0.0.1:{bare}"), &["log", "verify"]);
+    assert_eq!(verified.status, 0, "{verified:?}");
+
+    let wrong = over(&unit, &format!("rfc2217:127.0.0.1:{bare}"), &["info"]);
+    assert!(wrong.error().0.ends_with("it does not speak RFC 2217"), "{wrong:?}");
+    drop(server);
+    let mut gone = threshold(&["--unit", &port, "info"]);
+    let gone = run(&mut gone);
+    assert!(gone.error().0.contains("was not reached"), "{gone:?}");
+}
+
+#[test]
+fn a_server_that_says_nothing_or_nonsense_ends_the_command_in_time() {
+    for babble in [None, Some([255, 250, 44, 101, 0, 1, 194, 7, 255, 255].repeat(1000))] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = std::thread::spawn({
+            let babble = babble.clone();
+            move || {
+                for _ in 0..2 {
+                    let Ok((mut stream, _)) = listener.accept() else { return };
+                    let _ = stream.write_all(babble.as_deref().unwrap_or_default());
+                    // Until the host hangs up.
+                    let _ = stream.read_to_end(&mut Vec::new());
+                }
+            }
+        });
+        for (kind, expected) in [("rfc2217", "does not speak RFC 2217"), ("tcp", "127.0.0.1")] {
+            let begun = Instant::now();
+            let ran = run(&mut threshold(&["--unit", &format!("{kind}:127.0.0.1:{port}"), "info"]));
+            assert!(begun.elapsed() < Duration::from_secs(6), "{kind}: {:?}", begun.elapsed());
+            assert!(ran.error().0.contains(expected), "{kind}: {ran:?}");
+        }
+        serving.join().unwrap();
+    }
+}
+
+#[test]
+fn a_servers_name_without_a_port_is_said() {
+    let ran = run(&mut threshold(&["--unit", "rfc2217:localhost", "info"]));
+    assert!(ran.error().0.contains("the terminal server of rfc2217:localhost"), "{ran:?}");
+}
