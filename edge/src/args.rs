@@ -66,8 +66,8 @@ pub struct Run {
     /// The configuration: a TOML file; what is typed beside it goes before what it says
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The camera: a folder, in which every picture that appears is a visit
-    #[arg(long, value_name = "FOLDER")]
+    /// The camera: a V4L2 device such as /dev/video0, or a folder, in which every picture that appears is a visit
+    #[arg(long, value_name = "CAMERA")]
     pub camera: Option<PathBuf>,
     /// The administrator's line: a serial device, or pty:PATH for a pseudo-terminal that PATH will point to
     #[arg(long, value_name = "PORT")]

@@ -3,7 +3,7 @@
 //! What is typed wrong ends the program with an error; a part that fails leaves a unit that stays locked and says why.
 
 use crate::args::{Command, Typed};
-use crate::capture::Replay;
+use crate::capture;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::door;
@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_record::{EntryKind, LogEntry};
+use threshold_record::{Cause, EntryKind, LogEntry};
 use threshold_store::{FlashFault, Store, StoreError};
 
 /// How long the loop waits for the camera before it looks whether it should end.
@@ -45,7 +45,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let camera = Replay::open(&config.camera.source, Arc::clone(&clock)).context("camera")?;
+    let camera = capture::open(&config.camera, Arc::clone(&clock), notices).context("camera")?;
     let opened = Store::open_folder(&config.unit.data);
     if let Err(StoreError::Flash(error)) = &opened
         && error.fault == FlashFault::Busy
@@ -80,9 +80,13 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let door = lines.open(&shared, &clock, notices);
     let engine = start::load(&config, typed.discard_templates, &shared);
     let door = door.context("no thread for the door")?;
-    let mut unit =
-        Unit::new(Box::new(camera), door.lock, engine, shared.clone(), clock, notices.clone())
-            .shown_by(door.indicator);
+    // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
+    if let Some(fault) = camera.fault() {
+        shared.lock().fail(Cause::Camera, &fault.to_string());
+    }
+    shared.lock().start_done();
+    let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
+        .shown_by(door.indicator);
     let mut ending = None;
     while !stop.load(Ordering::Relaxed) && ending.is_none() {
         unit.step(PATIENCE);

@@ -3,7 +3,8 @@
 //! Owns the order, and that a part which fails leaves a unit that says so and stays locked. Refuses to arm before the
 //! engine gave the packs' golden vectors.
 
-use crate::config::{Config, EngineConfig};
+use crate::capture;
+use crate::config::Config;
 use crate::engines::{self, EngineFault};
 use crate::journal::{Journal, JournalError};
 use crate::notices::Notices;
@@ -38,11 +39,11 @@ pub fn journal(
     begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
 }
 
-/// Loads packs, engine and gallery into the shared state, and says that the start is done. The engine, if there is one.
+/// Loads packs, engine and gallery into the shared state. The engine, if there is one.
 pub fn load(config: &Config, discard_templates: bool, shared: &Shared) -> Option<Box<dyn Engine>> {
-    let loaded = engine(&config.engine);
+    let loaded = engine(config);
     let mut state = shared.lock();
-    let engine = match loaded {
+    match loaded {
         Ok((engine, embedder, policy, words)) => {
             state.set_embedder(embedder, policy);
             if let Err(error) = policy.check() {
@@ -56,14 +57,13 @@ pub fn load(config: &Config, discard_templates: bool, shared: &Shared) -> Option
             state.fail(Cause::Model, &error.to_string());
             None
         }
-    };
-    state.start_done();
-    engine
+    }
 }
 
 type Loaded = (Box<dyn Engine>, EmbedderFacts, Policy, String);
 
-fn engine(config: &EngineConfig) -> Result<Loaded, EngineFault> {
+fn engine(config: &Config) -> Result<Loaded, EngineFault> {
+    let (camera, config) = (capture::words(&config.camera), &config.engine);
     let folder = PackDir::locate(config.packs.as_deref())?;
     let packs = PackDir::open(&folder)?;
     let detector = packs.detector()?;
@@ -83,7 +83,7 @@ fn engine(config: &EngineConfig) -> Result<Loaded, EngineFault> {
     };
     let policy = Policy::for_model(meta.metric, meta.threshold_distance);
     let words = format!(
-        "camera=replay\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
+        "camera={camera}\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
         config.min_face_px,
         detector_name(&detector),
         env!("CARGO_PKG_VERSION")

@@ -107,7 +107,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
                 return Err(PictureFault::Truncated);
             }
             let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(fault)?;
-            frame(decoder, |decoder| match libjpeg(bytes)? {
+            frame(decoder, |decoder| match libjpeg(bytes, None)? {
                 Some(picture) => Ok(picture.into()),
                 None => DynamicImage::from_decoder(decoder).map_err(fault),
             })
@@ -127,6 +127,25 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
         }
         other => Err(PictureFault::Format { found: kind_of(other) }),
     }
+}
+
+/// Decodes one frame of motion JPEG, of the size that was agreed with the camera. The Huffman tables, which cameras leave
+/// out, are the standard's then; nothing turns the picture.
+///
+/// # Errors
+/// [`PictureFault`]; also if the frame has another size.
+pub fn decode_motion(bytes: &[u8], [width, height]: [usize; 2]) -> Result<Frame, PictureFault> {
+    if !bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        return Err(PictureFault::Format { found: kind_of(bytes) });
+    }
+    if !is_whole_jpeg(bytes) {
+        return Err(PictureFault::Truncated);
+    }
+    let size = [width, height];
+    let damaged = |words: &str| PictureFault::Damaged(words.to_owned());
+    let picture = libjpeg(bytes, Some(size))?.ok_or_else(|| damaged("its colours are CMYK"))?;
+    Frame::from_rgb(width, height, picture.into_raw())
+        .map_err(|_| damaged("it has another size than was agreed"))
 }
 
 fn frame<D: ImageDecoder>(
@@ -154,11 +173,16 @@ fn refuse_large(width: u32, height: u32) -> Result<(), PictureFault> {
     Ok(())
 }
 
-/// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK.
-fn libjpeg(bytes: &[u8]) -> Result<Option<RgbImage>, PictureFault> {
+/// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK. One of another size than `expected` is refused before
+/// it is decoded.
+fn libjpeg(bytes: &[u8], expected: Option<[usize; 2]>) -> Result<Option<RgbImage>, PictureFault> {
     // The library reports what it cannot decode by unwinding from its C code's error exit.
     let decoded = std::panic::catch_unwind(|| -> std::io::Result<Option<RgbImage>> {
         let header = mozjpeg::Decompress::new_mem(bytes)?;
+        let (width, height) = header.size();
+        if expected.is_some_and(|expected| expected != [width, height]) {
+            return Err(std::io::Error::other(format!("it has {width} x {height} px")));
+        }
         if matches!(header.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK) {
             return Ok(None);
         }
@@ -284,6 +308,48 @@ mod tests {
             }
             check_fault(&whole[..whole.len() / 2], "cut off");
         }
+    }
+
+    /// The JPEG without the segments of that marker.
+    fn without(bytes: &[u8], marker: u8) -> Vec<u8> {
+        let mut kept = bytes[..2].to_vec();
+        let mut at = 2;
+        while bytes[at + 1] != 0xda {
+            let len = usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]])) + 2;
+            if bytes[at + 1] != marker {
+                kept.extend(&bytes[at..at + len]);
+            }
+            at += len;
+        }
+        kept.extend(&bytes[at..]);
+        kept
+    }
+
+    #[test]
+    fn a_frame_of_motion_jpeg_may_leave_out_the_standards_huffman_tables() {
+        let whole = jpeg(&ramp(40, 30));
+        let bare = without(&whole, 0xc4);
+        assert!(bare.len() + 400 < whole.len());
+        let frame = decode_motion(&whole, [40, 30]).unwrap();
+        assert_eq!(frame, decode(&whole).unwrap());
+        assert_eq!(decode_motion(&bare, [40, 30]).unwrap(), frame);
+        // Filling behind the end, as of a driver's buffer.
+        assert_eq!(decode_motion(&[&bare[..], &[0; 99]].concat(), [40, 30]).unwrap(), frame);
+    }
+
+    #[test]
+    fn a_frame_of_motion_jpeg_that_is_cut_off_or_of_another_size_is_an_error() {
+        let whole = jpeg(&ramp(40, 30));
+        for len in 0..whole.len() - 1 {
+            assert!(decode_motion(&whole[..len], [40, 30]).is_err(), "{len} bytes");
+        }
+        for size in [[30, 40], [0, 0], [usize::MAX, 30]] {
+            let error = decode_motion(&whole, size).unwrap_err().to_string();
+            assert!(error.contains("it has 40 x 30 px"), "{error}");
+        }
+        let error = decode_motion(&without(&whole, 0xdb), [40, 30]).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+        assert!(decode_motion(b"RIFF....AVI ", [40, 30]).is_err());
     }
 
     #[test]

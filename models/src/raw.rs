@@ -120,14 +120,32 @@ impl Conversion {
     /// One pixel.
     #[must_use]
     pub fn rgb(&self, y: u8, u: u8, v: u8) -> [u8; 3] {
-        let luma = (i32::from(y) - self.y_offset) * self.y_gain + 32768;
+        self.with_chroma(y, self.chroma(u, v))
+    }
+
+    /// What a sample of chroma adds to red, green and blue of its pixels.
+    fn chroma(&self, u: u8, v: u8) -> [i32; 3] {
         let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-        let clamped = |value: i32| (value >> 16).clamp(0, 255) as u8;
-        [
-            clamped(luma + v * self.v_to_red),
-            clamped(luma + u * self.u_to_green + v * self.v_to_green),
-            clamped(luma + u * self.u_to_blue),
-        ]
+        [v * self.v_to_red, u * self.u_to_green + v * self.v_to_green, u * self.u_to_blue]
+    }
+
+    fn with_chroma(&self, y: u8, chroma: [i32; 3]) -> [u8; 3] {
+        let luma = (i32::from(y) - self.y_offset) * self.y_gain + 32768;
+        chroma.map(|chroma| ((luma + chroma) >> 16).clamp(0, 255) as u8)
+    }
+
+    /// A row of pixels, of which each two share a sample of chroma. The last pair of an odd width is half a one.
+    fn row(&self, rgb: &mut [u8], mut pairs: impl Iterator<Item = ([u8; 2], [u8; 2])>) {
+        let (whole, half) = rgb.as_chunks_mut();
+        for (pixels, ([first, second], [u, v])) in whole.iter_mut().zip(&mut pairs) {
+            let chroma = self.chroma(u, v);
+            let ([r, g, b], [r2, g2, b2]) =
+                (self.with_chroma(first, chroma), self.with_chroma(second, chroma));
+            *pixels = [r, g, b, r2, g2, b2];
+        }
+        if let ([r, g, b], Some(([last, _], [u, v]))) = (half, pairs.next()) {
+            [*r, *g, *b] = self.rgb(last, u, v);
+        }
     }
 }
 
@@ -252,34 +270,40 @@ impl<'a> RawFrame<'a> {
     #[must_use]
     pub fn to_frame(&self) -> Frame {
         let conversion = self.colour.conversion();
-        let mut rgb = Vec::with_capacity(self.width * self.height * 3);
-        for y in 0..self.height {
-            let row = &self.bytes[y * self.stride..];
-            let chroma = match self.format {
-                PixelFormat::Nv12 => &self.bytes[(self.height + y / 2) * self.stride..],
-                _ => row,
-            };
-            for x in 0..self.width {
-                let (pair, second) = (x / 2 * 4, x % 2 * 2);
-                rgb.extend(match self.format {
-                    PixelFormat::Rgb24 => [row[3 * x], row[3 * x + 1], row[3 * x + 2]],
-                    PixelFormat::Grey => [row[x]; 3],
-                    PixelFormat::Yuyv => {
-                        conversion.rgb(row[pair + second], row[pair + 1], row[pair + 3])
+        let mut rgb = vec![0; self.width * self.height * 3];
+        for (y, out) in rgb.chunks_exact_mut(self.width * 3).enumerate() {
+            let row = &self.bytes[y * self.stride..][..self.format.stride(self.width)];
+            match self.format {
+                PixelFormat::Rgb24 => out.copy_from_slice(row),
+                PixelFormat::Grey => {
+                    for (pixel, &grey) in out.chunks_exact_mut(3).zip(row) {
+                        pixel.fill(grey);
                     }
-                    PixelFormat::Uyvy => {
-                        conversion.rgb(row[pair + second + 1], row[pair], row[pair + 2])
-                    }
-                    PixelFormat::Nv12 => {
-                        conversion.rgb(row[x], chroma[x / 2 * 2], chroma[x / 2 * 2 + 1])
-                    }
-                });
+                }
+                PixelFormat::Yuyv => {
+                    conversion.row(out, fours(row).map(|[a, u, b, v]| ([a, b], [u, v])));
+                }
+                PixelFormat::Uyvy => {
+                    conversion.row(out, fours(row).map(|[u, a, v, b]| ([a, b], [u, v])));
+                }
+                PixelFormat::Nv12 => {
+                    let chroma = &self.bytes[(self.height + y / 2) * self.stride..];
+                    conversion.row(out, twos(row).zip(twos(chroma)));
+                }
             }
         }
         // As many bytes as the size needs, by construction, and neither side is zero.
         Frame::from_rgb(self.width, self.height, rgb)
             .unwrap_or_else(|fault| unreachable!("{fault}"))
     }
+}
+
+fn fours(row: &[u8]) -> impl Iterator<Item = [u8; 4]> {
+    row.as_chunks().0.iter().copied()
+}
+
+fn twos(row: &[u8]) -> impl Iterator<Item = [u8; 2]> {
+    row.as_chunks().0.iter().copied()
 }
 
 #[cfg(test)]

@@ -88,7 +88,8 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Starts a unit on empty data with these options besides, and waits until it has started.
+    /// Starts a unit on empty data with these options besides, and waits until it has started. Its camera is a folder unless
+    /// the options name another.
     pub(crate) fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("camera")).unwrap();
@@ -104,8 +105,13 @@ impl Unit {
             .create(true)
             .open(folder.join("unit.log"))
             .unwrap();
+        let camera = match options.contains(&"--camera") {
+            true => &[][..],
+            false => &["--camera", "camera"],
+        };
         Command::new(binaries().join("threshold-edge"))
-            .args(["run", "--camera", "camera", "--serial", "pty:door", "--data", "data"])
+            .args(["run", "--serial", "pty:door", "--data", "data"])
+            .args(camera)
             .args(options)
             .current_dir(folder)
             .stdin(Stdio::null())

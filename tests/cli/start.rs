@@ -152,3 +152,25 @@ fn a_door_that_is_configured_wrong_ends_the_unit_with_the_keys() {
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
     }
 }
+
+#[test]
+fn a_unit_whose_camera_is_not_plugged_in_stays_locked_and_says_so() {
+    let packs = packs();
+    let folder =
+        packs.as_ref().map_or("no-packs".into(), |packs| packs.path().display().to_string());
+    let unit = Unit::start(&["--packs", &folder, "--camera", "/dev/video-none"]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!(info["state"], "fault");
+    let said = unit.said();
+    assert!(
+        said.contains("fault: camera: /dev/video-none is not there: plug the camera in"),
+        "{said}"
+    );
+    assert!(!said.contains("armed"), "{said}");
+    if packs.is_none() {
+        return skipped("what info says of a camera", "no packs: cargo xtask setup");
+    }
+    assert_eq!(info["fault_cause"], "camera");
+    let text = unit.run(&["info"]).stdout;
+    assert!(text.contains("camera"), "{text}");
+}

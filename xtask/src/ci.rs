@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, fuzz, kernels, sanitize, tidy};
+use crate::{demo, fuzz, kernels, libclang, sanitize, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
@@ -39,6 +39,7 @@ pub(crate) fn run() -> Result<()> {
     if let Err(why) = installed("ser2net", "ser2net") {
         println!("ser2net is not there: {why:#}");
     }
+    ledger.step(Group::Build, "libclang, for the camera", libclang::provide);
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);

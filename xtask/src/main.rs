@@ -18,6 +18,7 @@ mod evaluation;
 mod fuzz;
 mod gpu;
 mod kernels;
+mod libclang;
 mod program;
 mod recognition;
 mod repository;

@@ -6,7 +6,7 @@
 mod camera;
 mod door;
 
-pub use camera::CameraConfig;
+pub use camera::{CameraConfig, CameraFormat};
 pub use door::{DoorConfig, LineConfig};
 
 use crate::args;
@@ -139,6 +139,7 @@ impl Config {
                 bail!("nothing says {key}: write it into the configuration file, or type {flag}");
             }
         }
+        self.camera.check()?;
         let (min_face_px, range) = (self.engine.min_face_px, Self::MIN_FACE_PX);
         if !range.contains(&min_face_px) {
             let (least, most) = (range.start(), range.end());
