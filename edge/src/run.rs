@@ -5,9 +5,10 @@
 use crate::args::{Command, Typed};
 use crate::capture::Replay;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::lock::LogOnlyLock;
 use crate::maintenance;
+use crate::manager::Manager;
 use crate::notices::Notices;
 use crate::service::{self, Access, FileButton, line};
 use crate::start;
@@ -30,6 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let typed = match typed.command {
         Command::Run(typed) => typed,
+        Command::Config(typed) => return config::tell(&typed, notices, &Notices::to_stdout()),
         Command::Label(typed) => return maintenance::label(&typed, notices),
         Command::Store(typed) => return maintenance::run(&typed, notices),
     };
@@ -69,19 +71,28 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let access = Access { trusted, button };
     let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
+    let mut manager = Manager::from_environment();
+    manager.ready();
     let engine = start::load(&config, typed.discard_templates, &shared);
     let lock = Box::new(LogOnlyLock::new(notices.clone()));
     let mut unit =
         Unit::new(Box::new(camera), lock, engine, shared.clone(), clock, notices.clone());
-    while !stop.load(Ordering::Relaxed) {
-        unit.step(PATIENCE);
-    }
+    go_round(&mut unit, &mut manager, &shared, &stop);
+    manager.stopping();
     drop(unit);
     shared.lock().write(LogEntry::of(EntryKind::Disarmed));
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();
     notices.tell("stopped");
     Ok(())
+}
+
+/// Keeps the loop going until it shall stop; each round is told to the manager.
+pub fn go_round(unit: &mut Unit, manager: &mut Manager, shared: &Shared, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        unit.step(PATIENCE);
+        manager.alive(shared);
+    }
 }
 
 /// The machine's name; units of one site have different ones, or are given one.

@@ -71,6 +71,8 @@ pub struct Options {
 pub enum Command {
     /// Show what the unit is: versions, model, gallery, policy
     Info,
+    /// Show how the unit's loop fares: frames, decisions, times, memory, temperature
+    Stats,
     /// Become an administrator of a unit whose button is held; asks for the code on its label
     Pair(Pair),
     /// Show or change who administers the unit

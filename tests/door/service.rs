@@ -13,9 +13,10 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::endpoints::{
-    GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators,
-    ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetPolicy, SetRole, StartPull, StartPush, TABLE,
+    GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
+    ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog, RemovePerson,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy, SetRole, StartPull,
+    StartPush, TABLE,
 };
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
@@ -101,11 +102,12 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let set = AdministratorRole { key, role: Role::Owner };
     assert_eq!(rig.call::<SetRole>(&set).unwrap_err(), refused);
     assert_eq!(rig.call::<GetPolicy>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetStats>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 23, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 24, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -187,6 +187,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::SetRole::PATH, endpoints::SetRole::CALLER, Owner),
         (endpoints::GetPolicy::PATH, endpoints::GetPolicy::CALLER, Viewer),
         (endpoints::SetPolicy::PATH, endpoints::SetPolicy::CALLER, Owner),
+        (endpoints::GetStats::PATH, endpoints::GetStats::CALLER, Viewer),
         (endpoints::StartPull::PATH, endpoints::StartPull::CALLER, Viewer),
         (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
     ];

@@ -99,6 +99,9 @@ fn sheet() -> Sheet {
     trust(s);
     administrators(s);
     policy(s);
+    s.call::<endpoints::GetStats>("", Nothing {}, Call::GetStats);
+    s.answer::<endpoints::GetStats>("", samples::stats());
+    s.answer::<endpoints::GetStats>("bare", samples::bare_stats());
     bulk(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();

@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, fuzz, kernels, sanitize, tidy};
+use crate::{demo, fuzz, kernels, sanitize, service, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
@@ -34,6 +34,13 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
     ledger.step(Group::Build, "g++, for the emulator", cxx);
+    match service::tool() {
+        Ok(()) => drop(ledger.step(Group::Unit, "service file: exposure", service::run)),
+        Err(why) => {
+            println!("skipped: service file: exposure ({why:#})");
+            ledger.skip(1);
+        }
+    }
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);

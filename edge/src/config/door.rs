@@ -1,8 +1,8 @@
 //! `[door]`: what the unit moves and feels.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[door]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DoorConfig {}

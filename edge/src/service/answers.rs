@@ -20,9 +20,9 @@ use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
     Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
-    ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetPolicy,
-    SetRole, StartPairing, StartPull, StartPush,
+    GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, OpenSession, PutPerson,
+    PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetPolicy, SetRole, StartPairing, StartPull, StartPush,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -92,6 +92,9 @@ pub(super) fn answer(
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
+        Call::GetStats(_) => {
+            reply::<GetStats>(id, Ok(state.stats().told(state.clock().monotonic_ms())))
+        }
         // A pull was begun above, without the state's lock.
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),

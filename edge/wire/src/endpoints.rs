@@ -21,6 +21,7 @@ use crate::message::{
     RequestError, TemplatePut, TemplatePutDone,
 };
 use crate::policy::{PolicyInfo, PolicySet};
+use crate::stats::Stats;
 use crate::trust::{CheckpointGet, CheckpointGot, Identity};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
@@ -176,6 +177,8 @@ endpoints! {
     GetPolicy "policy/get" Viewer Nothing => PolicyInfo;
     /// Let it come about so.
     SetPolicy "policy/set" Owner PolicySet => PolicyInfo;
+    /// How does your loop fare?
+    GetStats "stats" Viewer Nothing => Stats;
     /// Send me this content in bulk.
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.

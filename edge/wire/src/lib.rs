@@ -27,6 +27,7 @@ pub mod policy;
 pub mod repeat;
 #[cfg(feature = "session")]
 pub mod session;
+pub mod stats;
 pub mod trust;
 mod varint;
 

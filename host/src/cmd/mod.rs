@@ -14,6 +14,7 @@ pub mod model;
 pub mod pair;
 pub mod policy;
 pub mod rule;
+pub mod stats;
 pub mod why;
 
 use crate::args::Command;
@@ -40,6 +41,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
     }
     match command {
         Command::Info => info::run(meant),
+        Command::Stats => stats::run(meant),
         Command::Pair(typed) => pair::run(meant, typed),
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),

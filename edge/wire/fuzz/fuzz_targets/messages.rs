@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    ERROR_KEY, FinishPairing, GetCheckpoint, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
     ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, RemovePerson, RevokeAdministrator, SayHello,
     SearchGallery, SendEcho, SetPolicy, SetRole, StartPairing, StartPull, StartPush, TABLE,
 };
@@ -60,6 +60,7 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetRole>,
     answered::<GetPolicy>,
     answered::<SetPolicy>,
+    answered::<GetStats>,
     answered::<StartPull>,
     answered::<StartPush>,
 ];
