@@ -13,8 +13,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 use threshold_wire::message::Armed;
 
-/// How long the start may take from the service's first answer to the loop's first round. The slowest that was seen, FaceNet on an
-/// emulated processor, took less than two minutes.
+/// How long the start may take from the service's first answer to the loop's first round. An emulated processor takes some 25 s for one
+/// embedding of FaceNet, and the self-test makes several.
 const START: Duration = Duration::from_secs(300);
 
 /// The manager, if there is one.

@@ -451,8 +451,7 @@ fn all_but_the_engine_is_a_twentieth_of_a_frame_and_an_idle_frame_less() {
         for _ in 0..130 {
             unit.step(Duration::ZERO);
         }
-        let told = shared.lock().stats().told(0);
-        told
+        shared.lock().stats().told(0)
     };
     let (busy, idle) = (stats(true), stats(false));
     let of = |a: u32, b: u32| f64::from(a) / f64::from(b);
