@@ -96,12 +96,29 @@ impl Default for EngineConfig {
     }
 }
 
-impl Config {
+impl EngineConfig {
     /// The smallest faces that may be looked for, pixels: P-Net sees 12.
     pub const MIN_FACE_PX: RangeInclusive<u32> = 12..=4096;
     /// The threads that the networks may have.
     pub const THREADS: RangeInclusive<u16> = 1..=64;
 
+    /// Checks what the types cannot.
+    fn check(&self) -> anyhow::Result<()> {
+        let (min_face_px, range) = (self.min_face_px, Self::MIN_FACE_PX);
+        if !range.contains(&min_face_px) {
+            let (least, most) = (range.start(), range.end());
+            bail!("min_face_px in [engine] is {min_face_px}: it may be {least} to {most}");
+        }
+        let range = Self::THREADS;
+        if let Some(threads) = self.threads.filter(|threads| !range.contains(threads)) {
+            let (least, most) = (range.start(), range.end());
+            bail!("threads in [engine] is {threads}: it may be {least} to {most}");
+        }
+        Ok(())
+    }
+}
+
+impl Config {
     /// The configuration of a file.
     ///
     /// # Errors
@@ -159,18 +176,13 @@ impl Config {
         unsaid.map(|(_, key, flag)| (key, flag)).collect()
     }
 
-    /// What the types cannot refuse: section, key, and what is wrong. What is typed is checked by the command line.
-    fn out_of_range(&self) -> Vec<(&'static str, &'static str, String)> {
-        let mut found = Vec::new();
-        let (min_face_px, range) = (self.engine.min_face_px, Self::MIN_FACE_PX);
-        if !range.contains(&min_face_px) {
-            let what = outside("engine.min_face_px", min_face_px, range);
-            found.push(("engine", "min_face_px", what));
-        }
-        if let Some(threads) = self.engine.threads.filter(|it| !Self::THREADS.contains(it)) {
-            found.push(("engine", "threads", outside("engine.threads", threads, Self::THREADS)));
-        }
-        found
+    /// What the types cannot refuse: the section, and in words with the key what is wrong there first.
+    fn broken(&self) -> Vec<(&'static str, String)> {
+        let checked = [("engine", self.engine.check())];
+        let broken = |(section, checked): (_, anyhow::Result<()>)| {
+            checked.err().map(|error| (section, error.to_string()))
+        };
+        checked.into_iter().filter_map(broken).collect()
     }
 
     /// What is in force, as a file that says it: defaults too, and below each section's name the keys that nothing is said of.
@@ -217,10 +229,6 @@ pub fn tell(
         }
     }
     Ok(())
-}
-
-fn outside<T: std::fmt::Display>(key: &str, value: T, range: RangeInclusive<T>) -> String {
-    format!("{key} is {value}: {} to {}", range.start(), range.end())
 }
 
 fn replace<T: Clone>(place: &mut T, typed: &Option<T>) {
