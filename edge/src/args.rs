@@ -29,9 +29,29 @@ pub enum Command {
     Run(Run),
     /// Say what to print on the label inside the housing: the code that administrators pair with
     Label(StoreFolder),
+    /// Look at a configuration, without a unit
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Look after the data folder of a unit that does not run
     #[command(subcommand)]
     Store(StoreCommand),
+}
+
+/// `config`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong with a configuration file, with its lines
+    Check {
+        /// The configuration
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Say what is in force, defaults included, as a configuration file
+    Show {
+        /// The configuration (default: the defaults alone)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// `store`

@@ -16,6 +16,12 @@ impl Notices {
         Self::to(Box::new(std::io::stderr()))
     }
 
+    /// To the process's stdout, for what a command was asked for and another program may read.
+    #[must_use]
+    pub fn to_stdout() -> Self {
+        Self::to(Box::new(std::io::stdout()))
+    }
+
     /// To any writer, for tests.
     #[must_use]
     pub fn to(writer: Box<dyn Write + Send>) -> Self {

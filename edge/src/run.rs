@@ -5,9 +5,10 @@
 use crate::args::{Command, Typed};
 use crate::capture;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::door;
 use crate::maintenance;
+use crate::manager::Manager;
 use crate::notices::Notices;
 use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
@@ -34,6 +35,9 @@ pub const START_AGAIN: u8 = 75;
 pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let typed = match typed.command {
         Command::Run(typed) => typed,
+        Command::Config(typed) => {
+            return config::tell(&typed, notices, &Notices::to_stdout()).map(|()| None);
+        }
         Command::Label(typed) => return maintenance::label(&typed, notices).map(|()| None),
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
@@ -77,6 +81,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let access = Access { trusted, buttons };
     let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
+    let mut manager = Manager::from_environment();
+    manager.ready();
     let door = lines.open(&shared, &clock, notices);
     let engine = start::load(&config, typed.discard_templates, &shared);
     let door = door.context("no thread for the door")?;
@@ -87,11 +93,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     shared.lock().start_done();
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator);
-    let mut ending = None;
-    while !stop.load(Ordering::Relaxed) && ending.is_none() {
-        unit.step(PATIENCE);
-        ending = shared.lock().ending();
-    }
+    let ending = go_round(&mut unit, &mut manager, &shared, &stop);
+    manager.stopping();
     stop.store(true, Ordering::Relaxed);
     drop(unit);
     drop(door.end);
@@ -103,6 +106,22 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         None => "stopped",
     });
     Ok(ending)
+}
+
+/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager.
+pub fn go_round(
+    unit: &mut Unit,
+    manager: &mut Manager,
+    shared: &Shared,
+    stop: &AtomicBool,
+) -> Option<Ending> {
+    let mut ending = None;
+    while !stop.load(Ordering::Relaxed) && ending.is_none() {
+        unit.step(PATIENCE);
+        manager.alive(shared);
+        ending = shared.lock().ending();
+    }
+    ending
 }
 
 /// The machine's name; units of one site have different ones, or are given one.

@@ -9,6 +9,7 @@ mod rule;
 
 use crate::journal::{Journal, Permit, StageTimes};
 use crate::notices::Notices;
+use crate::stats::Stats;
 use crate::unit::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::engine::Embedding;
@@ -118,8 +119,8 @@ pub struct State {
     index: Option<Index>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
-    /// Parts at fault, in the order in which they failed.
-    faults: Vec<Cause>,
+    /// Parts at fault with the reason and its remedy, in the order in which they failed.
+    faults: Vec<(Cause, String)>,
     started: bool,
     /// The store may have put something off since the gallery was loaded or changed.
     untidy: bool,
@@ -127,6 +128,7 @@ pub struct State {
     told: Option<Armed>,
     /// How it ends, and when.
     ending: Option<(Ending, u64)>,
+    stats: Stats,
 }
 
 impl State {
@@ -138,7 +140,13 @@ impl State {
         notices: Notices,
         journal: Option<Journal>,
     ) -> Self {
-        let faults = if journal.is_none() { vec![Cause::Store] } else { Vec::new() };
+        let faults = match journal {
+            Some(_) => Vec::new(),
+            None => vec![(
+                Cause::Store,
+                "it could not be opened; the notice before says why".to_owned(),
+            )],
+        };
         // No model, no threshold: this policy's check fails, so that nobody is admitted by it.
         let policy = Policy {
             threshold: Threshold(Score(f32::INFINITY)),
@@ -161,6 +169,7 @@ impl State {
             untidy: true,
             told: None,
             ending: None,
+            stats: Stats::default(),
         }
     }
 
@@ -180,6 +189,17 @@ impl State {
     #[must_use]
     pub fn now(&self) -> WallTime {
         self.journal.as_ref().map_or_else(|| self.clock.wall(), Journal::now)
+    }
+
+    /// How the loop fares.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The same, for the loop to count in.
+    pub fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
     }
 
     /// The journal; `None` if the store could not be opened.
@@ -248,27 +268,45 @@ impl State {
             return Armed::Starting;
         }
         match self.faults.first() {
-            Some(&part) => Armed::Fault(part),
+            Some(&(part, _)) => Armed::Fault(part),
             None if let Some(refusal) = self.refusal() => Armed::Refuses(refusal.why),
             None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
     }
 
+    /// How the unit stands, in one line; a fault with its remedy.
+    #[must_use]
+    pub fn status(&self) -> String {
+        match (self.armed(), self.faults.first()) {
+            (Armed::Fault(_), Some((part, why))) => format!("fault: {}: {why}", part.text()),
+            (Armed::Refuses(cause), _) => format!("not armed: {}", cause.text()),
+            (Armed::EmptyGallery, _) => {
+                "armed, but nobody is enrolled: everybody is refused".to_owned()
+            }
+            (Armed::Starting, _) => "starting".to_owned(),
+            _ => "armed".to_owned(),
+        }
+    }
+
+    fn is_at_fault(&self, part: Cause) -> bool {
+        self.faults.iter().any(|&(fault, _)| fault == part)
+    }
+
     /// A part failed: from now on every visit is refused. Nothing happens if that is known already.
     pub fn fail(&mut self, part: Cause, why: &str) {
-        if self.faults.contains(&part) {
+        if self.is_at_fault(part) {
             return;
         }
         self.notices.tell(&format!("fault: {}: {why}", part.text()));
-        self.faults.push(part);
+        self.faults.push((part, why.to_owned()));
         self.tell_arming();
     }
 
     /// A part works again.
     pub fn mend(&mut self, part: Cause) {
-        if self.faults.contains(&part) {
-            self.faults.retain(|&fault| fault != part);
+        if self.is_at_fault(part) {
+            self.faults.retain(|(fault, _)| *fault != part);
             self.notices.tell(&format!("mended: {}", part.text()));
             self.tell_arming();
         }
@@ -366,7 +404,7 @@ impl State {
         (self.journal, self.index) = (None, None);
         self.index_number += 1;
         // Nothing is written any more that could say so.
-        self.faults.push(Cause::Store);
+        self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);
         Ok(())
     }
@@ -378,7 +416,7 @@ impl State {
 
     /// Tries a store that was at fault again, by an entry that says so.
     pub fn retry_store(&mut self) {
-        if self.started && self.faults.contains(&Cause::Store) {
+        if self.started && self.is_at_fault(Cause::Store) {
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
             if self.write(entry).is_some() {
                 self.mend(Cause::Store);
@@ -450,7 +488,8 @@ impl State {
             None if self.started => Ok(()),
             None => Err(Cause::None),
         };
-        Standing { armed, fault: self.faults.first().copied(), lockout, people }
+        let fault = self.faults.first().map(|&(part, _)| part);
+        Standing { armed, fault, lockout, people }
     }
 
     /// Whether an attempt may be opened now.
@@ -501,6 +540,7 @@ impl State {
             return None;
         };
         let decision = outcome.decision();
+        self.stats.decision(outcome.reason());
         let written = match self.journal {
             Some(_) => {
                 let times = times(outcome.at_ms());

@@ -77,6 +77,8 @@ pub enum Command {
     Info,
     /// List the units of the site and the serial ports on USB, and how each unit stands
     Units(Units),
+    /// Show how the unit's loop fares: frames, decisions, times, memory, temperature
+    Stats,
     /// Become an administrator of a unit whose button is held; asks for the code on its label
     Pair(Pair),
     /// Show or change who administers the unit

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod binary;
+mod configured;
 mod door;
 mod gallery;
 mod kept;
+mod managed;
 mod pairing;
 mod photos;
 mod port;

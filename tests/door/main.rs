@@ -15,6 +15,8 @@ mod kept;
 mod keys;
 mod line;
 mod lockout;
+mod long;
+mod manager;
 mod people;
 mod plain_model;
 mod policy;

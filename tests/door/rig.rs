@@ -51,8 +51,12 @@ pub(crate) enum Show {
     Crowd,
     /// A frame with the face of that number.
     Face(usize),
+    /// The same face beside that place, as of somebody else who stands there.
+    Beside(usize),
     /// A frame with a face halfway between two numbers.
     Between(usize, usize),
+    /// A frame with a face, of the same pixels as one without.
+    Unseen,
     /// A frame with a face too dark to compare.
     Dark,
     /// The camera fails.
@@ -124,7 +128,12 @@ impl Camera for BenchCamera {
             Show::Broken => Err(CameraFault("the cable is out".to_owned())),
             _ => {
                 self.sequence += 1;
-                let mut frame = picture(if show == Show::Dark { (0, 20) } else { (80, 160) });
+                let mut frame = picture(match show {
+                    Show::Dark => (0, 20),
+                    Show::Nobody | Show::Unseen => (120, 120),
+                    Show::Crowd => (20, 60),
+                    _ => (80, 160),
+                });
                 frame.sequence = self.sequence;
                 frame.captured_at_ms = self.clock.monotonic_ms();
                 Ok(Event::Frame(frame))
@@ -158,17 +167,21 @@ impl Engine for BenchEngine {
             Show::DetectFails => Err(EngineError::NotFinite { network: "P-Net" }),
             Show::Panics => panic!("the bench's engine panics, as it was told"),
             Show::Nobody | Show::Crowd => Ok(Vec::new()),
-            _ => Ok(vec![Detection {
-                bbox: BBox { x1: 60.0, y1: 50.0, x2: 140.0, y2: 150.0 },
-                landmarks: [
-                    [84.0, 84.0],
-                    [116.0, 84.0],
-                    [100.0, 101.3],
-                    [86.0, 116.0],
-                    [114.0, 116.0],
-                ],
-                score: 1.0,
-            }]),
+            _ => {
+                let aside = if matches!(show, Show::Beside(_)) { 58.0 } else { 0.0 };
+                Ok(vec![Detection {
+                    bbox: BBox { x1: 60.0 + aside, y1: 50.0, x2: 140.0 + aside, y2: 150.0 },
+                    landmarks: [
+                        [84.0, 84.0],
+                        [116.0, 84.0],
+                        [100.0, 101.3],
+                        [86.0, 116.0],
+                        [114.0, 116.0],
+                    ]
+                    .map(|[x, y]| [x + aside, y]),
+                    score: 1.0,
+                }])
+            }
         }
     }
 
@@ -185,7 +198,7 @@ impl Engine for BenchEngine {
         self.told.lock().unwrap().attempts_at_embed.push(store.lockout()[1]);
         let show = *self.showing.lock().unwrap();
         match show {
-            Show::Face(number) => Ok(vec![axis(number); faces.len()]),
+            Show::Face(number) | Show::Beside(number) => Ok(vec![axis(number); faces.len()]),
             Show::Between(a, b) => {
                 let half = |i| if i == a || i == b { 0.5f32.sqrt() } else { 0.0 };
                 let values = (0..LEN).map(half).collect();

@@ -15,9 +15,9 @@ use threshold_wire::bulk::{Content, Window};
 use threshold_wire::clock::ClockSet;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, ListAdministrators, ListGallery, PutPerson, PutTemplate, ReadLog,
-    Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock,
-    SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, PutPerson, PutTemplate,
+    ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetClock, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -110,6 +110,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let set = AdministratorRole { key, role: Role::Owner };
     assert_eq!(rig.call::<SetRole>(&set).unwrap_err(), refused);
     assert_eq!(rig.call::<GetPolicy>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetStats>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
     assert_eq!(rig.call::<GetClock>(&Nothing {}).unwrap_err(), refused);
@@ -119,7 +120,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 31, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 32, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::rig::{Rig, Show, TICK_MS};
 use threshold_record::{Cause, EntryKind, Presentation, Reason};
-use threshold_wire::endpoints::RemovePerson;
-use threshold_wire::message::PersonRemove;
+use threshold_wire::endpoints::{GetStats, RemovePerson};
+use threshold_wire::message::{Nothing, PersonRemove};
 
 /// Ada is number 1 and enrolled, Grace is number 2 and enrolled.
 fn two_enrolled() -> Rig {
@@ -177,4 +177,50 @@ fn the_store_is_tidied_while_a_camera_that_never_rests_shows_nobody() {
     rig.show(&[Show::Nobody; 20]);
     assert_eq!(rig.flash.writes(), tidy, "and once there is nothing more, nothing is written");
     assert_eq!(rig.decisions(), [], "an empty room is no visit");
+}
+
+#[test]
+fn the_frames_of_two_people_are_never_evidence_for_one() {
+    for (one, other) in [
+        // A stranger beside somebody enrolled, and two whom one person's template resembles.
+        (Show::Face(1), Show::Beside(9)),
+        (Show::Beside(1), Show::Face(9)),
+        (Show::Face(1), Show::Beside(1)),
+    ] {
+        let mut rig = two_enrolled();
+        rig.show(&[Show::Arrival]);
+        for _ in 0..10 {
+            rig.show(&[one, other, one, one, other]);
+        }
+        rig.show(&[Show::Departure]);
+        assert_eq!(rig.pulses(), 0, "{one:?} {other:?}");
+        assert_eq!(rig.decisions().len(), 1);
+        // Whoever stays is admitted.
+        rig.show(&[Show::Arrival, other, Show::Face(1), Show::Face(1), Show::Face(1)]);
+        assert_eq!(rig.pulses(), 1, "{one:?} {other:?}");
+    }
+}
+
+#[test]
+fn nobody_is_missed_although_an_idle_unit_looks_at_few_frames() {
+    let mut rig = two_enrolled();
+    let stats = |rig: &mut Rig| rig.call::<GetStats>(&Nothing {}).unwrap();
+    rig.show(&[Show::Nobody; 100]);
+    let idle = stats(&mut rig);
+    assert_eq!((idle.frames, idle.visits), (100, 0));
+    assert!((8..=9).contains(&idle.searched), "{idle:?}");
+    // Whoever stirs anything is seen with the first frame: three frames are an admission.
+    rig.show(&[Show::Face(1); 3]);
+    assert_eq!(rig.pulses(), 1);
+    // Whoever stirs nothing is seen within half a second.
+    rig.show(&vec![Show::Nobody; (2_000 / TICK_MS) as usize]);
+    let visits = stats(&mut rig).visits;
+    rig.show(&vec![Show::Unseen; (500 / TICK_MS) as usize + 1]);
+    assert_eq!(stats(&mut rig).visits, visits + 1);
+    // During a visit every frame is looked at.
+    let searched = stats(&mut rig).searched;
+    rig.show(&[Show::Unseen; 10]);
+    assert_eq!(stats(&mut rig).searched, searched + 10);
+    let decisions = stats(&mut rig).decisions;
+    assert_eq!(decisions.first().map(|it| (it.reason, it.count)), Some((0, 1)));
 }

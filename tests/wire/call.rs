@@ -193,6 +193,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::WithdrawPhoto::PATH, endpoints::WithdrawPhoto::CALLER, Owner),
         (endpoints::GetClock::PATH, endpoints::GetClock::CALLER, Viewer),
         (endpoints::SetClock::PATH, endpoints::SetClock::CALLER, Owner),
+        (endpoints::GetStats::PATH, endpoints::GetStats::CALLER, Viewer),
         (endpoints::StartPull::PATH, endpoints::StartPull::CALLER, Viewer),
         (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
         (endpoints::SetSpeed::PATH, endpoints::SetSpeed::CALLER, Viewer),

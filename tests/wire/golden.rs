@@ -103,6 +103,9 @@ fn sheet() -> Sheet {
     administrators(s);
     policy(s);
     clock(s);
+    s.call::<endpoints::GetStats>("", Nothing {}, Call::GetStats);
+    s.answer::<endpoints::GetStats>("", samples::stats());
+    s.answer::<endpoints::GetStats>("bare", samples::bare_stats());
     bulk(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();

@@ -18,6 +18,7 @@ use threshold_wire::message::{
     PersonSummary, Resembled, SecretKeeper, StoreInfo,
 };
 use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal};
+use threshold_wire::stats::{DecisionCount, StageTime, Stats};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
 
 /// The id of every golden frame.
@@ -47,6 +48,45 @@ pub(crate) fn hello() -> Hello {
         schema: 0x0d0e_0f10_1112_1314,
         build: "0.1.1".try_into().unwrap(),
         unit: "north door".try_into().unwrap(),
+    }
+}
+
+/// A loop that has run for a while.
+pub(crate) fn stats() -> Stats {
+    let stage = |calls| StageTime { calls, p50_us: calls + 1, p95_us: calls + 2 };
+    Stats {
+        uptime_ms: 86_400_000,
+        frames: 2_160_000,
+        dropped: 12,
+        searched: 190_000,
+        visits: 321,
+        decisions: [(0, 300), (2, 20), (5, 1)]
+            .map(|(reason, count)| DecisionCount { reason, count })
+            .into_iter()
+            .collect(),
+        detect: stage(512),
+        embed: stage(401),
+        frame: stage(511),
+        resident_bytes: Some(180_000_000),
+        temperature_mc: Some(61_500),
+    }
+}
+
+/// A loop that has seen nothing, on a system that does not tell.
+pub(crate) fn bare_stats() -> Stats {
+    let none = StageTime::default();
+    Stats {
+        uptime_ms: 7,
+        frames: 0,
+        dropped: 0,
+        searched: 0,
+        visits: 0,
+        decisions: heapless::Vec::new(),
+        detect: none,
+        embed: none,
+        frame: none,
+        resident_bytes: None,
+        temperature_mc: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, fuzz, kernels, libclang, sanitize, tidy};
+use crate::{demo, fuzz, kernels, libclang, sanitize, service, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
@@ -40,6 +40,13 @@ pub(crate) fn run() -> Result<()> {
         println!("ser2net is not there: {why:#}");
     }
     ledger.step(Group::Build, "libclang, for the camera", libclang::provide);
+    match service::tool() {
+        Ok(()) => drop(ledger.step(Group::Unit, "service file: exposure", service::run)),
+        Err(why) => {
+            println!("skipped: service file: exposure ({why:#})");
+            ledger.skip(1);
+        }
+    }
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);

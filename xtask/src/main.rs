@@ -23,6 +23,7 @@ mod program;
 mod recognition;
 mod repository;
 mod sanitize;
+mod service;
 mod setup;
 mod soak;
 mod tidy;

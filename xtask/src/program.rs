@@ -35,23 +35,28 @@ pub(crate) fn run_aloud(command: &mut Command) -> Result<()> {
 
 /// Runs with the terminal's own streams, and counts the lines on standard error that begin so.
 pub(crate) fn run_counting(command: &mut Command, beginning: &str) -> Result<usize> {
+    told(command, beginning).map(|lines| lines.len())
+}
+
+/// Runs with the terminal's own streams, and gives what follows in the lines on standard error that begin so.
+pub(crate) fn told(command: &mut Command, beginning: &str) -> Result<Vec<String>> {
     let shown = shown(command);
     let mut running =
         command.stderr(Stdio::piped()).spawn().with_context(|| format!("{shown} did not start"))?;
-    let mut count = 0;
+    let mut told = Vec::new();
     for line in
         running.stderr.take().into_iter().flat_map(|lines| BufReader::new(lines).split(b'\n'))
     {
         let line = line.with_context(|| format!("{shown}: its standard error"))?;
         let line = String::from_utf8_lossy(&line);
         eprintln!("{line}");
-        count += usize::from(line.starts_with(beginning));
+        told.extend(line.strip_prefix(beginning).map(str::to_owned));
     }
     let status = running.wait().with_context(|| shown.clone())?;
     if !status.success() {
         bail!("{shown} failed ({status})");
     }
-    Ok(count)
+    Ok(told)
 }
 
 /// Runs without a word; on failure, what it said goes to standard error.

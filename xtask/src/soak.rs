@@ -1,6 +1,6 @@
 //! The long sweeps, whose dated tables stand under `docs/`.
 
-use crate::program::{cargo, output, run_aloud, said};
+use crate::program::{cargo, output, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
 use crate::{evaluation, fuzz, libclang, recognition};
@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Store,
     /// Every fuzz target, 100,000,000 runs in all.
     Fuzz,
+    /// The unit's loop over 1,000,000 frames of a null camera and engine, and under a flooded serial line.
+    Unit,
 }
 
 /// Runs the sweeps of one group, or of all.
@@ -32,12 +34,15 @@ pub(crate) enum Group {
 /// If a sweep could not run or missed a figure; the table is written in either case.
 pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
-        None => models().and(recognition::run()).and(kernels()).and(store()).and(fuzz()),
+        None => {
+            models().and(recognition::run()).and(kernels()).and(store()).and(fuzz()).and(unit())
+        }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
         Some(Group::Evaluation) => recognition::run(),
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
+        Some(Group::Unit) => unit(),
     }
 }
 
@@ -80,6 +85,33 @@ fn store() -> Result<()> {
                 A kill shows what stands in the folder at any instant, and that the lock goes with the process; what the kernel was given \
                 outlives it in the page cache, so that only the cut power above can lose what was not synced.\n";
     rounds("store", STORE_ROUNDS, cuts)
+}
+
+/// Frames of the unit's soak: 11 hours of a camera of 25 frames a second.
+const UNIT_FRAMES: u32 = 1_000_000;
+
+fn unit() -> Result<()> {
+    let start = Instant::now();
+    let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
+    tests.args(["--test", "door", "--", "long::", "--nocapture", "--test-threads", "1"]);
+    let told = told(tests.env("THRESHOLD_FRAMES", UNIT_FRAMES.to_string()), "figure: ");
+    let mut page = head("unit")?;
+    let _ = write!(
+        page,
+        "\n`THRESHOLD_FRAMES={UNIT_FRAMES} cargo test --release -p threshold-tests --test door long::`, {:.0} s.\n\
+         Camera and engine do nothing, log and gallery are files; each visit is an admission that is durable before the lock moves.\n\
+         The machine did other work too, so that times are told as ratios.\n\n| figure | |\n| --- | --- |\n",
+        start.elapsed().as_secs_f64()
+    );
+    for figure in told.as_deref().unwrap_or_default() {
+        let _ = writeln!(page, "| {figure} |");
+    }
+    if told.is_err() {
+        page.push_str("\nMissed: a test failed.\n");
+    }
+    std::fs::write(root().join("docs/soak-unit.md"), page).context("writing docs/soak-unit.md")?;
+    println!("written: docs/soak-unit.md");
+    told.map(drop)
 }
 
 /// Runs an area of tests over so many rounds, and writes its page, with a note for the reader.

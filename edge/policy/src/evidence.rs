@@ -1,7 +1,8 @@
 //! The evidence of one visit: what the last compared frames said, and the best of all frames.
 //!
 //! Bounded: the last [`MAX_WINDOW`] compared frames, one summary of the rest. It judges nothing; `decide` does.
-//! Refuses to keep frames in the window that were compared with another gallery than the one that decides.
+//! Refuses to keep frames in the window that were compared with another gallery than the one that decides, or that showed
+//! another face.
 
 use crate::settings::MAX_WINDOW;
 use heapless::Vec;
@@ -126,6 +127,12 @@ impl Evidence {
             self.index = index;
             self.window.clear();
         }
+    }
+
+    /// Says that the next frame shows another face than those before it. What they told is evidence for their person and not for
+    /// the next one, so that no decision is made of the frames of two.
+    pub fn another_face(&mut self) {
+        self.window.clear();
     }
 
     /// Says that the visit is over: nobody is in view, or the time for it is up.

@@ -3,12 +3,12 @@
 //! Owns the wishes and their ranges. What a camera makes of them is agreed by `capture::v4l2`, and told.
 
 use anyhow::bail;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// `[camera]`; everything but the source is for a V4L2 device, and a wish: the nearest that the camera has is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CameraConfig {
     /// A V4L2 device, or a folder, in which every picture that appears is a visit; empty if nobody named it.
@@ -30,7 +30,7 @@ pub struct CameraConfig {
 }
 
 /// How a camera may send its pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CameraFormat {
     /// Two pixels in four bytes: Y U Y V.

@@ -4,12 +4,12 @@
 //! not bounded, and lines without a chip.
 
 use anyhow::bail;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// `[door]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DoorConfig {
     /// The GPIO chip, as in `/dev/gpiochip0`; empty if nobody named it.
@@ -37,7 +37,7 @@ pub struct DoorConfig {
 }
 
 /// One line of the chip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineConfig {
     /// Its number on the chip, from 0.

@@ -4,18 +4,23 @@
 //! does not know, since a misspelt one would leave a default in force that nobody chose.
 
 mod camera;
+mod check;
 mod door;
+mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
 pub use door::{DoorConfig, LineConfig};
 
 use crate::args;
-use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use crate::notices::Notices;
+use anyhow::{Context as _, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use shape::{Shape, shape_at};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Everything that a unit is told before it starts.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Who it is.
@@ -31,7 +36,7 @@ pub struct Config {
 }
 
 /// `[unit]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UnitConfig {
     /// The name; the machine's if there is none.
@@ -41,7 +46,7 @@ pub struct UnitConfig {
 }
 
 /// `[link]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkConfig {
     /// A serial device, or `pty:` and a path; empty if nobody named it.
@@ -49,7 +54,7 @@ pub struct LinkConfig {
 }
 
 /// `[engine]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
     /// What computes.
@@ -67,7 +72,7 @@ pub struct EngineConfig {
 }
 
 /// What computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// The processor.
@@ -91,20 +96,48 @@ impl Default for EngineConfig {
     }
 }
 
-impl Config {
+impl EngineConfig {
     /// The smallest faces that may be looked for, pixels: P-Net sees 12.
-    pub const MIN_FACE_PX: std::ops::RangeInclusive<u32> = 12..=4096;
+    pub const MIN_FACE_PX: RangeInclusive<u32> = 12..=4096;
     /// The threads that the networks may have.
-    pub const THREADS: std::ops::RangeInclusive<u16> = 1..=64;
+    pub const THREADS: RangeInclusive<u16> = 1..=64;
 
+    /// Checks what the types cannot.
+    fn check(&self) -> anyhow::Result<()> {
+        let (min_face_px, range) = (self.min_face_px, Self::MIN_FACE_PX);
+        if !range.contains(&min_face_px) {
+            let (least, most) = (range.start(), range.end());
+            bail!("min_face_px in [engine] is {min_face_px}: it may be {least} to {most}");
+        }
+        let range = Self::THREADS;
+        if let Some(threads) = self.threads.filter(|threads| !range.contains(threads)) {
+            let (least, most) = (range.start(), range.end());
+            bail!("threads in [engine] is {threads}: it may be {least} to {most}");
+        }
+        Ok(())
+    }
+}
+
+impl Config {
     /// The configuration of a file.
     ///
     /// # Errors
-    /// In words, with the line, if the file cannot be read or is not such a configuration.
+    /// In words, with everything that is wrong with it and the lines, if the file cannot be read or is not such a
+    /// configuration.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let named = || format!("configuration {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(named)?;
-        toml::from_str(&text).with_context(named)
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("configuration {} (name a file that this user may read)", path.display())
+        })?;
+        check::read(&text).map_err(|problems| {
+            let lines: Vec<String> =
+                problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            anyhow!(
+                "configuration {}: nothing was started{}\nput these right; `threshold-edge config check {}` tells when none is left",
+                path.display(),
+                lines.concat(),
+                path.display()
+            )
+        })
     }
 
     /// What was typed, over what its file says.
@@ -124,34 +157,82 @@ impl Config {
         engine.packs = typed.packs.clone().or(engine.packs.take());
         engine.kernels = typed.kernels.clone().or(engine.kernels.take());
         engine.threads = typed.threads.or(engine.threads);
-        config.check()?;
-        Ok(config)
+        match config.unsaid().first() {
+            None => Ok(config),
+            Some((key, flag)) => {
+                bail!("nothing says {key}: write it into the configuration file, or type {flag}")
+            }
+        }
     }
 
-    /// Checks what the types cannot.
-    fn check(&self) -> anyhow::Result<()> {
-        for (missing, key, flag) in [
+    /// What a unit cannot start without and nobody said: the key, and the flag that says it too.
+    fn unsaid(&self) -> Vec<(&'static str, &'static str)> {
+        let needed = [
             (self.camera.source.as_os_str().is_empty(), "source in [camera]", "--camera"),
             (self.link.serial.is_empty(), "serial in [link]", "--serial"),
             (self.unit.data.as_os_str().is_empty(), "data in [unit]", "--data"),
-        ] {
-            if missing {
-                bail!("nothing says {key}: write it into the configuration file, or type {flag}");
+        ];
+        let unsaid = needed.into_iter().filter(|(unsaid, _, _)| *unsaid);
+        unsaid.map(|(_, key, flag)| (key, flag)).collect()
+    }
+
+    /// What the types cannot refuse: the section, and in words with the key what is wrong there first.
+    fn broken(&self) -> Vec<(&'static str, String)> {
+        let checked = [
+            ("camera", self.camera.check()),
+            ("engine", self.engine.check()),
+            ("door", self.door.check()),
+        ];
+        let broken = |(section, checked): (_, anyhow::Result<()>)| {
+            checked.err().map(|error| (section, error.to_string()))
+        };
+        checked.into_iter().filter_map(broken).collect()
+    }
+
+    /// What is in force, as a file that says it: defaults too, and below each section's name the keys that nothing is said of.
+    ///
+    /// # Errors
+    /// Never, with values that TOML can write.
+    fn text(&self) -> anyhow::Result<String> {
+        let said = toml::Table::try_from(self).context("no such TOML")?;
+        let mut text = String::new();
+        for line in toml::to_string(self).context("no such TOML")?.lines() {
+            text.extend([line, "\n"]);
+            let section = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+            let Some(section) = section else { continue };
+            let Shape::Table(keys) = shape_at::<Self>(&[section]) else { continue };
+            let has = |key: &str| said.get(section).is_some_and(|table| table.get(key).is_some());
+            for key in keys.iter().filter(|key| !has(key)) {
+                text.extend(["# ", key, " is not set\n"]);
             }
         }
-        self.camera.check()?;
-        let (min_face_px, range) = (self.engine.min_face_px, Self::MIN_FACE_PX);
-        if !range.contains(&min_face_px) {
-            let (least, most) = (range.start(), range.end());
-            bail!("min_face_px in [engine] is {min_face_px}: it may be {least} to {most}");
-        }
-        let range = Self::THREADS;
-        if let Some(threads) = self.engine.threads.filter(|threads| !range.contains(threads)) {
-            let (least, most) = (range.start(), range.end());
-            bail!("threads in [engine] is {threads}: it may be {least} to {most}");
-        }
-        self.door.check()
+        Ok(text)
     }
+}
+
+/// `threshold-edge config`: says what is wrong with a file, or what is in force. Nothing of a unit is opened.
+///
+/// # Errors
+/// In words, if the file cannot be read or anything is wrong with it.
+pub fn tell(
+    typed: &args::ConfigCommand,
+    notices: &Notices,
+    asked_for: &Notices,
+) -> anyhow::Result<()> {
+    match typed {
+        args::ConfigCommand::Check { file } => {
+            let config = Config::read(file)?;
+            for (key, flag) in config.unsaid() {
+                notices.tell(&format!("nothing says {key}: type {flag} at the start"));
+            }
+            notices.tell(&format!("configuration {}: nothing is wrong", file.display()));
+        }
+        args::ConfigCommand::Show { config } => {
+            let config = config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+            asked_for.tell(config.text()?.trim_end());
+        }
+    }
+    Ok(())
 }
 
 fn replace<T: Clone>(place: &mut T, typed: &Option<T>) {
@@ -164,11 +245,46 @@ fn replace<T: Clone>(place: &mut T, typed: &Option<T>) {
 mod tests {
     use super::*;
 
+    /// The file that is installed with the unit.
+    const EXAMPLE: &str = include_str!("../../system/unit.toml");
+
     #[test]
-    fn a_file_may_say_nothing_and_a_key_that_nobody_knows_is_refused_with_its_line() {
-        assert_eq!(toml::from_str::<Config>(""), Ok(Config::default()));
-        let wrong = toml::from_str::<Config>("[camera]\nsorce = 1\n").expect_err("a misspelt key");
-        assert!(wrong.to_string().contains("line 2"), "{wrong}");
-        assert!(wrong.to_string().contains("sorce"), "{wrong}");
+    fn a_file_may_say_nothing_and_the_example_says_the_defaults() {
+        assert_eq!(check::read(""), Ok(Config::default()));
+        assert_eq!(check::read(EXAMPLE), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_example_has_every_key_and_what_it_leaves_out_may_be_said() {
+        // `#key = value` is left out, `# words` explain.
+        let spoken: String = EXAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(left_out) if !left_out.starts_with(' ') => format!("{left_out}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let config = check::read(&spoken).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert!(config.unsaid().is_empty());
+        let table: toml::Table = spoken.parse().expect("it was read");
+        let Shape::Table(sections) = shape_at::<Config>(&[]) else { panic!("no sections") };
+        for section in sections {
+            let Shape::Table(keys) = shape_at::<Config>(&[section]) else { continue };
+            for key in keys {
+                let there = table.get(*section).and_then(|section| section.get(*key)).is_some();
+                assert!(there, "edge/system/unit.toml does not explain {key} in [{section}]");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_force_is_a_file_that_says_the_same() {
+        let said = "[unit]\nname = \"north\"\n[engine]\nthreads = 2\nkind = \"cuda\"\n";
+        for config in [Config::default(), check::read(said).expect("it is right")] {
+            let text = config.text().expect("it can be written");
+            assert_eq!(check::read(&text), Ok(config.clone()), "{text}");
+            assert!(text.contains("# model is not set"), "{text}");
+            assert_eq!(text.contains("# threads is not set"), config.engine.threads.is_none());
+        }
     }
 }

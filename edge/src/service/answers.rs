@@ -20,10 +20,10 @@ use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetClock,
-    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, ListAdministrators, ListGallery,
-    OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator,
-    SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing,
-    StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators,
+    ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed,
+    StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -106,6 +106,9 @@ pub(super) fn answer(
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
+        Call::GetStats(_) => {
+            reply::<GetStats>(id, Ok(state.stats().told(state.clock().monotonic_ms())))
+        }
         Call::AcknowledgePhoto(_) => reply::<AcknowledgePhoto>(id, policy::acknowledge(state, by)),
         Call::WithdrawPhoto(_) => reply::<WithdrawPhoto>(id, policy::withdraw(state, by)),
         Call::GetClock(_) => reply::<GetClock>(id, clock::get(state)),

@@ -5,7 +5,9 @@
 //! A visit begins when the camera announces somebody, or with the first face; it ends with its decision, with the
 //! departure, or when no face has been seen for a while. One visit is one decision and one log entry.
 
+mod presence;
 mod sign;
+mod track;
 mod visit;
 
 pub use sign::{Indicator, NoIndicator, Sign};
@@ -14,6 +16,8 @@ use crate::journal::Permit;
 use crate::notices::Notices;
 use crate::presentation;
 use crate::state::{Decided, NoAttempt, Shared};
+use crate::stats::FrameCost;
+use presence::Presence;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,6 +64,11 @@ pub trait Camera: Send {
     /// What is known already to be wrong with it, without waiting: a unit must not say that it is armed without a camera.
     fn fault(&self) -> Option<CameraFault> {
         None
+    }
+
+    /// Frames since the start that a newer one took the place of before the loop asked.
+    fn dropped(&self) -> u64 {
+        0
     }
 }
 
@@ -113,6 +122,9 @@ pub struct Unit {
     clock: Arc<dyn Clock>,
     notices: Notices,
     limits: QualityLimits,
+    presence: Presence,
+    /// What the frame under way took so far.
+    cost: FrameCost,
     /// The last frame held more than the engine has room for.
     overflowing: bool,
     course: Course,
@@ -130,6 +142,7 @@ impl Unit {
         notices: Notices,
     ) -> Self {
         let limits = QualityLimits::default();
+        let (presence, cost) = (Presence::new(), FrameCost::default());
         let (overflowing, course) = (false, Course::Idle);
         let (indicator, shown) = (Box::new(NoIndicator), Sign::Starting);
         Self {
@@ -142,6 +155,8 @@ impl Unit {
             clock,
             notices,
             limits,
+            presence,
+            cost,
             overflowing,
             course,
         }
@@ -175,8 +190,12 @@ impl Unit {
                 self.refuse_if_at_fault();
             }
             Ok(Event::Frame(frame)) => {
+                let start = Instant::now();
+                self.cost = FrameCost::default();
                 self.shared.lock().mend(Cause::Camera);
                 self.frame(&frame);
+                let cost = FrameCost { whole: start.elapsed(), ..self.cost };
+                self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
             }
             Ok(Event::Departure) => {
                 self.end();
@@ -216,6 +235,7 @@ impl Unit {
     /// A visit begins.
     fn begin(&mut self, announced: bool, at_ms: u64) {
         let mut state = self.shared.lock();
+        state.stats_mut().visit();
         state.retry_store();
         let visit = Visit::begin(announced, at_ms, state.lockout());
         self.course = Course::Open(Box::new(visit));
@@ -235,12 +255,17 @@ impl Unit {
             return;
         }
         let Some(engine) = self.engine.as_mut() else { return };
+        if matches!(self.course, Course::Idle) && !self.presence.asks_for_a_look(frame) {
+            return;
+        }
         let start = Instant::now();
         let faces = match engine.detect(frame) {
             Ok(faces) => faces,
             Err(error) => return self.engine_failed(&error),
         };
-        let detect_ms = ms_since(start);
+        let detect = start.elapsed();
+        self.cost.detect = Some(detect);
+        let detect_ms = ms(detect);
         let overflow = engine.overflow();
         if overflow > 0 && !self.overflowing {
             self.notices.tell(&format!(
@@ -277,8 +302,8 @@ impl Unit {
         let at_ms = frame.captured_at_ms;
         let quality = quality::assess(frame, faces, &self.limits);
         let Course::Open(visit) = &mut self.course else { return };
-        if !faces.is_empty() {
-            visit.face_seen(at_ms);
+        if let Some(face) = faces.first() {
+            visit.face_seen(at_ms, face);
         }
         let mut embed_ms = 0.0;
         let good = {
@@ -295,7 +320,9 @@ impl Unit {
             let start = Instant::now();
             match Self::compare(&self.shared, &mut self.engine, visit, frame, faces) {
                 Ok(Some(found)) => {
-                    embed_ms = ms_since(start);
+                    let embed = start.elapsed();
+                    self.cost.embed = Some(embed);
+                    embed_ms = ms(embed);
                     let of = |candidate: search::Candidate| Candidate {
                         person: candidate.person,
                         score: candidate.score,
@@ -431,8 +458,8 @@ impl Unit {
     }
 }
 
-fn ms_since(start: Instant) -> f32 {
-    start.elapsed().as_secs_f32() * 1e3
+fn ms(time: Duration) -> f32 {
+    time.as_secs_f32() * 1e3
 }
 
 impl std::fmt::Debug for Unit {

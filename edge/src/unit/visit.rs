@@ -1,6 +1,8 @@
 //! One visit: its evidence, and the times of its frames.
 
+use super::track;
 use crate::journal::StageTimes;
+use threshold_models::engine::Detection;
 use threshold_policy::{Evidence, LockedOut};
 
 /// Frames whose times are kept: a visit's limit of compared frames and as many again that were not.
@@ -31,6 +33,8 @@ pub(super) struct Visit {
     pub(super) face_ms: u64,
     /// When the first face was seen.
     first_face_ms: Option<u64>,
+    /// The face that was seen last.
+    face: Option<Detection>,
     times: heapless::Deque<FrameTimes, MAX_TIMED>,
 }
 
@@ -43,13 +47,19 @@ impl Visit {
             attempt_open: false,
             face_ms: at_ms,
             first_face_ms: None,
+            face: None,
             times: heapless::Deque::new(),
         }
     }
 
-    pub(super) fn face_seen(&mut self, at_ms: u64) {
+    /// A face was seen. If it is not the one that was seen before, what that one told is no evidence for it.
+    pub(super) fn face_seen(&mut self, at_ms: u64, face: &Detection) {
         self.face_ms = at_ms;
         self.first_face_ms.get_or_insert(at_ms);
+        let earlier = self.face.replace(*face);
+        if earlier.is_some_and(|earlier| !track::is_same_face(&earlier, face)) {
+            self.evidence.another_face();
+        }
     }
 
     pub(super) fn timed(&mut self, times: FrameTimes) {

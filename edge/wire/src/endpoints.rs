@@ -24,6 +24,7 @@ use crate::message::{
 };
 use crate::policy::{PolicyInfo, PolicySet};
 use crate::speed::{SpeedSet, SpeedSettled};
+use crate::stats::Stats;
 use crate::trust::{CheckpointGet, CheckpointGot, Identity};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
@@ -187,6 +188,8 @@ endpoints! {
     GetClock "clock/get" Viewer Nothing => ClockInfo;
     /// This is the time.
     SetClock "clock/set" Owner ClockSet => ClockInfo;
+    /// How does your loop fare?
+    GetStats "stats" Viewer Nothing => Stats;
     /// Send me this content in bulk.
     StartPull "bulk/pull" Viewer PullRequest => PullOffer;
     /// Take this content in bulk.

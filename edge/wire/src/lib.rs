@@ -30,6 +30,7 @@ pub mod repeat;
 #[cfg(feature = "session")]
 pub mod session;
 pub mod speed;
+pub mod stats;
 pub mod trust;
 mod varint;
 

@@ -18,6 +18,7 @@ pub mod model;
 pub mod pair;
 pub mod policy;
 pub mod rule;
+pub mod stats;
 pub mod units;
 pub mod why;
 
@@ -67,6 +68,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
     match command {
         Command::Info => info::run(meant),
         Command::Units(typed) => units::run(meant, typed),
+        Command::Stats => stats::run(meant),
         Command::Pair(typed) => pair::run(meant, typed),
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),

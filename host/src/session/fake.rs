@@ -262,6 +262,7 @@ impl FakeUnit {
             Call::ListAdministrators(_) => no::<at::ListAdministrators>(id),
             Call::RevokeAdministrator(_) => no::<at::RevokeAdministrator>(id),
             Call::SetRole(_) => no::<at::SetRole>(id),
+            Call::GetStats(_) => no::<at::GetStats>(id),
             Call::GetPolicy(_) => no::<at::GetPolicy>(id),
             Call::SetPolicy(_) => no::<at::SetPolicy>(id),
             Call::GetClock(_) => no::<at::GetClock>(id),

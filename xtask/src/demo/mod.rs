@@ -92,6 +92,7 @@ pub(crate) fn run() -> Result<()> {
     let [camera, data, button] = ["camera", "data", "button"].map(|name| folder.path(name));
     let edge = root().join("target/release/threshold-edge");
     let code = door::label(&edge, &data)?;
+    let process = Instant::now();
     let mut unit = Unit::start(
         &edge,
         &[
@@ -109,6 +110,8 @@ pub(crate) fn run() -> Result<()> {
         ],
         &folder.path("unit.log"),
     )?;
+    unit.wait_until_it_says("armed")?;
+    println!("armed {:.2} s after its process started", process.elapsed().as_secs_f64());
     host.wait_for(&mut unit)?;
     println!("the unit answers after {:.1} s", start.elapsed().as_secs_f64());
     std::fs::write(&button, "").with_context(|| format!("writing {}", button.display()))?;

@@ -128,6 +128,10 @@ impl V4l2Camera {
 }
 
 impl Camera for V4l2Camera {
+    fn dropped(&self) -> u64 {
+        self.mailbox.counts().dropped
+    }
+
     fn next(&mut self, patience: Duration) -> Result<Event, CameraFault> {
         match self.mailbox.take(self.read.take(), patience) {
             Found::Picture(picture) => {
