@@ -9,8 +9,8 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, fuzz, kernels, sanitize, tidy};
-use anyhow::{Context as _, Result, bail};
+use crate::{apt, demo, fuzz, kernels, sanitize, tidy};
+use anyhow::{Result, bail};
 use std::process::Command;
 
 /// The test areas of package `tests` by group; the unit tests of all crates run with the models, whose tests are
@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "format", || run_quietly(&mut cargo(&["fmt", "--all", "--check"])));
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
-    ledger.step(Group::Build, "g++, for the emulator", cxx);
+    ledger.step(Group::Build, "g++, for the emulator", || apt::install(&["g++"], &["g++"]));
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);
@@ -99,21 +99,6 @@ fn test(selection: &[&str]) -> Command {
         };
     }
     command
-}
-
-/// g++, installed where it is missing: a bare machine has gcc.
-fn cxx() -> Result<()> {
-    if Command::new("g++").arg("--version").output().is_ok_and(|done| done.status.success()) {
-        return Ok(());
-    }
-    // A bare machine has no lists of packages either.
-    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2", "g++"]] {
-        let mut apt = Command::new("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        run_quietly(&mut apt)
-            .context("g++ is missing and could not be installed: apt-get install g++")?;
-    }
-    Ok(())
 }
 
 /// `cargo deny` where it is installed. It is not installed here: that takes two minutes of two cores, `tidy` checks
