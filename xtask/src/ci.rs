@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{apt, demo, fuzz, kernels, sanitize, tidy};
+use crate::{apt, demo, fuzz, kernels, sanitize, tidy, vm};
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -84,6 +84,7 @@ pub(crate) fn run() -> Result<()> {
     if let Some(stock) = &stock {
         evaluate(&mut ledger, stock);
         ledger.step(Group::Unit, "demonstration", demo::run);
+        board(&mut ledger);
     }
     ledger.close()
 }
@@ -113,6 +114,24 @@ fn deny(ledger: &mut Ledger) {
     ledger.step(Group::Build, "cargo deny", || {
         run_aloud(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
     });
+}
+
+/// The product for aarch64, and its trial on the virtual board, where the machine has what they need or can get it.
+fn board(ledger: &mut Ledger) {
+    let workshop = match vm::Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(why) => {
+            println!("skipped: aarch64 and the virtual unit ({why:#})");
+            ledger.skip(3);
+            return;
+        }
+    };
+    let built = ledger
+        .step(Group::Build, "build, release, for aarch64", || workshop.toolchain.build().map(drop));
+    ledger.step(Group::Build, "unit tests for aarch64, emulated", || workshop.toolchain.test());
+    if built {
+        ledger.step(Group::Unit, "virtual unit", || vm::trial(workshop).map(drop));
+    }
 }
 
 /// The fuzz targets for a short time each, where the machine can build them.

@@ -31,6 +31,8 @@ pub(super) struct Visit {
     pub(super) face_ms: u64,
     /// When the first face was seen.
     first_face_ms: Option<u64>,
+    /// How long probes were compared.
+    comparing_ms: u64,
     times: heapless::Deque<FrameTimes, MAX_TIMED>,
 }
 
@@ -43,6 +45,7 @@ impl Visit {
             attempt_open: false,
             face_ms: at_ms,
             first_face_ms: None,
+            comparing_ms: 0,
             times: heapless::Deque::new(),
         }
     }
@@ -50,6 +53,21 @@ impl Visit {
     pub(super) fn face_seen(&mut self, at_ms: u64) {
         self.face_ms = at_ms;
         self.first_face_ms.get_or_insert(at_ms);
+    }
+
+    /// A probe was compared from one time to the other. Whoever was seen in its frame was not looked for meanwhile, so
+    /// that the absence counts from the end.
+    pub(super) fn compared(&mut self, from_ms: u64, to_ms: u64) {
+        self.comparing_ms += to_ms.saturating_sub(from_ms);
+        self.face_ms = self.face_ms.max(to_ms);
+    }
+
+    /// True if the visitor had the longest time that a visit may take; if that passed while the unit compared, only after
+    /// a window of compared frames, so that a slow processor gives the same evidence as a quick one, and no more.
+    pub(super) fn is_long(&self, now_ms: u64, longest_ms: u64, window: u32) -> bool {
+        let lasted_ms = now_ms.saturating_sub(self.evidence.begun_ms());
+        let waited_ms = lasted_ms.saturating_sub(self.comparing_ms);
+        waited_ms >= longest_ms || (lasted_ms >= longest_ms && self.evidence.compared() >= window)
     }
 
     pub(super) fn timed(&mut self, times: FrameTimes) {

@@ -1,115 +1,95 @@
 //! The administrator's cable: from the board's serial adapter to a terminal that the real `threshold` opens.
 //!
-//! Owns the socket to which QEMU's serial adapter connects while the board starts, and a pseudo-terminal that is made
-//! anew for each visitor, because Linux keeps a visitor's exclusive claim on it. Refuses to look at the bytes.
+//! Owns the socket to which QEMU's serial adapter connects while the board starts, and the pseudo-terminal of all
+//! visitors. Linux keeps a visitor's exclusive claim (TIOCEXCL) on it for as long as an end is open, and ours is, so the
+//! claim is given up for each visitor; the lock that `threshold` takes beside it goes with its process.
+//! Refuses to look at the bytes.
 
 use anyhow::{Context as _, Result};
+use rustix::fs::{Mode, OFlags};
 use serialport::{SerialPort as _, TTYPort};
 use std::fs;
-use std::io::{ErrorKind, Read, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, spawn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::spawn;
 use std::time::Duration;
 
-/// How long a pump waits for bytes before it looks whether it should end.
+/// How long the pump waits for bytes before it looks after the claim.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Our end of the visitor's terminal; none between two visitors.
-type Master = Arc<Mutex<Option<TTYPort>>>;
+/// How long a visitor may take no bytes before they are gone, as on a real line.
+const OVERRUN: Duration = Duration::from_millis(500);
 
 /// The cable of one board.
 pub(super) struct Cable {
-    /// The path that leads to the terminal of the day.
+    /// The path that leads to the terminal.
     port: PathBuf,
-    master: Master,
-    adapter: Arc<Mutex<Option<UnixStream>>>,
-    visitor: Option<Visitor>,
-}
-
-/// Who was let in last.
-struct Visitor {
-    /// Open for as long as the visitor may come: a terminal that nobody has open looks hung up.
-    _slave: TTYPort,
     over: Arc<AtomicBool>,
-    pump: JoinHandle<()>,
+    carried: Arc<AtomicU64>,
 }
 
 impl Cable {
     /// Listens at `socket`; visitors will find the board at `port`.
     ///
     /// # Errors
-    /// If the socket cannot be made.
+    /// If the socket or the terminal cannot be made.
     pub(super) fn lay(socket: &Path, port: &Path) -> Result<Self> {
         let _ = fs::remove_file(socket);
         let listener = UnixListener::bind(socket).context("a socket for the serial line")?;
-        let master = Master::default();
-        let adapter = Arc::new(Mutex::new(None));
-        let (to_visitor, to_board) = (Arc::clone(&master), Arc::clone(&adapter));
-        spawn(move || {
-            let Ok((mut board, _)) = listener.accept() else { return };
-            *held(&to_board) = board.try_clone().ok();
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = board.read(&mut bytes) {
-                // What comes between two visitors is for nobody, as on a real line.
-                if let Some(terminal) = held(&to_visitor).as_mut() {
-                    let _ = terminal.write_all(&bytes[..count]);
-                }
-            }
-        });
-        Ok(Self { port: port.to_path_buf(), master, adapter, visitor: None })
-    }
-
-    /// A terminal for the next visitor; whoever was there before has left.
-    ///
-    /// # Errors
-    /// If the system gives none.
-    pub(super) fn next_visitor(&mut self) -> Result<()> {
-        self.part();
         let (mut master, slave) = TTYPort::pair().context("a pseudo-terminal")?;
         master.set_timeout(PATIENCE).context("a pseudo-terminal")?;
         let name = slave.name().context("a pseudo-terminal has no name")?;
-        let _ = fs::remove_file(&self.port);
-        std::os::unix::fs::symlink(name, &self.port).context("the link to the serial line")?;
-        *held(&self.master) = Some(master.try_clone_native().context("a pseudo-terminal")?);
+        // A handle of our own: serialport's would take a lock on the terminal when it gives up an exclusive claim.
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let claimed = rustix::fs::open(&name, flags, Mode::empty())
+            .with_context(|| format!("opening {name}"))?;
+        let _ = fs::remove_file(port);
+        symlink(&name, port).context("the link to the serial line")?;
+        let mut to_visitor = master.try_clone_native().context("a pseudo-terminal")?;
+        to_visitor.set_timeout(OVERRUN).context("a pseudo-terminal")?;
         let over = Arc::new(AtomicBool::new(false));
-        let (ends, adapter) = (Arc::clone(&over), Arc::clone(&self.adapter));
-        let pump = spawn(move || {
+        let carried = Arc::new(AtomicU64::new(0));
+        let (ends, count_carried) = (Arc::clone(&over), Arc::clone(&carried));
+        spawn(move || {
+            let Ok((mut board, _)) = listener.accept() else { return };
+            let Ok(mut to_board) = board.try_clone() else { return };
+            // Ends with the board, whose end of the socket closes.
+            spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = board.read(&mut bytes) {
+                    let _ = to_visitor.write_all(&bytes[..count]);
+                }
+            });
             let mut bytes = [0; 4096];
             while !ends.load(Ordering::Relaxed) {
                 match master.read(&mut bytes) {
                     Ok(count) => {
-                        if let Some(board) = held(&adapter).as_mut() {
-                            let _ = board.write_all(&bytes[..count]);
-                        }
+                        let _ = to_board.write_all(&bytes[..count]);
+                        count_carried.fetch_add(count as u64, Ordering::Relaxed);
                     }
                     Err(error) if error.kind() == ErrorKind::TimedOut => {}
-                    Err(_) => return,
+                    Err(_) => break,
                 }
+                let _ = rustix::termios::ioctl_tiocnxcl(&claimed);
             }
+            drop(slave);
         });
-        self.visitor = Some(Visitor { _slave: slave, over, pump });
-        Ok(())
+        Ok(Self { port: port.to_path_buf(), over, carried })
     }
 
-    fn part(&mut self) {
-        *held(&self.master) = None;
-        if let Some(Visitor { _slave, over, pump }) = self.visitor.take() {
-            over.store(true, Ordering::Relaxed);
-            let _ = pump.join();
-        }
+    /// Bytes that visitors have sent to the board.
+    pub(super) fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Cable {
     fn drop(&mut self) {
-        self.part();
+        self.over.store(true, Ordering::Relaxed);
         let _ = fs::remove_file(&self.port);
     }
-}
-
-fn held<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -46,25 +46,25 @@ impl Door {
         self.board.as_mut().context("the board has no power")
     }
 
-    /// Gives the board power, with that picture before the camera, and starts the unit.
+    /// Gives the board power, with that picture before the camera; seconds until its init listened.
     ///
     /// # Errors
-    /// If the unit does not come to answer.
+    /// If it does not start.
     pub(super) fn power_on(&mut self, picture: &str) -> Result<f64> {
         let Self { parts, initramfs, flash, folder, host, .. } = self;
         let board = self.board.insert(Board::start(parts, initramfs, flash, folder, &host.port)?);
         let board_s = board.seconds();
         board.ask(&format!("show {picture}"))?;
-        board.ask("unit &")?;
         self.transcript.event(board_s, "power on; the board's init listens");
         Ok(board_s)
     }
 
-    /// Waits until the unit that was given power answers and is armed.
+    /// Starts the unit and waits until it answers and is armed.
     ///
     /// # Errors
     /// If it does not.
-    pub(super) fn wait_until_armed(&mut self, board_s: f64) -> Result<Start> {
+    pub(super) fn start_unit(&mut self, board_s: f64) -> Result<Start> {
+        self.ask("start unit")?;
         let service_s = self.wait_for_service()?;
         self.board()?.unit_says("armed", 0, PATIENCE)?;
         let armed_s = self.board()?.seconds();
@@ -77,7 +77,6 @@ impl Door {
     /// # Errors
     /// If it does not.
     pub(super) fn wait_for_service(&mut self) -> Result<f64> {
-        self.board()?.cable.next_visitor()?;
         self.host.json(&["--wait=60", "info"])?;
         let service_s = self.board()?.seconds();
         self.transcript.event(service_s, "the unit answers `threshold info`");
@@ -96,16 +95,9 @@ impl Door {
 
     /// Runs the administrator's tool; what it prints stands in the transcript.
     pub(super) fn administer(&mut self, arguments: &[&str]) -> Result<String> {
-        self.board()?.cable.next_visitor()?;
         let said = self.host.text(arguments)?;
         self.transcript.command(self.seconds(), arguments, &said);
         Ok(said)
-    }
-
-    /// Runs the administrator's tool quietly.
-    pub(super) fn json(&mut self, arguments: &[&str]) -> Result<Value> {
-        self.board()?.cable.next_visitor()?;
-        self.host.json(arguments)
     }
 
     /// Becomes the owner: label, button, code.
@@ -116,7 +108,6 @@ impl Door {
         let said = self.board()?.lines_said()?;
         self.ask("touch /run/button")?;
         self.board()?.unit_says("the button was pressed", said, PATIENCE)?;
-        self.board()?.cable.next_visitor()?;
         let role = self.host.pair("Demo", code)?;
         ensure!(role == "owner", "paired as {role:?}, not as owner");
         let words =
@@ -137,7 +128,6 @@ impl Door {
     /// # Errors
     /// If none comes.
     pub(super) fn entry(&mut self, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        self.board()?.cable.next_visitor()?;
         let follow = self.host.follow(self.seen + 1)?;
         loop {
             let entry = follow.next(PATIENCE)?;
@@ -172,9 +162,13 @@ impl Door {
         self.board()?.lines_said()
     }
 
+    /// Bytes that the administrator's tool has sent to the unit since the power came.
+    pub(super) fn carried(&self) -> u64 {
+        self.board.as_ref().map_or(0, |board| board.cable.carried())
+    }
+
     /// Starts the administrator's tool and does not wait for it.
     pub(super) fn begin(&mut self, arguments: &[&str]) -> Result<Child> {
-        self.board()?.cable.next_visitor()?;
         let mut command = self.host.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().context("`threshold` did not start")

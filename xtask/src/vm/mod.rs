@@ -18,7 +18,7 @@ mod unit;
 pub(crate) use aarch64::Toolchain;
 
 use crate::demo::{self, door::Host};
-use crate::program::run_aloud;
+use crate::program::{run_aloud, said};
 use crate::repository::root;
 use crate::setup;
 use anyhow::{Context as _, Result};
@@ -26,7 +26,11 @@ use clap::{Subcommand, ValueEnum};
 use door::Door;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use transcript::Transcript;
+
+/// The page of the last trial that somebody ran for its own sake.
+const TRANSCRIPT: &str = "docs/vm-transcript.md";
 
 /// The size of the board's flash.
 const FLASH_BYTES: u64 = 64 << 20;
@@ -58,7 +62,8 @@ pub(crate) fn build(Target::Aarch64: Target) -> Result<()> {
 
 /// A machine on which the board can run.
 pub(crate) struct Workshop {
-    toolchain: Toolchain,
+    /// For tests of their own.
+    pub(crate) toolchain: Toolchain,
     parts: parts::Parts,
 }
 
@@ -79,19 +84,54 @@ impl Workshop {
 pub(crate) fn run(asked: Option<Vm>) -> Result<()> {
     let workshop = Workshop::open()?;
     match asked {
-        Some(Vm::Test) => test(workshop),
-        None => test(workshop),
+        Some(Vm::Test) => {
+            let page = trial(workshop)?;
+            fs::write(root().join(TRANSCRIPT), page).context("writing the transcript")?;
+            println!("written: {TRANSCRIPT}");
+            Ok(())
+        }
+        None => attend(workshop),
     }
 }
 
-/// The trial.
+/// Runs the trial; the page that tells of it.
 ///
 /// # Errors
 /// If the unit does not do what it must.
-pub(crate) fn test(workshop: Workshop) -> Result<()> {
+pub(crate) fn trial(workshop: Workshop) -> Result<String> {
     let (mut door, photos, _sockets) = make(workshop)?;
     let figures = trial::run(&mut door, &photos)?;
-    println!("{figures:?}");
+    let table = figures.table();
+    print!("{table}");
+    let kernel = door.ask("uname -r")?;
+    let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let qemu = said(Command::new(&door.parts.qemu).arg("--version"))?;
+    let qemu = qemu.lines().next().unwrap_or_default();
+    Ok(format!(
+        "# A trial of the virtual unit\n\nWritten by `cargo xtask vm test`.\n\nDate {date}; {qemu}, board `virt`, two emulated \
+         Cortex-A57 without KVM, Debian's kernel {kernel}; model dlib ResNet-29.\nSeconds count from the power.\n\n\
+         {table}\n```text{}```\n",
+        door.transcript.text()
+    ))
+}
+
+/// A board to play with: its unit's line, and what its console is told, until the input ends.
+fn attend(workshop: Workshop) -> Result<()> {
+    let (mut door, _, _sockets) = make(workshop)?;
+    let board_s = door.power_on(unit::NOBODY)?;
+    println!("{}", door.ask("label")?);
+    door.start_unit(board_s)?;
+    println!("the unit's line: {}", door.host.port.display());
+    let people = unit::PEOPLE.map(|(name, _)| name).join(", ");
+    println!(
+        "the board does what is typed here: touch /run/button; show NAME ({people} or nobody)"
+    );
+    for line in std::io::stdin().lines() {
+        match door.ask(&line.context("reading what was typed")?) {
+            Ok(said) => println!("{said}"),
+            Err(error) => println!("{error:#}"),
+        }
+    }
     Ok(())
 }
 

@@ -6,14 +6,18 @@
 
 use super::door::{Door, Start};
 use super::unit::NOBODY;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Power cuts.
-const CUTS: u32 = 3;
+/// Where in an enrolment the power is cut, in hundredths of the bytes that one sends: while the person is written, while
+/// the template comes, and while the last write waits to be acknowledged.
+const CUTS: [u64; 3] = [80, 90, 100];
+
+/// How often the bytes are counted while a cut is waited for: ten of them take longer on the unit's line.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Who is enrolled, from which photo.
 const ENROLLED: (&str, &str) = ("Obama", "obama.jpg");
@@ -22,16 +26,39 @@ const ENROLLED: (&str, &str) = ("Obama", "obama.jpg");
 #[derive(Debug)]
 pub(super) struct Figures {
     /// The first start, with an empty flash.
-    pub(super) first: Start,
+    first: Start,
     /// From the power to the first decision, with pairing and enrolment in between.
-    pub(super) first_decision_s: f64,
+    first_decision_s: f64,
     /// From a person's coming before the camera to the admission.
-    pub(super) admission_s: f64,
+    admission_s: f64,
     /// From a stranger's coming before the camera to the refusal.
-    pub(super) refusal_s: f64,
-    /// The last start after a power cut, with a person before the camera: to service, armed, and to the admission.
-    pub(super) again: Start,
-    pub(super) again_decision_s: f64,
+    refusal_s: f64,
+    /// The start after the last power cut, with a person before the camera.
+    last: Start,
+    /// That person's admission, from the power.
+    last_decision_s: f64,
+}
+
+impl Figures {
+    /// The figures as a table.
+    pub(super) fn table(&self) -> String {
+        let rows = [
+            ("first start: the board's init listens", self.first.board_s),
+            ("first start: the unit answers", self.first.service_s),
+            ("first start: armed", self.first.armed_s),
+            ("first start: first decision, after pairing and enrolment", self.first_decision_s),
+            ("a visit of the enrolled person: admitted after", self.admission_s),
+            ("a visit of a stranger: refused after", self.refusal_s),
+            ("start after a power cut: the unit answers", self.last.service_s),
+            ("start after a power cut: armed", self.last.armed_s),
+            ("start after a power cut: whoever waits is admitted", self.last_decision_s),
+        ];
+        let mut table = "| what | seconds |\n| --- | ---: |\n".to_owned();
+        for (what, seconds) in rows {
+            table += &format!("| {what} | {seconds:.1} |\n");
+        }
+        table
+    }
 }
 
 /// Runs the trial.
@@ -41,11 +68,11 @@ pub(super) struct Figures {
 pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     door.transcript.part("The first start");
     let board_s = door.power_on(NOBODY)?;
-    let first = door.wait_until_armed(board_s)?;
     let code = door.ask("label")?;
+    let first = door.start_unit(board_s)?;
     door.pair(code.trim_start_matches("pairing code: "))?;
-    let photo = |name: &str| photos.join(name).display().to_string();
-    door.administer(&["enrol", ENROLLED.0, "--photo", &photo(ENROLLED.1)])?;
+    let photo = photos.join(ENROLLED.1).display().to_string();
+    door.administer(&["enrol", ENROLLED.0, "--photo", &photo])?;
     door.administer(&["info"])?;
 
     door.transcript.part("Visits");
@@ -55,9 +82,33 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     let (refusal_s, entry) = visit(door, "stranger")?;
     refused(&entry, "unknown")?;
 
-    door.transcript.part("Power cuts");
-    let again = cuts(door, photos)?;
-    Ok(Figures { first, first_decision_s, admission_s, refusal_s, again, again_decision_s: 0.0 })
+    door.transcript.part("The camera's plug is pulled and put back");
+    plug(door)?;
+
+    door.transcript.part("Power cuts in the middle of enrolments");
+    log(door)?;
+    let last = cuts(door, photos)?;
+    let entry = door.decision()?;
+    let last_decision_s = door.seconds();
+    admitted(&entry, ENROLLED.0)?;
+    log(door)?;
+    Ok(Figures { first, first_decision_s, admission_s, refusal_s, last, last_decision_s })
+}
+
+/// The camera goes away while the unit looks through it, and comes back.
+fn plug(door: &mut Door) -> Result<()> {
+    let said = door.lines_said()?;
+    door.ask("unplug")?;
+    door.transcript.event(door.seconds(), "the camera's driver is unbound");
+    door.unit_says("fault: camera", said)?;
+    let entry = door.entry(|entry| entry["kind"] == "fault" || entry["kind"] == "disarmed")?;
+    ensure!(entry["cause"] == "camera", "the log should name the camera: {entry}");
+    door.ask("plug")?;
+    door.transcript.event(door.seconds(), "the camera's module is loaded anew");
+    door.unit_says("mended: camera", said)?;
+    door.entry(|entry| entry["kind"] == "armed")?;
+    let (_, entry) = visit(door, "obama-again")?;
+    admitted(&entry, ENROLLED.0)
 }
 
 /// Somebody comes, stays until the decision, and goes; how long the decision took.
@@ -82,38 +133,62 @@ fn refused(entry: &Value, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Cuts the power while an administrator enrols one person after another.
+/// Cuts the power while an administrator enrols one person after another; the last start.
 fn cuts(door: &mut Door, photos: &Path) -> Result<Start> {
     let photo = photos.join("biden.jpg").display().to_string();
     let mut acknowledged = BTreeSet::from([ENROLLED.0.to_owned()]);
-    let mut again = None;
-    for cut in 1..=CUTS {
-        for number in 1..=2 {
-            let name = format!("Guest {cut}.{number}");
-            door.administer(&["enrol", &name, "--photo", &photo])?;
-            acknowledged.insert(name);
-        }
-        let name = format!("Guest {cut}.3");
-        let mut enrolling = door.begin(&["enrol", &name, "--photo", &photo])?;
-        // Another moment of the write each time; where it falls is told by whether the tool was answered.
-        std::thread::sleep(Duration::from_millis(150 + 150 * u64::from(cut)));
-        if enrolling.try_wait()?.is_some_and(|status| status.success()) {
-            acknowledged.insert(name);
+    let mut last = None;
+    for (cut, hundredths) in CUTS.iter().enumerate() {
+        let name = |number: u32| format!("Guest {}.{number}", cut + 1);
+        let before = door.carried();
+        door.administer(&["enrol", &name(1), "--photo", &photo])?;
+        acknowledged.insert(name(1));
+        let begun = door.carried();
+        let whole = begun - before;
+        let mut enrolling = door.begin(&["enrol", &name(2), "--photo", &photo])?;
+        let mut done = None;
+        while done.is_none() && (door.carried() - begun) * 100 < whole * hundredths {
+            std::thread::sleep(LOOK);
+            done = enrolling.try_wait()?;
         }
         door.cut_power()?;
-        let _ = enrolling.kill();
-        let _ = enrolling.wait();
-
-        let board_s = door.power_on(NOBODY)?;
-        again = Some(door.wait_until_armed(board_s)?);
-        let listed = door.json(&["gallery", "list"])?;
-        let people = listed["people"].as_array().cloned().unwrap_or_default();
-        let there: BTreeSet<String> =
-            people.iter().filter_map(|person| Some(person["name"].as_str()?.to_owned())).collect();
+        // What the tool said before the cut counts; what it finds out after it is no answer of the unit's.
+        match done.or(enrolling.try_wait()?) {
+            Some(status) if status.success() => drop(acknowledged.insert(name(2))),
+            Some(_) => {}
+            None => enrolling.kill()?,
+        }
+        enrolling.wait()?;
+        let is_last = cut + 1 == CUTS.len();
+        let picture = if is_last { "obama" } else { NOBODY };
+        let board_s = door.power_on(picture)?;
+        let start = door.start_unit(board_s)?;
+        log(door)?;
+        let there = people(door)?;
         let lost: Vec<&String> = acknowledged.difference(&there).collect();
-        ensure!(lost.is_empty(), "after cut {cut} the gallery lost {lost:?}");
-        acknowledged.extend(there);
-        door.administer(&["log", "verify"])?;
+        ensure!(lost.is_empty(), "a power cut took {lost:?}, who had been acknowledged");
+        let words = match (there.contains(&name(2)), acknowledged.contains(&name(2))) {
+            (true, true) => "acknowledged, and there",
+            (true, false) => "not acknowledged, and there",
+            (false, _) => "not acknowledged, and not there",
+        };
+        door.transcript.event(door.seconds(), &format!("{} is {words}", name(2)));
+        acknowledged = there;
+        last = Some(start);
     }
-    again.ok_or_else(|| anyhow::anyhow!("no power was cut"))
+    last.context("no power was cut")
+}
+
+/// Pulls what is new of the log and verifies all of it: what was pulled before a power cut must still be the unit's.
+fn log(door: &mut Door) -> Result<()> {
+    let pulled = door.host.port.with_file_name("log.jsonl").display().to_string();
+    door.host.text(&["log", "pull", "--out", &pulled])?;
+    door.administer(&["log", "verify"]).map(drop)
+}
+
+/// Who is enrolled.
+fn people(door: &Door) -> Result<BTreeSet<String>> {
+    let listed = door.host.json(&["gallery", "list"])?;
+    let people = listed["people"].as_array().cloned().unwrap_or_default();
+    Ok(people.iter().filter_map(|person| Some(person["name"].as_str()?.to_owned())).collect())
 }

@@ -118,8 +118,8 @@ int main(int count, char **arguments) {
     }
     int type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
     must(ioctl(output, VIDIOC_STREAMON, &type), "VIDIOC_STREAMON");
-    printf("feeding\n");
-    fflush(stdout);
+    /* Whoever called goes on when there is something to see. */
+    must(daemon(1, 0), "daemon");
     for (;;) {
         struct v4l2_buffer buffer = {
             .type = V4L2_BUF_TYPE_VIDEO_OUTPUT, .memory = V4L2_MEMORY_MMAP};
