@@ -3,7 +3,8 @@
 //! Owns names, help texts and defaults. Refuses to open anything: [`crate::run`] does, part by part, so that a part that
 //! fails leaves a unit that can say so.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::config::EngineKind;
+use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Everything typed.
@@ -62,15 +63,18 @@ pub struct StoreFolder {
 /// `run`
 #[derive(Args, Clone, Debug)]
 pub struct Run {
-    /// The camera: a folder, in which every picture that appears is a visit
-    #[arg(long, value_name = "FOLDER")]
-    pub camera: PathBuf,
+    /// The configuration: a TOML file; what is typed beside it goes before what it says
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The camera: a V4L2 device such as /dev/video0, or a folder, in which every picture that appears is a visit
+    #[arg(long, value_name = "CAMERA")]
+    pub camera: Option<PathBuf>,
     /// The administrator's line: a serial device, or pty:PATH for a pseudo-terminal that PATH will point to
     #[arg(long, value_name = "PORT")]
-    pub serial: String,
+    pub serial: Option<String>,
     /// The folder of gallery and log; made if it is not there
     #[arg(long, value_name = "FOLDER")]
-    pub data: PathBuf,
+    pub data: Option<PathBuf>,
     /// The folder of model packs (default: THRESHOLD_PACKS, else the cache folder)
     #[arg(long, value_name = "FOLDER")]
     pub packs: Option<PathBuf>,
@@ -80,15 +84,15 @@ pub struct Run {
     /// The unit's name (default: the machine's)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The smallest face looked for, in pixels
-    #[arg(long, value_name = "PX", default_value_t = 80, value_parser = clap::value_parser!(u32).range(12..=4096))]
-    pub min_face: u32,
+    /// The smallest face looked for, in pixels (default: 80)
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(12..=4096))]
+    pub min_face: Option<u32>,
     /// Threads for the networks (default: all processors, at most 8)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,
-    /// What computes: cpu, or cuda for an NVIDIA GPU
-    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineKind::Cpu)]
-    pub engine: EngineKind,
+    /// What computes: cpu, or cuda for an NVIDIA GPU (default: cpu)
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub engine: Option<EngineKind>,
     /// The folder of kernels for `--engine cuda` (default: `kernels` beside this program)
     #[arg(long, value_name = "FOLDER")]
     pub kernels: Option<PathBuf>,
@@ -101,15 +105,6 @@ pub struct Run {
     /// If the gallery is of another model, keep the names and drop the templates: everybody must enrol again
     #[arg(long)]
     pub discard_templates: bool,
-}
-
-/// What computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineKind {
-    /// The processor.
-    Cpu,
-    /// An NVIDIA GPU.
-    Cuda,
 }
 
 #[cfg(test)]

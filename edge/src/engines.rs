@@ -3,7 +3,7 @@
 //! Refuses to fall back: a unit that was told to use the GPU and cannot is a unit with a fault, locked, that says why. One
 //! that quietly took two seconds for a visit would be found out by the people at the door.
 
-use crate::args;
+use crate::config::{EngineConfig, EngineKind};
 use std::path::PathBuf;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
@@ -33,29 +33,29 @@ pub enum EngineFault {
 /// # Errors
 /// [`EngineFault`].
 pub fn open(
-    typed: &args::Run,
+    config: &EngineConfig,
     detector: &Pack,
     embedder: &Pack,
 ) -> Result<(Box<dyn Engine>, String), EngineFault> {
     let cascade =
-        CascadeOptions { min_face_px: f64::from(typed.min_face), ..CascadeOptions::default() };
-    match typed.engine {
-        args::EngineKind::Cpu => {
+        CascadeOptions { min_face_px: f64::from(config.min_face_px), ..CascadeOptions::default() };
+    match config.kind {
+        EngineKind::Cpu => {
             let defaults = EngineOptions::default();
-            let threads = typed.threads.map_or(defaults.threads, usize::from);
+            let threads = config.threads.map_or(defaults.threads, usize::from);
             let options = EngineOptions { threads, cascade, ..defaults };
             let mut engine = CpuEngine::new(detector, Some(embedder), &options)?;
             engine.self_test()?;
             let words = format!("engine=cpu {:?}\nthreads={threads}", options.simd);
             Ok((Box::new(engine), words))
         }
-        args::EngineKind::Cuda => cuda(typed, detector, embedder, cascade),
+        EngineKind::Cuda => cuda(config, detector, embedder, cascade),
     }
 }
 
 #[cfg(feature = "cuda")]
 fn cuda(
-    typed: &args::Run,
+    config: &EngineConfig,
     detector: &Pack,
     embedder: &Pack,
     cascade: CascadeOptions,
@@ -63,7 +63,7 @@ fn cuda(
     use threshold_kernels::device::{Device as _, cuda::Cuda};
     use threshold_kernels::{CudaEngine, KernelError};
 
-    let device = Cuda::open(0, &kernels(typed)).map_err(KernelError::from)?;
+    let device = Cuda::open(0, &kernels(config)).map_err(KernelError::from)?;
     let words = format!("engine=cuda {}", device.name());
     let mut engine = CudaEngine::new(device, detector, cascade)?.with_embedder(embedder)?;
     engine.self_test()?;
@@ -72,20 +72,20 @@ fn cuda(
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(
-    typed: &args::Run,
+    config: &EngineConfig,
     _: &Pack,
     _: &Pack,
     _: CascadeOptions,
 ) -> Result<(Box<dyn Engine>, String), EngineFault> {
-    let _ = kernels(typed);
+    let _ = kernels(config);
     Err(EngineFault::NotBuilt)
 }
 
-/// The folder of kernels: as typed, else beside the program.
-fn kernels(typed: &args::Run) -> PathBuf {
+/// The folder of kernels: as configured, else beside the program.
+fn kernels(config: &EngineConfig) -> PathBuf {
     let beside = || {
         let program = std::env::current_exe().unwrap_or_default();
         program.with_file_name("kernels")
     };
-    typed.kernels.clone().unwrap_or_else(beside)
+    config.kernels.clone().unwrap_or_else(beside)
 }

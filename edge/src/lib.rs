@@ -10,6 +10,7 @@
 pub mod args;
 pub mod capture;
 pub mod clock;
+pub mod config;
 pub mod engines;
 pub mod journal;
 pub mod lock;

@@ -3,8 +3,9 @@
 //! What is typed wrong ends the program with an error; a part that fails leaves a unit that stays locked and says why.
 
 use crate::args::{Command, Typed};
-use crate::capture::Replay;
+use crate::capture;
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::lock::LogOnlyLock;
 use crate::maintenance;
 use crate::notices::Notices;
@@ -16,7 +17,7 @@ use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_record::{EntryKind, LogEntry};
+use threshold_record::{Cause, EntryKind, LogEntry};
 use threshold_store::{FlashFault, Store, StoreError};
 
 /// How long the loop waits for the camera before it looks whether it should end.
@@ -32,27 +33,28 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
         Command::Label(typed) => return maintenance::label(&typed, notices),
         Command::Store(typed) => return maintenance::run(&typed, notices),
     };
+    let config = Config::of(&typed)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let camera = Replay::open(&typed.camera, Arc::clone(&clock)).context("camera")?;
-    let opened = Store::open_folder(&typed.data);
+    let camera = capture::open(&config.camera, Arc::clone(&clock), notices).context("camera")?;
+    let opened = Store::open_folder(&config.unit.data);
     if let Err(StoreError::Flash(error)) = &opened
         && error.fault == FlashFault::Busy
     {
         bail!("data folder: {error}");
     }
     // Before the journal's first entry: a start that ends here is none.
-    let (line, pty) = line::open(&typed.serial)?;
+    let (line, pty) = line::open(&config.link.serial)?;
     let journal = start::journal(opened, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
     if typed.insecure_dev_link {
         notices.tell("insecure: whoever reaches the serial line may change the gallery");
     }
     let identity = Identity {
-        unit: typed.name.clone().unwrap_or_else(machine_name),
+        unit: config.unit.name.clone().unwrap_or_else(machine_name),
         build: env!("CARGO_PKG_VERSION"),
         insecure_link: trusted,
     };
@@ -67,10 +69,14 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let access = Access { trusted, button };
     let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
-    let engine = start::load(&typed, &shared);
+    let engine = start::load(&config, typed.discard_templates, &shared);
+    // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
+    if let Some(fault) = camera.fault() {
+        shared.lock().fail(Cause::Camera, &fault.to_string());
+    }
+    shared.lock().start_done();
     let lock = Box::new(LogOnlyLock::new(notices.clone()));
-    let mut unit =
-        Unit::new(Box::new(camera), lock, engine, shared.clone(), clock, notices.clone());
+    let mut unit = Unit::new(camera, lock, engine, shared.clone(), clock, notices.clone());
     while !stop.load(Ordering::Relaxed) {
         unit.step(PATIENCE);
     }

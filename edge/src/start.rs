@@ -3,7 +3,8 @@
 //! Owns the order, and that a part which fails leaves a unit that says so and stays locked. Refuses to arm before the
 //! engine gave the packs' golden vectors.
 
-use crate::args;
+use crate::capture;
+use crate::config::Config;
 use crate::engines::{self, EngineFault};
 use crate::journal::Journal;
 use crate::notices::Notices;
@@ -38,40 +39,39 @@ pub fn journal(
     begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
 }
 
-/// Loads packs, engine and gallery into the shared state, and says that the start is done. The engine, if there is one.
-pub fn load(typed: &args::Run, shared: &Shared) -> Option<Box<dyn Engine>> {
-    let loaded = engine(typed);
+/// Loads packs, engine and gallery into the shared state. The engine, if there is one.
+pub fn load(config: &Config, discard_templates: bool, shared: &Shared) -> Option<Box<dyn Engine>> {
+    let loaded = engine(config);
     let mut state = shared.lock();
-    let engine = match loaded {
-        Ok((engine, embedder, policy, config)) => {
+    match loaded {
+        Ok((engine, embedder, policy, words)) => {
             state.set_embedder(embedder, policy);
             if let Err(error) = policy.check() {
                 state.fail(Cause::Model, &error.to_string());
             }
-            contexts(&mut state, &config);
-            load_gallery(&mut state, typed.discard_templates);
+            contexts(&mut state, &words);
+            load_gallery(&mut state, discard_templates);
             Some(engine)
         }
         Err(error) => {
             state.fail(Cause::Model, &error.to_string());
             None
         }
-    };
-    state.start_done();
-    engine
+    }
 }
 
 type Loaded = (Box<dyn Engine>, EmbedderFacts, Policy, String);
 
-fn engine(typed: &args::Run) -> Result<Loaded, EngineFault> {
-    let folder = PackDir::locate(typed.packs.as_deref())?;
+fn engine(config: &Config) -> Result<Loaded, EngineFault> {
+    let (camera, config) = (capture::words(&config.camera), &config.engine);
+    let folder = PackDir::locate(config.packs.as_deref())?;
     let packs = PackDir::open(&folder)?;
     let detector = packs.detector()?;
-    let embedder = match &typed.model {
+    let embedder = match &config.model {
         Some(name) => packs.named(name)?,
         None => packs.default_embedder()?,
     };
-    let (engine, words) = engines::open(typed, &detector, &embedder)?;
+    let (engine, words) = engines::open(config, &detector, &embedder)?;
     let meta = embedder.embedder()?;
     let facts = EmbedderFacts {
         id: embedder.id,
@@ -82,13 +82,13 @@ fn engine(typed: &args::Run) -> Result<Loaded, EngineFault> {
         distributions: embedder.meta.scores().map(|scores| scores.distributions),
     };
     let policy = Policy::for_model(meta.metric, meta.threshold_distance);
-    let config = format!(
-        "camera=replay\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
-        typed.min_face,
+    let words = format!(
+        "camera={camera}\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
+        config.min_face_px,
         detector_name(&detector),
         env!("CARGO_PKG_VERSION")
     );
-    Ok((engine, facts, policy, config))
+    Ok((engine, facts, policy, words))
 }
 
 fn detector_name(detector: &Pack) -> String {

@@ -107,7 +107,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
                 return Err(PictureFault::Truncated);
             }
             let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(fault)?;
-            frame(decoder, |decoder| match libjpeg(bytes)? {
+            frame(decoder, |decoder| match libjpeg(bytes, None)? {
                 Some(picture) => Ok(picture.into()),
                 None => DynamicImage::from_decoder(decoder).map_err(fault),
             })
@@ -127,6 +127,25 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
         }
         other => Err(PictureFault::Format { found: kind_of(other) }),
     }
+}
+
+/// Decodes one frame of motion JPEG, of the size that was agreed with the camera. The Huffman tables, which cameras leave
+/// out, are the standard's then; nothing turns the picture.
+///
+/// # Errors
+/// [`PictureFault`]; also if the frame has another size.
+pub fn decode_motion(bytes: &[u8], [width, height]: [usize; 2]) -> Result<Frame, PictureFault> {
+    if !bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        return Err(PictureFault::Format { found: kind_of(bytes) });
+    }
+    if !is_whole_jpeg(bytes) {
+        return Err(PictureFault::Truncated);
+    }
+    let size = [width, height];
+    let damaged = |words: &str| PictureFault::Damaged(words.to_owned());
+    let picture = libjpeg(bytes, Some(size))?.ok_or_else(|| damaged("its colours are CMYK"))?;
+    Frame::from_rgb(width, height, picture.into_raw())
+        .map_err(|_| damaged("it has another size than was agreed"))
 }
 
 fn frame<D: ImageDecoder>(
@@ -154,11 +173,16 @@ fn refuse_large(width: u32, height: u32) -> Result<(), PictureFault> {
     Ok(())
 }
 
-/// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK.
-fn libjpeg(bytes: &[u8]) -> Result<Option<RgbImage>, PictureFault> {
+/// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK. One of another size than `expected` is refused before
+/// it is decoded.
+fn libjpeg(bytes: &[u8], expected: Option<[usize; 2]>) -> Result<Option<RgbImage>, PictureFault> {
     // The library reports what it cannot decode by unwinding from its C code's error exit.
     let decoded = std::panic::catch_unwind(|| -> std::io::Result<Option<RgbImage>> {
         let header = mozjpeg::Decompress::new_mem(bytes)?;
+        let (width, height) = header.size();
+        if expected.is_some_and(|expected| expected != [width, height]) {
+            return Err(std::io::Error::other(format!("it has {width} x {height} px")));
+        }
         if matches!(header.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK) {
             return Ok(None);
         }

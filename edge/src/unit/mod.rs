@@ -52,6 +52,11 @@ pub trait Camera: Send {
     /// # Errors
     /// [`CameraFault`]; the loop refuses whoever is there and asks again.
     fn next(&mut self, patience: Duration) -> Result<Event, CameraFault>;
+
+    /// What is known already to be wrong with it, without waiting: a unit must not say that it is armed without a camera.
+    fn fault(&self) -> Option<CameraFault> {
+        None
+    }
 }
 
 /// What a permit moves.

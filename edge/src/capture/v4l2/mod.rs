@@ -1,0 +1,150 @@
+//! A V4L2 device as a camera.
+//!
+//! Owns what the loop sees of it: the newest picture as a frame, within the loop's patience, or a fault in words. A frame
+//! whose bytes were there before is never handed on ([`freeze`]), nor one that does not decode.
+//! The parts: [`choice`] and [`layout`] say what is asked for and what is taken, [`device`] calls the driver, [`pump`] is
+//! the thread that does so, [`mailbox`] lies between it and the loop, [`stamp`] maps the driver's clock.
+
+mod choice;
+mod device;
+mod freeze;
+mod layout;
+mod mailbox;
+mod pump;
+mod stamp;
+
+use crate::config::CameraConfig;
+use crate::notices::Notices;
+use crate::unit::{Camera, CameraFault, Clock, Event};
+use freeze::{Freeze, Seen};
+use layout::Damage;
+use mailbox::{Found, Mailbox, Raw};
+use pump::Driver;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A camera behind a V4L2 device, which may come and go.
+pub struct V4l2Camera {
+    name: String,
+    mailbox: Mailbox,
+    notices: Notices,
+    /// The picture that was read last; its buffer goes round.
+    read: Option<Raw>,
+    freeze: Freeze,
+    frozen: bool,
+    /// Pictures in a row that did not decode.
+    undecoded: u32,
+}
+
+impl V4l2Camera {
+    /// A camera over the device that the configuration names. Whether it is there is found by the camera's own thread.
+    ///
+    /// # Errors
+    /// [`CameraFault`] if there is no thread to be had.
+    pub fn open(
+        wish: &CameraConfig,
+        clock: Arc<dyn Clock>,
+        notices: &Notices,
+    ) -> Result<Self, CameraFault> {
+        Self::over(device::V4l2::new(wish, notices), clock, notices)
+    }
+
+    fn over(
+        driver: impl Driver + 'static,
+        clock: Arc<dyn Clock>,
+        notices: &Notices,
+    ) -> Result<Self, CameraFault> {
+        let name = driver.name().to_owned();
+        let mailbox = Mailbox::new(&name);
+        let of_thread = mailbox.clone();
+        std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || pump::run(driver, &of_thread, &clock))
+            .map_err(|error| {
+                CameraFault(format!("no thread for {name} ({error}): start the unit again"))
+            })?;
+        Ok(Self {
+            name,
+            mailbox,
+            notices: notices.clone(),
+            read: None,
+            freeze: Freeze::default(),
+            frozen: false,
+            undecoded: 0,
+        })
+    }
+
+    /// What a picture is to the loop.
+    fn judge(&mut self, picture: &Raw) -> Result<Event, CameraFault> {
+        let Some(layout) = picture.layout else { return Ok(Event::Nothing) };
+        let mut frame = match layout.frame(&picture.bytes) {
+            Ok(frame) => frame,
+            Err(Damage(words)) => {
+                self.mailbox.lost(0, 1);
+                self.undecoded += 1;
+                if self.undecoded < pump::DAMAGED_IN_A_ROW {
+                    return Ok(Event::Nothing);
+                }
+                return Err(CameraFault(format!(
+                    "{} {words}, {} times in a row: name another format in [camera]",
+                    self.name, self.undecoded
+                )));
+            }
+        };
+        self.undecoded = 0;
+        let digest = blake3::hash(frame.rgb());
+        let seen = self.freeze.look(*digest.as_bytes(), picture.captured_at_ms);
+        let was = std::mem::replace(&mut self.frozen, seen == Seen::Frozen);
+        match seen {
+            Seen::Live => {
+                frame.sequence = picture.sequence;
+                frame.captured_at_ms = picture.captured_at_ms;
+                Ok(Event::Frame(frame))
+            }
+            Seen::Repeated => Ok(Event::Nothing),
+            Seen::Frozen => {
+                // Once: a camera that hangs may come back by that, and one that is in the dark does not.
+                if !was {
+                    self.mailbox.restart();
+                }
+                Err(CameraFault(format!(
+                    "{} shows the same picture again and again: it hangs, or its lens is covered; unplug it and plug it in again",
+                    self.name
+                )))
+            }
+        }
+    }
+}
+
+impl Camera for V4l2Camera {
+    fn next(&mut self, patience: Duration) -> Result<Event, CameraFault> {
+        match self.mailbox.take(self.read.take(), patience) {
+            Found::Picture(picture) => {
+                let event = self.judge(&picture);
+                self.read = Some(picture);
+                event
+            }
+            Found::Nothing => Ok(Event::Nothing),
+            Found::Fault(fault) => Err(fault),
+        }
+    }
+
+    fn fault(&self) -> Option<CameraFault> {
+        self.mailbox.standing()
+    }
+}
+
+impl Drop for V4l2Camera {
+    fn drop(&mut self) {
+        // The thread ends by itself; it is not waited for, since a driver may hold it.
+        self.mailbox.stop();
+        let counts = self.mailbox.counts();
+        self.notices.tell(&format!(
+            "camera: {} gave {} frames, {} dropped, {} damaged",
+            self.name, counts.captured, counts.dropped, counts.damaged
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;
