@@ -11,6 +11,7 @@ pub mod args;
 pub mod capture;
 pub mod clock;
 pub mod config;
+pub mod door;
 pub mod engines;
 pub mod journal;
 pub mod lock;

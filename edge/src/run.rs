@@ -6,7 +6,7 @@ use crate::args::{Command, Typed};
 use crate::capture;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::lock::LogOnlyLock;
+use crate::door;
 use crate::maintenance;
 use crate::notices::Notices;
 use crate::service::{self, Access, FileButton, line};
@@ -34,6 +34,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
         Command::Store(typed) => return maintenance::run(&typed, notices),
     };
     let config = Config::of(&typed)?;
+    // Before anything else, so that a relay which an unit killed in its pulse left released is locked again.
+    let lines = door::Lines::take(&config.door);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
@@ -69,18 +71,20 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     let access = Access { trusted, button };
     let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
+    let door = lines.open(&shared, &clock, notices);
     let engine = start::load(&config, typed.discard_templates, &shared);
     // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
     if let Some(fault) = camera.fault() {
         shared.lock().fail(Cause::Camera, &fault.to_string());
     }
     shared.lock().start_done();
-    let lock = Box::new(LogOnlyLock::new(notices.clone()));
-    let mut unit = Unit::new(camera, lock, engine, shared.clone(), clock, notices.clone());
+    let door = door.context("no thread for the door")?;
+    let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone());
     while !stop.load(Ordering::Relaxed) {
         unit.step(PATIENCE);
     }
     drop(unit);
+    drop(door.end);
     shared.lock().write(LogEntry::of(EntryKind::Disarmed));
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();

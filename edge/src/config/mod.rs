@@ -7,7 +7,7 @@ mod camera;
 mod door;
 
 pub use camera::{CameraConfig, CameraFormat};
-pub use door::DoorConfig;
+pub use door::{DoorConfig, LineConfig};
 
 use crate::args;
 use anyhow::{Context as _, bail};
@@ -150,7 +150,7 @@ impl Config {
             let (least, most) = (range.start(), range.end());
             bail!("threads in [engine] is {threads}: it may be {least} to {most}");
         }
-        Ok(())
+        self.door.check()
     }
 }
 

@@ -5,7 +5,10 @@
 //! A visit begins when the camera announces somebody, or with the first face; it ends with its decision, with the
 //! departure, or when no face has been seen for a while. One visit is one decision and one log entry.
 
+mod sign;
 mod visit;
+
+pub use sign::{Indicator, NoIndicator, Sign};
 
 use crate::journal::Permit;
 use crate::notices::Notices;

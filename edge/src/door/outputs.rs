@@ -1,0 +1,526 @@
+//! The lines that the unit drives, on a thread of their own: the relay's pulses, LEDs and buzzer.
+//!
+//! Owns that whoever raises the relay also drops it: only this thread raises the line, once leave was given, and by its
+//! own clock. Where it panics or ends, all its lines are inactive before it is gone; where it hangs, [`super::inputs`] drops the relay
+//! with [`Orders::overdue`]. Refuses to raise the relay again after it could not be driven or read back once, until the
+//! next start. What remains is a process that is killed outright: see SECURITY.
+
+use super::lines::{LineFault, Output};
+use super::pattern::{self, Levels, Pattern};
+use super::pulse::{Pulse, Span};
+use crate::journal::Permit;
+use crate::unit::{Clock, Indicator, Lock, LockFault, Sign};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a permit waits for the relay to be seen active. The thread does it within a millisecond; one that takes
+/// longer than this hangs, and is not to raise the line later.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The thread looks at its orders at least so often.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A relay that is active for so long after its pulse's end was not dropped by its thread.
+const OVERDUE_MS: u64 = 500;
+
+/// The lines themselves. Dropping them makes them inactive.
+pub(super) struct Outputs {
+    pub(super) relay: Option<Arc<dyn Output>>,
+    pub(super) granted: Option<Box<dyn Output>>,
+    pub(super) refused: Option<Box<dyn Output>>,
+    pub(super) buzzer: Option<Box<dyn Output>>,
+}
+
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        // Nobody is left who could be told of an error.
+        if let Some(relay) = &self.relay {
+            let _ = relay.set(false);
+        }
+        for line in [&self.granted, &self.refused, &self.buzzer].into_iter().flatten() {
+            let _ = line.set(false);
+        }
+    }
+}
+
+/// What the thread is to do, and what came of it.
+pub(super) struct Orders {
+    asked: Mutex<Asked>,
+    changed: Condvar,
+    clock: Arc<dyn Clock>,
+}
+
+struct Asked {
+    pulse: Pulse,
+    /// Permits so far, and how many of them were obeyed.
+    permits: u64,
+    obeyed: u64,
+    /// The start of the pulse for which the line was raised, from before it is raised until it is seen dropped.
+    raised_ms: Option<u64>,
+    /// What went wrong with the relay.
+    fault: Option<LineFault>,
+    /// What went wrong with LEDs or buzzer.
+    dark: Option<LineFault>,
+    sign: Sign,
+    alarm: bool,
+    /// When the pattern began.
+    since_ms: u64,
+    stop: bool,
+    ended: bool,
+}
+
+impl Orders {
+    /// Orders to a relay at rest, with pulses of that length.
+    pub(super) fn new(pulse_ms: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let asked = Asked {
+            pulse: Pulse::of(pulse_ms),
+            permits: 0,
+            obeyed: 0,
+            raised_ms: None,
+            fault: None,
+            dark: None,
+            sign: Sign::Starting,
+            alarm: false,
+            since_ms: clock.monotonic_ms(),
+            stop: false,
+            ended: false,
+        };
+        Arc::new(Self { asked: Mutex::new(asked), changed: Condvar::new(), clock })
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last pulse, perhaps one that runs.
+    pub(super) fn span(&self) -> Option<Span> {
+        self.asked().pulse.span()
+    }
+
+    /// What is wrong with the relay, and with LEDs and buzzer.
+    pub(super) fn faults(&self) -> (Option<LineFault>, Option<LineFault>) {
+        let asked = self.asked();
+        (asked.fault.clone(), asked.dark.clone())
+    }
+
+    /// True if the relay is not to be active and was not dropped: its thread hangs. That is a fault from then on.
+    pub(super) fn overdue(&self) -> bool {
+        let mut asked = self.asked();
+        let now_ms = self.clock.monotonic_ms();
+        let late = |span: Span| now_ms >= span.end_ms.saturating_add(OVERDUE_MS);
+        let overdue = asked.raised_ms.is_some() && asked.pulse.span().is_some_and(late);
+        if overdue {
+            asked.fail("relay: its pulse did not end; start the unit again, and report this");
+        }
+        overdue
+    }
+
+    /// Sounds the alarm, or ends it.
+    pub(super) fn alarm(&self, on: bool) {
+        let mut asked = self.asked();
+        if asked.alarm != on {
+            (asked.alarm, asked.since_ms) = (on, self.clock.monotonic_ms());
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        self.asked().stop = true;
+        self.changed.notify_all();
+    }
+
+    fn show(&self, sign: Sign) {
+        let mut asked = self.asked();
+        (asked.sign, asked.since_ms) = (sign, self.clock.monotonic_ms());
+        self.changed.notify_all();
+    }
+
+    /// Releases the lock for one pulse; returns once the relay was seen active, or waits for the rest after the run before.
+    fn permit(&self) -> Result<(), LineFault> {
+        let mut asked = self.asked();
+        asked.pulse.permit(self.clock.monotonic_ms());
+        asked.permits += 1;
+        let number = asked.permits;
+        self.changed.notify_all();
+        let begun = Instant::now();
+        loop {
+            if let Some(fault) = &asked.fault {
+                return Err(fault.clone());
+            }
+            if asked.obeyed >= number {
+                return Ok(());
+            }
+            let left = ANSWER.saturating_sub(begun.elapsed());
+            if left.is_zero() || asked.ended {
+                let now_ms = self.clock.monotonic_ms();
+                asked.pulse.end(now_ms);
+                return Err(
+                    asked.fail("relay: its thread hangs; start the unit again, and report this")
+                );
+            }
+            asked =
+                self.changed.wait_timeout(asked, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Asked {
+    /// The relay is at fault: it rests until the next start. The fault that came first counts.
+    fn fail(&mut self, why: &str) -> LineFault {
+        self.fault.get_or_insert_with(|| LineFault(why.to_owned())).clone()
+    }
+
+    /// What to show, and milliseconds until that changes.
+    fn levels(&self, now_ms: u64) -> (Levels, Option<u64>) {
+        // Somebody who asks at the door goes before an alarm.
+        let pattern = match self.sign {
+            Sign::Starting | Sign::Idle | Sign::Fault if self.alarm => Pattern::Alarm,
+            sign => Pattern::Sign(sign),
+        };
+        pattern::levels(pattern, now_ms.saturating_sub(self.since_ms))
+    }
+}
+
+/// What is to be driven.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    /// The start of the pulse for which the relay is to be active.
+    run_ms: Option<u64>,
+    levels: Levels,
+    permits: u64,
+}
+
+impl Asked {
+    fn wanted(&self, now_ms: u64) -> Wanted {
+        let active = self.fault.is_none() && self.pulse.is_active(now_ms);
+        let run_ms = self.pulse.span().filter(|_| active).map(|span| span.start_ms);
+        // One run ends at rest before the next one begins, however late this thread is.
+        let run_ms =
+            run_ms.filter(|run_ms| self.raised_ms.is_none_or(|raised_ms| raised_ms == *run_ms));
+        Wanted { run_ms, levels: self.levels(now_ms).0, permits: self.permits }
+    }
+}
+
+/// Drives the lines until it is told to stop; on a thread of its own.
+pub(super) fn drive(lines: &Outputs, orders: &Orders) {
+    let _end = End(orders);
+    let mut shown = Levels::default();
+    let mut asked = orders.asked();
+    while !asked.stop {
+        let wanted = asked.wanted(orders.clock.monotonic_ms());
+        let (was_ms, fresh) = (asked.raised_ms, asked.obeyed != wanted.permits);
+        asked.raised_ms = wanted.run_ms.or(was_ms);
+        // No line is touched while others wait for the orders.
+        drop(asked);
+        let driven = match (&lines.relay, wanted.run_ms) {
+            (Some(relay), Some(_)) if fresh || was_ms.is_none() => put(relay.as_ref(), true),
+            (Some(relay), None) if was_ms.is_some() => put(relay.as_ref(), false),
+            _ => Ok(()),
+        };
+        // Whatever a driver says that failed: at rest it is safe.
+        let rests = driven.is_err()
+            && lines.relay.as_ref().is_some_and(|relay| put(relay.as_ref(), false).is_ok());
+        let lit = light(lines, &mut shown, wanted.levels);
+        asked = orders.asked();
+        asked.dark = asked.dark.take().or(lit.err());
+        match driven {
+            Ok(()) => (asked.raised_ms, asked.obeyed) = (wanted.run_ms, wanted.permits),
+            Err(fault) => {
+                asked.fail(&fault.0);
+                if rests {
+                    asked.raised_ms = None;
+                }
+            }
+        }
+        orders.changed.notify_all();
+        let now_ms = orders.clock.monotonic_ms();
+        if asked.wanted(now_ms) == wanted {
+            let due_ms = [asked.pulse.due_ms(now_ms), asked.levels(now_ms).1].into_iter().flatten();
+            let patience = due_ms.map(Duration::from_millis).fold(LOOK, Duration::min);
+            asked = orders
+                .changed
+                .wait_timeout(asked, patience)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+/// Drives the relay and reads it back.
+pub(super) fn put(relay: &dyn Output, active: bool) -> Result<(), LineFault> {
+    relay.set(active)?;
+    match relay.get()? == active {
+        true => Ok(()),
+        false => {
+            let (asked, is) = if active { ("active", "inactive") } else { ("inactive", "active") };
+            Err(LineFault(format!(
+                "relay: its line was driven {asked} and reads back {is}; check what else drives it, and that the chip's \
+                 outputs can be read"
+            )))
+        }
+    }
+}
+
+/// Lights what is to be lit; `shown` is what is lit already.
+fn light(lines: &Outputs, shown: &mut Levels, levels: Levels) -> Result<(), LineFault> {
+    let before = std::mem::replace(shown, levels);
+    for (line, was, is) in [
+        (&lines.granted, before.granted, levels.granted),
+        (&lines.refused, before.refused, levels.refused),
+        (&lines.buzzer, before.buzzer, levels.buzzer),
+    ] {
+        if let Some(line) = line
+            && was != is
+        {
+            line.set(is)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says that the thread has ended, also by a panic.
+struct End<'a>(&'a Orders);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.asked().ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// A lock that a relay moves.
+pub(super) struct Relay(pub(super) Arc<Orders>);
+
+impl Lock for Relay {
+    fn pulse(&mut self, permit: Permit) -> Result<(), LockFault> {
+        // Each permit is one pulse, and this is where it is spent.
+        drop(permit);
+        self.0.permit().map_err(|fault| LockFault(fault.0))
+    }
+}
+
+/// A lock whose relay could not be had: every permit is a fault.
+pub(super) struct Jammed(pub(super) LineFault);
+
+impl Lock for Jammed {
+    fn pulse(&mut self, _: Permit) -> Result<(), LockFault> {
+        Err(LockFault(self.0.0.clone()))
+    }
+}
+
+/// LEDs and buzzer.
+pub(super) struct Lamps(pub(super) Arc<Orders>);
+
+impl Indicator for Lamps {
+    fn show(&mut self, sign: Sign) {
+        self.0.show(sign);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::LineConfig;
+    use crate::door::fake::FakeChip;
+    use crate::door::lines::Chip;
+    use std::thread::JoinHandle;
+    use threshold_record::{Cause, Reason};
+
+    /// A driver on a thread, with a relay and lamps of a chip that lies where it is told to.
+    struct Bench {
+        chip: FakeChip,
+        orders: Arc<Orders>,
+        relay: Arc<dyn Output>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Bench {
+        fn of(pulse_ms: u64) -> Self {
+            let chip = FakeChip::default();
+            let line =
+                |key| chip.output(key, LineConfig { line: 0, active_low: false }).expect("a line");
+            let relay: Arc<dyn Output> = Arc::from(line("relay"));
+            let outputs = Outputs {
+                relay: Some(Arc::clone(&relay)),
+                granted: Some(line("granted_led")),
+                refused: Some(line("refused_led")),
+                buzzer: Some(line("buzzer")),
+            };
+            let orders = Orders::new(pulse_ms, Arc::new(SystemClock::start()));
+            let driven = Arc::clone(&orders);
+            let thread = Some(std::thread::spawn(move || drive(&outputs, &driven)));
+            Self { chip, orders, relay, thread }
+        }
+
+        fn join(&mut self) -> bool {
+            self.thread.take().is_some_and(|thread| thread.join().is_ok())
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            self.chip.change(|pins| pins.hangs = false);
+            self.orders.stop();
+            self.join();
+            assert!(
+                !self.chip.is_active("relay") || self.chip.pins().gone,
+                "it is locked at the end"
+            );
+        }
+    }
+
+    #[test]
+    fn a_permit_raises_the_relay_at_once_and_it_drops_by_itself_after_its_pulse() {
+        let bench = Bench::of(60);
+        let begun = Instant::now();
+        bench.orders.permit().expect("it is raised");
+        assert!(bench.chip.is_active("relay"));
+        assert!(begun.elapsed() < ANSWER, "the loop does not wait for the pulse");
+        assert!(bench.chip.wait(|pins| pins.levels.get("relay") == Some(&false)));
+        let relay: Vec<_> =
+            bench.chip.pins().driven.iter().filter(|(key, ..)| *key == "relay").copied().collect();
+        let [start, raised, dropped] = relay[..] else { panic!("{relay:?}") };
+        assert_eq!((start.1, raised.1, dropped.1), (false, true, false));
+        assert!(dropped.2 - raised.2 >= Duration::from_millis(50));
+        assert_eq!(bench.orders.faults(), (None, None));
+    }
+
+    /// Permits come without end, and the line is still seen at rest between runs of three pulses.
+    #[test]
+    fn permits_without_end_do_not_keep_the_line_active() {
+        let bench = Bench::of(20);
+        while bench
+            .chip
+            .pins()
+            .driven
+            .iter()
+            .filter(|(key, active, _)| *key == "relay" && !active)
+            .count()
+            < 3
+        {
+            bench.orders.permit().expect("it is raised");
+            std::thread::yield_now();
+        }
+        let pins = bench.chip.pins();
+        let mut raised = None;
+        for (_, active, at) in pins.driven.iter().filter(|(key, ..)| *key == "relay") {
+            match (active, raised) {
+                (true, None) => raised = Some(*at),
+                (false, Some(since)) => {
+                    let run = at.duration_since(since);
+                    // Three pulses, and what a busy machine takes to get round to it.
+                    assert!(run < Duration::from_millis(3 * 20 + OVERDUE_MS), "{run:?}");
+                    raised = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_relay_that_vanishes_or_lies_is_a_fault_and_is_not_raised_again() {
+        for lie in [true, false] {
+            let bench = Bench::of(10_000);
+            bench.chip.change(|pins| if lie { pins.stuck = Some(false) } else { pins.gone = true });
+            let fault = bench.orders.permit().expect_err("it fails");
+            let told = if lie { "was driven active and reads back inactive" } else { "vanished" };
+            assert!(fault.0.contains(told), "{fault}");
+            assert_eq!(bench.orders.faults().0, Some(fault.clone()));
+            // Healed or not, it rests until the next start.
+            bench.chip.change(|pins| (pins.stuck, pins.gone) = (None, false));
+            assert!(bench.chip.wait(|pins| pins.levels.get("relay") == Some(&false)));
+            let before = bench.chip.pins().driven.len();
+            assert_eq!(bench.orders.permit(), Err(fault));
+            assert!(bench.chip.pins().driven[before..].iter().all(|(_, active, _)| !active));
+        }
+    }
+
+    #[test]
+    fn a_relay_that_vanishes_in_its_pulse_is_driven_until_it_drops() {
+        let bench = Bench::of(50);
+        bench.orders.permit().expect("it is raised");
+        bench.chip.change(|pins| pins.gone = true);
+        while bench.orders.faults().0.is_none() {
+            std::thread::yield_now();
+        }
+        assert!(bench.chip.is_active("relay"), "nobody reaches it");
+        bench.chip.change(|pins| pins.gone = false);
+        assert!(bench.chip.wait(|pins| pins.levels.get("relay") == Some(&false)));
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_a_fault_and_the_pulse_is_taken_back() {
+        let bench = Bench::of(10_000);
+        bench.chip.change(|pins| pins.hangs = true);
+        let fault = bench.orders.permit().expect_err("nobody answers");
+        assert!(fault.0.contains("its thread hangs"), "{fault}");
+        // What raises the line after all is dropped at once, long before a pulse would be over.
+        let begun = Instant::now();
+        bench.chip.change(|pins| pins.hangs = false);
+        assert!(bench.chip.wait(|pins| {
+            let mut relay =
+                pins.driven.iter().filter(|(key, ..)| *key == "relay").map(|(_, active, _)| active);
+            relay.any(|active| *active) && pins.levels.get("relay") == Some(&false)
+        }));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_pulse_that_nobody_ends_is_seen_and_ended_from_outside() {
+        // A driver that raised the line and then stood still.
+        let chip = FakeChip::default();
+        let relay =
+            chip.output("relay", LineConfig { line: 0, active_low: false }).expect("a line");
+        let orders = Orders::new(1, Arc::new(SystemClock::start()));
+        {
+            let mut asked = orders.asked();
+            asked.pulse.permit(orders.clock.monotonic_ms());
+            asked.raised_ms = asked.pulse.span().map(|span| span.start_ms);
+        }
+        relay.set(true).expect("it is raised");
+        assert!(!orders.overdue());
+        while !orders.overdue() {
+            std::thread::yield_now();
+        }
+        assert!(orders.faults().0.expect("a fault").0.contains("its pulse did not end"));
+    }
+
+    #[test]
+    fn a_thread_that_panics_or_ends_leaves_every_line_inactive_and_no_permit_moves_anything() {
+        let mut bench = Bench::of(10_000);
+        bench.orders.show(Sign::Granted);
+        bench.orders.permit().expect("it is raised");
+        assert!(bench.chip.wait(|pins| pins.levels.get("granted_led") == Some(&true)));
+        bench.chip.change(|pins| pins.panics = true);
+        assert!(bench.orders.permit().is_err(), "the thread is gone");
+        assert!(!bench.join(), "it panicked");
+        assert!(bench.chip.pins().levels.values().all(|active| !active), "{:?}", bench.chip.pins());
+        bench.chip.change(|pins| pins.panics = false);
+        assert!(bench.orders.permit().is_err());
+        assert!(!bench.relay.get().expect("it is there"));
+
+        let mut bench = Bench::of(10_000);
+        bench.orders.permit().expect("it is raised");
+        bench.orders.stop();
+        assert!(bench.join());
+        assert!(!bench.chip.is_active("relay"), "a unit that is stopped in its pulse locks");
+    }
+
+    #[test]
+    fn a_sign_lights_its_lamps_and_one_that_fails_costs_no_admission() {
+        let bench = Bench::of(50);
+        bench.orders.show(Sign::Refused(Reason::Quality, Cause::TooFar));
+        assert!(bench.chip.wait(|pins| pins.levels.get("refused_led") == Some(&true)));
+        assert!(bench.chip.wait(|pins| {
+            let blinks = pins.driven.iter().filter(|(key, on, _)| *key == "refused_led" && *on);
+            blinks.count() == 2
+        }));
+        assert!(!bench.chip.is_active("granted_led"));
+        bench.orders.show(Sign::Idle);
+        assert!(bench.chip.wait(|pins| pins.levels.get("refused_led") == Some(&false)));
+        bench.orders.alarm(true);
+        assert!(bench.chip.wait(|pins| pins.levels.get("buzzer") == Some(&true)));
+    }
+}
