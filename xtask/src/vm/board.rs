@@ -132,10 +132,10 @@ impl Board {
         Ok(self.said.len())
     }
 
-    /// The changes of the door's outputs since the power came, as QEMU traced them.
-    pub(super) fn outputs(&self) -> Vec<String> {
+    /// The changes of the door's output lines since the power came, as QEMU traced them: line and level.
+    pub(super) fn outputs(&self) -> Vec<(u32, bool)> {
         let trace = fs::read_to_string(self.folder.join("trace")).unwrap_or_default();
-        trace.lines().filter(|line| line.contains("pl061_set_output")).map(str::to_owned).collect()
+        trace.lines().filter_map(change).collect()
     }
 
     /// A pulse on input line 3 of the board, where a door has its button to leave.
@@ -206,6 +206,13 @@ impl Drop for Board {
     }
 }
 
+/// One change, from a line such as `pl061_set_output 9030000.pl061 setting output 0 to 1`.
+fn change(line: &str) -> Option<(u32, bool)> {
+    let (_, change) = line.split_once("setting output ")?;
+    let (line, level) = change.split_once(" to ")?;
+    Some((line.parse().ok()?, level.trim() == "1"))
+}
+
 /// Waits for QEMU at the console's socket; its lines, also written down.
 fn listen(listener: &UnixListener, log: &Path) -> Result<(UnixStream, Receiver<String>)> {
     listener.set_nonblocking(true)?;
@@ -231,4 +238,16 @@ fn listen(listener: &UnixListener, log: &Path) -> Result<(UnixStream, Receiver<S
         }
     });
     Ok((console, lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_an_output_is_read_from_the_trace() {
+        let line = "pl061_set_output 9030000.pl061 setting output 3 to 1";
+        assert_eq!(change(line), Some((3, true)));
+        assert_eq!(change("pl061_set_output nothing"), None);
+    }
 }

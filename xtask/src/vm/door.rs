@@ -6,6 +6,7 @@
 use super::board::Board;
 use super::parts::Parts;
 use super::transcript::Transcript;
+use super::unit::RELAY;
 use crate::demo::door::Host;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -55,6 +56,7 @@ impl Door {
         let board = self.board.insert(Board::start(parts, initramfs, flash, folder, &host.port)?);
         let board_s = board.seconds();
         board.ask(&format!("show {picture}"))?;
+        board.ask("feeder")?;
         self.transcript.event(board_s, "power on; the board's init listens");
         Ok(board_s)
     }
@@ -160,6 +162,12 @@ impl Door {
     /// Lines that the unit has said until now.
     pub(super) fn lines_said(&mut self) -> Result<usize> {
         self.board()?.lines_said()
+    }
+
+    /// The levels that the relay's line was put to since the power came; `false` is locked.
+    pub(super) fn relay(&self) -> Vec<bool> {
+        let outputs = self.board.as_ref().map(Board::outputs).unwrap_or_default();
+        outputs.into_iter().filter(|&(line, _)| line == RELAY).map(|(_, level)| level).collect()
     }
 
     /// Bytes that the administrator's tool has sent to the unit since the power came.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where in an enrolment the power is cut, in hundredths of the bytes that one sends: while the person is written, while
 /// the template comes, and while the last write waits to be acknowledged.
@@ -18,6 +18,9 @@ const CUTS: [u64; 3] = [80, 90, 100];
 
 /// How often the bytes are counted while a cut is waited for: ten of them take longer on the unit's line.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Longest wait for the relay to be at rest again: its pulse is a second.
+const RELAY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who is enrolled, from which photo.
 const ENROLLED: (&str, &str) = ("Obama", "obama.jpg");
@@ -79,8 +82,10 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     let (admission_s, entry) = visit(door, "obama")?;
     let first_decision_s = door.seconds();
     admitted(&entry, ENROLLED.0)?;
+    pulsed(door, 1)?;
     let (refusal_s, entry) = visit(door, "stranger")?;
     refused(&entry, "unknown")?;
+    pulsed(door, 1)?;
 
     door.transcript.part("The camera's plug is pulled and put back");
     plug(door)?;
@@ -91,6 +96,7 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     let entry = door.decision()?;
     let last_decision_s = door.seconds();
     admitted(&entry, ENROLLED.0)?;
+    pulsed(door, 1)?;
     log(door)?;
     Ok(Figures { first, first_decision_s, admission_s, refusal_s, last, last_decision_s })
 }
@@ -108,7 +114,8 @@ fn plug(door: &mut Door) -> Result<()> {
     door.unit_says("mended: camera", said)?;
     door.entry(|entry| entry["kind"] == "armed")?;
     let (_, entry) = visit(door, "obama-again")?;
-    admitted(&entry, ENROLLED.0)
+    admitted(&entry, ENROLLED.0)?;
+    pulsed(door, 2)
 }
 
 /// Somebody comes, stays until the decision, and goes; how long the decision took.
@@ -125,6 +132,27 @@ fn admitted(entry: &Value, person: &str) -> Result<()> {
     let right = entry["decision"] == "admit" && entry["person_name"] == person;
     ensure!(right, "the door should have admitted {person}: {entry}");
     Ok(())
+}
+
+/// Waits until the relay is at rest, having been moved so often since the power came.
+fn pulsed(door: &mut Door, times: usize) -> Result<()> {
+    let give_up = Instant::now() + RELAY_PATIENCE;
+    loop {
+        let levels = door.relay();
+        let moved = levels.iter().filter(|&&level| level).count();
+        if moved == times && levels.last() == Some(&false) {
+            let words =
+                format!("the relay's line: moved {times} times since the power came, at rest");
+            door.transcript.event(door.seconds(), &words);
+            return Ok(());
+        }
+        let in_time = moved <= times && Instant::now() < give_up;
+        ensure!(
+            in_time,
+            "the relay should have been moved {times} times, and was put to {levels:?}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn refused(entry: &Value, reason: &str) -> Result<()> {

@@ -1,6 +1,6 @@
-//! The product on the board: what its first file system holds, and how its unit is started and administered.
+//! The product on the board: what its first file system holds, and what stands before its camera.
 //!
-//! Owns the command line of the unit and the pictures before its camera. The unit's serial line, camera, lock and flash are
+//! Owns the pictures before its camera; how it is configured stands in `guest/unit.toml`. The unit's serial line, camera, lock and flash are
 //! the board's; only the button inside its housing is a file, since the board has one input line that can be driven.
 
 use super::aarch64::{LIBRARIES, Toolchain};
@@ -19,6 +19,9 @@ const PACKS: [&str; 2] = ["mtcnn.pack", "dlib-resnet29.pack"];
 /// Who may stand before the camera, by the name of the picture on the board.
 pub(super) const PEOPLE: [(&str, &str); 3] =
     [("obama", "obama2.jpg"), ("obama-again", "obama3.jpg"), ("stranger", "biden.jpg")];
+
+/// The GPIO line of the door's relay, as the configuration has it.
+pub(super) const RELAY: u32 = 0;
 
 /// Nobody, by the name of the picture on the board.
 pub(super) const NOBODY: &str = "nobody";
@@ -40,6 +43,7 @@ pub(super) fn initramfs(
         archive.folder(name);
     }
     archive.copy("init", &guest.join("init"))?;
+    archive.copy("unit.toml", &guest.join("unit.toml"))?;
     archive.copy("bin/busybox", &parts.busybox)?;
     for module in &parts.modules {
         let name = module.file_name().unwrap_or_default().to_string_lossy();

@@ -3,7 +3,7 @@
  * feed OUTPUT CAMERA PICTURE
  *
  * PICTURE holds one frame, 640 x 480, YUYV. It is read anew for each frame, so that whoever renames another file there
- * changes what the camera sees. Five frames a second are enough: vivid shows the last one until the next one comes.
+ * changes what the camera sees. Ten frames a second are enough: vivid shows the last one until the next one comes.
  * The lowest bit of some luma values changes from frame to frame, as a sensor's noise does: a camera whose picture never
  * changes by a bit is rightly taken for a stuck one.
  * The output is asked by ioctls on a blocking descriptor; its write() gives EINVAL. */
@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { WIDTH = 640, HEIGHT = 480, BYTES = WIDTH * HEIGHT * 2, BUFFERS = 3, PAUSE_US = 200000 };
+enum { WIDTH = 640, HEIGHT = 480, BYTES = WIDTH * HEIGHT * 2, BUFFERS = 3, PAUSE_US = 100000 };
 
 static void must(int done, const char *what) {
     if (done < 0) {
