@@ -9,7 +9,7 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{apt, demo, fuzz, kernels, sanitize, tidy, vm};
+use crate::{apt, demo, fuzz, kernels, libclang, sanitize, tidy, vm};
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
     ledger.step(Group::Build, "g++, for the emulator", || apt::install(&["g++"], &["g++"]));
+    ledger.step(Group::Build, "libclang, for the camera", libclang::provide);
     ledger.step(Group::Build, "clippy, warnings denied", || {
         let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);

@@ -19,6 +19,7 @@ mod evaluation;
 mod fuzz;
 mod gpu;
 mod kernels;
+mod libclang;
 mod program;
 mod recognition;
 mod repository;

@@ -3,6 +3,7 @@
 //! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
 //! libraries that two variables name. Leaves out whole detections and embeddings, which the others are the parts of and which take minutes.
 
+use crate::libclang;
 use crate::program::{cargo, host_triple, run_counting, said};
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
@@ -35,6 +36,7 @@ const ASAN_OPTIONS: &str = "detect_leaks=0";
 /// # Errors
 /// If g++ does not compile a library, or a test fails.
 pub(crate) fn run() -> Result<usize> {
+    libclang::provide()?;
     let out = root().join("target/sanitize");
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let triple = host_triple()?.to_uppercase().replace('-', "_");

