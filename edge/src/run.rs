@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::door;
 use crate::maintenance;
 use crate::notices::Notices;
-use crate::service::{self, Access, FileButton, line};
+use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
 use crate::state::{Identity, Shared, State};
 use crate::unit::{Clock, Unit};
@@ -67,8 +67,10 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
             "insecure: whoever writes the button's file may pair, with the code on the label",
         );
     }
-    let button = typed.dev_button.clone().map(FileButton::at);
-    let access = Access { trusted, button };
+    let file =
+        typed.dev_button.clone().map(|path| Box::new(FileButton::at(path)) as Box<dyn Button>);
+    let buttons = file.into_iter().chain(lines.button()).collect();
+    let access = Access { trusted, buttons };
     let service = service::spawn(line, shared.clone(), access, notices.clone(), Arc::clone(&stop))
         .context("no thread for the service")?;
     let door = lines.open(&shared, &clock, notices);
@@ -79,7 +81,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<()> {
     }
     shared.lock().start_done();
     let door = door.context("no thread for the door")?;
-    let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone());
+    let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
+        .shown_by(door.indicator);
     while !stop.load(Ordering::Relaxed) {
         unit.step(PATIENCE);
     }

@@ -459,7 +459,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Engine => "restart the unit; if it comes again, report it with the log",
         Cause::Model => "install the pack that the gallery was made with, or enrol everyone again",
         Cause::Gallery => "look at `threshold info`, then restore or re-enrol the gallery",
-        Cause::Lock => "check the lock's wiring",
+        Cause::Lock => {
+            "check [door] in the unit's configuration and the wiring, then start the unit again; its own messages name the line"
+        }
         Cause::NotMeasured => {
             "take a model that was measured, or threshold policy set --threshold <score> --accept-risk"
         }

@@ -137,10 +137,32 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()
         }
+        EntryKind::DoorForced => counted(
+            entry,
+            "The door was forced: it opened without the unit and without a request to exit",
+        ),
+        EntryKind::DoorHeld => counted(entry, "The door has stood open for too long"),
+        EntryKind::DoorClosed => counted(entry, "The door is closed again"),
+        EntryKind::ExitRequested => counted(entry, "Somebody inside asked to leave"),
+        EntryKind::Tampered => counted(entry, "The unit's housing was opened"),
+        EntryKind::HousingClosed => counted(entry, "The unit's housing is closed again"),
+        EntryKind::ButtonPressed => counted(
+            entry,
+            "The button inside the housing was pressed: whoever has the code could pair for two minutes",
+        ),
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }
         EntryKind::Decision => format!("The door stayed locked: {}", refusal(entry, name_of)),
+    }
+}
+
+/// What an input told, and how many times more before that it was not written down by itself.
+fn counted(entry: &LogEntry, words: &str) -> String {
+    match entry.runner_up.0 {
+        0 => words.to_owned(),
+        1 => format!("{words} (and once before)"),
+        more => format!("{words} (and {more} times before)"),
     }
 }
 
@@ -231,6 +253,15 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
     if entry.kind != EntryKind::Decision {
         return match entry.kind {
             EntryKind::Fault | EntryKind::Disarmed => cause_help(entry.cause).map(str::to_owned),
+            EntryKind::DoorForced => Some(
+                "look at the door and at what was recorded there; if nobody forced it, check the contact and \
+                 request-to-exit wiring"
+                    .to_owned(),
+            ),
+            EntryKind::DoorHeld => Some("close the door, or check its contact".to_owned()),
+            EntryKind::Tampered => Some(
+                "if that was nobody of yours: look at the unit's wiring and at threshold administrators list".to_owned(),
+            ),
             _ => None,
         };
     }
@@ -360,6 +391,16 @@ mod tests {
         }
         let own = LogEntry { by, about: by, ..LogEntry::of(EntryKind::Revoked) };
         assert!(one_line(&own, &names).ends_with("Administrator 1a1a1a1a revoked the own key"));
+    }
+
+    #[test]
+    fn an_entry_that_stands_for_several_says_for_how_many() {
+        let words = |more| {
+            let entry = LogEntry::of(EntryKind::ExitRequested);
+            one_line(&LogEntry { runner_up: PersonId(more), ..entry }, &names)
+        };
+        assert!(words(0).ends_with("Somebody inside asked to leave"), "{}", words(0));
+        assert!(words(7).ends_with("asked to leave (and 7 times before)"), "{}", words(7));
     }
 
     #[test]

@@ -93,3 +93,36 @@ fn a_unit_told_to_use_a_gpu_that_it_has_not_got_stays_locked_and_says_so() {
     // This build has none; one that has says which driver, card or file is missing.
     assert!(unit.said().contains("start with `--engine cpu`"), "{}", unit.said());
 }
+
+#[test]
+fn a_door_whose_chip_is_not_there_stays_locked_and_says_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("unit.toml");
+    std::fs::write(&config, "[door]\nchip = \"/dev/gpiochip99\"\nrelay = { line = 0 }\n").unwrap();
+    let unit = Unit::start(&["--packs", "no-packs", "--config", &config.to_string_lossy()]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["fault_cause"]), (&"fault".into(), &"lock".into()));
+    let told = "fault: lock: /dev/gpiochip99 is not there; `ls /dev/gpiochip*` shows the chips";
+    assert!(unit.said().contains(told), "{}", unit.said());
+}
+
+#[test]
+fn a_door_that_is_configured_wrong_ends_the_unit_with_the_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("camera")).unwrap();
+    for (door, expected) in [
+        (
+            "relay = { line = 0 }\ncontact = { line = 0 }",
+            "relay and contact in [door] both have line 0",
+        ),
+        ("relais = { line = 0 }", "unknown field `relais`"),
+        ("relay_pulse_ms = 60000", "relay_pulse_ms in [door] is 60000: it may be 500 to 10000"),
+    ] {
+        let text = format!("[door]\nchip = \"/dev/gpiochip0\"\n{door}\n");
+        std::fs::write(folder.path().join("unit.toml"), text).unwrap();
+        let args = ["--camera", "camera", "--serial", "pty:door", "--data", "data"];
+        let ran = run(edge(folder.path(), &args).args(["--config", "unit.toml"]));
+        assert_eq!(ran.status, 2, "{ran:?}");
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
+}

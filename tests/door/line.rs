@@ -45,7 +45,7 @@ fn visitors_come_one_after_another_and_the_link_goes_with_the_unit() {
     let served = service::spawn(
         line,
         rig.shared.clone(),
-        Access { trusted: true, button: None },
+        Access { trusted: true, buttons: vec![] },
         notices,
         Arc::clone(&stop),
     )

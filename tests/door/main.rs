@@ -19,6 +19,7 @@ mod rule;
 mod score;
 mod service;
 mod settings;
+mod signs;
 mod visits;
 
 use threshold_policy::settings::PresentationRule;

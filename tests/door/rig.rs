@@ -14,7 +14,9 @@ use threshold_edge::notices::Notices;
 use threshold_edge::service::Desk;
 use threshold_edge::start;
 use threshold_edge::state::{EmbedderFacts, Identity, Shared, State};
-use threshold_edge::unit::{Camera, CameraFault, Clock, Event, Lock, LockFault, Unit};
+use threshold_edge::unit::{
+    Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Sign, Unit,
+};
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::search::quantise;
@@ -94,6 +96,8 @@ pub(crate) struct Seen {
     pub(crate) not_durable: Vec<u64>,
     /// Failed attempts that the flash held, durably, at each embedding.
     pub(crate) attempts_at_embed: Vec<u8>,
+    /// Signs that were shown, each with how many pulses there had been.
+    pub(crate) signs: Vec<(Sign, usize)>,
     /// Lines of the notices.
     pub(crate) notices: Vec<u8>,
 }
@@ -245,6 +249,16 @@ impl Lock for BenchLock {
     }
 }
 
+struct BenchLamps(Told);
+
+impl Indicator for BenchLamps {
+    fn show(&mut self, sign: Sign) {
+        let mut told = self.0.lock().unwrap();
+        let pulses = told.pulses.len();
+        told.signs.push((sign, pulses));
+    }
+}
+
 struct NoticeSink(Told);
 
 impl std::io::Write for NoticeSink {
@@ -331,7 +345,8 @@ impl Rig {
             shared.clone(),
             as_clock,
             notices,
-        );
+        )
+        .shown_by(Box::new(BenchLamps(Arc::clone(&told))));
         let desk = Desk::new(shared.clone(), true);
         Self {
             flash: flash.clone(),
@@ -403,6 +418,12 @@ impl Rig {
     /// How many pulses the lock got.
     pub(crate) fn pulses(&self) -> usize {
         self.told.lock().unwrap().pulses.len()
+    }
+
+    /// The signs that were shown since this was last asked.
+    pub(crate) fn signs(&self) -> Vec<Sign> {
+        let signs = std::mem::take(&mut self.told.lock().unwrap().signs);
+        signs.into_iter().map(|(sign, _)| sign).collect()
     }
 
     /// What the notices said.

@@ -53,6 +53,20 @@ coded! {
         MadeOwner = 13 => "made_owner",
         /// An owner (`by`) settled how the threshold comes about; the policy's context says how, `threshold` what it is now.
         PolicySet = 14 => "policy_set",
+        /// The door was opened without the unit's releasing it and without a request to exit.
+        DoorForced = 15 => "door_forced",
+        /// The door has stood open for longer than it may.
+        DoorHeld = 16 => "door_held",
+        /// The door that was forced or held open is closed again.
+        DoorClosed = 17 => "door_closed",
+        /// Somebody inside asked to leave; the unit moved nothing.
+        ExitRequested = 18 => "exit_requested",
+        /// The housing was opened.
+        Tampered = 19 => "tampered",
+        /// The housing is closed again.
+        HousingClosed = 20 => "housing_closed",
+        /// The button inside the housing was pressed: whoever has the code may pair for a while.
+        ButtonPressed = 21 => "button_pressed",
     }
 }
 
@@ -88,7 +102,8 @@ pub struct LogEntry {
     pub quality: u8,
     /// Best candidate, or the person that an administrator's act was about.
     pub person: PersonId,
-    /// Best candidate of another person.
+    /// Best candidate of another person. In an entry of the door's inputs (kinds 15 to 21) how many more of its kind it
+    /// stands for, which came before and were not written one by one.
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,
@@ -133,6 +148,23 @@ pub enum EntryError {
         /// Its value.
         code: u8,
     },
+}
+
+impl EntryKind {
+    /// True for what the door's inputs told: `runner_up` is a count there.
+    #[must_use]
+    pub const fn is_of_inputs(self) -> bool {
+        matches!(
+            self,
+            Self::DoorForced
+                | Self::DoorHeld
+                | Self::DoorClosed
+                | Self::ExitRequested
+                | Self::Tampered
+                | Self::HousingClosed
+                | Self::ButtonPressed
+        )
+    }
 }
 
 impl LogEntry {

@@ -17,6 +17,11 @@ impl Bounce {
         Self { active, other_since: None }
     }
 
+    /// What it is taken for.
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
     /// Takes a look at it; what it is from now on, if that is a change: it has been so for `steady`.
     pub(super) fn look(&mut self, active: bool, now: Duration, steady: Duration) -> Option<bool> {
         if active == self.active {

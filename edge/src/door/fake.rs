@@ -28,6 +28,13 @@ pub(super) struct Pins {
     pub(super) panics: bool,
 }
 
+impl Pins {
+    /// True once every edge was taken.
+    pub(super) fn is_read(&self) -> bool {
+        self.edges.is_empty()
+    }
+}
+
 /// The chip; clones share its pins.
 #[derive(Clone, Default)]
 pub(super) struct FakeChip(Arc<(Mutex<Pins>, Condvar)>);

@@ -107,10 +107,9 @@ impl Chip for GpioChip {
             told.sort_by_key(|fault| fault.0.contains(&error.to_string()));
             told.into_iter().next().unwrap_or_else(|| LineFault(error.to_string()))
         })?;
-        let inputs = GpioLooks { request, bounces: Vec::new(), begun: Instant::now() };
-        let levels = inputs.levels()?;
         let bounce = |(line, active)| (line, Bounce::at(active));
-        Ok(Box::new(GpioLooks { bounces: levels.into_iter().map(bounce).collect(), ..inputs }))
+        let bounces = levels(&request)?.into_iter().map(bounce).collect();
+        Ok(Box::new(GpioLooks { request, bounces, begun: Instant::now() }))
     }
 }
 
@@ -207,7 +206,7 @@ struct GpioLooks {
 
 impl Inputs for GpioLooks {
     fn levels(&self) -> Result<Vec<(u32, bool)>, LineFault> {
-        levels(&self.request)
+        Ok(self.bounces.iter().map(|(line, bounce)| (*line, bounce.is_active())).collect())
     }
 
     fn next(&mut self, patience: Duration) -> Result<Option<Edge>, LineFault> {

@@ -9,31 +9,39 @@ mod bounce;
 #[cfg(test)]
 mod fake;
 mod gpio;
+mod inputs;
 mod lines;
 mod outputs;
 mod pattern;
 mod pulse;
+mod ration;
+mod watch;
 
 use crate::config::DoorConfig;
 use crate::lock::LogOnlyLock;
 use crate::notices::Notices;
+use crate::service::Button;
 use crate::state::Shared;
 use crate::unit::{Clock, Indicator, Lock, NoIndicator};
 use gpio::GpioChip;
+use inputs::{Feeling, LineButton, Wired};
 use lines::{Chip, LineFault};
 use outputs::{Jammed, Lamps, Orders, Outputs, Relay};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use threshold_record::Cause;
+use watch::Input;
 
 /// The door's lines, taken from the chip: every output is inactive from then on.
 pub struct Lines {
     config: DoorConfig,
     taken: Option<Result<Taken, LineFault>>,
+    button: LineButton,
 }
 
 struct Taken {
     outputs: Outputs,
+    inputs: Option<Wired>,
 }
 
 /// The door's parts for the loop.
@@ -72,7 +80,13 @@ impl Lines {
         let chip = || GpioChip::open(&config.chip);
         let any = config.lines().next().is_some();
         let taken = any.then(|| chip().and_then(|chip| Taken::from(&chip, config)));
-        Self { config: config.clone(), taken }
+        Self { config: config.clone(), taken, button: LineButton::default() }
+    }
+
+    /// The button inside the housing, if one is wired.
+    #[must_use]
+    pub fn button(&self) -> Option<Box<dyn Button>> {
+        self.config.button.map(|_| Box::new(self.button.clone()) as Box<dyn Button>)
     }
 
     /// Starts what drives them; a line that could not be had is a fault of the lock.
@@ -103,18 +117,28 @@ impl Lines {
             let chip = self.config.chip.display();
             notices.tell(&format!("door: {key} is line {} of {chip}, active {level}", line.line));
         }
-        let Taken { outputs } = taken;
+        let Taken { outputs, inputs } = taken;
         let orders = Orders::new(self.config.relay_pulse_ms, Arc::clone(clock));
         let lock: Box<dyn Lock> = match &outputs.relay {
             Some(_) => Box::new(Relay(Arc::clone(&orders))),
             None => Box::new(LogOnlyLock::new(notices.clone())),
         };
+        let feeling = Feeling {
+            wired: inputs,
+            relay: outputs.relay.clone(),
+            orders: Arc::clone(&orders),
+            held_ms: self.config.held_open_s * 1_000,
+            button: self.button,
+            shared: shared.clone(),
+            clock: Arc::clone(clock),
+            notices: notices.clone(),
+        };
         let driven = Arc::clone(&orders);
-        let driver = std::thread::Builder::new()
-            .name("door".to_owned())
-            .spawn(move || outputs::drive(&outputs, &driven))?;
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let indicator = Box::new(Lamps(Arc::clone(&orders)));
-        let end = End { orders: Some(orders), threads: vec![driver] };
+        let mut end = End { orders: Some(orders), threads: Vec::new() };
+        end.threads.push(thread("door-out").spawn(move || outputs::drive(&outputs, &driven))?);
+        end.threads.push(thread("door-in").spawn(move || feeling.run())?);
         Ok(Door { lock, indicator, end })
     }
 }
@@ -133,7 +157,22 @@ impl Taken {
         if let Some(relay) = &outputs.relay {
             outputs::put(relay.as_ref(), false)?;
         }
-        Ok(Self { outputs })
+        let felt: Vec<_> = [
+            ("request_to_exit", config.request_to_exit, Input::RequestToExit),
+            ("contact", config.contact, Input::Contact),
+            ("tamper", config.tamper, Input::Tamper),
+            ("button", config.button, Input::Button),
+        ]
+        .into_iter()
+        .filter_map(|(key, line, input)| Some((key, line?, input)))
+        .collect();
+        let names: Vec<_> = felt.iter().map(|(_, line, input)| (line.line, *input)).collect();
+        let wired: Vec<_> = felt.into_iter().map(|(key, line, _)| (key, line)).collect();
+        let inputs = match wired[..] {
+            [] => None,
+            _ => Some(Wired::new(chip.inputs(&wired)?, names)?),
+        };
+        Ok(Self { outputs, inputs })
     }
 }
 
@@ -152,5 +191,209 @@ impl std::fmt::Debug for Door {
 impl std::fmt::Debug for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("End").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fake::FakeChip;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::LineConfig;
+    use crate::journal::Journal;
+    use crate::state::{Identity, State};
+    use std::time::{Duration, Instant};
+    use threshold_record::{EntryKind, LogEntry};
+    use threshold_store::{MockFlash, Store};
+
+    const EXIT: u32 = 3;
+    const CONTACT: u32 = 4;
+    const TAMPER: u32 = 5;
+    const BUTTON: u32 = 6;
+
+    fn config() -> DoorConfig {
+        let line = |line| Some(LineConfig { line, active_low: false });
+        DoorConfig {
+            chip: "/dev/gpiochip0".into(),
+            relay: line(0),
+            granted_led: line(1),
+            refused_led: line(2),
+            request_to_exit: line(EXIT),
+            contact: line(CONTACT),
+            tamper: line(TAMPER),
+            button: line(BUTTON),
+            held_open_s: 1,
+            ..DoorConfig::default()
+        }
+    }
+
+    /// A door on a chip that does what it is told, with a store in memory.
+    struct Bench {
+        chip: FakeChip,
+        flash: MockFlash,
+        shared: Shared,
+        clock: Arc<dyn Clock>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+            let flash = MockFlash::new();
+            let (store, _) = Store::open(Box::new(flash.clone()), flash.keys()).expect("a store");
+            let journal = Journal::new(store, Arc::clone(&clock));
+            let identity = Identity { unit: "bench".to_owned(), build: "0", insecure_link: false };
+            let notices = Notices::to(Box::new(std::io::sink()));
+            let state = State::starting(identity, Arc::clone(&clock), notices, Some(journal));
+            Self { chip: FakeChip::default(), flash, shared: Shared::new(state), clock }
+        }
+
+        fn lines(&self, config: &DoorConfig) -> Lines {
+            let taken = Some(Taken::from(&self.chip, config));
+            Lines { config: config.clone(), taken, button: LineButton::default() }
+        }
+
+        fn open(&self, lines: Lines) -> Door {
+            let notices = Notices::to(Box::new(std::io::sink()));
+            lines.open(&self.shared, &self.clock, &notices).expect("threads")
+        }
+
+        fn log(&self) -> Vec<LogEntry> {
+            let state = self.shared.lock();
+            state.journal().expect("a journal").store().log_page(1, 1_000).expect("a log")
+        }
+
+        /// Waits until the log has so many entries of a kind.
+        fn wait(&self, kind: EntryKind, count: usize) -> bool {
+            let begun = Instant::now();
+            let there = || self.log().iter().filter(|entry| entry.kind == kind).count() >= count;
+            while !there() && begun.elapsed() < Duration::from_secs(20) {
+                std::thread::yield_now();
+            }
+            there()
+        }
+
+        fn fault(&self) -> Option<Cause> {
+            self.shared.lock().standing(Ok(())).fault
+        }
+    }
+
+    #[test]
+    fn each_input_is_told_in_the_log_and_the_button_once_to_whoever_pairs() {
+        let bench = Bench::new();
+        let lines = bench.lines(&config());
+        let mut button = lines.button().expect("it is wired");
+        let door = bench.open(lines);
+        for (line, kind) in [
+            (CONTACT, EntryKind::DoorForced),
+            (EXIT, EntryKind::ExitRequested),
+            (TAMPER, EntryKind::Tampered),
+            (BUTTON, EntryKind::ButtonPressed),
+        ] {
+            assert!(!button.pressed());
+            bench.chip.input(line, true);
+            assert!(bench.wait(kind, 1), "{kind:?}");
+        }
+        assert!(button.pressed() && !button.pressed());
+        assert!(bench.wait(EntryKind::DoorHeld, 1));
+        assert!(bench.chip.wait(|pins| pins.levels.get("refused_led") == Some(&true)), "it alarms");
+        bench.chip.input(CONTACT, false);
+        bench.chip.input(TAMPER, false);
+        assert!(bench.wait(EntryKind::DoorClosed, 1) && bench.wait(EntryKind::HousingClosed, 1));
+        assert_eq!(bench.fault(), None, "an alarm is no fault");
+        drop(door);
+        assert!(bench.chip.pins().levels.values().all(|active| !active));
+    }
+
+    /// Safety rule 7: whatever comes in at the inputs, the relay is driven to nothing but inactive.
+    #[test]
+    fn no_input_moves_the_lock() {
+        let bench = Bench::new();
+        let door = bench.open(bench.lines(&config()));
+        // A sequence without order, the same at each run.
+        let mut seed = 1u32;
+        for _ in 0..5_000 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            bench.chip.input(EXIT + (seed >> 16) % 4, seed >> 31 == 1);
+        }
+        assert!(bench.chip.wait(|pins| pins.is_read()));
+        drop(door);
+        let pins = bench.chip.pins();
+        assert!(pins.driven.iter().all(|(key, active, _)| *key != "relay" || !active));
+        // And so many edges wrote little, each kind its burst and what counts the rest.
+        let log = bench.log();
+        assert!(log.len() <= 7 * 12, "{}", log.len());
+    }
+
+    /// Edges that the kernel lost show in the levels.
+    #[test]
+    fn an_edge_that_was_lost_is_found() {
+        let bench = Bench::new();
+        let _door = bench.open(bench.lines(&config()));
+        bench.chip.change(|pins| pins.inputs.extend([(CONTACT, true)]));
+        assert!(bench.wait(EntryKind::DoorForced, 1));
+    }
+
+    #[test]
+    fn what_a_full_log_did_not_take_is_written_when_it_can_be() {
+        let mut rations = ration::Rations::default();
+        let due = rations.take(EntryKind::DoorForced, 0).expect("the first");
+        rations.give_back(due);
+        assert_eq!(rations.due(0), Some(due), "it is tried again");
+
+        let bench = Bench::new();
+        let _door = bench.open(bench.lines(&config()));
+        bench.flash.set_capacity(Some(0));
+        bench.chip.input(CONTACT, true);
+        while bench.fault() != Some(Cause::Store) {
+            std::thread::yield_now();
+        }
+        bench.flash.set_capacity(None);
+        assert!(bench.wait(EntryKind::DoorForced, 1));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_had_is_a_fault_and_moves_nothing() {
+        let every = config();
+        for (key, _) in every.lines() {
+            let bench = Bench::new();
+            bench.chip.change(|pins| pins.in_use = Some(key));
+            let door = bench.open(bench.lines(&every));
+            assert_eq!(bench.fault(), Some(Cause::Lock), "{key}");
+            drop(door);
+            assert!(!bench.chip.is_active("relay"), "{key}");
+        }
+        // A relay that reads back active although nobody raised it.
+        let bench = Bench::new();
+        bench.chip.change(|pins| pins.stuck = Some(true));
+        let _door = bench.open(bench.lines(&every));
+        assert_eq!(bench.fault(), Some(Cause::Lock));
+    }
+
+    #[test]
+    fn a_chip_that_vanishes_is_a_fault_and_the_unit_goes_on() {
+        let bench = Bench::new();
+        let _door = bench.open(bench.lines(&config()));
+        bench.chip.change(|pins| pins.gone = true);
+        while bench.fault() != Some(Cause::Lock) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_door_without_lines_only_tells_and_has_no_threads() {
+        let bench = Bench::new();
+        let lines = Lines::take(&DoorConfig::default());
+        assert!(lines.button().is_none());
+        let door = bench.open(lines);
+        assert!(door.end.threads.is_empty());
+        assert_eq!(bench.fault(), None);
+    }
+
+    #[test]
+    fn a_chip_that_is_not_there_is_a_fault_of_the_lock() {
+        let bench = Bench::new();
+        let chip = "nowhere/gpiochip0".into();
+        let _door = bench.open(Lines::take(&DoorConfig { chip, ..config() }));
+        assert_eq!(bench.fault(), Some(Cause::Lock));
     }
 }

@@ -130,6 +130,17 @@ impl Orders {
         self.changed.notify_all();
     }
 
+    /// True once the threads are to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.asked().stop
+    }
+
+    /// Waits until the threads are to end, for no longer than that.
+    pub(super) fn wait(&self, patience: Duration) {
+        let asked = self.asked();
+        drop(self.changed.wait_timeout_while(asked, patience, |asked| !asked.stop));
+    }
+
     fn show(&self, sign: Sign) {
         let mut asked = self.asked();
         (asked.sign, asked.since_ms) = (sign, self.clock.monotonic_ms());

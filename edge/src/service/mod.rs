@@ -212,8 +212,14 @@ impl Desk {
 pub struct Access {
     /// The line is obeyed without a session until the unit has an administrator: a pty, or one allowed on the command line.
     pub trusted: bool,
-    /// What stands for the button inside the housing.
-    pub button: Option<FileButton>,
+    /// The button inside the housing, and what stands for it.
+    pub buttons: Vec<Box<dyn Button>>,
+}
+
+/// The button inside the housing.
+pub trait Button: Send + std::fmt::Debug {
+    /// True once for each press.
+    fn pressed(&mut self) -> bool;
 }
 
 /// A file that stands for the button inside the housing, on a test bench: to write it is to press.
@@ -232,8 +238,9 @@ impl FileButton {
         button.pressed();
         button
     }
+}
 
-    /// True once for each press.
+impl Button for FileButton {
     fn pressed(&mut self) -> bool {
         let written = std::fs::metadata(&self.path).and_then(|meta| meta.modified()).ok();
         let before = std::mem::replace(&mut self.pressed, written);
@@ -252,13 +259,14 @@ pub fn spawn(
     notices: Notices,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let Access { trusted, mut button } = access;
+    let Access { trusted, mut buttons } = access;
     let mut desk = Desk::new(shared.clone(), trusted);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut buffer = [0; 1024];
         let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
-            if button.as_mut().is_some_and(FileButton::pressed) {
+            // Each is asked, so that a press of two is not two.
+            if buttons.iter_mut().fold(false, |any, button| button.pressed() || any) {
                 notices.tell("the button was pressed: an administrator may pair for two minutes");
                 desk.button();
             }

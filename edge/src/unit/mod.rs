@@ -22,7 +22,8 @@ use threshold_models::frame::Frame;
 use threshold_models::quality::{self, QualityLimits};
 use threshold_models::search;
 use threshold_policy::{Candidate, Observation};
-use threshold_record::{Cause, Decision, WallTime};
+use threshold_record::{Cause, Decision, Reason, WallTime};
+use threshold_wire::message::Armed;
 use visit::{FrameTimes, Visit};
 
 /// What a camera tells.
@@ -105,6 +106,9 @@ enum Course {
 pub struct Unit {
     camera: Box<dyn Camera>,
     lock: Box<dyn Lock>,
+    indicator: Box<dyn Indicator>,
+    /// What is shown now.
+    shown: Sign,
     engine: Option<Box<dyn Engine>>,
     shared: Shared,
     clock: Arc<dyn Clock>,
@@ -128,7 +132,26 @@ impl Unit {
     ) -> Self {
         let limits = QualityLimits::default();
         let (overflowing, course) = (false, Course::Idle);
-        Self { camera, lock, engine, shared, clock, notices, limits, overflowing, course }
+        let (indicator, shown) = (Box::new(NoIndicator), Sign::Starting);
+        Self {
+            camera,
+            lock,
+            indicator,
+            shown,
+            engine,
+            shared,
+            clock,
+            notices,
+            limits,
+            overflowing,
+            course,
+        }
+    }
+
+    /// The same unit, with something that shows whoever is there how it goes.
+    #[must_use]
+    pub fn shown_by(self, indicator: Box<dyn Indicator>) -> Self {
+        Self { indicator, ..self }
     }
 
     /// Takes one event of the camera and does what follows from it. A panic inside is a fault of the engine: whoever is
@@ -168,8 +191,27 @@ impl Unit {
         }
         // A camera that never rests shows an empty room as frames, so that this waits for no event of its own.
         if matches!(self.course, Course::Idle) {
-            self.shared.lock().tidy_up();
+            let mut state = self.shared.lock();
+            state.tidy_up();
+            let sign = match state.armed() {
+                Armed::Fault(_) | Armed::Refuses(_) => Sign::Fault,
+                _ => Sign::Idle,
+            };
+            drop(state);
+            self.stay(sign);
         }
+    }
+
+    /// Shows a sign that lasts, if it is not shown already.
+    fn stay(&mut self, sign: Sign) {
+        if self.shown != sign {
+            self.show(sign);
+        }
+    }
+
+    fn show(&mut self, sign: Sign) {
+        self.shown = sign;
+        self.indicator.show(sign);
     }
 
     /// A visit begins.
@@ -222,6 +264,9 @@ impl Unit {
                 self.begin(false, at_ms);
             }
             Course::Open(_) => {}
+        }
+        if seen {
+            self.stay(Sign::Look);
         }
         self.observe(frame, &faces, detect_ms);
         self.ask();
@@ -372,13 +417,21 @@ impl Unit {
             };
             self.notices.tell(&format!("log: {what}"));
         }
-        if let Some(permit) = permit
-            && let Err(fault) = self.lock.pulse(permit)
-        {
-            state.fail(Cause::Lock, &fault.to_string());
-        }
+        let sign = match (decision, permit.map(|permit| self.lock.pulse(permit))) {
+            (_, Some(Ok(()))) => Sign::Granted,
+            (_, Some(Err(fault))) => {
+                state.fail(Cause::Lock, &fault.to_string());
+                Sign::Refused(Reason::Fault, Cause::Lock)
+            }
+            (Decision::Admit(_), None) => Sign::Refused(Reason::Fault, Cause::Store),
+            (Decision::Refuse(reason), None) => {
+                Sign::Refused(reason, entry.map_or(Cause::None, |entry| entry.cause))
+            }
+        };
+        drop(state);
         let (announced, face_ms) = (visit.announced, visit.face_ms);
         self.course = Course::Spent { announced, since_ms: now_ms, face_ms };
+        self.show(sign);
     }
 }
 
