@@ -125,6 +125,13 @@ impl Door {
         Ok(())
     }
 
+    /// Presses the button to leave, on the board's input line 3.
+    pub(super) fn press_exit(&mut self) -> Result<()> {
+        self.board()?.pulse_input()?;
+        self.transcript.event(self.seconds(), "a pulse on input line 3: the button to leave");
+        Ok(())
+    }
+
     /// Follows the log until an entry is what is waited for; what was passed on the way counts as seen.
     ///
     /// # Errors

@@ -87,6 +87,11 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     refused(&entry, "unknown")?;
     pulsed(door, 1)?;
 
+    door.transcript.part("Somebody inside asks to leave");
+    door.press_exit()?;
+    door.entry(|entry| entry["kind"] == "exit_requested")?;
+    pulsed(door, 1)?;
+
     door.transcript.part("The camera's plug is pulled and put back");
     plug(door)?;
 
