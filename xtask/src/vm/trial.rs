@@ -168,17 +168,18 @@ fn refused(entry: &Value, reason: &str) -> Result<()> {
 
 /// Cuts the power while an administrator enrols one person after another; the last start.
 fn cuts(door: &mut Door, photos: &Path) -> Result<Start> {
+    // All guests are one face, which the tool enrols again where it is told that they are twins.
     let photo = photos.join("biden.jpg").display().to_string();
     let mut acknowledged = BTreeSet::from([ENROLLED.0.to_owned()]);
     let mut last = None;
     for (cut, hundredths) in CUTS.iter().enumerate() {
         let name = |number: u32| format!("Guest {}.{number}", cut + 1);
         let before = door.carried();
-        door.administer(&["enrol", &name(1), "--photo", &photo])?;
+        door.administer(&["enrol", &name(1), "--photo", &photo, "--force"])?;
         acknowledged.insert(name(1));
         let begun = door.carried();
         let whole = begun - before;
-        let mut enrolling = door.begin(&["enrol", &name(2), "--photo", &photo])?;
+        let mut enrolling = door.begin(&["enrol", &name(2), "--photo", &photo, "--force"])?;
         let mut done = None;
         while done.is_none() && (door.carried() - begun) * 100 < whole * hundredths {
             std::thread::sleep(LOOK);
