@@ -29,6 +29,9 @@ impl Transcript {
     pub(super) fn command(&mut self, seconds: f64, arguments: &[&str], said: &str) {
         let typed: Vec<String> = arguments.iter().map(|word| shown(word)).collect();
         self.event(seconds, &format!("$ threshold {}", typed.join(" ")));
+        // The tool tells paths as they were typed.
+        let paths = arguments.iter().filter(|word| word.starts_with('/'));
+        let said = paths.fold(said.to_owned(), |said, path| said.replace(path, &shown(path)));
         for line in said.lines() {
             let _ = writeln!(self.text, "          {line}");
         }
@@ -57,4 +60,19 @@ impl Transcript {
 fn shown(word: &str) -> String {
     let name = Path::new(word).file_name().map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_else(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transcript_names_no_folder_of_the_machine() {
+        let mut transcript = Transcript::default();
+        let typed = ["enrol", "Ada", "--photo", "/somewhere/photos/ada.jpg"];
+        transcript.command(1.0, &typed, "Ada is enrolled\n  slot 0  /somewhere/photos/ada.jpg\n");
+        assert!(transcript.text().contains("$ threshold enrol Ada --photo ada.jpg\n"));
+        assert!(transcript.text().contains("  slot 0  ada.jpg\n"));
+        assert!(!transcript.text().contains('/'));
+    }
 }
