@@ -129,7 +129,7 @@ fn board(ledger: &mut Ledger) {
     };
     let built = ledger
         .step(Group::Build, "build, release, for aarch64", || workshop.toolchain.build().map(drop));
-    ledger.step(Group::Build, "unit tests for aarch64, emulated", || workshop.toolchain.test());
+    ledger.step(Group::Build, "tests for aarch64: wire, store, door", || workshop.toolchain.test());
     if built {
         ledger.step(Group::Unit, "virtual unit", || vm::trial(workshop).map(drop));
     }
