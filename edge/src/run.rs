@@ -85,12 +85,12 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     manager.ready();
     let door = lines.open(&shared, &clock, notices);
     let engine = start::load(&config, typed.discard_templates, &shared);
-    let door = door.context("no thread for the door")?;
     // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
     if let Some(fault) = camera.fault() {
         shared.lock().fail(Cause::Camera, &fault.to_string());
     }
     shared.lock().start_done();
+    let door = door.context("no thread for the door")?;
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator);
     let ending = go_round(&mut unit, &mut manager, &shared, &stop);

@@ -158,6 +158,8 @@ struct BenchEngine {
     showing: Arc<Mutex<Show>>,
     flash: MockFlash,
     told: Told,
+    clock: Arc<BenchClock>,
+    embed_ms: Arc<AtomicU64>,
 }
 
 impl Engine for BenchEngine {
@@ -190,6 +192,7 @@ impl Engine for BenchEngine {
     }
 
     fn embed(&mut self, _: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+        self.clock.advance(self.embed_ms.load(Ordering::SeqCst));
         // What would be left if the plug were pulled now.
         let left = self.flash.copy();
         left.cut_power(3);
@@ -299,6 +302,8 @@ pub(crate) struct Rig {
     pub(crate) desk: Desk,
     pub(crate) told: Told,
     pub(crate) jammed: Arc<Mutex<bool>>,
+    /// How long the engine takes for an embedding.
+    pub(crate) embed_ms: Arc<AtomicU64>,
     unit: Unit,
     script: Script,
     request: u32,
@@ -361,7 +366,7 @@ impl Rig {
         }
         state.start_done();
         let shared = Shared::new(state);
-        let (script, jammed) = (Script::default(), Arc::default());
+        let (script, jammed, embed_ms) = (Script::default(), Arc::default(), Arc::default());
         let showing = Arc::new(Mutex::new(Show::Nothing));
         let unit = Unit::new(
             Box::new(BenchCamera {
@@ -375,14 +380,31 @@ impl Rig {
                 told: Arc::clone(&told),
                 jammed: Arc::clone(&jammed),
             }),
-            Some(Box::new(BenchEngine { showing, flash: flash.clone(), told: Arc::clone(&told) })),
+            Some(Box::new(BenchEngine {
+                showing,
+                flash: flash.clone(),
+                told: Arc::clone(&told),
+                clock: Arc::clone(&clock),
+                embed_ms: Arc::clone(&embed_ms),
+            })),
             shared.clone(),
             as_clock,
             notices,
         )
         .shown_by(Box::new(BenchLamps(Arc::clone(&told))));
         let desk = Desk::new(shared.clone(), insecure_link);
-        Self { flash: flash.clone(), clock, shared, desk, told, jammed, unit, script, request: 0 }
+        Self {
+            flash: flash.clone(),
+            clock,
+            shared,
+            desk,
+            told,
+            jammed,
+            embed_ms,
+            unit,
+            script,
+            request: 0,
+        }
     }
 
     /// Lets the camera show these, one a step.

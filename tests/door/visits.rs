@@ -1,6 +1,7 @@
 //! Visits: when one begins and ends, what it becomes, and that it is one decision, one entry and at most one pulse.
 
 use crate::rig::{Rig, Show, TICK_MS};
+use std::sync::atomic::Ordering;
 use threshold_record::{Cause, EntryKind, Presentation, Reason};
 use threshold_wire::endpoints::{GetStats, RemovePerson};
 use threshold_wire::message::{Nothing, PersonRemove};
@@ -131,6 +132,36 @@ fn somebody_who_cannot_be_compared_gets_an_answer_in_time() {
     assert_eq!(rig.decisions()[0].cause, Cause::TooDark);
     // The field saturates at 6.5 s.
     assert_eq!(rig.decisions()[0].total_dms, u16::MAX);
+}
+
+#[test]
+fn a_processor_that_compares_for_seconds_takes_no_evidence_from_a_visit() {
+    let mut rig = two_enrolled();
+    rig.embed_ms.store(7_000, Ordering::SeqCst);
+    rig.show(&[Show::Face(1); 3]);
+    assert_eq!(rig.pulses(), 1, "three frames agree, after 21 s");
+    rig.show(&[Show::Nobody; 30]);
+    rig.show(&[Show::Face(9); 4]);
+    assert_eq!(rig.decisions().len(), 1, "a stranger is compared as often as elsewhere");
+    rig.show(&[Show::Face(9)]);
+    assert_eq!(rig.decisions().len(), 2, "and no more: the window of five is full");
+    assert_eq!(rig.decisions()[1].reason, Reason::Unknown);
+}
+
+#[test]
+fn a_slow_comparison_is_no_departure() {
+    let mut rig = two_enrolled();
+    rig.embed_ms.store(7_000, Ordering::SeqCst);
+    rig.show(&[Show::Face(1), Show::Nothing, Show::Face(1), Show::Nothing, Show::Face(1)]);
+    assert_eq!(rig.pulses(), 1);
+    rig.embed_ms.store(0, Ordering::SeqCst);
+    rig.show(&[Show::Nobody; 30]);
+    rig.embed_ms.store(7_000, Ordering::SeqCst);
+    rig.show(&[Show::Face(9)]);
+    rig.show(&vec![Show::Nobody; (900 / TICK_MS) as usize]);
+    assert_eq!(rig.decisions().len(), 1);
+    rig.show(&vec![Show::Nobody; (200 / TICK_MS) as usize]);
+    assert_eq!(rig.decisions().len(), 2, "an absence counts from the end of the comparison");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
-use crate::{demo, fuzz, kernels, libclang, sanitize, service, tidy};
-use anyhow::{Context as _, Result, bail};
+use crate::{apt, demo, fuzz, kernels, libclang, sanitize, service, tidy, vm};
+use anyhow::{Result, bail};
 use std::process::Command;
 
 /// The test areas of package `tests` by group; the unit tests of all crates run with the models, whose tests are
@@ -34,9 +34,9 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "format", || run_quietly(&mut cargo(&["fmt", "--all", "--check"])));
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
-    ledger.step(Group::Build, "g++, for the emulator", || installed("g++", "g++"));
+    ledger.step(Group::Build, "g++, for the emulator", || apt::install(&["g++"], &["g++"]));
     // Its tests say aloud that they are skipped where it cannot be had.
-    if let Err(why) = installed("ser2net", "ser2net") {
+    if let Err(why) = apt::install(&["ser2net"], &["ser2net"]) {
         println!("ser2net is not there: {why:#}");
     }
     ledger.step(Group::Build, "libclang, for the camera", libclang::provide);
@@ -97,6 +97,7 @@ pub(crate) fn run() -> Result<()> {
     if let Some(stock) = &stock {
         evaluate(&mut ledger, stock);
         ledger.step(Group::Unit, "demonstration", demo::run);
+        board(&mut ledger);
     }
     ledger.close()
 }
@@ -114,23 +115,6 @@ fn test(selection: &[&str]) -> Command {
     command
 }
 
-/// A program, installed where it is missing: a bare machine has gcc and apt.
-fn installed(program: &str, package: &str) -> Result<()> {
-    let there = |at: &str| std::path::Path::new(at).join(program).is_file();
-    if ["/usr/bin", "/usr/sbin", "/usr/local/bin"].into_iter().any(there) {
-        return Ok(());
-    }
-    // A bare machine has no lists of packages either.
-    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2", package]] {
-        let mut apt = Command::new("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        run_quietly(&mut apt).with_context(|| {
-            format!("{program} is missing and could not be installed: apt-get install {package}")
-        })?;
-    }
-    Ok(())
-}
-
 /// `cargo deny` where it is installed. It is not installed here: that takes two minutes of two cores, `tidy` checks
 /// licences and sources, and the advisory database, the rest of its work, lies outside the package registries.
 fn deny(ledger: &mut Ledger) {
@@ -143,6 +127,24 @@ fn deny(ledger: &mut Ledger) {
     ledger.step(Group::Build, "cargo deny", || {
         run_aloud(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
     });
+}
+
+/// The product for aarch64, and its trial on the virtual board, where the machine has what they need or can get it.
+fn board(ledger: &mut Ledger) {
+    let workshop = match vm::Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(why) => {
+            println!("skipped: aarch64 and the virtual unit ({why:#})");
+            ledger.skip(3);
+            return;
+        }
+    };
+    let built = ledger
+        .step(Group::Build, "build, release, for aarch64", || workshop.toolchain.build().map(drop));
+    ledger.step(Group::Build, "tests for aarch64: wire, store, door", || workshop.toolchain.test());
+    if built {
+        ledger.step(Group::Unit, "virtual unit", || vm::trial(workshop).map(drop));
+    }
 }
 
 /// The fuzz targets for a short time each, where the machine can build them.

@@ -10,6 +10,7 @@
     reason = "a developer's tool speaks on the terminal; the product's crates do not"
 )]
 
+mod apt;
 mod bench;
 mod budget;
 mod ci;
@@ -27,6 +28,7 @@ mod service;
 mod setup;
 mod soak;
 mod tidy;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -44,6 +46,12 @@ enum Task {
     /// How quick the product is beside others, with dated tables and plots under docs/.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// The unit's release binary for another architecture.
+    Build {
+        /// The architecture.
+        #[arg(long, value_enum)]
+        target: vm::Target,
+    },
     /// The product at work on real photos: a virtual unit, two people, every decision checked, a report.
     Demo,
     /// Everything that must pass before a change lands, with the minutes of each group.
@@ -75,11 +83,17 @@ enum Task {
     Setup,
     /// The house rules that rustc and clippy do not know.
     Tidy,
+    /// The unit on a virtual aarch64 board: a real kernel with a real camera, serial line and flash.
+    Vm {
+        #[command(subcommand)]
+        asked: Option<vm::Vm>,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Bench(bench) => bench::run(&bench),
+        Task::Build { target } => vm::build(target),
         Task::Ci => ci::run(),
         Task::Demo => demo::run(),
         Task::Fuzz { group, seconds, runs } => {
@@ -91,6 +105,7 @@ fn main() -> ExitCode {
         Task::Soak { group } => soak::run(group),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
+        Task::Vm { asked } => vm::run(asked),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

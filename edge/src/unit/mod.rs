@@ -93,7 +93,8 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 /// A visit that was not announced is over once no face was seen for so long: a turned head is not a departure.
 const ABSENCE_MS: u64 = 1_000;
 
-/// Longest visit: somebody who cannot be compared for so long gets an answer and may try again.
+/// Longest visit: somebody who cannot be compared for so long gets an answer and may try again. A processor that
+/// compares for seconds takes its time from nobody: see [`Visit::is_long`].
 const VISIT_MS: u64 = 10_000;
 
 /// After a decision, a face that stays in view begins the next visit after this rest: time to walk through an opened
@@ -317,8 +318,10 @@ impl Unit {
             !refused && quality.is_good() && quality.percent >= state.policy().quality_min
         };
         let observation = if good {
-            let start = Instant::now();
-            match Self::compare(&self.shared, &mut self.engine, visit, frame, faces) {
+            let (start, start_ms) = (Instant::now(), self.clock.monotonic_ms());
+            let compared = Self::compare(&self.shared, &mut self.engine, visit, frame, faces);
+            visit.compared(start_ms, self.clock.monotonic_ms());
+            match compared {
                 Ok(Some(found)) => {
                     let embed = start.elapsed();
                     self.cost.embed = Some(embed);
@@ -391,7 +394,8 @@ impl Unit {
         match &mut self.course {
             Course::Open(visit) if !visit.announced => {
                 let gone = now_ms.saturating_sub(visit.face_ms) >= ABSENCE_MS;
-                let long = now_ms.saturating_sub(visit.evidence.begun_ms()) >= VISIT_MS;
+                let window = u32::from(self.shared.lock().policy().frames_window);
+                let long = visit.is_long(now_ms, VISIT_MS, window);
                 if gone || long {
                     self.conclude();
                 }

@@ -35,6 +35,8 @@ pub(super) struct Visit {
     first_face_ms: Option<u64>,
     /// The face that was seen last.
     face: Option<Detection>,
+    /// How long probes were compared.
+    comparing_ms: u64,
     times: heapless::Deque<FrameTimes, MAX_TIMED>,
 }
 
@@ -48,6 +50,7 @@ impl Visit {
             face_ms: at_ms,
             first_face_ms: None,
             face: None,
+            comparing_ms: 0,
             times: heapless::Deque::new(),
         }
     }
@@ -60,6 +63,21 @@ impl Visit {
         if earlier.is_some_and(|earlier| !track::is_same_face(&earlier, face)) {
             self.evidence.another_face();
         }
+    }
+
+    /// A probe was compared from one time to the other. Whoever was seen in its frame was not looked for meanwhile, so
+    /// that the absence counts from the end.
+    pub(super) fn compared(&mut self, from_ms: u64, to_ms: u64) {
+        self.comparing_ms += to_ms.saturating_sub(from_ms);
+        self.face_ms = self.face_ms.max(to_ms);
+    }
+
+    /// True if the visitor had the longest time that a visit may take; if that passed while the unit compared, only after
+    /// a window of compared frames, so that a slow processor gives the same evidence as a quick one, and no more.
+    pub(super) fn is_long(&self, now_ms: u64, longest_ms: u64, window: u32) -> bool {
+        let lasted_ms = now_ms.saturating_sub(self.evidence.begun_ms());
+        let waited_ms = lasted_ms.saturating_sub(self.comparing_ms);
+        waited_ms >= longest_ms || (lasted_ms >= longest_ms && self.evidence.compared() >= window)
     }
 
     pub(super) fn timed(&mut self, times: FrameTimes) {

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 const START: Duration = Duration::from_secs(60);
 
 /// The virtual unit: the product's own binary on a pseudo-terminal, with a folder as its camera.
-pub(super) struct Unit {
+pub(crate) struct Unit {
     process: Child,
     log: PathBuf,
 }
 
 impl Unit {
     /// Starts the unit; its standard output and error go to `log`.
-    pub(super) fn start(binary: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
         let out = File::create(log).with_context(|| format!("writing {}", log.display()))?;
         let process = Command::new(binary)
             .args(arguments)
@@ -36,7 +36,7 @@ impl Unit {
     }
 
     /// An error if the unit has ended; otherwise nothing.
-    pub(super) fn still_there(&mut self) -> Result<()> {
+    pub(crate) fn still_there(&mut self) -> Result<()> {
         if let Some(status) = self.process.try_wait().context("asking for the unit's status")? {
             let said = std::fs::read_to_string(&self.log).unwrap_or_default();
             bail!("the unit ended ({status}); it said:\n{said}");
@@ -45,7 +45,7 @@ impl Unit {
     }
 
     /// Waits until the unit says something.
-    pub(super) fn wait_until_it_says(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn wait_until_it_says(&mut self, text: &str) -> Result<()> {
         let give_up = Instant::now() + START;
         while !std::fs::read_to_string(&self.log).is_ok_and(|said| said.contains(text)) {
             self.still_there()?;
@@ -58,7 +58,7 @@ impl Unit {
     }
 
     /// Resident memory in bytes, as Linux tells it.
-    pub(super) fn resident_bytes(&self) -> Option<u64> {
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
@@ -66,7 +66,7 @@ impl Unit {
 }
 
 /// The pairing code on the label of the unit with this data folder, which does not run yet.
-pub(super) fn label(binary: &Path, data: &Path) -> Result<String> {
+pub(crate) fn label(binary: &Path, data: &Path) -> Result<String> {
     let mut command = Command::new(binary);
     let done = command.arg("label").arg(data).output().context("`threshold-edge label`")?;
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -83,19 +83,20 @@ impl Drop for Unit {
 }
 
 /// The administrator's tool, always with the same unit.
-pub(super) struct Host {
+pub(crate) struct Host {
     /// The binary.
-    pub(super) binary: PathBuf,
+    pub(crate) binary: PathBuf,
     /// The unit's line.
-    pub(super) port: PathBuf,
+    pub(crate) port: PathBuf,
     /// The folder of packs.
-    pub(super) packs: PathBuf,
+    pub(crate) packs: PathBuf,
     /// The administrator's keychain.
-    pub(super) keys: PathBuf,
+    pub(crate) keys: PathBuf,
 }
 
 impl Host {
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command of the tool with this unit, these packs and keys.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("--unit").arg(&self.port).arg("--packs").arg(&self.packs);
         command.arg("--keys").arg(&self.keys).args(arguments);
@@ -103,7 +104,7 @@ impl Host {
     }
 
     /// Becomes an administrator with the code of the unit's label; gives the role.
-    pub(super) fn pair(&self, name: &str, code: &str) -> Result<String> {
+    pub(crate) fn pair(&self, name: &str, code: &str) -> Result<String> {
         let mut process = self
             .command(&["--json", "pair", name])
             .stdin(Stdio::piped())
@@ -123,19 +124,19 @@ impl Host {
     }
 
     /// Runs a command and gives what it printed.
-    pub(super) fn text(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn text(&self, arguments: &[&str]) -> Result<String> {
         program::output(&mut self.command(arguments))
     }
 
     /// Runs a command with `--json` and gives what it printed.
-    pub(super) fn json(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
         let text = self.text(&[&["--json"], arguments].concat())?;
         serde_json::from_str(&text)
             .with_context(|| format!("{} printed no JSON", arguments.join(" ")))
     }
 
     /// Follows the log from a sequence number on.
-    pub(super) fn follow(&self, from: u64) -> Result<Follow> {
+    pub(crate) fn follow(&self, from: u64) -> Result<Follow> {
         let mut process = self
             .command(&["--json", "log", "follow", "--from", &from.to_string()])
             .stdin(Stdio::null())
@@ -155,7 +156,7 @@ impl Host {
     }
 
     /// Waits until the unit answers and has started.
-    pub(super) fn wait_for(&self, unit: &mut Unit) -> Result<()> {
+    pub(crate) fn wait_for(&self, unit: &mut Unit) -> Result<()> {
         let give_up = Instant::now() + START;
         loop {
             unit.still_there()?;
@@ -171,7 +172,7 @@ impl Host {
 }
 
 /// A running `threshold log follow`.
-pub(super) struct Follow {
+pub(crate) struct Follow {
     process: Child,
     entries: Receiver<String>,
 }
@@ -181,7 +182,7 @@ impl Follow {
     ///
     /// # Errors
     /// If none came within the time, or the command ended.
-    pub(super) fn next(&self, within: Duration) -> Result<Value> {
+    pub(crate) fn next(&self, within: Duration) -> Result<Value> {
         match self.entries.recv_timeout(within) {
             Ok(line) => serde_json::from_str(&line)
                 .with_context(|| format!("`threshold log follow --json` printed {line:?}")),

@@ -7,7 +7,7 @@
 //!
 //! Refuses to reach into the product: it starts `threshold-edge` and `threshold` and reads what they print.
 
-mod door;
+pub(crate) mod door;
 mod pictures;
 mod report;
 mod visits;

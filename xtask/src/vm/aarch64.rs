@@ -1,0 +1,122 @@
+//! The product for aarch64, built on another machine, and the parts of Debian's that make it.
+//!
+//! Owns the environment of a cross build. Refuses the way without rustup (Debian's own rustc with its libraries for
+//! arm64): a machine whose toolchain lacks the target, and that cannot add it, skips what needs it and says so.
+
+use crate::program::{cargo, output, run_aloud, run_quietly};
+use crate::repository::root;
+use crate::{apt, libclang};
+use anyhow::{Context as _, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The target, as rustc names it.
+pub(super) const TARGET: &str = "aarch64-unknown-linux-gnu";
+
+/// Where Debian's cross packages have the headers and libraries of arm64.
+const SYSROOT: &str = "/usr/aarch64-linux-gnu";
+
+/// Their compiler.
+const COMPILER: &str = "aarch64-linux-gnu-gcc";
+
+/// What the unit's binary is linked to, in the sysroot's folder of libraries.
+pub(super) const LIBRARIES: [&str; 4] =
+    ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
+
+/// The test areas that run for aarch64: what draws the bytes of flash and line, and what decides.
+const EMULATED: [&str; 3] = ["wire", "store", "door"];
+
+/// Tests that ask Linux for what QEMU's emulation of a process does not pass on: an exclusive claim on a terminal.
+const NOT_EMULATED: [&str; 2] = ["visitors_come_one_after_another", "over_a_real_pseudo_terminal"];
+
+/// A machine that can build for aarch64.
+pub(crate) struct Toolchain(());
+
+impl Toolchain {
+    /// Finds the parts, and installs what is missing.
+    ///
+    /// # Errors
+    /// If one cannot be had; the error says which.
+    pub(crate) fn find() -> Result<Self> {
+        let libc = format!("{SYSROOT}/lib/libc.so.6");
+        apt::install(&[COMPILER, &libc], &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])?;
+        let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+        let target = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET);
+        if !target.is_dir() {
+            let typed = || format!("rustc has no target {TARGET}: rustup target add {TARGET}");
+            run_quietly(Command::new("rustup").args(["target", "add", TARGET]))
+                .with_context(typed)?;
+            ensure!(target.is_dir(), "{}", typed());
+        }
+        Ok(Self(()))
+    }
+
+    /// A cargo command with the environment of the cross build; C code is compiled, and its headers are read, for arm64.
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = cargo(arguments);
+        command.args(["--target", TARGET]);
+        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER);
+        command.env("CC_aarch64_unknown_linux_gnu", COMPILER);
+        command.env("AR_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-ar");
+        command.env(
+            "BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu",
+            format!("--sysroot={SYSROOT} -I{SYSROOT}/include"),
+        );
+        command
+    }
+
+    /// The unit's release binary.
+    ///
+    /// # Errors
+    /// If it does not build.
+    pub(crate) fn build(&self) -> Result<PathBuf> {
+        libclang::provide()?;
+        let arguments = ["build", "--quiet", "--release", "--locked", "-p", "threshold-edge"];
+        run_aloud(&mut self.cargo(&arguments))?;
+        Ok(root().join("target").join(TARGET).join("release/threshold-edge"))
+    }
+
+    /// Compiles one file of C for the board.
+    ///
+    /// # Errors
+    /// If it does not compile without a warning.
+    pub(super) fn compile(&self, source: &Path, program: &Path) -> Result<()> {
+        let mut command = Command::new(COMPILER);
+        command.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o"]);
+        run_quietly(command.arg(program).arg(source))
+    }
+
+    /// The binary without its symbols, which take three quarters of it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn strip(&self, binary: &Path, to: &Path) -> Result<()> {
+        run_quietly(Command::new("aarch64-linux-gnu-strip").arg("-o").arg(to).arg(binary))
+    }
+
+    /// A library that the binary is linked to.
+    pub(super) fn library(&self, name: &str) -> PathBuf {
+        Path::new(SYSROOT).join("lib").join(name)
+    }
+
+    /// Runs test areas for aarch64, under QEMU's emulation of one process.
+    ///
+    /// # Errors
+    /// If QEMU cannot be had, or a test fails.
+    pub(crate) fn test(&self) -> Result<()> {
+        apt::install(&["qemu-aarch64-static"], &["qemu-user-static"])?;
+        libclang::provide()?;
+        let mut arguments = vec!["test", "--quiet", "--release", "--locked"];
+        arguments.extend(["-p", "threshold-tests"]);
+        for area in EMULATED {
+            arguments.extend(["--test", area]);
+        }
+        let mut test = self.cargo(&arguments);
+        test.arg("--").args(NOT_EMULATED.iter().flat_map(|name| ["--skip", name]));
+        test.env(
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
+            format!("qemu-aarch64-static -L {SYSROOT}"),
+        );
+        run_aloud(&mut test)
+    }
+}

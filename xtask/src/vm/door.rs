@@ -1,0 +1,202 @@
+//! A door with its board, its administrator, and somebody before the camera.
+//!
+//! Owns what the harness does to the unit, all of it from outside: power, the cable, pictures, the plug of the camera.
+//! Everything that an administrator does is done by the real `threshold`.
+
+use super::board::Board;
+use super::parts::Parts;
+use super::transcript::Transcript;
+use super::unit::RELAY;
+use crate::demo::door::Host;
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// Longest wait for an entry or a notice: an embedding takes seconds on an emulated processor, a visit several of them.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The door.
+pub(super) struct Door {
+    pub(super) parts: Parts,
+    pub(super) initramfs: PathBuf,
+    pub(super) flash: PathBuf,
+    /// Sockets and traces.
+    pub(super) folder: PathBuf,
+    pub(super) host: Host,
+    pub(super) board: Option<Board>,
+    pub(super) transcript: Transcript,
+    /// The last entry that was seen.
+    pub(super) seen: u64,
+}
+
+/// When the parts of a start were done, in seconds since the power came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    /// The board's init listens.
+    pub(super) board_s: f64,
+    /// The unit answers an administrator.
+    pub(super) service_s: f64,
+    /// The unit would let somebody in.
+    pub(super) armed_s: f64,
+}
+
+impl Door {
+    fn board(&mut self) -> Result<&mut Board> {
+        self.board.as_mut().context("the board has no power")
+    }
+
+    /// Gives the board power, with that picture before the camera; seconds until its init listened.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(super) fn power_on(&mut self, picture: &str) -> Result<f64> {
+        let Self { parts, initramfs, flash, folder, host, .. } = self;
+        let board = self.board.insert(Board::start(parts, initramfs, flash, folder, &host.port)?);
+        let board_s = board.seconds();
+        board.ask(&format!("show {picture}"))?;
+        board.ask("feeder")?;
+        self.transcript.event(board_s, "power on; the board's init listens");
+        Ok(board_s)
+    }
+
+    /// Starts the unit and waits until it answers and is armed.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(super) fn start_unit(&mut self, board_s: f64) -> Result<Start> {
+        self.ask("start unit")?;
+        let service_s = self.wait_for_service()?;
+        self.board()?.unit_says("armed", 0, PATIENCE)?;
+        let armed_s = self.board()?.seconds();
+        self.transcript.event(armed_s, "the unit is armed");
+        Ok(Start { board_s, service_s, armed_s })
+    }
+
+    /// Waits until the unit answers the administrator's tool.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(super) fn wait_for_service(&mut self) -> Result<f64> {
+        self.host.json(&["--wait=60", "info"])?;
+        let service_s = self.board()?.seconds();
+        self.transcript.event(service_s, "the unit answers `threshold info`");
+        Ok(service_s)
+    }
+
+    /// Seconds since the power came.
+    pub(super) fn seconds(&self) -> f64 {
+        self.board.as_ref().map_or(0.0, Board::seconds)
+    }
+
+    /// Does something on the board.
+    pub(super) fn ask(&mut self, typed: &str) -> Result<String> {
+        self.board()?.ask(typed)
+    }
+
+    /// Runs the administrator's tool; what it prints stands in the transcript.
+    pub(super) fn administer(&mut self, arguments: &[&str]) -> Result<String> {
+        let said = self.host.text(arguments)?;
+        self.transcript.command(self.seconds(), arguments, &said);
+        Ok(said)
+    }
+
+    /// Becomes the owner: label, button, code.
+    ///
+    /// # Errors
+    /// If the unit does not pair.
+    pub(super) fn pair(&mut self, code: &str) -> Result<()> {
+        let said = self.board()?.lines_said()?;
+        self.ask("touch /run/button")?;
+        self.board()?.unit_says("the button was pressed", said, PATIENCE)?;
+        let role = self.host.pair("Demo", code)?;
+        ensure!(role == "owner", "paired as {role:?}, not as owner");
+        let words =
+            "the button was pressed; `threshold pair Demo` with the code on the label: owner";
+        self.transcript.event(self.seconds(), words);
+        Ok(())
+    }
+
+    /// Lets another picture come before the camera.
+    pub(super) fn show(&mut self, picture: &str) -> Result<()> {
+        self.ask(&format!("show {picture}"))?;
+        self.transcript.event(self.seconds(), &format!("before the camera: {picture}"));
+        Ok(())
+    }
+
+    /// Presses the button to leave, on the board's input line 3.
+    pub(super) fn press_exit(&mut self) -> Result<()> {
+        self.board()?.pulse_input()?;
+        self.transcript.event(self.seconds(), "a pulse on input line 3: the button to leave");
+        Ok(())
+    }
+
+    /// Follows the log until an entry is what is waited for; what was passed on the way counts as seen.
+    ///
+    /// # Errors
+    /// If none comes.
+    pub(super) fn entry(&mut self, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let follow = self.host.follow(self.seen + 1)?;
+        loop {
+            let entry = follow.next(PATIENCE)?;
+            self.seen = entry["sequence"].as_u64().unwrap_or(self.seen);
+            if wanted(&entry) {
+                self.transcript.entry(self.seconds(), &entry);
+                return Ok(entry);
+            }
+        }
+    }
+
+    /// The door's next decision.
+    ///
+    /// # Errors
+    /// If none comes.
+    pub(super) fn decision(&mut self) -> Result<Value> {
+        self.entry(|entry| entry["kind"] == "decision")
+    }
+
+    /// Waits for a notice of the unit's.
+    ///
+    /// # Errors
+    /// If it does not come.
+    pub(super) fn unit_says(&mut self, text: &str, after: usize) -> Result<usize> {
+        let place = self.board()?.unit_says(text, after, PATIENCE)?;
+        self.transcript.event(self.seconds(), &format!("the unit says: {text}"));
+        Ok(place)
+    }
+
+    /// Lines that the unit has said until now.
+    pub(super) fn lines_said(&mut self) -> Result<usize> {
+        self.board()?.lines_said()
+    }
+
+    /// The levels that the relay's line was put to since the power came; `false` is locked.
+    pub(super) fn relay(&self) -> Vec<bool> {
+        let outputs = self.board.as_ref().map(Board::outputs).unwrap_or_default();
+        outputs.into_iter().filter(|&(line, _)| line == RELAY).map(|(_, level)| level).collect()
+    }
+
+    /// Bytes that the administrator's tool has sent to the unit since the power came.
+    pub(super) fn carried(&self) -> u64 {
+        self.board.as_ref().map_or(0, |board| board.cable.carried())
+    }
+
+    /// Starts the administrator's tool and does not wait for it.
+    pub(super) fn begin(&mut self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.host.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().context("`threshold` did not start")
+    }
+
+    /// Pulls the plug.
+    ///
+    /// # Errors
+    /// If there was no power.
+    pub(super) fn cut_power(&mut self) -> Result<()> {
+        let Some(board) = self.board.take() else { bail!("the board has no power") };
+        self.transcript.event(board.seconds(), "the power is cut (SIGKILL of QEMU)");
+        board.cut_power();
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What the virtual unit is made of besides the product: QEMU, Debian's kernel with its modules, busybox.
+//!
+//! Owns the cache folder of the board's parts; a run after the first asks nobody. Refuses a kernel of the cloud: it has
+//! no camera, no serial adapter and no GPIO.
+
+use super::modules;
+use crate::apt::{self, Foreign};
+use crate::program::run_quietly;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use threshold_models::pack::cache_dir;
+
+/// The board's parts, on this machine.
+pub(super) struct Parts {
+    /// The emulator.
+    pub(super) qemu: PathBuf,
+    /// What makes a file system in a file.
+    pub(super) mke2fs: PathBuf,
+    /// The kernel.
+    pub(super) kernel: PathBuf,
+    /// Its modules, in the order in which they load.
+    pub(super) modules: Vec<PathBuf>,
+    /// The shell and the small programs of the board, one static file.
+    pub(super) busybox: PathBuf,
+}
+
+/// Finds the parts, and fetches what is missing.
+///
+/// # Errors
+/// If one cannot be had; the error says which.
+pub(super) fn find() -> Result<Parts> {
+    apt::install(&["qemu-system-aarch64"], &["qemu-system-arm"])?;
+    apt::install(&["mke2fs"], &["e2fsprogs"])?;
+    let folder = cache_dir()?.join("vm/aarch64");
+    // The list of wishes stands beside what was made from it, as the last thing: a fetch that broke off is none.
+    let (made_for, wishes) = (folder.join("modules.txt"), modules::WISHES.join("\n"));
+    if fs::read_to_string(&made_for).ok().as_ref() != Some(&wishes) {
+        println!("vm: fetching Debian's kernel for the board (61 MB, once)");
+        fetch(&folder).context("the board's kernel")?;
+        fs::write(&made_for, wishes).context("the board's kernel")?;
+    }
+    let mut modules: Vec<PathBuf> = fs::read_dir(folder.join("modules"))
+        .context("the board's modules")?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    modules.sort();
+    let found = |name| apt::program(name).with_context(|| format!("{name} is missing"));
+    Ok(Parts {
+        qemu: found("qemu-system-aarch64")?,
+        mke2fs: found("mke2fs")?,
+        kernel: folder.join("kernel"),
+        modules,
+        busybox: folder.join("busybox"),
+    })
+}
+
+/// Unpacks the packages beside the folder and keeps of them what the board needs.
+fn fetch(folder: &Path) -> Result<()> {
+    let work = folder.with_extension("fetching");
+    for stale in [&work, &folder.to_path_buf()] {
+        if stale.exists() {
+            fs::remove_dir_all(stale).with_context(|| format!("removing {}", stale.display()))?;
+        }
+    }
+    let unpacked = work.join("unpacked");
+    fs::create_dir_all(&unpacked)?;
+    fs::create_dir_all(folder.join("modules"))?;
+    let debian = Foreign::open(&work, "arm64")?;
+    debian.unpack(&debian.stands_for("linux-image-arm64")?, &unpacked)?;
+    debian.unpack("busybox-static", &unpacked)?;
+    let kernel = fs::read_dir(unpacked.join("boot"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().contains("/vmlinuz-"))
+        .context("the package holds no kernel")?;
+    fs::copy(kernel, folder.join("kernel"))?;
+    fs::copy(unpacked.join("bin/busybox"), folder.join("busybox"))?;
+    let order = modules::in_order(&unpacked.join("lib/modules"), &modules::WISHES)?;
+    for (place, module) in order.iter().enumerate() {
+        let name = format!("modules/{:02}-{}.ko", place, modules::name(module));
+        fs::copy(module, folder.join(name))?;
+    }
+    fs::remove_dir_all(&work)?;
+    Ok(())
+}
+
+/// A file of that size with an empty ext4 in it.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn disk(parts: &Parts, path: &Path, bytes: u64) -> Result<()> {
+    let file = fs::File::create(path).with_context(|| format!("writing {}", path.display()))?;
+    file.set_len(bytes).with_context(|| format!("writing {}", path.display()))?;
+    run_quietly(Command::new(&parts.mke2fs).args(["-q", "-t", "ext4"]).arg(path))
+}
