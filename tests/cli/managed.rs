@@ -137,6 +137,11 @@ fn an_armed_unit_says_so_to_its_manager() {
         return skipped("an armed unit under a manager", "no packs: cargo xtask setup");
     };
     let manager = Manager::start(packs.path().to_str().unwrap(), Stdio::null());
+    let status = manager.hears_of("STATUS=not armed");
+    assert!(status.contains("not_acknowledged"), "{status}");
+    let args = ["--unit", "door", "policy", "acknowledge", "--photo-opens-this-door"];
+    let done = run(threshold(&args).current_dir(manager.path()));
+    assert_eq!(done.status, 0, "{done:?}");
     manager.hears_of("STATUS=armed, but nobody is enrolled");
     let stats = run(threshold(&["--unit", "door", "--json", "stats"]).current_dir(manager.path()));
     let stats = stats.json();

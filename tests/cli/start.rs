@@ -141,7 +141,7 @@ fn a_door_that_is_configured_wrong_ends_the_unit_with_the_keys() {
             "relay = { line = 0 }\ncontact = { line = 0 }",
             "relay and contact in [door] both have line 0",
         ),
-        ("relais = { line = 0 }", "unknown field `relais`"),
+        ("relais = { line = 0 }", "[door] has no key `relais`; did you mean `relay`?"),
         ("relay_pulse_ms = 60000", "relay_pulse_ms in [door] is 60000: it may be 500 to 10000"),
     ] {
         let text = format!("[door]\nchip = \"/dev/gpiochip0\"\n{door}\n");

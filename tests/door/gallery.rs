@@ -19,12 +19,14 @@ use threshold_tests::lots::Lots;
 use threshold_wire::RequestError;
 use threshold_wire::bulk::{BulkError, Content as Whole, Window};
 use threshold_wire::endpoints::{
-    ApplyGallery, PutPerson, PutTemplate, RemovePerson, SearchGallery, SetRole, StartPush,
+    AcknowledgePhoto, ApplyGallery, PutPerson, PutTemplate, RemovePerson, SearchGallery, SetRole,
+    StartPush,
 };
 use threshold_wire::gallery::content::{self, Content, Origin};
 use threshold_wire::gallery::{GalleryApply, GalleryFault, MAX_GALLERY_BYTES, Why, envelope};
 use threshold_wire::message::{
-    GallerySearch, IfThere, PersonPut, PersonRemove, PullWhat, PushRequest, PushWhat, TemplatePut,
+    GallerySearch, IfThere, Nothing, PersonPut, PersonRemove, PullWhat, PushRequest, PushWhat,
+    TemplatePut,
 };
 
 /// A unit of its own keys, with an owner, an enroller and a viewer.
@@ -140,6 +142,7 @@ fn a_gallery_goes_from_one_unit_to_another_by_a_sealed_file_and_scores_alike_the
     let theirs = gallery_file::open(&key(2), &sealed).unwrap_err();
     assert!(matches!(theirs, GalleryFault::ForAnother { .. }));
 
+    b.session(1).call::<AcknowledgePhoto>(&Nothing {}).unwrap();
     let pushed = push(&b, Source::Open(&file)).unwrap();
     let counts = (pushed.added, pushed.changed, pushed.equal, pushed.templates);
     assert_eq!((counts, pushed.left_out.len()), ((3, 0, 0, 5), 0));
@@ -426,6 +429,7 @@ fn a_thousand_people_are_put_in_few_batches_with_one_index_each() {
 #[test]
 fn a_visit_under_way_is_decided_by_the_threshold_of_the_gallery_that_was_pushed() {
     let unit = of(rule::rig());
+    unit.session(1).call::<AcknowledgePhoto>(&Nothing {}).unwrap();
     enrol(&unit, "Ada", &[1]);
     // At one person a face halfway to another axis would count.
     unit.rig.borrow_mut().show(&[Show::Arrival, Show::Between(1, 127), Show::Between(1, 127)]);

@@ -22,7 +22,7 @@ use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_policy::Policy;
-use threshold_record::{Distributions, Metric, Name, Quantile, WallTime};
+use threshold_record::{Distributions, KeyTag, Metric, Name, Quantile, WallTime};
 use threshold_store::Store;
 use threshold_tests::{packs, skipped};
 use threshold_wire::HelloRequest;
@@ -211,6 +211,7 @@ fn bench_of(
     let person = store.add_person(Name::new("Ada").unwrap()).unwrap();
     store.put_template(template(person, 0, 1)).unwrap();
     state.gallery_changed();
+    state.acknowledge_photo(KeyTag::NOBODY).unwrap();
     state.start_done();
     let shared = Shared::new(state);
     let pulses = Arc::new(AtomicU64::new(0));

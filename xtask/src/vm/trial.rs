@@ -76,6 +76,8 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     door.pair(code.trim_start_matches("pairing code: "))?;
     let photo = photos.join(ENROLLED.1).display().to_string();
     door.administer(&["enrol", ENROLLED.0, "--photo", &photo])?;
+    // Without it nobody is let in: no detector for photos is installed.
+    door.administer(&["policy", "acknowledge", "--photo-opens-this-door"])?;
     door.administer(&["info"])?;
 
     door.transcript.part("Visits");

@@ -250,8 +250,12 @@ fn whole_of<T: Transport>(
     let mut part = Part::default();
     move |session| {
         let bar = say.bar(0, "pulling the gallery");
-        let info = session.call::<GetInfo>(&Nothing {})?;
-        session.hurry(about_bytes(&info))?;
+        match session.call::<GetInfo>(&Nothing {}) {
+            Ok(info) => drop(session.hurry(about_bytes(&info))?),
+            // A unit that does not say how much it has is read as it comes.
+            Err(SessionError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
         let pulled = session.pull_gallery(what, &mut part, &mut |there, all| {
             bar.set_length(all);
             bar.set_position(there);
