@@ -14,7 +14,7 @@ use std::path::PathBuf;
     version,
     about = "The door unit of Threshold: watches a camera, decides, and moves a lock.",
     after_help = "A photo opens this door: presentation-attack detection is not installed.\n\
-                  Exit status: 0 stopped by a signal, 2 an error."
+                  Exit status: 0 stopped by a signal, 75 to be started again (reboot, wipe), 2 an error."
 )]
 pub struct Typed {
     /// What to do.

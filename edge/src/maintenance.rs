@@ -60,9 +60,18 @@ fn open(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
     Ok((flash, FileKeys::at(&folder.join(KEY_FILE))))
 }
 
+/// The same, of a unit that is not being wiped: to open such a one is to finish that.
+fn whole(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
+    let (flash, keys) = open(typed)?;
+    if flash.len(Object::Wiping)?.is_some() {
+        bail!("a wipe was begun here and not finished; the next start of the unit finishes it");
+    }
+    Ok((flash, keys))
+}
+
 /// The flash with a keeper, on neither of which anything is changed.
 fn looked_at(typed: &StoreFolder) -> anyhow::Result<(Overlay, Arc<dyn KeyProvider>)> {
-    let (flash, keys) = open(typed)?;
+    let (flash, keys) = whole(typed)?;
     // Without a secret a start would make one; here that goes to memory like everything else.
     let keys: Arc<dyn KeyProvider> = match keys.secret().map_err(StoreError::from)? {
         Some(_) => Arc::new(keys),
@@ -83,7 +92,7 @@ fn inspect(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
 }
 
 fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
-    let (flash, keys) = open(typed)?;
+    let (flash, keys) = whole(typed)?;
     let keys: Arc<dyn KeyProvider> = Arc::new(keys);
     let verified = verify(&flash, &keys, None)?;
     notices.tell(&format!(

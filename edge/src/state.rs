@@ -373,9 +373,11 @@ impl State {
 
     /// Writes many entries in few batches. If that fails the store is at fault, which disarms.
     pub fn write_all(&mut self, entries: &[LogEntry]) {
-        if let Some(journal) = self.journal.as_mut()
-            && let Err(error) = journal.write_all(entries)
-        {
+        if self.journal.is_none() {
+            return;
+        }
+        let written = self.name_again().and_then(|journal| journal.write_all(entries).map(drop));
+        if let Err(error) = written {
             self.store_failed(&error);
         }
     }

@@ -20,7 +20,7 @@ use threshold_record::Role;
     name = "threshold",
     version,
     about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
-    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; policy forecast: a unit would not arm), 2 an error."
+    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; policy: a unit would not arm, or nothing was acknowledged; log verify, gallery diff and verify: something differs; gallery push: somebody was left out), 2 an error."
 )]
 pub struct Typed {
     /// Options of every command.

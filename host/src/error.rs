@@ -129,6 +129,14 @@ pub enum HostError {
         /// What it does not.
         what: String,
     },
+    /// Over a network nothing is said in the open.
+    #[error(
+        "who answers on {port} is no unit that was paired, and over a network nothing is said unsealed"
+    )]
+    OpenNetwork {
+        /// As typed.
+        port: String,
+    },
     /// The port is open and nobody answers.
     #[error("the unit on {port} did not answer within {waited_ms} ms")]
     Silent {

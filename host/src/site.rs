@@ -59,7 +59,7 @@ impl Site {
     pub fn meant(&self, typed: &str) -> Vec<Target> {
         let mut targets: Vec<Target> = Vec::new();
         let mut take = |target: Target| {
-            if !targets.contains(&target) {
+            if !targets.iter().any(|known| known.port == target.port) {
                 targets.push(target);
             }
         };

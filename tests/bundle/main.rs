@@ -209,7 +209,7 @@ fn what_breaks_the_manifests_rules_is_not_made() {
         write(Vec::new(), manifest, &sources(&folder, &files), &keys, &maker.build)
     };
     assert!(made(manifest(), &["a"]).is_ok());
-    for names in [&["../a"][..], &["a", "a"], &["/a"], &["a/b/c"], &[]] {
+    for names in [&["../a"][..], &["a", "a"], &["/a"], &["a/b/c"], &["a", "a/b"], &[]] {
         let error = made(manifest(), names).unwrap_err();
         assert!(
             matches!(error, BundleError::Text { member: "MANIFEST", .. }),

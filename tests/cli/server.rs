@@ -60,7 +60,10 @@ fn over(unit: &Unit, port: &str, args: &[&str]) -> Ran {
 fn a_unit_behind_a_terminal_server_is_administered_over_a_sealed_session() {
     let unit = paired(&OPTIONS);
     let Some((server, telnet, bare)) = server(&unit) else {
-        return threshold_tests::skipped("a unit behind ser2net", "ser2net is not installed");
+        return threshold_tests::skipped(
+            "a unit behind ser2net",
+            "ser2net is not installed: apt-get install ser2net, which starts a service",
+        );
     };
     let port = format!("rfc2217:127.0.0.1:{telnet}");
     let listed = over(&unit, &port, &["--json", "administrators", "list"]);
@@ -70,6 +73,17 @@ fn a_unit_behind_a_terminal_server_is_administered_over_a_sealed_session() {
     assert_eq!(pulled.status, 0, "{pulled:?}");
     let verified = over(&unit, &format!("tcp:127.0.0.1:{bare}"), &["log", "verify"]);
     assert_eq!(verified.status, 0, "{verified:?}");
+
+    // Whoever is on the network may answer under a name that was never paired; only a look goes there in the open.
+    let stranger = |args: &[&str]| {
+        let mut command = threshold(&["--unit", &port]);
+        run(command.args(args).env("THRESHOLD_KEYS", "nobody").current_dir(unit.folder.path()))
+    };
+    let refused = stranger(&["gallery", "list"]);
+    let (error, remedy) = refused.error();
+    assert!(error.ends_with("over a network nothing is said unsealed"), "{error}");
+    assert!(remedy.starts_with("threshold pair over this port"), "{remedy}");
+    assert_eq!(stranger(&["info"]).status, 0);
 
     let wrong = over(&unit, &format!("rfc2217:127.0.0.1:{bare}"), &["info"]);
     assert!(wrong.error().0.ends_with("it does not speak RFC 2217"), "{wrong:?}");

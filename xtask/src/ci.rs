@@ -35,10 +35,6 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Build, "tidy", tidy::run);
     deny(&mut ledger);
     ledger.step(Group::Build, "g++, for the emulator", || apt::install(&["g++"], &["g++"]));
-    // Its tests say aloud that they are skipped where it cannot be had.
-    if let Err(why) = apt::install(&["ser2net"], &["ser2net"]) {
-        println!("ser2net is not there: {why:#}");
-    }
     ledger.step(Group::Build, "libclang, for the camera", libclang::provide);
     match service::tool() {
         Ok(()) => drop(ledger.step(Group::Unit, "service file: exposure", service::run)),

@@ -45,8 +45,8 @@ pub(crate) fn provide() -> Result<()> {
     let folder = place.join("lib");
     let looked_in = std::env::var_os("LIBRARY_PATH").unwrap_or_default();
     if !looked_in.is_empty() && !std::env::split_paths(&looked_in).any(|path| path == folder) {
-        bail!(
-            "LIBRARY_PATH is set, so that cargo does not look into {0}: add that folder to it, or set LIBCLANG_PATH to it",
+        println!(
+            "LIBRARY_PATH is set, so that a cargo of your own does not look into {0}: add that folder to it, or set LIBCLANG_PATH to it",
             folder.display()
         );
     }

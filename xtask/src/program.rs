@@ -14,6 +14,14 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Where LIBRARY_PATH is set to something else, the bindings' libclang is not looked for where the set-up puts it.
+    let fetched = root().join("target/libclang/lib");
+    let looked_in = std::env::var_os("LIBRARY_PATH").unwrap_or_default();
+    let is_hidden =
+        !looked_in.is_empty() && !std::env::split_paths(&looked_in).any(|path| path == fetched);
+    if is_hidden && fetched.is_dir() && std::env::var_os("LIBCLANG_PATH").is_none() {
+        command.env("LIBCLANG_PATH", fetched);
+    }
     command.args(arguments).current_dir(root());
     command
 }

@@ -14,17 +14,24 @@ const FILE: &str = "edge/system/threshold-edge.service";
 /// The most exposure, in tenths of systemd's points, of which 100 is a service without a fence.
 const EXPOSURE: u32 = 20;
 
+/// The first version that takes `--offline` and `--threshold`.
+const OFFLINE: u32 = 250;
+
 /// Makes sure that `systemd-analyze` is there.
 ///
 /// # Errors
 /// If it is not and cannot be installed.
 pub(crate) fn tool() -> Result<()> {
-    let there = || {
-        let asked = Command::new("systemd-analyze").arg("--version").output();
-        asked.is_ok_and(|asked| asked.status.success())
+    let version = || {
+        let said = output(Command::new("systemd-analyze").arg("--version")).ok()?;
+        said.split_whitespace().find_map(|word| word.parse::<u32>().ok())
     };
-    if there() {
-        return Ok(());
+    let is_new_enough = |found: u32| match found {
+        OFFLINE.. => Ok(()),
+        _ => bail!("systemd-analyze {found} is too old: {OFFLINE} or later looks at files alone"),
+    };
+    if let Some(found) = version() {
+        return is_new_enough(found);
     }
     if std::fs::metadata("/proc/self").context("who runs this?")?.uid() != 0 {
         bail!("no systemd-analyze, and only root may install it: apt-get install systemd");
@@ -36,10 +43,7 @@ pub(crate) fn tool() -> Result<()> {
         let mut apt = Command::new("apt-get");
         run_quietly(apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    if !there() {
-        bail!("no systemd-analyze, although systemd is installed");
-    }
-    Ok(())
+    is_new_enough(version().context("no systemd-analyze, although systemd is installed")?)
 }
 
 /// Checks the file.

@@ -91,6 +91,7 @@ fn store() -> Result<()> {
 const UNIT_FRAMES: u32 = 1_000_000;
 
 fn unit() -> Result<()> {
+    libclang::provide()?;
     let start = Instant::now();
     let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
     tests.args(["--test", "door", "--", "long::", "--nocapture", "--test-threads", "1"]);

@@ -129,6 +129,10 @@ impl Manifest {
             if !names.insert(&file.name) {
                 return fault(format!("{:?} is in it twice", file.name));
             }
+            let folder = file.name.split_once('/').map(|(folder, _)| folder);
+            if folder.is_some_and(|folder| self.files.iter().any(|other| other.name == folder)) {
+                return fault(format!("{:?} lies in a file", file.name));
+            }
             if from_hex(&file.blake3).is_none() {
                 return fault(format!("{:?} has no BLAKE3", file.name));
             }

@@ -112,7 +112,7 @@ pub struct LogEntry {
     pub quality: u8,
     /// Best candidate, or the person that an administrator's act was about.
     pub person: PersonId,
-    /// Best candidate of another person. In an entry of the door's inputs (kinds 15 to 21) how many more of its kind it
+    /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
     /// stands for, which came before and were not written one by one.
     pub runner_up: PersonId,
     /// Score of the best candidate.

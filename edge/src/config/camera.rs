@@ -67,8 +67,8 @@ impl Default for CameraConfig {
 impl CameraConfig {
     /// The sides that may be wished for, pixels: the kernels' largest frame has 8,192 a side.
     pub const SIDE_PX: RangeInclusive<u32> = 64..=8192;
-    /// The rates that may be wished for.
-    pub const FPS: RangeInclusive<u32> = 1..=240;
+    /// The rates that may be wished for: frames of one visit stand less than its absence apart.
+    pub const FPS: RangeInclusive<u32> = 5..=240;
 
     /// Checks what the types cannot.
     pub(super) fn check(&self) -> anyhow::Result<()> {
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!((camera.width_px, camera.height_px, camera.gain), (1280, 720, None));
         for (text, expected) in [
             ("width_px = 20", "width_px in [camera] is 20: it may be 64 to 8192"),
-            ("fps = 0", "fps in [camera] is 0: it may be 1 to 240"),
+            ("fps = 0", "fps in [camera] is 0: it may be 5 to 240"),
             ("format = \"h264\"", "unknown variant `h264`"),
         ] {
             let error = check(text).unwrap_err();

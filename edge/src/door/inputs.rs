@@ -11,6 +11,7 @@ use crate::notices::Notices;
 use crate::service::Button;
 use crate::state::Shared;
 use crate::unit::Clock;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -98,8 +99,16 @@ pub(super) struct Feeling {
 }
 
 impl Feeling {
-    /// Feels the door until the orders end; on a thread of its own.
-    pub(super) fn run(mut self) {
+    /// Feels the door until the orders end; on a thread of its own. A panic is a fault of the door like any other.
+    pub(super) fn run(self) {
+        let shared = self.shared.clone();
+        if catch_unwind(AssertUnwindSafe(|| self.feel())).is_err() {
+            let why = "the door's inputs are not felt any more, the program panicked; start the unit again, and report this";
+            shared.lock().fail(Cause::Lock, why);
+        }
+    }
+
+    fn feel(mut self) {
         let mut rations = Rations::default();
         let now_ms = self.clock.monotonic_ms();
         let known = self.wired.as_ref().map(|wired| wired.known.clone()).unwrap_or_default();

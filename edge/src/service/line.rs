@@ -19,6 +19,9 @@ const BAUD: u32 = speed::BASE;
 /// How long a line may take no bytes before an answer is given up.
 const WRITE_PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long the last bytes take from a driver's buffer through a UART's own: 16 bytes at the first speed.
+const LEAVING: Duration = Duration::from_millis(2);
+
 /// Time between two attempts to open a device that is gone.
 const REOPEN: Duration = Duration::from_secs(1);
 
@@ -244,10 +247,15 @@ impl Line for Device {
     fn set_speed(&mut self, baud: u32) -> bool {
         // A device that comes back is opened at the first speed.
         let Some(port) = &mut self.port else { return baud == BAUD };
-        // What was answered leaves at the speed that it was asked at; some UARTs take a speed that they cannot keep.
-        let runs = port.flush().is_ok()
-            && port.set_baud_rate(baud).is_ok()
-            && port.baud_rate().is_ok_and(|found| found == baud);
+        // What was answered leaves at the speed that it was asked at, if anybody takes it: a line that nobody reads is not
+        // waited for. Some UARTs take a speed that they cannot keep.
+        let begun = Instant::now();
+        while port.bytes_to_write().is_ok_and(|left| left > 0) && begun.elapsed() < WRITE_PATIENCE {
+            std::thread::sleep(LEAVING);
+        }
+        std::thread::sleep(LEAVING);
+        let runs =
+            port.set_baud_rate(baud).is_ok() && port.baud_rate().is_ok_and(|found| found == baud);
         if !runs && port.set_baud_rate(BAUD).is_err() {
             self.port = None;
         }

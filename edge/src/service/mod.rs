@@ -183,6 +183,8 @@ impl Desk {
         self.last_sealed = LastAnswer::new();
         self.session.read_logged = false;
         self.reception.hung_up();
+        // A device that comes back is opened at the first speed.
+        self.speed = SpeedAtUnit::default();
         self.session_over();
     }
 
@@ -347,6 +349,7 @@ pub fn spawn(
                         let why = "the service panicked; start the unit again, and report this with the log";
                         shared.lock().fail(Cause::Engine, why);
                         desk = Desk::new(shared.clone(), trusted);
+                        line.set_speed(threshold_wire::speed::BASE);
                     }
                 }
                 Received::Nothing => {}

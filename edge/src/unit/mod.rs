@@ -206,6 +206,7 @@ impl Unit {
             Err(fault) => {
                 self.shared.lock().fail(Cause::Camera, &fault.to_string());
                 self.conclude();
+                self.time_passes();
             }
         }
         // A camera that never rests shows an empty room as frames, so that this waits for no event of its own.
@@ -255,7 +256,7 @@ impl Unit {
         if matches!(self.course, Course::Spent { announced: true, .. }) {
             return;
         }
-        let Some(engine) = self.engine.as_mut() else { return };
+        let Some(engine) = self.engine.as_mut() else { return self.time_passes() };
         if matches!(self.course, Course::Idle) && !self.presence.asks_for_a_look(frame) {
             return;
         }
@@ -276,12 +277,14 @@ impl Unit {
         }
         self.overflowing = overflow > 0;
         let (at_ms, seen) = (frame.captured_at_ms, !faces.is_empty());
+        // Nobody was looked for while this frame was searched: an absence counts from its end.
+        let searched_ms = at_ms.max(self.clock.monotonic_ms());
         match &mut self.course {
             Course::Idle if seen => self.begin(false, at_ms),
             Course::Idle => return,
             Course::Spent { since_ms, face_ms, .. } => {
                 if seen {
-                    *face_ms = at_ms;
+                    *face_ms = searched_ms;
                 }
                 if !seen || at_ms.saturating_sub(*since_ms) < REST_MS {
                     return self.time_passes();
@@ -304,7 +307,7 @@ impl Unit {
         let quality = quality::assess(frame, faces, &self.limits);
         let Course::Open(visit) = &mut self.course else { return };
         if let Some(face) = faces.first() {
-            visit.face_seen(at_ms, face);
+            visit.face_seen(at_ms, self.clock.monotonic_ms(), face);
         }
         let mut embed_ms = 0.0;
         let good = {

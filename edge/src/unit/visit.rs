@@ -56,8 +56,9 @@ impl Visit {
     }
 
     /// A face was seen. If it is not the one that was seen before, what that one told is no evidence for it.
-    pub(super) fn face_seen(&mut self, at_ms: u64, face: &Detection) {
-        self.face_ms = at_ms;
+    /// Nobody was looked for while its frame was searched, so that an absence counts from `now_ms`.
+    pub(super) fn face_seen(&mut self, at_ms: u64, now_ms: u64, face: &Detection) {
+        self.face_ms = at_ms.max(now_ms);
         self.first_face_ms.get_or_insert(at_ms);
         let earlier = self.face.replace(*face);
         if earlier.is_some_and(|earlier| !track::is_same_face(&earlier, face)) {

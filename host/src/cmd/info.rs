@@ -23,7 +23,7 @@ pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
     // A unit that is starting is shown as it is, unless there is time to wait for it.
     let mut session = match meant.wait {
         Some(_) => Session::open_started(meant)?,
-        None => Session::open(meant)?,
+        None => Session::open_to_look(meant)?,
     };
     let info = session.call::<GetInfo>(&Nothing {})?;
     let hello = session.hello();

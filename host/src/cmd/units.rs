@@ -68,7 +68,7 @@ pub fn run(meant: &Meant, typed: &args::Units) -> anyhow::Result<Answer> {
 }
 
 fn ask(meant: &Meant, target: &Target) -> Result<(Info, bool), String> {
-    let asked = Session::open(&meant.of(target))
+    let asked = Session::open_to_look(&meant.of(target))
         .and_then(|mut session| Ok((session.call::<GetInfo>(&Nothing {})?, session.is_sealed())));
     asked.map_err(|error| remedy::without(&error.into()))
 }

@@ -19,7 +19,7 @@ pub use serial::{UsbPort, ports_there, usb_ports};
 
 use crate::error::HostError;
 use crate::meant::Meant;
-use port::{Port, Transport};
+use port::{Port, Transport, is_networked};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 use threshold_wire::bulk::BulkError;
@@ -102,7 +102,8 @@ pub struct Session<T> {
 
 impl Session<Port> {
     /// Opens the port that is meant and greets its unit; waits for both as long as `--wait` says. With a unit that was paired
-    /// everything that follows is sealed; with another one it goes in the open, and only few calls are answered.
+    /// everything that follows is sealed; with another one it goes in the open, and only few calls are answered. Over a network,
+    /// where anybody could answer under another name, it does not.
     ///
     /// # Errors
     /// [`SessionError`] of the last try.
@@ -121,7 +122,22 @@ impl Session<Port> {
                 error => error,
             })?;
         }
+        let port = &meant.unit()?.port;
+        if !session.is_sealed() && is_networked(port) {
+            return Err(HostError::OpenNetwork { port: port.clone() }.into());
+        }
         Ok(session)
+    }
+
+    /// The same for whoever only looks: also over a network it goes in the open with a unit that was not paired.
+    ///
+    /// # Errors
+    /// [`SessionError`] of the last try.
+    pub fn open_to_look(meant: &Meant) -> Result<Self, SessionError> {
+        match Self::open(meant) {
+            Err(SessionError::Line(HostError::OpenNetwork { .. })) => Self::open_unpaired(meant),
+            opened => opened,
+        }
     }
 
     /// The same, and goes in the open also with a unit that was paired: to pair again.

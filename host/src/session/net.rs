@@ -1,10 +1,10 @@
 //! The line over a terminal server: one machine beside many doors gives out their serial ports over TCP.
 //!
-//! Owns the connection and that its far end is as a unit's line must be. What goes over it is sealed between the host and
-//! the unit (`threshold_wire::session`), so that whoever is on the network between them reads and changes nothing; the
-//! server can only cut.
+//! Owns the connection and that its far end is as a unit's line must be. What a command says over it is sealed between the
+//! host and the unit (`Session::open` refuses anything else), so that whoever is on the network between them reads and
+//! changes nothing; the server can only cut.
 
-use super::port::{BAUD, Transport};
+use super::port::{BAUD, RFC2217, TCP, Transport};
 use super::telnet::{Setting, Telnet};
 use crate::error::HostError;
 use std::collections::VecDeque;
@@ -12,9 +12,15 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-/// How long a connection and the server's answers may take, each; with a call's patience a command on a dead server ends
-/// within five seconds.
+/// How long the connection may take, and then all of the server's answers together. What the resolver of names takes comes
+/// before it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a change of the speed may take.
+const SETTING: Duration = Duration::from_millis(400);
+
+/// How long what is left over is thrown away.
+const DRAIN: Duration = Duration::from_millis(50);
 
 /// How long one write may wait for room.
 const WRITE_PATIENCE: Duration = Duration::from_millis(500);
@@ -36,7 +42,7 @@ impl Net {
     /// # Errors
     /// [`HostError::ServerAway`], [`HostError::ServerRefuses`].
     pub(super) fn of(name: &str) -> Result<Option<Self>, HostError> {
-        let (address, telnet) = match (name.strip_prefix("rfc2217:"), name.strip_prefix("tcp:")) {
+        let (address, telnet) = match (name.strip_prefix(RFC2217), name.strip_prefix(TCP)) {
             (Some(address), _) => (address, Some(Telnet::default())),
             (None, Some(address)) => (address, None),
             (None, None) => return Ok(None),
@@ -61,7 +67,9 @@ impl Net {
         let away = |source| HostError::ServerAway { port: port.clone(), source };
         let refuses = |what: String| HostError::ServerRefuses { port: port.clone(), what };
         self.stream.write_all(&Telnet::greeting()).map_err(away)?;
-        let settable = self.until(|telnet| telnet.settable.zip(telnet.binary)).map_err(away)?;
+        let give_up = Instant::now() + PATIENCE;
+        let settable =
+            self.until(give_up, |telnet| telnet.settable.zip(telnet.binary)).map_err(away)?;
         match settable {
             Some((true, true)) => {}
             None => return Err(refuses("it does not speak RFC 2217".to_owned())),
@@ -71,7 +79,7 @@ impl Net {
             }
         }
         for setting in Setting::of_line(BAUD) {
-            if self.ask(setting).map_err(away)? != Some(true) {
+            if self.ask(setting, give_up).map_err(away)? != Some(true) {
                 return Err(refuses(format!("it does not set {}", setting.words())));
             }
         }
@@ -79,22 +87,27 @@ impl Net {
     }
 
     /// Asks for a setting: whether it holds; `None` if the server does not say.
-    fn ask(&mut self, setting: Setting) -> io::Result<Option<bool>> {
+    fn ask(&mut self, setting: Setting, give_up: Instant) -> io::Result<Option<bool>> {
         let Some(telnet) = &mut self.telnet else { return Ok(None) };
         self.stream.write_all(&telnet.request(setting))?;
-        self.until(|telnet| telnet.holds(setting))
+        self.until(give_up, |telnet| telnet.holds(setting))
     }
 
-    /// Reads until something is known, no longer than the patience.
-    fn until<T>(&mut self, known: impl Fn(&Telnet) -> Option<T>) -> io::Result<Option<T>> {
-        let start = Instant::now();
+    /// Reads until something is known, no longer than until then.
+    fn until<T>(
+        &mut self,
+        give_up: Instant,
+        known: impl Fn(&Telnet) -> Option<T>,
+    ) -> io::Result<Option<T>> {
         loop {
             let found = self.telnet.as_ref().and_then(&known);
-            let left = PATIENCE.saturating_sub(start.elapsed());
+            let left = give_up.saturating_duration_since(Instant::now());
             if found.is_some() || left.is_zero() {
                 return Ok(found);
             }
             self.read(left)?;
+            // While settings are made, nothing that comes is an answer of the unit's.
+            self.arrived.clear();
         }
     }
 
@@ -122,8 +135,10 @@ impl Net {
 
 fn connect(address: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::InvalidInput, "it is no <host>:<port>");
+    let give_up = Instant::now() + PATIENCE;
     for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        let left = give_up.saturating_duration_since(Instant::now());
+        match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -165,14 +180,20 @@ impl Transport for Net {
 
     fn set_speed(&mut self, baud: u32) -> bool {
         // Bare bytes come from a port whose speed the server keeps.
-        self.ask(Setting::Baud(baud)).is_ok_and(|holds| holds == Some(true))
+        let give_up = Instant::now() + SETTING;
+        self.ask(Setting::Baud(baud), give_up).is_ok_and(|holds| holds == Some(true))
     }
 
     fn drain(&mut self) {
-        // A failure here shows at the next read.
-        while self.read(Duration::from_millis(1)).is_ok() && !self.arrived.is_empty() {
+        let start = Instant::now();
+        // A failure here shows at the next read; one who never rests is not waited for.
+        while start.elapsed() < DRAIN
+            && self.read(Duration::from_millis(1)).is_ok()
+            && !self.arrived.is_empty()
+        {
             self.arrived.clear();
         }
+        self.arrived.clear();
     }
 
     fn now(&self) -> Duration {

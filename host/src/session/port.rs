@@ -14,6 +14,11 @@ use threshold_wire::speed;
 /// The line's speed until the host asks for another; a pty ignores it.
 pub(super) const BAUD: u32 = speed::BASE;
 
+/// What the name of a terminal server's port begins with.
+pub(super) const RFC2217: &str = "rfc2217:";
+/// The same for one that gives bare bytes.
+pub(super) const TCP: &str = "tcp:";
+
 /// Moves bytes to and from a unit. A test's body keeps its own time, so that no test has to sleep.
 pub trait Transport {
     /// Sends all bytes.
@@ -39,6 +44,12 @@ pub trait Transport {
 
     /// The name to print.
     fn name(&self) -> &str;
+}
+
+/// True if whoever is on a network stands between this machine and the port: what is not sealed is read and changed there.
+#[must_use]
+pub fn is_networked(name: &str) -> bool {
+    [RFC2217, TCP].iter().any(|kind| name.starts_with(kind))
 }
 
 /// A port that was opened.

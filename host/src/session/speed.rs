@@ -59,9 +59,11 @@ impl<T: Transport> Session<T> {
     }
 
     fn try_speed(&mut self, baud: u32) -> Result<bool, SessionError> {
-        // A port that cannot is found before the unit is asked.
+        // A port that cannot is found before the unit is asked; one that cannot go back either is no port any more.
         let can = self.line.set_speed(baud);
-        self.line.set_speed(BASE);
+        if !self.line.set_speed(BASE) {
+            return Err(self.line.gone(std::io::ErrorKind::TimedOut.into()));
+        }
         if !can {
             return Ok(false);
         }

@@ -179,8 +179,11 @@ impl Telnet {
     fn option(&mut self, verb: u8, option: u8, answer: &mut Vec<u8>) {
         match (verb, option) {
             (DO | DONT, COM_PORT) => self.settable = Some(verb == DO),
-            (DO | DONT, BINARY) => self.binary = Some(verb == DO),
+            (DO | DONT, BINARY) => {
+                self.binary = Some(verb == DO && self.binary.unwrap_or(true));
+            }
             // What was asked for in the greeting is not answered: that would go on for ever.
+            (WONT, BINARY) => self.binary = Some(false),
             (WILL | WONT, BINARY | SUPPRESS_GO_AHEAD) | (WONT | DONT, _) => {}
             (DO, SUPPRESS_GO_AHEAD) => answer.extend([IAC, WILL, option]),
             (DO, _) => answer.extend([IAC, WONT, option]),

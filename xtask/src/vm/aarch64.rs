@@ -43,6 +43,7 @@ impl Toolchain {
     pub(crate) fn find() -> Result<Self> {
         let libc = format!("{SYSROOT}/lib/libc.so.6");
         apt::install(&[COMPILER, &libc], &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])?;
+        apt::install(&["qemu-aarch64-static"], &["qemu-user-static"])?;
         let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
         let target = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET);
         if !target.is_dir() {
@@ -105,9 +106,8 @@ impl Toolchain {
     /// Runs test areas for aarch64, under QEMU's emulation of one process.
     ///
     /// # Errors
-    /// If QEMU cannot be had, or a test fails.
+    /// If a test fails.
     pub(crate) fn test(&self) -> Result<()> {
-        apt::install(&["qemu-aarch64-static"], &["qemu-user-static"])?;
         libclang::provide()?;
         for (area, selection) in EMULATED {
             let arguments = ["test", "--quiet", "--release", "--locked", "-p", "threshold-tests"];

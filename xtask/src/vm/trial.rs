@@ -48,7 +48,7 @@ impl Figures {
         let rows = [
             ("first start: the board's init listens", self.first.board_s),
             ("first start: the unit answers", self.first.service_s),
-            ("first start: armed", self.first.armed_s),
+            ("first start: every part works, and nobody acknowledged yet", self.first.armed_s),
             ("first start: first decision, after pairing and enrolment", self.first_decision_s),
             ("a visit of the enrolled person: admitted after", self.admission_s),
             ("a visit of a stranger: refused after", self.refusal_s),

@@ -9,7 +9,7 @@ use crate::unit::CameraFault;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A camera that gave no frame for so long is stuck; the slowest rate that may be wished for is one a second.
+/// A camera that gave no frame for so long is stuck; the slowest rate that may be wished for is five a second.
 pub(super) const STUCK: Duration = Duration::from_secs(3);
 
 /// One picture as the camera gave it.
@@ -130,7 +130,14 @@ impl Mailbox {
 
     /// The camera is at fault until the next picture.
     pub(super) fn fail(&self, fault: CameraFault) {
-        self.lock().standing = Standing::Fault(fault);
+        let mut state = self.lock();
+        state.standing = Standing::Fault(fault);
+        // A picture of before is none of a camera that is there.
+        if let Some(unseen) = state.newest.take() {
+            state.counts.dropped += 1;
+            state.spare = Some(unseen);
+        }
+        drop(state);
         self.state.1.notify_all();
     }
 

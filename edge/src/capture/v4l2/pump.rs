@@ -62,13 +62,16 @@ const RESTS_MS: [u64; 5] = [250, 500, 1_000, 2_000, 4_000];
 /// does so every time.
 pub(super) const DAMAGED_IN_A_ROW: u32 = 5;
 
+/// A camera that gave pictures for so long is one that works.
+const LIVED: Duration = Duration::from_secs(10);
+
 /// Runs until the camera is no longer wanted.
 pub(super) fn run(mut driver: impl Driver, mailbox: &Mailbox, clock: &Arc<dyn Clock>) {
     let mut pump = Pump { mailbox, clock, own: Raw::default(), last_ms: 0, sequence: 0 };
     let mut tries = 0;
     while !mailbox.stopped() {
         mailbox.tried();
-        let before = pump.sequence;
+        let (before, begun) = (pump.sequence, Instant::now());
         // The crate below takes what a driver says for granted here and there, and panics if that is impossible.
         let ended = catch_unwind(AssertUnwindSafe(|| pump.stream(&mut driver)));
         let ended = ended.unwrap_or_else(|_| {
@@ -77,8 +80,10 @@ pub(super) fn run(mut driver: impl Driver, mailbox: &Mailbox, clock: &Arc<dyn Cl
                 "{name} says what no camera can: take another one, or another driver"
             )))
         });
-        // One that gave pictures since is tried again at once, and then as patiently as before.
-        tries = if pump.sequence > before { 0 } else { tries };
+        // One that gave pictures for a while is tried again at once, and then as patiently as before. A plug that is loose, or
+        // that somebody plays with, writes few entries into the log that way.
+        let lived = pump.sequence > before && begun.elapsed() >= LIVED;
+        tries = if lived { 0 } else { tries };
         if let Err(fault) = ended {
             mailbox.fail(fault);
             let rest_ms = RESTS_MS.get(tries).or(RESTS_MS.last()).copied().unwrap_or_default();

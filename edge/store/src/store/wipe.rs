@@ -14,18 +14,16 @@ impl Store {
     /// Forgets everything for good. Afterwards this store is of no more use, and the next open makes a new unit.
     ///
     /// # Errors
-    /// [`StoreError`] if the secret may still be there; the next start may wipe all the same. What else could not be taken away
+    /// [`StoreError`] if the secret may still be there; the next start then finishes the wipe. What else could not be taken away
     /// is no error, since nobody can read it.
     pub fn wipe(&mut self) -> Result<(), StoreError> {
         let flash = self.flash.as_mut();
-        let forgotten = flash
-            .replace(Object::Wiping, b"wiping\n")
-            .map_err(StoreError::from)
-            .and_then(|()| self.keyring.forget());
-        if let Err(error) = forgotten {
+        if let Err(error) = flash.replace(Object::Wiping, b"wiping\n") {
             let _ = flash.remove(Object::Wiping);
-            return Err(error);
+            return Err(error.into());
         }
+        // If that fails the secret may be half gone: the next start finishes it, and does not look for a secret in vain.
+        self.keyring.forget()?;
         self.gallery = None;
         let _ = clear(flash);
         Ok(())
