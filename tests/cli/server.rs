@@ -76,7 +76,8 @@ fn a_unit_behind_a_terminal_server_is_administered_over_a_sealed_session() {
 
     // Whoever is on the network may answer under a name that was never paired; only a look goes there in the open.
     let stranger = |args: &[&str]| {
-        let mut command = threshold(&["--unit", &port]);
+        // A server gives a port to one at a time, and takes a moment to notice that the last one has gone.
+        let mut command = threshold(&["--unit", &port, "--wait=10"]);
         run(command.args(args).env("THRESHOLD_KEYS", "nobody").current_dir(unit.folder.path()))
     };
     let refused = stranger(&["gallery", "list"]);

@@ -21,10 +21,10 @@ use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, SecretKeeper};
 /// A unit that does not answer, or answers in another version.
 pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
     // A unit that is starting is shown as it is, unless there is time to wait for it.
-    let mut session = match meant.wait {
-        Some(_) => Session::open_started(meant)?,
-        None => Session::open_to_look(meant)?,
-    };
+    let mut session = Session::open_to_look(meant)?;
+    if meant.wait.is_some() {
+        session.await_start(meant)?;
+    }
     let info = session.call::<GetInfo>(&Nothing {})?;
     let hello = session.hello();
     meant.say.result(&value(hello, &info), || text(hello, &info))?;

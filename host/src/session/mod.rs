@@ -108,6 +108,19 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open(meant: &Meant) -> Result<Self, SessionError> {
+        let session = Self::open_to_look(meant)?;
+        let port = &meant.unit()?.port;
+        match !session.is_sealed() && is_networked(port) {
+            true => Err(HostError::OpenNetwork { port: port.clone() }.into()),
+            false => Ok(session),
+        }
+    }
+
+    /// The same for whoever only looks: also over a network it goes in the open with a unit that was not paired.
+    ///
+    /// # Errors
+    /// [`SessionError`] of the last try.
+    pub fn open_to_look(meant: &Meant) -> Result<Self, SessionError> {
         let mut session = Self::open_unpaired(meant)?;
         if let Some((unit_key, _)) = meant.keychain.unit(&session.hello().unit)?
             && let Some(secret) = meant.keychain.secret()?
@@ -122,22 +135,7 @@ impl Session<Port> {
                 error => error,
             })?;
         }
-        let port = &meant.unit()?.port;
-        if !session.is_sealed() && is_networked(port) {
-            return Err(HostError::OpenNetwork { port: port.clone() }.into());
-        }
         Ok(session)
-    }
-
-    /// The same for whoever only looks: also over a network it goes in the open with a unit that was not paired.
-    ///
-    /// # Errors
-    /// [`SessionError`] of the last try.
-    pub fn open_to_look(meant: &Meant) -> Result<Self, SessionError> {
-        match Self::open(meant) {
-            Err(SessionError::Line(HostError::OpenNetwork { .. })) => Self::open_unpaired(meant),
-            opened => opened,
-        }
     }
 
     /// The same, and goes in the open also with a unit that was paired: to pair again.
@@ -167,10 +165,17 @@ impl Session<Port> {
     /// [`SessionError`]. A unit that is still starting after that answers the next call itself.
     pub fn open_started(meant: &Meant) -> Result<Self, SessionError> {
         let mut session = Self::open(meant)?;
-        let patience = meant.wait.unwrap_or(START_PATIENCE);
-        session
-            .until_started(patience, || meant.say.note("the unit is starting; waiting for it"))?;
+        session.await_start(meant)?;
         Ok(session)
+    }
+
+    /// Waits until the unit has started.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn await_start(&mut self, meant: &Meant) -> Result<(), SessionError> {
+        let patience = meant.wait.unwrap_or(START_PATIENCE);
+        self.until_started(patience, || meant.say.note("the unit is starting; waiting for it"))
     }
 }
 
