@@ -98,10 +98,10 @@ mod tests {
         let folder = format!("070701{:08x}{FOLDER:08x}", 1);
         assert!(bytes.starts_with(folder.as_bytes()));
         // 110 bytes of header and "bin\0", padded to 116.
-        assert_eq!(&bytes[110..122], b"bin\0\0\x0070701");
+        assert_eq!(&bytes[110..122], b"bin\0\0\x00070701");
         assert_eq!(bytes.len() % 4, 0);
         let text = String::from_utf8_lossy(&bytes);
-        assert!(text.contains("bin/a\0hello\0\0\x0070701"));
+        assert!(text.contains("bin/a\0hello\0\0\x00070701"));
         assert!(text.ends_with("TRAILER!!!\0\0\0\0"));
     }
 }
