@@ -51,6 +51,17 @@ fn check(ran: &Ran, status: i32, expected: &[&str]) {
 }
 
 #[test]
+fn a_folder_whose_wipe_was_begun_is_left_to_the_next_start() {
+    let folder = furnished();
+    std::fs::write(folder.path().join("data/store.wiping"), "wiping\n").unwrap();
+    let before = files(folder.path());
+    for args in [&["inspect"][..], &["verify"], &["repair", "--dry-run"]] {
+        check(&store(folder.path(), args), 2, &["a wipe was begun here and not finished"]);
+        assert_eq!(files(folder.path()), before, "{args:?}");
+    }
+}
+
+#[test]
 fn a_sound_folder_is_described_and_stays_as_it_is() {
     let folder = furnished();
     let before = files(folder.path());

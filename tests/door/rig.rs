@@ -160,10 +160,12 @@ struct BenchEngine {
     told: Told,
     clock: Arc<BenchClock>,
     embed_ms: Arc<AtomicU64>,
+    detect_ms: Arc<AtomicU64>,
 }
 
 impl Engine for BenchEngine {
     fn detect(&mut self, _frame: &Frame) -> Result<Vec<Detection>, EngineError> {
+        self.clock.advance(self.detect_ms.load(Ordering::SeqCst));
         let show = *self.showing.lock().unwrap();
         match show {
             Show::DetectFails => Err(EngineError::NotFinite { network: "P-Net" }),
@@ -304,6 +306,8 @@ pub(crate) struct Rig {
     pub(crate) jammed: Arc<Mutex<bool>>,
     /// How long the engine takes for an embedding.
     pub(crate) embed_ms: Arc<AtomicU64>,
+    /// How long it takes to look for faces in a frame.
+    pub(crate) detect_ms: Arc<AtomicU64>,
     unit: Unit,
     script: Script,
     request: u32,
@@ -366,7 +370,8 @@ impl Rig {
         }
         state.start_done();
         let shared = Shared::new(state);
-        let (script, jammed, embed_ms) = (Script::default(), Arc::default(), Arc::default());
+        let (script, jammed) = (Script::default(), Arc::default());
+        let (embed_ms, detect_ms) = (Arc::default(), Arc::default());
         let showing = Arc::new(Mutex::new(Show::Nothing));
         let unit = Unit::new(
             Box::new(BenchCamera {
@@ -386,6 +391,7 @@ impl Rig {
                 told: Arc::clone(&told),
                 clock: Arc::clone(&clock),
                 embed_ms: Arc::clone(&embed_ms),
+                detect_ms: Arc::clone(&detect_ms),
             })),
             shared.clone(),
             as_clock,
@@ -401,6 +407,7 @@ impl Rig {
             told,
             jammed,
             embed_ms,
+            detect_ms,
             unit,
             script,
             request: 0,

@@ -165,6 +165,18 @@ fn a_slow_comparison_is_no_departure() {
 }
 
 #[test]
+fn a_slow_search_for_faces_is_no_departure_and_no_fresh_attempt() {
+    let mut rig = two_enrolled();
+    rig.detect_ms.store(1_500, Ordering::SeqCst);
+    // A frame that is too dark to compare does not end the visit of whoever is in it.
+    rig.show(&[Show::Face(1), Show::Dark, Show::Face(1), Show::Face(1)]);
+    assert_eq!((rig.decisions().len(), rig.pulses()), (1, 1));
+    // Whoever stays is still there, and rests before being asked again.
+    rig.show(&[Show::Face(1)]);
+    assert_eq!(rig.decisions().len(), 1);
+}
+
+#[test]
 fn a_visit_ends_although_the_camera_stalls() {
     let mut rig = two_enrolled();
     rig.show(&[Show::Face(9); 3]);

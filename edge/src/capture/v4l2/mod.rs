@@ -26,6 +26,10 @@ use shade::Shade;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Pictures in a row that must decode after ones that did not, before the camera counts as mended: one that now and then
+/// sends a good one would fill the log with its mending.
+const MENDED: u32 = 50;
+
 /// A camera behind a V4L2 device, which may come and go.
 pub struct V4l2Camera {
     name: String,
@@ -38,6 +42,8 @@ pub struct V4l2Camera {
     shade: Shade,
     /// Pictures in a row that did not decode.
     undecoded: u32,
+    /// Pictures that must decode before the camera counts as mended.
+    mending: u32,
 }
 
 impl V4l2Camera {
@@ -76,6 +82,7 @@ impl V4l2Camera {
             frozen: false,
             shade: Shade::default(),
             undecoded: 0,
+            mending: 0,
         })
     }
 
@@ -87,7 +94,11 @@ impl V4l2Camera {
             Err(Damage(words)) => {
                 self.mailbox.lost(0, 1);
                 self.undecoded += 1;
-                if self.undecoded < pump::DAMAGED_IN_A_ROW {
+                let is_fault = self.undecoded >= pump::DAMAGED_IN_A_ROW;
+                if is_fault || self.mending > 0 {
+                    self.mending = MENDED;
+                }
+                if !is_fault {
                     return Ok(Event::Nothing);
                 }
                 return Err(CameraFault(format!(
@@ -97,6 +108,10 @@ impl V4l2Camera {
             }
         };
         self.undecoded = 0;
+        if self.mending > 0 {
+            self.mending -= 1;
+            return Ok(Event::Nothing);
+        }
         let digest = blake3::hash(frame.rgb());
         let seen = self.freeze.look(*digest.as_bytes(), picture.captured_at_ms);
         let was = std::mem::replace(&mut self.frozen, seen == Seen::Frozen);
