@@ -7,6 +7,7 @@
 
 mod rule;
 
+use crate::clock::WallClock;
 use crate::journal::{Journal, Permit, StageTimes};
 use crate::notices::Notices;
 use crate::stats::Stats;
@@ -380,6 +381,14 @@ impl State {
         if let Err(error) = written {
             self.store_failed(&error);
         }
+    }
+
+    /// Takes a wall clock that was set, with the entry that says so; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the clock is then as before.
+    pub fn set_wall(&mut self, wall: WallClock, entry: LogEntry) -> Result<(), StoreError> {
+        self.name_again()?.set_wall(wall, entry).map(drop)
     }
 
     /// Lets the process end, as soon as its answer was there to be asked for again.

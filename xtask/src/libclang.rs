@@ -5,8 +5,9 @@
 //! That library comes without the compiler's own headers (`stddef.h`); gcc's stand in for them.
 //! Refuses to install what is there: a second look takes a moment.
 
-use crate::program::{output, python, run_quietly};
+use crate::program::output;
 use crate::repository::root;
+use crate::wheels;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -82,47 +83,17 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// The library in the cache folder, after fetching it if it is not there.
 fn fetched() -> Result<PathBuf> {
-    let cache = cache_dir()?.join("libclang");
-    let folder = cache.join(VERSION);
-    if !folder.is_dir() {
-        println!("setup: fetching libclang through pip into {}", folder.display());
-        let partial = cache.join(format!("partial-{}", std::process::id()));
-        let named = fetch(&partial).and_then(|()| match fs::rename(&partial, &folder) {
-            // Somebody else may have fetched the same meanwhile; theirs is as good.
-            Err(error) if !folder.is_dir() => Err(error.into()),
-            _ => Ok(()),
-        });
-        if partial.is_dir() {
-            fs::remove_dir_all(&partial)
-                .with_context(|| format!("removing {}", partial.display()))?;
-        }
-        named?;
-    }
+    let folder = cache_dir()?.join("libclang").join(VERSION);
+    let hashes = HASHES.map(|hash| format!(" --hash=sha256:{hash}")).concat();
+    let requirements = format!("libclang=={VERSION}{hashes}\n");
+    let advice = "pip could not fetch libclang, which the camera's bindings are made with: install your system's (apt-get install \
+                  libclang-dev), or Python 3 with pip, and check pip's index (python3 -m pip config list)";
+    wheels::provide(&folder, "libclang", &requirements, advice)?;
     let library = folder.join("clang/native/libclang.so");
     if !library.is_file() {
         bail!("{} is missing: remove {} and try again", library.display(), folder.display());
     }
     Ok(library)
-}
-
-/// Installs the wheel into a new folder.
-fn fetch(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let wanted = folder.join("wanted.txt");
-    let hashes = HASHES.map(|hash| format!(" --hash=sha256:{hash}")).concat();
-    fs::write(&wanted, format!("libclang=={VERSION}{hashes}\n"))
-        .with_context(|| format!("writing {}", wanted.display()))?;
-    let mut pip = python();
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
-        .args(["--retries", "2", "--timeout", "60", "--no-cache-dir", "--no-compile", "--no-deps"])
-        .args(["--only-binary=:all:", "--require-hashes", "--requirement"])
-        .arg(&wanted)
-        .arg("--target")
-        .arg(folder);
-    run_quietly(&mut pip).context(
-        "pip could not fetch libclang, which the camera's bindings are made with: install your system's (apt-get install \
-         libclang-dev), or Python 3 with pip, and check pip's index (python3 -m pip config list)",
-    )
 }
 
 /// The folder of gcc's own headers.

@@ -29,6 +29,7 @@ mod setup;
 mod soak;
 mod tidy;
 mod vm;
+mod wheels;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -2,10 +2,10 @@
 //!
 //! Owns the limit. Refuses to need a running systemd: files are looked at, nothing is installed or started.
 
-use crate::program::{output, run_quietly};
+use crate::apt;
+use crate::program::output;
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
-use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 /// The service file, from the root of the workspace.
@@ -30,20 +30,8 @@ pub(crate) fn tool() -> Result<()> {
         OFFLINE.. => Ok(()),
         _ => bail!("systemd-analyze {found} is too old: {OFFLINE} or later looks at files alone"),
     };
-    if let Some(found) = version() {
-        return is_new_enough(found);
-    }
-    if std::fs::metadata("/proc/self").context("who runs this?")?.uid() != 0 {
-        bail!("no systemd-analyze, and only root may install it: apt-get install systemd");
-    }
-    for arguments in [
-        &["update", "--quiet=2"][..],
-        &["install", "--yes", "--quiet=2", "--no-install-recommends", "systemd"],
-    ] {
-        let mut apt = Command::new("apt-get");
-        run_quietly(apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    }
-    is_new_enough(version().context("no systemd-analyze, although systemd is installed")?)
+    apt::install(&["systemd-analyze"], &["systemd"])?;
+    is_new_enough(version().context("systemd-analyze does not say its version")?)
 }
 
 /// Checks the file.

@@ -4,11 +4,9 @@
 //! that one may have revoked the key of this one.
 
 use crate::BundleError;
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use crate::signed::Signed;
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
-
-/// The first line of KEYS, so that nothing else that is signed can stand in its place.
-const TITLE: &str = "# threshold build key\n";
 
 /// The name of the member.
 pub(crate) const KEYS: &str = "KEYS";
@@ -67,11 +65,7 @@ impl Keys {
     /// # Errors
     /// [`BundleError::Text`] if a key is none.
     pub fn sign(&self, release_key: &SigningKey) -> Result<(String, [u8; 64]), BundleError> {
-        self.check()?;
-        let body = toml::to_string(self).map_err(|error| text(error.to_string()))?;
-        let text = [TITLE, &body].concat();
-        let signature = release_key.sign(text.as_bytes()).to_bytes();
-        Ok((text, signature))
+        self.signed(release_key)
     }
 
     /// The list of a text, if the release key signed it.
@@ -83,36 +77,17 @@ impl Keys {
         signature: &[u8; 64],
         trust: &Trust,
     ) -> Result<Self, BundleError> {
-        if !signs(&trust.release_key, bytes, signature) {
-            return Err(
-                match signs(development_key().verifying_key().as_bytes(), bytes, signature) {
-                    true => BundleError::Development,
-                    false => BundleError::Signature { member: KEYS, signer: "release" },
-                },
-            );
-        }
-        let body = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(TITLE));
-        let body = body.ok_or_else(|| text("it has another title".to_owned()))?;
-        let keys: Self = toml::from_str(body).map_err(|error| text(error.to_string()))?;
-        keys.check()?;
+        let everybodys = development_key().verifying_key().to_bytes();
+        let keys = match Self::opened(bytes, signature, &trust.release_key) {
+            Err(BundleError::Signature { .. }) if signs(&everybodys, bytes, signature) => {
+                return Err(BundleError::Development);
+            }
+            opened => opened?,
+        };
         if keys.serial < trust.serial || keys.revoked.contains(&keys.build_key) {
             return Err(BundleError::KeyRevoked { serial: keys.serial, known: trust.serial });
         }
         Ok(keys)
-    }
-
-    fn check(&self) -> Result<(), BundleError> {
-        if self.format != 1 {
-            return Err(text(format!("it is of format {}", self.format)));
-        }
-        if self.revoked.len() > MAX_REVOKED {
-            return Err(text(format!("it revokes more than {MAX_REVOKED} keys")));
-        }
-        let mut all = self.revoked.iter().chain([&self.build_key]);
-        match all.find(|key| from_hex(key).is_none()) {
-            Some(key) => Err(text(format!("{key:?} is no key"))),
-            None => Ok(()),
-        }
     }
 
     /// The public build key.
@@ -121,8 +96,24 @@ impl Keys {
     }
 }
 
-fn text(what: String) -> BundleError {
-    BundleError::Text { member: KEYS, what }
+impl Signed for Keys {
+    const MEMBER: &'static str = KEYS;
+    const TITLE: &'static str = "# threshold build key\n";
+    const SIGNER: &'static str = "release";
+
+    fn check(&self) -> Result<(), BundleError> {
+        if self.format != 1 {
+            return Err(Self::fault(format!("it is of format {}", self.format)));
+        }
+        if self.revoked.len() > MAX_REVOKED {
+            return Err(Self::fault(format!("it revokes more than {MAX_REVOKED} keys")));
+        }
+        let mut all = self.revoked.iter().chain([&self.build_key]);
+        match all.find(|key| from_hex(key).is_none()) {
+            Some(key) => Err(Self::fault(format!("{key:?} is no key"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// True if the key signed the bytes.

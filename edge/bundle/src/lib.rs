@@ -22,6 +22,7 @@ mod keys;
 mod manifest;
 mod member;
 mod read;
+mod signed;
 mod write;
 
 pub use ed25519_dalek::SigningKey;

@@ -3,13 +3,10 @@
 //! Owns the names that files may have: one folder deep at most, small letters, and no way out of a slot.
 
 use crate::BundleError;
-use crate::keys::{from_hex, signs};
-use ed25519_dalek::{Signer as _, SigningKey};
+use crate::keys::from_hex;
+use crate::signed::Signed;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// The first line of MANIFEST, so that nothing else that is signed can stand in its place.
-const TITLE: &str = "# threshold bundle\n";
 
 /// The name of the member.
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -68,45 +65,20 @@ pub enum FileKind {
 }
 
 impl Manifest {
-    /// The text and the build key's signature under it.
-    ///
-    /// # Errors
-    /// [`BundleError::Text`] if it breaks its own rules.
-    pub(crate) fn sign(&self, build_key: &SigningKey) -> Result<(String, [u8; 64]), BundleError> {
-        self.check()?;
-        let body = toml::to_string(self).map_err(|error| text(error.to_string()))?;
-        let text = [TITLE, &body].concat();
-        let signature = build_key.sign(text.as_bytes()).to_bytes();
-        Ok((text, signature))
-    }
-
-    /// The manifest of a text, if the build key signed it.
-    ///
-    /// # Errors
-    /// [`BundleError`].
-    pub(crate) fn verified(
-        bytes: &[u8],
-        signature: &[u8; 64],
-        build_key: &[u8; 32],
-    ) -> Result<Self, BundleError> {
-        if !signs(build_key, bytes, signature) {
-            return Err(BundleError::Signature { member: MANIFEST, signer: "build" });
-        }
-        let body = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(TITLE));
-        let body = body.ok_or_else(|| text("it has another title".to_owned()))?;
-        let manifest: Self = toml::from_str(body).map_err(|error| text(error.to_string()))?;
-        manifest.check()?;
-        Ok(manifest)
-    }
-
     /// Bytes of all files.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
+}
+
+impl Signed for Manifest {
+    const MEMBER: &'static str = MANIFEST;
+    const TITLE: &'static str = "# threshold bundle\n";
+    const SIGNER: &'static str = "build";
 
     fn check(&self) -> Result<(), BundleError> {
-        let fault = |what: String| Err(text(what));
+        let fault = |what: String| Err(Self::fault(what));
         if self.format != 1 {
             return fault(format!("it is of format {}", self.format));
         }
@@ -146,10 +118,6 @@ impl FileEntry {
     pub(crate) fn hash(&self) -> [u8; 32] {
         from_hex(&self.blake3).unwrap_or_default()
     }
-}
-
-fn text(what: String) -> BundleError {
-    BundleError::Text { member: MANIFEST, what }
 }
 
 /// A word of small letters, digits, dots, dashes and underscores, which begins with a letter or a digit.

@@ -3,6 +3,7 @@
 use crate::keys::{self, Keys, hex};
 use crate::manifest::{FileEntry, FileKind, MANIFEST, Manifest};
 use crate::member::{END, filling, header};
+use crate::signed::Signed as _;
 use crate::{BundleError, SigningKey};
 use std::fs::File;
 use std::io::{Read as _, Write};
@@ -33,7 +34,7 @@ pub fn write(
     let mut sources: Vec<&Source> = sources.iter().collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     manifest.files = sources.iter().map(|source| entry(source)).collect::<Result<_, _>>()?;
-    let (text, signature) = manifest.sign(build_key)?;
+    let (text, signature) = manifest.signed(build_key)?;
     let (keys, keys_signature) = signed_keys;
     member(&mut out, keys::KEYS, keys.as_bytes())?;
     member(&mut out, &format!("{}.sig", keys::KEYS), keys_signature)?;

@@ -4,7 +4,7 @@
 
 use super::answers::{journal, refused};
 use crate::state::State;
-use threshold_record::{Cause, EntryKind, KeyTag, LogEntry};
+use threshold_record::{EntryKind, KeyTag, LogEntry};
 use threshold_wire::RequestError;
 use threshold_wire::clock::{ClockInfo, ClockSet};
 
@@ -23,7 +23,6 @@ pub(super) fn set(
     let wall = journal(state)?.wall().set(set.unix_ms, state.clock());
     let wall = wall.map_err(|_| RequestError::BadTime)?;
     let entry = LogEntry { by, ..LogEntry::of(EntryKind::ClockSet) };
-    let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
-    journal.set_wall(wall, entry).map_err(|error| refused(state, &error))?;
+    state.set_wall(wall, entry).map_err(|error| refused(state, &error))?;
     get(state)
 }

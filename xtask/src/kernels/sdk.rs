@@ -3,12 +3,10 @@
 //! NVRTC 12.6 is JetPack 6's compiler, and what it makes every later driver loads. nvcc 13.0 makes what 12.6 cannot,
 //! and reads all sources a second time. Its five parts are pinned together, because each asks for the others without
 //! a version and pip would mix releases.
-//! Refuses to install what is there: a folder of these versions is whole, because it gets its name last.
 
-use crate::program::{python, run_quietly};
-use anyhow::{Context as _, Result, bail};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::wheels;
+use anyhow::{Result, bail};
+use std::path::PathBuf;
 use threshold_models::pack::cache_dir;
 
 /// The version of NVRTC.
@@ -63,23 +61,12 @@ impl Sdk {
                 "the pinned CUDA compilers run on x86-64 Linux only; compile there and copy target/kernels"
             );
         }
-        let cache = cache_dir()?.join("cuda");
-        let folder = cache.join(format!("nvrtc-{NVRTC}-nvcc-{NVCC}"));
-        if !folder.is_dir() {
-            println!("kernels: fetching CUDA's compilers through pip into {}", folder.display());
-            let partial = cache.join(format!("partial-{}", std::process::id()));
-            let fetched = fetch(&partial);
-            // Somebody else may have fetched the same meanwhile; theirs is as good.
-            let named = fetched.and_then(|()| match fs::rename(&partial, &folder) {
-                Err(error) if !folder.is_dir() => Err(error.into()),
-                _ => Ok(()),
-            });
-            if partial.is_dir() {
-                fs::remove_dir_all(&partial)
-                    .with_context(|| format!("removing {}", partial.display()))?;
-            }
-            named?;
-        }
+        let folder = cache_dir()?.join("cuda").join(format!("nvrtc-{NVRTC}-nvcc-{NVCC}"));
+        let requirements =
+            PINS.map(|(name, version, hash)| format!("{name}=={version} --hash=sha256:{hash}\n"));
+        let advice = "pip could not fetch CUDA's compilers: install Python 3 with pip, check the network and pip's index (python3 -m \
+                      pip config list), then try again; only `cargo xtask kernels` and the step of `ci` need them";
+        wheels::provide(&folder, "CUDA's compilers", &requirements.concat(), advice)?;
         Ok(Self { folder })
     }
 
@@ -97,26 +84,6 @@ impl Sdk {
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join("nvidia/cu13/bin").join(name)
     }
-}
-
-/// Installs all packages into a new folder.
-fn fetch(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let wanted = folder.join("wanted.txt");
-    let lines =
-        PINS.map(|(name, version, hash)| format!("{name}=={version} --hash=sha256:{hash}\n"));
-    fs::write(&wanted, lines.concat()).with_context(|| format!("writing {}", wanted.display()))?;
-    let mut pip = python();
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
-        .args(["--retries", "2", "--timeout", "60", "--no-cache-dir", "--no-compile", "--no-deps"])
-        .args(["--only-binary=:all:", "--require-hashes", "--requirement"])
-        .arg(&wanted)
-        .arg("--target")
-        .arg(folder);
-    run_quietly(&mut pip).context(
-        "pip could not fetch CUDA's compilers: install Python 3 with pip, check the network and pip's index (python3 -m \
-         pip config list), then try again; only `cargo xtask kernels` and the step of `ci` need them",
-    )
 }
 
 #[cfg(test)]
