@@ -8,6 +8,7 @@
 
 pub mod administrator;
 pub mod context;
+pub mod credential;
 pub mod decision;
 pub mod distribution;
 pub mod entry;
@@ -21,6 +22,7 @@ pub use administrator::{Administrator, KeyId, KeyTag, Role};
 pub use context::{
     ClockContext, Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext,
 };
+pub use credential::{Credential, CredentialError};
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use distribution::{Distributions, Quantile};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
