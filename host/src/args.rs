@@ -275,6 +275,19 @@ pub enum Log {
     Follow(Follow),
     /// Check the kept log against the unit's signatures, and the unit's log against the kept one
     Verify(VerifyLog),
+    /// Make a page for people of a log that was pulled: visits over time, refusals by cause, each person's scores
+    Report(LogReport),
+}
+
+/// `log report`
+#[derive(Args, Debug)]
+pub struct LogReport {
+    /// A file that `log pull --out` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The page, HTML
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// `log verify`

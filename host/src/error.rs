@@ -336,6 +336,12 @@ pub enum HostError {
         /// What is wrong there.
         what: String,
     },
+    /// A log file without a single entry.
+    #[error("{} holds no entry", path.display())]
+    NoEntries {
+        /// The file.
+        path: PathBuf,
+    },
     /// The unit signs with another key than the one that was kept.
     #[error("{unit} does not sign with the key that was kept when it was paired")]
     OtherIdentity {

@@ -126,6 +126,27 @@ enum Form {
     Csv,
 }
 
+impl Form {
+    fn of(path: &Path) -> Result<Self, HostError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("jsonl") => Ok(Self::JsonLines),
+            Some("csv") => Ok(Self::Csv),
+            _ => Err(HostError::LogFileKind { path: path.display().to_string() }),
+        }
+    }
+}
+
+/// Reads a log file through, row by row; a half-written last line is left out.
+///
+/// # Errors
+/// [`HostError::LogFileKind`] for another ending, [`HostError::LogFile`] for a line that is no entry or out of order,
+/// [`HostError::File`] if the disk refuses.
+pub fn read(path: &Path, each: &mut dyn FnMut(Row)) -> Result<(), HostError> {
+    let form = Form::of(path)?;
+    let file = File::open(path).map_err(HostError::file(path))?;
+    Contents::read(path, form, &file, each).map(|_| ())
+}
+
 /// An open log file that takes the next entries.
 pub struct LogFile {
     path: PathBuf,
@@ -142,11 +163,7 @@ impl LogFile {
     /// [`HostError::LogFileKind`] for another ending, [`HostError::LogFile`] for a line that is no entry or out of order,
     /// [`HostError::FileBusy`] while another run of this program writes it, [`HostError::File`] if the disk refuses.
     pub fn open(path: &Path) -> Result<Self, HostError> {
-        let form = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("jsonl") => Form::JsonLines,
-            Some("csv") => Form::Csv,
-            _ => return Err(HostError::LogFileKind { path: path.display().to_string() }),
-        };
+        let form = Form::of(path)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -156,7 +173,7 @@ impl LogFile {
             .map_err(HostError::file(path))?;
         // Before the mending: what another run has half written is no line that was cut off.
         crate::kept::claim(&file, path)?;
-        let there = Contents::read(path, form, &file)?;
+        let there = Contents::read(path, form, &file, &mut |_| ())?;
         let len = file.metadata().map_err(HostError::file(path))?.len();
         file.set_len(there.whole_bytes).map_err(HostError::file(path))?;
         let mut out = BufWriter::new(file);
@@ -227,7 +244,12 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(path: &Path, form: Form, file: &File) -> Result<Self, HostError> {
+    fn read(
+        path: &Path,
+        form: Form,
+        file: &File,
+        each: &mut dyn FnMut(Row),
+    ) -> Result<Self, HostError> {
         let mut there = Self { last: None, whole_bytes: 0 };
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
@@ -254,11 +276,13 @@ impl Contents {
                     return Err(foreign("the head of the table is another".to_owned()));
                 }
             } else {
-                let sequence = sequence_of(form, text).map_err(foreign)?;
+                let row = row_of(form, text).map_err(foreign)?;
+                let sequence = row.sequence;
                 if there.last.is_some_and(|last| sequence != last + 1) {
                     return Err(foreign(format!("entry {sequence} does not follow the one above")));
                 }
                 there.last = Some(sequence);
+                each(row);
             }
             there.whole_bytes += len as u64;
         }
@@ -276,17 +300,16 @@ fn starts_like_a_line(form: Form, number: u64, line: &[u8]) -> bool {
     }
 }
 
-fn sequence_of(form: Form, line: &str) -> Result<u64, String> {
-    let row: Row = match form {
-        Form::JsonLines => serde_json::from_str(line).map_err(|error| error.to_string())?,
+fn row_of(form: Form, line: &str) -> Result<Row, String> {
+    match form {
+        Form::JsonLines => serde_json::from_str(line).map_err(|error| error.to_string()),
         Form::Csv => {
             let mut reader =
                 csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
             let row = reader.deserialize().next().ok_or("an empty line")?;
-            row.map_err(|error| error.to_string())?
+            row.map_err(|error: csv::Error| error.to_string())
         }
-    };
-    Ok(row.sequence)
+    }
 }
 
 /// One line of CSV with its line end; the head for `None`.
@@ -359,11 +382,11 @@ mod tests {
         }
         let line = csv_line(Some(&boot));
         assert!(line.starts_with("1,0,0,0,false,boot,,,none,not_assessed,0,0,,0,,,,0.0"), "{line}");
-        assert_eq!(sequence_of(Form::Csv, &line), Ok(1));
+        assert_eq!(row_of(Form::Csv, &line).map(|row| row.sequence), Ok(1));
         // What earlier builds wrote is read all the same.
         let old =
             line.replace("boot,,,none", "boot,,matched,none").replace("0,,,,", "0,0.0,0.0,0.0,");
-        assert_eq!(sequence_of(Form::Csv, &old), Ok(1));
+        assert_eq!(row_of(Form::Csv, &old).map(|row| row.sequence), Ok(1));
     }
 
     #[test]

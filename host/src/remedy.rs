@@ -271,6 +271,7 @@ fn of_host(error: &HostError) -> Option<String> {
         E::KeptUnsigned { .. } => {
             "threshold log pull, which goes on where it was cut off and asks for the signature; the unit may have overwritten what would vouch for them".to_owned()
         }
+        E::NoEntries { .. } => "pull the log first: threshold log pull --out FILE".to_owned(),
         E::NothingKept { .. } => "threshold pair, if it is not paired, and threshold log pull".to_owned(),
         E::NoEntry { .. } => "threshold log pull shows the entries that are there".to_owned(),
         E::FixedSize { .. } => "leave --size out; it is for pnet".to_owned(),

@@ -37,6 +37,10 @@ fn a_kept_log_is_verified_and_what_was_done_to_it_or_the_unit_is_named() {
     assert_eq!((&second["entries"], &second["kept_last"]), (&0.into(), &last.into()));
     let lines = std::fs::read_to_string(folder.join("log.jsonl")).unwrap().lines().count();
     assert_eq!(lines as u64, last);
+    let report = ada(&unit, &["--json", "log", "report", "log.jsonl", "--out", "log.html"]).json();
+    assert_eq!((&report["entries"], &report["first"]), (&last.into(), &1.into()));
+    let page = std::fs::read_to_string(folder.join("log.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("paired"), "{page}");
 
     let verified = ada(&unit, &["--json", "log", "verify"]);
     assert_eq!(verdict(&verified), ("whole".to_owned(), None));

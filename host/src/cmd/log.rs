@@ -5,6 +5,7 @@
 //! Refuses to leave an entry out or to give one twice: a gap is an error that names both its ends.
 
 pub mod keep;
+pub mod report;
 pub mod verify;
 
 use super::Answer;
@@ -41,6 +42,7 @@ pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
             follow(&mut Session::open_started(meant)?, say, typed, &mut print)?;
         }
         args::Log::Verify(typed) => return verify::run(meant, typed),
+        args::Log::Report(typed) => return report::run(meant, typed),
     }
     Ok(Answer::Yes)
 }
