@@ -554,6 +554,7 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::Policy => "what the owner settled is for another model, or of a later version",
         Cause::NotAcknowledged => "a photo opens this door, and no owner acknowledged that",
+        Cause::Later(_) => "something that only a later version of the program knows",
     }
 }
 
@@ -589,6 +590,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::NotAcknowledged => {
             "threshold policy acknowledge, which says what that means; takes an owner"
         }
+        Cause::Later(_) => "use a threshold as new as the unit",
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

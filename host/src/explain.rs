@@ -162,6 +162,9 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }
+        EntryKind::Later(code) => {
+            format!("Something that only a later version of the program knows (code {code})")
+        }
         EntryKind::Decision => format!("The door stayed locked: {}", refusal(entry, name_of)),
     }
 }
@@ -201,6 +204,9 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         Reason::Fault => format!("a part of the unit failed, {}", cause_words(entry.cause)),
         Reason::NotArmed if entry.cause == Cause::None => "the unit is not armed".to_owned(),
         Reason::NotArmed => format!("the unit is not armed, {}", cause_words(entry.cause)),
+        Reason::Later(code) => {
+            format!("why, only a later version of the program knows (code {code})")
+        }
     }
 }
 
@@ -239,6 +245,7 @@ fn presentation(verdict: Presentation) -> &'static str {
         }
         Presentation::Live => "live face",
         Presentation::Spoof => "judged an artefact",
+        Presentation::Later(_) => "a verdict that only a later version of the program knows",
     }
 }
 
@@ -276,7 +283,7 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
     }
     let because = cause_help(entry.cause);
     Some(match entry.reason {
-        Reason::Matched | Reason::Schedule | Reason::Spoof => return None,
+        Reason::Matched | Reason::Schedule | Reason::Spoof | Reason::Later(_) => return None,
         Reason::EmptyGallery => "threshold enrol <person> --photo <file>".to_owned(),
         Reason::Unknown => {
             let near = entry.threshold.0 - entry.best_score.0 < NEAR_MISS;

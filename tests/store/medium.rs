@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use threshold_record::{LogEntry, PersonId, WallTime};
+use threshold_record::{Cause, EntryKind, LogEntry, PersonId, Presentation, Reason, WallTime};
 use threshold_store::{FlashFault, Object, Store, StoreError};
 use threshold_tests::skipped;
 
@@ -326,4 +326,23 @@ fn a_clock_that_falls_back_orders_nothing() {
         .collect();
     let expected = times.into_iter().zip(1..).map(|(time, at)| (u64::from(at), at, time, false));
     assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_log_that_a_later_version_wrote_entries_into_is_opened_read_and_gone_on_with() {
+    let folder = real_folder();
+    let mut store = open(folder.path()).unwrap();
+    store.commit(entry(1)).unwrap();
+    let later = LogEntry {
+        kind: EntryKind::Later(200),
+        reason: Reason::Later(201),
+        cause: Cause::Later(202),
+        presentation: Presentation::Later(203),
+        ..entry(2)
+    };
+    let later = store.commit(later).unwrap();
+    drop(store);
+    let mut store = open(folder.path()).unwrap();
+    assert_eq!(store.log_page(1, 9).unwrap().get(1), Some(&later));
+    assert_eq!(store.commit(entry(3)).unwrap().sequence, 3);
 }

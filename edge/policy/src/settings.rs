@@ -153,7 +153,9 @@ impl Policy {
     #[must_use]
     pub fn counts(&self, presentation: Presentation) -> bool {
         match self.presentation {
-            PresentationRule::AcceptNotAssessed => presentation != Presentation::Spoof,
+            PresentationRule::AcceptNotAssessed => {
+                matches!(presentation, Presentation::NotAssessed | Presentation::Live)
+            }
             PresentationRule::RequireLive => presentation == Presentation::Live,
         }
     }

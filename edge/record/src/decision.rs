@@ -15,17 +15,52 @@ pub enum Decision {
     Refuse(Reason),
 }
 
+/// An enumeration whose codes are in flash for ever. A closed one refuses the codes of a later version; an `open` one keeps them as
+/// they are, so that a program reads past what a later one wrote, and writes it back bit for bit.
 macro_rules! coded {
+    ($(#[$doc:meta])* open $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)*
+            /// A code that a later version defines.
+            Later(u8),
+        }
+
+        $crate::decision::coded!(@texts $name { $($variant => $text,)* } { Self::Later(_) => "of_a_later_version" });
+
+        impl $name {
+            /// The stable code that flash and wire carry.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                match self { $(Self::$variant => $code,)* Self::Later(code) => code }
+            }
+
+            /// The value of a code.
+            #[must_use]
+            pub const fn from_code(code: u8) -> Self {
+                match code { $($code => Self::$variant,)* _ => Self::Later(code) }
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                match self {
+                    Self::Later(code) => write!(f, "code_{code}"),
+                    known => f.write_str(known.text()),
+                }
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal => $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
         #[repr(u8)]
         pub enum $name { $($(#[$vdoc])* $variant = $code,)* }
 
-        impl $name {
-            /// Every value, in the order of the codes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+        $crate::decision::coded!(@texts $name { $($variant => $text,)* });
 
+        impl $name {
             /// The stable code that flash and wire carry.
             #[must_use]
             pub const fn code(self) -> u8 {
@@ -37,11 +72,17 @@ macro_rules! coded {
             pub const fn from_code(code: u8) -> Option<Self> {
                 match code { $($code => Some(Self::$variant),)* _ => None }
             }
+        }
+    };
+    (@texts $name:ident { $($variant:ident => $text:literal,)* } $({ $later:pat => $later_text:literal })?) => {
+        impl $name {
+            /// Every value that this version defines, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The stable text that JSON and reports print.
             #[must_use]
             pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+                match self { $(Self::$variant => $text,)* $($later => $later_text,)? }
             }
         }
     };
@@ -50,7 +91,7 @@ pub(crate) use coded;
 
 coded! {
     /// Why the door stayed locked, or `Matched` when it opened.
-    Reason {
+    open Reason {
         /// Not a refusal: the person matched.
         Matched = 0 => "matched",
         /// The gallery holds nobody.
@@ -78,7 +119,7 @@ coded! {
 
 coded! {
     /// What lies behind a reason: a quality measure, or the part that failed.
-    Cause {
+    open Cause {
         /// Nothing to add.
         None = 0 => "none",
         /// No face in view.
@@ -126,7 +167,7 @@ coded! {
 
 coded! {
     /// What presentation-attack detection said.
-    Presentation {
+    open Presentation {
         /// No detector is installed: a photo opens this door.
         NotAssessed = 0 => "not_assessed",
         /// Judged to be a live face.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 coded! {
     /// What a log entry tells of.
-    EntryKind {
+    open EntryKind {
         /// The process started; `boot` grew by one.
         Boot = 0 => "boot",
         /// The unit began to decide.
@@ -150,14 +150,6 @@ pub enum EntryError {
         /// The newest that this code reads.
         supported: u8,
     },
-    /// A code that version 1 does not define.
-    #[error("log entry has code {code} at offset {offset}, which version 1 does not define")]
-    Code {
-        /// Offset of the byte.
-        offset: usize,
-        /// Its value.
-        code: u8,
-    },
 }
 
 impl EntryKind {
@@ -250,7 +242,6 @@ impl LogEntry {
         let uint = |at: usize, len: usize| {
             bytes[at..at + len].iter().rev().fold(0u64, |acc, &byte| (acc << 8) | u64::from(byte))
         };
-        let bad = |offset: usize| EntryError::Code { offset, code: bytes[offset] };
         if bytes[24] != Self::VERSION {
             return Err(EntryError::Version { found: bytes[24], supported: Self::VERSION });
         }
@@ -260,10 +251,10 @@ impl LogEntry {
             boot: uint(8, 4) as u32,
             monotonic_ms: uint(12, 6),
             wall: WallTime { unix_ms: wall & ((1 << 47) - 1), trusted: wall >> 47 == 1 },
-            kind: EntryKind::from_code(bytes[25]).ok_or(bad(25))?,
-            reason: Reason::from_code(bytes[26]).ok_or(bad(26))?,
-            cause: Cause::from_code(bytes[27]).ok_or(bad(27))?,
-            presentation: Presentation::from_code(bytes[28]).ok_or(bad(28))?,
+            kind: EntryKind::from_code(bytes[25]),
+            reason: Reason::from_code(bytes[26]),
+            cause: Cause::from_code(bytes[27]),
+            presentation: Presentation::from_code(bytes[28]),
             quality: bytes[29],
             detect_dms: u16_at(30),
             person: PersonId(uint(32, 4) as u32),

@@ -26,7 +26,7 @@ pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
 
 /// The stable word of a reason.
 fn reason(code: u8) -> String {
-    Reason::from_code(code).map_or_else(|| format!("code_{code}"), |known| known.text().to_owned())
+    Reason::from_code(code).to_string()
 }
 
 fn ms(us: u32) -> f64 {
