@@ -1,0 +1,18 @@
+//! `flash` as typed.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// `flash`
+#[derive(Args, Clone, Debug)]
+pub struct Flash {
+    /// The bundle that the unit is to run
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The bundle that the unit runs now, so that only what changed is sent (default: the one that was flashed from here)
+    #[arg(long, value_name = "BUNDLE")]
+    pub from: Option<PathBuf>,
+    /// Go on although the bundle brings another embedding model, so that everybody must be enrolled again
+    #[arg(long)]
+    pub yes_re_enrol: bool,
+}
