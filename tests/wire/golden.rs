@@ -318,7 +318,7 @@ fn file() -> PathBuf {
 }
 
 /// The lines of the committed file.
-fn committed() -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn committed() -> BTreeMap<String, Vec<u8>> {
     let text = std::fs::read_to_string(file()).unwrap_or_default();
     let line = |line: &str| {
         let (name, bytes) = line.rsplit_once(' ').unwrap();

@@ -17,10 +17,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use threshold_bundle::{
-    BundleError, FileKind, Installed, Manifest, Nowhere, Texts, Trust, is_delta, read, rebuild,
+    BundleError, FileEntry, FileKind, Installed, Manifest, Nowhere, Texts, Trust, is_delta, read,
+    rebuild,
 };
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
-use threshold_slots::{Folder, Slot, Slots};
+use threshold_slots::{Folder, PROGRAM, Slot, Slots};
 use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 
 pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
@@ -156,6 +157,7 @@ impl Updates {
         let mut bundle = Counted { file: bundle, done: Arc::clone(done) };
         let said = |error: BundleError| refusal::bundle(&error);
         let manifest = read(&mut bundle, &trust, &installed, &mut Nowhere).map_err(said)?.0;
+        check_program(&manifest)?;
         self.check_model(&manifest, asked, shared)?;
         self.check_room(&manifest)?;
         self.slots().install(&mut bundle).map_err(|error| refusal::slots(&error))?;
@@ -254,6 +256,15 @@ impl Updates {
 
     fn job(&self) -> MutexGuard<'_, Job> {
         self.0.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The launcher has something to start; it would refuse the slot, but only once it is filled.
+fn check_program(manifest: &Manifest) -> Result<(), UpdateRefusal> {
+    let is_it = |file: &FileEntry| file.name == PROGRAM && file.kind == FileKind::Program;
+    match manifest.files.iter().any(is_it) {
+        true => Ok(()),
+        false => Err(refusal::no_program()),
     }
 }
 

@@ -74,6 +74,14 @@ pub(crate) fn bundle(error: &BundleError) -> Refusal {
     Refusal::new(code, &text)
 }
 
+/// The launcher would find nothing to start.
+pub(crate) fn no_program() -> Refusal {
+    Refusal::new(
+        Refusal::BAD_BUNDLE,
+        "the bundle has no program to start; take a bundle of the unit's maker",
+    )
+}
+
 /// The delta makes no bundle; no slot was touched.
 pub(crate) fn delta(error: &BundleError) -> Refusal {
     match error {

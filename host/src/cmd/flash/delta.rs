@@ -16,7 +16,8 @@ const MAX_WINDOW_LOG: u32 = 27;
 const LEVEL: i32 = 12;
 
 /// The delta that makes `bundle` of `base`; `None` if it is hardly shorter.
-pub(super) fn of(bundle: &BundleFile, base: &BundleFile) -> Option<Vec<u8>> {
+#[must_use]
+pub fn of(bundle: &BundleFile, base: &BundleFile) -> Option<Vec<u8>> {
     let (_, contents) = pieces(&bundle.bytes, &bundle.manifest)?;
     let (_, before) = pieces(&base.bytes, &base.manifest)?;
     let before: Vec<(&FileEntry, &[u8])> = base.manifest.files.iter().zip(before).collect();

@@ -16,11 +16,13 @@ use threshold_bundle::{Installed, MAX_BUNDLE_BYTES, Manifest, Nowhere, Trust, id
 const KEPT: usize = 2;
 
 /// A bundle that was checked.
-pub(super) struct BundleFile {
-    pub(super) bytes: Vec<u8>,
+pub struct BundleFile {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
     /// BLAKE3 of its MANIFEST.
-    pub(super) id: [u8; 32],
-    pub(super) manifest: Manifest,
+    pub id: [u8; 32],
+    /// What is in it.
+    pub manifest: Manifest,
 }
 
 /// A file's bytes, no more than a bundle can have and one.
@@ -40,7 +42,7 @@ impl BundleFile {
     ///
     /// # Errors
     /// [`threshold_bundle::BundleError`] if it is none, or not one that is taken.
-    pub(super) fn of(
+    pub fn of(
         path: &Path,
         bytes: Vec<u8>,
         trust: &Trust,

@@ -5,8 +5,8 @@
 //! Refuses a bundle that the unit would refuse before a byte is sent, another embedding model without `--yes-re-enrol`, and to
 //! call done what is not confirmed.
 
-mod delta;
-mod file;
+pub mod delta;
+pub mod file;
 mod watch;
 
 use super::Answer;
