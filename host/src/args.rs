@@ -3,8 +3,10 @@
 //! Owns names, help texts and defaults of commands and options.
 //! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
 
+mod flash;
 mod measure;
 
+pub use flash::*;
 pub use measure::*;
 
 use measure::level_size;
@@ -92,6 +94,8 @@ pub enum Command {
     /// Read the unit's log
     #[command(subcommand)]
     Log(Log),
+    /// Make a machine a unit
+    Flash(Flash),
     /// Make the unit start again, as an owner
     Reboot,
     /// Make the unit forget everything for good: people, log, keys; as an owner

@@ -4,6 +4,7 @@
 //! behind the last semicolon; it is cut off there, so that it stands in the remedy's line and nowhere else.
 //! Refuses to repeat the error: a remedy names the next step, as a command where there is one.
 
+use crate::cmd::flash::first::FirstError;
 use crate::cmd::model::FACENET_AT;
 use crate::error::{HostError, cause_help};
 use crate::session::SessionError;
@@ -75,6 +76,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<Mismatch>()
         || part.is::<RequestError>()
         || part.is::<GalleryFault>()
+        || part.is::<FirstError>()
         || matches!(
             part.downcast_ref(),
             Some(
