@@ -23,12 +23,14 @@ mod manifest;
 mod member;
 mod read;
 mod signed;
+mod texts;
 mod write;
 
 pub use ed25519_dalek::SigningKey;
-pub use keys::{Keys, Trust, development_key};
+pub use keys::{Keys, Trust, development_key, from_hex};
 pub use manifest::{FileEntry, FileKind, Manifest};
 pub use read::{Installed, Nowhere, Sink, read};
+pub use texts::Texts;
 pub use write::{Source, write};
 
 /// Why a bundle is not taken. Nothing of it was believed then, whatever was handed to the sink.

@@ -115,7 +115,8 @@ impl Signed for Manifest {
 
 impl FileEntry {
     /// Its BLAKE3.
-    pub(crate) fn hash(&self) -> [u8; 32] {
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
         from_hex(&self.blake3).unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@ use crate::BundleError;
 use crate::keys::{KEYS, Keys, Trust};
 use crate::manifest::{FileEntry, MANIFEST, Manifest};
 use crate::member::{BLOCK, END, filling, header};
-use crate::signed::Signed as _;
+use crate::texts::Texts;
 use std::io::Read;
 
 /// The longest text of a bundle's own: 256 files of a manifest, 256 revoked keys.
@@ -21,6 +21,14 @@ pub struct Installed {
 
 /// Takes a bundle's files as they are read. What it has taken counts only once [`read`] has returned without an error.
 pub trait Sink {
+    /// The texts that bind what follows are right; for whoever keeps them beside the files.
+    ///
+    /// # Errors
+    /// What ends the reading.
+    fn texts(&mut self, _texts: &Texts) -> std::io::Result<()> {
+        Ok(())
+    }
+
     /// The manifest is right; its files follow.
     ///
     /// # Errors
@@ -69,19 +77,14 @@ pub fn read(
     sink: &mut dyn Sink,
 ) -> Result<(Manifest, Keys), BundleError> {
     let mut tape = Tape { bytes, at: 0 };
-    let text = tape.text(KEYS)?;
-    let signature = tape.signature(KEYS)?;
-    let keys = Keys::verified(&text, &signature, trust)?;
-    let text = tape.text(MANIFEST)?;
-    let signature = tape.signature(MANIFEST)?;
-    let manifest = Manifest::opened(&text, &signature, &keys.build_key())?;
-    if manifest.compatible != installed.compatible {
-        let (found, wanted) = (manifest.compatible, installed.compatible.clone());
-        return Err(BundleError::OtherBoard { found, wanted });
-    }
-    if manifest.counter < installed.counter {
-        return Err(BundleError::Older { found: manifest.counter, least: installed.counter });
-    }
+    let texts = Texts {
+        keys: tape.text(KEYS)?,
+        keys_signature: tape.signature(KEYS)?,
+        manifest: tape.text(MANIFEST)?,
+        manifest_signature: tape.signature(MANIFEST)?,
+    };
+    let (manifest, keys) = texts.verified(trust, installed)?;
+    sink.texts(&texts)?;
     sink.begin(&manifest)?;
     for file in &manifest.files {
         tape.header(&file.name, |_| header(&file.name, Some(file.kind), file.bytes))?;
