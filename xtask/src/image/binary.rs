@@ -1,10 +1,10 @@
 //! What the unit's binary must be before it goes into an image, read from the file itself by binutils' `readelf`.
 //!
-//! Owns the limits: its size, the C library that it asks for, what the loader can protect, and that it tells nothing of the
-//! machine that built it. Refuses to trust the flags of the build: they are what is checked.
+//! Owns the limits: its size, the C library that it asks for, what the loader can protect. Refuses to trust the flags of the build: they are what is checked.
 
 use crate::program::output;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -18,39 +18,60 @@ const NEWEST_GLIBC: (u32, u32) = (2, 35);
 /// The reader, which comes with the linker.
 const READELF: &str = "aarch64-linux-gnu-readelf";
 
+/// How a program is linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linked {
+    /// To the system's libraries, at any address.
+    Shared,
+    /// To nothing. rustc has no position-independent form of that for this target.
+    Static,
+}
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Figures {
     /// Its size.
     pub(super) bytes: u64,
-    /// The C library that it asks for.
-    pub(super) glibc: (u32, u32),
+    /// The C library that it asks for; `None` if it has its own in it.
+    pub(super) glibc: Option<(u32, u32)>,
     /// The libraries that it is linked to.
     pub(super) libraries: Vec<String>,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MB, NX, ", self.bytes as f64 / 1e6)?;
+        match self.glibc {
+            Some((major, minor)) => {
+                let libraries = self.libraries.join(", ");
+                write!(f, "PIE, full RELRO, glibc {major}.{minor} or later, linked to {libraries}")
+            }
+            None => f.write_str("RELRO, static"),
+        }
+    }
 }
 
 /// Checks a stripped binary.
 ///
 /// # Errors
 /// If it breaks a limit; the error says which.
-pub(super) fn check(binary: &Path, places: &[&str]) -> Result<Figures> {
+pub(super) fn check(binary: &Path, linked: Linked) -> Result<Figures> {
     let bytes = fs::read(binary).with_context(|| binary.display().to_string())?;
     let len = bytes.len() as u64;
     ensure!(len <= MAX_BYTES, "the binary has {len} bytes, more than {MAX_BYTES}");
-    if let Some(place) = places.iter().find(|place| holds(&bytes, place.as_bytes())) {
-        bail!("the binary names {place}, a folder of this machine");
-    }
     let wide = |what: &str| output(Command::new(READELF).arg("--wide").arg(what).arg(binary));
-    protected(&wide("--file-header")?, &wide("--segments")?, &wide("--dynamic")?)?;
+    protected(linked, &wide("--file-header")?, &wide("--segments")?, &wide("--dynamic")?)?;
     let sections = wide("--sections")?;
     ensure!(!sections.contains(".symtab"), "the binary still has its symbols");
     let libraries = needed(&wide("--dynamic")?);
-    let glibc = newest_glibc(&wide("--version-info")?).context("it asks for no C library")?;
-    let ((major, minor), (most, most_minor)) = (glibc, NEWEST_GLIBC);
-    ensure!(
-        glibc <= NEWEST_GLIBC,
-        "the binary asks for glibc {major}.{minor}, JetPack 6 has {most}.{most_minor}"
-    );
+    let glibc = newest_glibc(&wide("--version-info")?);
+    let (most, most_minor) = NEWEST_GLIBC;
+    if let Some((major, minor)) = glibc {
+        ensure!(
+            (major, minor) <= NEWEST_GLIBC,
+            "the binary asks for glibc {major}.{minor}, JetPack 6 has {most}.{most_minor}"
+        );
+    }
     Ok(Figures { bytes: len, glibc, libraries })
 }
 
@@ -59,20 +80,28 @@ pub(super) fn holds(bytes: &[u8], words: &[u8]) -> bool {
     !words.is_empty() && bytes.windows(words.len()).any(|window| window == words)
 }
 
-/// What a loader can protect: at any address (PIE), nothing writable after the start that need not be (full RELRO), no stack
-/// that is executed, and no page that is written and executed (NX).
-fn protected(header: &str, segments: &str, dynamic: &str) -> Result<()> {
+/// What can be protected: at any address (PIE), nothing writable after the start that need not be (full RELRO), no stack that is
+/// executed, and no page that is written and executed (NX).
+fn protected(linked: Linked, header: &str, segments: &str, dynamic: &str) -> Result<()> {
     ensure!(header.contains("AArch64"), "the binary is not for 64-bit Arm");
-    ensure!(
-        header.contains("DYN (") && dynamic.lines().any(|line| has_flag(line, "(FLAGS_1)", "PIE")),
-        "the binary is not position-independent"
-    );
-    let of =
-        |kind: &'static str| segments.lines().map(str::trim).filter(move |l| l.starts_with(kind));
-    let now = dynamic
-        .lines()
-        .any(|line| has_flag(line, "(FLAGS_1)", "NOW") || has_flag(line, "(FLAGS)", "BIND_NOW"));
-    ensure!(of("GNU_RELRO").count() == 1 && now, "the binary has no full RELRO");
+    let has = |row: &str, flag: &str| dynamic.lines().any(|line| has_flag(line, row, flag));
+    let of = |kind: &'static str| {
+        segments.lines().map(str::trim).filter(move |line| line.starts_with(kind))
+    };
+    let relro = of("GNU_RELRO").count() == 1;
+    match linked {
+        Linked::Shared => {
+            let anywhere = header.contains("DYN (") && has("(FLAGS_1)", "PIE");
+            ensure!(anywhere, "the binary is not position-independent");
+            let now = has("(FLAGS_1)", "NOW") || has("(FLAGS)", "BIND_NOW");
+            ensure!(relro && now, "the binary has no full RELRO");
+        }
+        // All of it is bound when it is linked.
+        Linked::Static => {
+            ensure!(dynamic.contains("no dynamic section"), "the binary is not static");
+            ensure!(relro, "the binary has no RELRO");
+        }
+    }
     let stack: Vec<&str> = of("GNU_STACK").collect();
     ensure!(stack.len() == 1, "the binary does not say that its stack is not executed");
     for line in of("LOAD").chain(stack) {
@@ -126,8 +155,11 @@ mod tests {
 
     #[test]
     fn a_binary_that_a_loader_cannot_protect_is_refused() {
+        let of = |linked, header: &str, segments: &str, dynamic: &str| {
+            protected(linked, header, segments, dynamic).map_err(|error| error.to_string())
+        };
         let check = |header: &str, segments: &str, dynamic: &str| {
-            protected(header, segments, dynamic).map_err(|error| error.to_string())
+            of(Linked::Shared, header, segments, dynamic)
         };
         assert_eq!(check(HEADER, SEGMENTS, DYNAMIC), Ok(()));
         let said = |outcome: Result<(), String>, part: &str| {
@@ -142,6 +174,10 @@ mod tests {
         said(check(HEADER, &SEGMENTS.replace("GNU_STACK", "NOTE"), DYNAMIC), "stack");
         said(check(HEADER, &SEGMENTS.replace("RW  0x10\n", "RWE 0x10\n"), DYNAMIC), "executed");
         said(check(HEADER, &SEGMENTS.replace("R E", "RWE"), DYNAMIC), "executed");
+        let (alone, none) = (Linked::Static, "There is no dynamic section in this file.");
+        assert_eq!(of(alone, HEADER, SEGMENTS, none), Ok(()));
+        said(of(alone, HEADER, SEGMENTS, DYNAMIC), "not static");
+        said(of(alone, HEADER, &SEGMENTS.replace("GNU_RELRO", "NOTE"), none), "RELRO");
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! ```text
 //! /usr/lib/threshold/first.bundle           the first version; threshold-first.service puts it into a slot at the first boot
 //! /usr/lib/threshold/threshold-launch       starts the right slot
-//! /usr/lib/threshold/maker.toml             whom the unit believes, and which board it is
 //! /usr/lib/threshold/usb-gadget             the USB device port as a serial line
 //! /usr/lib/systemd/system, sysusers.d, udev
-//! /etc/threshold/unit.toml                  the one file that is meant to be edited
-//! /usr/share/doc/threshold                  licences, bill of materials
+//! /etc/threshold/maker.toml                 whom the unit believes, and which board it is
+//! /etc/threshold/unit.toml                  the settings
+//! /usr/share/doc/threshold                  copyright, licences, bill of materials
 //! ```
 //! Owns what a machine needs besides a slot. Made with `dpkg-deb`, which every Debian and Ubuntu has; `cargo deb` would have to
 //! be compiled first, and has no better idea of slots. Refuses keys: the first start makes them.
@@ -49,6 +49,18 @@ if [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then
 fi
 ";
 
+/// What Debian asks for first.
+const COPYRIGHT: &str = "\
+Copyright: the authors of Threshold, and of what it is made of
+License: MIT OR Apache-2.0, and those in licences.txt beside this file
+";
+
+/// What lintian says of every package like this one: its maker's address is not in the source; its changes stand in the
+/// repository's changelog; the launcher is static so that nothing of the system keeps it from starting; and enabling units is
+/// `systemctl`'s, since debhelper is not used.
+pub(super) const NOT_ASKED_OF_LINTIAN: &str =
+    "bogus-mail-host,no-changelog,statically-linked-binary,maintainer-script-calls-systemctl";
+
 /// What goes into a package beside the bundle.
 pub(super) struct Parts<'a> {
     /// As the bundle has it, `-development` and all.
@@ -88,7 +100,7 @@ pub(super) fn build(deb: &Path, parts: &Parts<'_>) -> Result<()> {
     tree.put(&format!("{library}/threshold-launch"), &file(parts.launcher)?, 0o755)?;
     let key: String = parts.release_key.iter().map(|byte| format!("{byte:02x}")).collect();
     let maker = format!("compatible = \"{}\"\nrelease_key = \"{key}\"\n", parts.compatible);
-    tree.put(&format!("{library}/maker.toml"), maker.as_bytes(), 0o644)?;
+    tree.put("etc/threshold/maker.toml", maker.as_bytes(), 0o644)?;
     tree.put(&format!("{library}/usb-gadget"), &of("system/usb-gadget")?, 0o755)?;
     for unit in UNITS {
         let path = format!("usr/lib/systemd/system/{unit}");
@@ -99,11 +111,12 @@ pub(super) fn build(deb: &Path, parts: &Parts<'_>) -> Result<()> {
     let settings = String::from_utf8(of("system/unit.toml")?).context("unit.toml is no text")?;
     tree.put("etc/threshold/unit.toml", settings_of_a_jetson(&settings)?.as_bytes(), 0o644)?;
     let documents = "usr/share/doc/threshold";
-    tree.put(&format!("{documents}/copyright"), &of("about/licences.txt")?, 0o644)?;
+    tree.put(&format!("{documents}/copyright"), COPYRIGHT.as_bytes(), 0o644)?;
+    tree.put(&format!("{documents}/licences.txt"), &of("about/licences.txt")?, 0o644)?;
     tree.put(&format!("{documents}/sbom.cdx.json"), &of("about/sbom.cdx.json")?, 0o644)?;
 
     tree.put("DEBIAN/control", control(parts, tree.kilobytes()?).as_bytes(), 0o644)?;
-    tree.put("DEBIAN/conffiles", b"/etc/threshold/unit.toml\n", 0o644)?;
+    tree.put("DEBIAN/conffiles", b"/etc/threshold/maker.toml\n/etc/threshold/unit.toml\n", 0o644)?;
     tree.put("DEBIAN/postinst", POSTINST.as_bytes(), 0o755)?;
     tree.put("DEBIAN/prerm", PRERM.as_bytes(), 0o755)?;
     let mut dpkg = Command::new("dpkg-deb");
@@ -133,7 +146,7 @@ fn control(parts: &Parts<'_>, kilobytes: u64) -> String {
     let ((major, minor), version) = (parts.glibc, parts.version.replace('-', "~"));
     let development = match parts.version.ends_with("-development") {
         true => {
-            " DEVELOPMENT: it takes updates that anybody can sign. Not for a door that matters.\n"
+            " DEVELOPMENT: it takes updates that anybody can sign, so that it is for no door\n that matters.\n"
         }
         false => "",
     };
@@ -142,7 +155,7 @@ fn control(parts: &Parts<'_>, kilobytes: u64) -> String {
          Maintainer: Threshold <threshold@localhost>\nInstalled-Size: {kilobytes}\n\
          Depends: libc6 (>= {major}.{minor}), libgcc-s1, systemd, udev, kmod\n\
          Description: offline face-recognition door unit\n{development} The unit watches a camera, decides, writes the decision \
-         down, and only then moves\n the lock. A photo opens this door: presentation-attack detection is not installed.\n"
+         down, and only\n then moves the lock. A photo opens this door: presentation-attack detection\n is not installed.\n"
     )
 }
 

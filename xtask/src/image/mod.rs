@@ -12,18 +12,23 @@ mod binary;
 mod contents;
 mod deb;
 mod key;
+mod proof;
 
 pub(crate) use contents::Model;
 
+use crate::apt;
+use crate::program::run_quietly;
 use crate::repository::root;
 use crate::setup::{self, Setup};
 use crate::vm::{TARGET, Target, Toolchain};
 use about::Materials;
 use anyhow::{Context as _, Result, bail, ensure};
+use binary::Linked;
 use key::Signer;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use threshold_bundle::{Installed, Manifest, Nowhere, Source};
 
 /// The most that a bundle may take, so that it passes a line of 3 Mbaud within ten minutes.
@@ -86,16 +91,15 @@ pub(crate) fn make(
     let folder = root().join("target/image");
     let staged = folder.join("staged");
     fs::create_dir_all(&staged).with_context(|| format!("making {}", staged.display()))?;
-    let edge = staged.join("threshold-edge");
+    let (edge, launcher) = (staged.join("threshold-edge"), staged.join("threshold-launch"));
     toolchain.strip(&toolchain.build()?, &edge)?;
-    let launcher = edge.clone();
-    let figures = binary::check(&edge, &toolchain.places())?;
-    let (major, minor) = figures.glibc;
-    println!(
-        "image: threshold-edge {:.1} MB, PIE, full RELRO, NX, glibc {major}.{minor} or later, linked to {}",
-        figures.bytes as f64 / 1e6,
-        figures.libraries.join(", ")
-    );
+    toolchain.strip(&toolchain.launcher()?, &launcher)?;
+    let places = toolchain.places();
+    let figures = binary::check(&edge, Linked::Shared)?;
+    println!("image: threshold-edge {figures}");
+    let launching = binary::check(&launcher, Linked::Static)?;
+    println!("image: threshold-launch {launching}");
+    let glibc = figures.glibc.context("the binary asks for no C library")?;
     let materials = Materials::of_unit(TARGET, Toolchain::FEATURES)?;
     let mut sources = vec![contents::program("threshold-edge", edge)];
     let kernels = contents::kernels(&staged)?;
@@ -106,7 +110,8 @@ pub(crate) fn make(
     sources.extend(kernels);
     sources.extend(contents::packs_and_lists(setup, model, &materials, &staged)?);
     sources.extend(contents::system());
-    no_secrets(&sources, &signer)?;
+    let paths = sources.iter().map(|source| source.path.as_path());
+    no_secrets(&paths.chain([launcher.as_path()]).collect::<Vec<_>>(), &signer, &places)?;
 
     let development = if signer.is_development { "-development" } else { "" };
     let version = format!("{}{development}", env!("CARGO_PKG_VERSION"));
@@ -126,12 +131,49 @@ pub(crate) fn make(
         sources: &sources,
         release_key: signer.trust.release_key,
         compatible: COMPATIBLE,
-        glibc: figures.glibc,
+        glibc,
         launcher: &launcher,
     };
     deb::build(&deb, &parts)?;
     println!("image: package {:.1} MB", fs::metadata(&deb)?.len() as f64 / 1e6);
     Ok(Made { bundle, deb })
+}
+
+/// What `ci` wants of an image: made twice with equal bytes, installed and run. Gives how many checks were left out.
+///
+/// # Errors
+/// If it is not so.
+pub(crate) fn check(toolchain: &Toolchain) -> Result<usize> {
+    let setup = setup::setup()?;
+    let model = Model::best(&setup)?;
+    let digest = |path: &Path| -> Result<blake3::Hash> {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        Ok(blake3::hash(&bytes))
+    };
+    let made = make(toolchain, &setup, model, None)?;
+    let first = (digest(&made.bundle)?, digest(&made.deb)?);
+    // Whatever was staged is made anew, so that nothing is equal only because it was kept.
+    fs::remove_dir_all(root().join("target/image"))?;
+    let made = make(toolchain, &setup, model, None)?;
+    ensure!(
+        first == (digest(&made.bundle)?, digest(&made.deb)?),
+        "two makings of the image have different bytes"
+    );
+    let skipped = lintian(&made.deb)?;
+    proof::run(&made)?;
+    Ok(skipped)
+}
+
+/// Debian's own look at the package, where its program is installed; it has a hundred packages of its own, which `ci` does not bring.
+fn lintian(deb: &Path) -> Result<usize> {
+    if apt::program("lintian").is_none() {
+        println!("skipped: lintian (not installed)");
+        return Ok(1);
+    }
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--fail-on", "error,warning", "--suppress-tags", deb::NOT_ASKED_OF_LINTIAN]);
+    run_quietly(lintian.arg(deb))?;
+    Ok(0)
 }
 
 /// Writes the bundle beside its place, reads it back as a unit would, and only then puts it there.
@@ -152,18 +194,21 @@ fn pack(bundle: &Path, version: &str, sources: &[Source], signer: &Signer) -> Re
     fs::rename(&partial, bundle).with_context(|| bundle.display().to_string())
 }
 
-/// Refuses what must never leave the machine: a private key in any form that a tool writes, and the key that signs.
-fn no_secrets(sources: &[Source], signer: &Signer) -> Result<()> {
+/// Refuses what must never leave the machine: a private key in any form that a tool writes, the key that signs, and where things lay.
+fn no_secrets(files: &[&Path], signer: &Signer, places: &[&str]) -> Result<()> {
     let seed = signer.build.to_bytes();
-    for source in sources {
-        let bytes = fs::read(&source.path).with_context(|| source.path.display().to_string())?;
-        let pem = ["PRIVATE KEY-----", "OPENSSH PRIVATE KEY", "AGE-SECRET-KEY-"];
-        if pem.iter().any(|mark| binary::holds(&bytes, mark.as_bytes())) {
-            bail!("{} holds a private key", source.name);
+    for path in files {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        let holds = |words: &[u8]| binary::holds(&bytes, words);
+        if ["PRIVATE KEY-----", "AGE-SECRET-KEY-"].iter().any(|mark| holds(mark.as_bytes())) {
+            bail!("{} holds a private key", path.display());
         }
-        // The developer's is no secret, and a program may know it in order to refuse it.
-        if !signer.is_development && binary::holds(&bytes, &seed) {
-            bail!("{} holds the build key", source.name);
+        // The developer's is no secret, and a program knows it in order to refuse it.
+        if !signer.is_development && holds(&seed) {
+            bail!("{} holds the build key", path.display());
+        }
+        if let Some(place) = places.iter().find(|place| holds(place.as_bytes())) {
+            bail!("{} names {place}, a folder of this machine", path.display());
         }
     }
     Ok(())
@@ -174,4 +219,31 @@ fn stage(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
     let path = folder.join(name);
     fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_with_a_key_or_a_folder_of_the_machine_is_refused() {
+        let path = std::env::temp_dir().join(format!("threshold-secrets-{}", std::process::id()));
+        let mut signer = Signer::of(None).unwrap();
+        let mut refused = |bytes: &[u8], is_development: bool| {
+            signer.is_development = is_development;
+            fs::write(&path, bytes).unwrap();
+            no_secrets(&[&path], &signer, &["/a/place"]).err().map(|error| error.to_string())
+        };
+        let seed = threshold_bundle::development_key().to_bytes();
+        let key = [b"elf ".as_slice(), &seed, b" elf"].concat();
+        assert_eq!(refused(b"nothing of that kind", false), None);
+        assert_eq!(refused(&key, true), None);
+        assert!(refused(&key, false).unwrap().contains("holds the build key"));
+        let pem = ["-----BEGIN OPENSSH PRIVATE ", "KEY-----"].concat();
+        assert!(refused(pem.as_bytes(), true).unwrap().contains("holds a private key"));
+        assert!(refused(b"at /a/place/b.rs", true).unwrap().contains("names /a/place"));
+        fs::remove_file(&path).unwrap();
+    }
 }

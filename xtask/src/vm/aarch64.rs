@@ -20,7 +20,7 @@ const SYSROOT: &str = "/usr/aarch64-linux-gnu";
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
 
 /// What the unit's binary is linked to, in the sysroot's folder of libraries.
-pub(crate) const LIBRARIES: [&str; 4] =
+pub(super) const LIBRARIES: [&str; 4] =
     ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
 
 /// The tests that run for aarch64, area by area: the line, the formats of flash that were released, the unit on its bench.
@@ -112,6 +112,18 @@ impl Toolchain {
         Ok(root().join("target").join(TARGET).join("release/threshold-edge"))
     }
 
+    /// The launcher, linked to nothing: it must start whatever has become of the system's libraries.
+    ///
+    /// # Errors
+    /// If it does not build.
+    pub(crate) fn launcher(&self) -> Result<PathBuf> {
+        let arguments = ["rustc", "--quiet", "--release", "--locked", "-p", "threshold-slots"];
+        let mut rustc = self.cargo(&arguments);
+        rustc.args(["--bin", "threshold-launch", "--", "-C", "target-feature=+crt-static"]);
+        run_aloud(&mut rustc)?;
+        Ok(root().join("target").join(TARGET).join("release/threshold-launch"))
+    }
+
     /// Compiles one file of C for the board.
     ///
     /// # Errors
@@ -131,7 +143,7 @@ impl Toolchain {
     }
 
     /// A library that the binary is linked to.
-    pub(crate) fn library(&self, name: &str) -> PathBuf {
+    pub(super) fn library(&self, name: &str) -> PathBuf {
         Path::new(SYSROOT).join("lib").join(name)
     }
 

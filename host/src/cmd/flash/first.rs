@@ -322,16 +322,21 @@ mod tests {
 
     #[test]
     fn a_folder_is_a_root_and_everything_else_an_address() {
-        for (typed, is_root) in
-            [("/mnt/board", true), ("./board", true), (".", true), ("jetson", false), ("me@10.0.0.2", false)]
-        {
+        for (typed, is_root) in [
+            ("/mnt/board", true),
+            ("./board", true),
+            (".", true),
+            ("jetson", false),
+            ("me@10.0.0.2", false),
+        ] {
             assert_eq!(matches!(Machine::named(typed), Machine::Root(_)), is_root, "{typed}");
         }
     }
 
     #[test]
     fn a_c_library_says_its_version() {
-        let words = b"\x7fELF GNU C Library (Ubuntu GLIBC 2.35-0ubuntu3.8) stable release version 2.35.\n";
+        let words =
+            b"\x7fELF GNU C Library (Ubuntu GLIBC 2.35-0ubuntu3.8) stable release version 2.35.\n";
         assert_eq!(of_library(words), Some((2, 35)));
         assert_eq!(of_library(b"stable release version "), None);
         assert_eq!(of_library(b""), None);
