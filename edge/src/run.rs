@@ -13,10 +13,11 @@ use crate::notices::Notices;
 use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
 use crate::state::{Ending, Identity, Shared, State};
+use crate::trial::{self, Trial};
 use crate::unit::{Clock, Unit};
 use anyhow::{Context as _, bail};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threshold_record::{Cause, EntryKind, LogEntry};
 use threshold_store::{FlashFault, Store, StoreError};
@@ -70,6 +71,12 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let shared = Shared::new(state);
+    let mut slots = trial::slots(notices).map(|(slots, ..)| slots);
+    let mut trial = Trial::of(slots.as_ref(), notices);
+    if let Some(slots) = &mut slots {
+        trial::tell(slots, &shared, notices);
+    }
+    let slots = slots.map(Mutex::new);
     if typed.dev_button.is_some() {
         notices.tell(
             "insecure: whoever writes the button's file may pair, with the code on the label",
@@ -93,7 +100,10 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let door = door.context("no thread for the door")?;
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator);
-    let ending = go_round(&mut unit, &mut manager, &shared, &stop);
+    let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
+        let slots = || slots.as_ref()?.try_lock().ok();
+        trial.look(slots, &shared, !service.is_finished());
+    });
     manager.stopping();
     stop.store(true, Ordering::Relaxed);
     drop(unit);
@@ -108,17 +118,20 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager.
+/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager
+/// and to `round`.
 pub fn go_round(
     unit: &mut Unit,
     manager: &mut Manager,
     shared: &Shared,
     stop: &AtomicBool,
+    mut round: impl FnMut(),
 ) -> Option<Ending> {
     let mut ending = None;
     while !stop.load(Ordering::Relaxed) && ending.is_none() {
         unit.step(PATIENCE);
         manager.alive(shared);
+        round();
         ending = shared.lock().ending();
     }
     ending

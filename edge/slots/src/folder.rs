@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The environment variable by which the launcher says from which slot a program runs: the slot's folder.
 pub const SLOT_VARIABLE: &str = "THRESHOLD_SLOT";
 
+/// The environment variable by which the launcher says who made the unit: the file of [`crate::Maker`].
+pub const MAKER_VARIABLE: &str = "THRESHOLD_MAKER";
+
 /// A folder with slots. While it lives, no other process can open the same one.
 #[derive(Debug)]
 pub struct Folder {

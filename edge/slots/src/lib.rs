@@ -41,7 +41,7 @@ mod state;
 
 pub use check::SlotFault;
 pub use choose::{Choice, Why};
-pub use folder::{Folder, SLOT_VARIABLE};
+pub use folder::{Folder, MAKER_VARIABLE, SLOT_VARIABLE};
 pub use maker::Maker;
 pub use medium::Medium;
 pub use slots::{SlotStatus, Slots, Status};

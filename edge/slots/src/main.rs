@@ -11,7 +11,9 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use threshold_slots::{Folder, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status};
+use threshold_slots::{
+    Folder, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status,
+};
 
 /// Where the package puts what is not typed.
 const SLOTS: &str = "/var/lib/threshold-slots";
@@ -78,7 +80,7 @@ fn done(typed: &Typed) -> Result<String, String> {
     let maker = Maker::read(&typed.maker).map_err(said)?;
     let mut slots = Slots::open(&typed.slots, maker, None).map_err(said)?;
     match (typed.what.as_str(), typed.rest.as_slice()) {
-        ("run", arguments) => Err(become_chosen(slots, &typed.slots, arguments)),
+        ("run", arguments) => Err(become_chosen(slots, typed, arguments)),
         ("install", [bundle]) => {
             let mut file = std::fs::File::open(bundle)
                 .map_err(|error| format!("{}: {error}", Path::new(bundle).display()))?;
@@ -93,7 +95,7 @@ fn done(typed: &Typed) -> Result<String, String> {
 }
 
 /// Becomes the chosen version; comes back only with what kept it from that.
-fn become_chosen(mut slots: Slots, folder: &Path, arguments: &[OsString]) -> String {
+fn become_chosen(mut slots: Slots, typed: &Typed, arguments: &[OsString]) -> String {
     let choice = match slots.choose() {
         Ok(choice) => choice,
         Err(error) => return error.to_string(),
@@ -102,11 +104,12 @@ fn become_chosen(mut slots: Slots, folder: &Path, arguments: &[OsString]) -> Str
     if slots.maker().is_development() {
         tell("insecure: this unit takes versions that are signed with a key that everybody has");
     }
-    let slot = Folder::slot(folder, choice.slot);
     // What it says to the program holds wherever that goes.
-    let slot = std::path::absolute(&slot).unwrap_or(slot);
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or(path.to_owned());
+    let slot = absolute(&Folder::slot(&typed.slots, choice.slot));
     let mut program = Command::new(slot.join(PROGRAM));
     program.args(arguments).env(SLOT_VARIABLE, &slot);
+    program.env(MAKER_VARIABLE, absolute(&typed.maker));
     if choice.has_packs() {
         program.env("THRESHOLD_PACKS", slot.join("packs"));
     }

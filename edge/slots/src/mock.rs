@@ -2,7 +2,7 @@
 //!
 //! At a power cut each file that was not synced is gone, cut short, or torn in pieces, each name that was not settled is there or not
 //! by its own lot, and each file of a slot that was being emptied is there or not. The copy of the state that was being written is the
-//! old one, the new one, or torn. Operations that change something are counted, and a cut or a failure is set by its number.
+//! old one, the new one, or torn. Operations that change something are counted, and a cut, a failure or a loss is set by its number.
 //! A clone is a handle on the same medium, so that a test keeps one while the slots hold another.
 
 use crate::Slot;
@@ -28,6 +28,7 @@ struct Held {
     changes: u64,
     cut_at: Option<(u64, u64)>,
     fail_at: Option<u64>,
+    lose_at: Option<u64>,
     off: bool,
 }
 
@@ -54,6 +55,11 @@ impl MockMedium {
     /// Makes change number `change` fail half way.
     pub fn fail_at(&self, change: u64) {
         self.held().fail_at = Some(change);
+    }
+
+    /// Makes change number `change` do nothing, and say that it was done.
+    pub fn lose_at(&self, change: u64) {
+        self.held().lose_at = Some(change);
     }
 
     /// Gives the power back; neither cut nor failure is set any more.
@@ -128,7 +134,8 @@ impl MockMedium {
             do_it(&mut held, Part::Some(number % 3, number));
             return Err(io::Error::other("the medium failed"));
         }
-        do_it(&mut held, Part::All);
+        let part = if held.lose_at == Some(number) { Part::Some(0, 0) } else { Part::All };
+        do_it(&mut held, part);
         Ok(())
     }
 }
