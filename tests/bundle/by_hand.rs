@@ -94,6 +94,9 @@ fn the_pages_lines_take_a_bundle_and_none_that_was_changed() {
     assert_eq!(changed, 4 + files().len() - 1, "one of the files is empty");
     let ran = check(&bundle, "echo more > more\ntar -rf bundle more");
     assert!(!ran.status.success(), "a file that nobody signed: {ran:?}");
-    let ran = check(&bundle, "openssl genpkey -algorithm ed25519 | openssl pkey -pubout -out release.pub");
+    let ran = check(
+        &bundle,
+        "openssl genpkey -algorithm ed25519 | openssl pkey -pubout -out release.pub",
+    );
     assert!(!ran.status.success(), "another maker's key: {ran:?}");
 }

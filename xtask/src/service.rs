@@ -10,7 +10,8 @@ use std::process::Command;
 
 /// The service files, from the root of the workspace, the unit's first.
 const FOLDER: &str = "edge/system";
-const FILES: [&str; 3] = ["threshold-edge.service", "threshold-first.service", "usb-gadget.service"];
+const FILES: [&str; 3] =
+    ["threshold-edge.service", "threshold-first.service", "usb-gadget.service"];
 
 /// The most exposure, in tenths of systemd's points, of which 100 is a service without a fence.
 const EXPOSURE: u32 = 20;

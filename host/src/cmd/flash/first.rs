@@ -307,7 +307,8 @@ fn missing(
 fn of_library(bytes: &[u8]) -> Option<(u32, u32)> {
     const WORDS: &[u8] = b"stable release version ";
     let at = bytes.windows(WORDS.len()).position(|window| window == WORDS)? + WORDS.len();
-    version(&String::from_utf8_lossy(bytes.get(at..at + 8)?))
+    let rest = bytes.get(at..)?;
+    version(&String::from_utf8_lossy(&rest[..rest.len().min(8)]))
 }
 
 /// `2.35` and what follows it.
