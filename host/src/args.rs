@@ -94,7 +94,7 @@ pub enum Command {
     /// Read the unit's log
     #[command(subcommand)]
     Log(Log),
-    /// Update the unit with a bundle and watch the trial of it, as an owner
+    /// Update the unit with a bundle and watch the trial of it, as an owner; or make a machine a unit
     Flash(Flash),
     /// Show what the unit runs, and what is in its other slot
     Slots,

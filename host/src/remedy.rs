@@ -5,6 +5,7 @@
 //! Refuses to repeat the error: a remedy names the next step, as a command where there is one.
 
 use crate::cmd::flash::FlashError;
+use crate::cmd::flash::first::FirstError;
 use crate::cmd::model::FACENET_AT;
 use crate::error::{HostError, cause_help};
 use crate::session::SessionError;
@@ -81,6 +82,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<GalleryFault>()
         || part.is::<UpdateRefusal>()
         || part.is::<FlashError>()
+        || part.is::<FirstError>()
         || matches!(
             part.downcast_ref(),
             Some(

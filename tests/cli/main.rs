@@ -4,6 +4,7 @@
 mod binary;
 mod configured;
 mod door;
+mod flash;
 mod gallery;
 mod kept;
 mod managed;

@@ -72,7 +72,10 @@ fn a_bundle_of_60_mb_takes_less_than_four_minutes_at_3_mbaud() {
     world.until_sent().unwrap();
     assert!(world.unit.receiver.as_ref().unwrap().1 == bytes);
     let all = world.line.carried();
-    println!("cut at {cut_s:.1} s and {before} bytes, done at {:.1} s and {all}", world.line.now_s());
+    println!(
+        "cut at {cut_s:.1} s and {before} bytes, done at {:.1} s and {all}",
+        world.line.now_s()
+    );
     assert!(all < LEN as u64 / 100 * 106, "{all} bytes for {LEN}");
 }
 

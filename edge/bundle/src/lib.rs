@@ -12,7 +12,7 @@
 //! Every header is the one that [`write`](fn@write) makes for its member's name, kind and length, every filling is zero, and
 //! two blocks of zeros end the file: no bit of it is free, so that one that was changed is always seen.
 //! The release key stays offline and signs build keys; a build key signs bundles. Whoever has neither program checks one with
-//! `tar`, `openssl pkeyutl -verify -rawin` and `b3sum`.
+//! `tar`, `openssl pkeyutl -verify -rawin` and `b3sum` (docs/bundle.md).
 //!
 //! Owns the format and every check of it before a byte is believed. Refuses to write anywhere: its reader hands bytes to a
 //! [`Sink`], which knows whether the whole was right only when the reader has returned.

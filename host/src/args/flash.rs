@@ -6,7 +6,10 @@ use std::path::PathBuf;
 /// `flash`
 #[derive(Args, Clone, Debug)]
 pub struct Flash {
-    /// The bundle that the unit is to run
+    /// The machine that is to become a unit: the root of a board's file system that is mounted here, or user@host for ssh
+    #[arg(long, value_name = "MACHINE", conflicts_with_all = ["from", "yes_re_enrol"])]
+    pub first: Option<String>,
+    /// The bundle that the unit is to run; with --first the package, threshold-*.deb
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The bundle that the unit runs now, so that only what changed is sent (default: the one that was flashed from here)

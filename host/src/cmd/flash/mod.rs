@@ -7,6 +7,7 @@
 
 pub mod delta;
 pub mod file;
+pub mod first;
 mod watch;
 
 use super::Answer;
@@ -90,6 +91,9 @@ pub enum FlashError {
 /// # Errors
 /// [`FlashError`], a bundle that is none or not for the unit, a unit that does not answer or says no.
 pub fn run(meant: &Meant, typed: &args::Flash) -> anyhow::Result<Answer> {
+    if let Some(machine) = &typed.first {
+        return first::run(meant, &first::Machine::named(machine), &typed.file);
+    }
     let bytes = file::bytes(&typed.file)?;
     let mut session = Session::open_to_update(meant)?;
     let unit = session.hello().unit.to_string();
