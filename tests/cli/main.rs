@@ -16,3 +16,4 @@ mod site;
 mod start;
 mod store;
 mod typed;
+mod update;

@@ -419,13 +419,13 @@ fn a_push_goes_on_where_it_stopped_also_after_the_unit_started_again() {
         *unit.bench.passes.borrow_mut() = usize::MAX;
         (began.unwrap_or(0), outcome)
     };
-    let (began, cut) = push(&unit, 300);
+    let (began, cut) = push(&unit, 100);
     assert!(matches!(cut, Err(SessionError::Bulk(BulkError::Dead { .. }))), "{cut:?}");
     assert_eq!(began, 0);
     let (again, cut) = push(&unit, 300);
     assert!(again > 100_000 && cut.is_err(), "{again}");
     // Nothing was told to the unit before its power went: what was synced is there.
-    let (third, cut) = push(&unit, 100);
+    let (third, cut) = push(&unit, 20);
     assert!(third > again && cut.is_err(), "{third}");
     unit.start(Slot::A);
     let (after_start, outcome) = push(&unit, usize::MAX);

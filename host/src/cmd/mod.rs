@@ -41,7 +41,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Compare(_)
             | Command::Model(_)
             | Command::Eval(_)
-            | Command::Flash(_)
+            | Command::Flash(crate::args::Flash { first: Some(_), .. })
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
     );
