@@ -24,4 +24,6 @@ pub mod service;
 pub mod start;
 pub mod state;
 pub mod stats;
+pub mod trial;
 pub mod unit;
+pub mod update;

@@ -13,7 +13,9 @@ use crate::notices::Notices;
 use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
 use crate::state::{Ending, Identity, Shared, State};
+use crate::trial::{self, Trial};
 use crate::unit::{Clock, Unit};
+use crate::update::Updates;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +72,13 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let shared = Shared::new(state);
+    let updates = trial::slots(notices)
+        .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));
+    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), notices);
+    if let Some(updates) = &updates {
+        trial::tell(&mut updates.slots(), &shared, notices);
+        shared.lock().set_updates(updates.clone());
+    }
     if typed.dev_button.is_some() {
         notices.tell(
             "insecure: whoever writes the button's file may pair, with the code on the label",
@@ -93,7 +102,10 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let door = door.context("no thread for the door")?;
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator);
-    let ending = go_round(&mut unit, &mut manager, &shared, &stop);
+    let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
+        let slots = || updates.as_ref()?.slots_now().ok();
+        trial.look(slots, &shared, !service.is_finished());
+    });
     manager.stopping();
     stop.store(true, Ordering::Relaxed);
     drop(unit);
@@ -108,17 +120,20 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager.
+/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager
+/// and to `round`.
 pub fn go_round(
     unit: &mut Unit,
     manager: &mut Manager,
     shared: &Shared,
     stop: &AtomicBool,
+    mut round: impl FnMut(),
 ) -> Option<Ending> {
     let mut ending = None;
     while !stop.load(Ordering::Relaxed) && ending.is_none() {
         unit.step(PATIENCE);
         manager.alive(shared);
+        round();
         ending = shared.lock().ending();
     }
     ending

@@ -3,8 +3,10 @@
 //! Owns names, help texts and defaults of commands and options.
 //! Refuses to open, look up or decide anything: `meant` turns these into what a command works with.
 
+mod flash;
 mod measure;
 
+pub use flash::*;
 pub use measure::*;
 
 use measure::level_size;
@@ -92,6 +94,14 @@ pub enum Command {
     /// Read the unit's log
     #[command(subcommand)]
     Log(Log),
+    /// Update the unit with a bundle and watch the trial of it, as an owner; or make a machine a unit
+    Flash(Flash),
+    /// Show what the unit runs, and what is in its other slot
+    Slots,
+    /// Keep the version that the unit runs on trial, as an owner
+    Confirm,
+    /// Go back to the version that the unit ran before, as an owner
+    Revert,
     /// Make the unit start again, as an owner
     Reboot,
     /// Make the unit forget everything for good: people, log, keys; as an owner

@@ -159,6 +159,16 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             entry,
             "The button inside the housing was pressed: whoever has the code could pair for two minutes",
         ),
+        EntryKind::Updated => format!("{} installed a version, which is on trial", by()),
+        EntryKind::UpdateConfirmed if entry.by.is_nobody() => {
+            "The version on trial found every part in order and stays".to_owned()
+        }
+        EntryKind::UpdateConfirmed => format!("{} confirmed the version on trial", by()),
+        EntryKind::Reverted if entry.by.is_nobody() => {
+            "The unit went back to the version before: the other one was not confirmed in its starts, or is damaged"
+                .to_owned()
+        }
+        EntryKind::Reverted => format!("{} went back to the version before", by()),
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }

@@ -1,8 +1,9 @@
 //! Tests of the area `bundle`: what a unit is updated by is what its signers made, or nothing.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+mod by_hand;
+
 use std::path::PathBuf;
-use std::process::Command;
 use threshold_bundle::{
     BundleError, FileEntry, FileKind, Installed, Keys, Manifest, Nowhere, SigningKey, Sink, Source,
     Trust, read, write,
@@ -243,39 +244,4 @@ fn a_bundle_that_names_more_than_it_may_hold_is_refused_before_its_files() {
     header.set_cksum();
     let error = refused(header.as_bytes());
     assert!(error.to_string().contains("a text is too long"), "{error}");
-}
-
-#[test]
-fn whoever_has_neither_program_checks_a_bundle_with_tar_and_openssl() {
-    let (maker, folder) = (Maker::new(), tempfile::tempdir().unwrap());
-    let at = |name: &str| folder.path().join(name);
-    std::fs::write(at("bundle"), maker.bundle(&files())).unwrap();
-    let listed =
-        Command::new("tar").arg("-xvf").arg(at("bundle")).arg("-C").arg(folder.path()).output();
-    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
-    let members: Vec<&str> = listed.lines().collect();
-    assert_eq!(members[..4], ["KEYS", "KEYS.sig", "MANIFEST", "MANIFEST.sig"]);
-    assert_eq!(members.len(), 4 + files().len());
-    for (name, _, bytes) in files() {
-        assert_eq!(std::fs::read(at(name)).unwrap(), bytes, "{name}");
-    }
-    if Command::new("openssl").arg("version").output().is_err() {
-        return threshold_tests::skipped("signatures by openssl", "openssl is not installed");
-    }
-    for (text, key) in [("KEYS", &maker.release), ("MANIFEST", &maker.build)] {
-        // SubjectPublicKeyInfo of Ed25519 (RFC 8410): a fixed head and the key.
-        let head = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-        std::fs::write(at("key.der"), [&head[..], key.verifying_key().as_bytes()].concat())
-            .unwrap();
-        let checked = Command::new("openssl")
-            .args(["pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey"])
-            .arg(at("key.der"))
-            .arg("-sigfile")
-            .arg(at(&format!("{text}.sig")))
-            .arg("-in")
-            .arg(at(text))
-            .output()
-            .unwrap();
-        assert!(checked.status.success(), "{text}: {checked:?}");
-    }
 }

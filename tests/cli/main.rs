@@ -4,6 +4,7 @@
 mod binary;
 mod configured;
 mod door;
+mod flash;
 mod gallery;
 mod kept;
 mod managed;
@@ -15,3 +16,4 @@ mod site;
 mod start;
 mod store;
 mod typed;
+mod update;

@@ -265,6 +265,9 @@ fn codes_and_texts_are_what_they_ever_were() {
             (24, "tampered"),
             (25, "housing_closed"),
             (26, "button_pressed"),
+            (27, "updated"),
+            (28, "update_confirmed"),
+            (29, "reverted"),
         ],
     );
     check(

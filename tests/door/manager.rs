@@ -77,7 +77,7 @@ fn a_stuck_camera_leaves_the_signs_of_life_and_a_hung_engine_ends_them() {
             let mut unit =
                 Unit::new(Box::new(camera), lock, Some(engine), shared.clone(), clock, notices);
             let mut manager = Manager::at(Some(path.into()), Some(WATCHDOG));
-            go_round(&mut unit, &mut manager, &shared, &stop);
+            go_round(&mut unit, &mut manager, &shared, &stop, || ());
         })
     };
     let mut words = [0; 512];

@@ -200,6 +200,11 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::ApplyGallery::PATH, endpoints::ApplyGallery::CALLER, Enroller),
         (endpoints::Reboot::PATH, endpoints::Reboot::CALLER, Owner),
         (endpoints::WipeUnit::PATH, endpoints::WipeUnit::CALLER, Owner),
+        (endpoints::GetSlots::PATH, endpoints::GetSlots::CALLER, Viewer),
+        (endpoints::PushUpdate::PATH, endpoints::PushUpdate::CALLER, Owner),
+        (endpoints::ApplyUpdate::PATH, endpoints::ApplyUpdate::CALLER, Owner),
+        (endpoints::ConfirmUpdate::PATH, endpoints::ConfirmUpdate::CALLER, Owner),
+        (endpoints::RevertUpdate::PATH, endpoints::RevertUpdate::CALLER, Owner),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

@@ -18,6 +18,7 @@ mod demo;
 mod evaluation;
 mod fuzz;
 mod gpu;
+mod image;
 mod kernels;
 mod libclang;
 mod program;
@@ -68,6 +69,8 @@ enum Task {
         #[arg(long, value_name = "N", conflicts_with = "seconds")]
         runs: Option<u64>,
     },
+    /// A signed bundle with all that a unit runs, and the Debian package by which a machine becomes a unit.
+    Image(image::Image),
     /// CUDA images of every kernel with their manifest, on a machine without CUDA; refuses warnings and spills.
     Kernels,
     /// What runs on a machine with a GPU.
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
             fuzz::run(group, runs.map_or(fuzz::Limit::Seconds(seconds), fuzz::Limit::Runs))
         }
         Task::Gpu(gpu) => gpu::run(gpu),
+        Task::Image(asked) => image::run(&asked),
         Task::Kernels => kernels::run(),
         Task::Sanitize => sanitize::run().map(drop),
         Task::Soak { group } => soak::run(group),

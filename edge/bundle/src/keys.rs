@@ -127,7 +127,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// 32 bytes of 64 small hex digits: one value has one text.
-pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
+#[must_use]
+pub fn from_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     let small = |digit: &u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit);
     (digits.len() == 64 && digits.iter().all(small)).then_some(())?;

@@ -12,23 +12,27 @@
 //! Every header is the one that [`write`](fn@write) makes for its member's name, kind and length, every filling is zero, and
 //! two blocks of zeros end the file: no bit of it is free, so that one that was changed is always seen.
 //! The release key stays offline and signs build keys; a build key signs bundles. Whoever has neither program checks one with
-//! `tar`, `openssl pkeyutl -verify -rawin` and `b3sum`.
+//! `tar`, `openssl pkeyutl -verify -rawin` and `b3sum` (docs/bundle.md).
 //!
 //! Owns the format and every check of it before a byte is believed. Refuses to write anywhere: its reader hands bytes to a
 //! [`Sink`], which knows whether the whole was right only when the reader has returned.
 #![forbid(unsafe_code)]
 
+mod delta;
 mod keys;
 mod manifest;
 mod member;
 mod read;
 mod signed;
+mod texts;
 mod write;
 
+pub use delta::{Base, Part, is_delta, pieces, rebuild, write_delta};
 pub use ed25519_dalek::SigningKey;
-pub use keys::{Keys, Trust, development_key};
-pub use manifest::{FileEntry, FileKind, Manifest};
-pub use read::{Installed, Nowhere, Sink, read};
+pub use keys::{Keys, Trust, development_key, from_hex};
+pub use manifest::{FileEntry, FileKind, MAX_BUNDLE_BYTES, Manifest};
+pub use read::{Installed, Nowhere, Sink, id, read};
+pub use texts::Texts;
 pub use write::{Source, write};
 
 /// Why a bundle is not taken. Nothing of it was believed then, whatever was handed to the sink.
@@ -98,6 +102,9 @@ pub enum BundleError {
         /// The least.
         least: u64,
     },
+    /// A delta makes it of another bundle than the unit runs.
+    #[error("the delta was made against another bundle than the unit runs: send the bundle whole")]
+    OtherBase,
     /// What shall go into a bundle cannot.
     #[error("{name} cannot go into a bundle: {what}")]
     Source {

@@ -77,6 +77,12 @@ coded! {
         HousingClosed = 25 => "housing_closed",
         /// The button inside the housing was pressed: whoever has the code may pair for a while.
         ButtonPressed = 26 => "button_pressed",
+        /// A version was installed (`by`) and runs on trial from the next start.
+        Updated = 27 => "updated",
+        /// The version on trial found every part in order (`by` nobody), or an owner (`by`) confirmed it.
+        UpdateConfirmed = 28 => "update_confirmed",
+        /// An owner (`by`) went back to the version before, or the launcher did (`by` nobody): it was not confirmed, or damaged.
+        Reverted = 29 => "reverted",
     }
 }
 

@@ -10,6 +10,7 @@ mod each;
 pub mod ending;
 pub mod enrol;
 pub mod eval;
+pub mod flash;
 pub mod gallery;
 pub mod info;
 pub mod layers;
@@ -18,6 +19,7 @@ pub mod model;
 pub mod pair;
 pub mod policy;
 pub mod rule;
+pub mod slots;
 pub mod stats;
 pub mod units;
 pub mod why;
@@ -39,6 +41,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Compare(_)
             | Command::Model(_)
             | Command::Eval(_)
+            | Command::Flash(crate::args::Flash { first: Some(_), .. })
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
     );
@@ -74,6 +77,10 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),
+        Command::Flash(typed) => flash::run(meant, typed),
+        Command::Slots => slots::run(meant),
+        Command::Confirm => slots::confirm(meant),
+        Command::Revert => slots::revert(meant),
         Command::Reboot => ending::reboot(meant),
         Command::Wipe(typed) => ending::wipe(meant, typed),
         Command::Why(typed) => why::run(meant, typed),

@@ -8,13 +8,26 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
     ("threshold-models", &["threshold-record"]),
     ("threshold-kernels", &["threshold-models", "threshold-record"]),
-    ("threshold-edge", LOWER),
+    ("threshold-slots", &["threshold-bundle"]),
+    (
+        "threshold-edge",
+        &[
+            "threshold-bundle",
+            "threshold-kernels",
+            "threshold-models",
+            "threshold-policy",
+            "threshold-record",
+            "threshold-slots",
+            "threshold-store",
+            "threshold-wire",
+        ],
+    ),
     ("threshold-host", LOWER),
     (
         "threshold-tests",
@@ -26,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "threshold-models",
             "threshold-policy",
             "threshold-record",
+            "threshold-slots",
             "threshold-store",
             "threshold-wire",
         ],

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The target, as rustc names it.
-pub(super) const TARGET: &str = "aarch64-unknown-linux-gnu";
+pub(crate) const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// Where Debian's cross packages have the headers and libraries of arm64.
 const SYSROOT: &str = "/usr/aarch64-linux-gnu";
@@ -34,9 +34,21 @@ const EMULATED: [(&str, &[&str], &[&str]); 3] = [
 ];
 
 /// A machine that can build for aarch64.
-pub(crate) struct Toolchain(());
+pub(crate) struct Toolchain {
+    /// Folders of this machine, each with the name that it has in what is built: two machines give the same bytes, and the
+    /// unit says nothing of where it was built.
+    places: [(String, String); 3],
+}
 
 impl Toolchain {
+    /// What the unit is built with: the engine for a GPU, which opens nothing of CUDA's before it is asked for.
+    pub(crate) const FEATURES: &str = "threshold-edge/cuda";
+
+    /// Folders of this machine that nothing of the product may name.
+    pub(crate) fn places(&self) -> Vec<&str> {
+        self.places.iter().map(|(from, _)| from.as_str()).collect()
+    }
+
     /// Finds the parts, and installs what is missing.
     ///
     /// # Errors
@@ -46,14 +58,26 @@ impl Toolchain {
         apt::install(&[COMPILER, &libc], &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])?;
         apt::install(&["qemu-aarch64-static"], &["qemu-user-static"])?;
         let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-        let target = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET);
+        let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
+        let target = rustlib.join(TARGET);
         if !target.is_dir() {
             let typed = || format!("rustc has no target {TARGET}: rustup target add {TARGET}");
             run_quietly(Command::new("rustup").args(["target", "add", TARGET]))
                 .with_context(typed)?;
             ensure!(target.is_dir(), "{}", typed());
         }
-        Ok(Self(()))
+        let version = output(Command::new("rustc").arg("-vV"))?;
+        let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
+        // The library's own sources have this name where the toolchain has none of them.
+        let library = format!("/rustc/{}", commit.unwrap_or("unknown"));
+        let place = |from: PathBuf, to: &str| (from.display().to_string(), to.to_owned());
+        Ok(Self {
+            places: [
+                place(root(), "/threshold"),
+                place(cargo_home()?, "/cargo"),
+                place(rustlib.join("src/rust"), &library),
+            ],
+        })
     }
 
     /// A cargo command with the environment of the cross build; C code is compiled, and its headers are read, for arm64.
@@ -67,6 +91,12 @@ impl Toolchain {
             "BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu",
             format!("--sysroot={SYSROOT} -I{SYSROOT}/include"),
         );
+        let rust = self.places.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}"));
+        // Between the words stands a byte that no path has, and nothing in the environment goes before this.
+        command.env("CARGO_ENCODED_RUSTFLAGS", rust.collect::<Vec<_>>().join("\x1f"));
+        let c = self.places.iter().map(|(from, to)| format!("'-ffile-prefix-map={from}={to}'"));
+        command.env("CC_SHELL_ESCAPED_FLAGS", "1");
+        command.env("CFLAGS_aarch64_unknown_linux_gnu", c.collect::<Vec<_>>().join(" "));
         command
     }
 
@@ -76,9 +106,22 @@ impl Toolchain {
     /// If it does not build.
     pub(crate) fn build(&self) -> Result<PathBuf> {
         libclang::provide()?;
-        let arguments = ["build", "--quiet", "--release", "--locked", "-p", "threshold-edge"];
+        let mut arguments = vec!["build", "--quiet", "--release", "--locked"];
+        arguments.extend(["-p", "threshold-edge", "--features", Self::FEATURES]);
         run_aloud(&mut self.cargo(&arguments))?;
         Ok(root().join("target").join(TARGET).join("release/threshold-edge"))
+    }
+
+    /// The launcher, linked to nothing: it must start whatever has become of the system's libraries.
+    ///
+    /// # Errors
+    /// If it does not build.
+    pub(crate) fn launcher(&self) -> Result<PathBuf> {
+        let arguments = ["rustc", "--quiet", "--release", "--locked", "-p", "threshold-slots"];
+        let mut rustc = self.cargo(&arguments);
+        rustc.args(["--bin", "threshold-launch", "--", "-C", "target-feature=+crt-static"]);
+        run_aloud(&mut rustc)?;
+        Ok(root().join("target").join(TARGET).join("release/threshold-launch"))
     }
 
     /// Compiles one file of C for the board.
@@ -95,7 +138,7 @@ impl Toolchain {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn strip(&self, binary: &Path, to: &Path) -> Result<()> {
+    pub(crate) fn strip(&self, binary: &Path, to: &Path) -> Result<()> {
         run_quietly(Command::new("aarch64-linux-gnu-strip").arg("-o").arg(to).arg(binary))
     }
 
@@ -130,4 +173,11 @@ impl Toolchain {
         }
         Ok(skipped)
     }
+}
+
+/// Where cargo keeps the sources of other crates.
+fn cargo_home() -> Result<PathBuf> {
+    let set = std::env::var_os("CARGO_HOME").filter(|value| !value.is_empty());
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    set.map(PathBuf::from).or_else(home).context("neither CARGO_HOME nor HOME is set")
 }

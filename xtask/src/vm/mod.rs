@@ -15,7 +15,7 @@ mod transcript;
 mod trial;
 mod unit;
 
-pub(crate) use aarch64::Toolchain;
+pub(crate) use aarch64::{TARGET, Toolchain};
 
 use crate::demo::{self, door::Host};
 use crate::program::{run_aloud, said};

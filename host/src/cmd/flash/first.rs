@@ -1,0 +1,347 @@
+//! `threshold flash --first`: a machine becomes a unit by the Debian package of `cargo xtask image`, once.
+//!
+//! Owns two ways: into the root of a board that is mounted here, where nothing of the board can be run, and over `ssh` onto a
+//! machine that runs. Both ask first whether the package fits. Refuses this machine's own root, and to touch settings that are
+//! there already; a unit that is one is updated by a bundle.
+
+use super::super::Answer;
+use crate::error::HostError;
+use crate::meant::Meant;
+use serde_json::json;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+/// The file that is the owner's once it is there, from the root.
+const SETTINGS: &str = "etc/threshold/unit.toml";
+
+/// What a root has in it once the package is there, from the root.
+const UNITS: &str = "usr/lib/systemd/system";
+
+/// What systemd starts at a boot.
+const STARTED: [&str; 3] =
+    ["threshold-first.service", "threshold-edge.service", "usb-gadget.service"];
+
+/// What Debian calls 64-bit Arm, and the loader of its programs.
+const ARCHITECTURE: &str = "arm64";
+const LOADER: &str = "lib/ld-linux-aarch64.so.1";
+
+/// Where such a system has its C library.
+const C_LIBRARY: &str = "lib/aarch64-linux-gnu/libc.so.6";
+
+/// Where the unit is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// The root of a board's file system, mounted here.
+    Root(PathBuf),
+    /// A machine that `ssh` reaches, by user@host or a name of its settings.
+    Address(String),
+}
+
+impl Machine {
+    /// What was typed: a folder that is there, or a text with a slash in it, is a root.
+    #[must_use]
+    pub fn named(typed: &str) -> Self {
+        let path = Path::new(typed);
+        match typed.contains('/') || path.is_dir() {
+            true => Self::Root(path.to_path_buf()),
+            false => Self::Address(typed.to_owned()),
+        }
+    }
+}
+
+/// Why a machine does not become a unit.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstError {
+    /// A program of this machine.
+    #[error("{program} did not start: {source}; install it: apt-get install {package}")]
+    NoProgram {
+        /// Which.
+        program: &'static str,
+        /// What brings it.
+        package: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not the package.
+    #[error("{} is not the package of a unit: {what}; take the .deb that cargo xtask image makes", path.display())]
+    NoPackage {
+        /// As typed.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The folder is no root.
+    #[error("{} has no etc/os-release, so that it is no root of a system; mount the board's root there", path.display())]
+    NoRoot {
+        /// As typed.
+        path: PathBuf,
+    },
+    /// It is the root that this program runs from.
+    #[error("that is the root of this machine; on the unit itself: sudo dpkg -i <package>")]
+    OwnRoot,
+    /// Another architecture.
+    #[error(
+        "{machine} is {found}, the package is for {ARCHITECTURE} (64-bit Arm); take a board with a 64-bit system"
+    )]
+    OtherArchitecture {
+        /// As typed.
+        machine: String,
+        /// What it is.
+        found: String,
+    },
+    /// A system that is too old.
+    #[error(
+        "{machine} has glibc {}.{}, the package asks for {}.{} or later; flash JetPack 6 or later, or Debian 12 or later, first",
+        found.0, found.1, needed.0, needed.1
+    )]
+    OldLibrary {
+        /// As typed.
+        machine: String,
+        /// Its version.
+        found: (u32, u32),
+        /// The least.
+        needed: (u32, u32),
+    },
+    /// It does not say what it is.
+    #[error(
+        "{machine} does not say which C library it has; it must be Debian or Ubuntu, as JetPack is"
+    )]
+    NoLibrary {
+        /// As typed.
+        machine: String,
+    },
+    /// A step failed, and its program has said why.
+    #[error("{step} failed; its own lines say why")]
+    Step {
+        /// Which.
+        step: String,
+    },
+    /// An address that ssh would take for an option.
+    #[error("{typed:?} is no address; type user@host")]
+    Address {
+        /// As typed.
+        typed: String,
+    },
+}
+
+/// `threshold flash --first`.
+///
+/// # Errors
+/// [`FirstError`], or a file that cannot be written.
+pub fn run(meant: &Meant, machine: &Machine, deb: &Path) -> anyhow::Result<Answer> {
+    let version = install(machine, deb)?;
+    let (shown, then) = match machine {
+        Machine::Root(root) => (
+            root.display().to_string(),
+            "unmount it, start the board, and on its console, once it is up:\n  sudo systemctl stop threshold-edge".to_owned(),
+        ),
+        Machine::Address(address) => {
+            (address.clone(), format!("on it (ssh {address}):\n  sudo systemctl start threshold-first"))
+        }
+    };
+    meant.say.result(&json!({ "machine": shown, "version": version }), || {
+        format!(
+            "{shown} is a unit now, version {version}; {then}\n  sudo runuser -u threshold -- {LABEL}\nprint what it says on the label \
+             inside the housing, then: sudo reboot\nfrom here, with the cable on its USB device port: threshold --unit \
+             /dev/ttyACM0 info --wait; hold its button, and threshold --unit /dev/ttyACM0 pair <your name>"
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// How the label is asked for, on the unit.
+const LABEL: &str = "/usr/lib/threshold/threshold-launch run -- label /var/lib/threshold";
+
+/// Installs the package; its version.
+///
+/// # Errors
+/// The same.
+pub fn install(machine: &Machine, deb: &Path) -> anyhow::Result<String> {
+    let package = Package::read(deb)?;
+    match machine {
+        Machine::Root(root) => into_root(root, deb, &package)?,
+        Machine::Address(address) => over_ssh(address, deb, &package)?,
+    }
+    Ok(package.version)
+}
+
+/// What the package says of itself.
+struct Package {
+    version: String,
+    glibc: (u32, u32),
+}
+
+impl Package {
+    fn read(deb: &Path) -> Result<Self, FirstError> {
+        let fault =
+            |what: &str| FirstError::NoPackage { path: deb.to_path_buf(), what: what.to_owned() };
+        File::open(deb).map_err(|error| fault(&error.to_string()))?;
+        let mut asked = Command::new("dpkg-deb");
+        asked.arg("--field").arg(deb).args(["Package", "Version", "Architecture", "Depends"]);
+        let said = asked.output().map_err(missing("dpkg-deb", "dpkg"))?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let field =
+            |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        if (field("Package:"), field("Architecture:")) != (Some("threshold"), Some(ARCHITECTURE)) {
+            return Err(fault("it is another package, or damaged"));
+        }
+        let depends = field("Depends:").and_then(|all| all.split_once("libc6 (>= "));
+        let glibc = depends.and_then(|(_, rest)| version(rest));
+        Ok(Self {
+            version: field("Version:").ok_or_else(|| fault("it has no version"))?.to_owned(),
+            glibc: glibc.ok_or_else(|| fault("it does not say which C library it asks for"))?,
+        })
+    }
+
+    fn fits(&self, machine: String, found: Option<(u32, u32)>) -> Result<(), FirstError> {
+        match found {
+            None => Err(FirstError::NoLibrary { machine }),
+            Some(found) if found < self.glibc => {
+                Err(FirstError::OldLibrary { machine, found, needed: self.glibc })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+fn into_root(root: &Path, deb: &Path, package: &Package) -> anyhow::Result<()> {
+    let machine = || root.display().to_string();
+    if !root.join("etc/os-release").exists() && !root.join("usr/lib/os-release").exists() {
+        return Err(FirstError::NoRoot { path: root.to_path_buf() }.into());
+    }
+    if root.canonicalize().map_err(HostError::file(root))? == Path::new("/") {
+        return Err(FirstError::OwnRoot.into());
+    }
+    // The name itself: its link may be absolute, and lead into this machine's root.
+    if fs::symlink_metadata(root.join(LOADER)).is_err() {
+        let found = "of another architecture".to_owned();
+        return Err(FirstError::OtherArchitecture { machine: machine(), found }.into());
+    }
+    let library = fs::read(root.join(C_LIBRARY)).unwrap_or_default();
+    package.fits(machine(), of_library(&library))?;
+    unpack(root, deb)?;
+    let wanted = root.join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wanted).map_err(HostError::file(&wanted))?;
+    for unit in STARTED {
+        let link = wanted.join(unit);
+        if fs::symlink_metadata(&link).is_err() {
+            std::os::unix::fs::symlink(Path::new("/").join(UNITS).join(unit), &link)
+                .map_err(HostError::file(&link))?;
+        }
+    }
+    // systemd makes users at the next boot if /usr is newer than what it did last.
+    let usr = root.join("usr");
+    let touched = File::open(&usr).and_then(|folder| folder.set_modified(SystemTime::now()));
+    Ok(touched.map_err(HostError::file(&usr))?)
+}
+
+/// Unpacks the package's files. Not `dpkg --root`, which would run the package's scripts by programs of the board.
+fn unpack(root: &Path, deb: &Path) -> Result<(), FirstError> {
+    let mut package = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(deb)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(missing("dpkg-deb", "dpkg"))?;
+    let mut tar = Command::new("tar");
+    tar.arg("--extract").arg("--keep-directory-symlink").arg("--no-overwrite-dir");
+    tar.arg("--directory").arg(root);
+    if root.join(SETTINGS).exists() {
+        tar.arg(format!("--exclude=./{SETTINGS}"));
+    }
+    let files = package.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let unpacked = tar.stdin(files).status();
+    let packed = package.wait();
+    let unpacked = unpacked.map_err(missing("tar", "tar"))?;
+    match unpacked.success() && packed.is_ok_and(|status| status.success()) {
+        true => Ok(()),
+        false => Err(FirstError::Step { step: format!("unpacking {}", deb.display()) }),
+    }
+}
+
+fn over_ssh(address: &str, deb: &Path, package: &Package) -> anyhow::Result<()> {
+    if address.is_empty() || address.starts_with('-') {
+        return Err(FirstError::Address { typed: address.to_owned() }.into());
+    }
+    let step = |what: &str| FirstError::Step { step: format!("{what} {address}") };
+    let mut asked = Command::new("ssh");
+    asked.args([address, "dpkg --print-architecture && getconf GNU_LIBC_VERSION"]);
+    let said = asked.stderr(Stdio::inherit()).output().map_err(missing("ssh", "openssh-client"))?;
+    if !said.status.success() {
+        return Err(step("asking").into());
+    }
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let mut lines = said.lines();
+    let found = lines.next().unwrap_or_default().to_owned();
+    if found != ARCHITECTURE {
+        return Err(FirstError::OtherArchitecture { machine: address.to_owned(), found }.into());
+    }
+    let library = lines.next().and_then(|line| version(line.strip_prefix("glibc ")?));
+    package.fits(address.to_owned(), library)?;
+    let mut copy = Command::new("scp");
+    // Into the user's own folder there: a name in a folder of everybody's could be somebody else's.
+    copy.arg(deb).arg(format!("{address}:threshold.deb"));
+    let copied = copy.status().map_err(missing("scp", "openssh-client"))?;
+    if !copied.success() {
+        return Err(step("copying the package to").into());
+    }
+    let mut installed = Command::new("ssh");
+    // With a terminal, since sudo may ask for a password.
+    installed.args(["-t", address, "sudo dpkg -i threshold.deb && rm threshold.deb"]);
+    match installed.status().map_err(missing("ssh", "openssh-client"))?.success() {
+        true => Ok(()),
+        false => Err(step("installing the package on").into()),
+    }
+}
+
+fn missing(
+    program: &'static str,
+    package: &'static str,
+) -> impl FnOnce(std::io::Error) -> FirstError {
+    move |source| FirstError::NoProgram { program, package, source }
+}
+
+/// The version that a C library says in its own words.
+fn of_library(bytes: &[u8]) -> Option<(u32, u32)> {
+    const WORDS: &[u8] = b"stable release version ";
+    let at = bytes.windows(WORDS.len()).position(|window| window == WORDS)? + WORDS.len();
+    let rest = bytes.get(at..)?;
+    version(&String::from_utf8_lossy(&rest[..rest.len().min(8)]))
+}
+
+/// `2.35` and what follows it.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_a_root_and_everything_else_an_address() {
+        for (typed, is_root) in [
+            ("/mnt/board", true),
+            ("./board", true),
+            (".", true),
+            ("jetson", false),
+            ("me@10.0.0.2", false),
+        ] {
+            assert_eq!(matches!(Machine::named(typed), Machine::Root(_)), is_root, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_c_library_says_its_version() {
+        let words =
+            b"\x7fELF GNU C Library (Ubuntu GLIBC 2.35-0ubuntu3.8) stable release version 2.35.\n";
+        assert_eq!(of_library(words), Some((2, 35)));
+        assert_eq!(of_library(b"stable release version "), None);
+        assert_eq!(of_library(b""), None);
+        assert_eq!(version("2.39)"), Some((2, 39)));
+        assert_eq!(version("new"), None);
+    }
+}

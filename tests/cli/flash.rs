@@ -1,0 +1,176 @@
+//! A machine becomes a unit: into a mounted root and over ssh, what does not fit, and what is left alone.
+//!
+//! The package is a small one of the test's own, `ssh` and `scp` are scripts that note what they were asked; `cargo xtask ci`
+//! installs the real package.
+
+use crate::binary::{Ran, run, threshold};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder with a package, a board's root and, first in PATH, programs of the test's own.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    /// `None`, said aloud, where packages cannot be made.
+    fn new() -> Option<Self> {
+        if Command::new("dpkg-deb").arg("--version").output().is_err() {
+            threshold_tests::skipped("flash --first", "dpkg-deb is not installed");
+            return None;
+        }
+        let bench = Self(tempfile::tempdir().unwrap());
+        bench.put("root/etc/os-release", "ID=ubuntu\n");
+        bench.put("root/lib/ld-linux-aarch64.so.1", "");
+        bench.library("2.35");
+        bench.package("threshold", "arm64");
+        Some(bench)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+        fs::write(self.at(name), text).unwrap();
+    }
+
+    fn library(&self, version: &str) {
+        let words = format!("GNU C Library stable release version {version}.\n");
+        self.put("root/lib/aarch64-linux-gnu/libc.so.6", &words);
+    }
+
+    fn package(&self, name: &str, architecture: &str) {
+        let control = format!(
+            "Package: {name}\nVersion: 0.1.0\nArchitecture: {architecture}\nMaintainer: a <a@b>\n\
+             Depends: libc6 (>= 2.35), systemd\nDescription: a\n"
+        );
+        self.put("package/DEBIAN/control", &control);
+        self.put("package/etc/threshold/unit.toml", "# of the package\n");
+        self.put("package/usr/lib/threshold/first.bundle", "bundle");
+        let mut build = Command::new("dpkg-deb");
+        build.args(["--build", "--root-owner-group"]).arg(self.at("package")).arg(self.at("deb"));
+        assert!(build.output().unwrap().status.success());
+    }
+
+    /// A program that does this.
+    fn program(&self, name: &str, does: &str) {
+        let path = format!("bin/{name}");
+        self.put(&path, &format!("#!/bin/sh\n{does}\n"));
+        fs::set_permissions(self.at(&path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn flash(&self, machine: &str, deb: &Path) -> Ran {
+        let mut command = threshold(&["flash", "--first", machine]);
+        let path = std::env::var("PATH").unwrap();
+        command.arg(deb).env("PATH", format!("{}:{path}", self.at("bin").display()));
+        command.env("ASKED", self.at("asked"));
+        run(&mut command)
+    }
+
+    fn into_root(&self) -> Ran {
+        self.flash(self.at("root").to_str().unwrap(), &self.at("deb"))
+    }
+}
+
+#[test]
+fn a_mounted_root_becomes_a_unit_and_its_settings_stay() {
+    let Some(bench) = Bench::new() else { return };
+    let ran = bench.into_root();
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.stdout.contains("is a unit now, version 0.1.0"), "{ran:?}");
+    assert!(ran.stdout.contains("label /var/lib/threshold"), "{ran:?}");
+    let file = |name: &str| fs::read_to_string(bench.at("root").join(name)).unwrap();
+    assert_eq!(file("usr/lib/threshold/first.bundle"), "bundle");
+    assert_eq!(file("etc/threshold/unit.toml"), "# of the package\n");
+    for unit in ["threshold-first.service", "threshold-edge.service", "usb-gadget.service"] {
+        let link = format!("root/etc/systemd/system/multi-user.target.wants/{unit}");
+        let to = fs::read_link(bench.at(&link)).unwrap();
+        assert_eq!(to, Path::new("/usr/lib/systemd/system").join(unit));
+    }
+    // A second time: nothing is in the way, and what the owner wrote stays.
+    bench.put("root/etc/threshold/unit.toml", "# of the owner\n");
+    let ran = bench.into_root();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(file("etc/threshold/unit.toml"), "# of the owner\n");
+}
+
+#[test]
+fn a_root_that_does_not_fit_is_left_alone() {
+    let Some(bench) = Bench::new() else { return };
+    let refused = |part: &str, remedy: &str| {
+        let ran = bench.into_root();
+        let (error, tried) = ran.error();
+        assert!(error.contains(part) && tried.contains(remedy), "{ran:?}");
+        assert!(!bench.at("root/usr/lib/threshold").exists(), "{part}: something was installed");
+    };
+    bench.library("2.31");
+    refused("has glibc 2.31, the package asks for 2.35 or later", "JetPack 6");
+    fs::remove_file(bench.at("root/lib/aarch64-linux-gnu/libc.so.6")).unwrap();
+    refused("does not say which C library", "Debian or Ubuntu");
+    fs::remove_file(bench.at("root/lib/ld-linux-aarch64.so.1")).unwrap();
+    refused("of another architecture, the package is for arm64", "64-bit");
+    fs::remove_file(bench.at("root/etc/os-release")).unwrap();
+    refused("no root of a system", "mount the board's root");
+    let ran = bench.flash("/", &bench.at("deb"));
+    assert!(ran.error().1.contains("sudo dpkg -i"), "{ran:?}");
+}
+
+#[test]
+fn what_is_no_package_of_a_unit_is_refused() {
+    let Some(bench) = Bench::new() else { return };
+    let refused = |deb: &str, part: &str| {
+        let ran = bench.flash("nobody@nowhere", &bench.at(deb));
+        let (error, remedy) = ran.error();
+        assert!(error.contains(part) && remedy.contains("cargo xtask image"), "{ran:?}");
+    };
+    refused("missing.deb", "is not the package of a unit");
+    bench.put("text.deb", "no package");
+    refused("text.deb", "another package, or damaged");
+    bench.package("other", "arm64");
+    refused("deb", "another package, or damaged");
+    bench.package("threshold", "amd64");
+    refused("deb", "another package, or damaged");
+}
+
+#[test]
+fn over_ssh_the_machine_is_asked_first_and_then_gets_the_package() {
+    let Some(bench) = Bench::new() else { return };
+    let answers = |architecture: &str, library: &str| {
+        bench.program(
+            "ssh",
+            &format!(
+                "echo ssh \"$@\" >> \"$ASKED\"\ncase \"$*\" in *getconf*) echo {architecture}; echo {library};; esac"
+            ),
+        );
+    };
+    bench.program("scp", "echo scp \"$2\" >> \"$ASKED\"");
+    answers("arm64", "glibc 2.35");
+    let ran = bench.flash("me@jetson", &bench.at("deb"));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.contains("(ssh me@jetson)"), "{ran:?}");
+    let asked = fs::read_to_string(bench.at("asked")).unwrap();
+    let lines: Vec<&str> = asked.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "ssh me@jetson dpkg --print-architecture && getconf GNU_LIBC_VERSION",
+            "scp me@jetson:threshold.deb",
+            "ssh -t me@jetson sudo dpkg -i threshold.deb && rm threshold.deb",
+        ]
+    );
+    answers("amd64", "glibc 2.36");
+    let ran = bench.flash("me@jetson", &bench.at("deb"));
+    assert!(ran.error().0.contains("me@jetson is amd64, the package is for arm64"), "{ran:?}");
+    answers("arm64", "glibc 2.31");
+    let ran = bench.flash("me@jetson", &bench.at("deb"));
+    assert!(ran.error().0.contains("has glibc 2.31"), "{ran:?}");
+    bench.program("ssh", "echo no route >&2; exit 255");
+    let ran = bench.flash("me@jetson", &bench.at("deb"));
+    assert!(ran.status == 2 && ran.stderr.contains("asking me@jetson failed"), "{ran:?}");
+    let ran = bench.flash("-oProxyCommand=x", &bench.at("deb"));
+    assert!(ran.status == 2, "{ran:?}");
+    let asked = fs::read_to_string(bench.at("asked")).unwrap();
+    assert_eq!(asked.matches("scp").count(), 1, "a machine that does not fit got the package");
+}

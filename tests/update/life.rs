@@ -1,0 +1,91 @@
+//! The life of a unit: installs, starts, confirmations and going back in any order, with power cuts anywhere, against what must hold
+//! whatever happens.
+
+use crate::rig::Factory;
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use threshold_slots::mock::MockMedium;
+use threshold_slots::{Slot, TRIAL_BOOTS, Why};
+use threshold_tests::lots::Lots;
+
+/// Lives, and operations in each.
+const LIVES: u64 = 150;
+const OPERATIONS: u64 = 40;
+
+#[test]
+fn a_unit_always_has_a_version_and_counts_every_start_of_a_trial() {
+    let factory = Factory::new();
+    for life in 0..LIVES {
+        let mut lots = Lots(life);
+        let medium = factory.confirmed();
+        let mut running = Slot::A;
+        let mut newest = 1;
+        let mut least = 1;
+        let mut starts: BTreeMap<String, u8> = BTreeMap::new();
+        for operation in 0..OPERATIONS {
+            let at = format!("life {life}, operation {operation}");
+            if lots.below(3) == 0 {
+                medium.cut_power_at(medium.changes() + 1 + lots.below(30), lots.bits());
+            }
+            let mut slots = factory.slots(&medium, Some(running));
+            match lots.below(6) {
+                0 => {
+                    newest += 1;
+                    let bundle = factory.version(newest, least + lots.below(2));
+                    let _ = slots.install(&mut Cursor::new(bundle));
+                }
+                1 => drop(slots.confirm()),
+                2 => drop(slots.revert()),
+                _ => {}
+            }
+            drop(slots);
+            // Every operation is followed by a start, which may be cut too and is then tried again.
+            let choice = loop {
+                let chosen = factory.slots(&medium, None).choose();
+                let cut = medium.is_off();
+                medium.power_on();
+                match chosen {
+                    Ok(choice) if !cut => break choice,
+                    chosen => assert!(cut, "{at}: {chosen:?}"),
+                }
+            };
+            let version = choice.manifest.version.clone();
+            if let Why::Trial { .. } = choice.why {
+                let starts = starts.entry(version.clone()).or_default();
+                *starts += 1;
+                assert!(*starts <= TRIAL_BOOTS, "{at}: version {version} started {starts} times");
+            }
+            running = choice.slot;
+            let status = factory.slots(&medium, Some(running)).status().unwrap();
+            assert!(
+                status.counter >= least,
+                "{at}: the counter went from {least} to {}",
+                status.counter
+            );
+            assert!(choice.manifest.counter >= status.counter, "{at}: {choice}");
+            least = status.counter;
+        }
+    }
+}
+
+#[test]
+fn damage_to_one_copy_of_the_state_brings_no_older_state_back() {
+    let factory = Factory::new();
+    let medium = factory.confirmed();
+    factory.slots(&medium, Some(Slot::A)).install(&mut Cursor::new(factory.version(2, 2))).unwrap();
+    for left in (0..TRIAL_BOOTS).rev() {
+        factory.boot(&medium);
+        for copy in 0..2 {
+            for damage in [None, Some(Vec::new()), Some(vec![0xff; 136])] {
+                let damaged: MockMedium = medium.copy();
+                damaged.set_copy(copy, damage);
+                let status = factory.slots(&damaged, None).status().unwrap();
+                assert_eq!(status.trial.map(|trial| trial.left), Some(left));
+            }
+        }
+    }
+    medium.set_copy(0, Some(b"damaged".to_vec()));
+    medium.set_copy(1, Some(b"damaged".to_vec()));
+    let error = factory.slots(&medium, None).choose().unwrap_err();
+    assert!(error.to_string().contains("both copies"), "{error}");
+}
