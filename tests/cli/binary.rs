@@ -171,8 +171,11 @@ impl Unit {
         run(&mut self.command(args))
     }
 
-    /// Acknowledges that a photo opens the door, without which it stays locked for everybody.
+    /// Commissions the unit and acknowledges that a photo opens the door, without which it stays locked for everybody. The
+    /// recovery key that is made lies in the unit's folder.
     pub(crate) fn acknowledge(&self) {
+        let ran = self.run(&["commission", "--out", "recovery.key"]);
+        assert_eq!(ran.status, 0, "{ran:?}");
         let ran = self.run(&["policy", "acknowledge", "--photo-opens-this-door"]);
         assert_eq!(ran.status, 0, "{ran:?}");
     }

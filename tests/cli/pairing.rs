@@ -14,7 +14,7 @@ pub(crate) fn label(unit: &Unit) -> String {
     command.args(["label", "data"]).current_dir(unit.folder.path());
     let ran = run(&mut command);
     assert_eq!(ran.status, 0, "{ran:?}");
-    ran.stderr.trim().strip_prefix("pairing code: ").unwrap().to_owned()
+    ran.stdout.trim().strip_prefix("pairing code: ").unwrap().to_owned()
 }
 
 /// Runs `threshold` with a keychain of its own and something typed.

@@ -76,6 +76,7 @@ fn owned(rig: Rig, administrators: &[Administrator]) -> Bench {
             store.put_administrator(administrator.clone()).unwrap();
         }
     });
+    bench.rig.borrow().commission();
     bench
 }
 

@@ -222,6 +222,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (40, "too_many_refusals"),
             (41, "policy"),
             (42, "not_acknowledged"),
+            (51, "not_commissioned"),
         ],
     );
     check(
@@ -264,6 +265,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (24, "tampered"),
             (25, "housing_closed"),
             (26, "button_pressed"),
+            (33, "commissioned"),
+            (34, "recovery_key_set"),
         ],
     );
     check(

@@ -77,6 +77,10 @@ coded! {
         HousingClosed = 25 => "housing_closed",
         /// The button inside the housing was pressed: whoever has the code may pair for a while.
         ButtonPressed = 26 => "button_pressed",
+        /// An owner (`by`) gave the unit its relay authority with the recovery key (`about`).
+        Commissioned = 33 => "commissioned",
+        /// An owner (`by`) registered the recovery key (`about`): the unit's first one, or in place of the one before.
+        RecoveryKeySet = 34 => "recovery_key_set",
     }
 }
 
@@ -135,7 +139,7 @@ pub struct LogEntry {
     pub context_config: u16,
     /// The administrator who did it; nobody if none did, or over a line that is obeyed without a session.
     pub by: KeyTag,
-    /// The administrator whom it was done to.
+    /// The administrator whom it was done to; in entries of kinds 33 and 34 the recovery key.
     pub about: KeyTag,
 }
 
