@@ -342,6 +342,7 @@ fn what_was_signed_before_for_another_or_elsewhere_commissions_nothing() {
     let key = recovery_key();
     let (first, second) =
         (Some(*crate::keys::key(1).public()), Some(*crate::keys::key(2).public()));
+    let rest = || bench.rig.borrow().clock.advance(10 * Ration::EVERY_MS);
     let mut session = bench.session(1);
     // Without a challenge, and one that was answered already.
     let old = challenge(&mut session);
@@ -362,6 +363,7 @@ fn what_was_signed_before_for_another_or_elsewhere_commissions_nothing() {
     assert_eq!(refused(session.call::<FinishCommission>(&late)), RequestError::NoChallenge);
     // A challenge of one session is none in the next, of the same administrator or of another.
     for byte in [1, 2] {
+        rest();
         let mut before = bench.session(1);
         let given = challenge(&mut before);
         let mut session = bench.session(byte);
@@ -370,12 +372,14 @@ fn what_was_signed_before_for_another_or_elsewhere_commissions_nothing() {
     }
     // What the owner signs for himself serves no other administrator, and nobody in the open.
     for administrator in [second, None] {
+        rest();
         let mut session = bench.session(1);
         let given = challenge(&mut session);
         let answer = signed(&asked(&given, administrator, &key), &key);
         assert_eq!(refused(session.call::<FinishCommission>(&answer)), RequestError::BadProof);
     }
     still_waits(&bench);
+    rest();
     // A unit of other keys with the same recovery key: what one was told is nothing to the other.
     let flash = MockFlash::new();
     flash.keys().random(&mut [0; 9]).unwrap();
@@ -394,6 +398,7 @@ fn what_was_signed_before_for_another_or_elsewhere_commissions_nothing() {
         challenge(&mut session);
     }
     still_waits(&bench);
+    rest();
     by(&bench, 1, &key).unwrap();
     assert_eq!(info(&mut bench.rig.borrow_mut()).commission, holds(&key));
 }
@@ -484,16 +489,16 @@ fn a_recovery_key_is_replaced_by_both_and_the_old_one_serves_no_more() {
     let bench = in_service();
     let (old, new) = (recovery_key(), other_key());
     let mut session = bench.session(1);
-    let administrator = Some(*crate::keys::key(1).public());
+    let by_owner = Some(*crate::keys::key(1).public());
     // With the old one's signature alone, under another successor than is told, or under none.
     for claimed in [None, Some([8; 32])] {
         let given = challenge(&mut session);
-        let asked = Asked { successor: claimed, ..asked(&given, administrator, &old) };
+        let asked = Asked { successor: claimed, ..asked(&given, by_owner, &old) };
         let answer = CommissionFinish { key: old.sign(&asked), successor: Some(new.sign(&asked)) };
         assert_eq!(refused(session.call::<FinishCommission>(&answer)), RequestError::BadProof);
     }
     let given = challenge(&mut session);
-    let asked = Asked { successor: Some(new.public()), ..asked(&given, administrator, &old) };
+    let asked = Asked { successor: Some(new.public()), ..asked(&given, by_owner, &old) };
     let forged = Signed { signature: old.sign(&asked).signature, key: new.public() };
     let answer = CommissionFinish { key: old.sign(&asked), successor: Some(forged) };
     assert_eq!(refused(session.call::<FinishCommission>(&answer)), RequestError::BadProof);
