@@ -69,7 +69,7 @@ fn an_administrator_pairs_with_button_and_code_and_nobody_without() {
 
     press_the_button(&unit);
     let none = typed(&unit, "ada", &["pair", "Ada"], "no code\n");
-    assert!(none.error().0.starts_with("a pairing code has 27 letters"), "{none:?}");
+    assert!(none.error().0.starts_with("a code has 27 letters"), "{none:?}");
     let mut wrong: Vec<char> = code.chars().collect();
     let at = wrong.iter().position(|symbol| symbol.is_ascii_digit() && *symbol < '7').unwrap();
     wrong[at] = char::from(wrong[at] as u8 + 1);

@@ -51,9 +51,15 @@ impl UnitConfig {
     /// The folder of the record: the one that was named, or the data folder's name with `.commission` behind it.
     ///
     /// # Errors
-    /// In words, if the data folder is one that has no name.
+    /// In words, if it lies in the data folder, or that is one that has no name.
     pub fn commission(&self) -> anyhow::Result<PathBuf> {
         if let Some(named) = &self.commission {
+            if named.starts_with(&self.data) {
+                bail!(
+                    "the folder {} of the record of the recovery key lies in the data folder, with which it would be deleted: name another one",
+                    named.display()
+                );
+            }
             return Ok(named.clone());
         }
         let Some(name) = self.data.file_name() else {
