@@ -21,7 +21,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use threshold_wire::RequestError;
 use threshold_wire::commission::{Commission, CommissionFinish};
-use threshold_wire::endpoints::{ChallengeCommission, FinishCommission, GetInfo};
+use threshold_wire::endpoints::{ChallengeCommission, FinishCommission};
 use threshold_wire::message::Nothing;
 use threshold_wire::recovery::{Asked, RecoveryKey};
 
@@ -40,7 +40,8 @@ pub fn run(meant: &Meant, typed: &args::Commission) -> anyhow::Result<Answer> {
         true => meant.keychain.secret()?.map(|secret| *secret.public()),
         false => None,
     };
-    let stands = session.call::<GetInfo>(&Nothing {})?.commission;
+    // Asked once to see whether the unit takes a key at all, and once more when the key is there: typing takes time.
+    let stands = session.call::<ChallengeCommission>(&Nothing {})?.commission;
     let known = match stands {
         Commission::Never => None,
         Commission::Holds(known) | Commission::Waits(known) => Some(known),
