@@ -24,11 +24,12 @@ pub struct Typed {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one for the life of the process")]
 pub enum Command {
     /// Run the unit until it is stopped
     Run(Run),
     /// Say what to print on the label inside the housing: the code that administrators pair with
-    Label(StoreFolder),
+    Label(Label),
     /// Look at a configuration, without a unit
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -72,6 +73,17 @@ pub enum StoreCommand {
     },
 }
 
+/// `label`
+#[derive(Args, Clone, Debug)]
+pub struct Label {
+    /// Where.
+    #[command(flatten)]
+    pub folder: StoreFolder,
+    /// Print the code as a QR code too, in block characters
+    #[arg(long)]
+    pub qr: bool,
+}
+
 /// The folder of `store` and `label`.
 #[derive(Args, Clone, Debug)]
 pub struct StoreFolder {
@@ -95,6 +107,10 @@ pub struct Run {
     /// The folder of gallery and log; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// The folder of the record of the owner's recovery key, which outlives the data folder (default: beside that, with .commission
+    /// behind its name)
+    #[arg(long, value_name = "FOLDER")]
+    pub commission: Option<PathBuf>,
     /// The folder of model packs (default: THRESHOLD_PACKS, else the cache folder)
     #[arg(long, value_name = "FOLDER")]
     pub packs: Option<PathBuf>,

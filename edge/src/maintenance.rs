@@ -3,9 +3,11 @@
 //! Owns the words. Refuses to change what the folder holds but with `repair` without `--dry-run`, to make a store where none is, and to mend what a start would not take: damage
 //! of what was durable is a fault, and its remedy a backup.
 
-use crate::args::{StoreCommand, StoreFolder};
+use crate::args::{Label, StoreCommand, StoreFolder};
 use crate::notices::Notices;
 use anyhow::{Context as _, bail};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use std::path::Path;
 use std::sync::Arc;
 use threshold_store::overlay::Changed;
@@ -35,10 +37,16 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If the store cannot be opened.
-pub fn label(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
-    let (store, _) = Store::open_folder(&typed.data)?;
-    let code = PairingCode::of_bytes(*store.pairing_code());
-    notices.tell(&format!("pairing code: {}", code.text()));
+pub fn label(typed: &Label, asked_for: &Notices) -> anyhow::Result<()> {
+    let (store, _) = Store::open_folder(&typed.folder.data)?;
+    let code = PairingCode::of_bytes(*store.pairing_code()).text();
+    asked_for.tell(&format!("pairing code: {code}"));
+    if typed.qr {
+        let drawn = QrCode::new(code.as_str()).context("no QR code")?;
+        // Of light letters on a dark ground, as terminals have them.
+        let mut image = drawn.render::<Dense1x2>();
+        asked_for.tell(&image.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build());
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::manager::Manager;
 use crate::notices::Notices;
 use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
-use crate::state::{Ending, Identity, Shared, State};
+use crate::state::{Ending, Identity, RecoveryRecord, Shared, State};
 use crate::trial::{self, Trial};
 use crate::unit::{Clock, Unit};
 use crate::update::Updates;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_record::{Cause, EntryKind, LogEntry};
-use threshold_store::{FlashFault, Store, StoreError};
+use threshold_store::{FileFlash, Flash, FlashFault, Store, StoreError};
 
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -40,7 +40,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         Command::Config(typed) => {
             return config::tell(&typed, notices, &Notices::to_stdout()).map(|()| None);
         }
-        Command::Label(typed) => return maintenance::label(&typed, notices).map(|()| None),
+        Command::Label(typed) => {
+            return maintenance::label(&typed, &Notices::to_stdout()).map(|()| None);
+        }
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
     let config = Config::of(&typed)?;
@@ -58,6 +60,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     {
         bail!("data folder: {error}");
     }
+    let beside = FileFlash::open(&config.unit.commission()?);
+    let record = RecoveryRecord::open(beside.map(|flash| Box::new(flash) as Box<dyn Flash>));
     // Before the journal's first entry: a start that ends here is none.
     let (line, pty) = line::open(&config.link.serial)?;
     let journal = start::journal(opened, &clock, notices);
@@ -70,7 +74,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         build: env!("CARGO_PKG_VERSION"),
         insecure_link: trusted,
     };
-    let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
+    let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     let shared = Shared::new(state);
     let updates = trial::slots(notices)
         .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));

@@ -5,7 +5,10 @@
 //! knows the larger gallery and the older threshold. Refuses to decide, and to stay armed with a part at fault.
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 
+mod commission;
 mod rule;
+
+pub use commission::{NotCommissioned, RecoveryRecord};
 
 use crate::clock::WallClock;
 use crate::journal::{Journal, Permit, StageTimes};
@@ -110,6 +113,8 @@ pub struct State {
     clock: Arc<dyn Clock>,
     notices: Notices,
     journal: Option<Journal>,
+    /// The record of the recovery key.
+    record: RecoveryRecord,
     embedder: Option<EmbedderFacts>,
     /// What the owner settled; `None` without an embedder, and if it cannot be read.
     settled: Option<Settled>,
@@ -143,14 +148,19 @@ impl State {
         clock: Arc<dyn Clock>,
         notices: Notices,
         journal: Option<Journal>,
+        record: RecoveryRecord,
     ) -> Self {
-        let faults = match journal {
+        let mut faults = match journal {
             Some(_) => Vec::new(),
             None => vec![(
                 Cause::Store,
                 "it could not be opened; the notice before says why".to_owned(),
             )],
         };
+        if let Some(why) = record.fault() {
+            notices.tell(&format!("fault: {}: {why}", Cause::NotCommissioned.text()));
+            faults.push((Cause::NotCommissioned, why));
+        }
         // No model, no threshold: this policy's check fails, so that nobody is admitted by it.
         let policy = Policy {
             threshold: Threshold(Score(f32::INFINITY)),
@@ -161,6 +171,7 @@ impl State {
             clock,
             notices,
             journal,
+            record,
             embedder: None,
             settled: None,
             settling_failed: false,
@@ -353,6 +364,12 @@ impl State {
                 self.notices.tell(&self.threshold_words());
                 LogEntry::of(EntryKind::Armed)
             }
+            (_, Armed::Refuses(cause @ Cause::NotCommissioned)) => {
+                self.notices.tell(
+                    "not armed: nobody commissioned this unit with its owner's recovery key; threshold commission",
+                );
+                LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
+            }
             (_, Armed::Refuses(cause @ Cause::NotAcknowledged)) => {
                 self.notices.tell(
                     "not armed: a photo opens this door, and no owner acknowledged that; threshold policy acknowledge",
@@ -426,7 +443,10 @@ impl State {
     pub fn wipe(&mut self) -> Result<(), StoreError> {
         let Some(journal) = self.journal.as_mut() else { return Err(StoreError::LogStopped) };
         journal.store_mut().wipe()?;
-        self.notices.tell("wiped: nothing that this unit knew can be read any more");
+        self.notices.tell(
+            "wiped: nothing that this unit knew can be read any more, but the record of its recovery key: it moves no lock before that key \
+             commissions it",
+        );
         (self.journal, self.index) = (None, None);
         self.index_number += 1;
         // Nothing is written any more that could say so.

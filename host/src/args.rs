@@ -83,6 +83,8 @@ pub enum Command {
     Stats,
     /// Become an administrator of a unit whose button is held; asks for the code on its label
     Pair(Pair),
+    /// Let the unit move its lock, as an owner with the recovery key; makes that key for a unit that never had one
+    Commission(Commission),
     /// Show or change who administers the unit
     #[command(subcommand)]
     Administrators(Administrators),
@@ -152,6 +154,27 @@ pub struct Pair {
     /// Your name, as the unit's log and its owner shall see it
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `commission`
+#[derive(Args, Debug)]
+pub struct Commission {
+    /// The recovery key that the unit asks for, or for a new unit one that others have already: a file with it, or it is asked for
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub recovery_key: Option<PathBuf>,
+    /// Let another recovery key take that one's place: a file with it (--replace=FILE), or one is made
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-",
+        requires = "recovery_key"
+    )]
+    pub replace: Option<PathBuf>,
+    /// Write the key that is made into a file too, which must not be there yet; else it is on the screen alone
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// `administrators`

@@ -5,7 +5,7 @@
 
 use crate::kept::Bad;
 use std::path::PathBuf;
-use threshold_record::{Cause, EntryError, ModelId, PersonId};
+use threshold_record::{Cause, EntryError, KeyId, ModelId, PersonId};
 
 /// A fault that the administrator sees.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,20 @@ pub enum HostError {
     /// No code was typed.
     #[error("no pairing code was typed")]
     NoCode,
+    /// No recovery key was typed, or the file has none.
+    #[error("no recovery key was given")]
+    NoRecoveryKey,
+    /// The unit knows a recovery key, which was not given.
+    #[error("{unit} moves no lock before recovery key {known} commissions it")]
+    RecoveryKeyWanted {
+        /// The unit.
+        unit: String,
+        /// Which key.
+        known: KeyId,
+    },
+    /// A recovery key would be made that nobody sees.
+    #[error("a recovery key that is made is not printed as JSON")]
+    RecoveryKeyNowhere,
     /// This processor lacks the instruction set that was asked for.
     #[error("this processor cannot run {wanted}")]
     NoSimd {
@@ -555,6 +569,9 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::Policy => "what the owner settled is for another model, or of a later version",
         Cause::NotAcknowledged => "a photo opens this door, and no owner acknowledged that",
         Cause::Later(_) => "something that only a later version of the program knows",
+        Cause::NotCommissioned => {
+            "nobody commissioned the unit with its owner's recovery key since it began, or was wiped"
+        }
     }
 }
 
@@ -591,6 +608,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
             "threshold policy acknowledge, which says what that means; takes an owner"
         }
         Cause::Later(_) => "use a threshold as new as the unit",
+        Cause::NotCommissioned => {
+            "threshold commission, with --recovery-key if the unit had one; takes an owner"
+        }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

@@ -142,6 +142,12 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::PhotoWithdrawn => {
             format!("{} took back that a photo may open this door", by())
         }
+        EntryKind::Commissioned => {
+            format!("{} let the unit move its lock, with recovery key {}", by(), entry.about)
+        }
+        EntryKind::RecoveryKeySet => {
+            format!("{} registered recovery key {}", by(), entry.about)
+        }
         EntryKind::ClockSet => format!("{} set the clock", by()),
         EntryKind::TailCut => {
             "A damaged end of the log was cut off at start; it had not been acknowledged".to_owned()

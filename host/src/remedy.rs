@@ -166,6 +166,13 @@ fn of_host(error: &HostError) -> Option<String> {
         E::NoCode => {
             "threshold pair again, and type the code on the label inside the unit's housing".to_owned()
         }
+        E::NoRecoveryKey => {
+            "--recovery-key <file>, or type the key on the paper that was written when the unit was commissioned".to_owned()
+        }
+        E::RecoveryKeyWanted { .. } => {
+            "threshold commission --recovery-key, with the key on the paper; without it the unit has to be opened and installed anew".to_owned()
+        }
+        E::RecoveryKeyNowhere => "--out <file> for the key, or leave --json out".to_owned(),
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
         E::NoDistributions { .. } => {
             "--model facenet or --model dlib, whose distances were measured".to_owned()

@@ -171,8 +171,18 @@ impl Unit {
         run(&mut self.command(args))
     }
 
-    /// Acknowledges that a photo opens the door, without which it stays locked for everybody.
+    /// Commissions the unit, without which it stays locked for everybody. The recovery key that is made lies in the unit's folder.
+    pub(crate) fn commission(&self) -> Ran {
+        let ran = self.run(&["commission", "--out", "recovery.key"]);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        ran
+    }
+
+    /// Commissions the unit if it is not, and acknowledges that a photo opens the door, without which it stays locked as well.
     pub(crate) fn acknowledge(&self) {
+        if self.run(&["--json", "info"]).json()["commission"]["state"] != "holds" {
+            self.commission();
+        }
         let ran = self.run(&["policy", "acknowledge", "--photo-opens-this-door"]);
         assert_eq!(ran.status, 0, "{ran:?}");
     }

@@ -138,6 +138,7 @@ fn a_unit_lets_nobody_in_until_it_is_acknowledged_that_a_photo_opens_it() {
     let photo = photos.join("obama.jpg");
     let enrolled = unit.run(&["enrol", "Ada", "--photo", photo.to_str().unwrap()]);
     assert_eq!(enrolled.status, 0, "{enrolled:?}");
+    unit.commission();
     let info = unit.run(&["--json", "info"]).json();
     assert_eq!(
         (&info["state"], &info["fault_cause"]),

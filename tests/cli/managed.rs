@@ -138,6 +138,11 @@ fn an_armed_unit_says_so_to_its_manager() {
     };
     let manager = Manager::start(packs.path().to_str().unwrap(), Stdio::null());
     let status = manager.hears_of("STATUS=not armed");
+    assert!(status.contains("not_commissioned"), "{status}");
+    let args = ["--unit", "door", "commission", "--out", "recovery.key"];
+    let done = run(threshold(&args).current_dir(manager.path()));
+    assert_eq!(done.status, 0, "{done:?}");
+    let status = manager.hears_of("STATUS=not armed");
     assert!(status.contains("not_acknowledged"), "{status}");
     let args = ["--unit", "door", "policy", "acknowledge", "--photo-opens-this-door"];
     let done = run(threshold(&args).current_dir(manager.path()));

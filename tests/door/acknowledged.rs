@@ -76,6 +76,7 @@ fn owned(rig: Rig, administrators: &[Administrator]) -> Bench {
             store.put_administrator(administrator.clone()).unwrap();
         }
     });
+    bench.rig.borrow().commission();
     bench
 }
 
@@ -158,7 +159,9 @@ fn the_word_of_a_trusted_line_is_nothing_on_a_line_that_nobody_trusts() {
     let mut rig = fresh();
     rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap();
     admits(&mut rig);
-    refuses_for_want_of_it(&mut Rig::on_a_line_that_nobody_trusts(&rig.flash));
+    let mut rig = Rig::on_a_line_that_nobody_trusts(&rig.flash);
+    assert_eq!(rig.shared.lock().acknowledged(), None);
+    refuses(&mut rig);
 }
 
 /// What waits in memory after writes that failed must not come to the log as the last word: neither when nothing more can wait,

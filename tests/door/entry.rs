@@ -221,6 +221,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (40, "too_many_refusals"),
             (41, "policy"),
             (42, "not_acknowledged"),
+            (51, "not_commissioned"),
         ],
     );
     check(
@@ -268,6 +269,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (27, "updated"),
             (28, "update_confirmed"),
             (29, "reverted"),
+            (33, "commissioned"),
+            (34, "recovery_key_set"),
         ],
     );
     check(

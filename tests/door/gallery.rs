@@ -45,6 +45,7 @@ fn of(mut rig: Rig) -> Bench {
             store.put_administrator(administrator(byte, role)).unwrap();
         }
     });
+    bench.rig.borrow().commission();
     bench
 }
 

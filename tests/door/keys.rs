@@ -66,6 +66,9 @@ impl Bench {
                 store.put_administrator(administrator.clone()).unwrap();
             }
         });
+        if administrators.iter().any(|held| held.role == Role::Owner) {
+            bench.rig.borrow().commission();
+        }
         bench
     }
 

@@ -4,7 +4,7 @@
 //! `THRESHOLD_FRAMES` makes them long, as in `cargo xtask soak unit`. What they measured goes to standard error, in lines that
 //! begin with `figure: `, as ratios: the machine does other work too.
 
-use crate::rig::{MODEL, axis, template};
+use crate::rig::{MODEL, axis, commission, template};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use threshold_edge::notices::Notices;
 use threshold_edge::service::line::{Line, Received};
 use threshold_edge::service::{self, Access};
 use threshold_edge::start;
-use threshold_edge::state::{EmbedderFacts, Identity, Shared, State};
+use threshold_edge::state::{EmbedderFacts, Identity, RecoveryRecord, Shared, State};
 use threshold_edge::unit::{Camera, CameraFault, Clock, Event, Lock, LockFault, Unit};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
@@ -23,7 +23,7 @@ use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_policy::Policy;
 use threshold_record::{Distributions, KeyTag, Metric, Name, Quantile, WallTime};
-use threshold_store::Store;
+use threshold_store::{MockFlash, Store};
 use threshold_tests::{packs, skipped};
 use threshold_wire::HelloRequest;
 use threshold_wire::call;
@@ -190,7 +190,8 @@ fn bench_of(
     let notices = Notices::to(Box::new(io::sink()));
     let journal = start::journal(Store::open_folder(folder), &clock, &notices);
     let identity = Identity { unit: "long".to_owned(), build: "0.0.0", insecure_link: true };
-    let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
+    let record = RecoveryRecord::open(Ok(Box::new(MockFlash::new())));
+    let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     let exact = |at: f32| Quantile { at, low: at, high: at };
     let facts = EmbedderFacts {
         id: MODEL,
@@ -211,6 +212,7 @@ fn bench_of(
     let person = store.add_person(Name::new("Ada").unwrap()).unwrap();
     store.put_template(template(person, 0, 1)).unwrap();
     state.gallery_changed();
+    commission(&mut state);
     state.acknowledge_photo(KeyTag::NOBODY).unwrap();
     state.start_done();
     let shared = Shared::new(state);

@@ -4,6 +4,7 @@
 mod acknowledged;
 mod administration;
 mod clock;
+mod commissioned;
 mod ending;
 mod entry;
 mod evidence;

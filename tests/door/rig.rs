@@ -13,7 +13,7 @@ use threshold_edge::journal::{Journal, Permit};
 use threshold_edge::notices::Notices;
 use threshold_edge::service::Desk;
 use threshold_edge::start;
-use threshold_edge::state::{EmbedderFacts, Identity, Shared, State};
+use threshold_edge::state::{EmbedderFacts, Identity, RecoveryRecord, Shared, State};
 use threshold_edge::unit::{
     Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Sign, Unit,
 };
@@ -22,11 +22,14 @@ use threshold_models::frame::Frame;
 use threshold_models::search::quantise;
 use threshold_policy::Policy;
 use threshold_record::{
-    Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile, Template, WallTime,
+    Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile, Role, Template,
+    WallTime,
 };
 use threshold_store::{MockFlash, Store};
+use threshold_wire::commission::Commission;
 use threshold_wire::endpoints::{Endpoint, PutPerson, PutTemplate};
 use threshold_wire::message::{IfThere, PersonPut, TemplatePut};
+use threshold_wire::recovery::{Asked, RecoveryKey};
 use threshold_wire::{Decoder, RequestError, call};
 
 /// The model of every unit here.
@@ -287,13 +290,41 @@ impl std::io::Write for NoticeSink {
     }
 }
 
-/// Whether the line is trusted, and acknowledges that a photo opens the door before the start is done.
+/// Whether the line is trusted, and what is done on it before the start is done.
 #[derive(Clone, Copy, PartialEq)]
 enum Acknowledged {
+    /// The unit is commissioned, and it is acknowledged that a photo opens the door.
     ByTheLine,
+    /// The unit is commissioned; it is acknowledged as the log says.
     AsTheLogSays,
-    /// As the log says, on a line that nobody trusts.
+    /// All as the log says, on a line that nobody trusts.
     ByNobodyHere,
+    /// All as the log says.
+    Nothing,
+}
+
+/// The owner's recovery key.
+pub(crate) fn recovery_key() -> RecoveryKey {
+    RecoveryKey::of_bytes(*b"the owner's key!")
+}
+
+/// Commissions a unit in the name of its owner, or of its line if there is none.
+pub(crate) fn commission(state: &mut State) {
+    let roster = state.journal().map(|journal| journal.store().roster().administrators().to_vec());
+    let roster = roster.unwrap_or_default();
+    let owner = roster.iter().find(|held| held.role == Role::Owner);
+    let by = owner.map_or(KeyTag::NOBODY, |owner| owner.key_id().tag());
+    let key = recovery_key();
+    let asked = Asked {
+        unit: [0; 32],
+        administrator: None,
+        nonce: [0; 32],
+        key: key.public(),
+        successor: None,
+    };
+    let proven = asked.proven(&key.sign(&asked)).unwrap();
+    // Fails where the test's store does, and the unit stays locked then for that too.
+    let _ = state.give_authority(proven, None, by);
 }
 
 /// A unit on the bench.
@@ -339,6 +370,18 @@ impl Rig {
         Self::started(flash, Some(far_apart()), Acknowledged::ByNobodyHere)
     }
 
+    /// The same, and nobody commissions it.
+    pub(crate) fn bare(flash: &MockFlash) -> Self {
+        Self::started(flash, Some(far_apart()), Acknowledged::Nothing)
+    }
+
+    /// Commissions the unit in the name of its owner.
+    pub(crate) fn commission(&self) {
+        let mut state = self.shared.lock();
+        commission(&mut state);
+        assert!(matches!(state.commission(), Commission::Holds(_)), "{:?}", state.commission());
+    }
+
     fn started(
         flash: &MockFlash,
         distributions: Option<Distributions>,
@@ -352,7 +395,9 @@ impl Rig {
         let journal: Option<Journal> = start::journal(opened, &as_clock, &notices);
         let insecure_link = acknowledged != Acknowledged::ByNobodyHere;
         let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link };
-        let mut state = State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal);
+        let record = RecoveryRecord::open(Ok(Box::new(flash.clone())));
+        let mut state =
+            State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal, record);
         let facts = EmbedderFacts {
             id: MODEL,
             name: "axes".to_owned(),
@@ -364,6 +409,9 @@ impl Rig {
         state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
         start::contexts(&mut state, "bench=1");
         start::load_gallery(&mut state, false);
+        if matches!(acknowledged, Acknowledged::ByTheLine | Acknowledged::AsTheLogSays) {
+            commission(&mut state);
+        }
         if acknowledged == Acknowledged::ByTheLine {
             // Fails where the test's store does, and the unit stays locked then for that too.
             let _ = state.acknowledge_photo(KeyTag::NOBODY);

@@ -13,11 +13,13 @@ use threshold_wire::administration::{
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::clock::ClockSet;
+use threshold_wire::commission::{CommissionFinish, Signature, Signed};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, PutPerson, PutTemplate,
-    ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetClock, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ChallengeCommission, FinishCommission, GetCheckpoint, GetClock,
+    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators,
+    ListGallery, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator,
+    SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPull,
+    StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -54,7 +56,7 @@ fn a_unit_says_what_it_is_and_how_it_stands() {
     let hello = rig.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
     assert_eq!(hello, Hello::of_unit("bench", "0.0.0"));
     let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
-    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(3)));
+    assert_eq!((info.armed, info.boot, info.log_head), (Armed::EmptyGallery, 1, Some(5)));
     assert_eq!(info.presentation, Presentation::NotAssessed);
     assert_eq!(info.model.unwrap().embedding_len, LEN as u16);
     rig.enrol("Ada", 1);
@@ -119,8 +121,12 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
+    assert_eq!(rig.call::<ChallengeCommission>(&Nothing {}).unwrap_err(), refused);
+    let key = Signed { key: [1; 32], signature: Signature::new() };
+    let finish = CommissionFinish { key, successor: None };
+    assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 37, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 39, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The policy's settings: the check of each, the defaults of both models, and the bytes of the context record.
 
 use crate::settings as policy;
-use threshold_policy::rule::Settled;
+use threshold_policy::rule::{Commission, Settled};
 use threshold_policy::settings::{MAX_WINDOW, PresentationRule};
 use threshold_policy::{Policy, PolicyError};
 use threshold_record::{
@@ -172,14 +172,15 @@ fn settled() -> Settled {
         rule: ThresholdRule::Target { fpir: 0.0009765625 },
         change: 300,
         photo: Some(KeyTag([1, 2, 3, 4])),
+        commission: Some(Commission { by: KeyTag([5, 6, 7, 8]), recovery_key: [9; 32] }),
     }
 }
 
 #[test]
 fn the_context_record_has_golden_bytes_and_comes_back() {
     let bytes = settled().to_context().unwrap();
-    let golden = [
-        3, // version
+    let mut golden = vec![
+        4, // version
         0, 0, 0, 0x3f, // floor 0.5
         0, 0, 0, 0x3e, // margin 0.125
         2, 3, 0xac, 0x02, // 2 of 3, limit 300
@@ -188,7 +189,9 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         0, 0, 0, 0, 0, 0, 0, 0x50, 0x3f, // a target of 2^-10
         0xac, 0x02, // the 300th change
         1, 1, 2, 3, 4, // acknowledged by
+        1, 5, 6, 7, 8, // commissioned by
     ];
+    golden.extend([9; 32]); // with this recovery key
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
     let policy = policy();
@@ -199,7 +202,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         Policy::for_model(Metric::L2, 0.62),
     ] {
         for (rule, photo) in [(fixed, None), (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY))] {
-            let settled = Settled { policy, rule, change: u32::MAX, photo };
+            let settled = Settled { policy, rule, change: u32::MAX, photo, commission: None };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -212,13 +215,29 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
     assert_eq!(found, Settled::by_default(settled().policy));
 }
 
+/// Bytes of a commission at the end of a record, and of an acknowledgement before it.
+const COMMISSION: usize = 1 + 4 + 32;
+const PHOTO: usize = 1 + 4;
+
+#[test]
+fn a_context_of_version_3_is_what_was_settled_and_commissions_nothing() {
+    let mut golden = settled().to_context().unwrap().to_vec();
+    let commission = golden.split_off(golden.len() - COMMISSION);
+    golden[0] = 3;
+    let found = Settled::from_context(&golden).unwrap();
+    assert_eq!(found, Settled { commission: None, ..settled() });
+    // Under the version of before a commission is bytes left over.
+    golden.extend(commission);
+    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+}
+
 #[test]
 fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    golden.truncate(golden.len() - 5);
+    golden.truncate(golden.len() - COMMISSION - PHOTO);
     golden[0] = 2;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { photo: None, ..settled() });
+    assert_eq!(found, Settled { photo: None, commission: None, ..settled() });
     // Under the version of before an acknowledgement is bytes left over.
     golden.extend([1, 1, 2, 3, 4]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
@@ -227,13 +246,13 @@ fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
 #[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
-    for found in [0, 4, 255] {
+    for found in [0, 5, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
         let error = Settled::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 3 });
+        assert_eq!(error, ContextError::Version { found, supported: 4 });
         let expected =
-            format!("context of version {found}, this program reads up to 3; update this program");
+            format!("context of version {found}, this program reads up to 4; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {
@@ -243,7 +262,7 @@ fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     }
     let longer = [&sound[..], &[0]].concat();
     assert_eq!(Settled::from_context(&longer), Err(ContextError::Malformed));
-    // A rule of presentation that version 3 does not have.
+    // A rule of presentation that version 4 does not have.
     let mut bytes = sound;
     bytes[14] = 2;
     assert_eq!(Settled::from_context(&bytes), Err(ContextError::Malformed));

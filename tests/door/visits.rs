@@ -47,7 +47,7 @@ fn an_admission_says_who_by_how_much_and_when() {
     assert!(entry.threshold.0 > 0.5 && entry.quality >= 50);
     // Decided with the third frame: two intervals after the first.
     assert_eq!(entry.total_dms as u64, 2 * TICK_MS * 10);
-    assert_eq!((entry.context_model, entry.context_policy, entry.context_config), (1, 4, 3));
+    assert_eq!((entry.context_model, entry.context_policy, entry.context_config), (1, 5, 3));
     assert_eq!(entry.boot, 1);
     assert_eq!(rig.told.lock().unwrap().pulses, [entry.sequence]);
 }
@@ -198,9 +198,12 @@ fn a_start_is_written_down_and_recognition_changes_no_gallery() {
     let mut rig = two_enrolled();
     let kinds: Vec<EntryKind> = rig.log().iter().map(|entry| entry.kind).collect();
     let enrolled = EntryKind::Enrolled;
-    let acknowledged = EntryKind::PhotoAcknowledged;
-    assert_eq!(kinds[..3], [EntryKind::Boot, acknowledged, EntryKind::Armed]);
-    assert_eq!(kinds[3..], [enrolled; 4], "two people, a template each");
+    let owners = [EntryKind::RecoveryKeySet, EntryKind::Commissioned, EntryKind::PhotoAcknowledged];
+    assert_eq!(
+        (kinds[0], &kinds[1..4], kinds[4]),
+        (EntryKind::Boot, &owners[..], EntryKind::Armed)
+    );
+    assert_eq!(kinds[5..], [enrolled; 4], "two people, a template each");
     let gallery = |rig: &Rig| rig.flash.bytes(threshold_store::Object::GallerySegment(1));
     let before = gallery(&rig);
     for show in [Show::Face(1), Show::Face(9), Show::Between(1, 2), Show::Dark] {

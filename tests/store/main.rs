@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod administrators;
+mod commission;
 mod conversion;
 mod damage;
 mod files;

@@ -191,6 +191,8 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::SetPolicy::PATH, endpoints::SetPolicy::CALLER, Owner),
         (endpoints::AcknowledgePhoto::PATH, endpoints::AcknowledgePhoto::CALLER, Owner),
         (endpoints::WithdrawPhoto::PATH, endpoints::WithdrawPhoto::CALLER, Owner),
+        (endpoints::ChallengeCommission::PATH, endpoints::ChallengeCommission::CALLER, Owner),
+        (endpoints::FinishCommission::PATH, endpoints::FinishCommission::CALLER, Owner),
         (endpoints::GetClock::PATH, endpoints::GetClock::CALLER, Viewer),
         (endpoints::SetClock::PATH, endpoints::SetClock::CALLER, Owner),
         (endpoints::GetStats::PATH, endpoints::GetStats::CALLER, Viewer),

@@ -19,6 +19,7 @@ use threshold_wire::administration::{
 use threshold_wire::bulk::{Progress, Resume, Window};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::clock::{ClockInfo, ClockSet};
+use threshold_wire::commission::{CommissionChallenge, CommissionFinish, Commissioned};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
@@ -105,6 +106,7 @@ fn sheet() -> Sheet {
     trust(s);
     administrators(s);
     policy(s);
+    commission(s);
     clock(s);
     s.call::<endpoints::GetStats>("", Nothing {}, Call::GetStats);
     s.answer::<endpoints::GetStats>("", samples::stats());
@@ -250,6 +252,21 @@ fn policy(s: &mut Sheet) {
     s.answer::<endpoints::AcknowledgePhoto>("", samples::fixed_policy());
     s.call::<endpoints::WithdrawPhoto>("", Nothing {}, Call::WithdrawPhoto);
     s.answer::<endpoints::WithdrawPhoto>("", samples::policy());
+}
+
+fn commission(s: &mut Sheet) {
+    s.call::<endpoints::ChallengeCommission>("", Nothing {}, Call::ChallengeCommission);
+    for (case, commission) in samples::COMMISSIONS {
+        let (nonce, unit) = (samples::counting(1), samples::counting(0x60));
+        let challenge = CommissionChallenge { nonce, unit, commission };
+        s.answer::<endpoints::ChallengeCommission>(case, challenge);
+    }
+    for (case, successor) in [("", None), ("replace", Some(samples::signed(0x90)))] {
+        let finish = CommissionFinish { key: samples::signed(0x20), successor };
+        s.call::<endpoints::FinishCommission>(case, finish, Call::FinishCommission);
+    }
+    let commission = samples::COMMISSIONS[1].1;
+    s.answer::<endpoints::FinishCommission>("", Commissioned { commission });
 }
 
 fn clock(s: &mut Sheet) {

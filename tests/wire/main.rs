@@ -12,6 +12,7 @@ mod hello;
 mod line_figures;
 mod noise;
 mod pairing;
+mod recovery;
 mod repeat;
 mod samples;
 mod session;

@@ -11,6 +11,7 @@ use threshold_record::{
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::AdministratorPage;
 use threshold_wire::bulk::Content;
+use threshold_wire::commission::{Commission, Signature, Signed};
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
@@ -156,6 +157,7 @@ pub(crate) fn info() -> Info {
             administrators: 3,
         }),
         armed: Armed::Armed,
+        commission: Commission::Holds(KeyId(counting(0x50))),
         lockout_s: 59,
         insecure_link: true,
         presentation: Presentation::Live,
@@ -176,6 +178,7 @@ pub(crate) fn bare_info() -> Info {
         log_head: None,
         store: None,
         armed: Armed::Fault(Cause::Gallery),
+        commission: Commission::Never,
         lockout_s: 0,
         insecure_link: false,
         presentation: Presentation::NotAssessed,
@@ -226,6 +229,18 @@ pub(crate) const ARMED: [(&str, Armed); 5] = [
     ("starting", Armed::Starting),
     ("refuses", Armed::Refuses(Cause::NotMeasured)),
 ];
+
+/// Every way in which a unit stands to its recovery key.
+pub(crate) const COMMISSIONS: [(&str, Commission); 4] = [
+    ("never", Commission::Never),
+    ("holds", Commission::Holds(KeyId([0x51; 8]))),
+    ("waits", Commission::Waits(KeyId([0x52; 8]))),
+    ("unreadable", Commission::Unreadable),
+];
+
+pub(crate) fn signed(first: u8) -> Signed {
+    Signed { key: counting(first), signature: Signature::from_array(counting::<64>(first ^ 0xff)) }
+}
 
 /// The shortest embedding that a template may have.
 pub(crate) fn template() -> Template {
@@ -324,6 +339,11 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::UnknownPush,
         RequestError::OtherUnit { unit: "north door".try_into().unwrap() },
         RequestError::BadTime,
+        RequestError::NoChallenge,
+        RequestError::TooManyTries,
+        RequestError::OtherRecoveryKey { known: KeyId(counting(0x50)) },
+        RequestError::BadProof,
+        RequestError::RecoveryRecord,
     ];
     let galleries = [
         GalleryFault::NotAGallery,
@@ -363,6 +383,11 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::OtherUnit { .. } => return "other_unit".to_owned(),
         RequestError::BadGallery(fault) => return format!("bad_gallery:{}", gallery_fault(*fault)),
         RequestError::BadTime => return "bad_time".to_owned(),
+        RequestError::NoChallenge => return "no_challenge".to_owned(),
+        RequestError::TooManyTries => return "too_many_tries".to_owned(),
+        RequestError::OtherRecoveryKey { .. } => return "other_recovery_key".to_owned(),
+        RequestError::BadProof => return "bad_proof".to_owned(),
+        RequestError::RecoveryRecord => return "recovery_record".to_owned(),
         RequestError::BadTemplate(template) => match template {
             TemplateError::Nobody => "nobody",
             TemplateError::Slot { .. } => "slot",

@@ -3,7 +3,7 @@
 //! Owns the derivation that the unit repeats with each change of the gallery, what an owner settled as the log keeps it, and
 //! why a unit refuses to compare one face with everybody (1:N). Pure, as `forecast` is, whose arithmetic it takes.
 //! Refuses a threshold below the model's floor, the one of [`Policy::for_model`], whatever the rule says, and an acknowledgement
-//! of somebody who does not own the unit.
+//! or a commission of somebody who does not own the unit.
 
 use crate::Policy;
 use crate::forecast::{Admissions, Arming, Forecast, Site, Target, Why, arm, forecast};
@@ -138,6 +138,26 @@ pub struct Settled {
     pub change: u32,
     /// Who acknowledged that a photo opens this door; [`Settled::acknowledged`] says whether that holds.
     pub photo: Option<KeyTag>,
+    /// Who gave the unit its relay authority; [`Settled::commissioned`] says whether that holds.
+    pub commission: Option<Commission>,
+}
+
+/// An owner's word that the unit may move its lock, given with a recovery key (safety rule 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commission {
+    /// Who gave it.
+    pub by: KeyTag,
+    /// The recovery key, an Ed25519 public key.
+    pub recovery_key: [u8; 32],
+}
+
+/// Version 3 of the context record, which knew no commission.
+#[derive(Deserialize)]
+struct WithoutCommission {
+    policy: Policy,
+    rule: ThresholdRule,
+    change: u32,
+    photo: Option<KeyTag>,
 }
 
 /// Version 2 of the context record, which knew no acknowledgement.
@@ -159,37 +179,53 @@ pub enum Owner {
     Nobody,
 }
 
+impl Owner {
+    /// True if the word of this administrator, or of a trusted line if it is nobody's, is the owner's word now.
+    fn stands_by(self, by: KeyTag) -> bool {
+        match self {
+            Self::Administrator => !by.is_nobody(),
+            Self::TrustedLine => by.is_nobody(),
+            Self::Nobody => false,
+        }
+    }
+}
+
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement.
-    pub const VERSION: u8 = 3;
+    /// acknowledgement, 3 no commission.
+    pub const VERSION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
-        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None }
+        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None, commission: None }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
     /// unit has an owner, that of a trusted line until somebody was paired, who then has to give his own.
     #[must_use]
     pub fn acknowledged(&self, owner: Owner) -> Option<KeyTag> {
-        self.photo.filter(|by| match owner {
-            Owner::Administrator => !by.is_nobody(),
-            Owner::TrustedLine => by.is_nobody(),
-            Owner::Nobody => false,
-        })
+        self.photo.filter(|&by| owner.stands_by(by))
+    }
+
+    /// The commission, if it holds (safety rule 8): whose word it is counts as for the acknowledgement, and the recovery key is
+    /// the one that the unit's record names, which no wipe takes away.
+    #[must_use]
+    pub fn commissioned(&self, owner: Owner, recorded: Option<&[u8; 32]>) -> Option<Commission> {
+        self.commission
+            .filter(|given| owner.stands_by(given.by) && recorded == Some(&given.recovery_key))
     }
 
     /// The bytes of its context record.
     ///
     /// # Errors
-    /// [`ContextError::TooLong`]; does not happen with the fields of version 3.
+    /// [`ContextError::TooLong`]; does not happen with the fields of version 4.
     pub fn to_context(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 to 3. Nobody acknowledged anything before version 3.
+    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3, and nobody
+    /// commissioned a unit before version 4.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
@@ -197,8 +233,17 @@ impl Settled {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
             Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
-                Self { policy, rule, change, photo: None }
+                Self { policy, rule, change, photo: None, commission: None }
             }),
+            Some(3) => context::decode(3, bytes).map(
+                |WithoutCommission { policy, rule, change, photo }| Self {
+                    policy,
+                    rule,
+                    change,
+                    photo,
+                    commission: None,
+                },
+            ),
             _ => context::decode(Self::VERSION, bytes),
         }
     }

@@ -29,7 +29,7 @@ impl Role {
     }
 }
 
-/// The short name of a public key, in the first frame of a session: says whose key is meant and proves nothing.
+/// The short name of a public key, an administrator's or a recovery key's: says which key is meant and proves nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Schema)]
 pub struct KeyId(pub [u8; 8]);
 
@@ -37,10 +37,23 @@ impl KeyId {
     /// What the key is hashed under, so that no other hash of the same bytes is a key id.
     const CONTEXT: &'static str = "threshold 2026 key id of an X25519 public key";
 
+    /// The same for the other kind of key.
+    const RECOVERY_CONTEXT: &'static str = "threshold 2026 key id of a recovery key";
+
     /// The first 8 bytes of BLAKE3 in its key derivation mode over an X25519 public key.
     #[must_use]
     pub fn of(public_key: &[u8; 32]) -> Self {
-        let hash = blake3::derive_key(Self::CONTEXT, public_key);
+        Self::under(Self::CONTEXT, public_key)
+    }
+
+    /// The same over an owner's recovery key, an Ed25519 public key.
+    #[must_use]
+    pub fn of_recovery_key(public_key: &[u8; 32]) -> Self {
+        Self::under(Self::RECOVERY_CONTEXT, public_key)
+    }
+
+    fn under(context: &str, public_key: &[u8; 32]) -> Self {
+        let hash = blake3::derive_key(context, public_key);
         let mut id = [0; 8];
         id.copy_from_slice(&hash[..8]);
         Self(id)

@@ -162,6 +162,8 @@ coded! {
         Policy = 41 => "policy",
         /// No owner acknowledged that a photo opens this door.
         NotAcknowledged = 42 => "not_acknowledged",
+        /// Nobody commissioned the unit with its owner's recovery key since it began, or was wiped.
+        NotCommissioned = 51 => "not_commissioned",
     }
 }
 

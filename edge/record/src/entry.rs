@@ -83,6 +83,10 @@ coded! {
         UpdateConfirmed = 28 => "update_confirmed",
         /// An owner (`by`) went back to the version before, or the launcher did (`by` nobody): it was not confirmed, or damaged.
         Reverted = 29 => "reverted",
+        /// An owner (`by`) gave the unit its relay authority with the recovery key (`about`).
+        Commissioned = 33 => "commissioned",
+        /// An owner (`by`) registered the recovery key (`about`): the unit's first one, or in place of the one before.
+        RecoveryKeySet = 34 => "recovery_key_set",
     }
 }
 
@@ -141,7 +145,7 @@ pub struct LogEntry {
     pub context_config: u16,
     /// The administrator who did it; nobody if none did, or over a line that is obeyed without a session.
     pub by: KeyTag,
-    /// The administrator whom it was done to.
+    /// The administrator whom it was done to; in entries of kinds 33 and 34 the recovery key.
     pub about: KeyTag,
 }
 

@@ -43,6 +43,36 @@ pub struct UnitConfig {
     pub name: Option<String>,
     /// The folder of gallery and log; empty if nobody named it.
     pub data: PathBuf,
+    /// The folder of the record of the recovery key, which has to outlive the other one; beside it if there is none.
+    pub commission: Option<PathBuf>,
+}
+
+impl UnitConfig {
+    /// The folder of the record: the one that was named, or the data folder's name with `.commission` behind it.
+    ///
+    /// # Errors
+    /// In words, if it lies in the data folder, or that is one that has no name.
+    pub fn commission(&self) -> anyhow::Result<PathBuf> {
+        if let Some(named) = &self.commission {
+            if named.starts_with(&self.data) {
+                bail!(
+                    "the folder {} of the record of the recovery key lies in the data folder, with which it would be deleted: name another one",
+                    named.display()
+                );
+            }
+            return Ok(named.clone());
+        }
+        let Some(name) = self.data.file_name() else {
+            bail!(
+                "the data folder {} has no name, so that nothing can stand beside it: name another one, or type --commission FOLDER for \
+                 the record of the recovery key",
+                self.data.display()
+            )
+        };
+        let mut beside = name.to_os_string();
+        beside.push(".commission");
+        Ok(self.data.with_file_name(beside))
+    }
 }
 
 /// `[link]`
@@ -150,6 +180,7 @@ impl Config {
         replace(&mut camera.source, &typed.camera);
         replace(&mut link.serial, &typed.serial);
         replace(&mut unit.data, &typed.data);
+        unit.commission = typed.commission.clone().or(unit.commission.take());
         replace(&mut engine.kind, &typed.engine);
         replace(&mut engine.min_face_px, &typed.min_face);
         unit.name = typed.name.clone().or(unit.name.take());

@@ -201,7 +201,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::config::LineConfig;
     use crate::journal::Journal;
-    use crate::state::{Identity, State};
+    use crate::state::{Identity, RecoveryRecord, State};
     use std::time::{Duration, Instant};
     use threshold_record::{EntryKind, LogEntry};
     use threshold_store::{MockFlash, Store};
@@ -243,7 +243,9 @@ mod tests {
             let journal = Journal::new(store, Arc::clone(&clock)).expect("a journal");
             let identity = Identity { unit: "bench".to_owned(), build: "0", insecure_link: false };
             let notices = Notices::to(Box::new(std::io::sink()));
-            let state = State::starting(identity, Arc::clone(&clock), notices, Some(journal));
+            let record = RecoveryRecord::open(Ok(Box::new(flash.clone())));
+            let state =
+                State::starting(identity, Arc::clone(&clock), notices, Some(journal), record);
             Self { chip: FakeChip::default(), flash, shared: Shared::new(state), clock }
         }
 

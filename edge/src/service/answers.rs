@@ -5,7 +5,7 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration, clock, ending, policy, push, update};
+use super::{Room, Session, administration, clock, commission, ending, policy, push, update};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
@@ -19,11 +19,12 @@ use threshold_store::{
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetClock,
-    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators,
-    ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed,
-    StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, Call, Caller, ChallengeCommission, Endpoint, FinishCommission,
+    FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead,
+    GetPolicy, GetStats, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate,
+    ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetClock, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, WipeUnit,
+    WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -115,6 +116,12 @@ pub(super) fn answer(
         }
         Call::AcknowledgePhoto(_) => reply::<AcknowledgePhoto>(id, policy::acknowledge(state, by)),
         Call::WithdrawPhoto(_) => reply::<WithdrawPhoto>(id, policy::withdraw(state, by)),
+        Call::ChallengeCommission(_) => {
+            reply::<ChallengeCommission>(id, commission::challenge(state, reception, asker))
+        }
+        Call::FinishCommission(finish) => {
+            reply::<FinishCommission>(id, commission::finish(state, reception, finish, asker))
+        }
         Call::GetClock(_) => reply::<GetClock>(id, clock::get(state)),
         Call::SetClock(set) => reply::<SetClock>(id, clock::set(state, set, by)),
         // These were answered above.
@@ -181,6 +188,7 @@ fn info(state: &State) -> Info {
         log_head: store.map(|store| store.log_head()),
         store: store.and_then(store_info),
         armed: state.armed(),
+        commission: state.commission(),
         lockout_s: u32::try_from(lockout_ms.div_ceil(1000)).unwrap_or(u32::MAX),
         insecure_link: identity.insecure_link && !state.has_administrators(),
         presentation: presentation::best_verdict(),

@@ -6,6 +6,7 @@
 mod administration;
 mod answers;
 mod clock;
+mod commission;
 mod ending;
 pub mod line;
 pub mod link;

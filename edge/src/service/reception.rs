@@ -4,6 +4,7 @@
 //! is refused in the middle of a session. Refuses a handshake without a hello, more handshakes than the ration, and to pair
 //! without the unit's button.
 
+use super::commission::Challenge;
 use crate::journal::Journal;
 use crate::state::State;
 use threshold_record::{EntryKind, KeyId, KeyTag, LogEntry, Role};
@@ -20,7 +21,7 @@ use threshold_wire::{Hello, HelloRequest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Visitor {
     /// The public key.
-    key: [u8; 32],
+    pub(super) key: [u8; 32],
     /// Which of the line's sessions this is.
     pub(super) session: u32,
 }
@@ -49,7 +50,10 @@ pub(super) struct Reception {
     greeting: Option<HelloRequest>,
     pub(super) held: Held<Visitor>,
     pairing: PairingAtUnit,
-    ration: Ration,
+    /// Of handshakes and challenges.
+    pub(super) ration: Ration,
+    /// The challenge to whoever has the recovery key.
+    pub(super) challenge: Option<Challenge>,
     accepted: u32,
 }
 
@@ -61,6 +65,7 @@ impl Reception {
             held: Held::default(),
             pairing: PairingAtUnit::default(),
             ration: Ration::full(),
+            challenge: None,
             accepted: 0,
         }
     }
@@ -78,7 +83,7 @@ impl Reception {
 
     /// Whoever was at the line has gone; a pairing window stays open until its time is over.
     pub(super) fn hung_up(&mut self) {
-        self.greeting = None;
+        (self.greeting, self.challenge) = (None, None);
         self.held = Held::default();
     }
 

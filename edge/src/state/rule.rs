@@ -2,8 +2,8 @@
 //! photo may open this door.
 //!
 //! Owns the order of a change: its entry is durable before it holds. Refuses to guess a policy that it cannot read: the unit
-//! stays locked, and the record stays for the program that can read it. Refuses 1:N to whoever did not acknowledge that a
-//! photo opens this door (safety rule 9), before anything else that is against it.
+//! stays locked, and the record stays for the program that can read it. Refuses to compare without relay authority (safety rule
+//! 8), and 1:N to whoever did not acknowledge that a photo opens this door (safety rule 9), before anything else that is against it.
 
 use super::State;
 use crate::journal::Journal;
@@ -53,10 +53,13 @@ impl State {
         gallery.map_or((0, 0), |held| (held.n_people() as u32, held.n_templates() as u32))
     }
 
-    /// Why the unit compares one face with nobody; `None` if it may. That nobody acknowledged what a photo does comes first:
-    /// whatever else is settled, the unit would admit without it.
+    /// Why the unit compares one face with nobody; `None` if it may. That it has no relay authority, and then that nobody
+    /// acknowledged what a photo does, comes first: whatever else is settled, the unit would admit without it.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
+        if self.commissioned().is_none() {
+            return Some(Refusal { why: Cause::NotCommissioned, people_at_most: 0 });
+        }
         if self.derived.policy.photo_opens() && self.acknowledged().is_none() {
             return Some(Refusal { why: Cause::NotAcknowledged, people_at_most: 0 });
         }
@@ -70,7 +73,7 @@ impl State {
     }
 
     /// Who may answer for the unit now.
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         let Some(journal) = &self.journal else { return Owner::Nobody };
         let administrators = journal.store().roster().administrators();
         if administrators.iter().any(|held| held.role == Role::Owner) {
@@ -82,7 +85,7 @@ impl State {
         }
     }
 
-    /// Somebody came to the roster or left it: an acknowledgement falls with its owner.
+    /// Somebody came to the roster or left it: an acknowledgement falls with its owner, and so does a commission.
     pub fn roster_changed(&mut self) {
         self.tell_arming();
     }
@@ -92,7 +95,9 @@ impl State {
     /// # Errors
     /// [`StoreError`]; everything is then as before.
     pub fn settle(&mut self, rule: ThresholdRule, by: KeyTag) -> Result<(), StoreError> {
-        self.change_settled(EntryKind::PolicySet, by, |settled| settled.rule = rule)
+        self.change_settled(LogEntry { by, ..LogEntry::of(EntryKind::PolicySet) }, |settled| {
+            settled.rule = rule
+        })
     }
 
     /// An owner acknowledges that a photo opens this door; nothing happens if that holds already.
@@ -103,7 +108,10 @@ impl State {
         if self.acknowledged().is_some() && !self.settling_failed {
             return Ok(());
         }
-        self.change_settled(EntryKind::PhotoAcknowledged, by, |settled| settled.photo = Some(by))
+        self.change_settled(
+            LogEntry { by, ..LogEntry::of(EntryKind::PhotoAcknowledged) },
+            |settled| settled.photo = Some(by),
+        )
     }
 
     /// An owner takes that back; nothing happens if there is nothing to take back.
@@ -114,14 +122,15 @@ impl State {
         if self.settled.is_some_and(|settled| settled.photo.is_none()) && !self.settling_failed {
             return Ok(());
         }
-        self.change_settled(EntryKind::PhotoWithdrawn, by, |settled| settled.photo = None)
+        self.change_settled(LogEntry { by, ..LogEntry::of(EntryKind::PhotoWithdrawn) }, |settled| {
+            settled.photo = None
+        })
     }
 
     /// Changes what is settled. The entry that says who did it is durable, in one batch with the record, before it holds.
-    fn change_settled(
+    pub(super) fn change_settled(
         &mut self,
-        kind: EntryKind,
-        by: KeyTag,
+        entry: LogEntry,
         change: impl FnOnce(&mut Settled),
     ) -> Result<(), StoreError> {
         // Without a log nothing can be settled, and without an embedder nobody gets here.
@@ -132,7 +141,7 @@ impl State {
         let was = self.derived;
         self.derive();
         let threshold = self.derived.policy.threshold.0;
-        let entry = LogEntry { by, threshold, ..LogEntry::of(kind) };
+        let entry = LogEntry { threshold, ..entry };
         let written = self.name_settled(&next).and_then(|()| match self.journal.as_mut() {
             Some(journal) => journal.write(entry),
             None => Err(StoreError::LogStopped),

@@ -58,7 +58,7 @@ impl FileFlash {
         let segments = take_stock(folder).map_err(fail)?;
         let open = BTreeMap::new();
         let mut flash = Self { folder: folder.to_owned(), directory, _lock: lock, open, segments };
-        for object in Object::FIXED {
+        for object in Object::FIXED.into_iter().chain([Object::Commission]) {
             flash.reopen(object).map_err(|error| flash_error(object, Operation::Open, &error))?;
         }
         Ok(flash)

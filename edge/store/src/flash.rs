@@ -22,6 +22,8 @@ pub enum Object {
     Administrators,
     /// Says that everything else is being wiped.
     Wiping,
+    /// The record of the owner's recovery key: no part of the store, which a wipe leaves as it is (`commission`).
+    Commission,
     /// A segment of the log, by its number.
     Segment(u32),
     /// A segment of the gallery, by its number.
@@ -52,7 +54,7 @@ impl Series {
 }
 
 impl Object {
-    /// Every object but the segments.
+    /// Every object of the store but the segments.
     pub const FIXED: [Self; 7] = [
         Self::Keys,
         Self::Gallery,
@@ -100,6 +102,7 @@ impl fmt::Display for Object {
             Self::SingleLog => f.write_str("events.log"),
             Self::Administrators => f.write_str("store.administrators"),
             Self::Wiping => f.write_str("store.wiping"),
+            Self::Commission => f.write_str("store.commission"),
             Self::Segment(number) => write!(f, "events.{number:08}.log"),
             Self::GallerySegment(number) => write!(f, "gallery.{number:08}.seg"),
         }

@@ -14,6 +14,7 @@ pub mod administrators;
 mod anchor;
 mod bytes;
 pub mod chain;
+pub mod commission;
 pub mod error;
 pub mod file;
 pub mod flash;

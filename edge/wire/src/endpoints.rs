@@ -10,6 +10,7 @@ use crate::administration::{
 };
 use crate::call::{self, Refusal};
 use crate::clock::{ClockInfo, ClockSet};
+use crate::commission::{CommissionChallenge, CommissionFinish, Commissioned};
 use crate::frame::Frame;
 use crate::gallery::{GalleryApplied, GalleryApply};
 use crate::handshake::{
@@ -185,6 +186,10 @@ endpoints! {
     AcknowledgePhoto "policy/acknowledge" Owner Nothing => PolicyInfo;
     /// I take that back.
     WithdrawPhoto "policy/withdraw" Owner Nothing => PolicyInfo;
+    /// Challenge me: I have the owner's recovery key.
+    ChallengeCommission "commission/challenge" Owner Nothing => CommissionChallenge;
+    /// This is signed by it: you may move your lock.
+    FinishCommission "commission/finish" Owner CommissionFinish => Commissioned;
     /// What time is it at yours, and who says so?
     GetClock "clock/get" Viewer Nothing => ClockInfo;
     /// This is the time.

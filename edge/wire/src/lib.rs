@@ -18,6 +18,7 @@ pub mod administration;
 pub mod bulk;
 pub mod call;
 pub mod clock;
+pub mod commission;
 pub mod endpoints;
 pub mod frame;
 pub mod gallery;
@@ -26,6 +27,8 @@ pub mod hello;
 pub mod message;
 pub mod pairing;
 pub mod policy;
+#[cfg(feature = "session")]
+pub mod recovery;
 pub mod repeat;
 #[cfg(feature = "session")]
 pub mod session;

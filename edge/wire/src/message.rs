@@ -3,6 +3,7 @@
 //! Every text is bounded, every list is a page. An answer that changed the gallery carries the new generation.
 
 use crate::bulk::{Content, Progress, Resume, Window};
+use crate::commission::Commission;
 use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
 use heapless::{String, Vec};
@@ -45,6 +46,8 @@ pub struct Info {
     pub store: Option<StoreInfo>,
     /// Whether the unit decides, or why not.
     pub armed: Armed,
+    /// Whether the unit may move its lock, as far as its owner's recovery key goes.
+    pub commission: Commission,
     /// Seconds that a lock-out still lasts; 0 if none does.
     pub lockout_s: u32,
     /// True if this line is not authenticated and the unit takes gallery changes over it all the same: it has no
@@ -547,4 +550,33 @@ pub enum RequestError {
          check this machine's date, `threshold clock show` says the unit's"
     )]
     BadTime,
+    /// No challenge of this session waits, or its time is over.
+    #[error(
+        "the unit waits for no answer to a challenge, or a minute has passed; commission it again"
+    )]
+    NoChallenge,
+    /// More tries than a unit takes.
+    #[error("the unit was asked too often; try again in a second")]
+    TooManyTries,
+    /// The unit knows another recovery key.
+    #[error(
+        "the unit knows the recovery key {known}, and this is another one; give the key that it was first commissioned with, or the one \
+         that took its place"
+    )]
+    OtherRecoveryKey {
+        /// The key that the unit knows.
+        known: KeyId,
+    },
+    /// What the recovery key signed does not verify.
+    #[error(
+        "the recovery key's signature is not for this unit, this administrator and this challenge; commission the unit again, over a \
+         line that nobody changes"
+    )]
+    BadProof,
+    /// The record of the recovery key cannot be read or written.
+    #[error(
+        "the unit's record of its recovery key cannot be read or written, so that it stays locked; read the unit's own messages for the \
+         file and what to do"
+    )]
+    RecoveryRecord,
 }

@@ -50,7 +50,8 @@ pub fn wipe(meant: &Meant, typed: &args::Wipe) -> anyhow::Result<Answer> {
         format!(
             "{unit} is wiped: its secret is forgotten, so that nobody reads its people, its log and its keys any more, and no entry of \
              this can tell of it; {log}\nit starts again as a new unit with another identity, which this keychain does not know: hold its \
-             button and threshold pair, then threshold gallery push"
+             button and threshold pair, then threshold commission --recovery-key, then threshold gallery push\n\
+             it keeps the record of its recovery key, and moves no lock before that key commissions it"
         )
     })?;
     Ok(Answer::Yes)

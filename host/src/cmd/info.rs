@@ -2,7 +2,7 @@
 //!
 //! Owns the words for a unit's state and the notices that nobody may overlook.
 
-use super::{Answer, clock, round, rule};
+use super::{Answer, clock, commission, round, rule};
 use crate::error::{cause_help, cause_words};
 use crate::explain::short_id;
 use crate::meant::Meant;
@@ -85,6 +85,7 @@ fn value(hello: &Hello, info: &Info) -> Value {
             "secret_keeper": keeper(store.keeper),
             "administrators": store.administrators,
         })),
+        "commission": commission::value(info.commission),
         "lockout_s": info.lockout_s,
         "insecure_link": info.insecure_link,
         "presentation": info.presentation.text(),
@@ -176,6 +177,7 @@ fn text(hello: &Hello, info: &Info) -> String {
             },
         );
     }
+    row("authority", commission::words(info.commission));
     if info.lockout_s > 0 {
         row("lock-out", format!("{} s left", info.lockout_s));
     }

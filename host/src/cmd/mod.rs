@@ -4,6 +4,7 @@ pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
 pub mod clock;
+pub mod commission;
 pub mod compare;
 pub mod detect;
 mod each;
@@ -73,6 +74,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Units(typed) => units::run(meant, typed),
         Command::Stats => stats::run(meant),
         Command::Pair(typed) => pair::run(meant, typed),
+        Command::Commission(typed) => commission::run(meant, typed),
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),

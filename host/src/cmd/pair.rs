@@ -2,7 +2,7 @@
 //!
 //! Owns the asking for the code. Refuses to take it as an argument: it would stand in the shell's history.
 
-use super::Answer;
+use super::{Answer, commission};
 use crate::args;
 use crate::error::HostError;
 use crate::keychain::KnownUnit;
@@ -12,7 +12,10 @@ use crate::session::Session;
 use crate::trust;
 use serde_json::json;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use threshold_record::Name;
+use threshold_record::{Name, Role};
+use threshold_wire::commission::Commission;
+use threshold_wire::endpoints::GetInfo;
+use threshold_wire::message::Nothing;
 use threshold_wire::pairing::PairingCode;
 
 /// Pairs.
@@ -39,6 +42,7 @@ pub fn run(meant: &Meant, typed: &args::Pair) -> anyhow::Result<Answer> {
     let role = session.secure(&secret, &unit_key)?;
     // The session is with whoever knows the code, so what it says of its signing key is believed, this once.
     let identity = trust::identity(keychain, &mut session)?.map(|identity| hex(&identity.key));
+    let commission = session.call::<GetInfo>(&Nothing {})?.commission;
     let value = json!({
         "unit": unit,
         "role": role.text(),
@@ -46,7 +50,16 @@ pub fn run(meant: &Meant, typed: &args::Pair) -> anyhow::Result<Answer> {
         "identity": identity,
     });
     meant.say.result(&value, || {
-        format!("paired with {unit} as {}; from now on what is said to it is sealed", role.text())
+        let next = match (role, commission) {
+            (Role::Owner, Commission::Holds(_)) | (Role::Viewer | Role::Enroller, _) => {
+                String::new()
+            }
+            (Role::Owner, other) => format!("\n{unit} is {}", commission::words(other)),
+        };
+        format!(
+            "paired with {unit} as {}; from now on what is said to it is sealed{next}",
+            role.text()
+        )
     })?;
     Ok(Answer::Yes)
 }

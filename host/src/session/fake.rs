@@ -9,9 +9,10 @@ use super::port::Transport;
 use std::io;
 use std::time::Duration;
 use threshold_record::{
-    Cause, Context, EntryKind, KeyTag, LogEntry, Metric, ModelContext, ModelId, Name, PersonId,
-    Presentation, Score, Template, Threshold, ThresholdRule, WallTime,
+    Cause, Context, EntryKind, KeyId, KeyTag, LogEntry, Metric, ModelContext, ModelId, Name,
+    PersonId, Presentation, Score, Template, Threshold, ThresholdRule, WallTime,
 };
+use threshold_wire::commission::Commission;
 use threshold_wire::endpoints as at;
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
@@ -272,6 +273,8 @@ impl FakeUnit {
             Call::SetPolicy(_) => no::<at::SetPolicy>(id),
             Call::GetClock(_) => no::<at::GetClock>(id),
             Call::SetClock(_) => no::<at::SetClock>(id),
+            Call::ChallengeCommission(_) => no::<at::ChallengeCommission>(id),
+            Call::FinishCommission(_) => no::<at::FinishCommission>(id),
             Call::AcknowledgePhoto(_) => no::<at::AcknowledgePhoto>(id),
             Call::WithdrawPhoto(_) => no::<at::WithdrawPhoto>(id),
             Call::GetContext(wanted) => {
@@ -385,6 +388,7 @@ impl FakeUnit {
                 true => Armed::EmptyGallery,
                 false => Armed::Armed,
             },
+            commission: Commission::Holds(KeyId([0x2b; 8])),
             lockout_s: 0,
             insecure_link: true,
             presentation: Presentation::NotAssessed,

@@ -69,7 +69,7 @@ impl Unit {
 pub(crate) fn label(binary: &Path, data: &Path) -> Result<String> {
     let mut command = Command::new(binary);
     let done = command.arg("label").arg(data).output().context("`threshold-edge label`")?;
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
     let code = said.trim().strip_prefix("pairing code: ");
     Ok(code.with_context(|| format!("`threshold-edge label` said {said:?}"))?.to_owned())
 }

@@ -118,6 +118,11 @@ pub(crate) fn run() -> Result<()> {
     unit.wait_until_it_says("the button was pressed")?;
     let role = host.pair("Demo", &code)?;
     println!("paired by button and code as {role}: from here on the line is sealed");
+    let paper = folder.path("recovery.key").display().to_string();
+    host.text(&["commission", "--out", &paper])?;
+    println!(
+        "commissioned with a recovery key, which an owner keeps on paper: a wiped unit asks for it"
+    );
     host.text(&["policy", "acknowledge", "--photo-opens-this-door"])?;
     println!("the owner acknowledges that a photo opens this door: until then it lets nobody in");
 

@@ -68,14 +68,14 @@ impl Door {
     pub(super) fn start_unit(&mut self, board_s: f64) -> Result<Start> {
         self.ask("start unit")?;
         let service_s = self.wait_for_service()?;
-        // At its first start: "not armed: a photo opens this door", which an owner has to acknowledge.
+        // At its first start: "not armed: nobody commissioned this unit", which an owner has to do.
         self.board()?.unit_says("armed", 0, PATIENCE)?;
         let armed_s = self.board()?.seconds();
         let armed = self.host.json(&["info"])?["state"] != "refuses";
         let words = if armed {
             "the unit is armed"
         } else {
-            "every part works; not armed before the acknowledgement"
+            "every part works; not armed before its owner commissions it"
         };
         self.transcript.event(armed_s, words);
         Ok(Start { board_s, service_s, armed_s })

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ConfirmUpdate, ERROR_KEY, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, OpenSession, PushUpdate, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, OpenSession, PushUpdate, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -60,6 +60,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetPolicy>,
     answered::<AcknowledgePhoto>,
     answered::<WithdrawPhoto>,
+    answered::<ChallengeCommission>,
+    answered::<FinishCommission>,
     answered::<GetClock>,
     answered::<SetClock>,
     answered::<GetStats>,

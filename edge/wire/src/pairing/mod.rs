@@ -11,5 +11,7 @@ mod window;
 
 pub use code::{CodeError, CodeText, PairingCode};
 #[cfg(feature = "session")]
+pub(crate) use code::{Spelling, read, spell};
+#[cfg(feature = "session")]
 pub use exchange::{Finished, PairingAtHost, PairingAtUnit, ProvingAtHost};
 pub use window::{PairingWindow, WINDOW_ATTEMPTS, WINDOW_MS};

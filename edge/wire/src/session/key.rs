@@ -34,8 +34,7 @@ impl SecretKey {
     /// [`KeyError::NoRandom`].
     pub fn random() -> Result<Self, KeyError> {
         let mut secret = [0; 32];
-        let mut random = DefaultResolver.resolve_rng().ok_or(KeyError::NoRandom)?;
-        random.try_fill_bytes(&mut secret).map_err(|_| KeyError::NoRandom)?;
+        fill_random(&mut secret)?;
         Self::of_bytes(secret)
     }
 
@@ -82,6 +81,12 @@ pub(crate) fn check_public(public: &[u8; 32]) -> Result<(), KeyError> {
     let mut shared = [0; 32];
     curve.dh(public, &mut shared).map_err(|_| KeyError::Weak)?;
     if shared == [0; 32] { Err(KeyError::Weak) } else { Ok(()) }
+}
+
+/// Fills with bytes that nobody can foretell.
+pub(crate) fn fill_random(into: &mut [u8]) -> Result<(), KeyError> {
+    let mut random = DefaultResolver.resolve_rng().ok_or(KeyError::NoRandom)?;
+    random.try_fill_bytes(into).map_err(|_| KeyError::NoRandom)
 }
 
 fn curve() -> Result<Box<dyn Dh>, KeyError> {

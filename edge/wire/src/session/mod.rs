@@ -17,7 +17,7 @@ pub use held::Held;
 pub use key::{KeyError, SecretKey};
 pub use open::{Accepted, HandshakeError, Opening, accept};
 
-pub(crate) use key::check_public;
+pub(crate) use key::{check_public, fill_random};
 pub(crate) use open::{Greeting, Purpose, builder, noise_message, prologue, session};
 
 use crate::bulk::Packet;
