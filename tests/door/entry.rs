@@ -222,6 +222,11 @@ fn codes_and_texts_are_what_they_ever_were() {
             (40, "too_many_refusals"),
             (41, "policy"),
             (42, "not_acknowledged"),
+            (43, "not_yet_valid"),
+            (44, "expired"),
+            (45, "outside_schedule"),
+            (46, "passback"),
+            (47, "clock_not_set"),
         ],
     );
     check(
@@ -264,6 +269,9 @@ fn codes_and_texts_are_what_they_ever_were() {
             (24, "tampered"),
             (25, "housing_closed"),
             (26, "button_pressed"),
+            (30, "access_set"),
+            (31, "schedule_set"),
+            (32, "schedule_removed"),
         ],
     );
     check(

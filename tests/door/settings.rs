@@ -172,6 +172,7 @@ fn settled() -> Settled {
         rule: ThresholdRule::Target { fpir: 0.0009765625 },
         change: 300,
         photo: Some(KeyTag([1, 2, 3, 4])),
+        passback_min: 300,
     }
 }
 
@@ -179,7 +180,7 @@ fn settled() -> Settled {
 fn the_context_record_has_golden_bytes_and_comes_back() {
     let bytes = settled().to_context().unwrap();
     let golden = [
-        3, // version
+        4, // version
         0, 0, 0, 0x3f, // floor 0.5
         0, 0, 0, 0x3e, // margin 0.125
         2, 3, 0xac, 0x02, // 2 of 3, limit 300
@@ -188,6 +189,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         0, 0, 0, 0, 0, 0, 0, 0x50, 0x3f, // a target of 2^-10
         0xac, 0x02, // the 300th change
         1, 1, 2, 3, 4, // acknowledged by
+        0xac, 0x02, // anti-passback, 300 minutes
     ];
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
@@ -199,7 +201,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         Policy::for_model(Metric::L2, 0.62),
     ] {
         for (rule, photo) in [(fixed, None), (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY))] {
-            let settled = Settled { policy, rule, change: u32::MAX, photo };
+            let settled = Settled { policy, rule, change: u32::MAX, photo, passback_min: 0 };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -215,25 +217,36 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
 #[test]
 fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    golden.truncate(golden.len() - 5);
+    golden.truncate(golden.len() - 7);
     golden[0] = 2;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { photo: None, ..settled() });
+    assert_eq!(found, Settled { photo: None, passback_min: 0, ..settled() });
     // Under the version of before an acknowledgement is bytes left over.
     golden.extend([1, 1, 2, 3, 4]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
 }
 
 #[test]
+fn a_context_of_version_3_is_what_was_settled_and_keeps_nobody_waiting() {
+    let mut golden = settled().to_context().unwrap().to_vec();
+    golden.truncate(golden.len() - 2);
+    golden[0] = 3;
+    let found = Settled::from_context(&golden).unwrap();
+    assert_eq!(found, Settled { passback_min: 0, ..settled() });
+    golden.extend([0xac, 0x02]);
+    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+}
+
+#[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
-    for found in [0, 4, 255] {
+    for found in [0, 5, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
         let error = Settled::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 3 });
+        assert_eq!(error, ContextError::Version { found, supported: 4 });
         let expected =
-            format!("context of version {found}, this program reads up to 3; update this program");
+            format!("context of version {found}, this program reads up to 4; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {
@@ -243,7 +256,7 @@ fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     }
     let longer = [&sound[..], &[0]].concat();
     assert_eq!(Settled::from_context(&longer), Err(ContextError::Malformed));
-    // A rule of presentation that version 3 does not have.
+    // A rule of presentation that version 4 does not have.
     let mut bytes = sound;
     bytes[14] = 2;
     assert_eq!(Settled::from_context(&bytes), Err(ContextError::Malformed));

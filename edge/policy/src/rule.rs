@@ -138,6 +138,20 @@ pub struct Settled {
     pub change: u32,
     /// Who acknowledged that a photo opens this door; [`Settled::acknowledged`] says whether that holds.
     pub photo: Option<KeyTag>,
+    /// The same person is admitted again only after so many minutes (anti-passback), at most [`PASSBACK_MOST`]; 0 for at once.
+    pub passback_min: u16,
+}
+
+/// The longest time until the same person is admitted again, minutes: a day.
+pub const PASSBACK_MOST: u16 = 24 * 60;
+
+/// Version 3 of the context record, which knew no anti-passback.
+#[derive(Deserialize)]
+struct WithoutPassback {
+    policy: Policy,
+    rule: ThresholdRule,
+    change: u32,
+    photo: Option<KeyTag>,
 }
 
 /// Version 2 of the context record, which knew no acknowledgement.
@@ -161,13 +175,13 @@ pub enum Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement.
-    pub const VERSION: u8 = 3;
+    /// acknowledgement, 3 no anti-passback.
+    pub const VERSION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
-        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None }
+        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None, passback_min: 0 }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -184,12 +198,13 @@ impl Settled {
     /// The bytes of its context record.
     ///
     /// # Errors
-    /// [`ContextError::TooLong`]; does not happen with the fields of version 3.
+    /// [`ContextError::TooLong`]; does not happen with the fields of version 4.
     pub fn to_context(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 to 3. Nobody acknowledged anything before version 3.
+    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3, and nobody had to wait
+    /// before version 4.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
@@ -197,8 +212,13 @@ impl Settled {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
             Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
-                Self { policy, rule, change, photo: None }
+                Self { policy, rule, change, photo: None, passback_min: 0 }
             }),
+            Some(3) => {
+                context::decode(3, bytes).map(|WithoutPassback { policy, rule, change, photo }| {
+                    Self { policy, rule, change, photo, passback_min: 0 }
+                })
+            }
             _ => context::decode(Self::VERSION, bytes),
         }
     }
