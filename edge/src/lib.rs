@@ -27,3 +27,4 @@ pub mod stats;
 pub mod trial;
 pub mod unit;
 pub mod update;
+pub mod zone;

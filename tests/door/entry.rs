@@ -222,6 +222,11 @@ fn codes_and_texts_are_what_they_ever_were() {
             (41, "policy"),
             (42, "not_acknowledged"),
             (51, "not_commissioned"),
+            (43, "not_yet_valid"),
+            (44, "expired"),
+            (45, "outside_schedule"),
+            (46, "passback"),
+            (47, "clock_not_set"),
         ],
     );
     check(
@@ -271,6 +276,9 @@ fn codes_and_texts_are_what_they_ever_were() {
             (29, "reverted"),
             (33, "commissioned"),
             (34, "recovery_key_set"),
+            (30, "access_set"),
+            (31, "schedule_set"),
+            (32, "schedule_removed"),
         ],
     );
     check(

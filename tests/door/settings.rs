@@ -173,6 +173,7 @@ fn settled() -> Settled {
         change: 300,
         photo: Some(KeyTag([1, 2, 3, 4])),
         commission: Some(Commission { by: KeyTag([5, 6, 7, 8]), recovery_key: [9; 32] }),
+        passback_min: 300,
     }
 }
 
@@ -192,6 +193,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         1, 5, 6, 7, 8, // commissioned by
     ];
     golden.extend([9; 32]); // with this recovery key
+    golden.extend([0xac, 0x02]); // anti-passback, 300 minutes
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
     let policy = policy();
@@ -202,7 +204,14 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         Policy::for_model(Metric::L2, 0.62),
     ] {
         for (rule, photo) in [(fixed, None), (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY))] {
-            let settled = Settled { policy, rule, change: u32::MAX, photo, commission: None };
+            let settled = Settled {
+                policy,
+                rule,
+                change: u32::MAX,
+                photo,
+                commission: None,
+                passback_min: 0,
+            };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -215,17 +224,17 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
     assert_eq!(found, Settled::by_default(settled().policy));
 }
 
-/// Bytes of a commission at the end of a record, and of an acknowledgement before it.
-const COMMISSION: usize = 1 + 4 + 32;
+/// Bytes of a commission and what came with it at the end of a record, and of an acknowledgement before it.
+const LATER: usize = 1 + 4 + 32 + 2;
 const PHOTO: usize = 1 + 4;
 
 #[test]
 fn a_context_of_version_3_is_what_was_settled_and_commissions_nothing() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    let commission = golden.split_off(golden.len() - COMMISSION);
+    let commission = golden.split_off(golden.len() - LATER);
     golden[0] = 3;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { commission: None, ..settled() });
+    assert_eq!(found, Settled { commission: None, passback_min: 0, ..settled() });
     // Under the version of before a commission is bytes left over.
     golden.extend(commission);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
@@ -234,12 +243,23 @@ fn a_context_of_version_3_is_what_was_settled_and_commissions_nothing() {
 #[test]
 fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    golden.truncate(golden.len() - COMMISSION - PHOTO);
+    golden.truncate(golden.len() - LATER - PHOTO);
     golden[0] = 2;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { photo: None, commission: None, ..settled() });
+    assert_eq!(found, Settled { photo: None, commission: None, passback_min: 0, ..settled() });
     // Under the version of before an acknowledgement is bytes left over.
     golden.extend([1, 1, 2, 3, 4]);
+    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+}
+
+#[test]
+fn a_context_of_version_3_is_what_was_settled_and_keeps_nobody_waiting() {
+    let mut golden = settled().to_context().unwrap().to_vec();
+    golden.truncate(golden.len() - 2);
+    golden[0] = 3;
+    let found = Settled::from_context(&golden).unwrap();
+    assert_eq!(found, Settled { passback_min: 0, ..settled() });
+    golden.extend([0xac, 0x02]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
 }
 

@@ -8,8 +8,11 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use threshold_edge::notices::Notices;
-use threshold_edge::state::{EmbedderFacts, Ending, Identity, LINGER_MS, Shared, State};
+use threshold_edge::state::{
+    EmbedderFacts, Ending, Identity, LINGER_MS, RecoveryRecord, Shared, State,
+};
 use threshold_edge::trial::{self, GIVE_UP, SETTLE, Trial};
+use threshold_edge::zone::Zone;
 use threshold_edge::{start, unit::Clock};
 use threshold_policy::Policy;
 use threshold_record::{Cause, EntryKind, Metric, ModelId, Name, PersonId, WallTime};
@@ -70,8 +73,12 @@ impl Unit {
         let notices = Notices::to(Box::new(std::io::sink()));
         let opened = Store::open(Box::new(self.flash.clone()), self.flash.keys());
         let journal = start::journal(opened, &as_clock, &notices);
-        let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: false };
-        let shared = Shared::new(State::starting(identity, as_clock, notices.clone(), journal));
+        let zone = Zone::default();
+        let identity =
+            Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: false, zone };
+        let record = RecoveryRecord::open(Ok(Box::new(self.flash.clone())));
+        let state = State::starting(identity, as_clock, notices.clone(), journal, record);
+        let shared = Shared::new(state);
         let trial = Trial::of(Some(&slots), &notices);
         trial::tell(&mut slots, &shared, &notices);
         {

@@ -140,7 +140,12 @@ pub struct Settled {
     pub photo: Option<KeyTag>,
     /// Who gave the unit its relay authority; [`Settled::commissioned`] says whether that holds.
     pub commission: Option<Commission>,
+    /// The same person is admitted again only after so many minutes (anti-passback), at most [`PASSBACK_MOST`]; 0 for at once.
+    pub passback_min: u16,
 }
+
+/// The longest time until the same person is admitted again, minutes: a day.
+pub const PASSBACK_MOST: u16 = 24 * 60;
 
 /// An owner's word that the unit may move its lock, given with a recovery key (safety rule 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +156,7 @@ pub struct Commission {
     pub recovery_key: [u8; 32],
 }
 
-/// Version 3 of the context record, which knew no commission.
+/// Version 3 of the context record, which knew no commission and no anti-passback.
 #[derive(Deserialize)]
 struct WithoutCommission {
     policy: Policy,
@@ -192,13 +197,14 @@ impl Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement, 3 no commission.
+    /// acknowledgement, 3 no commission and no anti-passback.
     pub const VERSION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
-        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None, commission: None }
+        let rule = ThresholdRule::DEFAULT;
+        Self { policy, rule, change: 0, photo: None, commission: None, passback_min: 0 }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -224,8 +230,8 @@ impl Settled {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3, and nobody
-    /// commissioned a unit before version 4.
+    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3; nobody commissioned a
+    /// unit and nobody had to wait before version 4.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
@@ -233,7 +239,7 @@ impl Settled {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
             Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
-                Self { policy, rule, change, photo: None, commission: None }
+                Self { policy, rule, change, photo: None, commission: None, passback_min: 0 }
             }),
             Some(3) => context::decode(3, bytes).map(
                 |WithoutCommission { policy, rule, change, photo }| Self {
@@ -242,6 +248,7 @@ impl Settled {
                     change,
                     photo,
                     commission: None,
+                    passback_min: 0,
                 },
             ),
             _ => context::decode(Self::VERSION, bytes),

@@ -164,6 +164,16 @@ coded! {
         NotAcknowledged = 42 => "not_acknowledged",
         /// Nobody commissioned the unit with its owner's recovery key since it began, or was wiped.
         NotCommissioned = 51 => "not_commissioned",
+        /// The person's validity has not begun.
+        NotYetValid = 43 => "not_yet_valid",
+        /// The person's validity has ended.
+        Expired = 44 => "expired",
+        /// The person's schedule does not cover this hour.
+        OutsideSchedule = 45 => "outside_schedule",
+        /// The person was admitted a short while ago (anti-passback).
+        Passback = 46 => "passback",
+        /// The person is limited in time, and nobody set the unit's clock.
+        ClockNotSet = 47 => "clock_not_set",
     }
 }
 

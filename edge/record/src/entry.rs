@@ -87,6 +87,12 @@ coded! {
         Commissioned = 33 => "commissioned",
         /// An owner (`by`) registered the recovery key (`about`): the unit's first one, or in place of the one before.
         RecoveryKeySet = 34 => "recovery_key_set",
+        /// An administrator (`by`) settled when a person (`person`) may enter and by which credentials the person is claimed.
+        AccessSet = 30 => "access_set",
+        /// An owner (`by`) put a schedule; `runner_up` is its number.
+        ScheduleSet = 31 => "schedule_set",
+        /// An owner (`by`) took a schedule away; `runner_up` was its number.
+        ScheduleRemoved = 32 => "schedule_removed",
     }
 }
 
@@ -123,7 +129,7 @@ pub struct LogEntry {
     /// Best candidate, or the person that an administrator's act was about.
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
-    /// stands for, which came before and were not written one by one.
+    /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) its number.
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,

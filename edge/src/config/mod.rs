@@ -13,6 +13,7 @@ pub use door::{DoorConfig, LineConfig};
 
 use crate::args;
 use crate::notices::Notices;
+use crate::zone::{Zone, ZoneError};
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use shape::{Shape, shape_at};
@@ -45,6 +46,8 @@ pub struct UnitConfig {
     pub data: PathBuf,
     /// The folder of the record of the recovery key, which has to outlive the other one; beside it if there is none.
     pub commission: Option<PathBuf>,
+    /// The time zone of schedules, an offset from UTC or a POSIX TZ rule; UTC if there is none.
+    pub timezone: Option<String>,
 }
 
 impl UnitConfig {
@@ -72,6 +75,14 @@ impl UnitConfig {
         let mut beside = name.to_os_string();
         beside.push(".commission");
         Ok(self.data.with_file_name(beside))
+    }
+
+    /// The time zone.
+    ///
+    /// # Errors
+    /// [`ZoneError`] for a text that is none.
+    pub fn zone(&self) -> Result<Zone, ZoneError> {
+        self.timezone.as_deref().map_or_else(|| Ok(Zone::default()), Zone::of)
     }
 }
 
@@ -210,6 +221,7 @@ impl Config {
     /// What the types cannot refuse: the section, and in words with the key what is wrong there first.
     fn broken(&self) -> Vec<(&'static str, String)> {
         let checked = [
+            ("unit", self.unit.zone().map(drop).map_err(Into::into)),
             ("camera", self.camera.check()),
             ("engine", self.engine.check()),
             ("door", self.door.check()),

@@ -5,10 +5,10 @@
 use super::answers::{journal, refused};
 use crate::state::State;
 use threshold_policy::forecast::Forecast;
-use threshold_policy::rule::{self, RuleError};
+use threshold_policy::rule::{self, PASSBACK_MOST, RuleError};
 use threshold_record::{Cause, KeyTag};
 use threshold_wire::RequestError;
-use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet};
+use threshold_wire::policy::{PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet};
 
 /// The policy; `None` without a model, whose scores a threshold is on, and for one that cannot be read.
 pub(super) fn info(state: &State) -> Option<PolicyInfo> {
@@ -32,6 +32,7 @@ pub(super) fn info(state: &State) -> Option<PolicyInfo> {
             people_at_most: refusal.people_at_most,
         }),
         photo: state.acknowledged(),
+        passback_min: settled.passback_min,
     })
 }
 
@@ -61,6 +62,20 @@ pub(super) fn set(
     if !state.has_settled(&set.rule) {
         state.settle(set.rule, by).map_err(|error| refused(state, &error))?;
     }
+    get(state)
+}
+
+/// Settles after how many minutes the same person is admitted again.
+pub(super) fn set_passback(
+    state: &mut State,
+    set: PassbackSet,
+    by: KeyTag,
+) -> Result<PolicyInfo, RequestError> {
+    get(state)?;
+    if set.minutes > PASSBACK_MOST {
+        return Err(RequestError::BadPassback { most: PASSBACK_MOST });
+    }
+    state.settle_passback(set.minutes, by).map_err(|error| refused(state, &error))?;
     get(state)
 }
 

@@ -10,8 +10,9 @@ use std::io;
 use std::time::Duration;
 use threshold_record::{
     Cause, Context, EntryKind, KeyId, KeyTag, LogEntry, Metric, ModelContext, ModelId, Name,
-    PersonId, Presentation, Score, Template, Threshold, ThresholdRule, WallTime,
+    PersonId, Presentation, Schedule, Score, Template, Threshold, ThresholdRule, WallTime,
 };
+use threshold_wire::access::SchedulePage;
 use threshold_wire::commission::Commission;
 use threshold_wire::endpoints as at;
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
@@ -61,6 +62,7 @@ pub(crate) struct FakeUnit {
     pub(crate) hello: Hello,
     pub(crate) people: Vec<PersonSummary>,
     pub(crate) generation: u64,
+    pub(crate) schedules: Vec<Schedule>,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) contexts: Vec<Context>,
     /// When the unit has started.
@@ -95,6 +97,7 @@ impl FakeUnit {
             hello: Hello::of_unit("door", "9.9.9"),
             people: vec![],
             generation: 1,
+            schedules: vec![],
             entries: vec![],
             contexts: vec![],
             starts_at: Duration::ZERO,
@@ -128,7 +131,16 @@ impl FakeUnit {
         self.next_person += 1;
         self.generation += 1;
         let name = Name::new(name).unwrap();
-        self.people.push(PersonSummary { person, name, slots, best_quality: 80 });
+        self.people.push(PersonSummary {
+            person,
+            name,
+            slots,
+            best_quality: 80,
+            valid_from: None,
+            valid_until: None,
+            schedule: None,
+            credentials: 0,
+        });
         person
     }
 
@@ -277,6 +289,16 @@ impl FakeUnit {
             Call::FinishCommission(_) => no::<at::FinishCommission>(id),
             Call::AcknowledgePhoto(_) => no::<at::AcknowledgePhoto>(id),
             Call::WithdrawPhoto(_) => no::<at::WithdrawPhoto>(id),
+            Call::GetAccess(_) => no::<at::GetAccess>(id),
+            Call::SetAccess(_) => no::<at::SetAccess>(id),
+            Call::ListSchedules(_) => {
+                let schedules = self.schedules.iter().cloned().collect();
+                let zone = "UTC0".try_into().unwrap();
+                yes::<at::ListSchedules>(id, SchedulePage { schedules, more: false, zone })
+            }
+            Call::PutSchedule(_) => no::<at::PutSchedule>(id),
+            Call::RemoveSchedule(_) => no::<at::RemoveSchedule>(id),
+            Call::SetPassback(_) => no::<at::SetPassback>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -374,6 +396,7 @@ impl FakeUnit {
                 forecast: None,
                 refusal: None,
                 photo: Some(KeyTag([0x1a; 4])),
+                passback_min: 0,
             }),
             gallery: Some(GalleryInfo {
                 people: self.people.len() as u32,

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, OpenSession, PushUpdate, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -76,6 +76,12 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ApplyUpdate>,
     answered::<ConfirmUpdate>,
     answered::<RevertUpdate>,
+    answered::<GetAccess>,
+    answered::<SetAccess>,
+    answered::<ListSchedules>,
+    answered::<PutSchedule>,
+    answered::<RemoveSchedule>,
+    answered::<SetPassback>,
 ];
 
 fuzz_target!(|data: &[u8]| {
