@@ -548,6 +548,12 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::Policy => "what the owner settled is for another model, or of a later version",
         Cause::NotAcknowledged => "a photo opens this door, and no owner acknowledged that",
+        Cause::OtherThanClaimed => {
+            "the face is more like somebody else's who is enrolled than like the one's whom the credential names"
+        }
+        Cause::UnknownCredential => "the credential names nobody who is enrolled",
+        Cause::NoCredential => "this door asks for a badge or number first, and none was given",
+        Cause::Reader => "the reader of badges and numbers is not there or failed",
     }
 }
 
@@ -582,6 +588,17 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::NotAcknowledged => {
             "threshold policy acknowledge, which says what that means; takes an owner"
+        }
+        Cause::OtherThanClaimed => "give the own badge or number, not somebody else's",
+        Cause::UnknownCredential => {
+            "give the right badge or number; if it is the right one, an enroller gives it to the person"
+        }
+        Cause::NoCredential => {
+            "hold a badge to the reader, or type the number, then look at the camera"
+        }
+        Cause::Reader => {
+            "check [reader] in the unit's configuration and the wiring, then start the unit again; its own messages name \
+             the line; or threshold policy mode identify"
         }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"

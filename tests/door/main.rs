@@ -27,11 +27,12 @@ mod score;
 mod service;
 mod settings;
 mod signs;
+mod verify;
 mod visits;
 
 use threshold_policy::settings::PresentationRule;
 use threshold_policy::{Candidate, Evidence, Observation, Outcome, Policy, Standing, Verdict};
-use threshold_record::{Cause, PersonId, Presentation, Score, Threshold};
+use threshold_record::{Cause, Mode, PersonId, Presentation, Score, Threshold};
 
 const ADA: PersonId = PersonId(1);
 const GRACE: PersonId = PersonId(2);
@@ -53,7 +54,8 @@ fn settings() -> Policy {
 }
 
 /// An armed unit without a fault and with people.
-const READY: Standing = Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3 };
+const READY: Standing =
+    Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3, mode: Mode::Identify };
 
 /// A good frame with a best candidate and, if its score is a number, a runner-up.
 fn seen(best: (PersonId, f32), runner_up: (PersonId, f32)) -> Observation {

@@ -4,7 +4,7 @@ use crate::rig::{LEN, MODEL, Rig, Show, axis, template};
 use threshold_edge::service::Desk;
 use threshold_models::search::quantise;
 use threshold_record::{
-    Cause, EntryKind, KeyId, ModelContext, ModelId, Name, PersonId, Presentation, Role,
+    Cause, EntryKind, KeyId, Mode, ModelContext, ModelId, Name, PersonId, Presentation, Role,
     TemplateError, ThresholdRule,
 };
 use threshold_store::FlashFault;
@@ -17,7 +17,8 @@ use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
     GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, PutPerson, PutTemplate,
     ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetClock, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    SetClock, SetMode, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit,
+    WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -25,7 +26,7 @@ use threshold_wire::message::{
     PersonPut, PersonRemove, TemplatePut,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
-use threshold_wire::policy::PolicySet;
+use threshold_wire::policy::{ModeSet, PolicySet};
 use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
@@ -113,6 +114,8 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetStats>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
+    let mode = ModeSet { mode: Mode::Verify };
+    assert_eq!(rig.call::<SetMode>(&mode).unwrap_err(), refused);
     assert_eq!(rig.call::<GetClock>(&Nothing {}).unwrap_err(), refused);
     let time = ClockSet { unix_ms: 1_800_000_000_000 };
     assert_eq!(rig.call::<SetClock>(&time).unwrap_err(), refused);
@@ -120,7 +123,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 32, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 33, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use threshold_policy::rule::Settled;
 use threshold_policy::settings::{MAX_WINDOW, PresentationRule};
 use threshold_policy::{Policy, PolicyError};
 use threshold_record::{
-    ContextError, KeyTag, Metric, ModelId, Presentation, Score, Threshold, ThresholdRule,
+    ContextError, KeyTag, Metric, Mode, ModelId, Presentation, Score, Threshold, ThresholdRule,
 };
 
 fn check(policy: Policy, expected: Result<(), (PolicyError, &str)>) {
@@ -172,6 +172,7 @@ fn settled() -> Settled {
         rule: ThresholdRule::Target { fpir: 0.0009765625 },
         change: 300,
         photo: Some(KeyTag([1, 2, 3, 4])),
+        mode: Mode::Verify,
     }
 }
 
@@ -179,7 +180,7 @@ fn settled() -> Settled {
 fn the_context_record_has_golden_bytes_and_comes_back() {
     let bytes = settled().to_context().unwrap();
     let golden = [
-        3, // version
+        4, // version
         0, 0, 0, 0x3f, // floor 0.5
         0, 0, 0, 0x3e, // margin 0.125
         2, 3, 0xac, 0x02, // 2 of 3, limit 300
@@ -188,6 +189,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         0, 0, 0, 0, 0, 0, 0, 0x50, 0x3f, // a target of 2^-10
         0xac, 0x02, // the 300th change
         1, 1, 2, 3, 4, // acknowledged by
+        1, // mode verify
     ];
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
@@ -198,8 +200,11 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         Policy { lockout_s: u16::MAX, frames_limit: u16::MAX, attempts: 254, ..policy },
         Policy::for_model(Metric::L2, 0.62),
     ] {
-        for (rule, photo) in [(fixed, None), (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY))] {
-            let settled = Settled { policy, rule, change: u32::MAX, photo };
+        for (rule, photo, mode) in [
+            (fixed, None, Mode::Both),
+            (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY), Mode::Identify),
+        ] {
+            let settled = Settled { policy, rule, change: u32::MAX, photo, mode };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -213,12 +218,24 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
 }
 
 #[test]
+fn a_context_of_version_3_compares_every_face_with_everybody() {
+    let mut golden = settled().to_context().unwrap().to_vec();
+    golden.pop();
+    golden[0] = 3;
+    let found = Settled::from_context(&golden).unwrap();
+    assert_eq!(found, Settled { mode: Mode::Identify, ..settled() });
+    // Under the version of before a mode is a byte left over.
+    golden.push(1);
+    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+}
+
+#[test]
 fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    golden.truncate(golden.len() - 5);
+    golden.truncate(golden.len() - 6);
     golden[0] = 2;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { photo: None, ..settled() });
+    assert_eq!(found, Settled { photo: None, mode: Mode::Identify, ..settled() });
     // Under the version of before an acknowledgement is bytes left over.
     golden.extend([1, 1, 2, 3, 4]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));

@@ -10,7 +10,7 @@ use crate::{Received, lone};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, KeyId, PersonId, Role, ThresholdRule, WallTime};
+use threshold_record::{ContextKind, KeyId, Mode, PersonId, Role, ThresholdRule, WallTime};
 use threshold_tests::entry::full_entry;
 use threshold_wire::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
@@ -28,7 +28,7 @@ use threshold_wire::message::{
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
     TemplatePut, TemplatePutDone, Wipe,
 };
-use threshold_wire::policy::PolicySet;
+use threshold_wire::policy::{ModeSet, PolicySet};
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
 use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
@@ -242,6 +242,8 @@ fn policy(s: &mut Sheet) {
         s.call::<endpoints::SetPolicy>(case, PolicySet { rule }, Call::SetPolicy);
     }
     s.answer::<endpoints::SetPolicy>("", samples::fixed_policy());
+    s.call::<endpoints::SetMode>("", ModeSet { mode: Mode::Verify }, Call::SetMode);
+    s.answer::<endpoints::SetMode>("", samples::policy());
     s.call::<endpoints::AcknowledgePhoto>("", Nothing {}, Call::AcknowledgePhoto);
     s.answer::<endpoints::AcknowledgePhoto>("", samples::fixed_policy());
     s.call::<endpoints::WithdrawPhoto>("", Nothing {}, Call::WithdrawPhoto);

@@ -4,8 +4,8 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Administrator, Cause, ContextKind, KeyId, KeyTag, LogEntry, Metric, ModelId, ModelTag, Name,
-    PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule,
+    Administrator, Cause, ContextKind, KeyId, KeyTag, LogEntry, Metric, Mode, ModelId, ModelTag,
+    Name, PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule,
     WallTime,
 };
 use threshold_tests::entry::full_entry;
@@ -15,9 +15,9 @@ use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
-    PersonSummary, Resembled, SecretKeeper, StoreInfo,
+    PersonSummary, ReaderState, Resembled, SecretKeeper, StoreInfo,
 };
-use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal};
+use threshold_wire::policy::{OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal};
 use threshold_wire::stats::{DecisionCount, StageTime, Stats};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
 
@@ -127,6 +127,7 @@ pub(crate) fn info() -> Info {
         boot: 12,
         uptime_ms: 3_600_000,
         wall: WallTime { unix_ms: 1_753_000_000_123, trusted: true },
+        reader: Some(ReaderState::Failed),
     }
 }
 
@@ -147,6 +148,7 @@ pub(crate) fn bare_info() -> Info {
         boot: 1,
         uptime_ms: 0,
         wall: WallTime { unix_ms: 0, trusted: false },
+        reader: None,
     }
 }
 
@@ -166,6 +168,13 @@ pub(crate) fn policy() -> PolicyInfo {
         }),
         refusal: Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 150 }),
         photo: None,
+        mode: Mode::Both,
+        one: OnePolicy {
+            templates: 3,
+            threshold: Threshold(Score(0.49)),
+            forecast: None,
+            refusal: Some(Cause::Reader),
+        },
     }
 }
 
@@ -176,6 +185,7 @@ pub(crate) fn fixed_policy() -> PolicyInfo {
         forecast: None,
         refusal: None,
         photo: Some(KeyTag(counting(0x40))),
+        mode: Mode::Identify,
         ..policy()
     }
 }

@@ -18,6 +18,6 @@ pub mod rule;
 pub mod settings;
 
 pub use decide::{Admission, Outcome, Standing, Verdict, decide};
-pub use evidence::{Candidate, Evidence, Observation};
+pub use evidence::{Candidate, Evidence, Observation, Subject};
 pub use lockout::{LockedOut, Lockout};
 pub use settings::{Policy, PolicyError};

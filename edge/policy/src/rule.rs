@@ -10,7 +10,9 @@ use crate::forecast::{Admissions, Arming, Forecast, Site, Target, Why, arm, fore
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 use threshold_record::context::{self, ContextError, MAX_CONTEXT_BYTES};
-use threshold_record::{Cause, Distributions, KeyTag, Metric, ModelId, Threshold, ThresholdRule};
+use threshold_record::{
+    Cause, Distributions, KeyTag, Metric, Mode, ModelId, Threshold, ThresholdRule,
+};
 
 /// The largest part of the enrolled people's visits that a unit still arms with: when more are turned away than come in, the
 /// door is propped open and protects nobody.
@@ -38,7 +40,7 @@ pub struct Derived {
     pub refusal: Option<Refusal>,
 }
 
-/// Why a unit refuses to compare one face with everybody.
+/// Why a unit refuses to compare one face with everybody, or with the one whom a credential names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Why.
@@ -138,6 +140,17 @@ pub struct Settled {
     pub change: u32,
     /// Who acknowledged that a photo opens this door; [`Settled::acknowledged`] says whether that holds.
     pub photo: Option<KeyTag>,
+    /// With whom a face is compared.
+    pub mode: Mode,
+}
+
+/// Version 3 of the context record, which knew one mode.
+#[derive(Deserialize)]
+struct WithoutMode {
+    policy: Policy,
+    rule: ThresholdRule,
+    change: u32,
+    photo: Option<KeyTag>,
 }
 
 /// Version 2 of the context record, which knew no acknowledgement.
@@ -161,13 +174,13 @@ pub enum Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement.
-    pub const VERSION: u8 = 3;
+    /// acknowledgement, 3 no mode but [`Mode::Identify`].
+    pub const VERSION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
-        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None }
+        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None, mode: Mode::DEFAULT }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -184,12 +197,13 @@ impl Settled {
     /// The bytes of its context record.
     ///
     /// # Errors
-    /// [`ContextError::TooLong`]; does not happen with the fields of version 3.
+    /// [`ContextError::TooLong`]; does not happen with the fields of version 4.
     pub fn to_context(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 to 3. Nobody acknowledged anything before version 3.
+    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3, and every face was
+    /// compared with everybody before version 4.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
@@ -197,8 +211,17 @@ impl Settled {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
             Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
-                Self { policy, rule, change, photo: None }
+                Self { policy, rule, change, photo: None, mode: Mode::DEFAULT }
             }),
+            Some(3) => {
+                context::decode(3, bytes).map(|WithoutMode { policy, rule, change, photo }| Self {
+                    policy,
+                    rule,
+                    change,
+                    photo,
+                    mode: Mode::DEFAULT,
+                })
+            }
             _ => context::decode(Self::VERSION, bytes),
         }
     }

@@ -121,6 +121,14 @@ coded! {
         Policy = 41 => "policy",
         /// No owner acknowledged that a photo opens this door.
         NotAcknowledged = 42 => "not_acknowledged",
+        /// The face is more like another enrolled person's than like the one's whom the credential names.
+        OtherThanClaimed = 48 => "other_than_claimed",
+        /// The credential names nobody who is enrolled.
+        UnknownCredential = 49 => "unknown_credential",
+        /// A face is compared only with the person whom a credential names, and none was given.
+        NoCredential = 50 => "no_credential",
+        /// The reader of credentials is not there or failed.
+        Reader = 51 => "reader",
     }
 }
 

@@ -77,6 +77,9 @@ coded! {
         HousingClosed = 25 => "housing_closed",
         /// The button inside the housing was pressed: whoever has the code may pair for a while.
         ButtonPressed = 26 => "button_pressed",
+        /// Somebody gave a credential: the decision that follows is of a comparison with `person` alone (1:1), whom it names,
+        /// or with nobody.
+        Claim = 35 => "claim",
     }
 }
 
@@ -110,7 +113,7 @@ pub struct LogEntry {
     pub presentation: Presentation,
     /// Quality of the best frame, percent.
     pub quality: u8,
-    /// Best candidate, or the person that an administrator's act was about.
+    /// Best candidate, the person whom a credential named, or the one that an administrator's act was about.
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
     /// stands for, which came before and were not written one by one.
