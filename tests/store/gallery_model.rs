@@ -5,7 +5,9 @@
 
 use crate::{entry, name};
 use std::collections::{BTreeMap, BTreeSet};
-use threshold_record::{ModelId, Person, PersonId, Template};
+use threshold_record::{
+    Access, Credential, Interval, ModelId, Person, PersonId, Schedule, ScheduleId, Template,
+};
 use threshold_store::{Flash, GalleryError, Member};
 use threshold_store::{LogSize, MockFlash, Object, Series, Store, StoreError, StoreSize};
 use threshold_tests::lots::Lots;
@@ -17,6 +19,10 @@ pub(crate) enum Operation {
     Put(usize, u8),
     /// Puts many at once: a template of the person of that place in the list, and two people who are new.
     PutMany(usize),
+    /// Settles what holds of the person of that place in the list.
+    Access(usize),
+    /// Puts the schedule of that number, or takes it away.
+    Schedule(u8, bool),
     /// Removes the person of that place in the list.
     Remove(usize),
     Tidy,
@@ -30,8 +36,8 @@ pub(crate) enum Operation {
 /// Both models that a gallery may be of.
 const MODELS: [ModelId; 2] = [crate::MODEL, ModelId([8; 32])];
 
-/// Names, and the marks of the templates.
-type People = BTreeMap<PersonId, (String, BTreeMap<u8, i8>)>;
+/// Names, the marks of the templates, and that of the access with its schedule; zeros for none.
+type People = BTreeMap<PersonId, (String, BTreeMap<u8, i8>, (i8, u8))>;
 
 /// A gallery as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +45,8 @@ struct State {
     /// Which of the models.
     model: usize,
     people: People,
+    /// Numbers and marks.
+    schedules: BTreeMap<u8, i8>,
 }
 
 /// A store with what it should hold.
@@ -59,6 +67,22 @@ pub(crate) struct Run {
 
 fn template(model: usize, person: PersonId, slot: u8, mark: i8) -> Template {
     Template { model: MODELS[model].tag(), ..crate::template(person, slot, mark) }
+}
+
+fn access(person: PersonId, (mark, schedule): (i8, u8)) -> Option<Access> {
+    let badge = |facility| Credential::Wiegand26 { facility, card: person.0 as u16 };
+    (mark > 0).then(|| Access {
+        valid_from: None,
+        valid_until: Some(1000 + mark as u64),
+        schedule: Some(ScheduleId(schedule)).filter(|id| id.0 > 0),
+        credentials: [badge(mark as u8), badge(0)].into_iter().collect(),
+    })
+}
+
+fn schedule(number: u8, mark: i8) -> Schedule {
+    let interval = Interval { days: 1, from: mark as u16, to: 1440 };
+    let intervals = std::iter::repeat_n(interval, 1 + mark as usize % 14).collect();
+    Schedule { id: ScheduleId(number), name: name(&format!("hours {number}")), intervals }
 }
 
 impl Run {
@@ -106,9 +130,21 @@ impl Run {
                 assert_eq!(*held, template(model, member.person.id, held.slot, held.vector[1]));
                 (held.slot, held.vector[1])
             });
-            (member.person.id, (member.person.name.to_string(), marks.collect()))
+            let (id, held) = (member.person.id, member.access());
+            let number = held.schedule.map_or(0, |id| id.0);
+            let mark = (held.valid_until.map_or(0, |until| until - 1000) as i8, number);
+            assert_eq!(member.access.as_deref(), access(id, mark).as_ref());
+            for &credential in &held.credentials {
+                assert_eq!(gallery.claimed(credential), Some(id));
+            }
+            (id, (member.person.name.to_string(), marks.collect(), mark))
         });
-        State { model, people: members.collect() }
+        let schedules = gallery.schedules().map(|held| {
+            let (number, mark) = (held.id.0, held.intervals[0].from as i8);
+            assert_eq!(*held, schedule(number, mark));
+            (number, mark)
+        });
+        State { model, people: members.collect(), schedules: schedules.collect() }
     }
 
     /// Opens the store and loads the gallery, and checks that it is one that may be.
@@ -134,6 +170,7 @@ impl Run {
             };
             let names = |state: &State| state.people.values().cloned().collect::<BTreeSet<_>>();
             state.model == found.model
+                && state.schedules == found.schedules
                 && unnamed(&state) == unnamed(&found)
                 && names(&state) == names(&found)
         });
@@ -181,7 +218,7 @@ impl Run {
                 self.store = None;
                 let (mut store, _) = Store::open_sized(flash, keys, self.size())?;
                 next.model = 1 - next.model;
-                next.people.values_mut().for_each(|(_, marks)| marks.clear());
+                next.people.values_mut().for_each(|(_, marks, _)| marks.clear());
                 let rebased = store.load_gallery_discarding_templates(MODELS[next.model]);
                 match rebased {
                     Ok(_) => self.store = Some(store),
@@ -197,7 +234,7 @@ impl Run {
                 let added = self.store_mut().add_person(name(&text));
                 let id = added.clone().unwrap_or(PersonId(u32::MAX));
                 assert!(!self.given.contains(&id), "{id:?} was given out twice");
-                next.people.insert(id, (text, BTreeMap::new()));
+                next.people.insert(id, (text, BTreeMap::new(), (0, 0)));
                 added.map(|id| {
                     self.given.insert(id);
                 })
@@ -206,6 +243,33 @@ impl Run {
                 let Some(person) = self.person(at) else { return Ok(()) };
                 next.people.get_mut(&person).unwrap().1.insert(slot, mark);
                 self.store_mut().put_template(template(model, person, slot, mark))
+            }
+            Operation::Access(at) => {
+                let Some(person) = self.person(at) else { return Ok(()) };
+                let number = next.schedules.keys().nth(mark as usize % 3).copied();
+                let marked = (mark, number.unwrap_or(0));
+                next.people.get_mut(&person).unwrap().2 = marked;
+                self.store_mut().set_access(person, access(person, marked).unwrap())
+            }
+            Operation::Schedule(number, true) => {
+                next.schedules.insert(number, mark);
+                self.store_mut().put_schedule(schedule(number, mark))
+            }
+            Operation::Schedule(number, false) => {
+                let id = ScheduleId(number);
+                let user = next.people.iter().find(|(_, held)| held.2.1 == number);
+                let against = match (user, next.schedules.remove(&number)) {
+                    (_, None) => Some(GalleryError::UnknownSchedule { id }),
+                    (Some((&person, _)), _) => Some(GalleryError::ScheduleInUse { id, person }),
+                    (None, Some(_)) => None,
+                };
+                let removed = self.store_mut().remove_schedule(id);
+                if let Some(against) = against {
+                    assert_eq!(removed, Err(against.into()));
+                    self.check();
+                    return Ok(());
+                }
+                removed
             }
             Operation::PutMany(at) => return self.put_many(at),
             Operation::Remove(at) => {
@@ -265,15 +329,13 @@ impl Run {
         let mut members = Vec::new();
         if let Some(id) = self.person(at) {
             let name = name(&self.state.people[&id].0);
-            members.push(Member {
-                person: Person { id, name },
-                templates: vec![template(model, id, 5, mark)],
-            });
+            members.push(Member::of(Person { id, name }, vec![template(model, id, 5, mark)]));
         }
         for id in [PersonId(fresh), PersonId(fresh + 3)] {
             let name = name(&format!("one {} of {mark} of {}", id.0, self.generation));
             let templates = [0, 6].map(|slot| template(model, id, slot, mark)).to_vec();
-            members.push(Member { person: Person { id, name }, templates });
+            let access = access(id, (mark, 0)).filter(|_| id.0 == fresh).map(Box::new);
+            members.push(Member { access, ..Member::of(Person { id, name }, templates) });
         }
         let mut left = &members[..];
         while !left.is_empty() {
@@ -282,7 +344,9 @@ impl Run {
             let mut next = self.state.clone();
             for member in &left[..most] {
                 let name = member.person.name.to_string();
-                let held = next.people.entry(member.person.id).or_insert((name, BTreeMap::new()));
+                let put = member.access.as_ref().map_or((0, 0), |_| (mark, 0));
+                let fresh = (name, BTreeMap::new(), put);
+                let held = next.people.entry(member.person.id).or_insert(fresh);
                 held.1.extend(member.templates.iter().map(|held| (held.slot, mark)));
                 match &outcome {
                     Ok(_) => drop(self.given.insert(member.person.id)),
@@ -338,7 +402,7 @@ impl Run {
             .sum();
         let people = &self.state.people;
         let live: usize =
-            people.values().map(|(name, marks)| 14 + name.len() + marks.len() * 149).sum();
+            people.values().map(|(name, marks, _)| 60 + name.len() + marks.len() * 149).sum();
         // Two neighbours are more than half a segment together, each is at most twice what it need be, and the last one is
         // as it is.
         let size = self.segment_bytes as usize;
@@ -351,7 +415,7 @@ impl Run {
 /// An operation by lot.
 pub(crate) fn drawn(lots: &mut Lots) -> Operation {
     let at = lots.below(8) as usize;
-    match lots.below(25) {
+    match lots.below(30) {
         0..=6 => Operation::Add,
         7..=13 => Operation::Put(at, lots.below(3) as u8),
         14..=17 => Operation::Remove(at),
@@ -359,6 +423,8 @@ pub(crate) fn drawn(lots: &mut Lots) -> Operation {
         21 => Operation::Lockout,
         22 => Operation::Rebase,
         23 => Operation::PutMany(at),
+        24..=26 => Operation::Access(at),
+        27..=28 => Operation::Schedule(1 + lots.below(3) as u8, lots.below(3) > 0),
         _ => Operation::Reopen,
     }
 }

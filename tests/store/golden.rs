@@ -7,13 +7,15 @@
 use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, KeyTag, LogEntry, PersonId};
+use threshold_record::{
+    Access, ContextKind, Credential, Interval, KeyTag, LogEntry, PersonId, Schedule, ScheduleId,
+};
 use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store, StoreSize};
 use threshold_tests::entry::full_entry;
 use zeroize::Zeroizing;
 
 /// The format that this program writes.
-const NEWEST: &str = "format-3";
+const NEWEST: &str = "format-4";
 
 /// So that the golden log has several segments, and the golden gallery too.
 const SIZE: StoreSize =
@@ -62,7 +64,31 @@ fn golden_entry(sequence: u64) -> LogEntry {
     LogEntry { context_model, context_policy, context_config, by, about, ..full_entry(sequence) }
 }
 
-/// What every golden flash went through.
+/// The schedule of the newest format.
+fn office() -> Schedule {
+    let hours = Interval { days: 0b1_1111, from: 7 * 60, to: 19 * 60 };
+    let night = Interval { days: 1 << 6, from: 22 * 60, to: 6 * 60 };
+    let intervals = [hours, night].into_iter().collect();
+    Schedule { id: ScheduleId(2), name: name("office"), intervals }
+}
+
+/// What holds of Emmy in the newest format.
+fn emmys() -> Access {
+    Access {
+        valid_from: Some(1_800_000_000),
+        valid_until: Some(1_900_000_000),
+        schedule: Some(ScheduleId(2)),
+        credentials: [
+            Credential::Wiegand26 { facility: 12, card: 345 },
+            Credential::Wiegand34 { facility: 1200, card: 34_567 },
+            Credential::Keypad { digits: 4, number: 42 },
+        ]
+        .into_iter()
+        .collect(),
+    }
+}
+
+/// What every golden flash went through; those before format 4 without schedule and access.
 fn life(flash: &MockFlash) {
     let (mut store, _) = Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE).unwrap();
     store.load_gallery(MODEL).unwrap();
@@ -70,6 +96,8 @@ fn life(flash: &MockFlash) {
         let id = store.add_person(name(text)).unwrap();
         store.put_template(template(id, 0, at as i8 + 1)).unwrap();
     }
+    store.put_schedule(office()).unwrap();
+    store.set_access(PersonId(3), emmys()).unwrap();
     store.remove_person(PersonId(2)).unwrap();
     assert_eq!(store.context_number(ContextKind::Model, b"a model").unwrap(), 1);
     assert_eq!(store.context_number(ContextKind::Policy, b"a policy").unwrap(), 2);
@@ -112,18 +140,34 @@ pub(crate) fn check(store: &Store) {
 
 #[test]
 fn every_released_format_opens_and_holds_what_was_written() {
-    for format in ["format-1", "format-2", NEWEST] {
+    for format in ["format-1", "format-2", "format-3", NEWEST] {
         let flash = flash(format);
         let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
         assert_eq!(cut, None);
         store.load_gallery(MODEL).unwrap();
         assert_eq!((store.log_head(), store.boot()), (ENTRIES, 2), "{format}");
         check(&store);
+        let gallery = store.gallery().unwrap();
+        if format == NEWEST {
+            assert_eq!(gallery.schedules().collect::<Vec<_>>(), [&office()]);
+            assert_eq!(gallery.member(PersonId(3)).unwrap().access(), emmys());
+        } else {
+            // One without goes on with.
+            assert_eq!(gallery.schedules().next(), None);
+            assert!(gallery.members().all(|member| member.access.is_none()));
+            store.put_schedule(office()).unwrap();
+            store.set_access(PersonId(3), emmys()).unwrap();
+        }
+        for credential in emmys().credentials {
+            assert_eq!(store.gallery().unwrap().claimed(credential), Some(PersonId(3)));
+        }
         // It goes on, and stays.
         let entry = LogEntry { context_config: 0, ..golden_entry(1) };
         assert_eq!(store.commit(entry).unwrap().sequence, ENTRIES + 1);
         drop(store);
-        check(&open(&flash));
+        let store = open(&flash);
+        check(&store);
+        assert_eq!(store.gallery().unwrap().member(PersonId(3)).unwrap().access(), emmys());
     }
 }
 

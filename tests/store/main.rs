@@ -8,6 +8,7 @@ mod files;
 mod forge;
 mod found;
 mod full;
+mod gallery_access;
 mod gallery_conversion;
 mod gallery_damage;
 mod gallery_model;

@@ -65,6 +65,19 @@ impl Credential {
             .flatten()
             .map(|number| Self::Keypad { digits: typed.len() as u8, number })
     }
+
+    /// True if a reader or a keypad could give it; one that came over flash or wire need not be.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        match *self {
+            Self::Wiegand26 { .. } | Self::Wiegand34 { .. } => true,
+            Self::Keypad { digits, number } => {
+                digits >= 1
+                    && digits as usize <= Self::MAX_DIGITS
+                    && number < 10u32.pow(digits as u32)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Credential {

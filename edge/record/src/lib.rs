@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod administrator;
 pub mod context;
 pub mod credential;
@@ -19,6 +20,10 @@ pub mod rule;
 pub mod score;
 pub mod template;
 
+pub use access::{
+    Access, AccessFault, Interval, MAX_CREDENTIALS, MAX_INTERVALS, MAX_SCHEDULES, Schedule,
+    ScheduleId,
+};
 pub use administrator::{Administrator, KeyId, KeyTag, Role};
 pub use context::{
     ClockContext, Context, ContextError, ContextKind, MAX_CONTEXT_BYTES, ModelContext,

@@ -309,7 +309,7 @@ fn remove_person(
     state.gallery_changed();
     let entry = state.write(LogEntry { person, by, ..LogEntry::of(EntryKind::Removed) });
     let receipt = receipt(state, person, entry.map_or(0, |entry| entry.sequence));
-    let Member { person, templates } = there;
+    let Member { person, templates, .. } = there;
     let (templates, generation) = (templates.len() as u8, generation(state));
     Ok(PersonRemoveDone { name: person.name, templates, generation, receipt })
 }
@@ -492,8 +492,12 @@ pub(super) fn refused(state: &mut State, error: &StoreError) -> RequestError {
         GalleryError::Full { capacity } => RequestError::GalleryFull { capacity: capacity as u32 },
         GalleryError::BadTemplate(fault) => RequestError::BadTemplate(fault),
         // The whole id was compared before, and ids last for 4 billion people.
-        GalleryError::OtherModel { .. } | GalleryError::IdsUsedUp => {
-            RequestError::StoreFault { part: Cause::Gallery }
-        }
+        GalleryError::OtherModel { .. }
+        | GalleryError::IdsUsedUp
+        | GalleryError::BadAccess(_)
+        | GalleryError::CredentialTaken { .. }
+        | GalleryError::UnknownSchedule { .. }
+        | GalleryError::ScheduleNameTaken { .. }
+        | GalleryError::ScheduleInUse { .. } => RequestError::StoreFault { part: Cause::Gallery },
     }
 }

@@ -268,7 +268,7 @@ impl Applying {
             }
             let each = RECORD_BYTES + usize::from(self.content.components);
             bytes += RECORD_BYTES + held.person.name.len() + templates.len() * each;
-            members.push(Member { person: held.person, templates });
+            members.push(Member::of(held.person, templates));
         }
         self.put(state, &members, by)?;
         self.place = place;

@@ -1,7 +1,7 @@
-//! The gallery in memory: people and their templates, of one model, with a generation.
+//! The gallery in memory: people, their templates, of one model, and what else holds of each, with a generation.
 //!
-//! Holding one proves that its templates were checked, are of its model, belong to people who are in it, and that no
-//! two people share a name or an id. Changes give a new generation; `durable` writes each before it is taken in here, into
+//! Holding one proves that its templates were checked, are of its model, belong to people who are in it, that no two people
+//! share a name, an id or a credential, and that a schedule whom somebody is given to is there. Changes give a new generation; `durable` writes each before it is taken in here, into
 //! segments (`segment`) of sealed records (`record`), which `load` reads, `tidy` cleans, and `convert` makes of a snapshot
 //! of an earlier format.
 
@@ -16,7 +16,10 @@ mod tidy;
 
 use std::collections::{BTreeMap, HashMap};
 use threshold_record::template::MAX_SLOTS;
-use threshold_record::{ModelId, ModelTag, Name, Person, PersonId, Template, TemplateError};
+use threshold_record::{
+    Access, AccessFault, Credential, ModelId, ModelTag, Name, Person, PersonId, Schedule,
+    ScheduleId, Template, TemplateError,
+};
 
 /// A person with the templates, in order of their slots.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,9 +28,27 @@ pub struct Member {
     pub person: Person,
     /// The templates.
     pub templates: Vec<Template>,
+    /// What limits when the person may enter, and by what the person is claimed; `None` as long as nothing of that was set.
+    pub access: Option<Box<Access>>,
 }
 
 impl Member {
+    /// Somebody of whom nothing else holds.
+    #[must_use]
+    pub fn of(person: Person, templates: Vec<Template>) -> Self {
+        Self { person, templates, access: None }
+    }
+
+    /// What holds of the person besides the name.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.as_deref().cloned().unwrap_or_default()
+    }
+
+    fn credentials(&self) -> &[Credential] {
+        self.access.as_deref().map_or(&[], |access| &access.credentials)
+    }
+
     /// The lowest slot without a template.
     #[must_use]
     pub fn free_slot(&self) -> Option<u8> {
@@ -49,6 +70,9 @@ pub struct Gallery {
     members: BTreeMap<PersonId, Member>,
     /// Who has each name.
     names: HashMap<Name, PersonId>,
+    /// Whom each credential claims to be.
+    claims: HashMap<Credential, PersonId>,
+    schedules: BTreeMap<ScheduleId, Schedule>,
     templates: usize,
 }
 
@@ -95,6 +119,37 @@ pub enum GalleryError {
     /// The template cannot be compared.
     #[error("the template is not fit to be compared ({0}); enrol again")]
     BadTemplate(#[from] TemplateError),
+    /// What is to hold of the person, or the schedule, is not whole.
+    #[error("{0}")]
+    BadAccess(#[from] AccessFault),
+    /// Somebody has that credential.
+    #[error("person {} has {credential} already; take it from that person first", person.0)]
+    CredentialTaken {
+        /// The credential.
+        credential: Credential,
+        /// Who has it.
+        person: PersonId,
+    },
+    /// No schedule has that number.
+    #[error("there is no schedule {}; list the schedules to see which there are", id.0)]
+    UnknownSchedule {
+        /// What was asked for.
+        id: ScheduleId,
+    },
+    /// Another schedule has that name.
+    #[error("schedule {} has that name already; give another name", id.0)]
+    ScheduleNameTaken {
+        /// Which has it.
+        id: ScheduleId,
+    },
+    /// Somebody is bound to the schedule.
+    #[error("person {} has schedule {}; give everybody of it another one, or none, first", person.0, id.0)]
+    ScheduleInUse {
+        /// Which.
+        id: ScheduleId,
+        /// One of those who have it.
+        person: PersonId,
+    },
 }
 
 impl Gallery {
@@ -104,8 +159,15 @@ impl Gallery {
     /// A gallery without people, at generation 0.
     #[must_use]
     pub fn empty(model: ModelId) -> Self {
-        let (members, names) = (BTreeMap::new(), HashMap::new());
-        Self { model, generation: 0, members, names, templates: 0 }
+        Self {
+            model,
+            generation: 0,
+            members: BTreeMap::new(),
+            names: HashMap::new(),
+            claims: HashMap::new(),
+            schedules: BTreeMap::new(),
+            templates: 0,
+        }
     }
 
     /// The gallery that a snapshot's parts make up.
@@ -121,7 +183,7 @@ impl Gallery {
         let mut gallery = Self::empty(model);
         for person in people {
             gallery.check_person(&person)?;
-            gallery.add_person(person, 0);
+            gallery.add_member(Member::of(person, Vec::new()), 0);
         }
         for template in templates {
             gallery.check_template(&template)?;
@@ -132,20 +194,27 @@ impl Gallery {
     }
 
     /// The gallery of members that a gallery had, in order of their ids, with so many templates; `None` if two have one name or
-    /// there are too many.
+    /// one credential, or there are too many.
     fn of_members(
         model: ModelId,
         generation: u64,
         members: Vec<(PersonId, Member)>,
+        schedules: BTreeMap<ScheduleId, Schedule>,
         templates: usize,
     ) -> Option<Self> {
         let name = |(id, member): &(PersonId, Member)| (member.person.name.clone(), *id);
         let names: HashMap<Name, PersonId> = members.iter().map(name).collect();
+        let claims = members.iter().flat_map(|(id, member)| {
+            member.credentials().iter().map(|&credential| (credential, *id))
+        });
+        let n_claims = members.iter().map(|(_, member)| member.credentials().len()).sum::<usize>();
+        let claims: HashMap<Credential, PersonId> = claims.collect();
         let whole = names.len() == members.len()
+            && claims.len() == n_claims
             && templates <= Self::CAPACITY
             && members.len() <= Self::CAPACITY;
         let members = members.into_iter().collect();
-        whole.then_some(Self { model, generation, members, names, templates })
+        whole.then_some(Self { model, generation, members, names, claims, schedules, templates })
     }
 
     /// The model that made every template.
@@ -182,6 +251,23 @@ impl Gallery {
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Member> {
         self.names.get(&Name::new(name).ok()?).and_then(|&person| self.member(person))
+    }
+
+    /// Whom a credential claims to be. It proves nothing: a badge can be copied.
+    #[must_use]
+    pub fn claimed(&self, credential: Credential) -> Option<PersonId> {
+        self.claims.get(&credential).copied()
+    }
+
+    /// The schedules, in order of their numbers.
+    pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
+        self.schedules.values()
+    }
+
+    /// One schedule.
+    #[must_use]
+    pub fn schedule(&self, id: ScheduleId) -> Option<&Schedule> {
+        self.schedules.get(&id)
     }
 
     /// Every template, in order of person and slot.
@@ -221,6 +307,50 @@ impl Gallery {
         Ok(())
     }
 
+    /// Whether this may hold of a person, be it one who is to be added.
+    pub(crate) fn check_access(
+        &self,
+        person: PersonId,
+        access: &Access,
+    ) -> Result<(), GalleryError> {
+        access.check()?;
+        if let Some(id) = access.schedule.filter(|id| !self.schedules.contains_key(id)) {
+            return Err(GalleryError::UnknownSchedule { id });
+        }
+        for &credential in &access.credentials {
+            if let Some(&holder) = self.claims.get(&credential)
+                && holder != person
+            {
+                return Err(GalleryError::CredentialTaken { credential, person: holder });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a schedule can be put, in place of one of its number.
+    pub(crate) fn check_schedule(&self, schedule: &Schedule) -> Result<(), GalleryError> {
+        schedule.check()?;
+        let mut others = self.schedules().filter(|held| held.id != schedule.id);
+        match others.find(|held| held.name == schedule.name) {
+            Some(held) => Err(GalleryError::ScheduleNameTaken { id: held.id }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a schedule can be taken away.
+    pub(crate) fn check_unused(&self, id: ScheduleId) -> Result<(), GalleryError> {
+        if !self.schedules.contains_key(&id) {
+            return Err(GalleryError::UnknownSchedule { id });
+        }
+        let has = |member: &&Member| {
+            member.access.as_deref().is_some_and(|access| access.schedule == Some(id))
+        };
+        match self.members().find(has) {
+            Some(member) => Err(GalleryError::ScheduleInUse { id, person: member.person.id }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a template can be put into its slot.
     pub(crate) fn check_template(&self, template: &Template) -> Result<(), GalleryError> {
         self.check_vector(template)?;
@@ -233,13 +363,13 @@ impl Gallery {
         Ok(())
     }
 
-    /// Whether people can be put: each added under the id, or there under the same name, with templates that take the place of
-    /// what stands in their slots. The ids must rise, so that nobody is there twice.
+    /// Whether people can be put: each added under the id with what holds of him, or there under the same name, with templates that
+    /// take the place of what stands in their slots. The ids must rise, so that nobody is there twice.
     pub(crate) fn check_members(&self, members: &[Member]) -> Result<(), GalleryError> {
         let (mut people, mut templates) = (self.members.len(), self.templates);
-        let mut names = HashMap::new();
+        let (mut names, mut claims) = (HashMap::new(), HashMap::new());
         let mut before = PersonId::NOBODY;
-        for Member { person, templates: put } in members {
+        for member @ Member { person, templates: put, access } in members {
             let id = person.id;
             if id <= before {
                 return Err(GalleryError::UsedId { person: id });
@@ -252,6 +382,12 @@ impl Gallery {
                     self.check_person(person)?;
                     if let Some(person) = names.insert(&person.name, id) {
                         return Err(GalleryError::NameTaken { person });
+                    }
+                    access.iter().try_for_each(|access| self.check_access(id, access))?;
+                    for &credential in member.credentials() {
+                        if let Some(person) = claims.insert(credential, id) {
+                            return Err(GalleryError::CredentialTaken { credential, person });
+                        }
                     }
                     people += 1;
                     0
@@ -283,11 +419,34 @@ impl Gallery {
         Ok(())
     }
 
-    /// Adds a person who was checked.
-    fn add_person(&mut self, person: Person, generation: u64) {
-        self.names.insert(person.name.clone(), person.id);
-        self.members.insert(person.id, Member { person, templates: Vec::new() });
+    /// Adds somebody who was checked.
+    fn add_member(&mut self, member: Member, generation: u64) {
+        let id = member.person.id;
+        self.names.insert(member.person.name.clone(), id);
+        self.claims.extend(member.credentials().iter().map(|&credential| (credential, id)));
+        self.templates += member.templates.len();
+        self.members.insert(id, member);
         self.generation = generation;
+    }
+
+    /// Puts what was checked to hold of a person.
+    fn put_access(&mut self, person: PersonId, access: Access, generation: u64) {
+        self.generation = generation;
+        let Some(member) = self.members.get_mut(&person) else { return };
+        for credential in member.credentials() {
+            self.claims.remove(credential);
+        }
+        self.claims.extend(access.credentials.iter().map(|&credential| (credential, person)));
+        member.access = Some(Box::new(access));
+    }
+
+    /// Puts a schedule that was checked, or takes it away.
+    fn put_schedule(&mut self, id: ScheduleId, schedule: Option<Schedule>, generation: u64) {
+        self.generation = generation;
+        match schedule {
+            Some(schedule) => self.schedules.insert(id, schedule),
+            None => self.schedules.remove(&id),
+        };
     }
 
     /// Puts a template that was checked into its slot, in place of one that stands there.
@@ -309,6 +468,9 @@ impl Gallery {
     fn take_person(&mut self, person: PersonId) -> Option<Member> {
         let member = self.members.remove(&person)?;
         self.names.remove(&member.person.name);
+        for credential in member.credentials() {
+            self.claims.remove(credential);
+        }
         self.templates -= member.templates.len();
         Some(member)
     }

@@ -26,7 +26,10 @@ use crate::sealed;
 use crate::tombstones::{self, Tombstones};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use threshold_record::{Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Template};
+use threshold_record::{
+    Access, Context, ContextKind, LogEntry, ModelId, Name, Person, PersonId, Schedule, ScheduleId,
+    Template,
+};
 
 /// The file in the data folder that holds a unit's secret, where there is no better keeper.
 pub const KEY_FILE: &str = "unit.key";
@@ -284,8 +287,37 @@ impl Store {
         self.change(Change::Template(Box::new(template)))
     }
 
-    /// Puts people with their templates, in order of rising ids: who is not there is added under the id, a template takes the place
-    /// of one in its slot. As many of the first as one batch holds become durable at once, at least one; gives how many.
+    /// Settles what holds of a person besides the name, in place of what did; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before, and after a start it may hold what was asked for.
+    pub fn set_access(&mut self, person: PersonId, access: Access) -> Result<(), StoreError> {
+        if self.doubtful.contains(&person) {
+            // What is acknowledged now must not go with a removal that was not.
+            let tombstones = self.tombstones.clone();
+            self.save_tombstones(tombstones)?;
+        }
+        self.change(Change::Access(person, Box::new(access)))
+    }
+
+    /// Puts a schedule, in place of one of its number; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub fn put_schedule(&mut self, schedule: Schedule) -> Result<(), StoreError> {
+        self.change(Change::Schedule(schedule.id, Some(Box::new(schedule))))
+    }
+
+    /// Takes a schedule away that nobody has; durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub fn remove_schedule(&mut self, id: ScheduleId) -> Result<(), StoreError> {
+        self.change(Change::Schedule(id, None))
+    }
+
+    /// Puts people with their templates, in order of rising ids: who is not there is added under the id with what holds of him, who
+    /// is there keeps what holds, a template takes the place of one in its slot. As many of the first as one batch holds become durable at once, at least one; gives how many.
     ///
     /// # Errors
     /// [`StoreError`], of the gallery's rules too: [`GalleryError::UsedId`] for somebody who was removed. The gallery is then as

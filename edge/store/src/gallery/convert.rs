@@ -58,7 +58,7 @@ pub(crate) fn convert(
     }
     let statement = Statement { generation, rebased: 0, model: gallery.model(), digest };
     for (batch, number) in batches.into_iter().zip(1..) {
-        let header = Header { number, through: number };
+        let header = Header::of(number, number);
         let bytes = sealed(keyring, header, batch, statement)?;
         flash.replace(Object::GallerySegment(number), &bytes)?;
     }

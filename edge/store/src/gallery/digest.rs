@@ -7,7 +7,7 @@
 //! generation stand for it. The digest is never outside a seal, so that nobody can look for sets of equal sums.
 //! By person and not by record, since at 100,000 records the hashes alone would be a sixth of the time to load them.
 
-use crate::gallery::record::Part;
+use crate::gallery::record::{MAX_PARTS, Part};
 use threshold_record::PersonId;
 
 /// The sum over a set of people.
@@ -30,14 +30,14 @@ impl SetKey {
         if records.is_empty() {
             return Digest::default();
         }
-        // A person has a name and so many templates that all fit into two of the hash's blocks.
-        let mut bytes = heapless::Vec::<u8, { 4 + 16 * 9 }>::new();
+        // What a person has fits into two of the hash's blocks, and nobody's schedules into three.
+        let mut bytes = heapless::Vec::<u8, { 4 + MAX_PARTS * 9 }>::new();
         let mut fits = bytes.extend_from_slice(&person.0.to_le_bytes()).is_ok();
         for (part, generation) in records {
             fits &= bytes.push(part.place).is_ok();
             fits &= bytes.extend_from_slice(&generation.to_le_bytes()).is_ok();
         }
-        debug_assert!(fits, "a person has at most eight templates");
+        debug_assert!(fits, "more parts than an id has places");
         Digest::from_bytes(*blake3::keyed_hash(&self.0, &bytes).as_bytes())
     }
 }

@@ -13,16 +13,20 @@ use crate::flash::{Flash, Object};
 use crate::gallery::digest::{Digest, SetKey};
 use crate::gallery::record::{self, Part, Raw, Statement};
 use crate::gallery::segment::{self, AROUND, Ending, HEADER, Header};
-use crate::gallery::{Gallery, Member};
+use crate::gallery::{Gallery, GalleryError, Member};
 use crate::keyring::Keyring;
 use std::collections::{BTreeMap, BTreeSet};
-use threshold_record::{ModelId, Person, PersonId, Template};
+use threshold_record::{Access, ModelId, Person, PersonId, Schedule, ScheduleId, Template};
 
 /// A change of the gallery.
 #[derive(Debug)]
 pub(crate) enum Change {
     Person(Person),
     Template(Box<Template>),
+    /// What holds of a person besides the name.
+    Access(PersonId, Box<Access>),
+    /// A schedule, or that there is none of that number any more.
+    Schedule(ScheduleId, Option<Box<Schedule>>),
     /// The people stay, their templates go, and those to come are of this model.
     Rebase(ModelId),
     /// Nothing but what waits: the removals.
@@ -159,10 +163,30 @@ impl DurableGallery {
                 record::push_template(&mut records, generation, template);
                 Some(Part::template(template.person, template.slot))
             }
+            Change::Access(person, access) => {
+                let person = *person;
+                self.gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
+                self.gallery.check_access(person, access)?;
+                record::push_access(&mut records, generation, person, access);
+                Some(Part::access(person))
+            }
+            Change::Schedule(id, schedule) => {
+                match schedule {
+                    Some(schedule) => self.gallery.check_schedule(schedule)?,
+                    None => self.gallery.check_unused(*id)?,
+                }
+                record::push_schedule(&mut records, generation, *id, schedule.as_deref());
+                Some(Part::schedule(*id))
+            }
             Change::Rebase(model) => {
                 next.digest = Digest::default();
-                for (&part, place) in self.places.iter().filter(|(part, _)| !part.is_template()) {
-                    next.digest.add(self.set.of_person(part.person, &[(part, place.generation)]));
+                let kept = self.places.iter().filter(|(part, _)| !part.is_template());
+                let kept: Vec<(Part, u64)> =
+                    kept.map(|(&part, place)| (part, place.generation)).collect();
+                for of_person in kept.chunk_by(|a, b| a.0.person == b.0.person) {
+                    let person =
+                        of_person.first().map_or(PersonId::NOBODY, |(part, _)| part.person);
+                    next.digest.add(self.set.of_person(person, of_person));
                 }
                 (next.rebased, next.model) = (generation, *model);
                 None
@@ -190,7 +214,13 @@ impl DurableGallery {
         }
         self.gallery.generation = generation;
         match change {
-            Change::Person(person) => self.gallery.add_person(person, generation),
+            Change::Person(person) => {
+                self.gallery.add_member(Member::of(person, Vec::new()), generation);
+            }
+            Change::Access(person, access) => self.gallery.put_access(person, *access, generation),
+            Change::Schedule(id, schedule) => {
+                self.gallery.put_schedule(id, schedule.map(|schedule| *schedule), generation);
+            }
             Change::Template(template) => self.gallery.put_template(*template, generation),
             Change::Rebase(model) => {
                 self.gallery.rebase(model, generation);
@@ -286,13 +316,18 @@ impl DurableGallery {
                 self.rewrite(flash, keyring, &[number], &records, statement)?;
                 return Ok(number);
             }
+            if last.end + len <= room && !last.header.takes_all() {
+                // One of an earlier program, made anew before it takes what that does not know.
+                self.rewrite(flash, keyring, &[number], &records, statement)?;
+                return Ok(number);
+            }
             if last.end + len <= room {
                 self.append(flash, keyring, number, records, statement)?;
                 return Ok(number);
             }
         }
         let through = self.segments.last_key_value().map_or(0, |(_, last)| last.header.through);
-        let header = Header { number: through + 1, through: through + 1 };
+        let header = Header::of(through + 1, through + 1);
         let bytes = sealed(keyring, header, records, statement)?;
         if let Err(error) = flash.replace(Object::GallerySegment(header.number), &bytes) {
             self.begun.get_or_insert(keyring.current());
@@ -345,7 +380,7 @@ impl DurableGallery {
         let Some(through) = self.segments.get(&last).map(|last| last.header.through) else {
             return Ok(());
         };
-        let header = Header { number: first, through };
+        let header = Header::of(first, through);
         let mut live = BTreeMap::new();
         let mut removals = Vec::new();
         for &number in numbers {

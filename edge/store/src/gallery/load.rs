@@ -8,17 +8,13 @@ use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
 use crate::gallery::digest::Digest;
 use crate::gallery::durable::{Change, DurableGallery, Place, Segment};
-use crate::gallery::record::{self, Part, Raw, Records, Statement};
+use crate::gallery::record::{self, MAX_PARTS, Part, Raw, Records, Statement};
 use crate::gallery::segment::{self, Batch, Ending};
 use crate::gallery::{Gallery, Member};
 use crate::keyring::Keyring;
 use heapless::Vec as Bounded;
-use std::collections::BTreeSet;
-use threshold_record::template::MAX_SLOTS;
-use threshold_record::{ModelId, Person, PersonId};
-
-/// Records of a person: the name and the templates.
-const MAX_PARTS: usize = 1 + MAX_SLOTS as usize;
+use std::collections::{BTreeMap, BTreeSet};
+use threshold_record::{ModelId, Person, PersonId, ScheduleId};
 
 /// A record that was found.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +145,7 @@ impl DurableGallery {
         let found = &contents.found;
         let mut digest = Digest::default();
         let (mut members, mut n_templates) = (Vec::new(), 0);
+        let mut schedules = BTreeMap::new();
         let mut places = Vec::with_capacity(found.len());
         for of_person in found.chunk_by(|a, b| a.part.person == b.part.person) {
             let person = of_person.first().map_or(PersonId::NOBODY, |found| found.part.person);
@@ -157,7 +154,7 @@ impl DurableGallery {
             }
             let mut records = Bounded::<_, MAX_PARTS>::new();
             let mut templates = Vec::new();
-            let mut name = None;
+            let (mut name, mut access) = (None, None);
             for (at, record) in of_person.iter().enumerate() {
                 let Found { part, generation, segment, len, .. } = *record;
                 let superseded = of_person.get(at + 1).is_some_and(|next| next.part == part);
@@ -171,8 +168,15 @@ impl DurableGallery {
                     let tag = statement.model.tag();
                     let read = record::read_template(bytes, person, tag, &mut templates);
                     read.ok_or_else(|| mixed.clone())?;
-                } else {
+                } else if part.is_name() {
                     name = record::name(bytes);
+                } else if part.is_access() {
+                    let read = record::read_access(bytes).ok_or_else(|| mixed.clone())?;
+                    access = Some(Box::new(read));
+                } else {
+                    let id = ScheduleId(part.place);
+                    let read = record::read_schedule(bytes, id).ok_or_else(|| mixed.clone())?;
+                    schedules.extend(read.map(|schedule| (id, schedule)));
                 }
                 records.push((part, generation)).map_err(|_| mixed.clone())?;
                 places.push((part, Place { generation, segment, len }));
@@ -185,9 +189,13 @@ impl DurableGallery {
                 continue;
             }
             digest.add(self.set.of_person(person, &records));
+            if person.is_nobody() {
+                continue;
+            }
             let name = name.ok_or_else(|| mixed.clone())?;
             n_templates += templates.len();
-            members.push((person, Member { person: Person { id: person, name }, templates }));
+            members
+                .push((person, Member { person: Person { id: person, name }, templates, access }));
         }
         if digest != statement.digest {
             return Err(mixed);
@@ -199,7 +207,7 @@ impl DurableGallery {
         self.places = places.into_iter().collect();
         (self.digest, self.rebased, self.given) = (digest, statement.rebased, statement.generation);
         let Statement { model, generation, .. } = statement;
-        let gallery = Gallery::of_members(model, generation, members, n_templates);
+        let gallery = Gallery::of_members(model, generation, members, schedules, n_templates);
         self.gallery = gallery.ok_or(mixed)?;
         Ok(())
     }

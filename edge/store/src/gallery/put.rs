@@ -12,7 +12,8 @@ use crate::gallery::segment::AROUND;
 use crate::keyring::Keyring;
 
 impl DurableGallery {
-    /// Puts people with their templates: who is not there is added under the id, a template takes the place of one in its slot.
+    /// Puts people with their templates: who is not there is added under the id with what holds of him, who is there keeps what
+    /// holds, a template takes the place of one in its slot.
     /// Takes as many of the first as one batch holds, at least one, and gives how many that were.
     ///
     /// # Errors
@@ -44,6 +45,11 @@ impl DurableGallery {
                 put(Part::name_of(id), &mut |out| {
                     record::push_person(out, generation, &member.person);
                 });
+                if let Some(access) = &member.access {
+                    put(Part::access(id), &mut |out| {
+                        record::push_access(out, generation, id, access);
+                    });
+                }
             }
             for template in &member.templates {
                 put(Part::template(id, template.slot), &mut |out| {
@@ -78,9 +84,11 @@ impl DurableGallery {
         for (part, len) in parts {
             self.settle(part, Place { generation, segment: number, len });
         }
-        for Member { person, templates } in members {
+        for Member { person, templates, access } in members {
             if self.gallery.member(person.id).is_none() {
-                self.gallery.add_person(person.clone(), generation);
+                let access = access.clone();
+                let person = Member { access, ..Member::of(person.clone(), Vec::new()) };
+                self.gallery.add_member(person, generation);
             }
             for template in templates {
                 self.gallery.put_template(template.clone(), generation);

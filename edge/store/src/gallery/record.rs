@@ -5,6 +5,10 @@
 //!   1 person     name length u8 | name, UTF-8
 //!   2 template   slot u8 | quality u8 | scale f32 | components u16 | i8 each
 //!   3 removed    nothing
+//!   4 access     from u64 | until u64, all bits set for no end | schedule u8, 0 for none | credentials u8, each:
+//!                form u8 (1 badge of 26 bits, 2 of 34, 3 keypad) | facility or digits u16 | card or number u32
+//!   5 schedule   of person 0: number u8 | name length u8 | intervals u8 | name, UTF-8 | each: days u8 | from u16 | to u16;
+//!                one without intervals says that there is none any more
 //! statement: generation u64 | rebased u64 | model id [32] | digest [32]
 //! ```
 //! Little endian. Of two records of one part the one of the later generation counts. A removed person's records do not count,
@@ -14,7 +18,10 @@
 use crate::gallery::digest::Digest;
 use heapless::Vec as Bounded;
 use threshold_record::template::MAX_SLOTS;
-use threshold_record::{ModelId, ModelTag, Name, Person, PersonId, Template};
+use threshold_record::{
+    Access, Credential, Interval, MAX_SCHEDULES, ModelId, ModelTag, Name, Person, PersonId,
+    Schedule, ScheduleId, Template,
+};
 
 /// Bytes of a statement.
 pub(crate) const STATEMENT: usize = 8 + 8 + 32 + 32;
@@ -24,8 +31,15 @@ pub(crate) const REMOVED: usize = 1 + 8 + 4;
 const KIND_PERSON: u8 = 1;
 const KIND_TEMPLATE: u8 = 2;
 const KIND_REMOVED: u8 = 3;
+const KIND_ACCESS: u8 = 4;
+const KIND_SCHEDULE: u8 = 5;
 
-/// What a record is about: a person's name, at place 0, or the template of a slot, at the place after it.
+/// Most parts that stand under one id: a person's are fewer than the schedules, which stand under nobody's.
+pub(crate) const MAX_PARTS: usize = MAX_SCHEDULES as usize;
+const _: () = assert!(MAX_PARTS >= 2 + MAX_SLOTS as usize, "name, access and templates");
+
+/// What a record is about: a person's name, at place 0, the template of a slot, at the place after it, or what else holds of the
+/// person, behind the templates. Under nobody's id stand the schedules, each at the place of its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Part {
     pub(crate) person: PersonId,
@@ -33,6 +47,8 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    const ACCESS: u8 = MAX_SLOTS + 1;
+
     pub(crate) fn name_of(person: PersonId) -> Self {
         Self { person, place: 0 }
     }
@@ -41,8 +57,24 @@ impl Part {
         Self { person, place: slot.saturating_add(1) }
     }
 
+    pub(crate) fn access(person: PersonId) -> Self {
+        Self { person, place: Self::ACCESS }
+    }
+
+    pub(crate) fn schedule(id: ScheduleId) -> Self {
+        Self { person: PersonId::NOBODY, place: id.0 }
+    }
+
+    pub(crate) fn is_name(self) -> bool {
+        !self.person.is_nobody() && self.place == 0
+    }
+
     pub(crate) fn is_template(self) -> bool {
-        self.place > 0
+        !self.person.is_nobody() && (1..=MAX_SLOTS).contains(&self.place)
+    }
+
+    pub(crate) fn is_access(self) -> bool {
+        !self.person.is_nobody() && self.place == Self::ACCESS
     }
 
     /// Every part that a person has or could have.
@@ -117,16 +149,35 @@ fn first(bytes: &[u8]) -> Option<Raw<'_>> {
     let head = bytes.first_chunk::<HEAD>()?;
     let generation = u64::from_le_bytes(*head[1..].first_chunk()?);
     let person = PersonId(u32::from_le_bytes(*head[9..].first_chunk()?));
+    let body = bytes.get(HEAD..)?;
     let (part, len) = match head[0] {
+        // Nobody has neither a name nor a face.
+        KIND_PERSON | KIND_TEMPLATE | KIND_ACCESS if person.is_nobody() => return None,
         KIND_PERSON => (Some(Part::name_of(person)), NAME_AT + usize::from(*bytes.get(HEAD)?)),
         KIND_TEMPLATE => {
-            let [slot, .., low, high] = bytes.get(HEAD..)?.first_chunk::<TEMPLATE_HEAD>()?;
+            let [slot, .., low, high] = body.first_chunk::<TEMPLATE_HEAD>()?;
             let len = usize::from(u16::from_le_bytes([*low, *high]));
-            (Some(Part::template(person, *slot)), VECTOR_AT + len)
+            let part = Part::template(person, *slot);
+            (Some(part).filter(|_| *slot < MAX_SLOTS), VECTOR_AT + len)
+        }
+        KIND_ACCESS => {
+            let [.., count] = body.first_chunk::<ACCESS_HEAD>()?;
+            let len = usize::from(*count) * CREDENTIAL;
+            (Some(Part::access(person)), HEAD + ACCESS_HEAD + len)
+        }
+        KIND_SCHEDULE if person.is_nobody() => {
+            let [number, name, intervals] = *body.first_chunk::<SCHEDULE_HEAD>()?;
+            let len = usize::from(name) + usize::from(intervals) * INTERVAL;
+            let part = Part::schedule(ScheduleId(number));
+            let known = (1..=MAX_SCHEDULES).contains(&number);
+            (Some(part).filter(|_| known), HEAD + SCHEDULE_HEAD + len)
         }
         KIND_REMOVED => (None, HEAD),
         _ => return None,
     };
+    if part.is_none() && head[0] != KIND_REMOVED {
+        return None;
+    }
     Some(Raw { generation, person, part, bytes: bytes.get(..len)? })
 }
 
@@ -138,6 +189,13 @@ const NAME_AT: usize = HEAD + 1;
 const TEMPLATE_HEAD: usize = 1 + 1 + 4 + 2;
 /// Where a vector begins in its record.
 const VECTOR_AT: usize = HEAD + TEMPLATE_HEAD;
+
+/// Bytes of an access record before its credentials, and of each of them.
+const ACCESS_HEAD: usize = 8 + 8 + 1 + 1;
+const CREDENTIAL: usize = 1 + 2 + 4;
+/// Bytes of a schedule before its name, and of each interval behind it.
+const SCHEDULE_HEAD: usize = 3;
+const INTERVAL: usize = 1 + 2 + 2;
 
 /// The name in a person's record.
 pub(crate) fn name(record: &[u8]) -> Option<Name> {
@@ -178,6 +236,89 @@ pub(crate) fn push_template(out: &mut Vec<u8>, generation: u64, template: &Templ
     out.extend_from_slice(&template.scale.to_le_bytes());
     out.extend_from_slice(&(template.vector.len() as u16).to_le_bytes());
     out.extend(template.vector.iter().map(|&component| component as u8));
+}
+
+/// What a record of a person's access says; `None` if it is not whole.
+pub(crate) fn read_access(record: &[u8]) -> Option<Access> {
+    let rest = &mut record.get(HEAD..)?;
+    let (from, until) = (u64::from_le_bytes(array(rest)?), u64::from_le_bytes(array(rest)?));
+    let [schedule, count] = array(rest)?;
+    let mut access = Access {
+        valid_from: Some(from).filter(|&from| from > 0),
+        valid_until: Some(until).filter(|&until| until < u64::MAX),
+        schedule: Some(ScheduleId(schedule)).filter(|_| schedule > 0),
+        credentials: Bounded::new(),
+    };
+    for _ in 0..count {
+        let [form] = array(rest)?;
+        let (group, number) = (u16::from_le_bytes(array(rest)?), u32::from_le_bytes(array(rest)?));
+        let small = (u8::try_from(group).ok(), u16::try_from(number).ok());
+        let credential = match (form, small) {
+            (1, (Some(facility), Some(card))) => Credential::Wiegand26 { facility, card },
+            (2, (_, Some(card))) => Credential::Wiegand34 { facility: group, card },
+            (3, (Some(digits), _)) => Credential::Keypad { digits, number },
+            _ => return None,
+        };
+        access.credentials.push(credential).ok()?;
+    }
+    access.check().ok()?;
+    Some(access)
+}
+
+/// What a record says of the schedule of that number: `Some(None)` that there is none any more; `None` if it is not whole.
+pub(crate) fn read_schedule(record: &[u8], id: ScheduleId) -> Option<Option<Schedule>> {
+    let rest = &mut record.get(HEAD + 1..)?;
+    let [name, count] = array(rest)?;
+    if (name, count) == (0, 0) {
+        return Some(None);
+    }
+    let (name, intervals) = rest.split_at_checked(usize::from(name))?;
+    *rest = intervals;
+    let name = Name::new(std::str::from_utf8(name).ok()?).ok()?;
+    let mut schedule = Schedule { id, name, intervals: Bounded::new() };
+    for _ in 0..count {
+        let [days] = array(rest)?;
+        let (from, to) = (u16::from_le_bytes(array(rest)?), u16::from_le_bytes(array(rest)?));
+        schedule.intervals.push(Interval { days, from, to }).ok()?;
+    }
+    schedule.check().ok()?;
+    Some(Some(schedule))
+}
+
+pub(crate) fn push_access(out: &mut Vec<u8>, generation: u64, person: PersonId, access: &Access) {
+    push_head(out, KIND_ACCESS, generation, person);
+    out.extend_from_slice(&access.valid_from.unwrap_or(0).to_le_bytes());
+    out.extend_from_slice(&access.valid_until.unwrap_or(u64::MAX).to_le_bytes());
+    let schedule = access.schedule.map_or(0, |id| id.0);
+    out.extend_from_slice(&[schedule, access.credentials.len() as u8]);
+    for credential in &access.credentials {
+        let (form, group, number) = match *credential {
+            Credential::Wiegand26 { facility, card } => (1, u16::from(facility), u32::from(card)),
+            Credential::Wiegand34 { facility, card } => (2, facility, u32::from(card)),
+            Credential::Keypad { digits, number } => (3, u16::from(digits), number),
+        };
+        out.push(form);
+        out.extend_from_slice(&group.to_le_bytes());
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+pub(crate) fn push_schedule(
+    out: &mut Vec<u8>,
+    generation: u64,
+    id: ScheduleId,
+    schedule: Option<&Schedule>,
+) {
+    push_head(out, KIND_SCHEDULE, generation, PersonId::NOBODY);
+    let name = schedule.map_or(&[][..], |schedule| schedule.name.as_bytes());
+    let intervals = schedule.map_or(&[][..], |schedule| &schedule.intervals);
+    out.extend_from_slice(&[id.0, name.len() as u8, intervals.len() as u8]);
+    out.extend_from_slice(name);
+    for Interval { days, from, to } in intervals {
+        out.push(*days);
+        out.extend_from_slice(&from.to_le_bytes());
+        out.extend_from_slice(&to.to_le_bytes());
+    }
 }
 
 pub(crate) fn push_removed(out: &mut Vec<u8>, generation: u64, person: PersonId) {

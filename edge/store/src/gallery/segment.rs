@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0 magic "THRGSG\r\n"
-//!  8 version u16 (1)
+//!  8 version u16 (2; 1 has no records of access and schedules, and takes none)
 //! 10 reserved u16, zero
 //! 12 number u32         from 1; the object's name says the same
 //! 16 through u32        the last of the segments that this one stands for, itself the first
@@ -25,7 +25,7 @@ use crate::keyring::{Keyring, SEAL};
 use std::ops::Range;
 
 const MAGIC: [u8; 8] = *b"THRGSG\r\n";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 pub(crate) const HEADER: usize = 24;
 const PREFIX: usize = 12;
 /// Bytes of a segment besides its records, if it has one batch.
@@ -36,6 +36,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// A segment's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    version: u16,
     pub(crate) number: u32,
     pub(crate) through: u32,
 }
@@ -70,11 +71,22 @@ pub(crate) enum Ending {
 }
 
 impl Header {
+    /// The header of a segment that is written now.
+    pub(crate) fn of(number: u32, through: u32) -> Self {
+        Self { version: VERSION, number, through }
+    }
+
+    /// True if any batch may be appended to the segment: an earlier program that reads one of its own version expects no record
+    /// that it does not know.
+    pub(crate) fn takes_all(self) -> bool {
+        self.version == VERSION
+    }
+
     /// The bytes of a segment without batches.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER);
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.version.to_le_bytes());
         bytes.extend_from_slice(&[0; 2]);
         bytes.extend_from_slice(&self.number.to_le_bytes());
         bytes.extend_from_slice(&self.through.to_le_bytes());
@@ -85,7 +97,7 @@ impl Header {
     fn from_bytes(number: u32, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut reader = Reader::new(Object::GallerySegment(number), bytes);
         reader.magic(&MAGIC)?;
-        reader.version(VERSION)?;
+        let version = reader.version_up_to(VERSION)?;
         reader.zero(2)?;
         let misplaced = reader.damaged("the header of another segment");
         let (found, through) = (reader.u32()?, reader.u32()?);
@@ -93,7 +105,7 @@ impl Header {
         if found != number || through < number {
             return Err(misplaced);
         }
-        Ok(Self { number, through })
+        Ok(Self { version, number, through })
     }
 
     /// Seals a batch to stand at `offset` of the segment, and writes it behind `out`.
