@@ -222,6 +222,10 @@ fn codes_and_texts_are_what_they_ever_were() {
             (40, "too_many_refusals"),
             (41, "policy"),
             (42, "not_acknowledged"),
+            (48, "other_than_claimed"),
+            (49, "unknown_credential"),
+            (50, "no_credential"),
+            (51, "reader"),
         ],
     );
     check(
@@ -264,6 +268,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (24, "tampered"),
             (25, "housing_closed"),
             (26, "button_pressed"),
+            (35, "claim"),
         ],
     );
     check(

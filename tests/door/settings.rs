@@ -244,13 +244,13 @@ fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
 #[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
-    for found in [0, 4, 255] {
+    for found in [0, 5, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
         let error = Settled::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 3 });
+        assert_eq!(error, ContextError::Version { found, supported: 4 });
         let expected =
-            format!("context of version {found}, this program reads up to 3; update this program");
+            format!("context of version {found}, this program reads up to 4; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {

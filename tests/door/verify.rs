@@ -4,11 +4,12 @@
 use crate::keys::{Bench, administrator, key, refused};
 use crate::rig::{LEN, Rig, Show, TICK_MS};
 use crate::rule;
+use crate::{ADA, EMMY, GRACE, READY, accepts, outcome, seen, settings};
 use threshold_edge::state::ReaderStanding;
 use threshold_edge::unit::Sign;
-use threshold_policy::{Evidence, Observation, Policy, Subject};
+use threshold_policy::{Evidence, Observation, Policy, Standing, Subject, Verdict, decide};
 use threshold_record::{
-    Cause, Credential, EntryKind, LogEntry, Metric, Mode, PersonId, Reason, Role,
+    Access, Cause, Credential, Decision, EntryKind, LogEntry, Metric, Mode, PersonId, Reason, Role,
 };
 use threshold_store::MockFlash;
 use threshold_tests::lots::Lots;
@@ -16,9 +17,6 @@ use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetInfo, GetPolicy, RemovePerson, SetMode, WithdrawPhoto};
 use threshold_wire::message::{Armed, Nothing, PersonRemove, ReaderState};
 use threshold_wire::policy::{ModeSet, PolicyInfo};
-
-const ADA: PersonId = PersonId(1);
-const GRACE: PersonId = PersonId(2);
 
 /// A number that nobody has.
 const GUESS: Credential = Credential::Wiegand26 { facility: 9, card: 9 };
@@ -28,6 +26,16 @@ fn of(person: PersonId) -> Credential {
     Credential::Keypad { digits: 4, number: person.0 }
 }
 
+/// Enrols a number under a name, and gives the person a number to type.
+fn enrol(rig: &mut Rig, name: &str, number: usize) -> PersonId {
+    let person = rig.enrol(name, number);
+    let access = Access { credentials: [of(person)].into_iter().collect(), ..Access::default() };
+    let mut state = rig.shared.lock();
+    state.journal_mut().unwrap().store_mut().set_access(person, access).unwrap();
+    state.gallery_changed();
+    person
+}
+
 fn set_mode(rig: &mut Rig, mode: Mode) -> PolicyInfo {
     rig.call::<SetMode>(&ModeSet { mode }).unwrap()
 }
@@ -35,7 +43,8 @@ fn set_mode(rig: &mut Rig, mode: Mode) -> PolicyInfo {
 /// Ada is number 1 and enrolled, Grace is number 2 and enrolled.
 fn two_enrolled(mode: Mode) -> Rig {
     let mut rig = Rig::new();
-    assert_eq!((rig.enrol("Ada", 1), rig.enrol("Grace", 2)), (ADA, GRACE));
+    let enrolled = (enrol(&mut rig, "Ada", 1), enrol(&mut rig, "Grace", 2));
+    assert_eq!(enrolled, (ADA, GRACE));
     set_mode(&mut rig, mode);
     rig
 }
@@ -300,7 +309,7 @@ fn a_reader_that_is_not_there_locks_only_a_door_that_asks_for_a_credential() {
 fn too_many_people_are_no_reason_against_a_comparison_with_one() {
     let mut rig = rule::rig();
     (1..LEN).for_each(|number| {
-        rig.enrol(&format!("person {number}"), number);
+        enrol(&mut rig, &format!("person {number}"), number);
     });
     let many = rig.call::<GetPolicy>(&Nothing {}).unwrap();
     assert_eq!(many.refusal.map(|refusal| refusal.why), Some(Cause::TooManyRefusals));
@@ -378,7 +387,7 @@ fn only_an_owner_settles_the_mode_and_it_outlasts_every_start() {
 fn a_mode_that_could_not_be_written_down_does_not_hold() {
     let flash = MockFlash::new();
     let mut rig = Rig::on(&flash);
-    rig.enrol("Ada", 1);
+    enrol(&mut rig, "Ada", 1);
     set_mode(&mut rig, Mode::Verify);
     flash.set_capacity(Some(0));
     rig.call::<SetMode>(&ModeSet { mode: Mode::Identify }).unwrap_err();
@@ -393,7 +402,7 @@ fn a_mode_that_could_not_be_written_down_does_not_hold() {
 fn a_claim_that_could_not_be_written_down_opens_nothing() {
     let flash = MockFlash::new();
     let mut rig = Rig::on(&flash);
-    rig.enrol("Ada", 1);
+    enrol(&mut rig, "Ada", 1);
     set_mode(&mut rig, Mode::Verify);
     flash.set_capacity(Some(0));
     rig.give(of(ADA));
@@ -417,6 +426,50 @@ fn a_credential_replaces_no_acknowledgement() {
         assert_eq!((reason, cause), (Reason::NotArmed, Cause::NotAcknowledged));
     }
     assert_eq!((rig.pulses(), failures(&rig)), (0, 0));
+}
+
+#[test]
+fn a_claim_is_decided_by_the_claimed_persons_scores_alone() {
+    let of = |subject, frames: &[Observation]| {
+        let mut evidence = Evidence::about(subject, 50);
+        for (i, frame) in (1..).zip(frames) {
+            evidence.observe(Observation { at_ms: 100 * i, ..*frame });
+        }
+        evidence
+    };
+    let refused = |evidence: &mut Evidence, mode| {
+        evidence.close();
+        let standing = Standing { mode, ..READY };
+        let outcome = outcome(decide(&settings(), evidence, &standing));
+        assert!(matches!(outcome.decision(), Decision::Refuse(_)));
+        let entry = outcome.entry();
+        (entry.reason, entry.cause, entry.person, entry.runner_up)
+    };
+    let ada = Subject::Person(ADA);
+    let verify = Standing { mode: Mode::Verify, ..READY };
+    let admitted = decide(&settings(), &of(ada, &[accepts(ADA); 2]), &verify);
+    assert_eq!(outcome(admitted).decision(), Decision::Admit(ADA));
+    // Whatever is said of somebody else admits nobody, and stands in no entry as the claimed person's score.
+    let mut of_grace = of(ada, &[accepts(GRACE); 10]);
+    let unknown = (Reason::Unknown, Cause::None, ADA, EMMY);
+    assert_eq!(refused(&mut of_grace, Mode::Verify), unknown);
+    // One frame of the window that is somebody else's is enough against it.
+    let graces = seen((ADA, 0.25), (GRACE, 0.75));
+    let mut mixed = of(ada, &[accepts(ADA), graces, accepts(ADA)]);
+    assert_eq!(decide(&settings(), &mixed, &verify), Verdict::Pending);
+    let other = (Reason::Unknown, Cause::OtherThanClaimed, ADA, GRACE);
+    assert_eq!(refused(&mut mixed, Mode::Verify), other);
+    // Nobody claimed, nobody asked for, and a mode that takes no claim.
+    for (subject, mode, reason, cause) in [
+        (Subject::Nobody, Mode::Verify, Reason::Unknown, Cause::UnknownCredential),
+        (Subject::Nobody, Mode::Both, Reason::Unknown, Cause::UnknownCredential),
+        (Subject::Everybody, Mode::Verify, Reason::Unknown, Cause::NoCredential),
+        (ada, Mode::Identify, Reason::NotArmed, Cause::None),
+    ] {
+        let found = refused(&mut of(subject, &[accepts(ADA); 3]), mode);
+        assert_eq!((found.0, found.1), (reason, cause), "{subject:?} {mode:?}");
+    }
+    assert_eq!(decide(&settings(), &of(Subject::Everybody, &[]), &verify), Verdict::Pending);
 }
 
 /// Covers 60 units of 150 acts each: faces, credentials, gaps, announcements, faults of the camera and pulled plugs in any
@@ -471,7 +524,8 @@ fn no_order_of_faces_claims_and_starts_admits_anybody_but_the_claimed_person_by_
 
 fn two_enrolled_on(flash: &MockFlash) -> Rig {
     let mut rig = Rig::on(flash);
-    assert_eq!((rig.enrol("Ada", 1), rig.enrol("Grace", 2)), (ADA, GRACE));
+    let enrolled = (enrol(&mut rig, "Ada", 1), enrol(&mut rig, "Grace", 2));
+    assert_eq!(enrolled, (ADA, GRACE));
     set_mode(&mut rig, Mode::Verify);
     rig
 }

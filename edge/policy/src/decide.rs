@@ -15,7 +15,7 @@
 //!    the best frame).
 //!
 //! A visit whose subject is one person (1:1) takes what its frames say of that person alone: whoever else they are like
-//! can be a reason to refuse, and never one to admit.
+//! can be a reason to refuse, and never one to admit: `Unknown` with the cause `OtherThanClaimed`, before the others of 9.
 //!
 //! Faults come first because a unit in doubt about itself must not tell who stands before it; ambiguity comes
 //! before unknown because it is the one that the administrator can do something about.
@@ -266,7 +266,9 @@ fn leader<'a>(policy: &Policy, evidence: &'a Evidence) -> Option<Leader<'a>> {
         || window.iter().filter_map(|seen| accepted(policy, subject, seen).map(|who| (who, seen)));
     let mut leader: Option<Leader<'a>> = None;
     for (person, first) in accepting().map(|(who, frame)| (who.person, frame)) {
-        let mut counted = Leader { person, frames: 0, rivals: 0, frame: first };
+        // A frame of a 1:1 visit that is somebody else's says no as one of 1:N does that accepts another.
+        let others = window.iter().filter(|frame| is_of_another(subject, frame)).count() as u8;
+        let mut counted = Leader { person, frames: 0, rivals: others, frame: first };
         let mut top = f32::NEG_INFINITY;
         for (other, frame) in accepting() {
             if other.person != person {
@@ -287,16 +289,16 @@ fn leader<'a>(policy: &Policy, evidence: &'a Evidence) -> Option<Leader<'a>> {
 }
 
 fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) -> Verdict {
+    let (window, subject) = (evidence.window(policy.frames_window), evidence.subject());
+    if let Some(frame) = window.iter().find(|frame| is_of_another(subject, frame)) {
+        let cause = Cause::OtherThanClaimed;
+        return decided(policy, evidence, Some(frame), Reason::Unknown, cause);
+    }
     if let Some(leader) = leader {
         let reason = if leader.rivals > 0 { Reason::Ambiguous } else { Reason::TooFewFrames };
         let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, Cause::None);
         outcome.frames_agreed = leader.frames;
         return Verdict::Decided(outcome);
-    }
-    let (window, subject) = (evidence.window(policy.frames_window), evidence.subject());
-    if let Some(frame) = window.iter().find(|frame| is_of_another(subject, frame)) {
-        let cause = Cause::OtherThanClaimed;
-        return decided(policy, evidence, Some(frame), Reason::Unknown, cause);
     }
     let near = |frame: &&Observation| {
         reaches(policy, subject, frame).is_some() && policy.counts(frame.presentation)

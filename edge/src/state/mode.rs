@@ -132,18 +132,12 @@ impl State {
     /// Somebody gave a credential: whom it names, as the log's entry says before this returns. Somebody without a template
     /// cannot be compared, and is nobody here.
     pub fn claim(&mut self, credential: Credential) -> Subject {
-        let named = self.named_by(credential).filter(|&person| self.templates_of(person) > 0);
+        let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
+        let named = gallery.and_then(|gallery| gallery.claimed(credential));
+        let named = named.filter(|&person| self.templates_of(person) > 0);
         let person = named.unwrap_or(PersonId::NOBODY);
         self.write(LogEntry { person, ..LogEntry::of(EntryKind::Claim) });
         named.map_or(Subject::Nobody, Subject::Person)
-    }
-
-    /// Whom a credential names. Interim.
-    fn named_by(&self, credential: Credential) -> Option<PersonId> {
-        match credential {
-            Credential::Keypad { number, .. } => Some(PersonId(number)),
-            _ => None,
-        }
     }
 
     fn templates_of(&self, person: PersonId) -> u8 {

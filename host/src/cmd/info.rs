@@ -13,7 +13,7 @@ use std::time::Duration;
 use threshold_record::Presentation;
 use threshold_wire::Hello;
 use threshold_wire::endpoints::GetInfo;
-use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, SecretKeeper};
+use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, ReaderState, SecretKeeper};
 
 /// Shows the unit.
 ///
@@ -87,6 +87,10 @@ fn value(hello: &Hello, info: &Info) -> Value {
         })),
         "lockout_s": info.lockout_s,
         "insecure_link": info.insecure_link,
+        "reader": info.reader.map(|reader| match reader {
+            ReaderState::Works => "works",
+            ReaderState::Failed => "failed",
+        }),
         "presentation": info.presentation.text(),
         "photo_notice": photo_notice(info),
         "boot": info.boot,
@@ -173,6 +177,17 @@ fn text(hello: &Hello, info: &Info) -> String {
                 0 => "nobody was paired yet: threshold pair".to_owned(),
                 1 => "1 administrator".to_owned(),
                 count => format!("{count} administrators"),
+            },
+        );
+    }
+    if let Some(reader) = info.reader {
+        row(
+            "reader",
+            match reader {
+                ReaderState::Works => "works".to_owned(),
+                ReaderState::Failed => {
+                    "could not be had or failed; the unit's own messages say why".to_owned()
+                }
             },
         );
     }
