@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn badges_of_the_books_are_read() {
         // Facility 1, card 1: 12 bits of one 1 before, odd parity of one 1 after. Written out by hand.
-        let bits = 0b1_00000001_0000000000000001_0;
+        let bits = 1 << 25 | 1 << 17 | 1 << 1;
         let read = decode(None, &pulses(bits, 26, 7, 2_000));
         assert_eq!(read, [Ok(Sent::Card(Credential::Wiegand26 { facility: 1, card: 1 }))]);
         // Facility 0, card 0: even parity 0, odd parity 1.
