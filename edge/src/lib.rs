@@ -19,6 +19,7 @@ pub mod maintenance;
 pub mod manager;
 pub mod notices;
 pub mod presentation;
+pub mod reader;
 pub mod run;
 pub mod service;
 pub mod start;

@@ -10,6 +10,7 @@ use crate::door;
 use crate::maintenance;
 use crate::manager::Manager;
 use crate::notices::Notices;
+use crate::reader;
 use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
 use crate::state::{Ending, Identity, RecoveryRecord, Shared, State};
@@ -98,6 +99,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let mut manager = Manager::from_environment();
     manager.ready();
     let door = lines.open(&shared, &clock, notices);
+    let reader = reader::open(&config.reader, &shared, &clock, notices);
     let engine = start::load(&config, typed.discard_templates, &shared);
     // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
     if let Some(fault) = camera.fault() {
@@ -105,8 +107,10 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     }
     shared.lock().start_done();
     let door = door.context("no thread for the door")?;
+    let reader = reader.context("no thread for the reader")?;
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
-        .shown_by(door.indicator);
+        .shown_by(door.indicator)
+        .read_by(reader.reader);
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let slots = || updates.as_ref()?.slots_now().ok();
         trial.look(slots, &shared, !service.is_finished());
@@ -115,6 +119,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     stop.store(true, Ordering::Relaxed);
     drop(unit);
     drop(door.end);
+    drop(reader.end);
     shared.lock().write(LogEntry::of(EntryKind::Disarmed));
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();

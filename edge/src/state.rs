@@ -7,9 +7,11 @@
 
 mod access;
 mod commission;
+mod mode;
 mod rule;
 
 pub use commission::{NotCommissioned, RecoveryRecord};
+pub use mode::ReaderStanding;
 
 use crate::clock::WallClock;
 use crate::journal::{Journal, Permit, StageTimes};
@@ -21,9 +23,9 @@ use crate::zone::Zone;
 use access::Admissions;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::engine::Embedding;
-use threshold_models::search::{Candidates, Index};
+use threshold_models::search::{Candidate, Candidates, Index};
 use threshold_policy::rule::{Derived, Settled};
-use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Verdict, decide};
+use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Subject, Verdict, decide};
 use threshold_record::{
     Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
     Threshold, WallTime,
@@ -127,6 +129,10 @@ pub struct State {
     settling_failed: bool,
     /// What that leads to at the gallery as it is.
     derived: Derived,
+    /// The most templates of one person, and what it leads to where a face is compared with them alone.
+    most_templates: u8,
+    derived_for_most: Derived,
+    reader: ReaderStanding,
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
@@ -183,6 +189,9 @@ impl State {
             settled: None,
             settling_failed: false,
             derived: Derived { policy, forecast: None, refusal: None },
+            most_templates: 0,
+            derived_for_most: Derived { policy, forecast: None, refusal: None },
+            reader: ReaderStanding::None,
             lockout: Lockout::default(),
             admissions: Admissions::default(),
             index: None,
@@ -312,7 +321,7 @@ impl State {
         }
         match self.faults.first() {
             Some(&(part, _)) => Armed::Fault(part),
-            None if let Some(refusal) = self.refusal() => Armed::Refuses(refusal.why),
+            None if let Some(why) = self.refusal() => Armed::Refuses(why),
             None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
@@ -527,31 +536,41 @@ impl State {
         self.index_number
     }
 
-    /// Whom an embedding is most like.
+    /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
+    /// threshold of 1:N asks.
     ///
     /// # Errors
     /// In words, if there is no gallery or the embedding is not of its length.
-    pub fn search(&self, probe: &Embedding) -> Result<Candidates, String> {
+    pub fn search(&self, subject: Subject, probe: &Embedding) -> Result<Candidates, String> {
         let index = self.index.as_ref().ok_or("no gallery is loaded")?;
-        index.search(probe).map_err(|error| error.to_string())
+        let found = match subject {
+            Subject::Everybody => index.search(probe),
+            Subject::Person(person) => index.verify(probe, person).map(|found| {
+                let threshold = self.derived.policy.threshold;
+                let known = |other: &Candidate| threshold.accepts(other.score);
+                Candidates { runner_up: found.runner_up.filter(known), ..found }
+            }),
+            Subject::Nobody => Ok(Candidates::default()),
+        };
+        found.map_err(|error| error.to_string())
     }
 
-    /// How the unit stands for a visit.
+    /// How the unit stands for a visit of which the frames are compared so.
     #[must_use]
-    pub fn standing(&self, lockout: Result<(), LockedOut>) -> Standing {
+    pub fn standing(&self, subject: Subject, lockout: Result<(), LockedOut>) -> Standing {
         let people = match (&self.index, &self.journal) {
             (Some(index), Some(journal)) if !index.is_empty() => {
                 journal.store().gallery().map_or(0, |gallery| gallery.n_people() as u32)
             }
             _ => 0,
         };
-        let armed = match self.refusal() {
-            Some(refusal) => Err(refusal.why),
+        let armed = match self.refuses(subject) {
+            Some(why) => Err(why),
             None if self.started => Ok(()),
             None => Err(Cause::None),
         };
         let fault = self.faults.first().map(|&(part, _)| part);
-        Standing { armed, fault, lockout, people }
+        Standing { armed, fault, lockout, people, mode: self.mode() }
     }
 
     /// Whether an attempt may be opened now.
@@ -596,10 +615,11 @@ impl State {
         attempt_open: bool,
         times: impl FnOnce(u64) -> StageTimes,
     ) -> Option<Decided> {
+        let subject = evidence.subject();
+        let policy = self.policy_for(subject);
+        let standing = self.standing(subject, lockout);
         let Verdict::Decided(outcome) =
-            decide(&self.derived.policy, evidence, &self.standing(lockout), |person| {
-                self.may_enter(person)
-            })
+            decide(&policy, evidence, &standing, |person| self.may_enter(person))
         else {
             return None;
         };
@@ -625,9 +645,14 @@ impl State {
             self.lockout.pass();
             self.save_lockout();
         } else if attempt_open {
-            self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
-            self.save_lockout();
+            self.fail_attempt();
         }
         Some(Decided { decision, entry, permit })
+    }
+
+    /// The attempt that was opened ended without an admission.
+    pub fn fail_attempt(&mut self) {
+        self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
+        self.save_lockout();
     }
 }

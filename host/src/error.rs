@@ -609,6 +609,12 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::NotCommissioned => {
             "nobody commissioned the unit with its owner's recovery key since it began, or was wiped"
         }
+        Cause::OtherThanClaimed => {
+            "the face is more like somebody else's who is enrolled than like the one's whom the credential names"
+        }
+        Cause::UnknownCredential => "the credential names nobody who is enrolled",
+        Cause::NoCredential => "this door asks for a badge or number first, and none was given",
+        Cause::Reader => "the reader of badges and numbers is not there or failed",
     }
 }
 
@@ -655,6 +661,17 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Later(_) => "use a threshold as new as the unit",
         Cause::NotCommissioned => {
             "threshold commission, with --recovery-key if the unit had one; takes an owner"
+        }
+        Cause::OtherThanClaimed => "give the own badge or number, not somebody else's",
+        Cause::UnknownCredential => {
+            "give the right badge or number; if it is the right one, an enroller gives it to the person"
+        }
+        Cause::NoCredential => {
+            "hold a badge to the reader, or type the number, then look at the camera"
+        }
+        Cause::Reader => {
+            "check [reader] in the unit's configuration and the wiring, then start the unit again; its own messages name \
+             the line; or threshold policy mode identify"
         }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"

@@ -180,6 +180,15 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         }
         EntryKind::ScheduleSet => format!("{} set schedule {}", by(), entry.runner_up.0),
         EntryKind::ScheduleRemoved => format!("{} removed schedule {}", by(), entry.runner_up.0),
+        EntryKind::Claim if entry.person.is_nobody() => {
+            "A badge was read or a number typed that names nobody".to_owned()
+        }
+        EntryKind::Claim => {
+            format!(
+                "The badge or number of {} was given: the face that follows is compared with theirs alone (1:1)",
+                about()
+            )
+        }
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }
@@ -208,6 +217,14 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
     match entry.reason {
         Reason::Matched => "no reason given".to_owned(),
         Reason::EmptyGallery => "nobody is enrolled".to_owned(),
+        Reason::Unknown
+            if matches!(
+                entry.cause,
+                Cause::OtherThanClaimed | Cause::UnknownCredential | Cause::NoCredential
+            ) =>
+        {
+            cause_words(entry.cause).to_owned()
+        }
         Reason::Unknown => "the face resembles nobody enrolled closely enough".to_owned(),
         Reason::Ambiguous => format!(
             "two people fit almost equally, {} and {}",

@@ -221,12 +221,16 @@ fn codes_and_texts_are_what_they_ever_were() {
             (40, "too_many_refusals"),
             (41, "policy"),
             (42, "not_acknowledged"),
-            (51, "not_commissioned"),
             (43, "not_yet_valid"),
             (44, "expired"),
             (45, "outside_schedule"),
             (46, "passback"),
             (47, "clock_not_set"),
+            (48, "other_than_claimed"),
+            (49, "unknown_credential"),
+            (50, "no_credential"),
+            (51, "not_commissioned"),
+            (52, "reader"),
         ],
     );
     check(
@@ -274,11 +278,12 @@ fn codes_and_texts_are_what_they_ever_were() {
             (27, "updated"),
             (28, "update_confirmed"),
             (29, "reverted"),
-            (33, "commissioned"),
-            (34, "recovery_key_set"),
             (30, "access_set"),
             (31, "schedule_set"),
             (32, "schedule_removed"),
+            (33, "commissioned"),
+            (34, "recovery_key_set"),
+            (35, "claim"),
         ],
     );
     check(

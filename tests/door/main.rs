@@ -30,11 +30,12 @@ mod service;
 mod settings;
 mod signs;
 mod update;
+mod verify;
 mod visits;
 
 use threshold_policy::settings::PresentationRule;
 use threshold_policy::{Candidate, Evidence, Observation, Outcome, Policy, Standing, Verdict};
-use threshold_record::{Cause, PersonId, Presentation, Score, Threshold};
+use threshold_record::{Cause, Mode, PersonId, Presentation, Score, Threshold};
 
 const ADA: PersonId = PersonId(1);
 const GRACE: PersonId = PersonId(2);
@@ -56,7 +57,8 @@ fn settings() -> Policy {
 }
 
 /// An armed unit without a fault and with people.
-const READY: Standing = Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3 };
+const READY: Standing =
+    Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3, mode: Mode::Identify };
 
 /// Nothing limits when anybody may enter.
 fn anybody(_: PersonId) -> Result<(), Cause> {

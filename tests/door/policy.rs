@@ -55,6 +55,7 @@ fn the_first_rule_that_holds_decides() {
             armed: if holds(1) { Err(Cause::TooManyRefusals) } else { Ok(()) },
             lockout: if holds(2) { locked_out } else { Ok(()) },
             people: if holds(3) { 0 } else { 3 },
+            ..READY
         };
         let mut frames = [accepts(ADA), accepts(ADA), accepts(ADA)];
         if holds(4) {

@@ -13,9 +13,11 @@ use threshold_edge::journal::{Journal, Permit};
 use threshold_edge::notices::Notices;
 use threshold_edge::service::Desk;
 use threshold_edge::start;
-use threshold_edge::state::{EmbedderFacts, Identity, RecoveryRecord, Shared, State};
+use threshold_edge::state::{
+    EmbedderFacts, Identity, ReaderStanding, RecoveryRecord, Shared, State,
+};
 use threshold_edge::unit::{
-    Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Sign, Unit,
+    Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Presented, Reader, Sign, Unit,
 };
 use threshold_edge::zone::Zone;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
@@ -23,8 +25,8 @@ use threshold_models::frame::Frame;
 use threshold_models::search::quantise;
 use threshold_policy::Policy;
 use threshold_record::{
-    Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile, Role, Template,
-    WallTime,
+    Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile, Role,
+    Template, WallTime,
 };
 use threshold_store::{MockFlash, Store};
 use threshold_wire::commission::Commission;
@@ -273,6 +275,18 @@ impl Lock for BenchLock {
     }
 }
 
+struct BenchReader {
+    queue: Arc<Mutex<VecDeque<Credential>>>,
+    clock: Arc<BenchClock>,
+}
+
+impl Reader for BenchReader {
+    fn next(&mut self) -> Option<Presented> {
+        let credential = self.queue.lock().unwrap().pop_front()?;
+        Some(Presented { credential, at_ms: self.clock.monotonic_ms() })
+    }
+}
+
 struct BenchLamps(Told);
 
 impl Indicator for BenchLamps {
@@ -345,6 +359,8 @@ pub(crate) struct Rig {
     pub(crate) embed_ms: Arc<AtomicU64>,
     /// How long it takes to look for faces in a frame.
     pub(crate) detect_ms: Arc<AtomicU64>,
+    /// Credentials that the reader gives, one a step, each before the camera's event.
+    pub(crate) reader: Arc<Mutex<VecDeque<Credential>>>,
     unit: Unit,
     script: Script,
     request: u32,
@@ -423,11 +439,13 @@ impl Rig {
             // Fails where the test's store does, and the unit stays locked then for that too.
             let _ = state.acknowledge_photo(KeyTag::NOBODY);
         }
+        state.set_reader(ReaderStanding::Works);
         state.start_done();
         let shared = Shared::new(state);
         let (script, jammed) = (Script::default(), Arc::default());
         let (embed_ms, detect_ms) = (Arc::default(), Arc::default());
         let showing = Arc::new(Mutex::new(Show::Nothing));
+        let reader: Arc<Mutex<VecDeque<Credential>>> = Arc::default();
         let unit = Unit::new(
             Box::new(BenchCamera {
                 script: Arc::clone(&script),
@@ -452,7 +470,8 @@ impl Rig {
             as_clock,
             notices,
         )
-        .shown_by(Box::new(BenchLamps(Arc::clone(&told))));
+        .shown_by(Box::new(BenchLamps(Arc::clone(&told))))
+        .read_by(Box::new(BenchReader { queue: Arc::clone(&reader), clock: Arc::clone(&clock) }));
         let desk = Desk::new(shared.clone(), insecure_link);
         Self {
             flash: flash.clone(),
@@ -463,6 +482,7 @@ impl Rig {
             jammed,
             embed_ms,
             detect_ms,
+            reader,
             unit,
             script,
             request: 0,
@@ -482,6 +502,11 @@ impl Rig {
         self.show(&[Show::Arrival]);
         self.show(&vec![show; n]);
         self.show(&[Show::Departure]);
+    }
+
+    /// Somebody gives a credential, which the next step takes before the camera's event.
+    pub(crate) fn give(&mut self, credential: Credential) {
+        self.reader.lock().unwrap().push_back(credential);
     }
 
     /// Calls an endpoint over the desk, as the host does.

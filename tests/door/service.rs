@@ -4,8 +4,8 @@ use crate::rig::{LEN, MODEL, Rig, Show, axis, template};
 use threshold_edge::service::Desk;
 use threshold_models::search::quantise;
 use threshold_record::{
-    Access, Cause, EntryKind, KeyId, ModelContext, ModelId, Name, PersonId, Presentation, Role,
-    ScheduleId, TemplateError, ThresholdRule,
+    Access, Cause, EntryKind, KeyId, Mode, ModelContext, ModelId, Name, PersonId, Presentation,
+    Role, ScheduleId, TemplateError, ThresholdRule,
 };
 use threshold_store::FlashFault;
 use threshold_wire::access::{
@@ -22,8 +22,8 @@ use threshold_wire::endpoints::{
     GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
     ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule, PutTemplate, ReadLog,
     Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetAccess, SetClock, SetPassback, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE,
-    WipeUnit, WithdrawPhoto,
+    SetAccess, SetClock, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPull, StartPush,
+    TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -31,7 +31,7 @@ use threshold_wire::message::{
     PersonPut, PersonRemove, TemplatePut,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
-use threshold_wire::policy::{PassbackSet, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
@@ -119,6 +119,8 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetStats>(&Nothing {}).unwrap_err(), refused);
     let set = PolicySet { rule: ThresholdRule::DEFAULT };
     assert_eq!(rig.call::<SetPolicy>(&set).unwrap_err(), refused);
+    let mode = ModeSet { mode: Mode::Verify };
+    assert_eq!(rig.call::<SetMode>(&mode).unwrap_err(), refused);
     assert_eq!(rig.call::<GetClock>(&Nothing {}).unwrap_err(), refused);
     let time = ClockSet { unix_ms: 1_800_000_000_000 };
     assert_eq!(rig.call::<SetClock>(&time).unwrap_err(), refused);
@@ -141,7 +143,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let finish = CommissionFinish { key, successor: None };
     assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 45, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 46, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use threshold_policy::rule::{Commission, Settled};
 use threshold_policy::settings::{MAX_WINDOW, PresentationRule};
 use threshold_policy::{Policy, PolicyError};
 use threshold_record::{
-    ContextError, KeyTag, Metric, ModelId, Presentation, Score, Threshold, ThresholdRule,
+    ContextError, KeyTag, Metric, Mode, ModelId, Presentation, Score, Threshold, ThresholdRule,
 };
 
 fn check(policy: Policy, expected: Result<(), (PolicyError, &str)>) {
@@ -174,6 +174,7 @@ fn settled() -> Settled {
         photo: Some(KeyTag([1, 2, 3, 4])),
         commission: Some(Commission { by: KeyTag([5, 6, 7, 8]), recovery_key: [9; 32] }),
         passback_min: 300,
+        mode: Mode::Verify,
     }
 }
 
@@ -194,6 +195,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
     ];
     golden.extend([9; 32]); // with this recovery key
     golden.extend([0xac, 0x02]); // anti-passback, 300 minutes
+    golden.push(1); // mode verify
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
     let policy = policy();
@@ -203,15 +205,13 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         Policy { lockout_s: u16::MAX, frames_limit: u16::MAX, attempts: 254, ..policy },
         Policy::for_model(Metric::L2, 0.62),
     ] {
-        for (rule, photo) in [(fixed, None), (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY))] {
-            let settled = Settled {
-                policy,
-                rule,
-                change: u32::MAX,
-                photo,
-                commission: None,
-                passback_min: 0,
-            };
+        for (rule, photo, mode) in [
+            (fixed, None, Mode::Both),
+            (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY), Mode::Identify),
+        ] {
+            let (commission, passback_min) = (None, 0);
+            let change = u32::MAX;
+            let settled = Settled { policy, rule, change, photo, commission, passback_min, mode };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -225,16 +225,21 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
 }
 
 /// Bytes of a commission and what came with it at the end of a record, and of an acknowledgement before it.
-const LATER: usize = 1 + 4 + 32 + 2;
+const LATER: usize = 1 + 4 + 32 + 2 + 1;
 const PHOTO: usize = 1 + 4;
 
+/// What a record of before version 4 says of the same.
+fn without_version_4() -> Settled {
+    Settled { commission: None, passback_min: 0, mode: Mode::Identify, ..settled() }
+}
+
 #[test]
-fn a_context_of_version_3_is_what_was_settled_and_commissions_nothing() {
+fn a_context_of_version_3_commissions_nothing_lets_nobody_wait_and_asks_for_no_credential() {
     let mut golden = settled().to_context().unwrap().to_vec();
     let commission = golden.split_off(golden.len() - LATER);
     golden[0] = 3;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { commission: None, passback_min: 0, ..settled() });
+    assert_eq!(found, without_version_4());
     // Under the version of before a commission is bytes left over.
     golden.extend(commission);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
@@ -246,7 +251,7 @@ fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
     golden.truncate(golden.len() - LATER - PHOTO);
     golden[0] = 2;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { photo: None, commission: None, passback_min: 0, ..settled() });
+    assert_eq!(found, Settled { photo: None, ..without_version_4() });
     // Under the version of before an acknowledgement is bytes left over.
     golden.extend([1, 1, 2, 3, 4]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));

@@ -189,6 +189,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::SetRole::PATH, endpoints::SetRole::CALLER, Owner),
         (endpoints::GetPolicy::PATH, endpoints::GetPolicy::CALLER, Viewer),
         (endpoints::SetPolicy::PATH, endpoints::SetPolicy::CALLER, Owner),
+        (endpoints::SetMode::PATH, endpoints::SetMode::CALLER, Owner),
         (endpoints::AcknowledgePhoto::PATH, endpoints::AcknowledgePhoto::CALLER, Owner),
         (endpoints::WithdrawPhoto::PATH, endpoints::WithdrawPhoto::CALLER, Owner),
         (endpoints::ChallengeCommission::PATH, endpoints::ChallengeCommission::CALLER, Owner),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{
-    Access, ContextKind, KeyId, PersonId, Role, Schedule, ScheduleId, ThresholdRule, WallTime,
+    Access, ContextKind, KeyId, Mode, PersonId, Role, Schedule, ScheduleId, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{
@@ -35,7 +35,7 @@ use threshold_wire::message::{
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
     TemplatePut, TemplatePutDone, Wipe,
 };
-use threshold_wire::policy::{PassbackSet, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
 use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
 use threshold_wire::update::{
@@ -255,6 +255,8 @@ fn policy(s: &mut Sheet) {
         s.call::<endpoints::SetPolicy>(case, PolicySet { rule }, Call::SetPolicy);
     }
     s.answer::<endpoints::SetPolicy>("", samples::fixed_policy());
+    s.call::<endpoints::SetMode>("", ModeSet { mode: Mode::Verify }, Call::SetMode);
+    s.answer::<endpoints::SetMode>("", samples::policy());
     s.call::<endpoints::AcknowledgePhoto>("", Nothing {}, Call::AcknowledgePhoto);
     s.answer::<endpoints::AcknowledgePhoto>("", samples::fixed_policy());
     s.call::<endpoints::WithdrawPhoto>("", Nothing {}, Call::WithdrawPhoto);

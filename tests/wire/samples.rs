@@ -5,8 +5,8 @@
 
 use threshold_record::{
     Access, AccessFault, Administrator, Cause, ContextKind, Credential, Interval, KeyId, KeyTag,
-    LogEntry, Metric, ModelId, ModelTag, Name, PersonId, Presentation, Role, Schedule, ScheduleId,
-    Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
+    LogEntry, Metric, Mode, ModelId, ModelTag, Name, PersonId, Presentation, Role, Schedule,
+    ScheduleId, Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{AccessRefused, ZONE_BYTES};
@@ -17,9 +17,9 @@ use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
     Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
-    PersonSummary, Resembled, SecretKeeper, StoreInfo,
+    PersonSummary, ReaderState, Resembled, SecretKeeper, StoreInfo,
 };
-use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal};
+use threshold_wire::policy::{OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal};
 use threshold_wire::stats::{DecisionCount, StageTime, Stats};
 use threshold_wire::update::{Slot, SlotState, Slots};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
@@ -165,6 +165,7 @@ pub(crate) fn info() -> Info {
         boot: 12,
         uptime_ms: 3_600_000,
         wall: WallTime { unix_ms: 1_753_000_000_123, trusted: true },
+        reader: Some(ReaderState::Failed),
     }
 }
 
@@ -186,6 +187,7 @@ pub(crate) fn bare_info() -> Info {
         boot: 1,
         uptime_ms: 0,
         wall: WallTime { unix_ms: 0, trusted: false },
+        reader: None,
     }
 }
 
@@ -206,6 +208,13 @@ pub(crate) fn policy() -> PolicyInfo {
         refusal: Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 150 }),
         photo: None,
         passback_min: 0,
+        mode: Mode::Both,
+        one: OnePolicy {
+            templates: 3,
+            threshold: Threshold(Score(0.49)),
+            forecast: None,
+            refusal: Some(Cause::Reader),
+        },
     }
 }
 
@@ -217,6 +226,7 @@ pub(crate) fn fixed_policy() -> PolicyInfo {
         refusal: None,
         photo: Some(KeyTag(counting(0x40))),
         passback_min: 300,
+        mode: Mode::Identify,
         ..policy()
     }
 }

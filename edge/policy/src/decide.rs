@@ -5,24 +5,29 @@
 //! 2. the unit is not armed, or its policy does not check: `NotArmed`;
 //! 3. a lock-out lasts: `LockedOut`;
 //! 4. the gallery is empty: `EmptyGallery`;
-//! 5. a frame of the visit was judged a spoof: `Spoof`;
-//! 6. k of the last n compared frames accept one person and none of the n accepts another: `Admit` if that person may enter
+//! 5. a credential names nobody: `Unknown`; the mode asks for one and none was given: pending, and `Unknown` at the end;
+//! 6. a frame of the visit was judged a spoof: `Spoof`;
+//! 7. k of the last n compared frames accept one person and none of the n accepts another: `Admit` if that person may enter
 //!    now, `Schedule` with the cause if not;
-//! 7. the visit goes on and its limit of compared frames is not reached: pending;
-//! 8. at the end of the visit, by how near it came to an admission: `Ambiguous` (a score reached the threshold and
+//! 8. the visit goes on and its limit of compared frames is not reached: pending;
+//! 9. at the end of the visit, by how near it came to an admission: `Ambiguous` (a score reached the threshold and
 //!    another person's came within the margin, or two people were accepted), `TooFewFrames` (somebody was accepted,
 //!    in too few frames), `Unknown` (compared, nobody reached the threshold), `Quality` (never compared; the cause of
 //!    the best frame).
 //!
 //! Whether a person may enter is asked about nobody but the one whom the face would admit, and last: somebody whose validity
 //! has ended stays a candidate and a runner-up, so that no ambiguity is resolved in favour of the other one.
+//!
+//! A visit whose subject is one person (1:1) takes what its frames say of that person alone: whoever else they are like
+//! can be a reason to refuse, and never one to admit: `Unknown` with the cause `OtherThanClaimed`, before the others of 9.
+//!
 //! Faults come first because a unit in doubt about itself must not tell who stands before it; ambiguity comes
 //! before unknown because it is the one that the administrator can do something about.
 
-use crate::evidence::{Candidate, Evidence, Observation};
+use crate::evidence::{Candidate, Evidence, Observation, Subject};
 use crate::{LockedOut, Policy};
 use threshold_record::{
-    Cause, Decision, EntryKind, LogEntry, PersonId, Presentation, Reason, Score, Threshold,
+    Cause, Decision, EntryKind, LogEntry, Mode, PersonId, Presentation, Reason, Score, Threshold,
 };
 
 /// Leave to open the door once for one person. Holding one proves that [`decide`] admitted that person.
@@ -54,6 +59,8 @@ pub struct Standing {
     pub lockout: Result<(), LockedOut>,
     /// People in the gallery.
     pub people: u32,
+    /// With whom a face is compared.
+    pub mode: Mode,
 }
 
 /// What is known of a visit so far.
@@ -77,6 +84,7 @@ pub struct Outcome {
     runner_up: Option<Candidate>,
     threshold: Threshold,
     frames_agreed: u8,
+    subject: Subject,
     at_ms: u64,
 }
 
@@ -102,7 +110,13 @@ impl Outcome {
         self.cause
     }
 
-    /// The most alike person of the deciding frame.
+    /// With whom the visit's frames were compared.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// The most alike person of the deciding frame, or the claimed one.
     #[must_use]
     pub fn best(&self) -> Option<Candidate> {
         self.best
@@ -132,7 +146,8 @@ impl Outcome {
         self.at_ms
     }
 
-    /// The log entry of this decision; the journal adds sequence, boot, times and contexts.
+    /// The log entry of this decision; the journal adds sequence, boot, times and contexts. That of a 1:1 visit names the
+    /// claimed person whatever its frames say.
     #[must_use]
     pub fn entry(&self) -> LogEntry {
         let of = |candidate: Option<Candidate>| {
@@ -140,6 +155,10 @@ impl Outcome {
         };
         let ((person, best_score), (runner_up, runner_up_score)) =
             (of(self.best), of(self.runner_up));
+        let person = match self.subject {
+            Subject::Person(claimed) => claimed,
+            Subject::Everybody | Subject::Nobody => person,
+        };
         LogEntry {
             reason: self.reason,
             cause: self.cause,
@@ -185,6 +204,20 @@ pub fn decide(
     if standing.people == 0 {
         return refuse(Reason::EmptyGallery, Cause::None);
     }
+    match (evidence.subject(), standing.mode) {
+        (Subject::Nobody, _) => return refuse(Reason::Unknown, Cause::UnknownCredential),
+        (Subject::Everybody, mode) if !mode.identifies() => {
+            return match evidence.is_closed() {
+                true => refuse(Reason::Unknown, Cause::NoCredential),
+                false => Verdict::Pending,
+            };
+        }
+        // The mode was changed while the visit went on.
+        (Subject::Person(_), mode) if !mode.verifies() => {
+            return refuse(Reason::NotArmed, Cause::None);
+        }
+        _ => {}
+    }
     if let Some(spoof) = evidence.spoof() {
         return decided(policy, evidence, Some(spoof), Reason::Spoof, Cause::None);
     }
@@ -221,8 +254,8 @@ struct Leader<'a> {
 }
 
 /// Whom a compared frame accepts: score at the threshold, margin over any other person, presentation as asked.
-fn accepted(policy: &Policy, frame: &Observation) -> Option<Candidate> {
-    let best = reaches(policy, frame)?;
+fn accepted(policy: &Policy, subject: Subject, frame: &Observation) -> Option<Candidate> {
+    let best = reaches(policy, subject, frame)?;
     // Written so that a NaN anywhere fails the comparison; a runner-up who is the best again hides the real one.
     let clear = frame.runner_up.is_none_or(|other| {
         other.person != best.person && best.score.0 - other.score.0 >= policy.margin
@@ -230,11 +263,11 @@ fn accepted(policy: &Policy, frame: &Observation) -> Option<Candidate> {
     (clear && policy.counts(frame.presentation)).then_some(best)
 }
 
-/// The best candidate of a frame if it is a person, of good quality, at the threshold. Policy looks at the quality
+/// The best candidate of a frame if it is a person of whom the visit is, of good quality, at the threshold. Policy looks at the quality
 /// again although the unit should not have compared a poor frame.
-fn reaches(policy: &Policy, frame: &Observation) -> Option<Candidate> {
+fn reaches(policy: &Policy, subject: Subject, frame: &Observation) -> Option<Candidate> {
     frame.best.filter(|best| {
-        !best.person.is_nobody()
+        subject.may_be(best.person)
             && frame.quality >= policy.quality_min
             && best.score.0.is_finite()
             && policy.threshold.accepts(best.score)
@@ -242,12 +275,14 @@ fn reaches(policy: &Policy, frame: &Observation) -> Option<Candidate> {
 }
 
 fn leader<'a>(policy: &Policy, evidence: &'a Evidence) -> Option<Leader<'a>> {
-    let window = evidence.window(policy.frames_window);
+    let (window, subject) = (evidence.window(policy.frames_window), evidence.subject());
     let accepting =
-        || window.iter().filter_map(|seen| accepted(policy, seen).map(|who| (who, seen)));
+        || window.iter().filter_map(|seen| accepted(policy, subject, seen).map(|who| (who, seen)));
     let mut leader: Option<Leader<'a>> = None;
     for (person, first) in accepting().map(|(who, frame)| (who.person, frame)) {
-        let mut counted = Leader { person, frames: 0, rivals: 0, frame: first };
+        // A frame of a 1:1 visit that is somebody else's says no as one of 1:N does that accepts another.
+        let others = window.iter().filter(|frame| is_of_another(subject, frame)).count() as u8;
+        let mut counted = Leader { person, frames: 0, rivals: others, frame: first };
         let mut top = f32::NEG_INFINITY;
         for (other, frame) in accepting() {
             if other.person != person {
@@ -268,6 +303,11 @@ fn leader<'a>(policy: &Policy, evidence: &'a Evidence) -> Option<Leader<'a>> {
 }
 
 fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) -> Verdict {
+    let (window, subject) = (evidence.window(policy.frames_window), evidence.subject());
+    if let Some(frame) = window.iter().find(|frame| is_of_another(subject, frame)) {
+        let cause = Cause::OtherThanClaimed;
+        return decided(policy, evidence, Some(frame), Reason::Unknown, cause);
+    }
     if let Some(leader) = leader {
         let reason = if leader.rivals > 0 { Reason::Ambiguous } else { Reason::TooFewFrames };
         let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, Cause::None);
@@ -275,9 +315,9 @@ fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) 
         return Verdict::Decided(outcome);
     }
     let near = |frame: &&Observation| {
-        reaches(policy, frame).is_some() && policy.counts(frame.presentation)
+        reaches(policy, subject, frame).is_some() && policy.counts(frame.presentation)
     };
-    if let Some(frame) = evidence.window(policy.frames_window).iter().find(near) {
+    if let Some(frame) = window.iter().find(near) {
         return decided(policy, evidence, Some(frame), Reason::Ambiguous, Cause::None);
     }
     let Some(compared) = evidence.best_compared() else {
@@ -285,11 +325,17 @@ fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) 
         return decided(policy, evidence, evidence.best_poor(), Reason::Quality, cause);
     };
     // Somebody was accepted earlier in the visit than the window reaches, or only in frames that do not count.
-    let reason = match reaches(policy, compared) {
+    let reason = match reaches(policy, subject, compared) {
         Some(_) => Reason::TooFewFrames,
         None => Reason::Unknown,
     };
     decided(policy, evidence, Some(compared), reason, compared.cause)
+}
+
+/// True for a frame of a 1:1 visit that is more like somebody else who is enrolled than like the claimed person.
+fn is_of_another(subject: Subject, frame: &Observation) -> bool {
+    matches!(subject, Subject::Person(_))
+        && frame.best.zip(frame.runner_up).is_some_and(|(best, other)| other.score.0 > best.score.0)
 }
 
 fn refusal(policy: &Policy, evidence: &Evidence, reason: Reason, cause: Cause) -> Verdict {
@@ -314,16 +360,22 @@ fn outcome(
     reason: Reason,
     cause: Cause,
 ) -> Outcome {
+    let subject = evidence.subject();
     Outcome {
         admission: None,
         reason,
         cause,
         presentation: frame.map_or(Presentation::NotAssessed, |frame| frame.presentation),
         quality: frame.map_or(0, |frame| frame.quality),
-        best: frame.and_then(|frame| frame.best),
+        // What a frame says of somebody whom the visit is not of stands in no entry as if it did.
+        best: frame.and_then(|frame| frame.best).filter(|best| match subject {
+            Subject::Everybody => true,
+            subject => subject.may_be(best.person),
+        }),
         runner_up: frame.and_then(|frame| frame.runner_up),
         threshold: policy.threshold,
         frames_agreed: 0,
+        subject,
         at_ms: frame.map_or(evidence.begun_ms(), |frame| frame.at_ms),
     }
 }

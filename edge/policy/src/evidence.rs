@@ -17,6 +17,30 @@ pub struct Candidate {
     pub score: Score,
 }
 
+/// With whom the frames of a visit are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// With everybody (1:N): nobody gave a credential.
+    Everybody,
+    /// With this person alone (1:1), whom a credential names.
+    Person(PersonId),
+    /// With nobody: the credential names nobody who is enrolled.
+    Nobody,
+}
+
+impl Subject {
+    /// True if a frame of the visit may speak for this person.
+    #[must_use]
+    pub fn may_be(self, person: PersonId) -> bool {
+        !person.is_nobody()
+            && match self {
+                Self::Everybody => true,
+                Self::Person(claimed) => claimed == person,
+                Self::Nobody => false,
+            }
+    }
+}
+
 /// What one frame of a visit told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
@@ -28,9 +52,10 @@ pub struct Observation {
     pub cause: Cause,
     /// What presentation-attack detection said.
     pub presentation: Presentation,
-    /// The most alike person; `None` if the frame was not compared.
+    /// The most alike person, or the claimed one; `None` if the frame was not compared.
     pub best: Option<Candidate>,
-    /// The most alike *other* person; `None` if the gallery has only one.
+    /// The most alike *other* person; `None` if the gallery has only one. Beside a claimed one only somebody whom the
+    /// threshold of 1:N accepts.
     pub runner_up: Option<Candidate>,
 }
 
@@ -58,6 +83,7 @@ impl Observation {
 /// The observations of one visit, from [`Evidence::begin`] until [`Evidence::close`].
 #[derive(Clone, Debug)]
 pub struct Evidence {
+    subject: Subject,
     begun_ms: u64,
     last_ms: u64,
     closed: bool,
@@ -75,7 +101,14 @@ impl Evidence {
     /// The evidence of a visit that begins now.
     #[must_use]
     pub const fn begin(at_ms: u64) -> Self {
+        Self::about(Subject::Everybody, at_ms)
+    }
+
+    /// The evidence of a visit whose frames from now on are compared so.
+    #[must_use]
+    pub const fn about(subject: Subject, at_ms: u64) -> Self {
         Self {
+            subject,
             begun_ms: at_ms,
             last_ms: at_ms,
             closed: false,
@@ -90,9 +123,13 @@ impl Evidence {
     }
 
     /// Takes in what a frame told. A frame that is not later than the one before it is dropped: the camera gave
-    /// one picture twice, and one picture is one piece of evidence. After `close` nothing is taken.
+    /// one picture twice, and one picture is one piece of evidence. So is one that was captured before the claim that it
+    /// would speak for. After `close` nothing is taken.
     pub fn observe(&mut self, observation: Observation) {
         if self.closed || (self.frames > 0 && observation.at_ms <= self.last_ms) {
+            return;
+        }
+        if self.subject != Subject::Everybody && observation.at_ms < self.begun_ms {
             return;
         }
         self.last_ms = observation.at_ms;
@@ -138,6 +175,12 @@ impl Evidence {
     /// Says that the visit is over: nobody is in view, or the time for it is up.
     pub fn close(&mut self) {
         self.closed = true;
+    }
+
+    /// With whom its frames are compared.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        self.subject
     }
 
     /// True after `close`.

@@ -20,6 +20,6 @@ pub mod settings;
 
 pub use access::{Asking, Moment, may_enter};
 pub use decide::{Admission, Outcome, Standing, Verdict, decide};
-pub use evidence::{Candidate, Evidence, Observation};
+pub use evidence::{Candidate, Evidence, Observation, Subject};
 pub use lockout::{LockedOut, Lockout};
 pub use settings::{Policy, PolicyError};

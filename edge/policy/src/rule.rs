@@ -10,7 +10,9 @@ use crate::forecast::{Admissions, Arming, Forecast, Site, Target, Why, arm, fore
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 use threshold_record::context::{self, ContextError, MAX_CONTEXT_BYTES};
-use threshold_record::{Cause, Distributions, KeyTag, Metric, ModelId, Threshold, ThresholdRule};
+use threshold_record::{
+    Cause, Distributions, KeyTag, Metric, Mode, ModelId, Threshold, ThresholdRule,
+};
 
 /// The largest part of the enrolled people's visits that a unit still arms with: when more are turned away than come in, the
 /// door is propped open and protects nobody.
@@ -38,7 +40,7 @@ pub struct Derived {
     pub refusal: Option<Refusal>,
 }
 
-/// Why a unit refuses to compare one face with everybody.
+/// Why a unit refuses to compare one face with everybody, or with the one whom a credential names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Why.
@@ -142,6 +144,8 @@ pub struct Settled {
     pub commission: Option<Commission>,
     /// The same person is admitted again only after so many minutes (anti-passback), at most [`PASSBACK_MOST`]; 0 for at once.
     pub passback_min: u16,
+    /// With whom a face is compared.
+    pub mode: Mode,
 }
 
 /// The longest time until the same person is admitted again, minutes: a day.
@@ -156,7 +160,7 @@ pub struct Commission {
     pub recovery_key: [u8; 32],
 }
 
-/// Version 3 of the context record, which knew no commission and no anti-passback.
+/// Version 3 of the context record, which knew no commission, no anti-passback and one mode.
 #[derive(Deserialize)]
 struct WithoutCommission {
     policy: Policy,
@@ -197,14 +201,15 @@ impl Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement, 3 no commission and no anti-passback.
+    /// acknowledgement, 3 no commission, no anti-passback and no mode but [`Mode::Identify`].
     pub const VERSION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
         let rule = ThresholdRule::DEFAULT;
-        Self { policy, rule, change: 0, photo: None, commission: None, passback_min: 0 }
+        let (photo, commission, passback_min) = (None, None, 0);
+        Self { policy, rule, change: 0, photo, commission, passback_min, mode: Mode::DEFAULT }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -230,8 +235,8 @@ impl Settled {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3; nobody commissioned a
-    /// unit and nobody had to wait before version 4.
+    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3; before version 4 nobody
+    /// commissioned a unit, nobody had to wait, and every face was compared with everybody.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
@@ -239,7 +244,7 @@ impl Settled {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
             Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
-                Self { policy, rule, change, photo: None, commission: None, passback_min: 0 }
+                Self { rule, change, ..Self::by_default(policy) }
             }),
             Some(3) => context::decode(3, bytes).map(
                 |WithoutCommission { policy, rule, change, photo }| Self {
@@ -249,6 +254,7 @@ impl Settled {
                     photo,
                     commission: None,
                     passback_min: 0,
+                    mode: Mode::DEFAULT,
                 },
             ),
             _ => context::decode(Self::VERSION, bytes),

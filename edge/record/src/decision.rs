@@ -162,8 +162,6 @@ coded! {
         Policy = 41 => "policy",
         /// No owner acknowledged that a photo opens this door.
         NotAcknowledged = 42 => "not_acknowledged",
-        /// Nobody commissioned the unit with its owner's recovery key since it began, or was wiped.
-        NotCommissioned = 51 => "not_commissioned",
         /// The person's validity has not begun.
         NotYetValid = 43 => "not_yet_valid",
         /// The person's validity has ended.
@@ -174,6 +172,16 @@ coded! {
         Passback = 46 => "passback",
         /// The person is limited in time, and nobody set the unit's clock.
         ClockNotSet = 47 => "clock_not_set",
+        /// The face is more like another enrolled person's than like the one's whom the credential names.
+        OtherThanClaimed = 48 => "other_than_claimed",
+        /// The credential names nobody who is enrolled.
+        UnknownCredential = 49 => "unknown_credential",
+        /// A face is compared only with the person whom a credential names, and none was given.
+        NoCredential = 50 => "no_credential",
+        /// Nobody commissioned the unit with its owner's recovery key since it began, or was wiped.
+        NotCommissioned = 51 => "not_commissioned",
+        /// The reader of credentials is not there or failed.
+        Reader = 52 => "reader",
     }
 }
 

@@ -83,16 +83,19 @@ coded! {
         UpdateConfirmed = 28 => "update_confirmed",
         /// An owner (`by`) went back to the version before, or the launcher did (`by` nobody): it was not confirmed, or damaged.
         Reverted = 29 => "reverted",
-        /// An owner (`by`) gave the unit its relay authority with the recovery key (`about`).
-        Commissioned = 33 => "commissioned",
-        /// An owner (`by`) registered the recovery key (`about`): the unit's first one, or in place of the one before.
-        RecoveryKeySet = 34 => "recovery_key_set",
         /// An administrator (`by`) settled when a person (`person`) may enter and by which credentials the person is claimed.
         AccessSet = 30 => "access_set",
         /// An owner (`by`) put a schedule; `runner_up` is its number.
         ScheduleSet = 31 => "schedule_set",
         /// An owner (`by`) took a schedule away; `runner_up` was its number.
         ScheduleRemoved = 32 => "schedule_removed",
+        /// An owner (`by`) gave the unit its relay authority with the recovery key (`about`).
+        Commissioned = 33 => "commissioned",
+        /// An owner (`by`) registered the recovery key (`about`): the unit's first one, or in place of the one before.
+        RecoveryKeySet = 34 => "recovery_key_set",
+        /// Somebody gave a credential: the decision that follows is of a comparison with `person` alone (1:1), whom it names,
+        /// or with nobody.
+        Claim = 35 => "claim",
     }
 }
 
@@ -126,7 +129,7 @@ pub struct LogEntry {
     pub presentation: Presentation,
     /// Quality of the best frame, percent.
     pub quality: u8,
-    /// Best candidate, or the person that an administrator's act was about.
+    /// Best candidate, the person whom a credential named, or the one that an administrator's act was about.
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
     /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) its number.

@@ -6,10 +6,12 @@
 mod camera;
 mod check;
 mod door;
+mod reader;
 mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
 pub use door::{DoorConfig, LineConfig};
+pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;
 use crate::notices::Notices;
@@ -32,6 +34,8 @@ pub struct Config {
     pub link: LinkConfig,
     /// What it moves and feels.
     pub door: DoorConfig,
+    /// What it reads badges and numbers with.
+    pub reader: ReaderConfig,
     /// What it recognises with.
     pub engine: EngineConfig,
 }
@@ -225,6 +229,7 @@ impl Config {
             ("camera", self.camera.check()),
             ("engine", self.engine.check()),
             ("door", self.door.check()),
+            ("reader", self.reader.check(&self.door)),
         ];
         let broken = |(section, checked): (_, anyhow::Result<()>)| {
             checked.err().map(|error| (section, error.to_string()))

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What the kernel calls the user of our lines.
-const CONSUMER: &str = "threshold";
+pub(crate) const CONSUMER: &str = "threshold";
 
 /// A level that lasts for less is a bounce: contacts of doors and buttons bounce for 1 to 10 ms, and nobody opens and
 /// closes a door in so short a time.
@@ -26,8 +26,10 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// A chip of the kernel's.
 #[derive(Debug)]
-pub(super) struct GpioChip {
+pub(crate) struct GpioChip {
     path: PathBuf,
+    /// The section of the configuration that names it.
+    section: &'static str,
 }
 
 impl GpioChip {
@@ -35,20 +37,21 @@ impl GpioChip {
     ///
     /// # Errors
     /// [`LineFault`] if this user cannot use it.
-    pub(super) fn open(path: &Path) -> Result<Self, LineFault> {
+    pub(crate) fn open(path: &Path, section: &'static str) -> Result<Self, LineFault> {
         match std::fs::OpenOptions::new().read(true).write(true).open(path) {
-            Ok(_) => Ok(Self { path: path.to_path_buf() }),
-            Err(error) => Err(LineFault(refusal(path, &error))),
+            Ok(_) => Ok(Self { path: path.to_path_buf(), section }),
+            Err(error) => Err(LineFault(refusal(path, section, &error))),
         }
     }
 
-    fn said(&self, key: &str, line: u32, error: &gpiocdev::Error) -> LineFault {
-        let chip = self.path.display();
+    /// Why a line of it cannot be had, in words.
+    pub(crate) fn said(&self, key: &str, line: u32, error: &gpiocdev::Error) -> LineFault {
+        let (chip, section) = (self.path.display(), self.section);
         let info = gpiocdev::Chip::from_path(&self.path)
             .and_then(|chip| Ok((chip.info()?.num_lines, chip.line_info(line))));
         LineFault(match info {
             Ok((count, _)) if line >= count => format!(
-                "{key}: {chip} has no line {line}, its last one is {}; correct [door] in the configuration",
+                "{key}: {chip} has no line {line}, its last one is {}; correct [{section}] in the configuration",
                 count.saturating_sub(1)
             ),
             Ok((_, Ok(info))) if info.used => {
@@ -61,6 +64,13 @@ impl GpioChip {
         })
     }
 
+    /// A request for lines of it that begins with this.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.on_chip(&self.path);
+        config
+    }
+
     fn request(&self, config: Config) -> gpiocdev::Result<Request> {
         Request::from_config(config).with_consumer(CONSUMER).request()
     }
@@ -68,8 +78,8 @@ impl GpioChip {
 
 impl Chip for GpioChip {
     fn output(&self, key: &'static str, line: LineConfig) -> Result<Box<dyn Output>, LineFault> {
-        let mut config = Config::default();
-        config.on_chip(&self.path).with_line(line.line);
+        let mut config = self.config();
+        config.with_line(line.line);
         if line.active_low {
             config.as_active_low();
         }
@@ -80,8 +90,7 @@ impl Chip for GpioChip {
     }
 
     fn inputs(&self, lines: &[(&'static str, LineConfig)]) -> Result<Box<dyn Inputs>, LineFault> {
-        let mut config = Config::default();
-        config.on_chip(&self.path);
+        let mut config = self.config();
         for (_, line) in lines {
             config.with_line(line.line).as_input();
             if line.active_low {
@@ -114,11 +123,11 @@ impl Chip for GpioChip {
 }
 
 /// Why a chip cannot be opened, and what helps.
-fn refusal(path: &Path, error: &std::io::Error) -> String {
+fn refusal(path: &Path, section: &str, error: &std::io::Error) -> String {
     let chip = path.display();
     match error.kind() {
         ErrorKind::NotFound => format!(
-            "{chip} is not there; `ls /dev/gpiochip*` shows the chips of this machine, and chip in [door] names one"
+            "{chip} is not there; `ls /dev/gpiochip*` shows the chips of this machine, and chip in [{section}] names one"
         ),
         ErrorKind::PermissionDenied => {
             let group = std::fs::metadata(path).map(|meta| group_name(meta.gid()));
@@ -237,12 +246,12 @@ mod tests {
     fn a_chip_that_cannot_be_used_is_named_with_what_helps() {
         let folder = tempfile::tempdir().expect("a folder");
         let missing = folder.path().join("gpiochip9");
-        let said = GpioChip::open(&missing).expect_err("no chip").0;
+        let said = GpioChip::open(&missing, "door").expect_err("no chip").0;
         assert!(said.contains("gpiochip9 is not there; `ls /dev/gpiochip*`"), "{said}");
         // A file is no chip: it opens, and the first line that is asked of it is refused.
         let file = folder.path().join("gpiochip0");
         std::fs::write(&file, "").expect("a file");
-        let chip = GpioChip::open(&file).expect("it opens");
+        let chip = GpioChip::open(&file, "door").expect("it opens");
         let line = LineConfig { line: 3, active_low: false };
         let said = chip.output("relay", line).err().expect("no chip").0;
         assert!(said.starts_with("relay: line 3 of "), "{said}");
@@ -253,7 +262,7 @@ mod tests {
     #[test]
     fn a_chip_of_another_group_is_told_with_the_group() {
         let denied = std::io::Error::from(ErrorKind::PermissionDenied);
-        let said = refusal(Path::new("/"), &denied);
+        let said = refusal(Path::new("/"), "door", &denied);
         assert!(said.contains("belongs to group root: put the unit's user into"), "{said}");
         assert_eq!(group_name(4_000_000_000), "4000000000");
     }

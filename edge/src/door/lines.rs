@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A line that could not be had, driven or read, in words with a remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct LineFault(pub(super) String);
+pub(crate) struct LineFault(pub(crate) String);
 
 /// A chip with lines.
 pub(super) trait Chip {

@@ -3,14 +3,14 @@
 //! Owns the order of a start: the relay is driven inactive before anything else of the unit is looked at. Refuses to run
 //! on as if nothing were: a line that is configured and cannot be had is a fault of the lock, the door stays locked, and the unit says why.
 //! Free egress never depends on the unit (safety rule 7): request-to-exit is wired past the relay, and the input only
-//! masks an alarm. Wiegand output is not built.
+//! masks an alarm. Readers of badges are `reader`'s; Wiegand output is not built.
 
 mod bounce;
 #[cfg(test)]
 mod fake;
-mod gpio;
+pub(crate) mod gpio;
 mod inputs;
-mod lines;
+pub(crate) mod lines;
 mod outputs;
 mod pattern;
 mod pulse;
@@ -77,7 +77,7 @@ impl Lines {
     /// Takes the lines that are configured. What cannot be had is told by [`Lines::open`].
     #[must_use]
     pub fn take(config: &DoorConfig) -> Self {
-        let chip = || GpioChip::open(&config.chip);
+        let chip = || GpioChip::open(&config.chip, "door");
         let any = config.lines().next().is_some();
         let taken = any.then(|| chip().and_then(|chip| Taken::from(&chip, config)));
         Self { config: config.clone(), taken, button: LineButton::default() }
@@ -281,7 +281,7 @@ mod tests {
         }
 
         fn fault(&self) -> Option<Cause> {
-            self.shared.lock().standing(Ok(())).fault
+            self.shared.lock().standing(threshold_policy::Subject::Everybody, Ok(())).fault
         }
     }
 

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::journal::Journal;
 use crate::presentation;
-use crate::state::{EmbedderFacts, State};
+use crate::state::{EmbedderFacts, ReaderStanding, State};
 use threshold_models::engine::Embedding;
+use threshold_policy::Subject;
 use threshold_record::{
     Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, PersonId, Template, TemplateError,
 };
@@ -26,14 +27,15 @@ use threshold_wire::endpoints::{
     FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
     GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession,
     PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetPassback,
-    SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetMode,
+    SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, WipeUnit,
+    WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
     LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut, PersonPutDone, PersonRemoveDone,
-    PersonSummary, PullOffer, PullRequest, PullWhat, RECEIPT_BYTES, RequestError, Resembled,
-    SecretKeeper, StoreInfo, TemplatePut, TemplatePutDone,
+    PersonSummary, PullOffer, PullRequest, PullWhat, RECEIPT_BYTES, ReaderState, RequestError,
+    Resembled, SecretKeeper, StoreInfo, TemplatePut, TemplatePutDone,
 };
 use threshold_wire::trust::{CHECKPOINT_BYTES, CheckpointGot, CheckpointPlace, Identity};
 
@@ -114,6 +116,7 @@ pub(super) fn answer(
         Call::SetRole(set) => reply::<SetRole>(id, administration::set_role(state, set, asker)),
         Call::GetPolicy(_) => reply::<GetPolicy>(id, policy::get(state)),
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
+        Call::SetMode(set) => reply::<SetMode>(id, policy::set_mode(state, *set, by)),
         Call::GetStats(_) => {
             reply::<GetStats>(id, Ok(state.stats().told(state.clock().monotonic_ms())))
         }
@@ -204,6 +207,11 @@ fn info(state: &State) -> Info {
         boot: store.map_or(0, |store| store.boot()),
         uptime_ms: state.clock().monotonic_ms(),
         wall: state.now(),
+        reader: match state.reader() {
+            ReaderStanding::None => None,
+            ReaderStanding::Works => Some(ReaderState::Works),
+            ReaderStanding::Failed(_) => Some(ReaderState::Failed),
+        },
     }
 }
 
@@ -358,7 +366,7 @@ fn search_gallery(
     check_vector(state, search.model, search.scale, &search.vector)?;
     let probe = search.vector.iter().map(|&step| f32::from(step) * search.scale).collect();
     let found = state
-        .search(&Embedding(probe))
+        .search(Subject::Everybody, &Embedding(probe))
         .map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
     let resembled = |found: threshold_models::search::Candidate| Resembled {
         person: found.person,

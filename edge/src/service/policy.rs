@@ -8,7 +8,9 @@ use threshold_policy::forecast::Forecast;
 use threshold_policy::rule::{self, PASSBACK_MOST, RuleError};
 use threshold_record::{Cause, KeyTag};
 use threshold_wire::RequestError;
-use threshold_wire::policy::{PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet};
+use threshold_wire::policy::{
+    ModeSet, OnePolicy, PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet,
+};
 
 /// The policy; `None` without a model, whose scores a threshold is on, and for one that cannot be read.
 pub(super) fn info(state: &State) -> Option<PolicyInfo> {
@@ -21,19 +23,32 @@ pub(super) fn info(state: &State) -> Option<PolicyInfo> {
         threshold: derived.policy.threshold,
         people,
         templates,
-        forecast: derived.forecast.map(|Forecast { fpir, fnir, .. }| PolicyForecast {
-            fpir: fpir.at,
-            fpir_high: fpir.high,
-            fnir: fnir.at,
-            fnir_high: fnir.high,
-        }),
-        refusal: state.refusal().map(|refusal| PolicyRefusal {
+        forecast: derived.forecast.map(told),
+        refusal: state.refuses_to_identify().map(|refusal| PolicyRefusal {
             why: refusal.why,
             people_at_most: refusal.people_at_most,
         }),
         photo: state.acknowledged(),
         passback_min: settled.passback_min,
+        mode: state.mode(),
+        one: one(state),
     })
+}
+
+/// What holds where a face is compared with one person.
+fn one(state: &State) -> OnePolicy {
+    let (templates, derived) = state.strictest_for_one();
+    OnePolicy {
+        templates,
+        threshold: derived.policy.threshold,
+        forecast: derived.forecast.map(told),
+        refusal: state.refuses_to_verify(),
+    }
+}
+
+fn told(forecast: Forecast) -> PolicyForecast {
+    let Forecast { fpir, fnir, .. } = forecast;
+    PolicyForecast { fpir: fpir.at, fpir_high: fpir.high, fnir: fnir.at, fnir_high: fnir.high }
 }
 
 /// The policy, for a viewer.
@@ -76,6 +91,17 @@ pub(super) fn set_passback(
         return Err(RequestError::BadPassback { most: PASSBACK_MOST });
     }
     state.settle_passback(set.minutes, by).map_err(|error| refused(state, &error))?;
+    get(state)
+}
+
+/// An owner settles with whom a face is compared.
+pub(super) fn set_mode(
+    state: &mut State,
+    set: ModeSet,
+    by: KeyTag,
+) -> Result<PolicyInfo, RequestError> {
+    get(state)?;
+    state.settle_mode(set.mode, by).map_err(|error| refused(state, &error))?;
     get(state)
 }
 

@@ -53,17 +53,23 @@ impl State {
         gallery.map_or((0, 0), |held| (held.n_people() as u32, held.n_templates() as u32))
     }
 
-    /// Why the unit compares one face with nobody; `None` if it may. That it has no relay authority, and then that nobody
-    /// acknowledged what a photo does, comes first: whatever else is settled, the unit would admit without it.
+    /// Why the unit compares one face with everybody (1:N) at no visit; `None` if it may. What withholds the door from everybody
+    /// comes first: whatever else is settled, the unit would admit without it.
     #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
-        if self.commissioned().is_none() {
-            return Some(Refusal { why: Cause::NotCommissioned, people_at_most: 0 });
+    pub fn refuses_to_identify(&self) -> Option<Refusal> {
+        let withheld = self.withheld().map(|why| Refusal { why, people_at_most: 0 });
+        withheld.or(self.derived.refusal)
+    }
+
+    /// What keeps the unit from comparing anybody with anybody, be it everybody (1:N) or the one whom a credential names (1:1):
+    /// that it has no relay authority (safety rule 8), and then that a photo opens this door and no owner acknowledged that
+    /// (safety rule 9).
+    pub(super) fn withheld(&self) -> Option<Cause> {
+        let unacknowledged = || self.derived.policy.photo_opens() && self.acknowledged().is_none();
+        match self.commissioned() {
+            None => Some(Cause::NotCommissioned),
+            Some(_) => unacknowledged().then_some(Cause::NotAcknowledged),
         }
-        if self.derived.policy.photo_opens() && self.acknowledged().is_none() {
-            return Some(Refusal { why: Cause::NotAcknowledged, people_at_most: 0 });
-        }
-        self.derived.refusal
     }
 
     /// Who acknowledged that a photo opens this door, if that holds.
@@ -152,7 +158,7 @@ impl State {
         let mut next = Settled { change: before.change.wrapping_add(1), ..before };
         change(&mut next);
         self.settled = Some(next);
-        let was = self.derived;
+        let was = (self.derived, self.derived_for_most);
         self.derive();
         let threshold = self.derived.policy.threshold.0;
         let entry = LogEntry { threshold, ..entry };
@@ -164,7 +170,8 @@ impl State {
             // The record may still reach the log with the next entry; this one then comes after it.
             let back = Settled { change: next.change.wrapping_add(1), ..before };
             let _ = self.name_settled(&back);
-            (self.settled, self.derived) = (Some(back), was);
+            self.settled = Some(back);
+            (self.derived, self.derived_for_most) = was;
             self.settling_failed = true;
             return Err(error);
         }
@@ -192,26 +199,30 @@ impl State {
 
     /// Derives the threshold for the gallery as it is.
     pub(super) fn derive(&mut self) {
-        let (Some(settled), Some(embedder)) = (&self.settled, &self.embedder) else { return };
         let (people, templates) = self.gallery_size();
-        let site = Site {
-            people,
-            templates_each: f64::from(templates) / f64::from(people.max(1)),
-            strangers_a_day: 0.0,
-            visits_a_day: 0.0,
-        };
+        if let Some(derived) =
+            self.derived_at(people, f64::from(templates) / f64::from(people.max(1)))
+        {
+            self.derived = derived;
+        }
+        self.derive_for_one();
+    }
+
+    /// What is settled leads to this where a face is compared with so many people of so many templates each; `None` without
+    /// an embedder, and if it cannot be read.
+    pub(super) fn derived_at(&self, people: u32, templates_each: f64) -> Option<Derived> {
+        let (settled, embedder) = (self.settled.as_ref()?, self.embedder.as_ref()?);
+        let site = Site { people, templates_each, strangers_a_day: 0.0, visits_a_day: 0.0 };
         let model = Measured {
             id: embedder.id,
             metric: embedder.metric,
             distributions: embedder.distributions.as_ref(),
         };
-        self.derived = rule::derive(&settled.rule, &settled.policy, &model, &site);
+        Some(rule::derive(&settled.rule, &settled.policy, &model, &site))
     }
 
-    /// The threshold in force and what is to be expected of it, in words.
+    /// The thresholds in force and what is to be expected of them, in words.
     pub(super) fn threshold_words(&self) -> String {
-        let Derived { policy, forecast, refusal } = &self.derived;
-        let (people, templates) = self.gallery_size();
         let settled = match self.settled.map(|settled| settled.rule) {
             Some(ThresholdRule::Target { fpir }) => format!("target FPIR {fpir:e}"),
             Some(ThresholdRule::Fixed { .. }) => {
@@ -219,26 +230,38 @@ impl State {
             }
             None => "nothing settled".to_owned(),
         };
-        let expected = forecast.map_or("nobody measured this model".to_owned(), |forecast| {
-            let Range { at, high, .. } = forecast.fpir;
-            format!(
-                "forecast FPIR {at:.1e}, {high:.1e} at most; FNIR {:.0} %",
-                100.0 * forecast.fnir.at
-            )
+        let (people, templates) = self.gallery_size();
+        let (most, for_one) = self.strictest_for_one();
+        let everybody = (format!("at {people} people with {templates} templates"), &self.derived);
+        let one = (format!("of 1:1 at one person with {most} templates"), for_one);
+        let mode = self.mode();
+        let told = [(mode.identifies(), everybody), (mode.verifies(), one)];
+        let words = told.into_iter().filter(|(is_told, _)| *is_told).map(|(_, (at, derived))| {
+            let threshold = derived.policy.threshold.0;
+            format!("threshold {threshold} {at} ({settled}): {}", expected(derived))
         });
-        let help = match refusal {
-            Some(refusal) if refusal.people_at_most > 0 => format!(
-                "; have at most {} people, take another model, or settle a looser target",
-                refusal.people_at_most
-            ),
-            Some(_) => {
-                "; take another model, or settle another rule with threshold policy set".to_owned()
-            }
-            None => String::new(),
-        };
-        format!(
-            "threshold {} at {people} people with {templates} templates ({settled}): {expected}{help}",
-            policy.threshold.0
-        )
+        words.collect::<Vec<_>>().join("; ")
     }
+}
+
+/// What is to be expected of a threshold, in words.
+fn expected(derived: &Derived) -> String {
+    let expected = derived.forecast.map_or("nobody measured this model".to_owned(), |forecast| {
+        let Range { at, high, .. } = forecast.fpir;
+        format!(
+            "forecast FPIR {at:.1e}, {high:.1e} at most; FNIR {:.0} %",
+            100.0 * forecast.fnir.at
+        )
+    });
+    let help = match derived.refusal {
+        Some(refusal) if refusal.people_at_most > 0 => format!(
+            "; have at most {} people, take another model, or settle a looser target",
+            refusal.people_at_most
+        ),
+        Some(_) => {
+            "; take another model, or settle another rule with threshold policy set".to_owned()
+        }
+        None => String::new(),
+    };
+    expected + &help
 }

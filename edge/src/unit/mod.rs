@@ -4,12 +4,15 @@
 //! `models`, the decision is made by `policy::decide`, the lock takes what the journal permits.
 //! A visit begins when the camera announces somebody, or with the first face; it ends with its decision, with the
 //! departure, or when no face has been seen for a while. One visit is one decision and one log entry.
+//! A credential begins a visit of its own, whose frames are compared with the one whom it names.
 
+mod claim;
 mod presence;
 mod sign;
 mod track;
 mod visit;
 
+pub use claim::{NoReader, Presented, Reader};
 pub use sign::{Indicator, NoIndicator, Sign};
 
 use crate::journal::Permit;
@@ -17,6 +20,7 @@ use crate::notices::Notices;
 use crate::presentation;
 use crate::state::{Decided, NoAttempt, Shared};
 use crate::stats::FrameCost;
+use claim::ClaimRation;
 use presence::Presence;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,7 +29,7 @@ use threshold_models::engine::{Detection, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::quality::{self, QualityLimits};
 use threshold_models::search;
-use threshold_policy::{Candidate, Observation};
+use threshold_policy::{Candidate, Observation, Subject};
 use threshold_record::{Cause, Decision, Reason, WallTime};
 use threshold_wire::message::Armed;
 use visit::{FrameTimes, Visit};
@@ -116,6 +120,8 @@ pub struct Unit {
     camera: Box<dyn Camera>,
     lock: Box<dyn Lock>,
     indicator: Box<dyn Indicator>,
+    reader: Box<dyn Reader>,
+    claims: ClaimRation,
     /// What is shown now.
     shown: Sign,
     engine: Option<Box<dyn Engine>>,
@@ -146,10 +152,13 @@ impl Unit {
         let (presence, cost) = (Presence::new(), FrameCost::default());
         let (overflowing, course) = (false, Course::Idle);
         let (indicator, shown) = (Box::new(NoIndicator), Sign::Starting);
+        let (reader, claims) = (Box::new(NoReader), ClaimRation::default());
         Self {
             camera,
             lock,
             indicator,
+            reader,
+            claims,
             shown,
             engine,
             shared,
@@ -169,7 +178,13 @@ impl Unit {
         Self { indicator, ..self }
     }
 
-    /// Takes one event of the camera and does what follows from it. A panic inside is a fault of the engine: whoever is
+    /// The same unit, with something that reads credentials.
+    #[must_use]
+    pub fn read_by(self, reader: Box<dyn Reader>) -> Self {
+        Self { reader, ..self }
+    }
+
+    /// Takes a credential, if one was read, and one event of the camera, and does what follows from it. A panic inside is a fault of the engine: whoever is
     /// there is refused, and the engine is not asked again until the next start.
     pub fn step(&mut self, patience: Duration) {
         if catch_unwind(AssertUnwindSafe(|| self.take(patience))).is_err() {
@@ -184,12 +199,11 @@ impl Unit {
     }
 
     fn take(&mut self, patience: Duration) {
+        if let Some(presented) = self.reader.next() {
+            self.claim(presented);
+        }
         match self.camera.next(patience) {
-            Ok(Event::Arrival) => {
-                self.end();
-                self.begin(true, self.clock.monotonic_ms());
-                self.refuse_if_at_fault();
-            }
+            Ok(Event::Arrival) => self.arrive(),
             Ok(Event::Frame(frame)) => {
                 let start = Instant::now();
                 self.cost = FrameCost::default();
@@ -234,19 +248,33 @@ impl Unit {
         self.indicator.show(sign);
     }
 
+    /// Somebody is announced: a visit begins, but for one whose credential was read and whom nobody has seen yet.
+    fn arrive(&mut self) {
+        if let Course::Open(visit) = &mut self.course
+            && visit.is_claimed()
+            && !visit.has_face()
+        {
+            visit.announced = true;
+            return;
+        }
+        self.end();
+        self.begin(Subject::Everybody, true, self.clock.monotonic_ms());
+        self.refuse_if_at_fault();
+    }
+
     /// A visit begins.
-    fn begin(&mut self, announced: bool, at_ms: u64) {
+    fn begin(&mut self, subject: Subject, announced: bool, at_ms: u64) {
         let mut state = self.shared.lock();
         state.stats_mut().visit();
         state.retry_store();
-        let visit = Visit::begin(announced, at_ms, state.lockout());
+        let visit = Visit::begin(subject, announced, at_ms, state.lockout());
         self.course = Course::Open(Box::new(visit));
     }
 
     /// Tells somebody who was announced at once that a part is at fault. Only a camera may mend by itself, so its fault
     /// waits for the frames.
     fn refuse_if_at_fault(&mut self) {
-        let fault = self.shared.lock().standing(Ok(())).fault;
+        let fault = self.shared.lock().standing(Subject::Everybody, Ok(())).fault;
         if fault.is_some_and(|part| part != Cause::Camera) {
             self.conclude();
         }
@@ -255,6 +283,9 @@ impl Unit {
     fn frame(&mut self, frame: &Frame) {
         if matches!(self.course, Course::Spent { announced: true, .. }) {
             return;
+        }
+        if !self.may_tell(frame) {
+            return self.time_passes();
         }
         let Some(engine) = self.engine.as_mut() else { return self.time_passes() };
         if matches!(self.course, Course::Idle) && !self.presence.asks_for_a_look(frame) {
@@ -280,7 +311,7 @@ impl Unit {
         // Nobody was looked for while this frame was searched: an absence counts from its end.
         let searched_ms = at_ms.max(self.clock.monotonic_ms());
         match &mut self.course {
-            Course::Idle if seen => self.begin(false, at_ms),
+            Course::Idle if seen => self.begin(Subject::Everybody, false, at_ms),
             Course::Idle => return,
             Course::Spent { since_ms, face_ms, .. } => {
                 if seen {
@@ -289,7 +320,7 @@ impl Unit {
                 if !seen || at_ms.saturating_sub(*since_ms) < REST_MS {
                     return self.time_passes();
                 }
-                self.begin(false, at_ms);
+                self.begin(Subject::Everybody, false, at_ms);
             }
             Course::Open(_) => {}
         }
@@ -312,7 +343,7 @@ impl Unit {
         let mut embed_ms = 0.0;
         let good = {
             let state = self.shared.lock();
-            let standing = state.standing(visit.lockout);
+            let standing = state.standing(visit.evidence.subject(), visit.lockout);
             let refused = standing.fault.is_some()
                 || standing.armed.is_err()
                 || standing.lockout.is_err()
@@ -376,7 +407,7 @@ impl Unit {
         let Some(embedding) = engine.embed(frame, first)?.pop() else { return Ok(None) };
         let mut state = shared.lock();
         visit.evidence.compared_with(state.index_number());
-        match state.search(&embedding) {
+        match state.search(visit.evidence.subject(), &embedding) {
             Ok(found) => Ok(Some(found)),
             Err(why) => {
                 state.fail(Cause::Gallery, &why);
@@ -395,8 +426,10 @@ impl Unit {
     fn time_passes(&mut self) {
         let now_ms = self.clock.monotonic_ms();
         match &mut self.course {
-            Course::Open(visit) if !visit.announced => {
-                let gone = now_ms.saturating_sub(visit.face_ms) >= ABSENCE_MS;
+            Course::Open(visit) if !visit.announced || visit.is_claimed() => {
+                // Whoever gave a credential has the whole time to look up; the claim ends with it, seen or not.
+                let gone =
+                    !visit.is_claimed() && now_ms.saturating_sub(visit.face_ms) >= ABSENCE_MS;
                 let window = u32::from(self.shared.lock().policy().frames_window);
                 let long = visit.is_long(now_ms, VISIT_MS, window);
                 if gone || long {

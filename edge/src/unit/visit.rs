@@ -3,7 +3,7 @@
 use super::track;
 use crate::journal::StageTimes;
 use threshold_models::engine::Detection;
-use threshold_policy::{Evidence, LockedOut};
+use threshold_policy::{Evidence, LockedOut, Subject};
 
 /// Frames whose times are kept: a visit's limit of compared frames and as many again that were not.
 const MAX_TIMED: usize = 128;
@@ -41,9 +41,14 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn begin(announced: bool, at_ms: u64, lockout: Result<(), LockedOut>) -> Self {
+    pub(super) fn begin(
+        subject: Subject,
+        announced: bool,
+        at_ms: u64,
+        lockout: Result<(), LockedOut>,
+    ) -> Self {
         Self {
-            evidence: Evidence::begin(at_ms),
+            evidence: Evidence::about(subject, at_ms),
             announced,
             lockout,
             attempt_open: false,
@@ -53,6 +58,16 @@ impl Visit {
             comparing_ms: 0,
             times: heapless::Deque::new(),
         }
+    }
+
+    /// True if it is of somebody who gave a credential.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.evidence.subject() != Subject::Everybody
+    }
+
+    /// True if somebody was seen.
+    pub(super) fn has_face(&self) -> bool {
+        self.first_face_ms.is_some()
     }
 
     /// A face was seen. If it is not the one that was seen before, what that one told is no evidence for it.

@@ -27,7 +27,7 @@ use crate::message::{
     PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
     RequestError, TemplatePut, TemplatePutDone, Wipe,
 };
-use crate::policy::{PassbackSet, PolicyInfo, PolicySet};
+use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet};
 use crate::speed::{SpeedSet, SpeedSettled};
 use crate::stats::Stats;
 use crate::trust::{CheckpointGet, CheckpointGot, Identity};
@@ -186,6 +186,8 @@ endpoints! {
     GetPolicy "policy/get" Viewer Nothing => PolicyInfo;
     /// Let it come about so.
     SetPolicy "policy/set" Owner PolicySet => PolicyInfo;
+    /// Compare a face with these.
+    SetMode "policy/mode" Owner ModeSet => PolicyInfo;
     /// I know that a photo opens this door: compare faces with everybody all the same.
     AcknowledgePhoto "policy/acknowledge" Owner Nothing => PolicyInfo;
     /// I take that back.

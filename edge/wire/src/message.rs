@@ -63,6 +63,17 @@ pub struct Info {
     pub uptime_ms: u64,
     /// The unit's clock.
     pub wall: WallTime,
+    /// Whether the reader of credentials works; `None` if none is configured.
+    pub reader: Option<ReaderState>,
+}
+
+/// How a reader of credentials stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum ReaderState {
+    /// Its lines are read.
+    Works,
+    /// They could not be had, or failed; the unit's messages say why.
+    Failed,
 }
 
 impl Info {
@@ -139,8 +150,8 @@ pub enum Armed {
     Fault(Cause),
     /// It has not finished starting.
     Starting,
-    /// Every part works, and it refuses to compare one face with everybody (1:N), since no threshold keeps what the owner
-    /// settled; [`Info::policy`] says what would help.
+    /// Every part works, and it compares nobody: no threshold keeps what the owner settled, or a door at which nobody comes in
+    /// without a credential has no reader; [`Info::policy`] says what would help.
     Refuses(Cause),
 }
 

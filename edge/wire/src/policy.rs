@@ -4,7 +4,7 @@
 
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
-use threshold_record::{Cause, KeyTag, Threshold, ThresholdRule};
+use threshold_record::{Cause, KeyTag, Mode, Threshold, ThresholdRule};
 
 /// The policy of a unit, and what is to be expected of it with the people who are enrolled now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
@@ -28,6 +28,26 @@ pub struct PolicyInfo {
     pub photo: Option<KeyTag>,
     /// The same person is admitted again only after so many minutes (anti-passback); 0 for at once.
     pub passback_min: u16,
+    /// With whom the unit compares a face: [`PolicyInfo::threshold`] is the one of everybody (1:N), also where nobody is
+    /// compared so.
+    pub mode: Mode,
+    /// What holds where a face is compared with one person alone (1:1).
+    pub one: OnePolicy,
+}
+
+/// The threshold of a comparison with whoever has the most templates: for everybody else it is that or looser, and never below
+/// the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct OnePolicy {
+    /// Their templates.
+    pub templates: u8,
+    /// The threshold that the rule leads to at one person.
+    pub threshold: Threshold,
+    /// What is to be expected at the threshold: of those who come with a credential of somebody else, and of the person; `None`
+    /// if nobody measured the model.
+    pub forecast: Option<PolicyForecast>,
+    /// Why the unit compares nobody so; `None` if it may.
+    pub refusal: Option<Cause>,
 }
 
 /// Rates of visits at a threshold and a number of people, from the model's distributions.
@@ -57,6 +77,13 @@ pub struct PolicyRefusal {
 pub struct PassbackSet {
     /// Minutes, at most a day; 0 for at once.
     pub minutes: u16,
+}
+
+/// Settles with whom a face is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct ModeSet {
+    /// The mode.
+    pub mode: Mode,
 }
 
 /// Settles how the threshold comes about.

@@ -13,6 +13,11 @@ pub enum Policy {
     Show,
     /// Settle how the unit's threshold comes about; takes an owner
     Set(PolicySet),
+    /// Settle with whom a face is compared; takes an owner
+    Mode {
+        /// With everybody, with whom a credential names, or both
+        mode: ModeName,
+    },
     /// Acknowledge that a photo opens this door, without which a unit lets nobody in; takes an owner
     Acknowledge(Acknowledge),
     /// Take that back: the unit lets nobody in; takes an owner
@@ -23,6 +28,17 @@ pub enum Policy {
         #[arg(value_parser = clap::value_parser!(u16).range(0..=1440))]
         minutes: u16,
     },
+}
+
+/// `policy mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModeName {
+    /// A face is compared with everybody (1:N); credentials say nothing
+    Identify,
+    /// A face is compared with the one whom a badge or number names (1:1); a face alone opens nothing
+    Verify,
+    /// With the one whom a badge or number names, and without one with everybody
+    Both,
 }
 
 /// `policy acknowledge`

@@ -13,7 +13,7 @@ use std::time::Duration;
 use threshold_record::Presentation;
 use threshold_wire::Hello;
 use threshold_wire::endpoints::GetInfo;
-use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, SecretKeeper};
+use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, ReaderState, SecretKeeper};
 
 /// Shows the unit.
 ///
@@ -88,6 +88,10 @@ fn value(hello: &Hello, info: &Info) -> Value {
         "commission": commission::value(info.commission),
         "lockout_s": info.lockout_s,
         "insecure_link": info.insecure_link,
+        "reader": info.reader.map(|reader| match reader {
+            ReaderState::Works => "works",
+            ReaderState::Failed => "failed",
+        }),
         "presentation": info.presentation.text(),
         "photo_notice": photo_notice(info),
         "boot": info.boot,
@@ -178,6 +182,17 @@ fn text(hello: &Hello, info: &Info) -> String {
         );
     }
     row("authority", commission::words(info.commission));
+    if let Some(reader) = info.reader {
+        row(
+            "reader",
+            match reader {
+                ReaderState::Works => "works".to_owned(),
+                ReaderState::Failed => {
+                    "could not be had or failed; the unit's own messages say why".to_owned()
+                }
+            },
+        );
+    }
     if info.lockout_s > 0 {
         row("lock-out", format!("{} s left", info.lockout_s));
     }

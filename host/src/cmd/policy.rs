@@ -26,6 +26,7 @@ pub fn run(meant: &Meant, typed: &args::Policy) -> anyhow::Result<Answer> {
         args::Policy::Forecast(typed) => typed,
         args::Policy::Show => return rule::run(meant, None),
         args::Policy::Set(typed) => return rule::run(meant, Some(typed)),
+        args::Policy::Mode { mode } => return rule::set_mode(meant, *mode),
         args::Policy::Acknowledge(typed) => return acknowledge::run(meant, *typed),
         args::Policy::Withdraw => return acknowledge::withdraw(meant),
         args::Policy::Passback { minutes } => return rule::passback(meant, *minutes),

@@ -1,4 +1,4 @@
-//! `threshold policy show | set | passback`: how a unit's threshold comes about, what that means for who is enrolled, and an owner's
+//! `threshold policy show | set | passback | mode`: how a unit's threshold comes about, what that means for who is enrolled, and an owner's
 //! change of it.
 //!
 //! Owns the words, which `info` takes too. Refuses to derive: the unit does, and says what came of it.
@@ -10,11 +10,11 @@ use crate::meant::Meant;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
-use threshold_record::{Cause, Metric, Score, Threshold, ThresholdRule};
+use threshold_record::{Cause, Metric, Mode, Score, Threshold, ThresholdRule};
 use threshold_wire::RequestError;
-use threshold_wire::endpoints::{GetInfo, GetPolicy, SetPassback, SetPolicy};
+use threshold_wire::endpoints::{GetInfo, GetPolicy, SetMode, SetPassback, SetPolicy};
 use threshold_wire::message::{ModelInfo, Nothing};
-use threshold_wire::policy::{PassbackSet, PolicyForecast, PolicyInfo, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicyForecast, PolicyInfo, PolicySet};
 
 /// Shows the policy, or settles another.
 ///
@@ -51,6 +51,32 @@ pub fn passback(meant: &Meant, minutes: u16) -> anyhow::Result<Answer> {
     show(meant, &policy, model.metric)
 }
 
+/// Settles with whom a face is compared.
+///
+/// # Errors
+/// A unit that does not answer, has no model, or says no.
+pub(super) fn set_mode(meant: &Meant, typed: args::ModeName) -> anyhow::Result<Answer> {
+    let mut session = Session::open_started(meant)?;
+    let model = model(&mut session)?;
+    let mode = match typed {
+        args::ModeName::Identify => Mode::Identify,
+        args::ModeName::Verify => Mode::Verify,
+        args::ModeName::Both => Mode::Both,
+    };
+    let policy = session.call::<SetMode>(&ModeSet { mode })?;
+    show(meant, &policy, model.metric)
+}
+
+/// True if there is a way in at the unit: the mode's, or in both one of them.
+fn arms(policy: &PolicyInfo) -> bool {
+    let (identifies, verifies) = (policy.refusal.is_none(), policy.one.refusal.is_none());
+    match policy.mode {
+        Mode::Identify => identifies,
+        Mode::Verify => verifies,
+        Mode::Both => identifies || verifies,
+    }
+}
+
 /// Prints the policy; the answer is no if the unit compares nobody with it.
 pub(super) fn show(meant: &Meant, policy: &PolicyInfo, metric: Metric) -> anyhow::Result<Answer> {
     meant.say.result(&value(policy, metric), || {
@@ -58,7 +84,7 @@ pub(super) fn show(meant: &Meant, policy: &PolicyInfo, metric: Metric) -> anyhow
         let line = |(head, text): (&str, String)| format!("{head:<10}{text}");
         rows.into_iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
-    Ok(if policy.refusal.is_none() { Answer::Yes } else { Answer::No })
+    Ok(if arms(policy) { Answer::Yes } else { Answer::No })
 }
 
 /// The unit's model, whose scores a policy is on.
@@ -83,18 +109,30 @@ pub(super) fn value(policy: &PolicyInfo, metric: Metric) -> Value {
         "score_threshold": round(score.0),
         "distance_threshold": round(metric.distance(score)),
         "score_floor": round(floor.0),
-        "forecast": policy.forecast.map(|forecast| json!({
-            "fpir": forecast.fpir,
-            "fpir_high": forecast.fpir_high,
-            "fnir": forecast.fnir,
-            "fnir_high": forecast.fnir_high,
-        })),
-        "arms": policy.refusal.is_none(),
+        "forecast": policy.forecast.map(forecast_value),
+        "mode": policy.mode.text(),
+        "one_to_one": {
+            "templates": policy.one.templates,
+            "score_threshold": round(policy.one.threshold.0.0),
+            "distance_threshold": round(metric.distance(policy.one.threshold.0)),
+            "forecast": policy.one.forecast.map(forecast_value),
+            "why": policy.one.refusal.map(Cause::text),
+        },
+        "arms": arms(policy),
         "why": policy.refusal.map(|refusal| refusal.why.text()),
         "people_at_most": policy.refusal.map(|refusal| refusal.people_at_most),
         "passback_min": policy.passback_min,
         "photo_acknowledged": policy.photo.is_some(),
         "photo_acknowledged_by": policy.photo.filter(|by| !by.is_nobody()).map(|by| by.to_string()),
+    })
+}
+
+fn forecast_value(forecast: PolicyForecast) -> Value {
+    json!({
+        "fpir": forecast.fpir,
+        "fpir_high": forecast.fpir_high,
+        "fnir": forecast.fnir,
+        "fnir_high": forecast.fnir_high,
     })
 }
 
@@ -127,6 +165,10 @@ pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, St
         let minutes = policy.passback_min;
         rows.push(("passback", format!("the same person is admitted again after {minutes} min")));
     }
+    if policy.mode.verifies() {
+        rows.push(("mode", mode(policy.mode).to_owned()));
+        rows.push(("1:1", one(policy, metric)));
+    }
     if let Some(by) = policy.photo {
         let who = match by.is_nobody() {
             true => "whoever is on this line, which is not authenticated, acknowledged".to_owned(),
@@ -134,7 +176,7 @@ pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, St
         };
         rows.push(("photo", format!("{who} that a photo opens this door")));
     }
-    if let Some(refusal) = policy.refusal {
+    if let Some(refusal) = policy.refusal.filter(|_| policy.mode.identifies()) {
         let why = cause_words(refusal.why);
         rows.push(("refuses", format!("to compare one face with everybody (1:N): {why}")));
         let mut help = Vec::new();
@@ -144,7 +186,48 @@ pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, St
         help.extend(cause_help(refusal.why).map(str::to_owned));
         rows.push(("helps", help.join("; ")));
     }
+    if let Some(why) = policy.one.refusal.filter(|_| policy.mode.verifies()) {
+        let said = cause_words(why);
+        rows.push((
+            "refuses",
+            format!("to compare a face with whom a credential names (1:1): {said}"),
+        ));
+        rows.extend(cause_help(why).map(|help| ("helps", help.to_owned())));
+    }
     rows
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Identify => "a face is compared with everybody (1:N)",
+        Mode::Verify => {
+            "a face is compared with the one whom a badge or number names (1:1); a face alone opens nothing"
+        }
+        Mode::Both => {
+            "a face is compared with the one whom a badge or number names (1:1), and without one with everybody (1:N)"
+        }
+    }
+}
+
+/// What holds where a face is compared with one person.
+fn one(policy: &PolicyInfo, metric: Metric) -> String {
+    let Threshold(score) = policy.one.threshold;
+    let expected = policy.one.forecast.map_or("nobody measured this model".to_owned(), |forecast| {
+        format!(
+            "{:.1e} of those with somebody else's credential admitted, {:.1e} at most; {:.0} % of the people themselves \
+             refused, {:.0} % at most",
+            forecast.fpir,
+            forecast.fpir_high,
+            100.0 * forecast.fnir,
+            100.0 * forecast.fnir_high
+        )
+    });
+    format!(
+        "score {score} or more, distance {:.3} {}, against the most templates of one person ({}): {expected}",
+        metric.distance(score),
+        metric.unit(),
+        policy.one.templates
+    )
 }
 
 fn forecast(policy: &PolicyInfo) -> String {
@@ -165,7 +248,7 @@ fn forecast(policy: &PolicyInfo) -> String {
 mod tests {
     use super::*;
     use threshold_record::{KeyTag, ModelId};
-    use threshold_wire::policy::PolicyRefusal;
+    use threshold_wire::policy::{OnePolicy, PolicyRefusal};
 
     const ARMED: PolicyInfo = PolicyInfo {
         rule: ThresholdRule::DEFAULT,
@@ -177,6 +260,18 @@ mod tests {
         refusal: None,
         photo: Some(KeyTag([0x1a; 4])),
         passback_min: 15,
+        mode: Mode::Identify,
+        one: OnePolicy {
+            templates: 2,
+            threshold: Threshold(Score(0.473)),
+            forecast: Some(PolicyForecast {
+                fpir: 3e-4,
+                fpir_high: 9e-4,
+                fnir: 0.11,
+                fnir_high: 0.13,
+            }),
+            refusal: None,
+        },
     };
 
     fn said(policy: &PolicyInfo) -> String {
@@ -213,6 +308,32 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(value(&refusing, Metric::L2)["why"], "too_many_refusals");
+    }
+
+    #[test]
+    fn the_mode_and_the_threshold_of_one_person_are_said_where_they_count() {
+        assert!(!said(&ARMED).contains("1:1"), "{}", said(&ARMED));
+        let refusal = Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 23 });
+        let verify = PolicyInfo { mode: Mode::Verify, refusal, ..ARMED };
+        let text = said(&verify);
+        for part in ["a face alone opens nothing", "distance 0.527 L2", "3.0e-4", "11 %"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("refuses"), "too many people are no reason against 1:1: {text}");
+        let value_of = value(&verify, Metric::L2);
+        assert_eq!((&value_of["mode"], &value_of["arms"]), (&json!("verify"), &json!(true)));
+        let one = OnePolicy { refusal: Some(Cause::Reader), ..ARMED.one };
+        for (mode, refusal, is_armed) in [
+            (Mode::Identify, None, true),
+            (Mode::Verify, None, false),
+            (Mode::Both, None, true),
+            (Mode::Both, refusal, false),
+        ] {
+            let policy = PolicyInfo { mode, refusal, one, ..ARMED };
+            assert_eq!(value(&policy, Metric::L2)["arms"], is_armed, "{mode:?}");
+            let text = said(&policy);
+            assert_eq!(text.contains("[reader]"), mode != Mode::Identify, "{text}");
+        }
     }
 
     #[test]

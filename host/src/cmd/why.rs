@@ -12,10 +12,10 @@ use crate::people::Names;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
-use threshold_record::{LogEntry, ModelContext, Score, context::ContextKind};
+use threshold_record::{EntryKind, LogEntry, ModelContext, Score, context::ContextKind};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetContext, GetLogHead};
-use threshold_wire::message::{ContextGet, Nothing};
+use threshold_wire::message::{ContextGet, LOG_PAGE_ENTRIES, Nothing};
 
 /// Explains the entry.
 ///
@@ -30,6 +30,8 @@ pub fn run(meant: &Meant, typed: &args::Why) -> anyhow::Result<Answer> {
 /// An entry with what it refers to.
 struct Found {
     entry: LogEntry,
+    /// The claim that a decision is about (1:1).
+    claim: Option<u64>,
     names: Names,
     model: Option<Model>,
 }
@@ -48,11 +50,19 @@ impl Found {
         // A page is never empty; its first entry is the one that was due.
         let entry = reader.page(session)?.swap_remove(0);
         let model = model_of(session, entry.context_model)?;
-        Ok(Self { entry, names: reader.names, model })
+        let claim = claim_of(session, &entry, head.oldest)?;
+        Ok(Self { entry, claim, names: reader.names, model })
     }
 
     fn text(&self) -> String {
-        explain::explain(&self.entry, &|id| self.names.of(id), self.model.as_ref())
+        let text = explain::explain(&self.entry, &|id| self.names.of(id), self.model.as_ref());
+        match self.claim {
+            None => text,
+            Some(claim) => format!(
+                "{text}\n  {:<16}with the one whom a badge or number named, and nobody else (1:1): entry {claim}",
+                "compared"
+            ),
+        }
     }
 
     fn value(&self) -> Value {
@@ -67,12 +77,34 @@ impl Found {
                 "name": model.name,
                 "metric": model.metric.map(|metric| metric.unit()),
             })),
+            "claim": self.claim,
             "best_distance": distance(entry.best_score),
             "threshold_distance": distance(entry.threshold),
             "distance_unit": compared.map(|metric| metric.unit()),
             "explanation": self.text(),
         })
     }
+}
+
+/// Entries before a decision among which its claim stands: between the two there is time for a few of the door's inputs.
+const CLAIM_WITHIN: u64 = LOG_PAGE_ENTRIES as u64;
+
+/// The claim that a decision is about: the last entry before it that is of a visit, if that is a claim.
+fn claim_of<T: Transport>(
+    session: &mut Session<T>,
+    entry: &LogEntry,
+    oldest: u64,
+) -> anyhow::Result<Option<u64>> {
+    let from = entry.sequence.saturating_sub(CLAIM_WITHIN).max(oldest);
+    if entry.kind != EntryKind::Decision || from >= entry.sequence {
+        return Ok(None);
+    }
+    let page = Reader::of_unit(from).page(session)?;
+    let before = page.iter().rev().filter(|before| before.sequence < entry.sequence);
+    let of_visits = [EntryKind::Claim, EntryKind::Decision, EntryKind::Boot];
+    let last = before.into_iter().find(|before| of_visits.contains(&before.kind));
+    let is_of_it = |last: &&LogEntry| last.kind == EntryKind::Claim && last.person == entry.person;
+    Ok(last.filter(is_of_it).map(|last| last.sequence))
 }
 
 /// The model of a context record; `None` if the entry has none or the log has lost it.
@@ -104,6 +136,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::session::fake::FakeUnit;
+    use threshold_record::PersonId;
 
     fn unit(with_context: bool) -> FakeUnit {
         let mut unit = FakeUnit::new();
@@ -127,6 +160,26 @@ mod tests {
             (&json!(1.0), &json!(1.5))
         );
         assert!(found.text().contains("distance 1.000 squared L2"), "{}", found.text());
+    }
+
+    #[test]
+    fn a_decision_about_a_claimed_person_says_so_and_names_the_claim() {
+        let found = |wanted, person: Option<PersonId>| {
+            let mut unit = unit(true);
+            if let Some(person) = person {
+                unit.entries[0].kind = EntryKind::Claim;
+                unit.entries[0].person = person;
+            }
+            Found::fetch(&mut unit.session(), wanted).unwrap()
+        };
+        let ann = found(2, None).entry.person;
+        assert_eq!(found(2, None).claim, None);
+        let claimed = found(2, Some(ann));
+        assert_eq!(claimed.value()["claim"], 1);
+        assert!(claimed.text().contains("nobody else (1:1): entry 1"), "{}", claimed.text());
+        // The next decision has no claim of its own, and neither has one about somebody else.
+        assert_eq!(found(3, Some(ann)).claim, None);
+        assert_eq!(found(2, Some(PersonId::NOBODY)).claim, None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::port::Transport;
 use std::io;
 use std::time::Duration;
 use threshold_record::{
-    Cause, Context, EntryKind, KeyId, KeyTag, LogEntry, Metric, ModelContext, ModelId, Name,
+    Cause, Context, EntryKind, KeyId, KeyTag, LogEntry, Metric, Mode, ModelContext, ModelId, Name,
     PersonId, Presentation, Schedule, Score, Template, Threshold, ThresholdRule, WallTime,
 };
 use threshold_wire::access::SchedulePage;
@@ -20,7 +20,7 @@ use threshold_wire::message::{
     Armed, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead, LogPage, ModelInfo,
     PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut, TemplatePutDone,
 };
-use threshold_wire::policy::PolicyInfo;
+use threshold_wire::policy::{OnePolicy, PolicyInfo};
 use threshold_wire::speed::{BASE, SpeedAtUnit};
 use threshold_wire::{
     Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, LastAnswer, Refusal, RequestError,
@@ -283,6 +283,7 @@ impl FakeUnit {
             Call::GetStats(_) => no::<at::GetStats>(id),
             Call::GetPolicy(_) => no::<at::GetPolicy>(id),
             Call::SetPolicy(_) => no::<at::SetPolicy>(id),
+            Call::SetMode(_) => no::<at::SetMode>(id),
             Call::GetClock(_) => no::<at::GetClock>(id),
             Call::SetClock(_) => no::<at::SetClock>(id),
             Call::ChallengeCommission(_) => no::<at::ChallengeCommission>(id),
@@ -397,6 +398,13 @@ impl FakeUnit {
                 refusal: None,
                 photo: Some(KeyTag([0x1a; 4])),
                 passback_min: 0,
+                mode: Mode::Identify,
+                one: OnePolicy {
+                    templates: 1,
+                    threshold: Threshold(Score(0.43)),
+                    forecast: None,
+                    refusal: Some(Cause::Reader),
+                },
             }),
             gallery: Some(GalleryInfo {
                 people: self.people.len() as u32,
@@ -418,6 +426,7 @@ impl FakeUnit {
             boot: 3,
             uptime_ms: 61_000,
             wall: WallTime { unix_ms: 0, trusted: false },
+            reader: None,
         }
     }
 }

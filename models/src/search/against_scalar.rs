@@ -99,6 +99,14 @@ fn check(metric: Metric, templates: &[Template], probe: &Embedding) {
         let found = index.search(probe).unwrap();
         assert_eq!(found.best.as_ref().map(bits), best.map(bits), "best of {what}");
         assert_eq!(found.runner_up.as_ref().map(bits), runner_up.map(bits), "runner-up of {what}");
+        let first = templates.first().map_or(PersonId(1), |template| template.person);
+        for person in [first, best.map_or(first, |best| best.person), PersonId(u32::MAX)] {
+            let found = index.verify(probe, person).unwrap();
+            let of = all.iter().find(|candidate| candidate.person == person);
+            let other = all.iter().find(|candidate| candidate.person != person);
+            assert_eq!(found.best.as_ref().map(bits), of.map(bits), "claimed one of {what}");
+            assert_eq!(found.runner_up.as_ref().map(bits), other.map(bits), "other of {what}");
+        }
         for n in [0, 1, 2, 5, all.len(), all.len() + 1] {
             let found: Vec<_> = index.top(probe, n).unwrap().iter().map(bits).collect();
             let expected: Vec<_> = all.iter().take(n).map(bits).collect();

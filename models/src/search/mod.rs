@@ -14,7 +14,7 @@ mod score;
 
 use crate::cpu::{Probe, Rows, Simd};
 use crate::engine::Embedding;
-use rank::{Ranking, Top};
+use rank::{Claimed, Ranking, Top};
 use score::{Floor, dot, quantise_into};
 use threshold_record::{MAX_EMBEDDING_LEN, Metric, ModelTag, PersonId, Template};
 
@@ -124,6 +124,19 @@ impl Index {
         let mut found = Candidates::default();
         self.scan(&mut found, probe)?;
         Ok(found)
+    }
+
+    /// The best candidate of one person (1:1), as `best` if there is a template of that person, and the best one of anybody
+    /// else as `runner_up`, whichever is more alike.
+    ///
+    /// Allocates nothing.
+    ///
+    /// # Errors
+    /// [`SearchError::Length`] if the probe is of another length than the templates.
+    pub fn verify(&self, probe: &Embedding, person: PersonId) -> Result<Candidates, SearchError> {
+        let mut found = Claimed::new(person);
+        self.scan(&mut found, probe)?;
+        Ok(found.into_candidates())
     }
 
     /// The best `n` candidates, the best first, in the order of [`Index::search`]; fewer if there are fewer templates.

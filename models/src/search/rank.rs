@@ -59,6 +59,40 @@ impl Ranking for Candidates {
     }
 }
 
+/// The best candidate of one person, and the best of anybody else.
+pub(super) struct Claimed {
+    person: PersonId,
+    found: Candidates,
+}
+
+impl Claimed {
+    pub(super) fn new(person: PersonId) -> Self {
+        Self { person, found: Candidates::default() }
+    }
+
+    /// The person's candidate as the best, the other one as the runner-up, whichever is more alike.
+    pub(super) fn into_candidates(self) -> Candidates {
+        self.found
+    }
+}
+
+impl Ranking for Claimed {
+    fn floor(&self) -> Option<Score> {
+        let Candidates { best: Some(best), runner_up: Some(other) } = self.found else {
+            return None;
+        };
+        Some(if beats(&best, &other) { other.score } else { best.score })
+    }
+
+    fn offer(&mut self, candidate: Candidate) {
+        let Candidates { best, runner_up } = &mut self.found;
+        let place = if candidate.person == self.person { best } else { runner_up };
+        if place.is_none_or(|held| beats(&candidate, &held)) {
+            *place = Some(candidate);
+        }
+    }
+}
+
 /// The best candidates, up to a number of them.
 pub(super) struct Top {
     n: usize,

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -58,6 +58,7 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetRole>,
     answered::<GetPolicy>,
     answered::<SetPolicy>,
+    answered::<SetMode>,
     answered::<AcknowledgePhoto>,
     answered::<WithdrawPhoto>,
     answered::<ChallengeCommission>,

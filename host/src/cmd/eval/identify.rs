@@ -17,7 +17,7 @@ use threshold_models::eval::split::Half;
 use threshold_models::eval::verify::verify;
 use threshold_models::search::Candidates;
 use threshold_policy::{Candidate, Evidence, Observation, Policy, Standing, Verdict, decide};
-use threshold_record::{Cause, Decision, Metric, PersonId, Presentation, Score, Threshold};
+use threshold_record::{Cause, Decision, Metric, Mode, PersonId, Presentation, Score, Threshold};
 
 /// The rates of strangers admitted that are reported.
 const FPIRS: [f64; 2] = [0.01, 0.003];
@@ -58,7 +58,13 @@ impl Rule {
             frames_window: self.window,
             ..Policy::for_model(metric, 1.0)
         };
-        let standing = Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 1 };
+        let standing = Standing {
+            armed: Ok(()),
+            fault: None,
+            lockout: Ok(()),
+            people: 1,
+            mode: Mode::Identify,
+        };
         let mut evidence = Evidence::begin(0);
         for (frame, at_ms) in frames.iter().zip(1..) {
             evidence.observe(observation(frame, at_ms));
