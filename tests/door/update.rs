@@ -1,5 +1,6 @@
 //! The update over the line, between the host's real session and the unit's real desk: a bundle or a delta is pushed, cut off, gone
 //! on with, installed, tried, and whatever must not be is refused before a slot is touched.
+#![allow(clippy::result_large_err, reason = "a test looks at one refusal at a time")]
 
 use crate::keys::{Bench, BenchLine, administrator, key};
 use crate::rig::{MODEL, Rig};

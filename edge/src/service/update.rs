@@ -3,6 +3,11 @@
 //! Owns that whoever may not ask hears of it in the rows' own refusal, since a host of another version cannot read the errors of
 //! this one. Refuses a bundle outside a session, as every bulk.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is made once, and goes into the answer as it is"
+)]
+
 use super::Room;
 use super::push::{Push, Staged};
 use super::reception::Asker;

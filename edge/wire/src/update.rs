@@ -6,6 +6,7 @@
 //! What may become more is a number whose meaning is written here: a slot's state, what an owner accepts, why the unit says no.
 //! A number that a host does not know it shows as it is, with the unit's own words.
 //! Refuses with a [`UpdateRefusal`] of its own and never with a [`crate::RequestError`], whose key changes with every new error.
+#![allow(clippy::large_enum_variant, reason = "one at a time, and there is no heap to box it on")]
 
 use crate::bulk::{Content, Progress, Window};
 use core::fmt;
@@ -91,7 +92,6 @@ impl SlotState {
 
 /// What the unit told of its slots. Frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
-#[allow(clippy::large_enum_variant, reason = "one at a time, and there is no heap to box it on")]
 pub enum SlotsTold {
     /// This.
     Told(Slots),

@@ -289,8 +289,11 @@ fn plan(
     let what = if is_delta { "what changed" } else { "the bundle whole" };
     text += &format!("; {:.1} MB to send ({what})", len as f64 / 1e6);
     if is_other_model(there, bundle) {
-        text +=
-            &format!("; another embedding model: {} people must be enrolled again", there.people);
+        text += &format!(
+            "; another embedding model: {} people must be enrolled again, and the trial is given up over their gallery unless you confirm \
+             it (threshold confirm) and have the unit started once with --discard-templates",
+            there.people
+        );
     }
     text
 }

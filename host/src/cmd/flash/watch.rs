@@ -40,12 +40,11 @@ pub(super) fn until_decided(meant: &Meant, bundle: &BundleFile) -> anyhow::Resul
     looking.wait = None;
     let version = bundle.manifest.version.clone();
     let mut said = "nothing since it was installed".to_owned();
-    let mut session = None;
     while begun.elapsed() < patience {
         bar.set_position(begun.elapsed().as_secs());
-        let open = session.take().map_or_else(|| Session::open_to_update(&looking), Ok);
-        if let Ok(mut open) = open
-            && let Ok(there) = slots(&mut open)
+        // The port is free between two looks, for whoever confirms, reverts or reads the log meanwhile.
+        if let Ok(there) =
+            Session::open_to_update(&looking).and_then(|mut session| slots(&mut session))
         {
             match of(&there, &bundle.id) {
                 Trial::Open(words) if words.is_empty() => {}
@@ -60,7 +59,6 @@ pub(super) fn until_decided(meant: &Meant, bundle: &BundleFile) -> anyhow::Resul
                     return Err(FlashError::WentBack { version, now, why }.into());
                 }
             }
-            session = Some(open);
         }
         std::thread::sleep(POLL);
     }
