@@ -1,6 +1,6 @@
 //! How a unit gets its relay authority over the line (safety rule 8): a challenge, and its answer signed with the recovery key.
 //!
-//! Owns the challenge: random, for one session, for a minute, for one answer. Refuses more challenges than the ration of
+//! Owns the challenge: random, for one session, for a minute, for one answer. Refuses more challenges than there may be
 //! handshakes, and an answer that was signed for another unit, another administrator or another challenge.
 
 use super::answers::{journal, refused};
@@ -47,7 +47,7 @@ pub(super) fn challenge(
 ) -> Result<CommissionChallenge, RequestError> {
     let unit = ready(state)?.identity();
     let given_ms = state.clock().monotonic_ms();
-    reception.ration.take(given_ms).map_err(|_| RequestError::TooManyTries)?;
+    reception.challenges.take(given_ms).map_err(|_| RequestError::TooManyTries)?;
     let nonce = recovery::nonce().map_err(|_| RequestError::StoreFault { part: Cause::Store })?;
     reception.challenge = Some(Challenge { nonce, of: session(reception, asker), given_ms });
     Ok(CommissionChallenge { nonce, unit, commission: state.commission() })

@@ -50,8 +50,9 @@ pub(super) struct Reception {
     greeting: Option<HelloRequest>,
     pub(super) held: Held<Visitor>,
     pairing: PairingAtUnit,
-    /// Of handshakes and challenges.
-    pub(super) ration: Ration,
+    ration: Ration,
+    /// Of challenges, as many as of handshakes.
+    pub(super) challenges: Ration,
     /// The challenge to whoever has the recovery key.
     pub(super) challenge: Option<Challenge>,
     accepted: u32,
@@ -65,6 +66,7 @@ impl Reception {
             held: Held::default(),
             pairing: PairingAtUnit::default(),
             ration: Ration::full(),
+            challenges: Ration::full(),
             challenge: None,
             accepted: 0,
         }

@@ -1,7 +1,8 @@
 //! What host and unit say to each other over a serial line: endpoints, messages, frames.
 //!
 //! Owns the endpoint table, the framing with its checksum, the version check, the repeat of a lost answer, bulk
-//! transfers, and behind the feature `session` the encrypted session, the pairing, and a gallery's bytes in bulk and in files.
+//! transfers, and behind the feature `session` the encrypted session, the pairing, what a recovery key signs, and a gallery's bytes in
+//! bulk and in files.
 //! Refuses to open a port, to know who may call (the unit's service asks the table), and to carry paths or queries:
 //! the protocol has ids only.
 //! Terms: a *call* is a request on its way to the unit; an *answer* is the unit's own result, which may be a

@@ -21,7 +21,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use threshold_wire::RequestError;
 use threshold_wire::commission::{Commission, CommissionFinish};
-use threshold_wire::endpoints::{ChallengeCommission, FinishCommission};
+use threshold_wire::endpoints::{ChallengeCommission, FinishCommission, GetInfo};
 use threshold_wire::message::Nothing;
 use threshold_wire::recovery::{Asked, RecoveryKey};
 
@@ -40,8 +40,7 @@ pub fn run(meant: &Meant, typed: &args::Commission) -> anyhow::Result<Answer> {
         true => meant.keychain.secret()?.map(|secret| *secret.public()),
         false => None,
     };
-    // Asked once to see whether the unit takes a key at all, and once more when the key is there: typing takes time.
-    let stands = session.call::<ChallengeCommission>(&Nothing {})?.commission;
+    let stands = session.call::<GetInfo>(&Nothing {})?.commission;
     let known = match stands {
         Commission::Never => None,
         Commission::Holds(known) | Commission::Waits(known) => Some(known),
@@ -70,6 +69,10 @@ pub fn run(meant: &Meant, typed: &args::Commission) -> anyhow::Result<Answer> {
         Some(file) => Some(given_in(file)?),
         None => None,
     };
+    if made {
+        // No key is shown to an owner whose unit takes none now.
+        session.call::<ChallengeCommission>(&Nothing {})?;
+    }
     let kept = match made {
         true => Some(shown(meant, typed, successor.as_ref().unwrap_or(&key))?),
         false => None,
