@@ -286,9 +286,9 @@ pub(crate) fn gallery_page(count: u32) -> GalleryPage {
         name: name(["Ada", "Grace Hopper", "Zoë"][i as usize % 3]),
         slots: 1 << (i % 8),
         best_quality: 80 + i as u8,
-        valid_from: (i % 2 == 0).then_some(1_800_000_000),
-        valid_until: (i % 3 == 0).then_some(1_900_000_000),
-        schedule: (i % 4 == 0).then_some(ScheduleId(16)),
+        valid_from: i.is_multiple_of(2).then_some(1_800_000_000),
+        valid_until: i.is_multiple_of(3).then_some(1_900_000_000),
+        schedule: i.is_multiple_of(4).then_some(ScheduleId(16)),
         credentials: i as u8 % 5,
     };
     GalleryPage { generation: 41, people: (0..count).map(person).collect(), more: count > 3 }

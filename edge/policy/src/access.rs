@@ -59,6 +59,7 @@ pub fn may_enter(asking: &Asking<'_>, passback_min: u16) -> Result<(), Cause> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use threshold_record::{Interval, Name, ScheduleId};
 

@@ -162,6 +162,7 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn at(day: u16, hour: u16, minute: u16) -> u16 {
