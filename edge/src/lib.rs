@@ -26,3 +26,4 @@ pub mod state;
 pub mod stats;
 pub mod trial;
 pub mod unit;
+pub mod update;

@@ -15,9 +15,10 @@ use crate::start;
 use crate::state::{Ending, Identity, Shared, State};
 use crate::trial::{self, Trial};
 use crate::unit::{Clock, Unit};
+use crate::update::Updates;
 use anyhow::{Context as _, bail};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threshold_record::{Cause, EntryKind, LogEntry};
 use threshold_store::{FlashFault, Store, StoreError};
@@ -71,12 +72,13 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let shared = Shared::new(state);
-    let mut slots = trial::slots(notices).map(|(slots, ..)| slots);
-    let mut trial = Trial::of(slots.as_ref(), notices);
-    if let Some(slots) = &mut slots {
-        trial::tell(slots, &shared, notices);
+    let updates = trial::slots(notices)
+        .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));
+    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), notices);
+    if let Some(updates) = &updates {
+        trial::tell(&mut updates.slots(), &shared, notices);
+        shared.lock().set_updates(updates.clone());
     }
-    let slots = slots.map(Mutex::new);
     if typed.dev_button.is_some() {
         notices.tell(
             "insecure: whoever writes the button's file may pair, with the code on the label",
@@ -101,7 +103,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator);
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
-        let slots = || slots.as_ref()?.try_lock().ok();
+        let slots = || updates.as_ref()?.slots_now().ok();
         trial.look(slots, &shared, !service.is_finished());
     });
     manager.stopping();

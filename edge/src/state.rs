@@ -12,6 +12,7 @@ use crate::journal::{Journal, Permit, StageTimes};
 use crate::notices::Notices;
 use crate::stats::Stats;
 use crate::unit::Clock;
+use crate::update::Updates;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::engine::Embedding;
 use threshold_models::search::{Candidates, Index};
@@ -129,6 +130,8 @@ pub struct State {
     told: Option<Armed>,
     /// How it ends, and when.
     ending: Option<(Ending, u64)>,
+    /// What it is updated by; `None` if it does not run from a slot.
+    updates: Option<Updates>,
     stats: Stats,
 }
 
@@ -170,6 +173,7 @@ impl State {
             untidy: true,
             told: None,
             ending: None,
+            updates: None,
             stats: Stats::default(),
         }
     }
@@ -190,6 +194,17 @@ impl State {
     #[must_use]
     pub fn now(&self) -> WallTime {
         self.journal.as_ref().map_or_else(|| self.clock.wall(), Journal::now)
+    }
+
+    /// Takes what the unit is updated by.
+    pub fn set_updates(&mut self, updates: Updates) {
+        self.updates = Some(updates);
+    }
+
+    /// What the unit is updated by; `None` if it does not run from a slot.
+    #[must_use]
+    pub fn updates(&self) -> Option<&Updates> {
+        self.updates.as_ref()
     }
 
     /// How the loop fares.

@@ -94,8 +94,14 @@ pub enum Command {
     /// Read the unit's log
     #[command(subcommand)]
     Log(Log),
-    /// Make a machine a unit
+    /// Update the unit with a bundle and watch the trial of it, as an owner; or make a machine a unit
     Flash(Flash),
+    /// Show what the unit runs, and what is in its other slot
+    Slots,
+    /// Keep the version that the unit runs on trial, as an owner
+    Confirm,
+    /// Go back to the version that the unit ran before, as an owner
+    Revert,
     /// Make the unit start again, as an owner
     Reboot,
     /// Make the unit forget everything for good: people, log, keys; as an owner

@@ -139,6 +139,12 @@ impl Keychain {
         self.folder.join("logs").join(hex(&identity[..8])).with_extension(ending)
     }
 
+    /// The folder of the bundles that units were updated with from here.
+    #[must_use]
+    pub fn bundles(&self) -> PathBuf {
+        self.folder.join("bundles")
+    }
+
     /// Every unit that was paired, by name.
     ///
     /// # Errors

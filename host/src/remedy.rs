@@ -4,11 +4,13 @@
 //! behind the last semicolon; it is cut off there, so that it stands in the remedy's line and nowhere else.
 //! Refuses to repeat the error: a remedy names the next step, as a command where there is one.
 
+use crate::cmd::flash::FlashError;
 use crate::cmd::flash::first::FirstError;
 use crate::cmd::model::FACENET_AT;
 use crate::error::{HostError, cause_help};
 use crate::session::SessionError;
 use std::io::ErrorKind;
+use threshold_bundle::BundleError;
 use threshold_models::engine::EngineError;
 use threshold_models::import::{FetchError, ImportError};
 use threshold_models::pack::PackError;
@@ -17,6 +19,7 @@ use threshold_record::{ContextError, EntryError, NameError};
 use threshold_store::{ChainError, ReceiptError};
 use threshold_wire::gallery::GalleryFault;
 use threshold_wire::pairing::CodeError;
+use threshold_wire::update::UpdateRefusal;
 use threshold_wire::{CallError, Mismatch, RequestError};
 
 /// One part of an error's chain.
@@ -31,6 +34,7 @@ pub fn of(error: &anyhow::Error) -> String {
             .or_else(|| part.downcast_ref().and_then(of_pack))
             .or_else(|| split(part).map(|(_, remedy)| remedy))
             .or_else(|| part.downcast_ref().map(of_engine))
+            .or_else(|| part.downcast_ref().and_then(of_bundle))
             .or_else(|| part.downcast_ref().map(|_: &EntryError| SAME_BUILD.to_owned()))
             .or_else(|| part.downcast_ref().and_then(of_io))
     };
@@ -76,6 +80,8 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<Mismatch>()
         || part.is::<RequestError>()
         || part.is::<GalleryFault>()
+        || part.is::<UpdateRefusal>()
+        || part.is::<FlashError>()
         || part.is::<FirstError>()
         || matches!(
             part.downcast_ref(),
@@ -87,6 +93,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
                     | SessionError::Seal(_)
                     | SessionError::Bulk(_)
                     | SessionError::Gallery(_)
+                    | SessionError::Update(_)
             )
         )
         || matches!(part.downcast_ref(), Some(EngineError::NoEmbedder));
@@ -107,7 +114,8 @@ fn of_session(error: &SessionError) -> Option<String> {
         | SessionError::Handshake(_)
         | SessionError::Seal(_)
         | SessionError::Bulk(_)
-        | SessionError::Gallery(_) => None,
+        | SessionError::Gallery(_)
+        | SessionError::Update(_) => None,
     }
 }
 
@@ -119,6 +127,13 @@ fn of_pack(error: &PackError) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// A bundle's errors have their advice behind a semicolon or a colon.
+fn of_bundle(error: &BundleError) -> Option<String> {
+    let text = error.to_string();
+    let advice = text.rsplit_once("; ").or_else(|| text.rsplit_once(": "));
+    advice.map(|(_, advice)| advice.to_owned())
 }
 
 fn of_engine(error: &EngineError) -> String {

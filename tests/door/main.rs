@@ -27,6 +27,7 @@ mod score;
 mod service;
 mod settings;
 mod signs;
+mod update;
 mod visits;
 
 use threshold_policy::settings::PresentationRule;

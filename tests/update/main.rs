@@ -7,3 +7,4 @@ mod life;
 mod power;
 mod rig;
 mod rules;
+mod trial;

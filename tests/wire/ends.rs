@@ -7,7 +7,7 @@ use crate::fault_line::{FaultLine, Faults};
 use std::collections::VecDeque;
 use threshold_record::{Administrator, Name, Role};
 use threshold_wire::bulk::{
-    BulkError, Content, Packet, Progress, Receiver, Send, Sender, Stage, Status, Window,
+    BulkError, Content, Packet, Progress, Receiver, Resume, Send, Sender, Stage, Status, Window,
 };
 use threshold_wire::call::{self, Message};
 use threshold_wire::endpoints::{
@@ -181,6 +181,18 @@ impl World {
         let (none, baud) = (Progress::default(), self.host.baud);
         let sender = Sender::new(1, content, window, none, baud, now_ms).unwrap();
         self.host.sender = Some((sender, bytes.to_vec()));
+    }
+
+    /// Lets a push go on behind what the unit kept of it.
+    pub(crate) fn go_on(&mut self, bytes: &[u8], window: Window, kept: &Resume, staged: Vec<u8>) {
+        let (content, now_ms) = (content_of(bytes), self.line.now_ms());
+        let receiver = Receiver::new(2, content, window, Some(kept), now_ms).unwrap();
+        let progress = receiver.progress();
+        self.unit.receiver = Some((receiver, staged));
+        let baud = self.host.baud;
+        let sender = Sender::new(2, content, window, progress, baud, now_ms).unwrap();
+        self.host.sender = Some((sender, bytes.to_vec()));
+        self.unit.failed = None;
     }
 
     /// Runs until the host's content has arrived.

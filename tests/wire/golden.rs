@@ -31,6 +31,9 @@ use threshold_wire::message::{
 use threshold_wire::policy::PolicySet;
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
 use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
+use threshold_wire::update::{
+    SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush, UpdatePushed, UpdateRefusal,
+};
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
 
 /// Names and frames in the order of the file.
@@ -107,6 +110,7 @@ fn sheet() -> Sheet {
     s.answer::<endpoints::GetStats>("", samples::stats());
     s.answer::<endpoints::GetStats>("bare", samples::bare_stats());
     bulk(s);
+    update(s);
     for error in samples::errors() {
         let line = call::answer::<endpoints::PutTemplate>(ID, &Err(error.clone())).unwrap();
         let line = line.as_bytes().to_vec();
@@ -270,13 +274,8 @@ fn bulk(s: &mut Sheet) {
         s.call::<endpoints::StartPull>(case, request, Call::StartPull);
     }
     s.answer::<endpoints::StartPull>("", PullOffer { transfer: 7, content, window });
-    for (case, what) in [("gallery", PushWhat::Gallery), ("bundle", PushWhat::Bundle)] {
-        s.call::<endpoints::StartPush>(
-            case,
-            PushRequest { what, content, window },
-            Call::StartPush,
-        );
-    }
+    let push = PushRequest { what: PushWhat::Gallery, content, window };
+    s.call::<endpoints::StartPush>("gallery", push, Call::StartPush);
     s.answer::<endpoints::StartPush>("", PushAccepted { transfer: 8, window, progress });
     s.call::<endpoints::SetSpeed>("", SpeedSet { baud: 3_000_000 }, Call::SetSpeed);
     s.answer::<endpoints::SetSpeed>("", SpeedSettled { baud: 3_000_000 });
@@ -291,12 +290,35 @@ fn bulk(s: &mut Sheet) {
     s.answer::<endpoints::WipeUnit>("", Nothing {});
 }
 
+fn update(s: &mut Sheet) {
+    let (content, window) = (samples::content(), Window::USB);
+    let refusal = || UpdateRefusal::new(UpdateRefusal::OTHER_BASE, "it is none; push the whole");
+    s.call::<endpoints::GetSlots>("", Nothing {}, Call::GetSlots);
+    s.answer::<endpoints::GetSlots>("", SlotsTold::Told(samples::slots()));
+    s.answer::<endpoints::GetSlots>("refused", SlotsTold::Refused(refusal()));
+    s.call::<endpoints::PushUpdate>("", UpdatePush { content, window }, Call::PushUpdate);
+    let progress = Progress { next: 70_000, map: 0b1010 };
+    s.answer::<endpoints::PushUpdate>("", UpdatePushed::Go { transfer: 9, window, progress });
+    s.answer::<endpoints::PushUpdate>("refused", UpdatePushed::Refused(refusal()));
+    let apply = UpdateApply { hash: content.hash, accepts: UpdateApply::RE_ENROL };
+    s.call::<endpoints::ApplyUpdate>("", apply, Call::ApplyUpdate);
+    s.answer::<endpoints::ApplyUpdate>("working", UpdateApplied::Working { percent: 41 });
+    s.answer::<endpoints::ApplyUpdate>("installed", UpdateApplied::Installed);
+    s.answer::<endpoints::ApplyUpdate>("refused", UpdateApplied::Refused(refusal()));
+    s.call::<endpoints::ConfirmUpdate>("", Nothing {}, Call::ConfirmUpdate);
+    s.call::<endpoints::RevertUpdate>("", Nothing {}, Call::RevertUpdate);
+    for (case, ended) in [("", UpdateEnded::Done), ("refused", UpdateEnded::Refused(refusal()))] {
+        s.answer::<endpoints::ConfirmUpdate>(case, ended.clone());
+        s.answer::<endpoints::RevertUpdate>(case, ended);
+    }
+}
+
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/golden/messages.txt")
 }
 
 /// The lines of the committed file.
-fn committed() -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn committed() -> BTreeMap<String, Vec<u8>> {
     let text = std::fs::read_to_string(file()).unwrap_or_default();
     let line = |line: &str| {
         let (name, bytes) = line.rsplit_once(' ').unwrap();

@@ -36,6 +36,36 @@ fn the_handshakes_rows_are_frozen() {
     }
 }
 
+/// A host of any version looks at a unit and updates it by these, and by the packets and frames below them.
+#[test]
+fn the_updates_rows_are_frozen() {
+    let rows = endpoints::TABLE.iter().filter(|(path, ..)| path.starts_with("update/"));
+    let found: Vec<_> = rows.map(|(path, call, answer)| (*path, hex(call), hex(answer))).collect();
+    let frozen = [
+        ("update/slots", "07abf020a1624806", "f8ba04197177bb09"),
+        ("update/push", "a977046f97ae5413", "c871300dc9e2d8c2"),
+        ("update/apply", "8f894597a5e71447", "c3b154c3e9aa8b90"),
+        ("update/confirm", "2443e0c17f444ade", "11508c95d970d9ac"),
+        ("update/revert", "70a107c084f242e2", "dd4a4778e46fbd59"),
+    ];
+    let frozen = frozen.map(|(path, call, answer)| (path, call.to_owned(), answer.to_owned()));
+    assert_eq!(found, frozen);
+}
+
+/// BLAKE3 over names and frames of the golden lines. Never to be blessed anew.
+const FROZEN_UPDATE: &str = "b56f529432496b1d9d041693b9bda41880d949a48cc2d95e2eb1753ffbb262b3";
+
+#[test]
+fn the_updates_messages_are_frozen() {
+    let golden = crate::golden::committed();
+    let all: Vec<u8> = golden
+        .iter()
+        .filter(|(name, _)| name.starts_with("update/"))
+        .flat_map(|(name, line)| [name.as_bytes(), line].concat())
+        .collect();
+    assert_eq!(blake3::hash(&all).to_hex().as_str(), FROZEN_UPDATE);
+}
+
 fn host(protocol: u16, schema: u64) -> HelloRequest {
     HelloRequest { protocol, schema, build: "0.3.0+host".try_into().unwrap() }
 }

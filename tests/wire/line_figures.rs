@@ -45,6 +45,40 @@ fn a_clean_line_carries_94_percent_payload_both_ways() {
     }
 }
 
+/// A unit is updated in four minutes at 3 Mbaud, also over a cable that changes bits, and what a cut costs is what was under way.
+#[test]
+fn a_bundle_of_60_mb_takes_less_than_four_minutes_at_3_mbaud() {
+    const LEN: usize = 60_000_000;
+    let window = Window::of_baud(3_000_000);
+    let bytes = Lots(7).bytes(LEN);
+    for (bit_errors, most_s) in [(0.0, 220.0), (1e-6, 240.0)] {
+        let faults = Faults { bit_errors, ..Faults::clean(3_000_000, 1) };
+        let mut world = World::in_session(faults, 7);
+        world.push(&bytes, window).unwrap();
+        assert!(world.unit.receiver.as_ref().unwrap().1 == bytes);
+        let took_s = world.line.now_s();
+        println!("60 MB, bit error rate {bit_errors}: {took_s:.1} s");
+        assert!(took_s <= most_s, "{took_s:.1} s");
+    }
+    // Cut in the middle: the unit keeps what it has, and the host goes on there in the next session.
+    let mut world = World::in_session(Faults::clean(3_000_000, 1), 8);
+    world.line.cut_after(LEN as u64 / 2);
+    assert!(matches!(world.push(&bytes, window), Err(LineError::Bulk(BulkError::Dead { .. }))));
+    let (receiver, staged) = world.unit.receiver.take().unwrap();
+    let (kept, cut_s, before) = (receiver.resume(), world.line.now_s(), world.line.carried());
+    world.line.mend();
+    world.connect().unwrap();
+    world.go_on(&bytes, window, &kept, staged);
+    world.until_sent().unwrap();
+    assert!(world.unit.receiver.as_ref().unwrap().1 == bytes);
+    let all = world.line.carried();
+    println!(
+        "cut at {cut_s:.1} s and {before} bytes, done at {:.1} s and {all}",
+        world.line.now_s()
+    );
+    assert!(all < LEN as u64 / 100 * 106, "{all} bytes for {LEN}");
+}
+
 #[test]
 fn a_bit_error_rate_of_1e_5_leaves_80_percent() {
     for (baud, latency_ms) in LINES {

@@ -19,6 +19,7 @@ use threshold_wire::message::{
 };
 use threshold_wire::policy::{PolicyForecast, PolicyInfo, PolicyRefusal};
 use threshold_wire::stats::{DecisionCount, StageTime, Stats};
+use threshold_wire::update::{Slot, SlotState, Slots};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
 
 /// The id of every golden frame.
@@ -48,6 +49,40 @@ pub(crate) fn hello() -> Hello {
         schema: 0x0d0e_0f10_1112_1314,
         build: "0.1.1".try_into().unwrap(),
         unit: "north door".try_into().unwrap(),
+    }
+}
+
+/// A unit that runs from one slot and gave the other up.
+pub(crate) fn slots() -> Slots {
+    let running = Slot {
+        name: "a".try_into().unwrap(),
+        version: "0.2.0".try_into().unwrap(),
+        state: SlotState::Confirmed as u8,
+        running: true,
+        counter: 5,
+        trials_left: 0,
+        bundle: counting(1),
+        said: Default::default(),
+    };
+    let failed = Slot {
+        name: "b".try_into().unwrap(),
+        version: "0.3.0".try_into().unwrap(),
+        state: SlotState::Failed as u8,
+        running: false,
+        counter: 6,
+        trials_left: 2,
+        bundle: counting(101),
+        said: "the camera gives no frame".try_into().unwrap(),
+    };
+    Slots {
+        compatible: "jetson-orin".try_into().unwrap(),
+        counter: 5,
+        release_key: counting(33),
+        serial: 3,
+        longest: 270_000_000,
+        model: counting(65),
+        people: 300,
+        slots: [running, failed].into_iter().collect(),
     }
 }
 

@@ -18,6 +18,7 @@
 //! [`Sink`], which knows whether the whole was right only when the reader has returned.
 #![forbid(unsafe_code)]
 
+mod delta;
 mod keys;
 mod manifest;
 mod member;
@@ -26,10 +27,11 @@ mod signed;
 mod texts;
 mod write;
 
+pub use delta::{Base, Part, is_delta, pieces, rebuild, write_delta};
 pub use ed25519_dalek::SigningKey;
 pub use keys::{Keys, Trust, development_key, from_hex};
-pub use manifest::{FileEntry, FileKind, Manifest};
-pub use read::{Installed, Nowhere, Sink, read};
+pub use manifest::{FileEntry, FileKind, MAX_BUNDLE_BYTES, Manifest};
+pub use read::{Installed, Nowhere, Sink, id, read};
 pub use texts::Texts;
 pub use write::{Source, write};
 
@@ -100,6 +102,9 @@ pub enum BundleError {
         /// The least.
         least: u64,
     },
+    /// A delta makes it of another bundle than the unit runs.
+    #[error("the delta was made against another bundle than the unit runs: send the bundle whole")]
+    OtherBase,
     /// What shall go into a bundle cannot.
     #[error("{name} cannot go into a bundle: {what}")]
     Source {

@@ -17,6 +17,9 @@ const MAX_FILES: usize = 256;
 const MAX_BYTES: u64 = 256 << 20;
 const MAX_NAME: usize = 64;
 
+/// The longest bundle: its files, a block and less than a block of filling for each, and what stands before and behind them.
+pub const MAX_BUNDLE_BYTES: u64 = MAX_BYTES + 2 * 512 * MAX_FILES as u64 + (1 << 18);
+
 /// What a bundle is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -76,13 +76,8 @@ pub fn read(
     installed: &Installed,
     sink: &mut dyn Sink,
 ) -> Result<(Manifest, Keys), BundleError> {
-    let mut tape = Tape { bytes, at: 0 };
-    let texts = Texts {
-        keys: tape.text(KEYS)?,
-        keys_signature: tape.signature(KEYS)?,
-        manifest: tape.text(MANIFEST)?,
-        manifest_signature: tape.signature(MANIFEST)?,
-    };
+    let mut tape = Tape { bytes, at: 0, copy: None };
+    let texts = tape.texts()?;
     let (manifest, keys) = texts.verified(trust, installed)?;
     sink.texts(&texts)?;
     sink.begin(&manifest)?;
@@ -106,27 +101,73 @@ pub fn read(
         tape.zeros(filling(file.bytes))?;
     }
     tape.zeros(END)?;
-    match tape.bytes.read(&mut [0])? {
-        0 => Ok((manifest, keys)),
-        _ => Err(tape.damaged("something stands behind its end")),
-    }
+    tape.ends()?;
+    Ok((manifest, keys))
+}
+
+/// BLAKE3 of a bundle's MANIFEST, which names the bundle; nothing of it is checked.
+///
+/// # Errors
+/// [`BundleError`] if it does not begin as a bundle.
+pub fn id(bytes: impl Read) -> Result<[u8; 32], BundleError> {
+    let texts = Tape { bytes, at: 0, copy: None }.texts()?;
+    Ok(*blake3::hash(&texts.manifest).as_bytes())
 }
 
 /// The bundle as it goes by.
-struct Tape<R> {
+pub(crate) struct Tape<R> {
     bytes: R,
     at: u64,
+    /// What went by, if it is kept.
+    copy: Option<Vec<u8>>,
 }
 
 impl<R: Read> Tape<R> {
-    fn damaged(&self, what: &'static str) -> BundleError {
+    /// A tape of which what goes by is kept, until it is asked for.
+    pub(crate) fn copying(bytes: R) -> Self {
+        Self { bytes, at: 0, copy: Some(Vec::new()) }
+    }
+
+    /// What went by since this was asked for last.
+    pub(crate) fn copied(&mut self) -> Vec<u8> {
+        self.copy.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The texts in front, of which nothing is believed yet.
+    pub(crate) fn texts(&mut self) -> Result<Texts, BundleError> {
+        Ok(Texts {
+            keys: self.text(KEYS)?,
+            keys_signature: self.signature(KEYS)?,
+            manifest: self.text(MANIFEST)?,
+            manifest_signature: self.signature(MANIFEST)?,
+        })
+    }
+
+    /// The next bytes, as a reader of their own.
+    pub(crate) fn part(&mut self, len: u64) -> std::io::Take<&mut R> {
+        self.at = self.at.saturating_add(len);
+        self.bytes.by_ref().take(len)
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn ends(&mut self) -> Result<(), BundleError> {
+        match self.bytes.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(self.damaged("something stands behind its end")),
+        }
+    }
+
+    pub(crate) fn damaged(&self, what: &'static str) -> BundleError {
         BundleError::Damaged { at: self.at, what }
     }
 
-    fn fill(&mut self, into: &mut [u8]) -> Result<(), BundleError> {
+    pub(crate) fn fill(&mut self, into: &mut [u8]) -> Result<(), BundleError> {
         match self.bytes.read_exact(into) {
             Ok(()) => {
                 self.at += into.len() as u64;
+                if let Some(copy) = &mut self.copy {
+                    copy.extend_from_slice(into);
+                }
                 Ok(())
             }
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

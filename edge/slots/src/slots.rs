@@ -26,6 +26,8 @@ pub struct Status {
     pub trial: Option<Trial>,
     /// The security counter: the least that is chosen or taken.
     pub counter: u64,
+    /// Serial of the newest list of build keys that was confirmed.
+    pub serial: u64,
     /// What happened and stands in no log entry yet.
     pub untold: Option<Event>,
 }
@@ -37,6 +39,8 @@ pub struct SlotStatus {
     pub slot: Slot,
     /// How far its content has come.
     pub standing: Standing,
+    /// BLAKE3 of its MANIFEST, which names what is in it; zeros where it is empty.
+    pub manifest: [u8; 32],
     /// The version of its manifest, and its security counter; or why it may not be started, as far as its texts say: files are
     /// read by [`Slots::choose`] alone.
     pub version: Result<(String, u64), SlotFault>,
@@ -82,6 +86,7 @@ impl Slots {
         let slots = Slot::BOTH.map(|slot| SlotStatus {
             slot,
             standing: state.held(slot).standing,
+            manifest: state.held(slot).manifest,
             version: check::texts(self.medium.as_ref(), &self.maker, &state, slot)
                 .map(|(manifest, _)| (manifest.version, manifest.counter)),
         });
@@ -91,6 +96,7 @@ impl Slots {
             current: state.current,
             trial: state.trial,
             counter: state.counter,
+            serial: state.serial,
             untold: state.untold,
         })
     }

@@ -5,7 +5,7 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration, clock, ending, policy, push};
+use super::{Room, Session, administration, clock, ending, policy, push, update};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, State};
@@ -49,7 +49,11 @@ pub(super) fn answer(
     asker: Option<Asker>,
     desk: &mut Room<'_>,
 ) -> Result<Message, EncodeError> {
-    if let Some(error) = refused_to(call.caller(), asker, &desk.shared.lock()) {
+    let refused = refused_to(call.caller(), asker, &desk.shared.lock());
+    if let Some(answer) = update::answer(call, id, asker, refused.as_ref(), desk) {
+        return answer;
+    }
+    if let Some(error) = refused {
         return reply::<GetInfo>(id, Err(error));
     }
     // These take the state's lock themselves, in pieces.
@@ -118,6 +122,11 @@ pub(super) fn answer(
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::ApplyGallery(_) => reply::<ApplyGallery>(id, Err(RequestError::NoSuchContent)),
+        Call::GetSlots(_)
+        | Call::PushUpdate(_)
+        | Call::ApplyUpdate(_)
+        | Call::ConfirmUpdate(_)
+        | Call::RevertUpdate(_) => reply::<GetInfo>(id, Err(RequestError::NoSuchContent)),
         Call::Reboot(_) => reply::<Reboot>(id, ending::reboot(state, by)),
         Call::WipeUnit(wipe) => reply::<WipeUnit>(id, ending::wipe(state, wipe)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),

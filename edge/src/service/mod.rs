@@ -13,6 +13,7 @@ mod policy;
 mod pull;
 mod push;
 mod reception;
+mod update;
 
 use crate::notices::Notices;
 use crate::state::Shared;

@@ -1,7 +1,7 @@
-//! A gallery that is pushed: the unit's end of a bulk transfer from the host, and its people put into the gallery.
+//! What is pushed: the unit's end of a bulk transfer from the host, and a gallery's people put into the gallery.
 //!
-//! Owns what has arrived, in memory, and keeps it across a cut for whoever pushes the same content again; a start forgets it.
-//! Nothing of it counts before all of it was checked. Then the host asks for one batch after the other: each is one change of
+//! Owns what has arrived and keeps it across a cut for whoever pushes the same content again: a gallery in memory, so that a start
+//! forgets it, a bundle in its staging file. Nothing of it counts before all of it was checked. Then the host asks for one batch after the other: each is one change of
 //! the gallery, one new index and threshold and one durable batch of log entries, under one hold of the state.
 //! Refuses to bring back whoever was removed, to give an id or a name to somebody else, and to take anything away.
 
@@ -9,6 +9,7 @@ use super::Room;
 use super::answers::{self, journal, refused};
 use super::reception::Asker;
 use crate::state::{Shared, State};
+use crate::update::staging::Staging;
 use threshold_record::{Cause, EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role};
 use threshold_store::{Gallery, Member};
 use threshold_wire::RequestError;
@@ -41,12 +42,21 @@ pub(super) struct Push {
     by: KeyId,
     whole: Whole,
     receiver: Receiver,
-    staging: Vec<u8>,
+    staged: Staged,
     applying: Option<Box<Applying>>,
     /// When its sender was last heard.
     heard_ms: u64,
     /// No session is there in which chunks could come.
     paused: bool,
+}
+
+/// Where a content comes to.
+#[derive(Debug)]
+pub(super) enum Staged {
+    /// A gallery, in memory.
+    Gallery(Vec<u8>),
+    /// A bundle, in a file.
+    Bundle(Box<Staging>),
 }
 
 /// A gallery that was checked and is put into the unit's.
@@ -65,10 +75,7 @@ pub(super) fn start(
 ) -> Result<PushAccepted, RequestError> {
     // Chunks travel in a session only, even on a line that is trusted without one.
     let by = asker.and_then(|asker| asker.key).ok_or(RequestError::InsecureLink)?;
-    let PushRequest { what, content: whole, window } = *request;
-    if what != PushWhat::Gallery {
-        return Err(RequestError::NoSuchContent);
-    }
+    let PushRequest { what: PushWhat::Gallery, content: whole, window } = *request;
     if whole.len > MAX_GALLERY_BYTES {
         let fault = GalleryFault::TooLong { len: whole.len, max: MAX_GALLERY_BYTES };
         return Err(RequestError::BadGallery(fault));
@@ -76,24 +83,40 @@ pub(super) fn start(
     let window = Window::USB.agreed(window).map_err(|_| RequestError::NoSuchContent)?;
     let now_ms = desk.shared.lock().clock().monotonic_ms();
     // Of one that is being applied the bytes are gone; it is taken anew, and who is in the gallery already is left as he is.
-    let before = desk.push.take();
+    let mut before = desk.push.take();
+    if let Some(push) = &mut before {
+        push.settle();
+    }
     let before =
         before.filter(|push| push.by == by && push.whole == whole && push.applying.is_none());
-    let kept = before.as_ref().map(|push| push.receiver.resume());
+    let (kept, staging) = match before {
+        Some(Push { receiver, staged: Staged::Gallery(staging), .. }) => {
+            (Some(receiver.resume()), staging)
+        }
+        _ => (None, Vec::new()),
+    };
     let transfer = desk.transfer.wrapping_add(1);
     let receiver = Receiver::new(transfer, whole, window, kept.as_ref(), now_ms);
     let receiver = receiver.map_err(|_| RequestError::NoSuchContent)?;
     let progress = receiver.progress();
     // One transfer at a time: whoever pushes has given up what was pulled.
     (*desk.transfer, *desk.pull) = (transfer, None);
-    let staging = before.map_or_else(Vec::new, |push| push.staging);
-    let applying = None;
-    let push = Push { by, whole, receiver, staging, applying, heard_ms: now_ms, paused: false };
-    *desk.push = Some(push);
+    *desk.push = Some(Push::of(by, whole, receiver, Staged::Gallery(staging), now_ms));
     Ok(PushAccepted { transfer, window, progress })
 }
 
 impl Push {
+    /// A content that begins to come.
+    pub(super) fn of(
+        by: KeyId,
+        whole: Whole,
+        receiver: Receiver,
+        staged: Staged,
+        now_ms: u64,
+    ) -> Self {
+        Self { by, whole, receiver, staged, applying: None, heard_ms: now_ms, paused: false }
+    }
+
     /// A frame of the session came in which the content comes.
     pub(super) fn saw(&mut self, mark: u64, now_ms: u64) {
         if !self.paused {
@@ -105,6 +128,20 @@ impl Push {
     /// The session is over; the next one goes on where it stopped.
     pub(super) fn pause(&mut self) {
         self.paused = true;
+        self.settle();
+    }
+
+    /// True for what is staged in a file.
+    pub(super) fn is_bundle(&self) -> bool {
+        matches!(self.staged, Staged::Bundle(_))
+    }
+
+    /// Makes durable what has arrived of a bundle. A medium that fails tells of it when the bundle is pushed again.
+    pub(super) fn settle(&mut self) {
+        let resume = self.receiver.resume();
+        if let Staged::Bundle(staging) = &mut self.staged {
+            let _ = staging.keep(&resume);
+        }
     }
 
     /// True once it is not worth to be kept.
@@ -120,15 +157,22 @@ impl Push {
         match *packet {
             Packet::Chunk { transfer, index, bytes } => {
                 match self.receiver.take(transfer, index, bytes) {
-                    Ok(Some(write)) => {
-                        // Grows with what arrives, not with what was announced.
-                        let start = usize::try_from(write.offset).unwrap_or(usize::MAX);
-                        let end = start.saturating_add(write.bytes.len());
-                        self.staging.resize(self.staging.len().max(end), 0);
-                        if let Some(to) = self.staging.get_mut(start..end) {
-                            to.copy_from_slice(write.bytes);
+                    Ok(Some(write)) => match &mut self.staged {
+                        Staged::Gallery(staging) => {
+                            // Grows with what arrives, not with what was announced.
+                            let start = usize::try_from(write.offset).unwrap_or(usize::MAX);
+                            let end = start.saturating_add(write.bytes.len());
+                            staging.resize(staging.len().max(end), 0);
+                            if let Some(to) = staging.get_mut(start..end) {
+                                to.copy_from_slice(write.bytes);
+                            }
                         }
-                    }
+                        Staged::Bundle(staging) => {
+                            let resume = self.receiver.resume();
+                            let written = staging.write(write.offset, write.bytes, &resume);
+                            return written.is_ok();
+                        }
+                    },
                     Ok(None) => {}
                     Err(_) => return false,
                 }
@@ -151,8 +195,15 @@ impl Push {
         }
         let mut spoilt = false;
         if self.receiver.is_whole() {
-            let hash = blake3::hash(&self.staging);
-            spoilt = self.receiver.checked(hash.as_bytes()).is_err();
+            let hash = match &mut self.staged {
+                Staged::Gallery(staging) => Ok(Some(*blake3::hash(staging).as_bytes())),
+                Staged::Bundle(staging) => staging.hash_some(),
+            };
+            match hash {
+                Ok(Some(hash)) => spoilt = self.checked(&hash),
+                Ok(None) => {}
+                Err(_) => spoilt = true,
+            }
         }
         match self.receiver.poll(now_ms) {
             Ok(status) => (status, spoilt),
@@ -164,8 +215,26 @@ impl Push {
         }
     }
 
+    /// All of it was read again; true if it is spoilt.
+    fn checked(&mut self, hash: &[u8; 32]) -> bool {
+        let spoilt = self.receiver.checked(hash).is_err();
+        let resume = self.receiver.resume();
+        match &mut self.staged {
+            Staged::Gallery(_) => spoilt,
+            Staged::Bundle(staging) if spoilt => {
+                let _ = staging.forget();
+                true
+            }
+            Staged::Bundle(staging) => staging.keep(&resume).is_err(),
+        }
+    }
+
     /// Milliseconds until there is something to tell, if nothing comes.
     pub(super) fn due_ms(&self, now_ms: u64) -> Option<u64> {
+        if !self.paused && self.receiver.is_whole() {
+            // There is more to read of it.
+            return Some(0);
+        }
         let is_waiting = !self.paused && !self.receiver.is_done();
         is_waiting.then(|| self.receiver.due_ms().saturating_sub(now_ms))
     }
@@ -183,11 +252,14 @@ pub(super) fn apply(
     asker: Option<Asker>,
 ) -> Result<GalleryApplied, RequestError> {
     let asker = asker.ok_or(RequestError::InsecureLink)?;
-    let known = desk.push.as_ref().is_some_and(|push| {
-        push.transfer() == request.transfer && Some(push.by) == asker.key && push.receiver.is_done()
+    let known = desk.push.take_if(|push| {
+        let is_it = push.transfer() == request.transfer && Some(push.by) == asker.key;
+        is_it && push.receiver.is_done() && matches!(push.staged, Staged::Gallery(_))
     });
-    let push = desk.push.take().filter(|_| known).ok_or(RequestError::UnknownPush)?;
-    let Push { staging, applying, .. } = push;
+    let push = known.ok_or(RequestError::UnknownPush)?;
+    let Push { staged: Staged::Gallery(staging), applying, .. } = push else {
+        return Err(RequestError::UnknownPush);
+    };
     let mut applying = match applying {
         Some(applying) => applying,
         None => {
@@ -199,8 +271,8 @@ pub(super) fn apply(
     let mut state = desk.shared.lock();
     let applied = applying.step(&mut state, asker.tag())?;
     if !applied.done {
-        let (staging, applying) = (Vec::new(), Some(applying));
-        *desk.push = Some(Push { staging, applying, ..push });
+        let (staged, applying) = (Staged::Gallery(Vec::new()), Some(applying));
+        *desk.push = Some(Push { staged, applying, ..push });
     }
     Ok(applied)
 }

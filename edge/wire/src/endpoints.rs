@@ -2,7 +2,7 @@
 //!
 //! A key hashes an endpoint's path with the schema of the message, so that an incompatible change gives another key
 //! and can never be decoded as something else. [`DIGEST`] hashes all keys; the hello compares it.
-//! `hello`, `session/open`, `pair/start` and `pair/finish` are frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
+//! `hello`, `session/open`, `pair/start`, `pair/finish` and the rows of `update/` are frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
 
 use crate::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
@@ -26,6 +26,7 @@ use crate::policy::{PolicyInfo, PolicySet};
 use crate::speed::{SpeedSet, SpeedSettled};
 use crate::stats::Stats;
 use crate::trust::{CheckpointGet, CheckpointGot, Identity};
+use crate::update::{SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush, UpdatePushed};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
 use serde::{Serialize, de::DeserializeOwned};
@@ -202,6 +203,16 @@ endpoints! {
     Reboot "reboot" Owner Nothing => Nothing;
     /// Forget everything, for good.
     WipeUnit "wipe" Owner Wipe => Nothing;
+    /// What do you run, and what else could you? Frozen.
+    GetSlots "update/slots" Viewer Nothing => SlotsTold;
+    /// Take this bundle. Frozen.
+    PushUpdate "update/push" Owner UpdatePush => UpdatePushed;
+    /// Install it, and start it on trial. Frozen.
+    ApplyUpdate "update/apply" Owner UpdateApply => UpdateApplied;
+    /// Keep what you run on trial. Frozen.
+    ConfirmUpdate "update/confirm" Owner Nothing => UpdateEnded;
+    /// Go back to what you ran before. Frozen.
+    RevertUpdate "update/revert" Owner Nothing => UpdateEnded;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

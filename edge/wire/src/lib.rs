@@ -32,6 +32,7 @@ pub mod session;
 pub mod speed;
 pub mod stats;
 pub mod trust;
+pub mod update;
 mod varint;
 
 pub use call::{CallError, EncodeError, Refusal};

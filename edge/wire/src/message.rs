@@ -363,13 +363,11 @@ pub struct PullOffer {
     pub window: Window,
 }
 
-/// What a host may push.
+/// What a host may push beside a bundle, which has a row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum PushWhat {
     /// A gallery, as it is or in an envelope for this unit; it is applied by calls of its own.
     Gallery,
-    /// An update; takes an owner.
-    Bundle,
 }
 
 /// Offers a content in bulk.

@@ -19,6 +19,7 @@ pub mod model;
 pub mod pair;
 pub mod policy;
 pub mod rule;
+pub mod slots;
 pub mod stats;
 pub mod units;
 pub mod why;
@@ -77,6 +78,9 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Gallery(typed) => gallery::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),
         Command::Flash(typed) => flash::run(meant, typed),
+        Command::Slots => slots::run(meant),
+        Command::Confirm => slots::confirm(meant),
+        Command::Revert => slots::revert(meant),
         Command::Reboot => ending::reboot(meant),
         Command::Wipe(typed) => ending::wipe(meant, typed),
         Command::Why(typed) => why::run(meant, typed),

@@ -1,4 +1,4 @@
-//! Contents in bulk: the log and the gallery from the unit, a gallery to it.
+//! Contents in bulk: the log and the gallery from the unit, a gallery or a bundle to it.
 //!
 //! Owns what of a content is there, so that a transfer that was cut goes on in the next session of the same run. It is in
 //! memory and on no disk, since a gallery is templates.
@@ -10,12 +10,13 @@ use std::time::Duration;
 use threshold_record::LogEntry;
 use threshold_wire::Arrived;
 use threshold_wire::bulk::{BulkError, Content, Packet, Receiver, Resume, Send, Sender, Window};
-use threshold_wire::endpoints::{StartPull, StartPush};
+use threshold_wire::endpoints::{PushUpdate, StartPull, StartPush};
 use threshold_wire::gallery::MAX_GALLERY_BYTES;
 use threshold_wire::message::{
-    LOG_PULL_ENTRIES, PullOffer, PullRequest, PullWhat, PushRequest, PushWhat,
+    LOG_PULL_ENTRIES, PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat,
 };
 use threshold_wire::session::{Inside, SealError};
+use threshold_wire::update::{UpdatePush, UpdatePushed};
 
 /// What is there of a content that a unit sends.
 #[derive(Debug, Default)]
@@ -83,9 +84,44 @@ impl<T: Transport> Session<T> {
         bytes: &[u8],
         arrived: &mut dyn FnMut(u64, u64),
     ) -> Result<u8, SessionError> {
-        let content = Content { len: bytes.len() as u64, hash: *blake3::hash(bytes).as_bytes() };
+        let content = content_of(bytes);
         let request = PushRequest { what: PushWhat::Gallery, content, window: self.window() };
         let accepted = self.call::<StartPush>(&request)?;
+        self.send(bytes, content, &accepted, arrived)
+    }
+
+    /// Pushes a bundle, or the delta that makes it, from where the unit says that it has it. Gives the hash under which it is
+    /// applied. `arrived` hears how many bytes the unit has, and how many it is in all.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the unit then keeps what came for the next try, also if it starts meanwhile.
+    pub fn push_update(
+        &mut self,
+        bytes: &[u8],
+        arrived: &mut dyn FnMut(u64, u64),
+    ) -> Result<[u8; 32], SessionError> {
+        self.hurry(bytes.len() as u64)?;
+        let content = content_of(bytes);
+        let request = UpdatePush { content, window: self.window() };
+        let pushed = match self.call::<PushUpdate>(&request)? {
+            UpdatePushed::Go { transfer, window, progress } => {
+                let accepted = PushAccepted { transfer, window, progress };
+                self.send(bytes, content, &accepted, arrived)
+            }
+            UpdatePushed::Refused(refusal) => Err(refusal.into()),
+        };
+        self.rest();
+        pushed.map(|_| content.hash)
+    }
+
+    /// Sends a content that the unit takes; gives the number of the transfer.
+    fn send(
+        &mut self,
+        bytes: &[u8],
+        content: Content,
+        accepted: &PushAccepted,
+        arrived: &mut dyn FnMut(u64, u64),
+    ) -> Result<u8, SessionError> {
         let window = self.window().agreed(accepted.window)?;
         let (transfer, line) = (accepted.transfer, &mut self.line);
         let (progress, start_ms) = (accepted.progress, now_ms(line));
@@ -216,6 +252,10 @@ impl Part {
         let chunks = |kept: &Resume| kept.progress.next as usize * usize::from(kept.chunk_bytes);
         resume.map_or(0, chunks).min(self.bytes.len())
     }
+}
+
+fn content_of(bytes: &[u8]) -> Content {
+    Content { len: bytes.len() as u64, hash: *blake3::hash(bytes).as_bytes() }
 }
 
 fn now_ms<T: Transport>(line: &Line<T>) -> u64 {

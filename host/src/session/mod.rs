@@ -30,6 +30,7 @@ use threshold_wire::handshake::HandshakeRefusal;
 use threshold_wire::message::{Armed, Nothing};
 use threshold_wire::session::{self, HandshakeError, Inside, SealError};
 use threshold_wire::speed::BASE;
+use threshold_wire::update::UpdateRefusal;
 use threshold_wire::{
     Arrived, CallError, Decoder, EncodeError, Endpoint, Frame, FrameKind, Hello, HelloRequest,
     Mismatch, RequestError, call,
@@ -80,6 +81,15 @@ pub enum SessionError {
     /// What the unit sent is no gallery.
     #[error(transparent)]
     Gallery(#[from] GalleryFault),
+    /// The unit does not update so.
+    #[error(transparent)]
+    Update(Box<UpdateRefusal>),
+}
+
+impl From<UpdateRefusal> for SessionError {
+    fn from(refusal: UpdateRefusal) -> Self {
+        Self::Update(Box::new(refusal))
+    }
 }
 
 impl SessionError {
@@ -108,11 +118,22 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open(meant: &Meant) -> Result<Self, SessionError> {
-        let session = Self::open_to_look(meant)?;
+        Self::open_to_look(meant)?.closed_to_strangers(meant)
+    }
+
+    /// The same with a unit of any version, for the rows of `update/` alone, which are those of every version.
+    ///
+    /// # Errors
+    /// [`SessionError`] of the last try.
+    pub fn open_to_update(meant: &Meant) -> Result<Self, SessionError> {
+        Self::open_by(meant, Self::greet_any)?.sealed_if_paired(meant)?.closed_to_strangers(meant)
+    }
+
+    fn closed_to_strangers(self, meant: &Meant) -> Result<Self, SessionError> {
         let port = &meant.unit()?.port;
-        match !session.is_sealed() && is_networked(port) {
+        match !self.is_sealed() && is_networked(port) {
             true => Err(HostError::OpenNetwork { port: port.clone() }.into()),
-            false => Ok(session),
+            false => Ok(self),
         }
     }
 
@@ -121,7 +142,11 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open_to_look(meant: &Meant) -> Result<Self, SessionError> {
-        let mut session = Self::open_unpaired(meant)?;
+        Self::open_unpaired(meant)?.sealed_if_paired(meant)
+    }
+
+    fn sealed_if_paired(self, meant: &Meant) -> Result<Self, SessionError> {
+        let mut session = self;
         if let Some((unit_key, _)) = meant.keychain.unit(&session.hello().unit)?
             && let Some(secret) = meant.keychain.secret()?
         {
@@ -143,9 +168,16 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open_unpaired(meant: &Meant) -> Result<Self, SessionError> {
+        Self::open_by(meant, Self::greet)
+    }
+
+    fn open_by(
+        meant: &Meant,
+        greet: fn(Port, &str) -> Result<Self, SessionError>,
+    ) -> Result<Self, SessionError> {
         let target = meant.unit()?;
         let session = wait::until_there(meant.wait, &mut wait::Machine::new(), || {
-            Self::greet(Port::open(&target.port)?, BUILD)
+            greet(Port::open(&target.port)?, BUILD)
         })?;
         match &target.name {
             Some(name) if *name != session.hello().unit.as_str() => Err(HostError::OtherUnit {
@@ -185,10 +217,20 @@ impl<T: Transport> Session<T> {
     /// # Errors
     /// [`SessionError`]; [`SessionError::Mismatch`] names both versions.
     pub fn greet(transport: T, build: &str) -> Result<Self, SessionError> {
+        let session = Self::greet_any(transport, build)?;
+        let fits = session.hello.check(&session.greeting);
+        fits.map_err(|mismatch| SessionError::Mismatch(Box::new(mismatch)))?;
+        Ok(session)
+    }
+
+    /// Says hello over a line, whatever version the unit speaks: for the rows that are frozen.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn greet_any(transport: T, build: &str) -> Result<Self, SessionError> {
         let mut line = Line::new(transport);
         let host = HelloRequest::of_build(build);
         let hello = line.call::<SayHello>(&host)?;
-        hello.check(&host).map_err(|mismatch| SessionError::Mismatch(Box::new(mismatch)))?;
         Ok(Self { line, greeting: host, hello })
     }
 

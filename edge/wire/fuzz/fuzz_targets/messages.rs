@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ERROR_KEY, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ConfirmUpdate, ERROR_KEY, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, OpenSession, PushUpdate, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -69,6 +69,11 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ApplyGallery>,
     answered::<Reboot>,
     answered::<WipeUnit>,
+    answered::<GetSlots>,
+    answered::<PushUpdate>,
+    answered::<ApplyUpdate>,
+    answered::<ConfirmUpdate>,
+    answered::<RevertUpdate>,
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -1,0 +1,300 @@
+//! The update: what is pushed becomes a version on trial in the slot that does not run.
+//!
+//! Owns the order: arrived whole, made whole if it is a delta, every signature and byte checked, room for it, installed by
+//! `threshold_slots`, written down, and only then the process ends to start it. All of that is on a thread of its own, so that the
+//! loop at the door goes on and the line answers.
+//! Refuses to touch a slot before everything was checked, and another embedder that nobody accepted.
+
+mod base;
+mod refusal;
+pub mod staging;
+
+use crate::state::{Ending, Shared};
+use base::Running;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use threshold_bundle::{
+    BundleError, FileEntry, FileKind, Installed, Manifest, Nowhere, Texts, Trust, is_delta, read,
+    rebuild,
+};
+use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
+use threshold_slots::{Folder, PROGRAM, Slot, Slots};
+use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
+
+pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
+pub(crate) use refusal::{
+    busy, medium, no_slots, not_allowed, slots as slots_refuse, unknown_bits,
+};
+
+/// What a unit is updated by: its slots, and where a bundle comes to.
+#[derive(Clone, Debug)]
+pub struct Updates(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    slots: Mutex<Slots>,
+    /// The slots' folder.
+    folder: PathBuf,
+    running: Slot,
+    /// Where a bundle comes to.
+    staging: PathBuf,
+    job: Mutex<Job>,
+}
+
+/// What is being installed.
+#[derive(Debug)]
+enum Job {
+    Idle,
+    Working { hash: [u8; 32], done: Arc<AtomicU64>, all: u64 },
+    Ended { hash: [u8; 32], outcome: Result<(), UpdateRefusal> },
+}
+
+impl Updates {
+    /// A unit that runs from a slot of these, which lie in `folder`; `data` is the unit's data folder.
+    #[must_use]
+    pub fn of(slots: Slots, folder: PathBuf, running: Slot, data: &std::path::Path) -> Self {
+        let (slots, job) = (Mutex::new(slots), Mutex::new(Job::Idle));
+        Self(Arc::new(Parts { slots, folder, running, staging: data.join("update"), job }))
+    }
+
+    /// The slots; waits while something is installed.
+    pub fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slots, if nothing is installed just now.
+    pub(crate) fn slots_now(&self) -> Result<MutexGuard<'_, Slots>, UpdateRefusal> {
+        match self.0.slots.try_lock() {
+            Ok(slots) => Ok(slots),
+            Err(TryLockError::Poisoned(slots)) => Ok(slots.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(busy()),
+        }
+    }
+
+    /// Where a bundle comes to.
+    pub(crate) fn staging(&self) -> &std::path::Path {
+        &self.0.staging
+    }
+
+    /// Refuses while what was pushed is read.
+    pub(crate) fn is_idle(&self) -> Result<(), UpdateRefusal> {
+        match *self.job() {
+            Job::Working { .. } => Err(busy()),
+            Job::Idle | Job::Ended { .. } => Ok(()),
+        }
+    }
+
+    /// Installs what was pushed, or tells how far that is.
+    pub(crate) fn apply(&self, asked: &UpdateApply, by: KeyTag, shared: &Shared) -> UpdateApplied {
+        if asked.accepts & !UpdateApply::RE_ENROL != 0 {
+            return UpdateApplied::Refused(unknown_bits());
+        }
+        let mut job = self.job();
+        match &*job {
+            Job::Working { hash, done, all } if *hash == asked.hash => {
+                let percent = done.load(Ordering::Relaxed).saturating_mul(100) / (*all).max(1);
+                return UpdateApplied::Working { percent: percent.min(99) as u8 };
+            }
+            Job::Working { .. } => return UpdateApplied::Refused(busy()),
+            Job::Ended { hash, outcome } if *hash == asked.hash => match outcome.clone() {
+                Ok(()) => return UpdateApplied::Installed,
+                Err(refused) => {
+                    // Told once; asked again it is tried again.
+                    *job = Job::Idle;
+                    return UpdateApplied::Refused(refused);
+                }
+            },
+            Job::Ended { outcome: Ok(()), .. } => return UpdateApplied::Refused(busy()),
+            Job::Ended { .. } | Job::Idle => {}
+        }
+        let Some(pushed) = staging::whole(&self.0.staging, &asked.hash) else {
+            return UpdateApplied::Refused(refusal::not_pushed());
+        };
+        // It is read three times as a bundle.
+        let all = pushed.metadata().map_or(0, |meta| meta.len()).saturating_mul(3);
+        let done = Arc::new(AtomicU64::new(0));
+        *job = Job::Working { hash: asked.hash, done: Arc::clone(&done), all };
+        drop(job);
+        let (updates, shared, asked) = (self.clone(), shared.clone(), *asked);
+        let work = move || {
+            let install = || updates.install(pushed, &asked, by, &shared, &done);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(install));
+            let outcome = outcome.unwrap_or_else(|_| Err(refusal::panicked()));
+            let installed = outcome.is_ok();
+            *updates.job() = Job::Ended { hash: asked.hash, outcome };
+            if installed {
+                shared.lock().end(Ending::Reboot);
+            }
+        };
+        match std::thread::Builder::new().name("update".to_owned()).spawn(work) {
+            Ok(_) => UpdateApplied::Working { percent: 0 },
+            Err(error) => {
+                *self.job() = Job::Idle;
+                UpdateApplied::Refused(medium(&error))
+            }
+        }
+    }
+
+    fn install(
+        &self,
+        mut pushed: File,
+        asked: &UpdateApply,
+        by: KeyTag,
+        shared: &Shared,
+        done: &Arc<AtomicU64>,
+    ) -> Result<(), UpdateRefusal> {
+        let (trust, installed) = self.held_against()?;
+        let mut start = [0; 8];
+        let begun = pushed.read_exact(&mut start).and_then(|()| pushed.rewind());
+        begun.map_err(|error| medium(&error))?;
+        let bundle = match is_delta(&start) {
+            true => self.rebuilt(pushed, &trust, &installed)?,
+            false => pushed,
+        };
+        let mut bundle = Counted { file: bundle, done: Arc::clone(done) };
+        let said = |error: BundleError| refusal::bundle(&error);
+        let manifest = read(&mut bundle, &trust, &installed, &mut Nowhere).map_err(said)?.0;
+        check_program(&manifest)?;
+        self.check_model(&manifest, asked, shared)?;
+        self.check_room(&manifest)?;
+        self.slots().install(&mut bundle).map_err(|error| refusal::slots(&error))?;
+        let written = shared.lock().write(LogEntry { by, ..LogEntry::of(EntryKind::Updated) });
+        if written.is_some() {
+            // What could not be taken back is told again at the next start.
+            let _ = self.slots().told();
+        }
+        let _ = staging::forget(&self.0.staging);
+        let _ = std::fs::remove_file(self.made());
+        Ok(())
+    }
+
+    /// What every bundle is held against.
+    fn held_against(&self) -> Result<(Trust, Installed), UpdateRefusal> {
+        let slots = self.slots();
+        let status = slots.status().map_err(|error| refusal::slots(&error))?;
+        let maker = slots.maker();
+        Ok((
+            Trust { release_key: maker.release_key, serial: status.serial },
+            Installed { compatible: maker.compatible.clone(), counter: status.counter },
+        ))
+    }
+
+    /// The bundle of a delta, in a file of its own.
+    fn rebuilt(
+        &self,
+        delta: File,
+        trust: &Trust,
+        installed: &Installed,
+    ) -> Result<File, UpdateRefusal> {
+        let mut running = self.running(trust, installed)?;
+        let out = self.made();
+        let made = File::create(&out).map_err(|error| medium(&error))?;
+        let rebuilt = rebuild(
+            io::BufReader::new(delta),
+            trust,
+            installed,
+            &mut running,
+            io::BufWriter::new(&made),
+        );
+        if let Err(error) = rebuilt {
+            let _ = std::fs::remove_file(&out);
+            return Err(refusal::delta(&error));
+        }
+        File::open(&out).map_err(|error| medium(&error))
+    }
+
+    /// The version that runs; its bytes were checked when it was started, and what is made of them is checked whole.
+    fn running(&self, trust: &Trust, installed: &Installed) -> Result<Running, UpdateRefusal> {
+        let folder = Folder::slot(&self.0.folder, self.0.running);
+        let read = |name: &str| std::fs::read(folder.join(name));
+        let [keys, keys_signature, manifest, signature] = Texts::NAMES;
+        let members = read(keys)
+            .and_then(|keys| Ok([keys, read(keys_signature)?, read(manifest)?, read(signature)?]));
+        let texts = Texts::of(members.map_err(|error| medium(&error))?);
+        let texts = texts.ok_or_else(|| refusal::bundle(&BundleError::OtherBase))?;
+        let (manifest, _) =
+            texts.verified(trust, installed).map_err(|error| refusal::bundle(&error))?;
+        let id = *blake3::hash(&texts.manifest).as_bytes();
+        Ok(Running { folder, id, manifest, out: self.made() })
+    }
+
+    /// The gallery's model is in the bundle, or whoever asked accepts that everybody is enrolled again.
+    fn check_model(
+        &self,
+        manifest: &Manifest,
+        asked: &UpdateApply,
+        shared: &Shared,
+    ) -> Result<(), UpdateRefusal> {
+        let state = shared.lock();
+        let gallery = state.journal().and_then(|journal| journal.store().gallery());
+        let people = gallery.map_or(0, |gallery| gallery.n_people() as u32);
+        let Some(ModelId(model)) = state.embedder().map(|embedder| embedder.id) else {
+            return Ok(());
+        };
+        let packs: Vec<_> =
+            manifest.files.iter().filter(|file| file.kind == FileKind::Pack).collect();
+        // Without packs of its own a version takes those of the machine.
+        let stays = packs.is_empty() || packs.iter().any(|pack| pack.hash() == model);
+        match stays || people == 0 || asked.accepts & UpdateApply::RE_ENROL != 0 {
+            true => Ok(()),
+            false => Err(refusal::re_enrol(people)),
+        }
+    }
+
+    /// The slot that is filled has room, once it is emptied.
+    fn check_room(&self, manifest: &Manifest) -> Result<(), UpdateRefusal> {
+        let freed = freed_by(&Folder::slot(&self.0.folder, self.0.running.other()));
+        staging::room_for(&self.0.folder, manifest.total_bytes().saturating_sub(freed))
+    }
+
+    fn made(&self) -> PathBuf {
+        self.0.staging.join("bundle")
+    }
+
+    fn job(&self) -> MutexGuard<'_, Job> {
+        self.0.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The launcher has something to start; it would refuse the slot, but only once it is filled.
+fn check_program(manifest: &Manifest) -> Result<(), UpdateRefusal> {
+    let is_it = |file: &FileEntry| file.name == PROGRAM && file.kind == FileKind::Program;
+    match manifest.files.iter().any(is_it) {
+        true => Ok(()),
+        false => Err(refusal::no_program()),
+    }
+}
+
+/// Bytes of the files in a slot, one folder deep.
+fn freed_by(folder: &std::path::Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_file() => meta.len(),
+        Ok(meta) if meta.is_dir() => freed_by(&entry.path()),
+        _ => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+/// A file of which is counted what was read.
+struct Counted {
+    file: File,
+    done: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(into)?;
+        self.done.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
+}
+
+impl Seek for Counted {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}

@@ -1,0 +1,172 @@
+//! A content on its way to an update: a file that grows as it arrives, and beside it what of it has arrived.
+//!
+//! ```text
+//! <data>/update/pushed     the content, a bundle or a delta, as far as it came
+//! <data>/update/progress   a `Resume` of 59 bytes: never more than is durable in `pushed`
+//! ```
+//! Owns that a push goes on where it stopped, after a cut and after a start of the unit. Refuses more than a bundle can be, and
+//! room that the log and the gallery may need.
+
+use super::refusal;
+use rustix::fs::statvfs;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use threshold_bundle::MAX_BUNDLE_BYTES;
+use threshold_wire::bulk::{Content, Resume};
+use threshold_wire::update::UpdateRefusal;
+
+/// The longest content; a delta is one that packs, so it is no longer than its bundle by more than some bytes.
+pub const MAX_CONTENT_BYTES: u64 = MAX_BUNDLE_BYTES;
+
+/// What stays free beside an update: a few segments of the log, and what cleaning the gallery takes.
+const MARGIN_BYTES: u64 = 32 << 20;
+
+/// Bytes that arrive between two syncs: at 3 Mbaud one every 14 s, and what a cut costs is as much line time.
+const SYNC_BYTES: u64 = 4 << 20;
+
+/// Bytes that are hashed before a call is answered again.
+const HASH_BYTES: usize = 4 << 20;
+
+const PUSHED: &str = "pushed";
+const PROGRESS: &str = "progress";
+
+/// A content that comes, or has come.
+#[derive(Debug)]
+pub struct Staging {
+    folder: PathBuf,
+    file: File,
+    /// Bytes since the last sync.
+    unsynced: u64,
+    /// The hash of what was read again so far, once all of it is there.
+    hasher: Box<blake3::Hasher>,
+}
+
+impl Staging {
+    /// Where a content comes to, with what of it is there.
+    ///
+    /// # Errors
+    /// [`UpdateRefusal`] if it is too long, there is no room, or the medium fails.
+    pub fn open(folder: &Path, content: Content) -> Result<(Self, Option<Resume>), UpdateRefusal> {
+        if content.len > MAX_CONTENT_BYTES {
+            return Err(refusal::too_long(content.len, MAX_CONTENT_BYTES));
+        }
+        let fault = |error: io::Error| refusal::medium(&error);
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+        let there = std::fs::metadata(folder.join(PUSHED)).map_or(0, |meta| meta.len());
+        let said = |kept: &Resume| {
+            let chunks = u64::from(kept.progress.next) * u64::from(kept.chunk_bytes);
+            kept.content == content && chunks.min(content.len) <= there
+        };
+        let kept = progress(folder).filter(said);
+        if kept.is_none() {
+            forget(folder).map_err(fault)?;
+        }
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(folder.join(PUSHED)).map_err(fault)?;
+        let there = file.metadata().map_err(fault)?.len();
+        room_for(folder, content.len.saturating_sub(there))?;
+        Ok((Self { folder: folder.to_owned(), file, unsynced: 0, hasher: Box::default() }, kept))
+    }
+
+    /// Takes bytes at their place; `resume` is what has arrived with them.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn write(&mut self, offset: u64, bytes: &[u8], resume: &Resume) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)?;
+        self.unsynced += bytes.len() as u64;
+        match self.unsynced >= SYNC_BYTES {
+            true => self.keep(resume),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes durable what has arrived, and then that it has.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn keep(&mut self, resume: &Resume) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.unsynced = 0;
+        let fresh = self.folder.join("progress.tmp");
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all_at(&resume.to_bytes(), 0)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, self.folder.join(PROGRESS))?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// Takes it off the medium.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn forget(&self) -> io::Result<()> {
+        forget(&self.folder)
+    }
+
+    /// Reads some more of the whole; gives its hash once all of it was read.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn hash_some(&mut self) -> io::Result<Option<[u8; 32]>> {
+        if self.hasher.count() == 0 {
+            self.file.seek(SeekFrom::Start(0))?;
+        }
+        let mut piece = vec![0; HASH_BYTES];
+        let mut len = 0;
+        while let Some(rest) = piece.get_mut(len..).filter(|rest| !rest.is_empty()) {
+            match self.file.read(rest)? {
+                0 => break,
+                more => len += more,
+            }
+        }
+        self.hasher.update(piece.get(..len).unwrap_or(&[]));
+        Ok((len < HASH_BYTES).then(|| *self.hasher.finalize().as_bytes()))
+    }
+}
+
+/// The content of that hash, if all of it has arrived.
+#[must_use]
+pub fn whole(folder: &Path, hash: &[u8; 32]) -> Option<File> {
+    let kept = progress(folder).filter(|kept| kept.content.hash == *hash)?;
+    let chunks = kept.content.len.div_ceil(u64::from(kept.chunk_bytes.max(1)));
+    let file = File::open(folder.join(PUSHED)).ok()?;
+    let there = file.metadata().ok()?.len();
+    (u64::from(kept.progress.next) == chunks && there == kept.content.len).then_some(file)
+}
+
+/// Takes what was pushed off the medium.
+///
+/// # Errors
+/// The medium's.
+pub fn forget(folder: &Path) -> io::Result<()> {
+    // The word of it first, so that it never stands for a file that is gone.
+    for name in [PROGRESS, PUSHED] {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses if so many bytes more would take what the log and the gallery need.
+///
+/// # Errors
+/// [`UpdateRefusal`].
+pub fn room_for(folder: &Path, bytes: u64) -> Result<(), UpdateRefusal> {
+    let room = statvfs(folder).map_err(|error| refusal::medium(&error.into()))?;
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    match bytes == 0 || free >= bytes.saturating_add(MARGIN_BYTES) {
+        true => Ok(()),
+        false => Err(refusal::no_room(bytes + MARGIN_BYTES, free)),
+    }
+}
+
+fn progress(folder: &Path) -> Option<Resume> {
+    Resume::from_bytes(&std::fs::read(folder.join(PROGRESS)).ok()?).ok()
+}

@@ -1,0 +1,551 @@
+//! The update over the line, between the host's real session and the unit's real desk: a bundle or a delta is pushed, cut off, gone
+//! on with, installed, tried, and whatever must not be is refused before a slot is touched.
+
+use crate::keys::{Bench, BenchLine, administrator, key};
+use crate::rig::{MODEL, Rig};
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use threshold_bundle::{
+    FileKind, Installed, Keys, Manifest, Part, SigningKey, Source, Trust, development_key, id,
+    write, write_delta,
+};
+use threshold_edge::service::Desk;
+use threshold_edge::state::{Ending, LINGER_MS};
+use threshold_edge::update::Updates;
+use threshold_host::cmd::flash::delta;
+use threshold_host::cmd::flash::file::BundleFile;
+use threshold_host::session::{Session, SessionError};
+use threshold_record::{EntryKind, KeyTag, Role};
+use threshold_slots::{Folder, Maker, Slot, Slots};
+use threshold_store::MockFlash;
+use threshold_tests::lots::Lots;
+use threshold_wire::bulk::{BulkError, Content, Window};
+use threshold_wire::call::{self, Message, read_answer};
+use threshold_wire::endpoints::{
+    ApplyUpdate, ConfirmUpdate, GetSlots, OpenSession, PushUpdate, PutPerson, PutTemplate,
+    RevertUpdate, SayHello,
+};
+use threshold_wire::message::{IfThere, Nothing, PersonPut, TemplatePut};
+use threshold_wire::session::{Inside, Opening};
+use threshold_wire::update::{
+    SlotState, Slots as Told, SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush,
+    UpdatePushed, UpdateRefusal,
+};
+use threshold_wire::{Arrived, Decoder, Endpoint, Frame, Hello, HelloRequest};
+
+const BOARD: &str = "bench";
+
+/// Who makes versions.
+struct Factory {
+    release: SigningKey,
+    build: SigningKey,
+}
+
+type Files = Vec<(&'static str, FileKind, Vec<u8>)>;
+
+impl Factory {
+    fn new(byte: u8) -> Self {
+        let key = |byte| SigningKey::from_bytes(&[byte; 32]);
+        Self { release: key(byte), build: key(byte + 1) }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust { release_key: self.release.verifying_key().to_bytes(), serial: 0 }
+    }
+
+    fn maker(&self) -> Maker {
+        Maker { compatible: BOARD.to_owned(), release_key: self.trust().release_key }
+    }
+
+    fn bundle(&self, board: &str, version: &str, counter: u64, files: &Files) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let source = |(at, (name, kind, bytes)): (usize, &(&str, FileKind, Vec<u8>))| {
+            let path = folder.path().join(at.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            Source { name: (*name).to_owned(), kind: *kind, path }
+        };
+        let sources: Vec<Source> = files.iter().enumerate().map(source).collect();
+        let (compatible, version) = (board.to_owned(), version.to_owned());
+        let manifest = Manifest { format: 1, compatible, version, counter, files: Vec::new() };
+        let keys = Keys::of(&self.build, 1).sign(&self.release).unwrap();
+        let mut out = Vec::new();
+        write(&mut out, manifest, &sources, &keys, &self.build).unwrap();
+        out
+    }
+}
+
+/// A program of which a version changes a few bytes, a pack that stays, and a list.
+fn files(version: u8) -> Files {
+    let mut lots = Lots(1);
+    let mut program = lots.bytes(300_000);
+    program[150_000..150_010].fill(version);
+    vec![
+        ("threshold-edge", FileKind::Program, program),
+        ("packs/dlib.safetensors", FileKind::Pack, lots.bytes(400_000)),
+        ("licences", FileKind::List, vec![version; 100]),
+    ]
+}
+
+/// A unit that runs version 1, of counter 3, from slot a.
+struct Unit {
+    bench: Bench,
+    factory: Factory,
+    folder: tempfile::TempDir,
+    flash: MockFlash,
+}
+
+impl Unit {
+    fn new() -> Self {
+        Self::running(&files(1))
+    }
+
+    fn running(files: &Files) -> Self {
+        let (factory, folder) = (Factory::new(7), tempfile::tempdir().unwrap());
+        let slots = folder.path().join("slots");
+        let first = factory.bundle(BOARD, "1.0", 3, files);
+        let mut fresh = Slots::open(&slots, factory.maker(), None).unwrap();
+        fresh.install(&mut Cursor::new(first)).unwrap();
+        drop(fresh);
+        let mut started = Slots::open(&slots, factory.maker(), Some(Slot::A)).unwrap();
+        started.confirm().unwrap();
+        started.told().unwrap();
+        drop(started);
+        let flash = MockFlash::new();
+        let mut unit = Self { bench: Bench::of(Rig::on(&flash)), factory, folder, flash };
+        unit.start(Slot::A);
+        unit.bench.store(|store| {
+            for (byte, role) in [(1, Role::Owner), (2, Role::Enroller), (3, Role::Viewer)] {
+                store.put_administrator(administrator(byte, role)).unwrap();
+            }
+        });
+        unit
+    }
+
+    /// Starts the unit from that slot.
+    fn start(&mut self, slot: Slot) {
+        // The program before lets go of its files and its slots.
+        self.bench = Bench::of(Rig::on(&MockFlash::new()));
+        let mut rig = Rig::on(&self.flash);
+        let slots = Slots::open(&self.slots(), self.factory.maker(), Some(slot)).unwrap();
+        let updates = Updates::of(slots, self.slots(), slot, &self.folder.path().join("data"));
+        rig.shared.lock().set_updates(updates);
+        rig.desk = Desk::new(rig.shared.clone(), false);
+        self.bench = Bench::of(rig);
+    }
+
+    fn slots(&self) -> PathBuf {
+        self.folder.path().join("slots")
+    }
+
+    fn owner(&self) -> Session<BenchLine> {
+        self.bench.session(1)
+    }
+
+    fn version(&self, version: u8, counter: u64) -> Vec<u8> {
+        self.factory.bundle(BOARD, &format!("{version}.0"), counter, &files(version))
+    }
+
+    fn read(&self, bytes: Vec<u8>) -> BundleFile {
+        let any = Installed { compatible: BOARD.to_owned(), counter: 0 };
+        BundleFile::of(Path::new("bundle"), bytes, &self.factory.trust(), &any).unwrap()
+    }
+
+    /// What changed from version 1 to this one.
+    fn delta(&self, version: u8) -> Vec<u8> {
+        let (new, old) = (self.read(self.version(version, 3)), self.read(self.version(1, 3)));
+        delta::of(&new, &old).unwrap()
+    }
+
+    /// Every byte of both slots and of their state.
+    fn touched(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        fn walk(folder: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => walk(&path, into),
+                    false => drop(into.insert(path.clone(), std::fs::read(&path).unwrap())),
+                }
+            }
+        }
+        let mut all = BTreeMap::new();
+        walk(&self.slots(), &mut all);
+        all
+    }
+
+    fn told(&self) -> Told {
+        match self.bench.session(3).call::<GetSlots>(&Nothing {}).unwrap() {
+            SlotsTold::Told(told) => told,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn kinds(&self, kind: EntryKind) -> Vec<KeyTag> {
+        let log = self.bench.rig.borrow().log();
+        log.iter().filter(|entry| entry.kind == kind).map(|entry| entry.by).collect()
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        self.bench.rig.borrow().clock.advance(LINGER_MS);
+        self.bench.rig.borrow().shared.lock().ending()
+    }
+
+    /// Pushes a content and has it installed.
+    fn flash(&self, bytes: &[u8], accepts: u32) -> Result<(), UpdateRefusal> {
+        let mut session = self.owner();
+        let hash = session.push_update(bytes, &mut |_, _| {}).map_err(refusal)?;
+        apply(&mut session, UpdateApply { hash, accepts })
+    }
+}
+
+/// Asks until it is decided: the thread that installs runs in real time.
+fn apply(session: &mut Session<BenchLine>, asked: UpdateApply) -> Result<(), UpdateRefusal> {
+    loop {
+        match session.call::<ApplyUpdate>(&asked).unwrap() {
+            UpdateApplied::Working { percent } => assert!(percent < 100),
+            UpdateApplied::Installed => return Ok(()),
+            UpdateApplied::Refused(refusal) => return Err(refusal),
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn refusal(error: SessionError) -> UpdateRefusal {
+    match error {
+        SessionError::Update(refusal) => {
+            assert!(refusal.text.contains("; "), "no remedy: {refusal}");
+            *refusal
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn owner_tag() -> KeyTag {
+    administrator(1, Role::Owner).key_id().tag()
+}
+
+#[test]
+fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
+    let mut unit = Unit::new();
+    let before = unit.told();
+    assert_eq!((before.compatible.as_str(), before.counter, before.people), (BOARD, 3, 0));
+    assert_eq!((before.slots[0].version.as_str(), before.slots[0].running), ("1.0", true));
+    assert_eq!(SlotState::of(before.slots[1].state), Some(SlotState::Empty));
+    let bundle = unit.version(2, 4);
+    unit.flash(&bundle, 0).unwrap();
+    assert_eq!(unit.kinds(EntryKind::Updated), [owner_tag()]);
+    let told = unit.told();
+    let tried = &told.slots[1];
+    assert_eq!((tried.version.as_str(), tried.counter, tried.trials_left), ("2.0", 4, 3));
+    assert_eq!(SlotState::of(tried.state), Some(SlotState::Trial));
+    assert_eq!(tried.bundle, id(&bundle[..]).unwrap());
+    assert_eq!(unit.ending(), Some(Ending::Reboot));
+    let left: Vec<_> = std::fs::read_dir(unit.folder.path().join("data/update")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+
+    unit.start(Slot::B);
+    assert!(!unit.told().slots[1].said.is_empty(), "a trial says how it stands");
+    assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    assert_eq!(unit.kinds(EntryKind::UpdateConfirmed), [owner_tag()]);
+    let told = unit.told();
+    assert_eq!((told.counter, SlotState::of(told.slots[1].state)), (4, Some(SlotState::Confirmed)));
+    // Its counter is above that of the version before.
+    assert_eq!(SlotState::of(told.slots[0].state), Some(SlotState::TooOld));
+    for ended in [
+        unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(),
+        unit.owner().call::<RevertUpdate>(&Nothing {}).unwrap(),
+    ] {
+        let UpdateEnded::Refused(refused) = ended else { panic!("{ended:?}") };
+        assert_eq!(refused.code, UpdateRefusal::NO_TRIAL, "{refused}");
+    }
+    assert_eq!(unit.ending(), None);
+}
+
+#[test]
+fn an_owner_ends_a_trial_by_going_back() {
+    let mut unit = Unit::new();
+    unit.flash(&unit.version(2, 3), 0).unwrap();
+    unit.start(Slot::B);
+    // What would be written over is the way back.
+    let refused = unit.flash(&unit.version(3, 3), 0).unwrap_err();
+    assert_eq!(refused.code, UpdateRefusal::NO_TRIAL, "{refused}");
+    assert_eq!(unit.owner().call::<RevertUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    assert_eq!(unit.kinds(EntryKind::Reverted), [owner_tag()]);
+    assert_eq!(unit.ending(), Some(Ending::Reboot));
+    unit.start(Slot::A);
+    let told = unit.told();
+    assert!(told.slots[0].running);
+    assert_eq!(SlotState::of(told.slots[1].state), Some(SlotState::Failed));
+}
+
+#[test]
+fn what_the_unit_does_not_take_touches_no_slot() {
+    let unit = Unit::new();
+    let good = unit.version(2, 3);
+    let before = unit.touched();
+    let changed = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let strangers = Factory::new(70);
+    let developers = Factory { release: development_key(), build: development_key() };
+    let [bad, older] = [UpdateRefusal::BAD_BUNDLE; 2];
+    for (what, bytes, code) in [
+        // The first signature stands in the third and fourth block.
+        ("another release signature", changed(3 * 512 + 5), bad),
+        ("signed by somebody else", strangers.bundle(BOARD, "2.0", 3, &files(2)), bad),
+        ("a developer's", developers.bundle(BOARD, "2.0", 3, &files(2)), bad),
+        ("for another board", unit.factory.bundle("boat", "2.0", 3, &files(2)), bad),
+        ("of a lower counter", unit.version(2, 2), older),
+        ("cut off", good[..good.len() - 700].to_vec(), bad),
+        ("with something behind it", [&good[..], &[0; 512]].concat(), bad),
+        ("changed in a file", changed(200_000), bad),
+        ("nothing of the kind", vec![7; 5_000], bad),
+        ("empty but for a few bytes", vec![7; 5], UpdateRefusal::FAULT),
+        ("without its program", unit.factory.bundle(BOARD, "2.0", 3, &files(2)[1..].to_vec()), bad),
+    ] {
+        let refused = unit.flash(&bytes, 0).unwrap_err();
+        assert_eq!(refused.code, code, "{what}: {refused}");
+        assert!(refused.text.contains("; "), "{what} has no remedy: {refused}");
+        assert!(unit.touched() == before, "{what}");
+    }
+    assert_eq!(unit.kinds(EntryKind::Updated), []);
+    assert_eq!(unit.ending(), None);
+    // More than a bundle can be is refused before a byte comes.
+    let push = |len| {
+        let content = Content { len, hash: [1; 32] };
+        let push = UpdatePush { content, window: Window::USB };
+        unit.owner().call::<PushUpdate>(&push).unwrap()
+    };
+    let longest = unit.told().longest;
+    let UpdatePushed::Refused(refused) = push(longest + 1) else { panic!("it was taken") };
+    assert_eq!(refused.code, UpdateRefusal::NO_ROOM, "{refused}");
+    // Nothing that was announced and never came is installed.
+    let asked = UpdateApply { hash: [1; 32], accepts: 0 };
+    assert_eq!(apply(&mut unit.owner(), asked).unwrap_err().code, UpdateRefusal::NOT_PUSHED);
+    let asked = UpdateApply { hash: [1; 32], accepts: 2 };
+    assert_eq!(apply(&mut unit.owner(), asked).unwrap_err().code, UpdateRefusal::UNKNOWN_BITS);
+    unit.flash(&good, 0).unwrap();
+}
+
+/// A frame of runs: `blocks` times 128 KiB of one byte, with a window of so many bits.
+fn runs(blocks: usize, window_log: u8) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (window_log - 10) << 3];
+    for block in 0..blocks {
+        let last = u32::from(block + 1 == blocks);
+        let header = last | 1 << 1 | (128 << 10) << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.push(9);
+    }
+    frame
+}
+
+#[test]
+fn a_delta_makes_the_bundle_bit_for_bit_and_none_that_lies_touches_a_slot() {
+    let unit = Unit::new();
+    let (whole, delta) = (unit.version(2, 3), unit.delta(2));
+    assert!(delta.len() < 6_000, "{} bytes for ten that changed", delta.len());
+    let before = unit.touched();
+    let new = unit.read(whole.clone());
+    let base = id(&unit.version(1, 3)[..]).unwrap();
+    let old = unit.read(unit.version(1, 3));
+    let made = |base: &[u8; 32], parts: [Part; 3]| {
+        let mut delta = Vec::new();
+        write_delta(&mut delta, &whole, &new.manifest, base, &parts).unwrap();
+        delta
+    };
+    // The files in the order of their names: licences, pack, program.
+    let bomb = |frame: Vec<u8>| {
+        made(&base, [Part::Packed { prefix: None, frame }, Part::Same, Part::Same])
+    };
+    let prefixed = |prefix: [u8; 32]| {
+        let part = Part::Packed { prefix: Some(prefix), frame: runs(1, 17) };
+        made(&base, [part, Part::Same, Part::Same])
+    };
+    let mut unsigned = delta.clone();
+    unsigned[40 + 3 * 512 + 5] ^= 1;
+    let mut tag = delta.clone();
+    *tag.last_mut().unwrap() ^= 0xff;
+    let bad = UpdateRefusal::BAD_BUNDLE;
+    for (what, bytes, code) in [
+        (
+            "made against another bundle",
+            made(&[5; 32], [Part::Same, Part::Same, Part::Same]),
+            UpdateRefusal::OTHER_BASE,
+        ),
+        ("a file that is not there", made(&base, [Part::Same, Part::Same, Part::Same]), bad),
+        ("a bomb of 13 GB", bomb(runs(100_000, 17)), bad),
+        ("a window of 2 GiB", bomb(runs(1, 31)), bad),
+        ("no frame", bomb(vec![1, 2, 3]), bad),
+        ("an empty frame", bomb(runs(1, 17)[..6].to_vec()), bad),
+        ("more behind a frame", bomb([runs(1, 17), vec![0; 200_000]].concat()), bad),
+        ("a prefix that is not there", prefixed([3; 32]), bad),
+        ("another prefix", prefixed(old.manifest.files[0].hash()), bad),
+        ("a signature that is none", unsigned, bad),
+        ("cut off", delta[..delta.len() - 3].to_vec(), bad),
+        ("with more behind it", [&delta[..], &[0]].concat(), bad),
+        ("changed at its end", tag, bad),
+    ] {
+        let refused = unit.flash(&bytes, 0).unwrap_err();
+        assert_eq!(refused.code, code, "{what}: {refused}");
+        assert!(refused.text.contains("; "), "{what} has no remedy: {refused}");
+        assert!(unit.touched() == before, "{what}");
+    }
+    assert_eq!(unit.kinds(EntryKind::Updated), []);
+    unit.flash(&delta, 0).unwrap();
+    for (name, _, bytes) in files(2) {
+        let there = std::fs::read(Folder::slot(&unit.slots(), Slot::B).join(name)).unwrap();
+        assert!(there == bytes, "{name}");
+    }
+    assert_eq!(unit.told().slots[1].bundle, new.id);
+}
+
+#[test]
+fn a_push_goes_on_where_it_stopped_also_after_the_unit_started_again() {
+    let mut unit = Unit::new();
+    // Longer than what is synced at once.
+    let mut long = files(2);
+    long[1].2 = Lots(9).bytes(9 << 20);
+    let bundle = unit.factory.bundle(BOARD, "2.0", 3, &long);
+    let push = |unit: &Unit, passes: usize| {
+        let mut session = unit.owner();
+        *unit.bench.passes.borrow_mut() = passes;
+        let mut began = None;
+        let outcome = session.push_update(&bundle, &mut |there, _| {
+            began.get_or_insert(there);
+        });
+        *unit.bench.passes.borrow_mut() = usize::MAX;
+        (began.unwrap_or(0), outcome)
+    };
+    let (began, cut) = push(&unit, 300);
+    assert!(matches!(cut, Err(SessionError::Bulk(BulkError::Dead { .. }))), "{cut:?}");
+    assert_eq!(began, 0);
+    let (again, cut) = push(&unit, 300);
+    assert!(again > 100_000 && cut.is_err(), "{again}");
+    // Nothing was told to the unit before its power went: what was synced is there.
+    let (third, cut) = push(&unit, 100);
+    assert!(third > again && cut.is_err(), "{third}");
+    unit.start(Slot::A);
+    let (after_start, outcome) = push(&unit, usize::MAX);
+    assert!(after_start >= 4 << 20, "{after_start} of {}", bundle.len());
+    let hash = outcome.unwrap();
+    // It has arrived whole, which a start does not take away either.
+    unit.start(Slot::A);
+    apply(&mut unit.owner(), UpdateApply { hash, accepts: 0 }).unwrap();
+    assert_eq!(unit.told().slots[1].version, "2.0");
+}
+
+#[test]
+fn a_viewer_looks_an_owner_acts_and_nobody_else_does_either() {
+    let unit = Unit::new();
+    let before = unit.touched();
+    let content = Content { len: 5, hash: [1; 32] };
+    let push = UpdatePush { content, window: Window::USB };
+    let asked = UpdateApply { hash: [1; 32], accepts: 0 };
+    for byte in [2, 3] {
+        assert!(matches!(
+            unit.bench.session(byte).call::<GetSlots>(&Nothing {}),
+            Ok(SlotsTold::Told(_))
+        ));
+    }
+    // One line has one session at a time.
+    for byte in [Some(2), Some(3), None] {
+        let mut session = byte.map_or_else(|| unit.bench.greet(), |byte| unit.bench.session(byte));
+        let refusals = [
+            match session.call::<PushUpdate>(&push).unwrap() {
+                UpdatePushed::Refused(refusal) => refusal,
+                other => panic!("{other:?}"),
+            },
+            match session.call::<ApplyUpdate>(&asked).unwrap() {
+                UpdateApplied::Refused(refusal) => refusal,
+                other => panic!("{other:?}"),
+            },
+            match session.call::<ConfirmUpdate>(&Nothing {}).unwrap() {
+                UpdateEnded::Refused(refusal) => refusal,
+                other => panic!("{other:?}"),
+            },
+            match session.call::<RevertUpdate>(&Nothing {}).unwrap() {
+                UpdateEnded::Refused(refusal) => refusal,
+                other => panic!("{other:?}"),
+            },
+        ];
+        assert!(refusals.iter().all(|refusal| refusal.code == UpdateRefusal::NOT_ALLOWED));
+    }
+    let told = unit.bench.greet().call::<GetSlots>(&Nothing {}).unwrap();
+    assert!(matches!(told, SlotsTold::Refused(_)), "{told:?}");
+    assert!(unit.touched() == before && unit.ending().is_none());
+}
+
+#[test]
+fn a_unit_that_runs_from_no_slot_says_so() {
+    let bench = Bench::new(&[administrator(1, Role::Owner)]);
+    let told = bench.session(1).call::<GetSlots>(&Nothing {}).unwrap();
+    assert!(
+        matches!(&told, SlotsTold::Refused(refusal) if refusal.code == UpdateRefusal::NO_SLOTS)
+    );
+}
+
+#[test]
+fn another_embedder_is_installed_only_if_the_owner_accepts_that_everybody_enrols_again() {
+    let unit = Unit::new();
+    let mut session = unit.owner();
+    let name = threshold_record::Name::new("Ada").unwrap();
+    let put = PersonPut { name, if_there: IfThere::Use };
+    let person = session.call::<PutPerson>(&put).unwrap().person;
+    let template = crate::rig::template(person, 0, 1);
+    session.call::<PutTemplate>(&TemplatePut { model: MODEL, template }).unwrap();
+    assert_eq!(unit.told().people, 1);
+    let before = unit.touched();
+    // The bench's model is no pack of any bundle.
+    let refused = unit.flash(&unit.version(2, 3), 0).unwrap_err();
+    assert_eq!(refused.code, UpdateRefusal::RE_ENROL);
+    assert!(refused.text.contains("1 people must be enrolled again"), "{refused}");
+    assert!(unit.touched() == before);
+    unit.flash(&unit.version(2, 3), UpdateApply::RE_ENROL).unwrap();
+}
+
+/// A host of another version says hello, opens a session and reaches the frozen rows, and no other has to be known to it.
+#[test]
+fn a_host_of_another_version_looks_and_updates() {
+    let unit = Unit::new();
+    let host = HelloRequest { protocol: 900, schema: 7, build: "9.0.0".try_into().unwrap() };
+    let say = |bytes: &[u8]| {
+        let mut answer = Vec::new();
+        let mut rig = unit.bench.rig.borrow_mut();
+        rig.desk.take(bytes, |frame| answer.extend_from_slice(frame.as_bytes()));
+        answer
+    };
+    fn read<E: Endpoint>(answer: &[u8]) -> E::Response {
+        let frame_of = |frame: &Frame<'_>| read_answer::<E>(5, frame).unwrap().unwrap();
+        frame_of(&Decoder::new().feed(&mut &answer[..]).unwrap().unwrap())
+    }
+    let asked = call::request::<SayHello>(5, &host).unwrap();
+    let hello: Hello = read::<SayHello>(&say(asked.as_bytes()));
+    assert!(hello.check(&host).is_err());
+    let (opening, request) =
+        Opening::start(&host, &hello, &key(1), &unit.bench.unit_key()).unwrap();
+    let asked = call::request::<OpenSession>(5, &request).unwrap();
+    let (mut session, role) = opening.finish(&read::<OpenSession>(&say(asked.as_bytes()))).unwrap();
+    assert_eq!(role, Role::Owner);
+    let mut ask = |message: Message| {
+        let sealed = session.seal(&Inside::Message(message.frame())).unwrap();
+        let answer = say(sealed.as_bytes());
+        let (mut decoder, mut bytes) = (Decoder::new(), &answer[..]);
+        let Some(Ok(Arrived::Sealed(sealed))) = decoder.feed_any(&mut bytes) else {
+            panic!("no answer")
+        };
+        match session.open(&sealed).unwrap() {
+            Inside::Message(frame) => frame.encode().unwrap().as_bytes().to_vec(),
+            Inside::Bulk(_) => panic!("a packet"),
+        }
+    };
+    let told = ask(call::request_message::<GetSlots>(5, &Nothing {}).unwrap());
+    let told = read::<GetSlots>(&told);
+    assert!(matches!(told, SlotsTold::Told(told) if told.slots[0].version == "1.0"));
+    let content = Content { len: 9, hash: [2; 32] };
+    let push = UpdatePush { content, window: Window::USB };
+    let pushed = ask(call::request_message::<PushUpdate>(5, &push).unwrap());
+    assert!(matches!(read::<PushUpdate>(&pushed), UpdatePushed::Go { .. }));
+}

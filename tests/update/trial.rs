@@ -1,0 +1,252 @@
+//! A version on trial, from its start to its confirmation or to the version before, on the unit's own state, journal and store.
+//!
+//! Both versions are this program here: what a later one does differently with the same store no test can know. That going back
+//! brings back nobody rests on the store lying outside the slots, which is what is shown.
+
+use crate::rig::Factory;
+use std::io::Cursor;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use threshold_edge::notices::Notices;
+use threshold_edge::state::{EmbedderFacts, Ending, Identity, LINGER_MS, Shared, State};
+use threshold_edge::trial::{self, GIVE_UP, SETTLE, Trial};
+use threshold_edge::{start, unit::Clock};
+use threshold_policy::Policy;
+use threshold_record::{Cause, EntryKind, Metric, ModelId, Name, PersonId, WallTime};
+use threshold_slots::mock::MockMedium;
+use threshold_slots::{Slot, Slots, TRIAL_BOOTS};
+use threshold_store::{MockFlash, Store};
+use threshold_wire::message::Armed;
+
+/// Time between two rounds of the loop.
+const ROUND_MS: u64 = 50;
+
+#[derive(Debug, Default)]
+struct BenchClock(AtomicU64);
+
+impl Clock for BenchClock {
+    fn monotonic_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime { unix_ms: 1_700_000_000_000 + self.monotonic_ms(), trusted: false }
+    }
+}
+
+/// What outlives a start.
+struct Unit {
+    factory: Factory,
+    flash: MockFlash,
+    medium: MockMedium,
+}
+
+/// One start of it.
+struct Started {
+    clock: Arc<BenchClock>,
+    shared: Shared,
+    slots: Mutex<Slots>,
+    trial: Trial,
+    answers: bool,
+}
+
+impl Unit {
+    /// A unit that runs version 1, with version 2 on trial from the next start.
+    fn updated() -> Self {
+        let factory = Factory::new();
+        let medium = factory.confirmed();
+        factory.slots(&medium, None).told().unwrap();
+        let mut slots = factory.slots(&medium, Some(Slot::A));
+        slots.install(&mut Cursor::new(factory.version(2, 2))).unwrap();
+        Self { factory, flash: MockFlash::new(), medium }
+    }
+
+    /// Starts it as the launcher and `run` do; the version that runs.
+    fn start(&self) -> (String, Started) {
+        let choice = self.factory.slots(&self.medium, None).choose().unwrap();
+        let mut slots = self.factory.slots(&self.medium, Some(choice.slot));
+        let clock = Arc::new(BenchClock::default());
+        let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let notices = Notices::to(Box::new(std::io::sink()));
+        let opened = Store::open(Box::new(self.flash.clone()), self.flash.keys());
+        let journal = start::journal(opened, &as_clock, &notices);
+        let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: false };
+        let shared = Shared::new(State::starting(identity, as_clock, notices.clone(), journal));
+        let trial = Trial::of(Some(&slots), &notices);
+        trial::tell(&mut slots, &shared, &notices);
+        {
+            let mut state = shared.lock();
+            let facts = EmbedderFacts {
+                id: ModelId([7; 32]),
+                name: "axes".to_owned(),
+                metric: Metric::SquaredL2,
+                crop: "none".to_owned(),
+                embedding_len: 128,
+                distributions: None,
+            };
+            state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
+            start::contexts(&mut state, "bench=1");
+            start::load_gallery(&mut state, false);
+            state.start_done();
+        }
+        let slots = Mutex::new(slots);
+        (choice.manifest.version, Started { clock, shared, slots, trial, answers: true })
+    }
+
+    /// Kinds of all entries that tell of versions.
+    fn told(&self) -> Vec<EntryKind> {
+        let (store, _) = Store::open(Box::new(self.flash.copy()), self.flash.keys()).unwrap();
+        let page = store.log_page(1, 1000).unwrap();
+        let of_versions = [EntryKind::Updated, EntryKind::UpdateConfirmed, EntryKind::Reverted];
+        page.iter().map(|entry| entry.kind).filter(|kind| of_versions.contains(kind)).collect()
+    }
+}
+
+impl Started {
+    /// Lets the loop go round for so long, or until the process ends.
+    fn go_on(&mut self, ms: u64) -> Option<Ending> {
+        for _ in 0..ms / ROUND_MS {
+            self.clock.0.fetch_add(ROUND_MS, Ordering::SeqCst);
+            self.trial.look(|| self.slots.try_lock().ok(), &self.shared, self.answers);
+            let ending = self.shared.lock().ending();
+            if ending.is_some() {
+                return ending;
+            }
+        }
+        None
+    }
+
+    fn is_confirmed(&self) -> bool {
+        let status = self.slots.lock().unwrap().status().unwrap();
+        status.trial.is_none() && status.current == status.running
+    }
+}
+
+const SETTLE_MS: u64 = SETTLE.as_millis() as u64;
+const GIVE_UP_MS: u64 = GIVE_UP.as_millis() as u64;
+
+#[test]
+fn a_version_that_stays_in_order_confirms_itself_and_says_so_in_the_log() {
+    let unit = Unit::updated();
+    let (version, mut started) = unit.start();
+    assert_eq!(version, "2");
+    // Nobody acknowledged what a photo does: the unit is not armed, and in order.
+    assert!(matches!(started.shared.lock().armed(), Armed::Refuses(_)));
+    assert_eq!(started.go_on(SETTLE_MS - ROUND_MS), None);
+    assert!(!started.is_confirmed(), "not before it has settled");
+    assert_eq!(started.go_on(3 * ROUND_MS), None);
+    assert!(started.is_confirmed());
+    assert_eq!(unit.told(), [EntryKind::Updated, EntryKind::UpdateConfirmed]);
+    assert_eq!(started.go_on(10 * GIVE_UP_MS), None, "the process goes on");
+    drop(started);
+    assert_eq!(unit.start().0, "2");
+    assert_eq!(unit.told(), [EntryKind::Updated, EntryKind::UpdateConfirmed], "told once each");
+}
+
+#[test]
+fn a_version_with_a_part_at_fault_is_gone_back_from_within_three_starts() {
+    for part in [Cause::Camera, Cause::Model, Cause::Gallery] {
+        let unit = Unit::updated();
+        for boot in 0..TRIAL_BOOTS {
+            let (version, mut started) = unit.start();
+            assert_eq!(version, "2", "{part:?}, start {boot}");
+            started.shared.lock().fail(part, "as the test says");
+            let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
+            assert_eq!(ending, Some(Ending::Reboot), "{part:?}, start {boot}");
+            assert!(!started.is_confirmed());
+        }
+        let (version, mut started) = unit.start();
+        assert_eq!(version, "1", "{part:?}");
+        assert_eq!(started.go_on(10 * GIVE_UP_MS), None);
+        assert_eq!(unit.told(), [EntryKind::Updated, EntryKind::Reverted]);
+        let status = started.slots.lock().unwrap().status().unwrap();
+        assert_eq!(status.counter, 1, "the counter did not advance");
+    }
+}
+
+#[test]
+fn a_fault_that_mends_begins_the_time_anew_and_a_version_that_does_not_answer_is_not_in_order() {
+    let unit = Unit::updated();
+    let (_, mut started) = unit.start();
+    for _ in 0..5 {
+        started.shared.lock().fail(Cause::Camera, "as the test says");
+        assert_eq!(started.go_on(GIVE_UP_MS - 2 * ROUND_MS), None);
+        started.shared.lock().mend(Cause::Camera);
+        assert_eq!(started.go_on(SETTLE_MS - ROUND_MS), None);
+        assert!(!started.is_confirmed());
+    }
+    started.answers = false;
+    assert_eq!(started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS), Some(Ending::Reboot));
+    assert!(!started.is_confirmed());
+}
+
+#[test]
+fn while_somebody_works_on_the_slots_the_loop_does_not_wait() {
+    let unit = Unit::updated();
+    let (_, mut started) = unit.start();
+    for _ in 0..2 * SETTLE_MS / ROUND_MS {
+        started.clock.0.fetch_add(ROUND_MS, Ordering::SeqCst);
+        started.trial.look(|| None, &started.shared, true);
+    }
+    assert!(!started.is_confirmed());
+    started.go_on(ROUND_MS);
+    assert!(started.is_confirmed());
+}
+
+#[test]
+fn a_first_version_with_a_part_at_fault_stays_and_is_confirmed_once_that_is_mended() {
+    let (factory, medium) = (Factory::new(), MockMedium::new());
+    factory.slots(&medium, None).install(&mut Cursor::new(factory.version(1, 1))).unwrap();
+    let unit = Unit { factory, flash: MockFlash::new(), medium };
+    let (_, mut started) = unit.start();
+    started.shared.lock().fail(Cause::Camera, "as the test says");
+    assert_eq!(started.go_on(20 * GIVE_UP_MS), None, "there is nothing to go back to");
+    started.shared.lock().mend(Cause::Camera);
+    assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+    assert!(started.is_confirmed());
+}
+
+#[test]
+fn an_event_that_the_power_kept_from_the_log_is_told_at_the_next_start() {
+    let unit = Unit::updated();
+    let (_, mut started) = unit.start();
+    started.go_on(SETTLE_MS - 2 * ROUND_MS);
+    // Confirmed, and then the power goes.
+    started.slots.lock().unwrap().confirm().unwrap();
+    drop(started);
+    assert_eq!(unit.told(), [EntryKind::Updated]);
+    drop(unit.start());
+    assert_eq!(unit.told(), [EntryKind::Updated, EntryKind::UpdateConfirmed]);
+}
+
+#[test]
+fn who_was_removed_by_the_version_on_trial_stays_removed_after_going_back_and_the_log_goes_on() {
+    let unit = Unit::updated();
+    let name = |text: &str| Name::new(text).unwrap();
+    let with_store = |started: &Started, act: &dyn Fn(&mut Store)| {
+        act(started.shared.lock().journal_mut().unwrap().store_mut());
+    };
+    let people = |started: &Started| {
+        let state = started.shared.lock();
+        let gallery = state.journal().unwrap().store().gallery().unwrap();
+        gallery.members().map(|member| member.person.id).collect::<Vec<_>>()
+    };
+    let (_, started) = unit.start();
+    with_store(&started, &|store| {
+        assert_eq!(store.add_person(name("Ada")).unwrap(), PersonId(1));
+        assert_eq!(store.add_person(name("Grace")).unwrap(), PersonId(2));
+    });
+    drop(started);
+    let (version, started) = unit.start();
+    assert_eq!(version, "2");
+    with_store(&started, &|store| drop(store.remove_person(PersonId(1)).unwrap()));
+    assert_eq!(started.slots.lock().unwrap().revert().unwrap(), Slot::A);
+    drop(started);
+    let (version, started) = unit.start();
+    assert_eq!(version, "1");
+    assert_eq!(people(&started), [PersonId(2)]);
+    with_store(&started, &|store| {
+        assert_eq!(store.add_person(name("Ada")).unwrap(), PersonId(3), "an id is used once");
+    });
+    assert_eq!(unit.told(), [EntryKind::Updated, EntryKind::Reverted]);
+}
