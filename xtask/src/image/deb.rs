@@ -51,15 +51,14 @@ fi
 
 /// What Debian asks for first.
 const COPYRIGHT: &str = "\
-Copyright: the authors of Threshold, and of what it is made of
-License: MIT OR Apache-2.0, and those in licences.txt beside this file
+Copyright (c) The Threshold developers, and those of what it is made of
+License: MIT OR Apache-2.0 (/usr/share/common-licenses/Apache-2.0), and those in licences.txt beside this file
 ";
 
 /// What lintian says of every package like this one: its maker's address is not in the source; its changes stand in the
-/// repository's changelog; the launcher is static so that nothing of the system keeps it from starting; and enabling units is
-/// `systemctl`'s, since debhelper is not used.
+/// repository's changelog; the launcher is static so that nothing of the system keeps it from starting.
 pub(super) const NOT_ASKED_OF_LINTIAN: &str =
-    "bogus-mail-host,no-changelog,statically-linked-binary,maintainer-script-calls-systemctl";
+    "bogus-mail-host,no-changelog,statically-linked-binary";
 
 /// What goes into a package beside the bundle.
 pub(super) struct Parts<'a> {

@@ -106,4 +106,37 @@ mod tests {
         }
         assert!(public(PEM).is_none());
     }
+    #[test]
+    fn a_build_key_signs_only_with_what_the_release_key_said_of_it_beside_it() {
+        let folder = std::env::temp_dir().join(format!("threshold-keys-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let put = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
+        let of = || Signer::of(Some(&folder.join("build.pem"))).map_err(|e| format!("{e:#}"));
+        let said = |part: &str| {
+            let error = of().err().unwrap();
+            assert!(error.contains(part), "{error}");
+        };
+        said("build.pem");
+        put("build.pem", b"no key");
+        said("is no build key");
+        put("build.pem", PEM.as_bytes());
+        said("docs/bundle.md");
+        let release = SigningKey::from_bytes(&[7; 32]);
+        let build = SigningKey::from_bytes(&private(PEM).unwrap());
+        let (text, signature) = Keys::of(&build, 3).sign(&release).unwrap();
+        put("KEYS", text.as_bytes());
+        put("KEYS.sig", &signature[1..]);
+        said("64 bytes");
+        put("KEYS.sig", &signature);
+        put("release.pub", PEM.as_bytes());
+        said("release.pub is no public key");
+        let key = release.verifying_key();
+        let body = STANDARD.encode([&PUBLIC[..], key.as_bytes()].concat());
+        let text = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+        put("release.pub", text.as_bytes());
+        let signer = of().unwrap();
+        assert_eq!(signer.trust.release_key, key.to_bytes());
+        assert!(!signer.is_development && signer.build == build);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -171,7 +171,7 @@ fn lintian(deb: &Path) -> Result<usize> {
         return Ok(1);
     }
     let mut lintian = Command::new("lintian");
-    lintian.args(["--fail-on", "error,warning", "--suppress-tags", deb::NOT_ASKED_OF_LINTIAN]);
+    lintian.args(["--fail-on", "error", "--suppress-tags", deb::NOT_ASKED_OF_LINTIAN]);
     run_quietly(lintian.arg(deb))?;
     Ok(0)
 }

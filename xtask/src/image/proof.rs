@@ -39,6 +39,8 @@ pub(super) fn run(made: &Made) -> Result<()> {
         let unit = folder.join(link.strip_prefix("/").unwrap_or(&link));
         ensure!(unit.is_file(), "{wanted} leads to nothing");
     }
+    let data = folder.join("var/lib/threshold");
+    ensure!(!data.exists(), "the package brought data of a unit");
     // As threshold-first.service does, with the paths of this machine for those of the unit's.
     let library = folder.join("usr/lib/threshold");
     let (slots, maker) =
@@ -66,7 +68,10 @@ pub(super) fn run(made: &Made) -> Result<()> {
     ensure!(version.contains(env!("CARGO_PKG_VERSION")), "the unit says {version:?}");
     let settings = folder.join("etc/threshold/unit.toml");
     run_quietly(unit(&["config", "check"]).arg(&settings))?;
-    // A version for another board is not taken, nor one that was changed: the launcher of the package refuses, not only ours.
+    // The first start makes keys, and the label comes from them.
+    run_quietly(unit(&["label"]).arg(&data))?;
+    ensure!(data.exists(), "label made no keys");
+    // A version for another board is not taken.
     let other = folder.join("other.toml");
     let text = fs::read_to_string(&maker)?.replace(COMPATIBLE, "another-board");
     fs::write(&other, text).context("writing a maker's file")?;
