@@ -26,3 +26,4 @@ pub mod start;
 pub mod state;
 pub mod stats;
 pub mod unit;
+pub mod zone;

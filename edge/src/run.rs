@@ -68,6 +68,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         unit: config.unit.name.clone().unwrap_or_else(machine_name),
         build: env!("CARGO_PKG_VERSION"),
         insecure_link: trusted,
+        zone: config.unit.zone()?,
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let shared = Shared::new(state);

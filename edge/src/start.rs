@@ -63,7 +63,8 @@ pub fn load(config: &Config, discard_templates: bool, shared: &Shared) -> Option
 type Loaded = (Box<dyn Engine>, EmbedderFacts, Policy, String);
 
 fn engine(config: &Config) -> Result<Loaded, EngineFault> {
-    let (camera, config) = (capture::words(&config.camera), &config.engine);
+    let (camera, zone) = (capture::words(&config.camera), config.unit.zone().unwrap_or_default());
+    let config = &config.engine;
     let folder = PackDir::locate(config.packs.as_deref())?;
     let packs = PackDir::open(&folder)?;
     let detector = packs.detector()?;
@@ -83,7 +84,8 @@ fn engine(config: &Config) -> Result<Loaded, EngineFault> {
     };
     let policy = Policy::for_model(meta.metric, meta.threshold_distance);
     let words = format!(
-        "camera={camera}\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
+        "camera={camera}\ntimezone={}\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
+        zone.rule(),
         config.min_face_px,
         detector_name(&detector),
         env!("CARGO_PKG_VERSION")

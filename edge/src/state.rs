@@ -5,6 +5,7 @@
 //! knows the larger gallery and the older threshold. Refuses to decide, and to stay armed with a part at fault.
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 
+mod access;
 mod mode;
 mod rule;
 
@@ -15,6 +16,8 @@ use crate::journal::{Journal, Permit, StageTimes};
 use crate::notices::Notices;
 use crate::stats::Stats;
 use crate::unit::Clock;
+use crate::zone::Zone;
+use access::Admissions;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::engine::Embedding;
 use threshold_models::search::{Candidate, Candidates, Index};
@@ -54,6 +57,8 @@ pub struct Identity {
     pub build: &'static str,
     /// True if the line is obeyed although nobody on it is authenticated, while the unit has no administrator.
     pub insecure_link: bool,
+    /// Where it stands in time.
+    pub zone: Zone,
 }
 
 /// The embedder that the unit compares with.
@@ -124,6 +129,8 @@ pub struct State {
     derived_for_most: Derived,
     reader: ReaderStanding,
     lockout: Lockout,
+    /// Who was admitted when.
+    admissions: Admissions,
     index: Option<Index>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
@@ -173,6 +180,7 @@ impl State {
             derived_for_most: Derived { policy, forecast: None, refusal: None },
             reader: ReaderStanding::None,
             lockout: Lockout::default(),
+            admissions: Admissions::default(),
             index: None,
             index_number: 0,
             faults,
@@ -253,6 +261,14 @@ impl State {
                 [0, 0, 0, 0] => Lockout::default(),
                 bytes => Lockout::restore(bytes, &policy, now_ms),
             };
+            match Admissions::read(journal.store(), now_ms) {
+                Ok(admissions) => self.admissions = admissions,
+                // Not the store's fault alone: that may mend, and whoever was just admitted would not have to wait.
+                Err(error) => {
+                    let why = format!("the last admissions cannot be read: {error}");
+                    self.fail(Cause::Policy, &why);
+                }
+            }
         }
         self.embedder = Some(embedder);
         self.restore_settled(policy);
@@ -567,7 +583,9 @@ impl State {
     ) -> Option<Decided> {
         let subject = evidence.subject();
         let policy = self.policy_for(subject);
-        let Verdict::Decided(outcome) = decide(&policy, evidence, &self.standing(subject, lockout))
+        let standing = self.standing(subject, lockout);
+        let Verdict::Decided(outcome) =
+            decide(&policy, evidence, &standing, |person| self.may_enter(person))
         else {
             return None;
         };
@@ -587,6 +605,9 @@ impl State {
             Err(()) => (None, None),
         };
         if permit.is_some() {
+            if let Decision::Admit(person) = decision {
+                self.admissions.note(person, self.clock.monotonic_ms());
+            }
             self.lockout.pass();
             self.save_lockout();
         } else if attempt_open {

@@ -9,10 +9,11 @@ pub use measure::*;
 
 use measure::level_size;
 
+use crate::local::{LocalTime, local_time};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use threshold_record::Role;
+use threshold_record::{Credential, Role};
 
 /// Everything typed.
 #[derive(Debug, Parser)]
@@ -114,6 +115,12 @@ pub enum Command {
     /// Show or set the unit's clock
     #[command(subcommand)]
     Clock(Clock),
+    /// Show or settle when a person may enter, and by which badges and numbers the person is claimed
+    #[command(subcommand)]
+    Access(Access),
+    /// List or change the hours of the week that people may be bound to
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
@@ -134,6 +141,69 @@ pub enum Clock {
     Show,
     /// Set it to this machine's time; takes an owner, and is due after each start of a unit that has no clock of its own (RTC)
     Set,
+}
+
+/// `access`
+#[derive(Debug, Subcommand)]
+pub enum Access {
+    /// Show what holds of a person
+    Show(Who),
+    /// Settle it; what is not named stays as it is; takes an enroller
+    Set(AccessSet),
+}
+
+/// `access set`
+#[derive(Args, Debug)]
+pub struct AccessSet {
+    /// A name, or an id as #7
+    pub person: String,
+    /// The day or minute from which the person may enter, local time at the unit
+    #[arg(long, value_name = "TIME", value_parser = local_time, conflicts_with = "clear_from")]
+    pub from: Option<LocalTime>,
+    /// The last day, or the minute from which the person may enter no more, local time at the unit
+    #[arg(long, value_name = "TIME", value_parser = local_time, conflicts_with = "clear_until")]
+    pub until: Option<LocalTime>,
+    /// The schedule whose hours bind the person
+    #[arg(long, value_name = "NAME", conflicts_with = "clear_schedule")]
+    pub schedule: Option<String>,
+    /// A badge more, as w26:FACILITY:CARD or w34:FACILITY:CARD
+    #[arg(long = "badge", value_name = "BADGE", value_parser = badge)]
+    pub badges: Vec<Credential>,
+    /// A number more that the person types at the keypad, 1 to 8 digits
+    #[arg(long = "keypad", value_name = "DIGITS", value_parser = keypad)]
+    pub keypads: Vec<Credential>,
+    /// The person may enter from any time on
+    #[arg(long)]
+    pub clear_from: bool,
+    /// The person may enter for ever
+    #[arg(long)]
+    pub clear_until: bool,
+    /// The person may enter at every hour
+    #[arg(long)]
+    pub clear_schedule: bool,
+    /// The badges and numbers that the person has so far go
+    #[arg(long)]
+    pub clear_credentials: bool,
+}
+
+/// `schedule`
+#[derive(Debug, Subcommand)]
+pub enum Schedule {
+    /// List the schedules
+    List,
+    /// Put one, in place of one of its name; takes an owner
+    Set {
+        /// Its name
+        name: String,
+        /// Days and hours, as mon-fri 07:00-19:00 sat 08:00-12:00; daily for all days; 22:00-06:00 goes over midnight
+        #[arg(required = true, num_args = 2.., value_name = "DAYS HOURS")]
+        hours: Vec<String>,
+    },
+    /// Remove one that nobody has; takes an owner
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 /// `pair`
@@ -423,6 +493,19 @@ fn wait_hint(typed: &[String]) -> Option<String> {
     let is_wait = |pair: &&[String]| pair[0] == "--wait" && pair[1].parse::<u64>().is_ok();
     let pair = typed.windows(2).find(is_wait)?;
     Some(format!("the seconds follow an equals sign: '--wait={}'", pair[1]))
+}
+
+/// A badge.
+fn badge(typed: &str) -> Result<Credential, String> {
+    match typed.parse() {
+        Ok(badge @ (Credential::Wiegand26 { .. } | Credential::Wiegand34 { .. })) => Ok(badge),
+        _ => Err("a badge is w26:FACILITY:CARD (0 to 255, 0 to 65535) or w34:FACILITY:CARD (0 to 65535 both)".to_owned()),
+    }
+}
+
+/// A number for the keypad.
+fn keypad(typed: &str) -> Result<Credential, String> {
+    Credential::keypad(typed).ok_or_else(|| "a number for the keypad has 1 to 8 digits".to_owned())
 }
 
 /// A number of seconds.

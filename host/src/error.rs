@@ -244,6 +244,36 @@ pub enum HostError {
         /// What is wrong with it.
         what: String,
     },
+    /// The unit's time zone is of a kind that this host does not know.
+    #[error("the unit's time zone {rule:?} cannot be read here")]
+    BadZone {
+        /// What the unit said.
+        rule: String,
+    },
+    /// A time that no limit can have.
+    #[error("{typed} is no time that a person's validity may begin or end at")]
+    BadTime {
+        /// As typed.
+        typed: String,
+    },
+    /// Words that are no hours of the week.
+    #[error("{what}")]
+    BadHours {
+        /// What is wrong.
+        what: String,
+    },
+    /// No schedule has that name.
+    #[error("the unit has no schedule {name:?}")]
+    NoSuchSchedule {
+        /// As typed.
+        name: String,
+    },
+    /// A person has as many credentials as fit.
+    #[error("a person has {max} badges and numbers at most")]
+    CredentialsFull {
+        /// How many fit.
+        max: usize,
+    },
     /// Nobody in the gallery is meant.
     #[error("nobody named {name:?} is enrolled")]
     NoSuchPerson {
@@ -548,6 +578,13 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::Policy => "what the owner settled is for another model, or of a later version",
         Cause::NotAcknowledged => "a photo opens this door, and no owner acknowledged that",
+        Cause::NotYetValid => "the person's validity has not begun",
+        Cause::Expired => "the person's validity has ended",
+        Cause::OutsideSchedule => "the person's schedule does not cover this hour",
+        Cause::Passback => "the person was admitted a short while ago",
+        Cause::ClockNotSet => {
+            "the person may enter at certain times only, and nobody set the unit's clock since its start"
+        }
         Cause::OtherThanClaimed => {
             "the face is more like somebody else's who is enrolled than like the one's whom the credential names"
         }
@@ -579,6 +616,14 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Lock => {
             "check [door] in the unit's configuration and the wiring, then start the unit again; its own messages name the line"
         }
+        Cause::NotYetValid | Cause::Expired => {
+            "threshold access show says from when to when; an enroller changes it with threshold access set"
+        }
+        Cause::OutsideSchedule => {
+            "threshold access show says which hours; threshold access set binds to others, threshold schedule set changes them"
+        }
+        Cause::Passback => "wait; threshold policy show says how long",
+        Cause::ClockNotSet => "threshold clock set, as an owner",
         Cause::NotMeasured => {
             "take a model that was measured, or threshold policy set --threshold <score> --accept-risk"
         }

@@ -159,6 +159,11 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             entry,
             "The button inside the housing was pressed: whoever has the code could pair for two minutes",
         ),
+        EntryKind::AccessSet => {
+            format!("{} settled when {} may enter, and by which badges", by(), about())
+        }
+        EntryKind::ScheduleSet => format!("{} set schedule {}", by(), entry.runner_up.0),
+        EntryKind::ScheduleRemoved => format!("{} removed schedule {}", by(), entry.runner_up.0),
         EntryKind::Claim if entry.person.is_nobody() => {
             "A badge was read or a number typed that names nobody".to_owned()
         }
@@ -214,7 +219,25 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         }
         Reason::Spoof => "the presentation was judged to be no live face".to_owned(),
         Reason::LockedOut => "too many failed attempts, locked out for a while".to_owned(),
-        Reason::Schedule => format!("{} may not enter now", person(entry.person, name_of)),
+        Reason::Schedule => {
+            let who = person(entry.person, name_of);
+            match entry.cause {
+                Cause::NotYetValid => {
+                    format!("{who} may not enter yet, the person's validity has not begun")
+                }
+                Cause::Expired => {
+                    format!("{who} may not enter any more, the person's validity has ended")
+                }
+                Cause::OutsideSchedule => format!("{who} may not enter at this hour"),
+                Cause::Passback => {
+                    format!("{who} was admitted a short while ago, and not again so soon")
+                }
+                Cause::ClockNotSet => format!(
+                    "{who} may enter at certain times only, and nobody set the unit's clock since its start"
+                ),
+                _ => format!("{who} may not enter now"),
+            }
+        }
         Reason::Fault => format!("a part of the unit failed, {}", cause_words(entry.cause)),
         Reason::NotArmed if entry.cause == Cause::None => "the unit is not armed".to_owned(),
         Reason::NotArmed => format!("the unit is not armed, {}", cause_words(entry.cause)),
@@ -293,7 +316,7 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
     }
     let because = cause_help(entry.cause);
     Some(match entry.reason {
-        Reason::Matched | Reason::Schedule | Reason::Spoof => return None,
+        Reason::Matched | Reason::Spoof => return None,
         Reason::EmptyGallery => "threshold enrol <person> --photo <file>".to_owned(),
         Reason::Unknown => {
             let near = entry.threshold.0 - entry.best_score.0 < NEAR_MISS;
@@ -312,7 +335,9 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
             "more and better photos of both people, so that they lie apart".to_owned()
         }
         Reason::TooFewFrames => because.unwrap_or("look at the camera a moment longer").to_owned(),
-        Reason::Quality | Reason::Fault => return because.map(str::to_owned),
+        Reason::Quality | Reason::Fault | Reason::Schedule => {
+            return because.map(str::to_owned);
+        }
         Reason::LockedOut => {
             "wait until the lock-out ends; threshold info shows how long".to_owned()
         }
@@ -371,6 +396,24 @@ mod tests {
              model           facenet (id 0123456789abcdef)\n  \
              times           detection 0.0 ms, embedding and search 0.0 ms, 123.4 ms from first face to decision"
         );
+    }
+
+    #[test]
+    fn somebody_who_may_not_enter_now_is_told_why_and_what_would_help() {
+        let mut seen = std::collections::BTreeSet::new();
+        for cause in [
+            Cause::NotYetValid,
+            Cause::Expired,
+            Cause::OutsideSchedule,
+            Cause::Passback,
+            Cause::ClockNotSet,
+        ] {
+            let text = explain(&LogEntry { cause, ..decision(Reason::Schedule) }, &names, None);
+            let headline = text.lines().nth(1).unwrap_or_default().to_owned();
+            assert!(headline.starts_with("The door stayed locked: Ann (#7) "), "{headline}");
+            assert!(text.contains("what would help"), "{text}");
+            assert!(seen.insert(headline), "{cause:?} has another cause's words");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod gallery_file;
 pub mod kept;
 pub mod keychain;
+pub mod local;
 pub mod log_file;
 pub mod meant;
 pub mod parallel;

@@ -207,6 +207,17 @@ fn of_host(error: &HostError) -> Option<String> {
         E::MatchesOther { name, .. } => format!(
             "enrol the photo as {name:?} if it is that person, another photo if not; --force for twins"
         ),
+        E::BadZone { .. } => SAME_BUILD.to_owned(),
+        E::BadTime { .. } => "a time from 1970 on and before the year 9999".to_owned(),
+        E::BadHours { .. } => {
+            "days and hours in turn, as threshold schedule set office mon-fri 07:00-19:00 sat 08:00-12:00".to_owned()
+        }
+        E::NoSuchSchedule { .. } => {
+            "threshold schedule list shows which it has; threshold schedule set makes one, as an owner".to_owned()
+        }
+        E::CredentialsFull { .. } => {
+            "--clear-credentials beside those that the person shall have from now on".to_owned()
+        }
         E::BadName { .. } => "another name; # and a number is how gallery commands name an id".to_owned(),
         E::NoSuchPerson { name, .. } if name.parse::<u32>().is_ok() => {
             format!("\"#{name}\", with the quotes, for the person with that id")

@@ -1,6 +1,6 @@
 //! The evidence of a visit: which frames count, and that each counts once.
 
-use crate::{ADA, EMMY, GRACE, READY, accepts, closed, outcome, seen, settings, visit};
+use crate::{ADA, EMMY, GRACE, READY, accepts, anybody, closed, outcome, seen, settings, visit};
 use threshold_policy::{Evidence, Observation, Verdict, decide};
 use threshold_record::{Cause, Presentation, Reason, Score};
 
@@ -36,9 +36,12 @@ fn one_picture_shown_again_and_again_admits_nobody() {
         evidence.observe(at(40, accepts(ADA)));
         evidence.observe(at(39, accepts(ADA)));
     }
-    assert_eq!(decide(&settings(), &evidence, &READY), Verdict::Pending);
+    assert_eq!(decide(&settings(), &evidence, &READY, anybody), Verdict::Pending);
     evidence.close();
-    assert_eq!(outcome(decide(&settings(), &evidence, &READY)).reason(), Reason::TooFewFrames);
+    assert_eq!(
+        outcome(decide(&settings(), &evidence, &READY, anybody)).reason(),
+        Reason::TooFewFrames
+    );
 }
 
 #[test]
@@ -47,7 +50,7 @@ fn a_late_frame_that_was_a_spoof_is_dropped_like_any_other() {
     evidence.observe(at(40, accepts(ADA)));
     evidence.observe(Observation { presentation: Presentation::Spoof, ..at(40, accepts(ADA)) });
     assert_eq!(evidence.frames(), 1);
-    assert_eq!(decide(&settings(), &evidence, &READY), Verdict::Pending);
+    assert_eq!(decide(&settings(), &evidence, &READY, anybody), Verdict::Pending);
 }
 
 #[test]
@@ -59,7 +62,10 @@ fn a_closed_visit_takes_nothing_more() {
     evidence.observe(at(10_000, accepts(ADA)));
     evidence.observe(at(10_001, accepts(ADA)));
     assert_eq!((evidence.frames(), evidence.compared()), (1, 1));
-    assert_eq!(outcome(decide(&settings(), &evidence, &READY)).reason(), Reason::TooFewFrames);
+    assert_eq!(
+        outcome(decide(&settings(), &evidence, &READY, anybody)).reason(),
+        Reason::TooFewFrames
+    );
     evidence.close();
     assert!(evidence.is_closed());
 }
@@ -77,7 +83,7 @@ fn the_best_of_all_frames_is_remembered_past_the_window() {
     let far = seen((GRACE, 0.25), (ADA, 0.125));
     let mut frames = vec![far; 40];
     frames[3] = best;
-    let outcome = outcome(decide(&settings(), &closed(&frames), &READY));
+    let outcome = outcome(decide(&settings(), &closed(&frames), &READY, anybody));
     assert_eq!((outcome.reason(), outcome.at_ms(), outcome.quality()), (Reason::Unknown, 400, 66));
     assert_eq!(outcome.entry().person, EMMY);
 }
@@ -88,13 +94,13 @@ fn a_score_that_is_no_number_does_not_hide_the_best_frame() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let bad = seen((EMMY, bad), (ADA, 0.0));
         for frames in [[bad, far, bad], [far, bad, bad], [bad, bad, far]] {
-            let entry = outcome(decide(&settings(), &closed(&frames), &READY)).entry();
+            let entry = outcome(decide(&settings(), &closed(&frames), &READY, anybody)).entry();
             assert_eq!((entry.person, entry.best_score), (GRACE, Score(0.25)));
         }
         // Accepted before the window, and a frame without a number since: too few frames, not unknown.
         let no = seen((GRACE, 0.25), (ADA, 0.125));
         let frames = [bad, accepts(ADA), no, no, no];
-        let reason = outcome(decide(&settings(), &closed(&frames), &READY)).reason();
+        let reason = outcome(decide(&settings(), &closed(&frames), &READY, anybody)).reason();
         assert_eq!(reason, Reason::TooFewFrames);
     }
 }
@@ -107,5 +113,5 @@ fn a_visit_of_very_many_frames_stays_bounded_and_decided() {
     }
     assert_eq!(evidence.compared(), 99_999);
     assert!(size_of::<Evidence>() < 2048);
-    assert_eq!(outcome(decide(&settings(), &evidence, &READY)).reason(), Reason::Unknown);
+    assert_eq!(outcome(decide(&settings(), &evidence, &READY, anybody)).reason(), Reason::Unknown);
 }

@@ -17,7 +17,7 @@ use threshold_wire::call::{self, Message};
 use threshold_wire::endpoints::{
     ApplyGallery, Call, GetInfo, OpenSession, SayHello, StartPull, StartPush,
 };
-use threshold_wire::gallery::content::{self, Content, Origin};
+use threshold_wire::gallery::content::{self, Content, Origin, Told};
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LEFT_OUT, LeftOut, Why};
 use threshold_wire::message::{PullOffer, PullWhat, PushAccepted};
 use threshold_wire::session::{Held, Inside, accept};
@@ -238,7 +238,8 @@ fn sound() -> Vec<u8> {
     let origin = Origin { model: ModelId([7; 32]), store_id: [9; 16], generation: 5 };
     let people: Vec<Person> =
         (1..=300).map(|id| Person::new(PersonId(id), &format!("Person {id}")).unwrap()).collect();
-    content::write(&origin, people.iter().map(|one| (one, &[][..]))).unwrap()
+    let told = people.iter().map(|person| Told { person, access: None, templates: &[] });
+    content::write(&origin, [].iter(), told).unwrap()
 }
 
 #[test]
@@ -276,12 +277,12 @@ fn what_a_hostile_unit_sends_is_refused_in_bounded_memory_and_time() {
     let bytes = pull(&Wrong::Sends(vec![1; 3000], true)).unwrap();
     assert_eq!(Content::read(bytes).unwrap_err(), GalleryFault::NotAGallery);
     let mut named = sound();
-    named[81..87].copy_from_slice(b"\x1b[2J\r\n");
+    named[82..88].copy_from_slice(b"\x1b[2J\r\n");
     named.truncate(named.len() - 32);
     let sum = hash(&named);
     named.extend_from_slice(&sum);
     let bytes = pull(&Wrong::Sends(named.clone(), true)).unwrap();
-    assert_eq!(Content::read(bytes).unwrap_err(), GalleryFault::Damaged { at: 76 });
+    assert_eq!(Content::read(bytes).unwrap_err(), GalleryFault::Damaged { at: 77 });
     let said = listing(&mut session(Wrong::Sends(named, true)), Say::new(true));
     assert!(matches!(said, Err(SessionError::Gallery(GalleryFault::NotAGallery))), "{said:?}");
 }

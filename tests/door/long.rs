@@ -17,6 +17,7 @@ use threshold_edge::service::{self, Access};
 use threshold_edge::start;
 use threshold_edge::state::{EmbedderFacts, Identity, Shared, State};
 use threshold_edge::unit::{Camera, CameraFault, Clock, Event, Lock, LockFault, Unit};
+use threshold_edge::zone::Zone;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
@@ -189,7 +190,12 @@ fn bench_of(
     let clock: Arc<dyn Clock> = Arc::clone(ticks) as _;
     let notices = Notices::to(Box::new(io::sink()));
     let journal = start::journal(Store::open_folder(folder), &clock, &notices);
-    let identity = Identity { unit: "long".to_owned(), build: "0.0.0", insecure_link: true };
+    let identity = Identity {
+        unit: "long".to_owned(),
+        build: "0.0.0",
+        insecure_link: true,
+        zone: Zone::default(),
+    };
     let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal);
     let exact = |at: f32| Quantile { at, low: at, high: at };
     let facts = EmbedderFacts {

@@ -1,6 +1,7 @@
 //! Tests of the area `door`; each file is one subject.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+mod access;
 mod acknowledged;
 mod administration;
 mod clock;
@@ -56,6 +57,11 @@ fn settings() -> Policy {
 /// An armed unit without a fault and with people.
 const READY: Standing =
     Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3, mode: Mode::Identify };
+
+/// Nothing limits when anybody may enter.
+fn anybody(_: PersonId) -> Result<(), Cause> {
+    Ok(())
+}
 
 /// A good frame with a best candidate and, if its score is a number, a runner-up.
 fn seen(best: (PersonId, f32), runner_up: (PersonId, f32)) -> Observation {

@@ -3,7 +3,7 @@
 //! The model keeps every frame of the visit in a list, counts by walking it, and shares no line with the policy. It is
 //! slow and obvious; the two must give the same answer to every visit, after every frame.
 
-use crate::{READY, settings};
+use crate::{READY, anybody, settings};
 use std::collections::BTreeMap;
 use threshold_policy::settings::PresentationRule;
 use threshold_policy::{
@@ -230,7 +230,7 @@ fn every_visit_ends_as_the_plain_model_says() {
                 evidence.close();
             }
             let expected = model(&policy, &frames, ended, &standing);
-            let found = match decide(&policy, &evidence, &standing) {
+            let found = match decide(&policy, &evidence, &standing, anybody) {
                 Verdict::Pending => None,
                 Verdict::Decided(mut outcome) => {
                     let decision = outcome.decision();

@@ -1,6 +1,8 @@
 //! `decide`, rule by rule in the order of its header: each reason, what goes before what, and what the outcome says.
 
-use crate::{ADA, EMMY, GRACE, READY, accepts, closed, outcome, seen, settings as policy, visit};
+use crate::{
+    ADA, EMMY, GRACE, READY, accepts, anybody, closed, outcome, seen, settings as policy, visit,
+};
 use threshold_policy::settings::PresentationRule;
 use threshold_policy::{
     Candidate, Evidence, LockedOut, Observation, Policy, Standing, Verdict, decide,
@@ -10,7 +12,7 @@ use threshold_record::{
 };
 
 fn refused(policy: &Policy, evidence: &Evidence, standing: &Standing) -> (Reason, Cause) {
-    let mut outcome = outcome(decide(policy, evidence, standing));
+    let mut outcome = outcome(decide(policy, evidence, standing, anybody));
     assert_eq!(outcome.decision(), Decision::Refuse(outcome.reason()));
     assert_eq!(outcome.take_admission(), None);
     (outcome.reason(), outcome.cause())
@@ -19,7 +21,7 @@ fn refused(policy: &Policy, evidence: &Evidence, standing: &Standing) -> (Reason
 /// What becomes of a visit: an admission, a reason at its end, or nothing yet.
 #[track_caller]
 fn check(policy: &Policy, evidence: &Evidence, expected: Option<Decision>) {
-    let found = match decide(policy, evidence, &READY) {
+    let found = match decide(policy, evidence, &READY, anybody) {
         Verdict::Pending => None,
         Verdict::Decided(outcome) => Some(outcome.decision()),
     };
@@ -259,7 +261,7 @@ fn one_frame_judged_a_spoof_refuses_the_whole_visit() {
     }
     // The entry shows the frame that was judged, not a better one.
     let fake = Observation { quality: 55, ..spoof(seen((GRACE, 0.375), (ADA, 0.25))) };
-    let entry = outcome(decide(&policy(), &visit(&[yes, fake, yes]), &READY)).entry();
+    let entry = outcome(decide(&policy(), &visit(&[yes, fake, yes]), &READY, anybody)).entry();
     assert_eq!((entry.person, entry.quality), (GRACE, 55));
     assert_eq!(entry.presentation, Presentation::Spoof);
 }
@@ -326,7 +328,7 @@ fn a_visit_without_a_compared_frame_names_the_cause_of_its_best_one() {
 
 #[test]
 fn an_outcome_gives_one_admission_and_then_none() {
-    let mut outcome = outcome(decide(&policy(), &visit(&[accepts(ADA); 2]), &READY));
+    let mut outcome = outcome(decide(&policy(), &visit(&[accepts(ADA); 2]), &READY, anybody));
     assert_eq!(outcome.decision(), Decision::Admit(ADA));
     let admission = outcome.take_admission().unwrap();
     assert_eq!(admission.person(), ADA);
@@ -345,7 +347,7 @@ fn an_admission_tells_of_its_best_frame() {
         Observation { quality: 90, ..seen((GRACE, 0.375), (ADA, 0.25)) },
     ];
     let strict = Policy { frames_window: 4, ..policy() };
-    let outcome = outcome(decide(&strict, &visit(&frames), &READY));
+    let outcome = outcome(decide(&strict, &visit(&frames), &READY, anybody));
     assert_eq!(outcome.frames_agreed(), 2);
     assert_eq!((outcome.at_ms(), outcome.quality()), (200, 70));
     assert_eq!(outcome.best(), Some(Candidate { person: ADA, score: Score(0.875) }));
@@ -367,7 +369,7 @@ fn an_admission_tells_of_its_best_frame() {
 #[test]
 fn a_refusal_tells_of_the_frame_that_it_rests_on() {
     let about = |frames: &[Observation], standing: &Standing| {
-        let outcome = outcome(decide(&policy(), &closed(frames), standing));
+        let outcome = outcome(decide(&policy(), &closed(frames), standing, anybody));
         (outcome.entry().person, outcome.at_ms(), outcome.frames_agreed())
     };
     let far = seen((GRACE, 0.25), (ADA, 0.125));
@@ -388,6 +390,6 @@ fn a_refusal_tells_of_the_frame_that_it_rests_on() {
 #[test]
 fn a_lone_best_candidate_leaves_the_runner_up_nobody_in_the_entry() {
     let alone = Observation { runner_up: None, ..accepts(ADA) };
-    let entry = outcome(decide(&policy(), &visit(&[alone; 2]), &READY)).entry();
+    let entry = outcome(decide(&policy(), &visit(&[alone; 2]), &READY, anybody)).entry();
     assert_eq!((entry.runner_up, entry.runner_up_score), (PersonId::NOBODY, Score(0.0)));
 }

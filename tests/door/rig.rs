@@ -17,6 +17,7 @@ use threshold_edge::state::{EmbedderFacts, Identity, ReaderStanding, Shared, Sta
 use threshold_edge::unit::{
     Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Presented, Reader, Sign, Unit,
 };
+use threshold_edge::zone::Zone;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::search::quantise;
@@ -32,6 +33,11 @@ use threshold_wire::{Decoder, RequestError, call};
 
 /// The model of every unit here.
 pub(crate) const MODEL: ModelId = ModelId([7; 32]);
+
+/// The time zone of every unit here: daylight saving from the last Sunday of March to that of October.
+pub(crate) fn berlin() -> Zone {
+    Zone::of("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+}
 
 /// Length of its embeddings.
 pub(crate) const LEN: usize = 128;
@@ -366,7 +372,8 @@ impl Rig {
         let opened = Store::open(Box::new(flash.clone()), flash.keys());
         let journal: Option<Journal> = start::journal(opened, &as_clock, &notices);
         let insecure_link = acknowledged != Acknowledged::ByNobodyHere;
-        let identity = Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link };
+        let identity =
+            Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link, zone: berlin() };
         let mut state = State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal);
         let facts = EmbedderFacts {
             id: MODEL,

@@ -4,20 +4,24 @@ use crate::rig::{LEN, MODEL, Rig, Show, axis, template};
 use threshold_edge::service::Desk;
 use threshold_models::search::quantise;
 use threshold_record::{
-    Cause, EntryKind, KeyId, Mode, ModelContext, ModelId, Name, PersonId, Presentation, Role,
-    TemplateError, ThresholdRule,
+    Access, Cause, EntryKind, KeyId, Mode, ModelContext, ModelId, Name, PersonId, Presentation,
+    Role, ScheduleId, TemplateError, ThresholdRule,
 };
 use threshold_store::FlashFault;
+use threshold_wire::access::{
+    AccessGet, AccessSet, SchedulePageRequest, ScheduleRemove, ScheduleSet,
+};
 use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
 };
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::clock::ClockSet;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, PutPerson, PutTemplate,
-    ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetClock, SetMode, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit,
+    AcknowledgePhoto, ApplyGallery, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity,
+    GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules,
+    PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetMode,
+    SetPassback, SetPolicy, SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit,
     WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
@@ -26,7 +30,7 @@ use threshold_wire::message::{
     PersonPut, PersonRemove, TemplatePut,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
-use threshold_wire::policy::{ModeSet, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
@@ -121,9 +125,20 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<SetClock>(&time).unwrap_err(), refused);
     assert_eq!(rig.call::<AcknowledgePhoto>(&Nothing {}).unwrap_err(), refused);
     assert_eq!(rig.call::<WithdrawPhoto>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetAccess>(&AccessGet { person }).unwrap_err(), refused);
+    let (was, access) = (Access::default(), Access::default());
+    let set = AccessSet { person, was, access };
+    assert_eq!(rig.call::<SetAccess>(&set).unwrap_err(), refused);
+    let page = SchedulePageRequest { after: None };
+    assert_eq!(rig.call::<ListSchedules>(&page).unwrap_err(), refused);
+    let (name, intervals) = (Name::new("never").unwrap(), heapless::Vec::new());
+    assert_eq!(rig.call::<PutSchedule>(&ScheduleSet { name, intervals }).unwrap_err(), refused);
+    let id = ScheduleId(1);
+    assert_eq!(rig.call::<RemoveSchedule>(&ScheduleRemove { id }).unwrap_err(), refused);
+    assert_eq!(rig.call::<SetPassback>(&PassbackSet { minutes: 1 }).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     // The three of the handshake are in `keys.rs`.
-    assert_eq!(TABLE.len(), 33, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 39, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

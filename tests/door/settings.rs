@@ -172,6 +172,7 @@ fn settled() -> Settled {
         rule: ThresholdRule::Target { fpir: 0.0009765625 },
         change: 300,
         photo: Some(KeyTag([1, 2, 3, 4])),
+        passback_min: 300,
         mode: Mode::Verify,
     }
 }
@@ -189,7 +190,8 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         0, 0, 0, 0, 0, 0, 0, 0x50, 0x3f, // a target of 2^-10
         0xac, 0x02, // the 300th change
         1, 1, 2, 3, 4, // acknowledged by
-        1, // mode verify
+        0xac, 0x02, // anti-passback, 300 minutes
+        1,    // mode verify
     ];
     assert_eq!(&bytes[..], golden);
     let fixed = ThresholdRule::Fixed { model: ModelId([7; 32]), threshold: Threshold(Score(0.75)) };
@@ -204,7 +206,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
             (fixed, None, Mode::Both),
             (ThresholdRule::DEFAULT, Some(KeyTag::NOBODY), Mode::Identify),
         ] {
-            let settled = Settled { policy, rule, change: u32::MAX, photo, mode };
+            let settled = Settled { policy, rule, change: u32::MAX, photo, passback_min: 0, mode };
             assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
         }
     }
@@ -218,24 +220,25 @@ fn a_context_of_version_1_is_a_policy_whose_threshold_nobody_settled() {
 }
 
 #[test]
-fn a_context_of_version_3_compares_every_face_with_everybody() {
+fn a_context_of_version_3_keeps_nobody_waiting_and_compares_every_face_with_everybody() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    golden.pop();
+    golden.truncate(golden.len() - 3);
     golden[0] = 3;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { mode: Mode::Identify, ..settled() });
-    // Under the version of before a mode is a byte left over.
-    golden.push(1);
+    assert_eq!(found, Settled { passback_min: 0, mode: Mode::Identify, ..settled() });
+    // Under the version of before what came with the next is bytes left over.
+    golden.extend([0xac, 0x02, 1]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
 }
 
 #[test]
 fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
     let mut golden = settled().to_context().unwrap().to_vec();
-    golden.truncate(golden.len() - 6);
+    golden.truncate(golden.len() - 8);
     golden[0] = 2;
     let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { photo: None, mode: Mode::Identify, ..settled() });
+    let expected = Settled { photo: None, passback_min: 0, mode: Mode::Identify, ..settled() };
+    assert_eq!(found, expected);
     // Under the version of before an acknowledgement is bytes left over.
     golden.extend([1, 1, 2, 3, 4]);
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
@@ -260,7 +263,7 @@ fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     }
     let longer = [&sound[..], &[0]].concat();
     assert_eq!(Settled::from_context(&longer), Err(ContextError::Malformed));
-    // A rule of presentation that version 3 does not have.
+    // A rule of presentation that version 4 does not have.
     let mut bytes = sound;
     bytes[14] = 2;
     assert_eq!(Settled::from_context(&bytes), Err(ContextError::Malformed));

@@ -4,7 +4,7 @@
 use crate::keys::{Bench, administrator, key, refused};
 use crate::rig::{LEN, Rig, Show, TICK_MS};
 use crate::rule;
-use crate::{ADA, EMMY, GRACE, READY, accepts, outcome, seen, settings};
+use crate::{ADA, EMMY, GRACE, READY, accepts, anybody, outcome, seen, settings};
 use threshold_edge::state::ReaderStanding;
 use threshold_edge::unit::Sign;
 use threshold_policy::{Evidence, Observation, Policy, Standing, Subject, Verdict, decide};
@@ -440,14 +440,14 @@ fn a_claim_is_decided_by_the_claimed_persons_scores_alone() {
     let refused = |evidence: &mut Evidence, mode| {
         evidence.close();
         let standing = Standing { mode, ..READY };
-        let outcome = outcome(decide(&settings(), evidence, &standing));
+        let outcome = outcome(decide(&settings(), evidence, &standing, anybody));
         assert!(matches!(outcome.decision(), Decision::Refuse(_)));
         let entry = outcome.entry();
         (entry.reason, entry.cause, entry.person, entry.runner_up)
     };
     let ada = Subject::Person(ADA);
     let verify = Standing { mode: Mode::Verify, ..READY };
-    let admitted = decide(&settings(), &of(ada, &[accepts(ADA); 2]), &verify);
+    let admitted = decide(&settings(), &of(ada, &[accepts(ADA); 2]), &verify, anybody);
     assert_eq!(outcome(admitted).decision(), Decision::Admit(ADA));
     // Whatever is said of somebody else admits nobody, and stands in no entry as the claimed person's score.
     let mut of_grace = of(ada, &[accepts(GRACE); 10]);
@@ -456,7 +456,7 @@ fn a_claim_is_decided_by_the_claimed_persons_scores_alone() {
     // One frame of the window that is somebody else's is enough against it.
     let graces = seen((ADA, 0.25), (GRACE, 0.75));
     let mut mixed = of(ada, &[accepts(ADA), graces, accepts(ADA)]);
-    assert_eq!(decide(&settings(), &mixed, &verify), Verdict::Pending);
+    assert_eq!(decide(&settings(), &mixed, &verify, anybody), Verdict::Pending);
     let other = (Reason::Unknown, Cause::OtherThanClaimed, ADA, GRACE);
     assert_eq!(refused(&mut mixed, Mode::Verify), other);
     // Nobody claimed, nobody asked for, and a mode that takes no claim.
@@ -469,7 +469,10 @@ fn a_claim_is_decided_by_the_claimed_persons_scores_alone() {
         let found = refused(&mut of(subject, &[accepts(ADA); 3]), mode);
         assert_eq!((found.0, found.1), (reason, cause), "{subject:?} {mode:?}");
     }
-    assert_eq!(decide(&settings(), &of(Subject::Everybody, &[]), &verify), Verdict::Pending);
+    assert_eq!(
+        decide(&settings(), &of(Subject::Everybody, &[]), &verify, anybody),
+        Verdict::Pending
+    );
 }
 
 /// Covers 60 units of 150 acts each: faces, credentials, gaps, announcements, faults of the camera and pulled plugs in any

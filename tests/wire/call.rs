@@ -201,6 +201,12 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::ApplyGallery::PATH, endpoints::ApplyGallery::CALLER, Enroller),
         (endpoints::Reboot::PATH, endpoints::Reboot::CALLER, Owner),
         (endpoints::WipeUnit::PATH, endpoints::WipeUnit::CALLER, Owner),
+        (endpoints::GetAccess::PATH, endpoints::GetAccess::CALLER, Enroller),
+        (endpoints::SetAccess::PATH, endpoints::SetAccess::CALLER, Enroller),
+        (endpoints::ListSchedules::PATH, endpoints::ListSchedules::CALLER, Viewer),
+        (endpoints::PutSchedule::PATH, endpoints::PutSchedule::CALLER, Owner),
+        (endpoints::RemoveSchedule::PATH, endpoints::RemoveSchedule::CALLER, Owner),
+        (endpoints::SetPassback::PATH, endpoints::SetPassback::CALLER, Owner),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

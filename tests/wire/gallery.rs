@@ -1,10 +1,11 @@
 //! A gallery's bytes: written, read back, sealed, and changed in every way that must not pass.
 
 use crate::golden::{from_hex, hex};
+use crate::samples::{self, access};
 use std::path::Path;
-use threshold_record::{KeyId, ModelId, Person, PersonId, Template};
+use threshold_record::{Access, KeyId, ModelId, Person, PersonId, Schedule, ScheduleId, Template};
 use threshold_tests::lots::Lots;
-use threshold_wire::gallery::content::{self, Content, Origin};
+use threshold_wire::gallery::content::{self, Content, Origin, PersonIn, Told};
 use threshold_wire::gallery::listing::{self, Listing};
 use threshold_wire::gallery::{GalleryFault, MAX_PERSON, envelope};
 use threshold_wire::session::SecretKey;
@@ -17,20 +18,45 @@ fn template(person: u32, slot: u8, mark: u64) -> Template {
     Template { person, slot, quality: 90, model, scale: 0.01, vector }
 }
 
-type People = Vec<(Person, Vec<Template>)>;
+/// People with their templates, and of what holds of them the end of the validity.
+type People = Vec<(Person, Vec<Template>, Option<Access>)>;
 
 /// Three people: one with the first and last slot, one without templates, one with one.
 fn people() -> People {
     let person = |id, name| Person::new(PersonId(id), name).unwrap();
     vec![
-        (person(2, "Ada"), vec![template(2, 0, 1), template(2, 7, 2)]),
-        (person(5, "Grace Hopper"), vec![]),
-        (person(900, "Zoë"), vec![template(900, 3, 3)]),
+        (person(2, "Ada"), vec![template(2, 0, 1), template(2, 7, 2)], Some(access())),
+        (person(5, "Grace Hopper"), vec![], None),
+        (person(900, "Zoë"), vec![template(900, 3, 3)], None),
     ]
 }
 
+/// The same of whom nothing else holds.
+fn bare() -> People {
+    let mut people = people();
+    people[0].2 = None;
+    people
+}
+
+fn schedules() -> [Schedule; 2] {
+    [3, 16].map(|number| samples::schedule(number, 2))
+}
+
+fn told(people: &People) -> impl Iterator<Item = Told<'_>> {
+    people.iter().map(|(person, templates, access)| Told {
+        person,
+        access: access.as_ref(),
+        templates,
+    })
+}
+
 fn written(people: &People) -> Vec<u8> {
-    content::write(&ORIGIN, people.iter().map(|(one, held)| (one, held.as_slice()))).unwrap()
+    content::write(&ORIGIN, schedules().iter(), told(people)).unwrap()
+}
+
+fn listed(people: &People) -> Vec<u8> {
+    let schedules = schedules();
+    listing::write(&ORIGIN, &schedules.each_ref(), told(people))
 }
 
 fn key(byte: u8) -> SecretKey {
@@ -50,9 +76,11 @@ fn golden() -> Vec<(String, Vec<u8>)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/golden/gallery.txt");
     if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
         let people = people();
-        let content = written(&people);
-        let people = people.iter().map(|(one, held)| (one, held.as_slice()));
-        let listing = listing::write(&ORIGIN, people);
+        let (content, listing) = (written(&people), listed(&people));
+        // Those of the versions before stay as they are.
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let before = before.lines().filter(|line| line.contains("-1 "));
+        let before: String = before.map(|line| format!("{line}\n")).collect();
         // An envelope is never written twice alike; the one that is there has to open.
         let sealed = std::fs::read_to_string(&path).ok().and_then(|text| {
             let line = text.lines().find_map(|line| line.strip_prefix("envelope "))?.to_owned();
@@ -63,7 +91,7 @@ fn golden() -> Vec<(String, Vec<u8>)> {
         let lines = [("content", content), ("listing", listing), ("envelope", sealed)];
         let text: String =
             lines.iter().map(|(name, bytes)| format!("{name} {}\n", hex(bytes))).collect();
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, before + &text).unwrap();
     }
     let text = std::fs::read_to_string(&path).unwrap();
     let line = |line: &str| {
@@ -79,9 +107,19 @@ fn contents_listings_and_envelopes_have_their_golden_bytes() {
     let of = |name: &str| golden.iter().find(|(found, _)| found == name).unwrap().1.clone();
     let people = people();
     assert_eq!(of("content"), written(&people));
-    let people = people.iter().map(|(one, held)| (one, held.as_slice()));
-    assert_eq!(of("listing"), listing::write(&ORIGIN, people));
-    assert_eq!(envelope::open(&key(2), &of("envelope")), Ok((*key(1).public(), of("content"))));
+    assert_eq!(of("listing"), listed(&people));
+    assert_eq!(envelope::open(&key(2), &of("envelope")), Ok((*key(1).public(), of("content-1"))));
+    // Version 1 knew neither limits nor schedules, and is read for ever.
+    let content = Content::read(of("content-1")).unwrap();
+    assert!(content.schedules.is_empty());
+    let read: People = content.people().map(taken).collect();
+    assert_eq!(read, bare());
+    assert_eq!(Listing::read(&of("listing-1")), Ok(Listing::of(&content)));
+}
+
+fn taken(held: PersonIn<'_>) -> (Person, Vec<Template>, Option<Access>) {
+    let templates = held.templates(ORIGIN.model.tag()).collect();
+    (held.person.clone(), templates, held.access)
 }
 
 #[test]
@@ -90,13 +128,9 @@ fn a_content_is_read_as_it_was_written_and_its_listing_tells_the_templates_apart
     let content = Content::read(written(&people)).unwrap();
     assert_eq!((content.people, content.templates, content.components), (3, 3, 128));
     assert_eq!(content.origin, ORIGIN);
-    let read: People = content
-        .people()
-        .map(|held| (held.person.clone(), held.templates(ORIGIN.model.tag()).collect()))
-        .collect();
-    assert_eq!(read, people);
-    let bytes = listing::write(&ORIGIN, people.iter().map(|(one, held)| (one, held.as_slice())));
-    let listing = Listing::read(&bytes).unwrap();
+    let read: People = content.people().map(taken).collect();
+    assert_eq!((read, &content.schedules[..]), (people.clone(), &schedules()[..]));
+    let listing = Listing::read(&listed(&people)).unwrap();
     assert_eq!(listing, Listing::of(&content));
     let other = Origin { store_id: [1; 16], generation: 7, ..ORIGIN };
     assert_eq!(listing.digest(), Listing { origin: other, ..listing.clone() }.digest());
@@ -106,6 +140,10 @@ fn a_content_is_read_as_it_was_written_and_its_listing_tells_the_templates_apart
         |people: &mut People| people[2].1[0].vector[127] ^= 1,
         |people: &mut People| drop(people.remove(1)),
         |people: &mut People| people[1].0 = Person::new(PersonId(5), "Grace").unwrap(),
+        |people: &mut People| people[0].2 = None,
+        |people: &mut People| people[0].2.as_mut().unwrap().valid_until = None,
+        |people: &mut People| people[0].2.as_mut().unwrap().schedule = Some(ScheduleId(3)),
+        |people: &mut People| drop(people[0].2.as_mut().unwrap().credentials.pop()),
     ] {
         let mut changed = people.clone();
         change(&mut changed);
@@ -131,14 +169,14 @@ fn a_content_with_any_byte_changed_or_cut_off_is_refused() {
 #[test]
 fn a_content_whose_hash_is_right_and_whose_people_are_not_is_refused() {
     let refused = |bytes: Vec<u8>| Content::read(mended(bytes)).unwrap_err();
-    let bytes = written(&people());
+    let bytes = content::write(&ORIGIN, [].iter(), told(&bare())).unwrap();
     let with = |at: usize, new: &[u8]| {
         let mut bytes = bytes.clone();
         bytes[at..at + new.len()].copy_from_slice(new);
         bytes
     };
     assert_eq!(refused(with(0, b"TXTGAL")), GalleryFault::NotAGallery);
-    assert_eq!(refused(with(8, &[2])), GalleryFault::Version { found: 2, supported: 1 });
+    assert_eq!(refused(with(8, &[3])), GalleryFault::Version { found: 3, supported: 2 });
     // More people than there are, than fit; other components than there are, none, too many.
     for (at, new) in
         [(68, &4u32.to_le_bytes()[..]), (68, &[255; 4]), (72, &[0; 4]), (72, &[255; 4])]
@@ -154,32 +192,65 @@ fn a_content_whose_hash_is_right_and_whose_people_are_not_is_refused() {
     // The first person is nobody, comes after the second, is beyond what may be; a name that misleads, or is none.
     for id in [0, 5, MAX_PERSON.0 + 1, u32::MAX] {
         assert_eq!(
-            refused(with(76, &id.to_le_bytes())),
-            GalleryFault::Damaged { at: 76 + if id == 5 { 8 + 2 * 133 + 1 } else { 0 } }
+            refused(with(77, &id.to_le_bytes())),
+            GalleryFault::Damaged { at: 77 + if id == 5 { 9 + 2 * 133 + 1 } else { 0 } }
         );
     }
     for name in [b"A\nb", b"\xff\xff\xff", b" da"] {
-        assert!(matches!(refused(with(81, name)), GalleryFault::Damaged { .. }));
+        assert!(matches!(refused(with(82, name)), GalleryFault::Damaged { .. }));
     }
     // A quality of 101, a scale of none, a component of -128.
-    let first = 76 + 4 + 1 + 3 + 1;
+    let first = 77 + 4 + 1 + 3 + 1 + 1;
     for (at, new) in [(0, &[101][..]), (1, &[0; 4]), (1, &f32::NAN.to_le_bytes()), (5, &[0x80])] {
-        assert_eq!(refused(with(first + at, new)), GalleryFault::Damaged { at: 76 });
+        assert_eq!(refused(with(first + at, new)), GalleryFault::Damaged { at: 77 });
     }
-    assert_eq!(refused(with(first + 5, &[0; 128])), GalleryFault::Damaged { at: 76 });
+    assert_eq!(refused(with(first + 5, &[0; 128])), GalleryFault::Damaged { at: 77 });
     let mut twice = people();
     twice[2].0 = Person::new(PersonId(900), "Ada").unwrap();
     assert!(matches!(Content::read(written(&twice)), Err(GalleryFault::Damaged { .. })));
     let mut two_lengths = people();
     two_lengths[2].1[0].vector.push(1).unwrap();
-    let people = two_lengths.iter().map(|(one, held)| (one, held.as_slice()));
-    assert!(content::write(&ORIGIN, people).is_err());
+    assert!(content::write(&ORIGIN, [].iter(), told(&two_lengths)).is_err());
+}
+
+#[test]
+fn a_content_whose_limits_or_schedules_are_not_whole_is_refused() {
+    let refused = |schedules: &[Schedule], change: fn(&mut People)| {
+        let mut people = people();
+        change(&mut people);
+        let bytes = content::write(&ORIGIN, schedules.iter(), told(&people)).unwrap();
+        matches!(Content::read(bytes), Err(GalleryFault::Damaged { .. }))
+    };
+    let own = schedules();
+    assert!(!refused(&own, |_| {}));
+    // A schedule that is not there, or nobody could have.
+    assert!(refused(&own[..1], |_| {}));
+    assert!(refused(&[own[1].clone(), own[1].clone()], |_| {}));
+    let named = Schedule { name: own[1].name.clone(), ..own[0].clone() };
+    assert!(refused(&[named, own[1].clone()], |_| {}));
+    let never = Schedule { intervals: heapless::Vec::new(), ..own[0].clone() };
+    assert!(refused(&[never, own[1].clone()], |_| {}));
+    // A validity that never holds; a credential of two people.
+    assert!(refused(&own, |people| people[0].2.as_mut().unwrap().valid_until = Some(1)));
+    assert!(refused(&own, |people| people[1].2 = people[0].2.clone()));
+    // A time in a byte more than it needs: there is one form alone.
+    let bytes = written(&people());
+    let mut at = 77;
+    for _ in &own {
+        at += 1 + usize::from(bytes[at]);
+    }
+    // Behind id, name and slots.
+    at += 9;
+    let from = at + 2..at + 7;
+    assert_eq!(&bytes[from.clone()], [0x80, 0xa4, 0xa7, 0xda, 0x06]);
+    let longer = [0x80, 0xa4, 0xa7, 0xda, 0x86, 0];
+    let longer = [&bytes[..at], &[bytes[at] + 1, 1], &longer, &bytes[from.end..]].concat();
+    assert!(matches!(Content::read(mended(longer)), Err(GalleryFault::Damaged { .. })));
 }
 
 #[test]
 fn a_listing_with_any_length_cut_or_count_wrong_is_refused() {
-    let people = people();
-    let bytes = listing::write(&ORIGIN, people.iter().map(|(one, held)| (one, held.as_slice())));
+    let bytes = listed(&people());
     for at in 0..bytes.len() {
         assert!(Listing::read(&bytes[..at]).is_err(), "cut at {at}");
     }

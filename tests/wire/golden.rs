@@ -10,8 +10,14 @@ use crate::{Received, lone};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use threshold_record::{ContextKind, KeyId, Mode, PersonId, Role, ThresholdRule, WallTime};
+use threshold_record::{
+    Access, ContextKind, KeyId, Mode, PersonId, Role, Schedule, ScheduleId, ThresholdRule, WallTime,
+};
 use threshold_tests::entry::full_entry;
+use threshold_wire::access::{
+    AccessGet, AccessGot, AccessSet, ScheduleDone, SchedulePage, SchedulePageRequest,
+    ScheduleRemove, ScheduleSet,
+};
 use threshold_wire::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
     AdministratorRole, AdministratorRoleSet,
@@ -28,7 +34,7 @@ use threshold_wire::message::{
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
     TemplatePut, TemplatePutDone, Wipe,
 };
-use threshold_wire::policy::{ModeSet, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
 use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
 use threshold_wire::{Call, CallError, Endpoint, Frame, FrameKind, HelloRequest, RequestError};
@@ -103,6 +109,7 @@ fn sheet() -> Sheet {
     administrators(s);
     policy(s);
     clock(s);
+    access(s);
     s.call::<endpoints::GetStats>("", Nothing {}, Call::GetStats);
     s.answer::<endpoints::GetStats>("", samples::stats());
     s.answer::<endpoints::GetStats>("bare", samples::bare_stats());
@@ -259,6 +266,41 @@ fn clock(s: &mut Sheet) {
     s.answer::<endpoints::SetClock>("", ClockInfo { wall, latest_ms: 1_752_000_000_789 });
 }
 
+fn access(s: &mut Sheet) {
+    let person = PersonId(300);
+    s.call::<endpoints::GetAccess>("", AccessGet { person }, Call::GetAccess);
+    let got = |access: Access| AccessGot {
+        person,
+        schedule: access.schedule.map(|id| samples::schedule(id.0, 14)),
+        access,
+        zone: samples::zone(),
+        generation: 70_000,
+    };
+    s.answer::<endpoints::GetAccess>("", got(samples::access()));
+    s.answer::<endpoints::GetAccess>("bare", got(Access::default()));
+    let set = AccessSet { person, was: Access::default(), access: samples::access() };
+    s.call::<endpoints::SetAccess>("", set, Call::SetAccess);
+    s.answer::<endpoints::SetAccess>("", got(samples::access()));
+    for (case, after) in [("first", None), ("next", Some(ScheduleId(8)))] {
+        let page = SchedulePageRequest { after };
+        s.call::<endpoints::ListSchedules>(case, page, Call::ListSchedules);
+    }
+    for (case, count) in [("empty", 0), ("", 2), ("full", 8)] {
+        let schedules = (1..=count).map(|number| samples::schedule(number, 14)).collect();
+        let page = SchedulePage { schedules, more: count > 3, zone: samples::zone() };
+        s.answer::<endpoints::ListSchedules>(case, page);
+    }
+    let Schedule { name, intervals, .. } = samples::schedule(2, 3);
+    s.call::<endpoints::PutSchedule>("", ScheduleSet { name, intervals }, Call::PutSchedule);
+    let done = ScheduleDone { id: ScheduleId(2), generation: 70_001 };
+    s.answer::<endpoints::PutSchedule>("", done);
+    let remove = ScheduleRemove { id: ScheduleId(2) };
+    s.call::<endpoints::RemoveSchedule>("", remove, Call::RemoveSchedule);
+    s.answer::<endpoints::RemoveSchedule>("", done);
+    s.call::<endpoints::SetPassback>("", PassbackSet { minutes: 300 }, Call::SetPassback);
+    s.answer::<endpoints::SetPassback>("", samples::fixed_policy());
+}
+
 fn bulk(s: &mut Sheet) {
     let (content, window) = (samples::content(), Window::of_baud(115_200));
     let progress = Progress { next: 70_000, map: 0b1010 };
@@ -379,12 +421,17 @@ fn every_variant_of_errors_and_refusals_is_among_the_samples() {
     let mut names: Vec<String> = samples::errors()
         .iter()
         .filter(|error| {
-            !matches!(error, RequestError::BadTemplate(_) | RequestError::BadGallery(_))
+            !matches!(
+                error,
+                RequestError::BadTemplate(_)
+                    | RequestError::BadGallery(_)
+                    | RequestError::BadAccess(_)
+            )
         })
         .map(samples::error_name)
         .collect();
     names.dedup();
-    let (errors, refusals) = (names.len() as u8 + 2, samples::REFUSALS.len() as u8);
+    let (errors, refusals) = (names.len() as u8 + 3, samples::REFUSALS.len() as u8);
     // From 128 on a number takes two bytes.
     for number in 0..128 {
         let is_error = is_variant(FrameKind::Error, ERROR_KEY, number);

@@ -8,7 +8,7 @@ use threshold_record::{ModelId, Person, PersonId, Template};
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::{BulkError, Window};
 use threshold_wire::endpoints::SendEcho;
-use threshold_wire::gallery::content::{self, Origin};
+use threshold_wire::gallery::content::{self, Origin, Told};
 use threshold_wire::message::{Echo, LOG_PULL_ENTRIES, PullWhat};
 
 /// Speeds and one-way latencies of the figures.
@@ -104,8 +104,8 @@ fn a_thousand_people() -> Vec<u8> {
             (person, (0..3).map(template).collect())
         })
         .collect();
-    let people = people.iter().map(|(person, held)| (person, held.as_slice()));
-    content::write(&origin, people).unwrap()
+    let people = people.iter().map(|(person, templates)| Told { person, access: None, templates });
+    content::write(&origin, [].iter(), people).unwrap()
 }
 
 #[test]

@@ -4,11 +4,12 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Administrator, Cause, ContextKind, KeyId, KeyTag, LogEntry, Metric, Mode, ModelId, ModelTag,
-    Name, PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, ThresholdRule,
-    WallTime,
+    Access, AccessFault, Administrator, Cause, ContextKind, Credential, Interval, KeyId, KeyTag,
+    LogEntry, Metric, Mode, ModelId, ModelTag, Name, PersonId, Presentation, Role, Schedule,
+    ScheduleId, Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
+use threshold_wire::access::{AccessRefused, ZONE_BYTES};
 use threshold_wire::administration::AdministratorPage;
 use threshold_wire::bulk::Content;
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
@@ -168,6 +169,7 @@ pub(crate) fn policy() -> PolicyInfo {
         }),
         refusal: Some(PolicyRefusal { why: Cause::TooManyRefusals, people_at_most: 150 }),
         photo: None,
+        passback_min: 0,
         mode: Mode::Both,
         one: OnePolicy {
             templates: 3,
@@ -185,6 +187,7 @@ pub(crate) fn fixed_policy() -> PolicyInfo {
         forecast: None,
         refusal: None,
         photo: Some(KeyTag(counting(0x40))),
+        passback_min: 300,
         mode: Mode::Identify,
         ..policy()
     }
@@ -233,6 +236,10 @@ pub(crate) fn gallery_page(count: u32) -> GalleryPage {
         name: name(["Ada", "Grace Hopper", "Zoë"][i as usize % 3]),
         slots: 1 << (i % 8),
         best_quality: 80 + i as u8,
+        valid_from: (i % 2 == 0).then_some(1_800_000_000),
+        valid_until: (i % 3 == 0).then_some(1_900_000_000),
+        schedule: (i % 4 == 0).then_some(ScheduleId(16)),
+        credentials: i as u8 % 5,
     };
     GalleryPage { generation: 41, people: (0..count).map(person).collect(), more: count > 3 }
 }
@@ -299,6 +306,20 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::UnknownPush,
         RequestError::OtherUnit { unit: "north door".try_into().unwrap() },
         RequestError::BadTime,
+        RequestError::BadPassback { most: 1440 },
+    ];
+    let badge = Credential::Wiegand26 { facility: 12, card: 345 };
+    let (person, holder) = (PersonId(300), name("Grace Hopper"));
+    let accesses = [
+        AccessRefused::NotWhole(AccessFault::Validity),
+        AccessRefused::NotWhole(AccessFault::Credentials),
+        AccessRefused::NotWhole(AccessFault::Number),
+        AccessRefused::NotWhole(AccessFault::Intervals),
+        AccessRefused::CredentialTaken { credential: badge, person, name: holder.clone() },
+        AccessRefused::UnknownSchedule { id: ScheduleId(3) },
+        AccessRefused::ScheduleInUse { person, name: holder },
+        AccessRefused::SchedulesFull,
+        AccessRefused::Changed,
     ];
     let galleries = [
         GalleryFault::NotAGallery,
@@ -309,6 +330,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
         GalleryFault::UnknownSender { sender: KeyId(counting(0x50)) },
         GalleryFault::TooLong { len: 1 << 40, max: 1 << 26 },
     ];
+    errors.extend(accesses.map(RequestError::BadAccess));
     errors.extend(galleries.map(RequestError::BadGallery));
     errors.extend(bad_templates.map(RequestError::BadTemplate));
     errors
@@ -338,6 +360,10 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::OtherUnit { .. } => return "other_unit".to_owned(),
         RequestError::BadGallery(fault) => return format!("bad_gallery:{}", gallery_fault(*fault)),
         RequestError::BadTime => return "bad_time".to_owned(),
+        RequestError::BadPassback { .. } => return "bad_passback".to_owned(),
+        RequestError::BadAccess(refused) => {
+            return format!("bad_access:{}", access_refused(refused));
+        }
         RequestError::BadTemplate(template) => match template {
             TemplateError::Nobody => "nobody",
             TemplateError::Slot { .. } => "slot",
@@ -349,6 +375,51 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         },
     };
     format!("bad_template:{template}")
+}
+
+fn access_refused(refused: &AccessRefused) -> &'static str {
+    match refused {
+        AccessRefused::NotWhole(AccessFault::Validity) => "validity",
+        AccessRefused::NotWhole(AccessFault::Credentials) => "credentials",
+        AccessRefused::NotWhole(AccessFault::Number) => "number",
+        AccessRefused::NotWhole(AccessFault::Intervals) => "intervals",
+        AccessRefused::CredentialTaken { .. } => "credential_taken",
+        AccessRefused::UnknownSchedule { .. } => "unknown_schedule",
+        AccessRefused::ScheduleInUse { .. } => "schedule_in_use",
+        AccessRefused::SchedulesFull => "schedules_full",
+        AccessRefused::Changed => "changed",
+    }
+}
+
+/// Everything that may hold of a person.
+pub(crate) fn access() -> Access {
+    Access {
+        valid_from: Some(1_800_000_000),
+        valid_until: Some(1_900_000_001),
+        schedule: Some(ScheduleId(16)),
+        credentials: [
+            Credential::Wiegand26 { facility: 12, card: 345 },
+            Credential::Wiegand34 { facility: 1200, card: 34_567 },
+            Credential::Keypad { digits: 4, number: 42 },
+        ]
+        .into_iter()
+        .collect(),
+    }
+}
+
+/// A schedule of `count` intervals, whose name is as long as names may be.
+pub(crate) fn schedule(number: u8, count: u16) -> Schedule {
+    let interval = |i| Interval { days: 1u8 << (i % 7), from: 1000 + i, to: 1440 - i };
+    Schedule {
+        id: ScheduleId(number),
+        name: name(&"n".repeat(65 - usize::from(number))),
+        intervals: (0..count).map(interval).collect(),
+    }
+}
+
+/// The time zone of Berlin.
+pub(crate) fn zone() -> heapless::String<ZONE_BYTES> {
+    "CET-1CEST,M3.5.0,M10.5.0/3".try_into().unwrap()
 }
 
 fn gallery_fault(fault: GalleryFault) -> &'static str {
@@ -368,10 +439,13 @@ pub(crate) fn applied(left_out: u8) -> GalleryApplied {
     let left = |i: u8| LeftOut {
         person: PersonId(0x7000_0000 + u32::from(i)),
         name: name(&"n".repeat(64 - usize::from(i))),
-        why: match i % 3 {
+        why: match i % 6 {
             0 => Why::OtherId { holder: PersonId(u32::MAX) },
             1 => Why::Removed,
-            _ => Why::OtherName,
+            2 => Why::OtherName,
+            3 => Why::OtherAccess,
+            4 => Why::NoSchedule,
+            _ => Why::OtherClaim { holder: PersonId(u32::MAX) },
         },
     };
     GalleryApplied {

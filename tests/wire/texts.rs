@@ -4,9 +4,7 @@
 //! any other text arrives byte for byte, and whoever prints it escapes it.
 
 use crate::{Received, lone, samples};
-use threshold_record::{
-    Administrator, Metric, ModelContext, ModelId, Name, NameError, PersonId, Role,
-};
+use threshold_record::{Administrator, Metric, ModelContext, ModelId, Name, NameError, Role};
 use threshold_wire::administration::{
     AdministratorPage, AdministratorRevoked, AdministratorRoleSet,
 };
@@ -65,7 +63,7 @@ fn fields() -> Vec<Field> {
         AdministratorPage { administrators: [held].into_iter().collect(), more: false, you: None };
     let revoked = AdministratorRevoked { name: marked() };
     let role_set = AdministratorRoleSet { name: marked() };
-    let summary = PersonSummary { person: PersonId(1), name: marked(), slots: 1, best_quality: 2 };
+    let summary = PersonSummary { name: marked(), ..samples::gallery_page(1).people[0].clone() };
     let page = GalleryPage { generation: 1, people: [summary].into_iter().collect(), more: false };
     let field = |path, max, is_name, sample, read: Read| Field { path, max, is_name, sample, read };
     vec![

@@ -7,7 +7,8 @@
 //! 4. the gallery is empty: `EmptyGallery`;
 //! 5. a credential names nobody: `Unknown`; the mode asks for one and none was given: pending, and `Unknown` at the end;
 //! 6. a frame of the visit was judged a spoof: `Spoof`;
-//! 7. k of the last n compared frames accept one person and none of the n accepts another: `Admit`;
+//! 7. k of the last n compared frames accept one person and none of the n accepts another: `Admit` if that person may enter
+//!    now, `Schedule` with the cause if not;
 //! 8. the visit goes on and its limit of compared frames is not reached: pending;
 //! 9. at the end of the visit, by how near it came to an admission: `Ambiguous` (a score reached the threshold and
 //!    another person's came within the margin, or two people were accepted), `TooFewFrames` (somebody was accepted,
@@ -17,6 +18,8 @@
 //! A visit whose subject is one person (1:1) takes what its frames say of that person alone: whoever else they are like
 //! can be a reason to refuse, and never one to admit: `Unknown` with the cause `OtherThanClaimed`, before the others of 9.
 //!
+//! Whether a person may enter is asked about nobody but the one whom the face would admit, and last: somebody whose validity
+//! has ended stays a candidate and a runner-up, so that no ambiguity is resolved in favour of the other one.
 //! Faults come first because a unit in doubt about itself must not tell who stands before it; ambiguity comes
 //! before unknown because it is the one that the administrator can do something about.
 
@@ -175,9 +178,15 @@ impl Outcome {
     }
 }
 
-/// Decides a visit, or says that more frames are needed. The file's header gives the order.
+/// Decides a visit, or says that more frames are needed. The file's header gives the order. `may_enter` says of the person whom
+/// the face would admit whether the person may enter now, as [`crate::may_enter`] judges.
 #[must_use]
-pub fn decide(policy: &Policy, evidence: &Evidence, standing: &Standing) -> Verdict {
+pub fn decide(
+    policy: &Policy,
+    evidence: &Evidence,
+    standing: &Standing,
+    may_enter: impl FnOnce(PersonId) -> Result<(), Cause>,
+) -> Verdict {
     let refuse = |reason, cause| refusal(policy, evidence, reason, cause);
     if let Some(part) = standing.fault {
         return refuse(Reason::Fault, part);
@@ -216,10 +225,14 @@ pub fn decide(policy: &Policy, evidence: &Evidence, standing: &Standing) -> Verd
         && leader.rivals == 0
         && leader.frames >= policy.frames_needed
     {
-        let mut outcome =
-            outcome(policy, evidence, Some(leader.frame), Reason::Matched, Cause::None);
+        let (reason, cause) = match may_enter(leader.person) {
+            Ok(()) => (Reason::Matched, Cause::None),
+            Err(cause) => (Reason::Schedule, cause),
+        };
+        let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, cause);
         outcome.frames_agreed = leader.frames;
-        outcome.admission = Some(Admission { person: leader.person });
+        outcome.admission =
+            (reason == Reason::Matched).then_some(Admission { person: leader.person });
         return Verdict::Decided(outcome);
     }
     if !evidence.is_closed() && evidence.compared() < u32::from(policy.frames_limit) {

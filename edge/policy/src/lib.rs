@@ -1,6 +1,6 @@
 //! Who may enter: from the observations of a visit to one decision. Pure, without alloc, without a clock.
 //!
-//! Owns the policy's settings, the evidence of a visit, the lock-out counter, [`decide()`], and the forecast of what a
+//! Owns the policy's settings, when a person may enter, the evidence of a visit, the lock-out counter, [`decide()`], and the forecast of what a
 //! threshold means at a door.
 //! Refuses to read a clock, to measure a face, and to let anything else open a door: an [`Admission`] comes from
 //! [`decide()`] only, and the lock takes nothing else.
@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod decide;
 pub mod evidence;
 pub mod forecast;
@@ -17,6 +18,7 @@ pub mod lockout;
 pub mod rule;
 pub mod settings;
 
+pub use access::{Asking, Moment, may_enter};
 pub use decide::{Admission, Outcome, Standing, Verdict, decide};
 pub use evidence::{Candidate, Evidence, Observation, Subject};
 pub use lockout::{LockedOut, Lockout};

@@ -140,13 +140,18 @@ pub struct Settled {
     pub change: u32,
     /// Who acknowledged that a photo opens this door; [`Settled::acknowledged`] says whether that holds.
     pub photo: Option<KeyTag>,
+    /// The same person is admitted again only after so many minutes (anti-passback), at most [`PASSBACK_MOST`]; 0 for at once.
+    pub passback_min: u16,
     /// With whom a face is compared.
     pub mode: Mode,
 }
 
-/// Version 3 of the context record, which knew one mode.
+/// The longest time until the same person is admitted again, minutes: a day.
+pub const PASSBACK_MOST: u16 = 24 * 60;
+
+/// Version 3 of the context record, which knew neither anti-passback nor a mode.
 #[derive(Deserialize)]
-struct WithoutMode {
+struct WithoutPassback {
     policy: Policy,
     rule: ThresholdRule,
     change: u32,
@@ -174,13 +179,14 @@ pub enum Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement, 3 no mode but [`Mode::Identify`].
+    /// acknowledgement, 3 neither anti-passback nor a mode but [`Mode::Identify`].
     pub const VERSION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
-        Self { policy, rule: ThresholdRule::DEFAULT, change: 0, photo: None, mode: Mode::DEFAULT }
+        let rule = ThresholdRule::DEFAULT;
+        Self { policy, rule, change: 0, photo: None, passback_min: 0, mode: Mode::DEFAULT }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -202,8 +208,8 @@ impl Settled {
         context::encode(Self::VERSION, self)
     }
 
-    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3, and every face was
-    /// compared with everybody before version 4.
+    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3; nobody had to wait,
+    /// and every face was compared with everybody, before version 4.
     ///
     /// # Errors
     /// [`ContextError`] for a later version or other bytes.
@@ -211,15 +217,11 @@ impl Settled {
         match bytes.first() {
             Some(1) => context::decode(1, bytes).map(Self::by_default),
             Some(2) => context::decode(2, bytes).map(|WithoutPhoto { policy, rule, change }| {
-                Self { policy, rule, change, photo: None, mode: Mode::DEFAULT }
+                Self { rule, change, ..Self::by_default(policy) }
             }),
             Some(3) => {
-                context::decode(3, bytes).map(|WithoutMode { policy, rule, change, photo }| Self {
-                    policy,
-                    rule,
-                    change,
-                    photo,
-                    mode: Mode::DEFAULT,
+                context::decode(3, bytes).map(|WithoutPassback { policy, rule, change, photo }| {
+                    Self { rule, change, photo, ..Self::by_default(policy) }
                 })
             }
             _ => context::decode(Self::VERSION, bytes),

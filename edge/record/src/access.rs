@@ -19,8 +19,8 @@ pub const MAX_INTERVALS: usize = 14;
 pub const DAY_MINUTES: u16 = 24 * 60;
 /// Minutes of a week, which begins on Monday at 00:00.
 pub const WEEK_MINUTES: u16 = 7 * DAY_MINUTES;
-/// The latest time that a limit may have, seconds since 1970: the end of the year 9999, which every calendar can print.
-pub const MAX_UNIX_S: u64 = 253_402_300_799;
+/// The latest time that a limit may have, seconds since 1970: the begin of the year 9999, which a calendar shows in every zone.
+pub const MAX_UNIX_S: u64 = 253_370_764_800;
 
 /// Number of a schedule, 1 to [`MAX_SCHEDULES`].
 #[derive(
@@ -45,7 +45,7 @@ pub struct Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema, thiserror::Error)]
 pub enum AccessFault {
     /// The end lies not behind the begin, or past [`MAX_UNIX_S`].
-    #[error("the validity ends before it begins, or past the year 9999")]
+    #[error("the validity ends before it begins, or in the year 9999 or later")]
     Validity,
     /// A credential stands there twice, or is none.
     #[error("a credential stands there twice, or has digits that it cannot have")]

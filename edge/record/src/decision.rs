@@ -121,6 +121,16 @@ coded! {
         Policy = 41 => "policy",
         /// No owner acknowledged that a photo opens this door.
         NotAcknowledged = 42 => "not_acknowledged",
+        /// The person's validity has not begun.
+        NotYetValid = 43 => "not_yet_valid",
+        /// The person's validity has ended.
+        Expired = 44 => "expired",
+        /// The person's schedule does not cover this hour.
+        OutsideSchedule = 45 => "outside_schedule",
+        /// The person was admitted a short while ago (anti-passback).
+        Passback = 46 => "passback",
+        /// The person is limited in time, and nobody set the unit's clock.
+        ClockNotSet = 47 => "clock_not_set",
         /// The face is more like another enrolled person's than like the one's whom the credential names.
         OtherThanClaimed = 48 => "other_than_claimed",
         /// The credential names nobody who is enrolled.

@@ -77,6 +77,12 @@ coded! {
         HousingClosed = 25 => "housing_closed",
         /// The button inside the housing was pressed: whoever has the code may pair for a while.
         ButtonPressed = 26 => "button_pressed",
+        /// An administrator (`by`) settled when a person (`person`) may enter and by which credentials the person is claimed.
+        AccessSet = 30 => "access_set",
+        /// An owner (`by`) put a schedule; `runner_up` is its number.
+        ScheduleSet = 31 => "schedule_set",
+        /// An owner (`by`) took a schedule away; `runner_up` was its number.
+        ScheduleRemoved = 32 => "schedule_removed",
         /// Somebody gave a credential: the decision that follows is of a comparison with `person` alone (1:1), whom it names,
         /// or with nobody.
         Claim = 35 => "claim",
@@ -116,7 +122,7 @@ pub struct LogEntry {
     /// Best candidate, the person whom a credential named, or the one that an administrator's act was about.
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
-    /// stands for, which came before and were not written one by one.
+    /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) its number.
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,

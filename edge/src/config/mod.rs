@@ -15,6 +15,7 @@ pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;
 use crate::notices::Notices;
+use crate::zone::{Zone, ZoneError};
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use shape::{Shape, shape_at};
@@ -47,6 +48,18 @@ pub struct UnitConfig {
     pub name: Option<String>,
     /// The folder of gallery and log; empty if nobody named it.
     pub data: PathBuf,
+    /// The time zone of schedules, an offset from UTC or a POSIX TZ rule; UTC if there is none.
+    pub timezone: Option<String>,
+}
+
+impl UnitConfig {
+    /// The time zone.
+    ///
+    /// # Errors
+    /// [`ZoneError`] for a text that is none.
+    pub fn zone(&self) -> Result<Zone, ZoneError> {
+        self.timezone.as_deref().map_or_else(|| Ok(Zone::default()), Zone::of)
+    }
 }
 
 /// `[link]`
@@ -183,6 +196,7 @@ impl Config {
     /// What the types cannot refuse: the section, and in words with the key what is wrong there first.
     fn broken(&self) -> Vec<(&'static str, String)> {
         let checked = [
+            ("unit", self.unit.zone().map(drop).map_err(Into::into)),
             ("camera", self.camera.check()),
             ("engine", self.engine.check()),
             ("door", self.door.check()),

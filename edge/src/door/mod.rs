@@ -202,6 +202,7 @@ mod tests {
     use crate::config::LineConfig;
     use crate::journal::Journal;
     use crate::state::{Identity, State};
+    use crate::zone::Zone;
     use std::time::{Duration, Instant};
     use threshold_record::{EntryKind, LogEntry};
     use threshold_store::{MockFlash, Store};
@@ -241,7 +242,12 @@ mod tests {
             let flash = MockFlash::new();
             let (store, _) = Store::open(Box::new(flash.clone()), flash.keys()).expect("a store");
             let journal = Journal::new(store, Arc::clone(&clock)).expect("a journal");
-            let identity = Identity { unit: "bench".to_owned(), build: "0", insecure_link: false };
+            let identity = Identity {
+                unit: "bench".to_owned(),
+                build: "0",
+                insecure_link: false,
+                zone: Zone::default(),
+            };
             let notices = Notices::to(Box::new(std::io::sink()));
             let state = State::starting(identity, Arc::clone(&clock), notices, Some(journal));
             Self { chip: FakeChip::default(), flash, shared: Shared::new(state), clock }

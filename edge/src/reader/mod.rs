@@ -269,6 +269,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::door::lines::LineFault;
     use crate::state::{Identity, State};
+    use crate::zone::Zone;
     use std::sync::Mutex;
     use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
     use std::time::Instant;
@@ -331,7 +332,8 @@ mod tests {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
             let told = Sink::default();
             let notices = Notices::to(Box::new(told.clone()));
-            let identity = Identity { unit: "bench".to_owned(), build: "0", insecure_link: false };
+            let (unit, zone) = ("bench".to_owned(), Zone::default());
+            let identity = Identity { unit, build: "0", insecure_link: false, zone };
             let state = State::starting(identity, Arc::clone(&clock), notices.clone(), None);
             let shared = Shared::new(state);
             let (lines, happens) = channel();

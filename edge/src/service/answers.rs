@@ -5,25 +5,27 @@
 
 use super::pull::{self, Pull};
 use super::reception::Asker;
-use super::{Room, Session, administration, clock, ending, policy, push};
+use super::{Room, Session, access, administration, clock, ending, policy, push};
 use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, ReaderStanding, State};
 use threshold_models::engine::Embedding;
 use threshold_policy::Subject;
 use threshold_record::{
-    Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, PersonId, Template, TemplateError,
+    Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, PersonId, Template, TemplateError,
 };
 use threshold_store::{
     Checkpoint, Gallery, GalleryError, Keeper, Member, Receipt, Store, StoreError,
 };
+use threshold_wire::access::AccessRefused;
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetCheckpoint, GetClock,
-    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators,
-    ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetMode, SetPolicy, SetRole,
+    AcknowledgePhoto, ApplyGallery, Call, Caller, Endpoint, FinishPairing, GetAccess,
+    GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
+    ListAdministrators, ListGallery, ListSchedules, OpenSession, PutPerson, PutSchedule,
+    PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello,
+    SearchGallery, SendEcho, SetAccess, SetClock, SetMode, SetPassback, SetPolicy, SetRole,
     SetSpeed, StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
@@ -115,6 +117,12 @@ pub(super) fn answer(
         Call::WithdrawPhoto(_) => reply::<WithdrawPhoto>(id, policy::withdraw(state, by)),
         Call::GetClock(_) => reply::<GetClock>(id, clock::get(state)),
         Call::SetClock(set) => reply::<SetClock>(id, clock::set(state, set, by)),
+        Call::GetAccess(get) => reply::<GetAccess>(id, access::get(state, get.person)),
+        Call::SetAccess(set) => reply::<SetAccess>(id, access::set(state, set, by)),
+        Call::ListSchedules(page) => reply::<ListSchedules>(id, access::page(state, *page)),
+        Call::PutSchedule(set) => reply::<PutSchedule>(id, access::put(state, set, by)),
+        Call::RemoveSchedule(gone) => reply::<RemoveSchedule>(id, access::remove(state, *gone, by)),
+        Call::SetPassback(set) => reply::<SetPassback>(id, policy::set_passback(state, *set, by)),
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
@@ -357,11 +365,16 @@ fn gallery_page(state: &State, after: PersonId) -> Result<GalleryPage, RequestEr
         GalleryPage { generation: gallery.generation(), people: heapless::Vec::new(), more: false };
     for member in gallery.members_after(after) {
         let best_quality = member.templates.iter().map(|held| held.quality).max();
+        let access = member.access();
         let summary = PersonSummary {
             person: member.person.id,
             name: member.person.name.clone(),
             slots: member.slots(),
             best_quality: best_quality.unwrap_or(0),
+            valid_from: access.valid_from,
+            valid_until: access.valid_until,
+            schedule: access.schedule,
+            credentials: access.credentials.len() as u8,
         };
         if page.people.push(summary).is_err() {
             page.more = true;
@@ -478,6 +491,18 @@ fn change<T>(
     change(journal).map_err(|error| refused(state, &error))
 }
 
+/// A refusal that names somebody who is in the gallery.
+fn with_name(
+    state: &State,
+    person: PersonId,
+    refused: impl FnOnce(Name) -> AccessRefused,
+) -> RequestError {
+    match gallery(state).ok().and_then(|gallery| gallery.member(person)) {
+        Some(member) => RequestError::BadAccess(refused(member.person.name.clone())),
+        None => RequestError::UnknownPerson { person },
+    }
+}
+
 /// What the host hears of a store that said no: a rule of the gallery as such, a failure as a fault that disarms.
 pub(super) fn refused(state: &mut State, error: &StoreError) -> RequestError {
     let StoreError::Gallery(rule) = error else {
@@ -493,11 +518,22 @@ pub(super) fn refused(state: &mut State, error: &StoreError) -> RequestError {
         GalleryError::BadTemplate(fault) => RequestError::BadTemplate(fault),
         // The whole id was compared before, and ids last for 4 billion people.
         GalleryError::OtherModel { .. }
-        | GalleryError::IdsUsedUp
-        | GalleryError::BadAccess(_)
-        | GalleryError::CredentialTaken { .. }
-        | GalleryError::UnknownSchedule { .. }
+        // A name is looked for before a schedule gets a number.
         | GalleryError::ScheduleNameTaken { .. }
-        | GalleryError::ScheduleInUse { .. } => RequestError::StoreFault { part: Cause::Gallery },
+        | GalleryError::IdsUsedUp => RequestError::StoreFault { part: Cause::Gallery },
+        GalleryError::BadAccess(fault) => RequestError::BadAccess(AccessRefused::NotWhole(fault)),
+        GalleryError::UnknownSchedule { id } => {
+            RequestError::BadAccess(AccessRefused::UnknownSchedule { id })
+        }
+        GalleryError::CredentialTaken { credential, person } => {
+            with_name(state, person, |name| AccessRefused::CredentialTaken {
+                credential,
+                person,
+                name,
+            })
+        }
+        GalleryError::ScheduleInUse { person, .. } => {
+            with_name(state, person, |name| AccessRefused::ScheduleInUse { person, name })
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the thread at the line, and per line the decoder, the kept answers, the reception and a transfer under way. Refuses to
 //! start anything by itself: it answers one call at a time, and a call that arrives twice is obeyed once.
 
+mod access;
 mod administration;
 mod answers;
 mod clock;

@@ -5,11 +5,11 @@
 use super::answers::{journal, refused};
 use crate::state::State;
 use threshold_policy::forecast::Forecast;
-use threshold_policy::rule::{self, RuleError};
+use threshold_policy::rule::{self, PASSBACK_MOST, RuleError};
 use threshold_record::{Cause, KeyTag};
 use threshold_wire::RequestError;
 use threshold_wire::policy::{
-    ModeSet, OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet,
+    ModeSet, OnePolicy, PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet,
 };
 
 /// The policy; `None` without a model, whose scores a threshold is on, and for one that cannot be read.
@@ -29,6 +29,7 @@ pub(super) fn info(state: &State) -> Option<PolicyInfo> {
             people_at_most: refusal.people_at_most,
         }),
         photo: state.acknowledged(),
+        passback_min: settled.passback_min,
         mode: state.mode(),
         one: one(state),
     })
@@ -76,6 +77,20 @@ pub(super) fn set(
     if !state.has_settled(&set.rule) {
         state.settle(set.rule, by).map_err(|error| refused(state, &error))?;
     }
+    get(state)
+}
+
+/// Settles after how many minutes the same person is admitted again.
+pub(super) fn set_passback(
+    state: &mut State,
+    set: PassbackSet,
+    by: KeyTag,
+) -> Result<PolicyInfo, RequestError> {
+    get(state)?;
+    if set.minutes > PASSBACK_MOST {
+        return Err(RequestError::BadPassback { most: PASSBACK_MOST });
+    }
+    state.settle_passback(set.minutes, by).map_err(|error| refused(state, &error))?;
     get(state)
 }
 

@@ -7,10 +7,10 @@
 
 use super::answers;
 use crate::state::{Shared, State};
-use threshold_record::{Cause, EntryKind, KeyTag, LogEntry, Person, Role, Template};
-use threshold_store::{Gallery, StoreError};
+use threshold_record::{Cause, EntryKind, KeyTag, LogEntry, Role};
+use threshold_store::{Gallery, Member, StoreError};
 use threshold_wire::bulk::{BulkError, Content, Packet, Resume, Send, Sender, Status, Window};
-use threshold_wire::gallery::content::{self, Origin};
+use threshold_wire::gallery::content::{self, Origin, Told};
 use threshold_wire::gallery::listing;
 use threshold_wire::message::{LOG_PULL_ENTRIES, PullRequest, PullWhat};
 use threshold_wire::session::{Inside, Session};
@@ -137,7 +137,8 @@ pub(super) fn gallery(
 ) -> Result<Vec<u8>, RequestError> {
     let bytes = {
         let state = shared.lock();
-        content::write(&origin(&state)?, people(answers::gallery(&state)?))
+        let gallery = answers::gallery(&state)?;
+        content::write(&origin(&state)?, gallery.schedules(), people(gallery))
     };
     let bytes = bytes.map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
     let goes_on = kept.is_some_and(|kept| kept.content.hash == *blake3::hash(&bytes).as_bytes());
@@ -151,7 +152,9 @@ pub(super) fn gallery(
 /// The gallery with digests of its templates.
 pub(super) fn listing(shared: &Shared) -> Result<Vec<u8>, RequestError> {
     let state = shared.lock();
-    Ok(listing::write(&origin(&state)?, people(answers::gallery(&state)?)))
+    let gallery = answers::gallery(&state)?;
+    let schedules: Vec<_> = gallery.schedules().collect();
+    Ok(listing::write(&origin(&state)?, &schedules, people(gallery)))
 }
 
 fn origin(state: &State) -> Result<Origin, RequestError> {
@@ -160,6 +163,10 @@ fn origin(state: &State) -> Result<Origin, RequestError> {
     Ok(Origin { model, store_id: store.store_id(), generation })
 }
 
-fn people(gallery: &Gallery) -> impl Iterator<Item = (&Person, &[Template])> {
-    gallery.members().map(|member| (&member.person, member.templates.as_slice()))
+fn people(gallery: &Gallery) -> impl Iterator<Item = Told<'_>> {
+    gallery.members().map(|Member { person, access, templates }| Told {
+        person,
+        access: access.as_deref(),
+        templates,
+    })
 }

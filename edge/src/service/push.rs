@@ -3,17 +3,21 @@
 //! Owns what has arrived, in memory, and keeps it across a cut for whoever pushes the same content again; a start forgets it.
 //! Nothing of it counts before all of it was checked. Then the host asks for one batch after the other: each is one change of
 //! the gallery, one new index and threshold and one durable batch of log entries, under one hold of the state.
-//! Refuses to bring back whoever was removed, to give an id or a name to somebody else, and to take anything away.
+//! Refuses to bring back whoever was removed, to give an id, a name or a credential to somebody else, to take anything away, and to
+//! touch a limit: who comes new comes with all limits of the file or not at all, who is there under others is left out.
 
 use super::Room;
 use super::answers::{self, journal, refused};
 use super::reception::Asker;
 use crate::state::{Shared, State};
-use threshold_record::{Cause, EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role};
+use threshold_record::{
+    Access, Cause, Credential, EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role, Schedule,
+};
 use threshold_store::{Gallery, Member};
 use threshold_wire::RequestError;
 use threshold_wire::bulk::{Content as Whole, Packet, Progress, Receiver, Stage, Status, Window};
 use threshold_wire::gallery::content::{Content, PersonIn, Place};
+use threshold_wire::gallery::listing::access_digest;
 use threshold_wire::gallery::{
     GalleryApplied, GalleryApply, GalleryFault, LeftOut, MAX_GALLERY, MAX_GALLERY_BYTES, Why,
     envelope,
@@ -251,7 +255,8 @@ impl Applying {
                 break;
             }
             place = behind;
-            if let Some(why) = why_not(gallery, &held, store.was_removed(held.person.id)) {
+            let was_removed = store.was_removed(held.person.id);
+            if let Some(why) = why_not(gallery, &self.content, &held, was_removed) {
                 let PersonIn { person, .. } = held;
                 let left = LeftOut { person: person.id, name: person.name, why };
                 let _ = self.so_far.left_out.push(left);
@@ -268,7 +273,11 @@ impl Applying {
             }
             let each = RECORD_BYTES + usize::from(self.content.components);
             bytes += RECORD_BYTES + held.person.name.len() + templates.len() * each;
-            members.push(Member::of(held.person, templates));
+            let access = match there {
+                Some(_) => None,
+                None => access_here(gallery, &self.content, &held).ok().flatten().map(Box::new),
+            };
+            members.push(Member { access, ..Member::of(held.person, templates) });
         }
         self.put(state, &members, by)?;
         self.place = place;
@@ -326,16 +335,55 @@ fn entry(member: &Member, by: KeyTag) -> LogEntry {
 }
 
 /// Why somebody is not taken from a content.
-fn why_not(gallery: &Gallery, held: &PersonIn<'_>, was_removed: bool) -> Option<Why> {
+fn why_not(
+    gallery: &Gallery,
+    content: &Content,
+    held: &PersonIn<'_>,
+    was_removed: bool,
+) -> Option<Why> {
     let person = &held.person;
     match gallery.member(person.id) {
         _ if was_removed => Some(Why::Removed),
-        Some(there) if there.person.name == person.name => None,
-        Some(_) => Some(Why::OtherName),
-        None => {
-            let holder = gallery.named(&person.name)?.person.id;
-            Some(Why::OtherId { holder })
+        Some(there) if there.person.name != person.name => Some(Why::OtherName),
+        Some(there) => {
+            let of_file = held.access.as_ref();
+            let of_file = access_digest(
+                of_file,
+                of_file.and_then(|access| content.schedule(access.schedule?)),
+            );
+            let here = there.access.as_deref();
+            let here =
+                access_digest(here, here.and_then(|access| gallery.schedule(access.schedule?)));
+            (of_file != here).then_some(Why::OtherAccess)
         }
+        None => match gallery.named(&person.name) {
+            Some(other) => Some(Why::OtherId { holder: other.person.id }),
+            None => access_here(gallery, content, held).err(),
+        },
+    }
+}
+
+/// What holds of somebody who comes new, with the schedule of this unit that has the name and the hours of the content's.
+///
+/// # Errors
+/// Why it cannot hold here.
+fn access_here(
+    gallery: &Gallery,
+    content: &Content,
+    held: &PersonIn<'_>,
+) -> Result<Option<Access>, Why> {
+    let Some(access) = &held.access else { return Ok(None) };
+    let mut schedule = None;
+    if let Some(id) = access.schedule {
+        let of_file = content.schedule(id).ok_or(Why::NoSchedule)?;
+        let same =
+            |here: &&Schedule| here.name == of_file.name && here.intervals == of_file.intervals;
+        schedule = Some(gallery.schedules().find(same).ok_or(Why::NoSchedule)?.id);
+    }
+    let claimed = |&credential: &Credential| gallery.claimed(credential);
+    match access.credentials.iter().find_map(claimed) {
+        Some(holder) => Err(Why::OtherClaim { holder }),
+        None => Ok(Some(Access { schedule, ..access.clone() })),
     }
 }
 

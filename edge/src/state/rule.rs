@@ -120,6 +120,19 @@ impl State {
         self.change_settled(EntryKind::PhotoWithdrawn, by, |settled| settled.photo = None)
     }
 
+    /// Settles after how many minutes the same person is admitted again; nothing happens if that is settled already.
+    ///
+    /// # Errors
+    /// [`StoreError`]; everything is then as before.
+    pub fn settle_passback(&mut self, minutes: u16, by: KeyTag) -> Result<(), StoreError> {
+        if self.settled.is_some_and(|settled| settled.passback_min == minutes)
+            && !self.settling_failed
+        {
+            return Ok(());
+        }
+        self.change_settled(EntryKind::PolicySet, by, |settled| settled.passback_min = minutes)
+    }
+
     /// Changes what is settled. The entry that says who did it is durable, in one batch with the record, before it holds.
     pub(super) fn change_settled(
         &mut self,

@@ -4,6 +4,10 @@
 //! and can never be decoded as something else. [`DIGEST`] hashes all keys; the hello compares it.
 //! `hello`, `session/open`, `pair/start` and `pair/finish` are frozen. Everything else may change, with [`crate::PROTOCOL`] raised if a meaning changes.
 
+use crate::access::{
+    AccessGet, AccessGot, AccessSet, ScheduleDone, SchedulePage, SchedulePageRequest,
+    ScheduleRemove, ScheduleSet,
+};
 use crate::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
     AdministratorRole, AdministratorRoleSet,
@@ -22,7 +26,7 @@ use crate::message::{
     PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
     RequestError, TemplatePut, TemplatePutDone, Wipe,
 };
-use crate::policy::{ModeSet, PolicyInfo, PolicySet};
+use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet};
 use crate::speed::{SpeedSet, SpeedSettled};
 use crate::stats::Stats;
 use crate::trust::{CheckpointGet, CheckpointGot, Identity};
@@ -204,6 +208,18 @@ endpoints! {
     Reboot "reboot" Owner Nothing => Nothing;
     /// Forget everything, for good.
     WipeUnit "wipe" Owner Wipe => Nothing;
+    /// When may this person enter, and by what is the person claimed?
+    GetAccess "access/get" Enroller AccessGet => AccessGot;
+    /// Let it be so.
+    SetAccess "access/set" Enroller AccessSet => AccessGot;
+    /// Which schedules have you?
+    ListSchedules "schedule/page" Viewer SchedulePageRequest => SchedulePage;
+    /// Have this one.
+    PutSchedule "schedule/set" Owner ScheduleSet => ScheduleDone;
+    /// Have it no more.
+    RemoveSchedule "schedule/remove" Owner ScheduleRemove => ScheduleDone;
+    /// Admit the same person again only after a while.
+    SetPassback "policy/passback" Owner PassbackSet => PolicyInfo;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

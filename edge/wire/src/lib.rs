@@ -14,6 +14,7 @@ extern crate alloc;
 #[cfg(all(test, feature = "session"))]
 extern crate std;
 
+pub mod access;
 pub mod administration;
 pub mod bulk;
 pub mod call;

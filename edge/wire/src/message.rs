@@ -2,6 +2,7 @@
 //!
 //! Every text is bounded, every list is a page. An answer that changed the gallery carries the new generation.
 
+use crate::access::AccessRefused;
 use crate::bulk::{Content, Progress, Resume, Window};
 use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
@@ -10,7 +11,7 @@ use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 use threshold_record::{
     Cause, Context, EntryError, KeyId, LogEntry, MAX_EMBEDDING_LEN, Metric, ModelId, Name,
-    PersonId, Presentation, Role, Score, Template, TemplateError, Threshold, WallTime,
+    PersonId, Presentation, Role, ScheduleId, Score, Template, TemplateError, Threshold, WallTime,
 };
 
 /// Log entries in one page.
@@ -279,6 +280,14 @@ pub struct PersonSummary {
     pub slots: u8,
     /// Quality of the best template, percent; 0 without templates.
     pub best_quality: u8,
+    /// The first second at which the person may enter, since 1970-01-01 UTC; `None` for no limit.
+    pub valid_from: Option<u64>,
+    /// The first second at which the person may enter no more; `None` for no limit.
+    pub valid_until: Option<u64>,
+    /// The hours at which the person may enter; `None` for all.
+    pub schedule: Option<ScheduleId>,
+    /// How many credentials the person has.
+    pub credentials: u8,
 }
 
 /// Asks for log entries in order.
@@ -560,4 +569,15 @@ pub enum RequestError {
          check this machine's date, `threshold clock show` says the unit's"
     )]
     BadTime,
+    /// What is to hold of a person, or a schedule, cannot; nothing was changed.
+    #[error(transparent)]
+    BadAccess(AccessRefused),
+    /// Nobody may be kept waiting for so long.
+    #[error(
+        "the same person may be kept waiting for {most} minutes at most; give fewer, or 0 for none"
+    )]
+    BadPassback {
+        /// The longest.
+        most: u16,
+    },
 }

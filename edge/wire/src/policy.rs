@@ -26,6 +26,8 @@ pub struct PolicyInfo {
     /// Who acknowledged that a photo opens this door, if that holds; [`KeyTag::NOBODY`] for a line that is obeyed without a
     /// session.
     pub photo: Option<KeyTag>,
+    /// The same person is admitted again only after so many minutes (anti-passback); 0 for at once.
+    pub passback_min: u16,
     /// With whom the unit compares a face: [`PolicyInfo::threshold`] is the one of everybody (1:N), also where nobody is
     /// compared so.
     pub mode: Mode,
@@ -68,6 +70,13 @@ pub struct PolicyRefusal {
     pub why: Cause,
     /// With no more people than this it would compare; 0 if no number helps.
     pub people_at_most: u32,
+}
+
+/// Settles after how many minutes the same person is admitted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PassbackSet {
+    /// Minutes, at most a day; 0 for at once.
+    pub minutes: u16,
 }
 
 /// Settles with whom a face is compared.

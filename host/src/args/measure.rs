@@ -22,6 +22,12 @@ pub enum Policy {
     Acknowledge(Acknowledge),
     /// Take that back: the unit lets nobody in; takes an owner
     Withdraw,
+    /// Admit the same person again only after so many minutes (anti-passback), 0 for at once; takes an owner
+    Passback {
+        /// Minutes, at most a day
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=1440))]
+        minutes: u16,
+    },
 }
 
 /// `policy mode`

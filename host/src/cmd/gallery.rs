@@ -16,7 +16,9 @@ use crate::session::port::Transport;
 use crate::{receipts, trust};
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
 use threshold_record::MAX_SLOTS;
+use threshold_record::access::MAX_UNIX_S;
 use threshold_wire::endpoints::RemovePerson;
 use threshold_wire::message::{PersonRemove, PersonRemoveDone, PersonSummary};
 
@@ -121,6 +123,10 @@ fn person_value(person: &PersonSummary) -> Value {
         "templates": person.slots.count_ones(),
         "slots": used_slots(person.slots),
         "best_quality": person.best_quality,
+        "valid_from_unix_s": person.valid_from,
+        "valid_until_unix_s": person.valid_until,
+        "schedule": person.schedule.map(|id| id.0),
+        "credentials": person.credentials,
     })
 }
 
@@ -156,10 +162,26 @@ fn list_text(people: &People) -> String {
             person.name.as_str().to_owned(),
             person.slots.count_ones().to_string(),
             format!("{} %", person.best_quality),
+            may_enter(person),
         ]
     };
     let rows: Vec<Vec<String>> = people.people.iter().map(row).collect();
-    table(&["id", "name", "templates", "best quality"], &rows)
+    table(&["id", "name", "templates", "best quality", "may enter"], &rows)
+}
+
+/// When a person may enter, in UTC; `access show` has it in the unit's local time.
+fn may_enter(person: &PersonSummary) -> String {
+    let time = |unix_s: u64| {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s.min(MAX_UNIX_S));
+        humantime::format_rfc3339_seconds(at).to_string()
+    };
+    let limits = [
+        person.valid_from.map(|from| format!("from {}", time(from))),
+        person.valid_until.map(|until| format!("until {}", time(until))),
+        person.schedule.map(|id| format!("schedule {}", id.0)),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    if limits.is_empty() { "always".to_owned() } else { limits.join(", ") }
 }
 
 #[cfg(test)]
@@ -172,6 +194,10 @@ mod tests {
         let mut unit = FakeUnit::new();
         unit.add_person("Ann", 0b101);
         unit.add_person("Bob", 0);
+        let ann = &mut unit.people[0];
+        ann.valid_until = Some(1_801_414_800);
+        ann.schedule = Some(threshold_record::ScheduleId(2));
+        ann.credentials = 1;
         unit.session()
     }
 
@@ -181,11 +207,17 @@ mod tests {
         assert_eq!(
             list_value(&people),
             json!({"generation": 3, "people": [
-                {"person": 1, "name": "Ann", "templates": 2, "slots": [0, 2], "best_quality": 80},
-                {"person": 2, "name": "Bob", "templates": 0, "slots": [], "best_quality": 80},
+                {"person": 1, "name": "Ann", "templates": 2, "slots": [0, 2], "best_quality": 80,
+                 "valid_from_unix_s": null, "valid_until_unix_s": 1_801_414_800,
+                 "schedule": 2, "credentials": 1},
+                {"person": 2, "name": "Bob", "templates": 0, "slots": [], "best_quality": 80,
+                 "valid_from_unix_s": null, "valid_until_unix_s": null,
+                 "schedule": null, "credentials": 0},
             ]})
         );
-        let text = "id  name  templates  best quality\n#1  Ann   2          80 %\n#2  Bob   0          80 %";
+        let text = "id  name  templates  best quality  may enter\n\
+                    #1  Ann   2          80 %          until 2027-01-31T17:00:00Z, schedule 2\n\
+                    #2  Bob   0          80 %          always";
         assert_eq!(list_text(&people), text);
         assert_eq!(list_text(&People::default()), "nobody is enrolled");
         let [ann, bob] = [&people.people[0], &people.people[1]].map(person_text);

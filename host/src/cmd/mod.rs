@@ -1,5 +1,6 @@
 //! The commands, one file each; what they share beside the session is in the files above this folder.
 
+pub mod access;
 pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
@@ -18,6 +19,7 @@ pub mod model;
 pub mod pair;
 pub mod policy;
 pub mod rule;
+pub mod schedule;
 pub mod stats;
 pub mod units;
 pub mod why;
@@ -83,6 +85,8 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
         Command::Clock(typed) => clock::run(meant, *typed),
+        Command::Access(typed) => access::run(meant, typed),
+        Command::Schedule(typed) => schedule::run(meant, typed),
         Command::Bench(typed) => bench::run(meant, typed),
     }
 }

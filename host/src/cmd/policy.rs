@@ -29,6 +29,7 @@ pub fn run(meant: &Meant, typed: &args::Policy) -> anyhow::Result<Answer> {
         args::Policy::Mode { mode } => return rule::set_mode(meant, *mode),
         args::Policy::Acknowledge(typed) => return acknowledge::run(meant, *typed),
         args::Policy::Withdraw => return acknowledge::withdraw(meant),
+        args::Policy::Passback { minutes } => return rule::passback(meant, *minutes),
     };
     let pack = Engines::open(meant)?.embedder(meant.model.as_ref())?;
     let embedder = pack.embedder()?;

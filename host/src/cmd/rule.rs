@@ -1,4 +1,4 @@
-//! `threshold policy show | set | mode`: how a unit's threshold comes about, what that means for who is enrolled, and an owner's
+//! `threshold policy show | set | mode | passback`: how a unit's threshold comes about, what that means for who is enrolled, and an owner's
 //! change of it.
 //!
 //! Owns the words, which `info` takes too. Refuses to derive: the unit does, and says what came of it.
@@ -12,9 +12,9 @@ use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
 use threshold_record::{Cause, Metric, Mode, Score, Threshold, ThresholdRule};
 use threshold_wire::RequestError;
-use threshold_wire::endpoints::{GetInfo, GetPolicy, SetMode, SetPolicy};
+use threshold_wire::endpoints::{GetInfo, GetPolicy, SetMode, SetPassback, SetPolicy};
 use threshold_wire::message::{ModelInfo, Nothing};
-use threshold_wire::policy::{ModeSet, PolicyForecast, PolicyInfo, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicyForecast, PolicyInfo, PolicySet};
 
 /// Shows the policy, or settles another.
 ///
@@ -37,6 +37,17 @@ pub fn run(meant: &Meant, typed: Option<&args::PolicySet>) -> anyhow::Result<Ans
             session.call::<SetPolicy>(&PolicySet { rule })?
         }
     };
+    show(meant, &policy, model.metric)
+}
+
+/// Settles after how many minutes the same person is admitted again.
+///
+/// # Errors
+/// A unit that does not answer, has no model, or says no.
+pub fn passback(meant: &Meant, minutes: u16) -> anyhow::Result<Answer> {
+    let mut session = Session::open_started(meant)?;
+    let model = model(&mut session)?;
+    let policy = session.call::<SetPassback>(&PassbackSet { minutes })?;
     show(meant, &policy, model.metric)
 }
 
@@ -110,6 +121,7 @@ pub(super) fn value(policy: &PolicyInfo, metric: Metric) -> Value {
         "arms": arms(policy),
         "why": policy.refusal.map(|refusal| refusal.why.text()),
         "people_at_most": policy.refusal.map(|refusal| refusal.people_at_most),
+        "passback_min": policy.passback_min,
         "photo_acknowledged": policy.photo.is_some(),
         "photo_acknowledged_by": policy.photo.filter(|by| !by.is_nobody()).map(|by| by.to_string()),
     })
@@ -152,6 +164,10 @@ pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, St
     if policy.mode.verifies() {
         rows.push(("mode", mode(policy.mode).to_owned()));
         rows.push(("1:1", one(policy, metric)));
+    }
+    if policy.passback_min > 0 {
+        let minutes = policy.passback_min;
+        rows.push(("passback", format!("the same person is admitted again after {minutes} min")));
     }
     if let Some(by) = policy.photo {
         let who = match by.is_nobody() {
@@ -243,6 +259,7 @@ mod tests {
         forecast: Some(PolicyForecast { fpir: 6e-4, fpir_high: 1e-3, fnir: 0.36, fnir_high: 0.42 }),
         refusal: None,
         photo: Some(KeyTag([0x1a; 4])),
+        passback_min: 15,
         mode: Mode::Identify,
         one: OnePolicy {
             templates: 2,
@@ -275,6 +292,7 @@ mod tests {
             "6.0e-4",
             "36 %",
             "1a1a1a1a acknowl",
+            "after 15 min",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

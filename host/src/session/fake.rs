@@ -10,8 +10,9 @@ use std::io;
 use std::time::Duration;
 use threshold_record::{
     Cause, Context, EntryKind, KeyTag, LogEntry, Metric, Mode, ModelContext, ModelId, Name,
-    PersonId, Presentation, Score, Template, Threshold, ThresholdRule, WallTime,
+    PersonId, Presentation, Schedule, Score, Template, Threshold, ThresholdRule, WallTime,
 };
+use threshold_wire::access::SchedulePage;
 use threshold_wire::endpoints as at;
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
@@ -60,6 +61,7 @@ pub(crate) struct FakeUnit {
     pub(crate) hello: Hello,
     pub(crate) people: Vec<PersonSummary>,
     pub(crate) generation: u64,
+    pub(crate) schedules: Vec<Schedule>,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) contexts: Vec<Context>,
     /// When the unit has started.
@@ -94,6 +96,7 @@ impl FakeUnit {
             hello: Hello::of_unit("door", "9.9.9"),
             people: vec![],
             generation: 1,
+            schedules: vec![],
             entries: vec![],
             contexts: vec![],
             starts_at: Duration::ZERO,
@@ -127,7 +130,16 @@ impl FakeUnit {
         self.next_person += 1;
         self.generation += 1;
         let name = Name::new(name).unwrap();
-        self.people.push(PersonSummary { person, name, slots, best_quality: 80 });
+        self.people.push(PersonSummary {
+            person,
+            name,
+            slots,
+            best_quality: 80,
+            valid_from: None,
+            valid_until: None,
+            schedule: None,
+            credentials: 0,
+        });
         person
     }
 
@@ -270,6 +282,16 @@ impl FakeUnit {
             Call::SetClock(_) => no::<at::SetClock>(id),
             Call::AcknowledgePhoto(_) => no::<at::AcknowledgePhoto>(id),
             Call::WithdrawPhoto(_) => no::<at::WithdrawPhoto>(id),
+            Call::GetAccess(_) => no::<at::GetAccess>(id),
+            Call::SetAccess(_) => no::<at::SetAccess>(id),
+            Call::ListSchedules(_) => {
+                let schedules = self.schedules.iter().cloned().collect();
+                let zone = "UTC0".try_into().unwrap();
+                yes::<at::ListSchedules>(id, SchedulePage { schedules, more: false, zone })
+            }
+            Call::PutSchedule(_) => no::<at::PutSchedule>(id),
+            Call::RemoveSchedule(_) => no::<at::RemoveSchedule>(id),
+            Call::SetPassback(_) => no::<at::SetPassback>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -367,6 +389,7 @@ impl FakeUnit {
                 forecast: None,
                 refusal: None,
                 photo: Some(KeyTag([0x1a; 4])),
+                passback_min: 0,
                 mode: Mode::Identify,
                 one: OnePolicy {
                     templates: 1,

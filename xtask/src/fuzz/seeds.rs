@@ -103,7 +103,7 @@ fn gallery(golden: &str) -> Seeds {
     let lines = golden.lines().filter_map(|line| line.split_once(' '));
     let seed = |(name, hex): (&str, &str)| {
         let bytes = bytes_of(hex)?;
-        let (which, len) = match name {
+        let (which, len) = match name.split('-').next().unwrap_or(name) {
             "content" => (0, bytes.len().checked_sub(32)?),
             "listing" => (1, bytes.len()),
             _ => (2, bytes.len()),

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ERROR_KEY, FinishPairing, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, OpenSession, PutPerson, PutTemplate, ReadLog, Reboot, RemovePerson, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetClock, SetMode, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ERROR_KEY, FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -70,6 +70,12 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<ApplyGallery>,
     answered::<Reboot>,
     answered::<WipeUnit>,
+    answered::<GetAccess>,
+    answered::<SetAccess>,
+    answered::<ListSchedules>,
+    answered::<PutSchedule>,
+    answered::<RemoveSchedule>,
+    answered::<SetPassback>,
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -20,7 +20,8 @@ use threshold_record::{KeyId, Name, PersonId};
 /// The most people that a content has, and the most templates: as many as a unit's gallery.
 pub const MAX_GALLERY: u32 = 100_000;
 
-/// The longest content, in its envelope or not: the most people with the longest names and templates take 58 MB.
+/// The longest content, in its envelope or not: the most people with the longest names, templates and
+/// limits take 64 MB.
 pub const MAX_GALLERY_BYTES: u64 = 64 << 20;
 
 /// The highest id that a content may have: half of all, so that no file uses up the ids of a unit.
@@ -75,6 +76,15 @@ pub enum Why {
     OtherName,
     /// The name is somebody else's at the unit.
     OtherId {
+        /// Whose.
+        holder: PersonId,
+    },
+    /// Other limits or credentials hold of the person at the unit, and stay.
+    OtherAccess,
+    /// The person's schedule is not at the unit under that name with those hours.
+    NoSchedule,
+    /// A credential of the person is somebody else's at the unit.
+    OtherClaim {
         /// Whose.
         holder: PersonId,
     },

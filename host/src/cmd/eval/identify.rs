@@ -68,12 +68,12 @@ impl Rule {
         let mut evidence = Evidence::begin(0);
         for (frame, at_ms) in frames.iter().zip(1..) {
             evidence.observe(observation(frame, at_ms));
-            if let Verdict::Decided(outcome) = decide(&policy, &evidence, &standing) {
+            if let Verdict::Decided(outcome) = decide(&policy, &evidence, &standing, |_| Ok(())) {
                 return admitted(outcome.decision());
             }
         }
         evidence.close();
-        match decide(&policy, &evidence, &standing) {
+        match decide(&policy, &evidence, &standing, |_| Ok(())) {
             Verdict::Decided(outcome) => admitted(outcome.decision()),
             Verdict::Pending => None,
         }

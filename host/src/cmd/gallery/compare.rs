@@ -1,6 +1,6 @@
 //! `threshold gallery diff | verify`: a file's gallery beside a unit's, by digests, so that no template leaves the unit.
 //!
-//! Owns what counts as a difference: a person who is on one side only, a name, a slot, a template. Units and generations are none.
+//! Owns what counts as a difference: a person who is on one side only, a name, a slot, a template, limits and credentials. Units and generations are none.
 
 use super::super::Answer;
 use super::copy::{listing, own_key, people_words};
@@ -26,6 +26,8 @@ pub enum Difference {
     Name(Person, Person),
     /// These slots differ.
     Slots(Person, Vec<u8>),
+    /// The person's limits or credentials differ.
+    Access(Person),
 }
 
 /// Everything that is not the same.
@@ -52,6 +54,9 @@ pub fn differences(file: &Listing, unit: &Listing) -> Vec<Difference> {
                 let slots: Vec<u8> = slots.collect();
                 if !slots.is_empty() {
                     found.push(Difference::Slots(one.person.clone(), slots));
+                }
+                if one.access != other.access {
+                    found.push(Difference::Access(one.person.clone()));
                 }
             }
             (Some(one), None) => found.push(Difference::File(one.person.clone())),
@@ -143,6 +148,9 @@ impl Difference {
                 let word = if slots.len() == 1 { "slot" } else { "slots" };
                 format!("{} (#{}) differs in {word} {}", one.name, one.id.0, slots.join(", "))
             }
+            Self::Access(one) => {
+                format!("{} (#{}) differs in limits or credentials", one.name, one.id.0)
+            }
         }
     }
 
@@ -152,6 +160,7 @@ impl Difference {
             Self::Unit(one) => ("unit_only", one),
             Self::Name(one, _) => ("name", one),
             Self::Slots(one, _) => ("slots", one),
+            Self::Access(one) => ("access", one),
         };
         let unit_name = match self {
             Self::Name(_, other) => Some(other.name.as_str()),

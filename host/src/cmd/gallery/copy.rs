@@ -17,12 +17,12 @@ use crate::session::wait::through_cuts;
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
 use std::path::Path;
-use threshold_record::{KeyId, Person, PersonId, Template};
+use threshold_record::{KeyId, PersonId, Template};
 use threshold_wire::RequestError;
 use threshold_wire::bulk::BulkError;
 use threshold_wire::endpoints::{ApplyGallery, GetInfo};
-use threshold_wire::gallery::content::{self, Content};
-use threshold_wire::gallery::listing::{Listed, Listing, digest};
+use threshold_wire::gallery::content::{self, Content, PersonIn, Told};
+use threshold_wire::gallery::listing::{Listed, Listing, access_digest, digest};
 use threshold_wire::gallery::{GalleryApplied, GalleryApply, LeftOut, MAX_GALLERY, Why};
 use threshold_wire::message::{Armed, Info, Nothing, PullWhat};
 use threshold_wire::session::SecretKey;
@@ -175,8 +175,13 @@ pub fn push_into<T: Transport>(
             if due.is_empty() {
                 return Ok(pushed);
             }
-            let people = due.iter().map(|(person, held)| (person, held.as_slice()));
-            (content::write(&content.origin, people)?, due.len() as u32)
+            let people = due.iter().map(|Due { held, templates }| Told {
+                person: &held.person,
+                access: held.access.as_ref(),
+                templates,
+            });
+            let bytes = content::write(&content.origin, content.schedules.iter(), people)?;
+            (bytes, due.len() as u32)
         }
     };
     pushed.sent = bytes.len() as u64;
@@ -213,8 +218,15 @@ fn apply<T: Transport>(
     Err(BulkError::BadPeer.into())
 }
 
-/// Who of a file is not at the unit with all of it, with the templates that are missing or differ.
-fn due(content: &Content, there: &Listing) -> Vec<(Person, Vec<Template>)> {
+/// Somebody of a file who is not at the unit with all of it.
+struct Due<'a> {
+    held: PersonIn<'a>,
+    /// Those that are missing or differ.
+    templates: Vec<Template>,
+}
+
+/// Who of a file is not at the unit with all of it. Somebody of whom other limits hold there is sent too, for the unit to say so.
+fn due<'a>(content: &'a Content, there: &Listing) -> Vec<Due<'a>> {
     let tag = content.origin.model.tag();
     let mut due = Vec::new();
     for held in content.people() {
@@ -227,8 +239,11 @@ fn due(content: &Content, there: &Listing) -> Vec<(Person, Vec<Template>)> {
             stands != Some(digest(template))
         };
         let templates: Vec<Template> = held.templates(tag).filter(is_due).collect();
-        if same.is_none() || !templates.is_empty() {
-            due.push((held.person, templates));
+        let access = held.access.as_ref();
+        let access =
+            access_digest(access, access.and_then(|access| content.schedule(access.schedule?)));
+        if !templates.is_empty() || same.is_none_or(|one| one.access != access) {
+            due.push(Due { held, templates });
         }
     }
     due
@@ -324,6 +339,18 @@ fn why_words(why: Why) -> String {
             "#{} has the name here; enrol the person from photos, or remove that one first",
             holder.0
         ),
+        Why::OtherAccess => {
+            "other limits or credentials hold of the person here, and stay; make them equal with threshold access set first"
+                .to_owned()
+        }
+        Why::NoSchedule => {
+            "no schedule here has the name and the hours of the person's; threshold schedule set makes it, as an owner"
+                .to_owned()
+        }
+        Why::OtherClaim { holder } => format!(
+            "#{} has one of the person's badges or numbers here; take it from that one first",
+            holder.0
+        ),
     }
 }
 
@@ -332,6 +359,9 @@ fn left_value(left: &LeftOut) -> Value {
         Why::Removed => ("removed", None),
         Why::OtherName => ("id_taken", None),
         Why::OtherId { holder: PersonId(holder) } => ("name_taken", Some(holder)),
+        Why::OtherAccess => ("other_access", None),
+        Why::NoSchedule => ("no_schedule", None),
+        Why::OtherClaim { holder: PersonId(holder) } => ("credential_taken", Some(holder)),
     };
     json!({"person": left.person.0, "name": left.name.as_str(), "why": why, "holder": holder})
 }

@@ -1,0 +1,147 @@
+//! Who may enter now: what is settled of a person, the local time, and the last admissions.
+//!
+//! Owns the order of a change: it is in the gallery, durably, before its entry; and the memory of who was admitted when, which a start
+//! makes anew from the log. That memory needs no wall clock: each start's entries tell what passed in it, and the time in between
+//! counts as none, so that pulling the plug lets nobody in earlier. Refuses to judge: `policy::access` does.
+
+use super::State;
+use std::collections::BTreeMap;
+use threshold_policy::rule::PASSBACK_MOST;
+use threshold_policy::{Asking, Moment, may_enter};
+use threshold_record::{
+    Access, Cause, EntryKind, KeyTag, LogEntry, PersonId, Reason, Schedule, ScheduleId,
+};
+use threshold_store::{Store, StoreError};
+
+/// Entries that a start looks back at: a day of a door that decides every second.
+const LOOK_BACK: u64 = 86_400;
+
+/// Entries that are read at once.
+const PAGE: u64 = 1024;
+
+/// The longest that an admission is of interest, milliseconds.
+const KEPT_MS: i64 = PASSBACK_MOST as i64 * 60_000;
+
+/// When people were last admitted, in milliseconds of this start's monotonic clock; before this start, below zero. Of those a day
+/// ago nothing is kept, so that it is as long as a day's admissions.
+#[derive(Debug, Default)]
+pub(super) struct Admissions(BTreeMap<PersonId, i64>);
+
+impl Admissions {
+    /// The admissions that the log tells of.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    pub(super) fn read(store: &Store, now_ms: u64) -> Result<Self, StoreError> {
+        let mut admissions = Self::default();
+        let (mut later_boot, mut later_ms) = (store.boot(), now_ms);
+        // What passed since the entry, at least.
+        let mut passed_ms = 0u64;
+        let head = store.log_head();
+        let oldest = store.log_oldest().max(head.saturating_sub(LOOK_BACK) + 1);
+        let mut end = head;
+        while end >= oldest && end > 0 {
+            let from = end.saturating_sub(PAGE - 1).max(oldest);
+            let page = store.log_page(from, (end - from + 1) as usize)?;
+            for entry in page.iter().rev() {
+                if entry.boot == later_boot {
+                    passed_ms += later_ms.saturating_sub(entry.monotonic_ms);
+                }
+                (later_boot, later_ms) = (entry.boot, entry.monotonic_ms);
+                let passed = i64::try_from(passed_ms).unwrap_or(i64::MAX);
+                if passed > KEPT_MS {
+                    return Ok(admissions);
+                }
+                if entry.kind == EntryKind::Decision && entry.reason == Reason::Matched {
+                    admissions.0.entry(entry.person).or_insert(now_ms.cast_signed() - passed);
+                }
+            }
+            end = from - 1;
+        }
+        Ok(admissions)
+    }
+
+    /// Somebody is admitted now.
+    pub(super) fn note(&mut self, person: PersonId, now_ms: u64) {
+        let now_ms = now_ms.cast_signed();
+        self.0.retain(|_, &mut at_ms| now_ms.saturating_sub(at_ms) <= KEPT_MS);
+        self.0.insert(person, now_ms);
+    }
+
+    /// What has passed since the person's last admission, milliseconds; `None` if that is a day ago, or there was none.
+    fn since(&self, person: PersonId, now_ms: u64) -> Option<u64> {
+        let at_ms = *self.0.get(&person)?;
+        u64::try_from(now_ms.cast_signed().saturating_sub(at_ms)).ok()
+    }
+}
+
+impl State {
+    /// Whether somebody whom the face would admit may enter now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn may_enter(&self, person: PersonId) -> Result<(), Cause> {
+        let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
+        let gallery = gallery.ok_or(Cause::Gallery)?;
+        let member = gallery.member(person).ok_or(Cause::Gallery)?;
+        let access = member.access();
+        let now = self.now();
+        let moment = || {
+            let unix_s = now.unix_ms / 1000;
+            let minute_of_week = self.identity.zone.minute_of_week(unix_s)?;
+            Some(Moment { unix_s, minute_of_week })
+        };
+        let asking = Asking {
+            access: &access,
+            schedule: access.schedule.and_then(|id| gallery.schedule(id)),
+            moment: if now.trusted { moment() } else { None },
+            since_admission_ms: self.admissions.since(person, self.clock.monotonic_ms()),
+        };
+        may_enter(&asking, self.settled.map_or(0, |settled| settled.passback_min))
+    }
+
+    /// Settles what holds of a person besides the name, with the entry that says who did it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what held before then holds until the next start.
+    pub fn set_access(
+        &mut self,
+        person: PersonId,
+        access: Access,
+        by: KeyTag,
+    ) -> Result<(), StoreError> {
+        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
+        journal.store_mut().set_access(person, access)?;
+        self.untidy = true;
+        self.write(LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) });
+        Ok(())
+    }
+
+    /// Puts a schedule, with the entry that says who did it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what held before then holds until the next start.
+    pub fn put_schedule(&mut self, schedule: Schedule, by: KeyTag) -> Result<(), StoreError> {
+        let id = schedule.id;
+        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
+        journal.store_mut().put_schedule(schedule)?;
+        self.schedule_changed(EntryKind::ScheduleSet, id, by);
+        Ok(())
+    }
+
+    /// Takes a schedule away, with the entry that says who did it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what held before then holds until the next start.
+    pub fn remove_schedule(&mut self, id: ScheduleId, by: KeyTag) -> Result<(), StoreError> {
+        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
+        journal.store_mut().remove_schedule(id)?;
+        self.schedule_changed(EntryKind::ScheduleRemoved, id, by);
+        Ok(())
+    }
+
+    fn schedule_changed(&mut self, kind: EntryKind, id: ScheduleId, by: KeyTag) {
+        self.untidy = true;
+        self.write(LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) });
+    }
+}
