@@ -89,3 +89,26 @@ fn damage_to_one_copy_of_the_state_brings_no_older_state_back() {
     let error = factory.slots(&medium, None).choose().unwrap_err();
     assert!(error.to_string().contains("both copies"), "{error}");
 }
+
+#[test]
+fn a_cut_between_the_copies_of_the_state_is_made_good_before_damage_could_use_it() {
+    let factory = Factory::new();
+    let medium = factory.confirmed();
+    let update = factory.version(2, 2);
+    factory.slots(&medium, Some(Slot::A)).install(&mut Cursor::new(update)).unwrap();
+    for seed in 0..30 {
+        let cut = medium.copy();
+        // The start of the trial is counted in one copy, and the power goes within the other.
+        cut.cut_power_at(2, seed);
+        let _ = factory.slots(&cut, None).choose();
+        assert!(cut.is_off());
+        cut.power_on();
+        drop(factory.slots(&cut, None));
+        for copy in 0..2 {
+            let damaged = cut.copy();
+            damaged.set_copy(copy, Some(vec![0xff; 136]));
+            let trial = factory.slots(&damaged, None).status().unwrap().trial.unwrap();
+            assert_eq!(trial.left, TRIAL_BOOTS - 1, "seed {seed}, copy {copy}");
+        }
+    }
+}
