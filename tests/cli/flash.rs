@@ -97,6 +97,25 @@ fn a_mounted_root_becomes_a_unit_and_its_settings_stay() {
 }
 
 #[test]
+fn a_link_in_a_root_leads_nothing_out_of_it() {
+    let Some(bench) = Bench::new() else { return };
+    fs::create_dir_all(bench.at("root/usr/lib")).unwrap();
+    fs::create_dir(bench.at("outside")).unwrap();
+    std::os::unix::fs::symlink(bench.at("outside"), bench.at("root/usr/lib/threshold")).unwrap();
+    let ran = bench.into_root();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(fs::read_dir(bench.at("outside")).unwrap().count(), 0, "written outside the root");
+    assert_eq!(
+        fs::read_to_string(bench.at("root/usr/lib/threshold/first.bundle")).unwrap(),
+        "bundle"
+    );
+    fs::rename(bench.at("root/etc/systemd"), bench.at("outside/systemd")).unwrap();
+    std::os::unix::fs::symlink(bench.at("outside/systemd"), bench.at("root/etc/systemd")).unwrap();
+    let ran = bench.into_root();
+    assert!(ran.error().0.contains("etc/systemd is a link"), "{ran:?}");
+}
+
+#[test]
 fn a_root_that_does_not_fit_is_left_alone() {
     let Some(bench) = Bench::new() else { return };
     let refused = |part: &str, remedy: &str| {

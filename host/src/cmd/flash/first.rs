@@ -19,7 +19,8 @@ const SETTINGS: &str = "etc/threshold/unit.toml";
 /// What a root has in it once the package is there, from the root.
 const UNITS: &str = "usr/lib/systemd/system";
 
-/// What systemd starts at a boot.
+/// Where links say what systemd starts at a boot, from the root; and what it does.
+const WANTED: &str = "etc/systemd/system/multi-user.target.wants";
 const STARTED: [&str; 3] =
     ["threshold-first.service", "threshold-edge.service", "usb-gadget.service"];
 
@@ -76,6 +77,12 @@ pub enum FirstError {
     #[error("{} has no etc/os-release, so that it is no root of a system; mount the board's root there", path.display())]
     NoRoot {
         /// As typed.
+        path: PathBuf,
+    },
+    /// A folder that would be written through a link, which may lead out of the root.
+    #[error("{} is a link, which may lead out of the root; take a root as JetPack or Debian makes it", path.display())]
+    Link {
+        /// Which.
         path: PathBuf,
     },
     /// It is the root that this program runs from.
@@ -221,8 +228,11 @@ fn into_root(root: &Path, deb: &Path, package: &Package) -> anyhow::Result<()> {
     }
     let library = fs::read(root.join(C_LIBRARY)).unwrap_or_default();
     package.fits(machine(), of_library(&library))?;
+    for folder in [WANTED, UNITS] {
+        is_inside(root, folder)?;
+    }
     unpack(root, deb)?;
-    let wanted = root.join("etc/systemd/system/multi-user.target.wants");
+    let wanted = root.join(WANTED);
     fs::create_dir_all(&wanted).map_err(HostError::file(&wanted))?;
     for unit in STARTED {
         let link = wanted.join(unit);
@@ -237,6 +247,16 @@ fn into_root(root: &Path, deb: &Path, package: &Package) -> anyhow::Result<()> {
     Ok(touched.map_err(HostError::file(&usr))?)
 }
 
+/// Makes sure that no part of a folder below the root is a link.
+fn is_inside(root: &Path, folder: &str) -> Result<(), FirstError> {
+    let parts = Path::new(folder).ancestors().filter(|part| !part.as_os_str().is_empty());
+    let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    match parts.map(|part| root.join(part)).find(is_link) {
+        Some(path) => Err(FirstError::Link { path }),
+        None => Ok(()),
+    }
+}
+
 /// Unpacks the package's files. Not `dpkg --root`, which would run the package's scripts by programs of the board.
 fn unpack(root: &Path, deb: &Path) -> Result<(), FirstError> {
     let mut package = Command::new("dpkg-deb")
@@ -246,8 +266,8 @@ fn unpack(root: &Path, deb: &Path) -> Result<(), FirstError> {
         .spawn()
         .map_err(missing("dpkg-deb", "dpkg"))?;
     let mut tar = Command::new("tar");
-    tar.arg("--extract").arg("--keep-directory-symlink").arg("--no-overwrite-dir");
-    tar.arg("--directory").arg(root);
+    // A link in the way is replaced: followed, an absolute one would lead into this machine's root.
+    tar.arg("--extract").arg("--no-overwrite-dir").arg("--directory").arg(root);
     if root.join(SETTINGS).exists() {
         tar.arg(format!("--exclude=./{SETTINGS}"));
     }
