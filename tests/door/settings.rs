@@ -258,17 +258,6 @@ fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
 }
 
 #[test]
-fn a_context_of_version_3_is_what_was_settled_and_keeps_nobody_waiting() {
-    let mut golden = settled().to_context().unwrap().to_vec();
-    golden.truncate(golden.len() - 2);
-    golden[0] = 3;
-    let found = Settled::from_context(&golden).unwrap();
-    assert_eq!(found, Settled { passback_min: 0, ..settled() });
-    golden.extend([0xac, 0x02]);
-    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
-}
-
-#[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
     for found in [0, 5, 255] {
