@@ -149,6 +149,10 @@ fn of_host(error: &HostError) -> Option<String> {
         E::NoCode => {
             "threshold pair again, and type the code on the label inside the unit's housing".to_owned()
         }
+        E::NoTrainer { program } => format!(
+            "cargo build --release -p threshold-train, which makes it, and lay it at {program}"
+        ),
+        E::TrainerFailed { .. } => "the lines above say what it found".to_owned(),
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
         E::NoDistributions { .. } => {
             "--model facenet or --model dlib, whose distances were measured".to_owned()

@@ -19,6 +19,7 @@ pub mod pair;
 pub mod policy;
 pub mod rule;
 pub mod stats;
+pub mod train;
 pub mod units;
 pub mod why;
 
@@ -41,6 +42,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Eval(_)
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
+            | Command::Train(_)
     );
     if meant.targets().len() > 1 && !for_itself {
         return each::each(meant, command);
@@ -84,6 +86,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Policy(typed) => policy::run(meant, typed),
         Command::Clock(typed) => clock::run(meant, *typed),
         Command::Bench(typed) => bench::run(meant, typed),
+        Command::Train(typed) => train::run(meant, typed),
     }
 }
 

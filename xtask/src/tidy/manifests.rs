@@ -8,11 +8,12 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
     ("threshold-models", &["threshold-record"]),
+    ("threshold-train", &["threshold-models"]),
     ("threshold-kernels", &["threshold-models", "threshold-record"]),
     ("threshold-edge", LOWER),
     ("threshold-host", LOWER),
