@@ -25,10 +25,16 @@ steps = 250
 batch = 512
 learning_rate = 0.003
 hard_share = 0.7
-mined = 0.4
+mined = 0.5
 min_face_px = 20.0
 held_back = 0.2
 validation = 4000
+
+[mix]
+negative = 2
+positive = 2
+part = 1
+landmarks = 0
 
 [augment]
 mirror = true

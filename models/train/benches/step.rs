@@ -115,5 +115,6 @@ fn batch(graph: &Graph) -> Batch {
 }
 
 fn tell(line: serde_json::Value) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
 }
