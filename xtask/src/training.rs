@@ -22,7 +22,7 @@ const CONFIGURATION: &str = "stage = \"pnet\"
 seed = 1
 epochs = 30
 steps = 250
-batch = 512
+batch = 384
 learning_rate = 0.003
 hard_share = 0.7
 mined = 0.5

@@ -36,6 +36,14 @@ fn main() {
             json!({ "step": format!("{stage:?}"), "samples": N, "ms": median(&mut [&mut { step }])[0] }),
         );
     }
+    for node in net::onet().nodes() {
+        let Op::Conv { conv, .. } = node.op else { continue };
+        let from = net::onet().shape(node.inputs[0]);
+        let [ours, candles] = convolutions(&conv, from);
+        tell(
+            json!({ "convolution": node.name, "samples": N, "ours_ms": ours, "candles_ms": candles }),
+        );
+    }
     let graph = net::inception_resnet_v1();
     let (trainable, weights) = (Trainable::new(graph.clone()), synthetic::weights([&graph]));
     let x = tensor(4, graph.shape(graph.input()));
@@ -45,14 +53,6 @@ fn main() {
         drop(values[graph.outputs()[0].1].sum_all().unwrap().backward().unwrap());
     };
     tell(json!({ "step": graph.name(), "samples": 4, "ms": median(&mut [&mut { step }])[0] }));
-    for node in net::onet().nodes() {
-        let Op::Conv { conv, .. } = node.op else { continue };
-        let from = net::onet().shape(node.inputs[0]);
-        let [ours, candles] = convolutions(&conv, from);
-        tell(
-            json!({ "convolution": node.name, "samples": N, "ours_ms": ours, "candles_ms": candles }),
-        );
-    }
 }
 
 /// Forward and backward of one convolution, ours and candle's.

@@ -114,7 +114,7 @@ impl Trainable {
             Op::Conv { conv, scale } => {
                 let mut sum = layers::conv(x, layer.get("weight")?, &conv)?;
                 if conv.bias {
-                    sum = sum.broadcast_add(layer.get("bias")?)?;
+                    sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
                 if let Some(residual) = inputs.get(1) {
                     sum = ((sum * f64::from(scale))? + *residual)?;
@@ -125,7 +125,7 @@ impl Trainable {
                 let flat = x.contiguous()?.reshape((n, ()))?;
                 let mut sum = flat.matmul(&layer.get("weight")?.t()?)?;
                 if bias {
-                    sum = sum.broadcast_add(layer.get("bias")?)?;
+                    sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
                 layer.activated(&sum.reshape((n, 1, 1, c))?, act)
             }
@@ -176,11 +176,19 @@ impl Layer<'_> {
             Act::None => Ok(sum.clone()),
             Act::Relu => sum.relu(),
             Act::PRelu => {
-                let below = sum.neg()?.relu()?.broadcast_mul(self.get("slope")?)?;
+                let below = (sum.neg()?.relu()? * spread(self.get("slope")?, sum)?)?;
                 sum.relu()? - below
             }
         }
     }
+}
+
+/// A channel's value at every position, as a product with ones: candle's own broadcasting walks an index for each value,
+/// and its gradient sums by the same walk, which took most of a step.
+fn spread(channels: &Tensor, like: &Tensor) -> Result<Tensor> {
+    let c = channels.elem_count();
+    let ones = Tensor::ones((like.elem_count() / c, 1), like.dtype(), like.device())?;
+    ones.matmul(&channels.reshape((1, c))?)?.reshape(like.shape())
 }
 
 fn local_norm(x: &Tensor, norm: LocalNorm) -> Result<Tensor> {
