@@ -79,7 +79,8 @@ pub fn draw(config: &Config, loaded: &Loaded) -> Result<RgbImage> {
         if batch.landmarks_on[i] > 0.0 {
             let points = &batch.landmarks[i * LANDMARKS..][..LANDMARKS];
             for point in 0..LANDMARKS / 2 {
-                for (dx, dy) in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)] {
+                for at in 0..9u8 {
+                    let (dx, dy) = (f32::from(at % 3) - 1.0, f32::from(at / 3) - 1.0);
                     let [x, y] = [points[point], points[point + LANDMARKS / 2]];
                     put(x * CELL as f32 + dx, y * CELL as f32 + dy, colour);
                 }
