@@ -14,6 +14,7 @@ use measure::level_size;
 use crate::local::{LocalTime, local_time};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use threshold_record::{Credential, Role};
 
@@ -136,6 +137,17 @@ pub enum Command {
     /// Measure how fast this machine is
     #[command(subcommand)]
     Bench(Bench),
+    /// Train a network, by the program `threshold-train` beside this one
+    #[command(disable_help_flag = true)]
+    Train(Train),
+}
+
+/// `train`
+#[derive(Args, Debug)]
+pub struct Train {
+    /// What `threshold-train` takes; --help asks it
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
 }
 
 /// `units`

@@ -64,6 +64,18 @@ pub enum HostError {
         /// More than one fits.
         several: bool,
     },
+    /// Training was not built, or lies elsewhere.
+    #[error("there is no {program}")]
+    NoTrainer {
+        /// Where it was looked for.
+        program: String,
+    },
+    /// Training ended with an error, which it has said itself.
+    #[error("threshold-train ended with {status}")]
+    TrainerFailed {
+        /// Its exit status, in words.
+        status: String,
+    },
     /// No code was typed.
     #[error("no pairing code was typed")]
     NoCode,

@@ -173,6 +173,10 @@ fn of_host(error: &HostError) -> Option<String> {
             "threshold commission --recovery-key, with the key on the paper; without it the unit has to be opened and installed anew".to_owned()
         }
         E::RecoveryKeyNowhere => "--out <file> for the key, or leave --json out".to_owned(),
+        E::NoTrainer { program } => format!(
+            "cargo build --release -p threshold-train, which makes it, and lay it at {program}"
+        ),
+        E::TrainerFailed { .. } => "the lines above say what it found".to_owned(),
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
         E::NoDistributions { .. } => {
             "--model facenet or --model dlib, whose distances were measured".to_owned()

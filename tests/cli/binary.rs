@@ -43,7 +43,7 @@ pub(crate) fn binaries() -> &'static Path {
         let folder = exe.parent().and_then(Path::parent).unwrap().to_path_buf();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         // The whole workspace, as the test was built: a selection of packages would unify features anew.
-        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
+        cargo.args(["build", "--quiet", "--bins"]);
         cargo.arg("--target-dir").arg(folder.parent().unwrap());
         if folder.ends_with("release") {
             cargo.arg("--release");

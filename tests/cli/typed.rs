@@ -1,8 +1,9 @@
 //! What is typed at the administrator's tool: settings from the environment, one bad word among good ones, a reader who
 //! has seen enough.
 
-use crate::binary::{Unit, run, stock, threshold};
-use std::process::Stdio;
+use crate::binary::{Unit, binaries, run, stock, threshold};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
 #[test]
 fn a_unit_named_by_the_environment_is_used_and_no_usage_line_asks_for_it() {
@@ -51,4 +52,27 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let output = pull.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn training_is_done_by_the_program_beside_this_one_or_its_remedy_is_told() {
+    // Copied, so that what lies beside it is this test's own.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("threshold");
+    std::fs::copy(binaries().join("threshold"), &program).unwrap();
+    let train = |args: &[&str]| run(Command::new(&program).args(args).stdin(Stdio::null()));
+    let beside = folder.path().join("threshold-train");
+    let ran = train(&["train", "mtcnn", "--config", "run.toml"]);
+    let (error, remedy) = ran.error();
+    assert_eq!(error, format!("there is no {}", beside.display()));
+    assert!(remedy.starts_with("cargo build --release -p threshold-train"), "{remedy}");
+    std::fs::write(&beside, "#!/bin/sh\necho \"$@\"\ntest \"$1\" != fail\n").unwrap();
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = train(&["train", "mtcnn", "--config", "run.toml", "--help"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "mtcnn --config run.toml --help\n"));
+    let ran = train(&["--packs", "here", "train", "--help"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "--packs here --help\n"));
+    let ran = train(&["train", "fail"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (2, "fail\n"));
+    assert!(ran.stderr.starts_with("error: threshold-train ended with exit status: 1"), "{ran:?}");
 }

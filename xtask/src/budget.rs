@@ -24,10 +24,12 @@ pub(crate) enum Group {
     Unit,
     /// What a unit is updated by.
     Update,
+    /// Training, with the build of its framework, which nothing else waits for.
+    Training,
 }
 
 impl Group {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Build,
         Self::Models,
         Self::Kernels,
@@ -35,6 +37,7 @@ impl Group {
         Self::Link,
         Self::Unit,
         Self::Update,
+        Self::Training,
     ];
 
     /// The name in the table.
@@ -47,6 +50,7 @@ impl Group {
             Self::Link => "link",
             Self::Unit => "virtual unit",
             Self::Update => "update",
+            Self::Training => "training",
         }
     }
 
@@ -58,6 +62,7 @@ impl Group {
             Self::Kernels => 8,
             Self::Store | Self::Link | Self::Update => 4,
             Self::Unit => 6,
+            Self::Training => 3,
         }
     }
 }

@@ -44,12 +44,12 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     ledger.step(Group::Build, "clippy, warnings denied", || {
-        let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
+        let mut arguments = vec!["clippy", "--quiet", "--all-targets", "--locked"];
         arguments.extend(["--", "-D", "warnings"]);
         run_aloud(&mut cargo(&arguments))
     });
     ledger.step(Group::Build, "clippy, what is built for a GPU", || {
-        let mut arguments = vec!["clippy", "--quiet", "--workspace", "--tests", "--locked"];
+        let mut arguments = vec!["clippy", "--quiet", "--tests", "--locked"];
         arguments.extend([
             "--features",
             "threshold-tests/gpu,threshold-edge/cuda",
@@ -60,7 +60,7 @@ pub(crate) fn run() -> Result<()> {
         run_aloud(&mut cargo(&arguments))
     });
     ledger.step(Group::Build, "documentation, warnings denied", || {
-        let mut doc = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
+        let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--locked"]);
         run_aloud(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     let mut stock = None;
@@ -71,7 +71,7 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Kernels, "kernels: compile", kernels::run);
     ledger.step(Group::Build, "build, release", || run_aloud(&mut demo::build()));
     let tests = ledger.step(Group::Build, "build, tests", || {
-        run_aloud(&mut cargo(&["test", "--quiet", "--workspace", "--locked", "--no-run"]))
+        run_aloud(&mut cargo(&["test", "--quiet", "--locked", "--no-run"]))
     });
     if tests {
         // What a stranger checks a bundle with; its test skips what is not there.
@@ -91,6 +91,7 @@ pub(crate) fn run() -> Result<()> {
         });
         ledger.skip(skipped);
     }
+    training(&mut ledger);
     fuzzing(&mut ledger);
     if let Some(stock) = &stock {
         evaluate(&mut ledger, stock);
@@ -100,10 +101,27 @@ pub(crate) fn run() -> Result<()> {
     ledger.close()
 }
 
-/// Tests of some targets. Always the whole workspace: a selection of packages would unify features anew and build
+/// The package for training, which is no default member: its framework takes longer to build than all of the product.
+fn training(ledger: &mut Ledger) {
+    const PACKAGE: [&str; 4] = ["--quiet", "--locked", "--package", "threshold-train"];
+    ledger.step(Group::Training, "training: clippy, documentation", || {
+        let mut clippy = cargo(&["clippy", "--all-targets"]);
+        run_aloud(clippy.args(PACKAGE).args(["--", "-D", "warnings"]))?;
+        let mut doc = cargo(&["doc", "--no-deps"]);
+        run_aloud(doc.args(PACKAGE).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    let mut skipped = 0;
+    ledger.step(Group::Training, "training: tests", || {
+        skipped = run_counting(cargo(&["test"]).args(PACKAGE), "skipped: ")?;
+        Ok(())
+    });
+    ledger.skip(skipped);
+}
+
+/// Tests of some targets. Always all default members: a selection of packages would unify features anew and build
 /// everything again.
 fn test(selection: &[&str]) -> Command {
-    let mut command = cargo(&["test", "--quiet", "--workspace", "--locked"]);
+    let mut command = cargo(&["test", "--quiet", "--locked"]);
     for target in selection {
         match target.starts_with("--") {
             true => command.arg(target),

@@ -29,6 +29,7 @@ mod service;
 mod setup;
 mod soak;
 mod tidy;
+mod training;
 mod vm;
 mod wheels;
 

@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<usize> {
             "skipped: whole detections and embeddings under this sanitizer (minutes; their parts are watched)"
         );
         skipped += 1;
-        let mut tests = cargo(&["test", "--quiet", "--workspace", "--locked", "--test", "kernels"]);
+        let mut tests = cargo(&["test", "--quiet", "--locked", "--test", "kernels"]);
         tests.arg("--");
         WHOLE.iter().for_each(|name| _ = tests.args(["--skip", name]));
         for (folder, variable) in LIBRARIES {

@@ -3,7 +3,7 @@
 use crate::program::{cargo, output, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
-use crate::{evaluation, fuzz, libclang, recognition};
+use crate::{evaluation, fuzz, libclang, recognition, training};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Fuzz,
     /// The unit's loop over 1,000,000 frames of a null camera and engine, and under a flooded serial line.
     Unit,
+    /// P-Net from scratch on the development sets, beside the installed one on a balanced set.
+    Train,
 }
 
 /// Runs the sweeps of one group, or of all.
@@ -35,7 +37,8 @@ pub(crate) enum Group {
 pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
         None => {
-            models().and(recognition::run()).and(kernels()).and(store()).and(fuzz()).and(unit())
+            let first = models().and(recognition::run()).and(kernels()).and(store());
+            first.and(fuzz()).and(unit()).and(training::run())
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
@@ -43,6 +46,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
         Some(Group::Unit) => unit(),
+        Some(Group::Train) => training::run(),
     }
 }
 

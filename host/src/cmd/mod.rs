@@ -24,6 +24,7 @@ pub mod rule;
 pub mod schedule;
 pub mod slots;
 pub mod stats;
+pub mod train;
 pub mod units;
 pub mod why;
 
@@ -47,6 +48,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Flash(crate::args::Flash { first: Some(_), .. })
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
+            | Command::Train(_)
     );
     if meant.targets().len() > 1 && !for_itself {
         return each::each(meant, command);
@@ -97,6 +99,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Access(typed) => access::run(meant, typed),
         Command::Schedule(typed) => schedule::run(meant, typed),
         Command::Bench(typed) => bench::run(meant, typed),
+        Command::Train(typed) => train::run(meant, typed),
     }
 }
 

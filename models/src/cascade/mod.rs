@@ -132,13 +132,37 @@ impl Cascade {
         nets: &mut dyn StageNets,
         frame: &Frame,
     ) -> Result<Vec<Detection>, EngineError> {
+        self.prepare(nets)?;
+        self.propose(nets, frame)?;
+        self.refine(nets, frame)?;
+        self.place(nets, frame)
+    }
+
+    /// What P-Net (`stages` 1) or R-Net (2) passes on, score descending, regressed and squared: what the next stage is
+    /// trained on.
+    ///
+    /// # Errors
+    /// [`EngineError`] if an option is out of range or the arithmetic failed.
+    pub fn proposals(
+        &mut self,
+        nets: &mut dyn StageNets,
+        frame: &Frame,
+        stages: usize,
+    ) -> Result<&[Proposal], EngineError> {
+        self.prepare(nets)?;
+        self.propose(nets, frame)?;
+        if stages > 1 {
+            self.refine(nets, frame)?;
+        }
+        Ok(&self.proposals)
+    }
+
+    fn prepare(&mut self, nets: &dyn StageNets) -> Result<(), EngineError> {
         self.options.check()?;
         if self.resizes.len() < nets.threads() {
             self.resizes.resize_with(nets.threads(), Mutex::default);
         }
-        self.propose(nets, frame)?;
-        self.refine(nets, frame)?;
-        self.place(nets, frame)
+        Ok(())
     }
 
     /// Stage 1: fills `proposals` from P-Net, score descending, regressed and squared.

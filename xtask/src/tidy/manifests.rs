@@ -13,6 +13,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
     ("threshold-models", &["threshold-record"]),
+    ("threshold-train", &["threshold-models"]),
     ("threshold-kernels", &["threshold-models", "threshold-record"]),
     ("threshold-slots", &["threshold-bundle"]),
     (

@@ -1,0 +1,74 @@
+//! The command line as typed. Owns names, help texts and defaults; refuses to look anything up.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Everything typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "threshold-train",
+    version,
+    about = "Trains the networks that a Threshold door runs; `threshold train` starts this program.",
+    after_help = "Exit status: 0 done, 2 an error."
+)]
+pub struct Typed {
+    /// The folder of model packs (default: THRESHOLD_PACKS, else the cache folder)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub packs: Option<PathBuf>,
+    /// Threads that read pictures and draw samples (default: all processors); RAYON_NUM_THREADS is those of the networks
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train one network of the cascade, or go on with a run
+    Mtcnn(Mtcnn),
+    /// Draw a contact sheet of the samples that a run learns from
+    Preview(Preview),
+    /// Make a detector's pack of trained networks
+    Pack(Pack),
+}
+
+/// `mtcnn`
+#[derive(Args, Debug)]
+pub struct Mtcnn {
+    /// What is trained, from what, how long (keys: docs/training.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The run's folder; one with a checkpoint of this configuration goes on
+    #[arg(long, value_name = "FOLDER")]
+    pub run: PathBuf,
+}
+
+/// `preview`
+#[derive(Args, Debug)]
+pub struct Preview {
+    /// As `mtcnn` takes it
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The sheet, a PNG file: negatives red, faces green, parts yellow, landmarks blue
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `pack`
+#[derive(Args, Debug)]
+pub struct Pack {
+    /// The runs whose best networks go into it; stages that none of them trained come from the installed detector
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The pack's name
+    #[arg(long, value_name = "NAME", default_value = "mtcnn-trained")]
+    pub name: String,
+    /// The terms of the weights, as everybody who gets the pack shall read them
+    #[arg(long, value_name = "TEXT")]
+    pub licence: String,
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}

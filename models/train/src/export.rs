@@ -1,0 +1,77 @@
+//! From runs to a detector's pack, which an engine runs unchanged.
+//!
+//! Owns what the pack says of itself: trained here, from which runs, under which terms. Refuses a run of Cascade CNN's
+//! networks, which stand in no pack, and two runs of one stage.
+
+use crate::config::Config;
+use crate::run::PARAMETERS;
+use anyhow::{Context as _, Result, bail};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+use threshold_models::import::{digest, with_golden};
+use threshold_models::pack::{Pack, PackMeta, Source};
+use threshold_models::tensor::{Tensor, Tensors};
+
+/// A pack of the best networks of these runs; stages that none of them trained are the installed detector's.
+///
+/// # Errors
+/// If a run has no network yet, does not fit, or the pack's name or licence is none.
+pub fn detector(runs: &[PathBuf], installed: &Pack, name: &str, licence: &str) -> Result<Pack> {
+    let mut tensors = installed.tensors();
+    let mut stages = Vec::new();
+    for run in runs {
+        let config = Config::read(&run.join("run.toml"))?;
+        if !config.stage.is_mtcnn() {
+            bail!("{} trained {:?}, which stands in no pack", run.display(), config.stage);
+        }
+        if stages.contains(&config.stage) {
+            bail!("two of the runs trained {:?}; name one of them", config.stage);
+        }
+        stages.push(config.stage);
+        tensors.extend(parameters(&run.join(PARAMETERS))?);
+    }
+    of(
+        &tensors,
+        installed,
+        &format!("{stages:?} by threshold-train, the rest as installed"),
+        name,
+        licence,
+    )
+}
+
+/// A detector's pack of all three stages' tensors, which takes its preprocessing from the installed one.
+///
+/// # Errors
+/// If a tensor is missing, or the name or licence is none.
+pub fn of(
+    tensors: &Tensors,
+    installed: &Pack,
+    title: &str,
+    name: &str,
+    licence: &str,
+) -> Result<Pack> {
+    let meta = PackMeta {
+        name: name.to_owned(),
+        version: format!("threshold-train {}", env!("CARGO_PKG_VERSION")),
+        source: Source { title: title.to_owned(), digest: digest(tensors) },
+        licence: licence.to_owned(),
+        golden: Vec::new(),
+        ..installed.meta.clone()
+    };
+    Ok(with_golden(meta, tensors.clone())?)
+}
+
+/// The tensors of a file, all F32.
+///
+/// # Errors
+/// If it does not read.
+fn parameters(path: &Path) -> Result<Tensors> {
+    let at = || format!("{}: the run has no validated network yet", path.display());
+    let bytes = std::fs::read(path).with_context(at)?;
+    let file = SafeTensors::deserialize(&bytes).with_context(|| path.display().to_string())?;
+    let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let data = view.data().as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+        (name, Tensor { shape: view.shape().to_vec(), data })
+    };
+    Ok(file.tensors().into_iter().map(tensor).collect())
+}

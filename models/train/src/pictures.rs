@@ -1,0 +1,304 @@
+//! Pictures with their faces: what samples are drawn from, read once and kept decoded.
+//!
+//! Owns the two kinds of sets (WIDER's list of boxes, a folder for each person), which pictures are held back, the
+//! labels that the installed cascade gives where a set has none, and the windows that it took for faces. A picture that
+//! cannot be read is counted and left out; a list that does not read is an error with its line.
+//!
+//! Held back are whole groups (a person's folder, a picture of a list), chosen by the hash of their name: a set that
+//! grows moves nobody from one side to the other.
+
+use crate::sample::{NEGATIVE, overlap};
+use crate::view::Window;
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use threshold_models::cascade::{Cascade, CascadeOptions, proposal::crop_window};
+use threshold_models::cpu::{CpuStages, Pool, Simd};
+use threshold_models::engine::{BBox, Detection, Landmarks};
+use threshold_models::eval::detection::parse_wider;
+use threshold_models::frame::Frame;
+use threshold_models::pack::Pack;
+use threshold_models::picture;
+
+/// A face of a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Face {
+    /// Its box, pixel edges.
+    pub bbox: BBox,
+    /// Its landmarks, where somebody knows them.
+    pub landmarks: Option<Landmarks>,
+    /// Whether it is learnt from; what a list calls invalid is only kept clear of.
+    pub learnt: bool,
+}
+
+/// A decoded picture.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// Path from its set's folder.
+    pub name: String,
+    /// Its pixels.
+    pub frame: Frame,
+    /// Its faces.
+    pub faces: Vec<Face>,
+}
+
+/// Pictures of one side, training or held back.
+#[derive(Clone, Debug, Default)]
+pub struct Pictures {
+    /// Them, in the order of their sets and names.
+    pub pictures: Vec<Picture>,
+    /// Windows without a face that the installed cascade passed on to the stage that is trained, by picture.
+    pub mined: Vec<(usize, Window)>,
+}
+
+/// A set with a list of boxes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wider {
+    /// WIDER FACE's text form.
+    pub list: PathBuf,
+    /// The folder that the list's paths start at.
+    pub images: PathBuf,
+}
+
+/// A set with a folder for each person, without boxes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    /// The folder of folders.
+    pub images: PathBuf,
+    /// Only so many people, the first by name.
+    pub limit: Option<usize>,
+}
+
+/// What was read, both sides.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// To learn from.
+    pub train: Pictures,
+    /// To validate with.
+    pub held: Pictures,
+    /// Pictures that could not be read, with the reason.
+    pub skipped: Vec<String>,
+}
+
+/// A picture before it is read.
+struct Listed {
+    name: String,
+    path: PathBuf,
+    /// What is held back together.
+    group: String,
+    /// `None` where the cascade labels.
+    faces: Option<Vec<Face>>,
+}
+
+/// What the reading of one picture gave.
+struct Read {
+    picture: Picture,
+    mined: Vec<Window>,
+}
+
+/// Overlap above which the cascade's detection is a list's face, so that its landmarks count.
+const SAME_FACE: f32 = 0.5;
+
+/// Mined windows kept of one picture: a busy one must not be most of them.
+const MINED_EACH: usize = 60;
+
+/// How pictures are labelled and mined.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// The installed detector.
+    pub detector: &'a Pack,
+    /// Smallest face that it looks for, pixels.
+    pub min_face_px: f32,
+    /// The stage of the cascade whose passed windows are mined ([`crate::stage::Stage::depth`]).
+    pub depth: usize,
+    /// Threads in all.
+    pub threads: usize,
+}
+
+/// Reads all sets; `held` is the part of each that is held back, 0 to 1.
+///
+/// # Errors
+/// If a list or a folder does not read, or no picture at all does.
+pub fn load(
+    wider: &[Wider],
+    people: &[People],
+    held: f32,
+    labels: &Labels<'_>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Loaded> {
+    let mut listed = Vec::new();
+    for set in wider {
+        list_wider(set, &mut listed)?;
+    }
+    for set in people {
+        list_people(set, &mut listed)?;
+    }
+    if listed.is_empty() {
+        bail!("no set names a picture; add [[wider]] or [[people]] to the configuration");
+    }
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        let work = || -> Result<()> {
+            let mut labeller = Labeller::new(labels)?;
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(one) = listed.get(at) else { return Ok(()) };
+                let read = labeller.read(one)?;
+                let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                results.push((at, read));
+                progress(results.len(), listed.len());
+            }
+        };
+        let threads: Vec<_> = (0..labels.threads.max(1)).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            thread.join().unwrap_or_else(|_| bail!("a reading thread panicked"))?;
+        }
+        anyhow::Ok(())
+    })?;
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|&(at, _)| at);
+    let mut loaded = Loaded::default();
+    for (at, read) in results {
+        match read {
+            Err(why) => loaded.skipped.push(why),
+            Ok(Read { picture, mined }) => {
+                let side = match is_held(&listed[at].group, held) {
+                    true => &mut loaded.held,
+                    false => &mut loaded.train,
+                };
+                let index = side.pictures.len();
+                side.pictures.push(picture);
+                side.mined.extend(mined.into_iter().map(|window| (index, window)));
+            }
+        }
+    }
+    if loaded.train.pictures.is_empty() {
+        bail!("no picture to learn from could be read ({} failed)", loaded.skipped.len());
+    }
+    Ok(loaded)
+}
+
+/// Whether a group is on the held-back side.
+fn is_held(group: &str, part: f32) -> bool {
+    let hash = blake3::hash(group.as_bytes());
+    let [a, b, ..] = *hash.as_bytes();
+    f32::from(u16::from_le_bytes([a, b])) < part * 65_536.0
+}
+
+fn list_wider(set: &Wider, listed: &mut Vec<Listed>) -> Result<()> {
+    let at = || set.list.display().to_string();
+    let text = std::fs::read_to_string(&set.list).with_context(at)?;
+    for picture in parse_wider(&text).with_context(at)? {
+        let faces = picture.faces.iter().map(|face| Face {
+            bbox: face.bbox,
+            landmarks: None,
+            learnt: !face.invalid,
+        });
+        listed.push(Listed {
+            path: set.images.join(&picture.path),
+            group: picture.path.clone(),
+            faces: Some(faces.collect()),
+            name: picture.path,
+        });
+    }
+    Ok(())
+}
+
+fn list_people(set: &People, listed: &mut Vec<Listed>) -> Result<()> {
+    let people = sorted(&set.images)?;
+    let folders = people.into_iter().filter(|path| path.is_dir());
+    for folder in folders.take(set.limit.unwrap_or(usize::MAX)) {
+        let person = file_name(&folder);
+        for path in sorted(&folder)? {
+            let name = format!("{person}/{}", file_name(&path));
+            listed.push(Listed { name, path, group: person.clone(), faces: None });
+        }
+    }
+    Ok(())
+}
+
+fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
+    let at = || folder.display().to_string();
+    let entries = std::fs::read_dir(folder).with_context(at)?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>().with_context(at)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Reads pictures and asks the installed cascade about them; one for each thread.
+struct Labeller {
+    cascade: Cascade,
+    stages: CpuStages,
+    depth: usize,
+}
+
+impl Labeller {
+    fn new(labels: &Labels<'_>) -> Result<Self> {
+        let pool = std::sync::Arc::new(Pool::new(1));
+        let stages = CpuStages::new(labels.detector, Simd::detect(), pool)
+            .context("the installed detector")?;
+        let min_face_px = f64::from(labels.min_face_px);
+        let options = CascadeOptions { min_face_px, ..CascadeOptions::default() };
+        Ok(Self { cascade: Cascade::new(options), stages, depth: labels.depth })
+    }
+
+    /// The picture with its labels; the inner error is a picture that does not read.
+    fn read(&mut self, one: &Listed) -> Result<Result<Read, String>> {
+        let frame = match picture::read(&one.path) {
+            Ok(frame) => frame,
+            Err(why) => return Ok(Err(why.to_string())),
+        };
+        let found =
+            self.cascade.detect(&mut self.stages, &frame).with_context(|| one.name.clone())?;
+        let faces = match &one.faces {
+            None => found.iter().map(labelled).collect(),
+            Some(faces) => {
+                let mut faces = faces.clone();
+                faces.iter_mut().for_each(|face| face.landmarks = landmarks_of(face, &found));
+                faces
+            }
+        };
+        let mined = self.mine(&frame, &faces)?;
+        Ok(Ok(Read { picture: Picture { name: one.name.clone(), frame, faces }, mined }))
+    }
+
+    /// Windows without a face that the cascade hands to the stage, its surest first.
+    fn mine(&mut self, frame: &Frame, faces: &[Face]) -> Result<Vec<Window>> {
+        // P-Net has nobody before it: its own mistakes are what it learns from.
+        let passed = self.cascade.proposals(&mut self.stages, frame, self.depth.max(1))?;
+        let mut windows = Vec::new();
+        for proposal in passed {
+            let Some(rect) = crop_window(&proposal.bbox, frame.width(), frame.height()) else {
+                continue;
+            };
+            // What the frame cut off is stretched at work; here windows are squares.
+            let side = rect.width.min(rect.height) as f32;
+            let window = Window { x: rect.x as f32, y: rect.y as f32, side };
+            let clear = faces.iter().all(|face| overlap(&window.bbox(), &face.bbox) < NEGATIVE);
+            if clear && side >= 12.0 {
+                windows.push(window);
+            }
+        }
+        windows.truncate(MINED_EACH);
+        Ok(windows)
+    }
+}
+
+fn labelled(found: &Detection) -> Face {
+    Face { bbox: found.bbox, landmarks: Some(found.landmarks), learnt: true }
+}
+
+fn landmarks_of(face: &Face, found: &[Detection]) -> Option<Landmarks> {
+    let overlap_of = |detection: &Detection| overlap(&detection.bbox, &face.bbox);
+    let best = found.iter().max_by(|a, b| overlap_of(a).total_cmp(&overlap_of(b)))?;
+    (overlap_of(best) >= SAME_FACE).then_some(best.landmarks)
+}

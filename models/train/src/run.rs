@@ -1,0 +1,289 @@
+//! A run: epochs of batches, a validation and a checkpoint after each, and a folder that tells how to repeat it.
+//!
+//! ```text
+//! run.toml             the configuration, paths absolute
+//! run.json             version, detector's model id, pictures read and left out, what each epoch gave
+//! losses.csv           one line for each step: step, class, box, landmarks, total
+//! last.checkpoint      after the last epoch, with which the run goes on
+//! best.checkpoint      after the epoch that validated best
+//! best.safetensors     its parameters alone, under the names that packs have
+//! bad-batch.safetensors, bad.checkpoint   what gave a loss that is no number, if one did
+//! ```
+//! Owns this folder and the loop. Refuses to print: a `Watch` is told.
+
+use crate::adam::{Adam, rate_at};
+use crate::batch::{Batch, Batches};
+use crate::checkpoint::{self, Checkpoint, digest, write_whole};
+use crate::config::Config;
+use crate::loss::Losses;
+use crate::pictures::Loaded;
+use crate::sample::Drawer;
+use crate::start;
+use crate::trainable::Trainable;
+use crate::validate::{Accuracy, Balanced};
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use threshold_models::pack::Pack;
+use threshold_models::tensor::{Tensor, Tensors};
+
+/// Who wants to know how far a run is.
+pub trait Watch {
+    /// A step was taken.
+    fn step(&mut self, step: usize, losses: &Losses);
+    /// An epoch was validated.
+    fn epoch(&mut self, epoch: &Epoch);
+}
+
+/// What an epoch gave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Steps taken since the run's start.
+    pub step: usize,
+    /// Mean total loss of its steps.
+    pub loss: f64,
+    /// Held-back windows judged rightly.
+    pub accuracy: Accuracy,
+}
+
+/// What a run ended with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// This build's version.
+    pub version: &'static str,
+    /// Model id of the detector that labelled and mined.
+    pub detector: String,
+    /// Pictures to learn from, and held back.
+    pub pictures: [usize; 2],
+    /// Pictures that could not be read, with the reason.
+    pub skipped: Vec<String>,
+    /// Windows of the balanced set, and how many of them are mined.
+    pub validation: [usize; 2],
+    /// The untrained network on it.
+    pub untrained: Accuracy,
+    /// The installed network on it; `None` for Cascade CNN's, which nobody publishes.
+    pub installed: Option<Accuracy>,
+    /// The epochs of this process; a run that went on has the ones before in the `run.json` before.
+    pub epochs: Vec<Epoch>,
+    /// The best one's accuracy.
+    pub best: f64,
+}
+
+/// A run that can take steps.
+pub struct Run<'a> {
+    config: &'a Config,
+    folder: PathBuf,
+    trainable: Trainable,
+    batches: Batches<'a>,
+    balanced: Balanced,
+    state: Checkpoint,
+    losses: String,
+    outcome: Outcome,
+}
+
+impl<'a> Run<'a> {
+    /// Opens a run's folder: a new one, or one whose last checkpoint is gone on from.
+    ///
+    /// # Errors
+    /// If the folder is another configuration's, or the pictures do not give every kind of sample.
+    pub fn open(
+        config: &'a Config,
+        loaded: &'a Loaded,
+        detector: &Pack,
+        folder: &Path,
+        threads: usize,
+    ) -> Result<Self> {
+        let at = || folder.display().to_string();
+        std::fs::create_dir_all(folder).with_context(at)?;
+        let text = toml::to_string(config)?;
+        let last = folder.join(LAST);
+        let fresh = !last.exists();
+        let state = if fresh {
+            let parameters = start::parameters(&config.stage.graph(), config.seed);
+            let adam = Adam::new(&parameters);
+            Checkpoint { parameters, adam, best: NONE_YET, config: digest(&text) }
+        } else {
+            Checkpoint::read(&last)?
+        };
+        if state.config != digest(&text) {
+            bail!(
+                "{} is a run of another configuration, whose losses would not go on; choose another folder, \
+                 or remove this one",
+                folder.display()
+            );
+        }
+        if fresh {
+            write_whole(&folder.join("run.toml"), text.as_bytes()).with_context(at)?;
+        }
+        let drawer = Drawer {
+            pictures: &loaded.train,
+            stage: config.stage,
+            augment: config.augment,
+            min_face_px: config.min_face_px,
+            mined: config.mined,
+        };
+        let balanced = Balanced::draw(
+            &loaded.held,
+            config.stage,
+            config.min_face_px,
+            config.validation,
+            config.seed,
+        )?;
+        let untrained = start::parameters(&config.stage.graph(), config.seed);
+        let (windows, mined) = balanced.windows();
+        let outcome = Outcome {
+            version: env!("CARGO_PKG_VERSION"),
+            detector: detector.id.to_string(),
+            pictures: [loaded.train.pictures.len(), loaded.held.pictures.len()],
+            skipped: loaded.skipped.clone(),
+            validation: [windows, mined],
+            untrained: balanced.accuracy(&untrained)?,
+            installed: match config.stage.is_mtcnn() {
+                true => Some(balanced.accuracy(detector)?),
+                false => None,
+            },
+            epochs: Vec::new(),
+            best: state.best,
+        };
+        let losses = told_losses(&folder.join(LOSSES), state.adam.steps)?;
+        Ok(Self {
+            config,
+            folder: folder.to_path_buf(),
+            trainable: Trainable::new(config.stage.graph()),
+            batches: Batches::new(drawer, &config.mix, config.batch, config.seed, threads)?,
+            balanced,
+            state,
+            losses,
+            outcome,
+        })
+    }
+
+    /// Takes the epochs that are left, at most `limit` of them.
+    ///
+    /// # Errors
+    /// If a loss is no number (its batch is saved), or the folder cannot be written; the last checkpoint stays.
+    pub fn go(&mut self, limit: usize, watch: &mut dyn Watch) -> Result<&Outcome> {
+        let steps = self.config.steps;
+        let first = self.state.adam.steps / steps;
+        for epoch in (first..self.config.epochs).take(limit) {
+            let mut sum = 0.0;
+            for step in epoch * steps..(epoch + 1) * steps {
+                let losses = self.step(step)?;
+                sum += f64::from(losses.total);
+                watch.step(step + 1, &losses);
+            }
+            self.validate(epoch + 1, sum / steps as f64, watch)?;
+        }
+        Ok(&self.outcome)
+    }
+
+    /// What is known of the run so far.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The parameters as they are now.
+    #[must_use]
+    pub fn parameters(&self) -> &Tensors {
+        &self.state.parameters
+    }
+
+    fn step(&mut self, step: usize) -> Result<Losses> {
+        let batch = self.batches.draw(step)?;
+        let Config { tasks, hard_share, learning_rate, steps, epochs, .. } = *self.config;
+        let (losses, gradients) =
+            self.trainable.gradients(&self.state.parameters, &batch, &tasks, hard_share)?;
+        let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
+        if !losses.total.is_finite() || !finite {
+            return Err(self.give_up(step, &batch, &losses));
+        }
+        let rate = rate_at(learning_rate, step, steps * epochs);
+        self.state.adam.step(&mut self.state.parameters, &gradients, rate);
+        let Losses { class, bbox, landmarks, total } = losses;
+        let _ = writeln!(self.losses, "{},{class},{bbox},{landmarks},{total}", step + 1);
+        Ok(losses)
+    }
+
+    fn validate(&mut self, epoch: usize, loss: f64, watch: &mut dyn Watch) -> Result<()> {
+        let accuracy = self.balanced.accuracy(&self.state.parameters)?;
+        let is_best = accuracy.all > self.state.best;
+        if is_best {
+            self.state.best = accuracy.all;
+            self.state.write(&self.folder.join(BEST))?;
+            let parameters = self.state.parameters.iter();
+            let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor));
+            checkpoint::write(&self.folder.join(PARAMETERS), parameters, None)?;
+        }
+        let epoch = Epoch { epoch, step: self.state.adam.steps, loss, accuracy };
+        self.outcome.epochs.push(epoch);
+        self.outcome.best = self.state.best;
+        let at = || format!("writing into {}", self.folder.display());
+        let text = serde_json::to_string_pretty(&self.outcome)?;
+        write_whole(&self.folder.join("run.json"), text.as_bytes()).with_context(at)?;
+        write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
+        // Last: where it names a step, everything beside it is of that step or a later one.
+        self.state.write(&self.folder.join(LAST))?;
+        watch.epoch(&epoch);
+        Ok(())
+    }
+
+    /// Saves what gave a loss that is no number.
+    fn give_up(&self, step: usize, batch: &Batch, losses: &Losses) -> anyhow::Error {
+        let tensor = |data: &[f32]| Tensor {
+            shape: vec![batch.n, data.len() / batch.n.max(1)],
+            data: data.to_vec(),
+        };
+        let tensors = Tensors::from([
+            ("pixels".to_owned(), tensor(&batch.pixels)),
+            ("face".to_owned(), tensor(&batch.face)),
+            ("face_on".to_owned(), tensor(&batch.face_on)),
+            ("reg".to_owned(), tensor(&batch.reg)),
+            ("reg_on".to_owned(), tensor(&batch.reg_on)),
+            ("landmarks".to_owned(), tensor(&batch.landmarks)),
+            ("landmarks_on".to_owned(), tensor(&batch.landmarks_on)),
+        ]);
+        let named = tensors.iter().map(|(name, tensor)| (name.clone(), tensor));
+        let saved = checkpoint::write(&self.folder.join(BAD_BATCH), named, None)
+            .and_then(|()| self.state.write(&self.folder.join("bad.checkpoint")));
+        let place = match saved {
+            Ok(()) => {
+                format!("the batch is {BAD_BATCH} in the run's folder, its network bad.checkpoint")
+            }
+            Err(why) => format!("the batch could not be saved: {why:#}"),
+        };
+        anyhow::anyhow!(
+            "step {}: the loss is no number ({losses:?}); {place}; lower learning_rate and begin anew, or go on from \
+             the last checkpoint",
+            step + 1
+        )
+    }
+}
+
+/// Below every accuracy.
+const NONE_YET: f64 = -1.0;
+const LAST: &str = "last.checkpoint";
+const BEST: &str = "best.checkpoint";
+const LOSSES: &str = "losses.csv";
+/// Parameters of the best epoch, under the names that packs have.
+pub const PARAMETERS: &str = "best.safetensors";
+const BAD_BATCH: &str = "bad-batch.safetensors";
+
+/// The losses of the steps that the checkpoint has behind it; what was told of later ones is dropped.
+fn told_losses(path: &Path, steps: usize) -> Result<String> {
+    const HEAD: &str = "step,class,box,landmarks,total\n";
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    let mut told = HEAD.to_owned();
+    for line in text.lines().skip(1).take(steps) {
+        told.push_str(line);
+        told.push('\n');
+    }
+    Ok(told)
+}

@@ -1,0 +1,67 @@
+//! What the user sees: results on stdout, progress and errors on stderr.
+//!
+//! Owns every print of this program. Refuses to decide what is said.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
+
+use crate::loss::Losses;
+use crate::run::{Epoch, Watch};
+use crate::validate::Accuracy;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A line of a result.
+pub fn line(text: &str) {
+    println!("{text}");
+}
+
+/// An error's chain in one line.
+pub fn error(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+/// A progress bar on stderr; silent where that is no terminal.
+#[must_use]
+pub fn bar(steps: usize, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}");
+    let bar = ProgressBar::new(steps as u64).with_message(what);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// A run's progress: a bar of steps, a line for each epoch.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Of a run of so many steps.
+    #[must_use]
+    pub fn new(steps: usize) -> Self {
+        Self(bar(steps, "training"))
+    }
+}
+
+impl Watch for Progress {
+    fn step(&mut self, step: usize, _: &Losses) {
+        self.0.set_position(step as u64);
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) {
+        let Epoch { epoch, loss, accuracy, .. } = epoch;
+        self.0.suspend(|| line(&format!("epoch {epoch}: loss {loss:.4}, {}", shares(accuracy))));
+    }
+}
+
+/// An accuracy in words.
+#[must_use]
+pub fn shares(accuracy: &Accuracy) -> String {
+    let Accuracy { all, faces, random, mined } = accuracy;
+    let percent = |share: &f64| format!("{:.2} %", share * 100.0);
+    format!(
+        "held back {} right (faces {}, random windows {}, mined windows {})",
+        percent(all),
+        percent(faces),
+        percent(random),
+        percent(mined)
+    )
+}

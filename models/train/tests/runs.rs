@@ -1,0 +1,153 @@
+//! Whole runs on drawn pictures: they learn, repeat, go on, stop, and what they learnt runs on the CPU engine.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod drawn;
+
+use drawn::{config, detector, drawn};
+use std::path::Path;
+use threshold_models::cpu::{CpuEngine, EngineOptions};
+use threshold_models::engine::Engine as _;
+use threshold_models::graph::Shape;
+use threshold_train::checkpoint::Checkpoint;
+use threshold_train::config::Config;
+use threshold_train::export;
+use threshold_train::loss::Losses;
+use threshold_train::run::{Epoch, Run, Watch};
+use threshold_train::stage::Stage;
+use threshold_train::trainable::Trainable;
+
+/// Nobody watches.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn step(&mut self, _: usize, _: &Losses) {}
+    fn epoch(&mut self, _: &Epoch) {}
+}
+
+/// Takes so many epochs of a run in a folder, drawing on so many threads; gives its parameters' bits.
+fn go(config: &Config, folder: &Path, epochs: usize, threads: usize) -> Vec<u32> {
+    let (loaded, detector) = (drawn(60), detector());
+    let mut run = Run::open(config, &loaded, &detector, folder, threads).unwrap();
+    run.go(epochs, &mut Nobody).unwrap();
+    run.parameters().values().flat_map(|t| t.data.iter().map(|v| v.to_bits())).collect()
+}
+
+fn losses(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("losses.csv")).unwrap()
+}
+
+#[test]
+fn a_short_run_judges_held_back_windows_far_better_than_the_untrained_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { epochs: 3, steps: 100, batch: 64, ..config(Stage::PNet) };
+    let (loaded, detector) = (drawn(60), detector());
+    let mut run = Run::open(&config, &loaded, &detector, folder.path(), 2).unwrap();
+    let outcome = run.go(usize::MAX, &mut Nobody).unwrap().clone();
+    let (before, after) = (outcome.untrained.all, outcome.best);
+    assert!(after > 0.85 && after > before + 0.2, "{before} before, {after} after");
+    let told = losses(folder.path());
+    assert_eq!(told.lines().count(), 301);
+    let total = |line: &str| line.rsplit(',').next().unwrap().parse::<f32>().unwrap();
+    let mean =
+        |lines: &[&str]| lines.iter().map(|line| total(line)).sum::<f32>() / lines.len() as f32;
+    let lines: Vec<&str> = told.lines().skip(1).collect();
+    assert!(mean(&lines[280..]) < mean(&lines[..20]) / 2.0);
+
+    // What it learnt is a pack that the engine runs, and says there what it said here.
+    let mut tensors = detector.tensors();
+    tensors.extend(Checkpoint::read(&folder.path().join("best.checkpoint")).unwrap().parameters);
+    let pack = export::of(&tensors, &detector, "a test", "mtcnn-trained", "none").unwrap();
+    let mut engine = CpuEngine::new(&pack, None, &EngineOptions::default()).unwrap();
+    engine.self_test().unwrap();
+    engine.detect(&loaded.held.pictures[0].frame).unwrap();
+    let from_runs =
+        export::detector(&[folder.path().to_path_buf()], &detector, "mtcnn-trained", "none")
+            .unwrap();
+    assert_eq!(from_runs.tensors(), pack.tensors());
+    for (stage, golden) in pack.meta.golden.iter().enumerate() {
+        let graph = golden.graph(pack.meta.network);
+        let trainable = Trainable::new(graph.clone());
+        let Shape { h, w, c } = graph.shape(graph.input());
+        let input = golden.input(&graph);
+        let input =
+            candle_core::Tensor::from_slice(&input, (1, h, w, c), &candle_core::Device::Cpu);
+        let variables = trainable.variables(&pack.tensors()).unwrap();
+        let values = trainable.forward(&variables, &input.unwrap()).unwrap();
+        for (&(name, id), expected) in graph.outputs().iter().zip(&golden.outputs) {
+            let found = values[id].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far <= 1e-4, "stage {stage} {name}: {far}");
+        }
+    }
+}
+
+#[test]
+fn the_same_configuration_gives_the_same_bits_on_any_number_of_drawing_threads() {
+    let config = Config { epochs: 1, steps: 12, batch: 32, ..config(Stage::RNet) };
+    let folders: [_; 3] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let [a, b] = [(0, 1), (1, 3)].map(|(i, threads)| go(&config, folders[i].path(), 1, threads));
+    assert_eq!(a, b);
+    assert_eq!(losses(folders[0].path()), losses(folders[1].path()));
+    let other = go(&Config { seed: 2, ..config }, folders[2].path(), 1, 1);
+    assert_ne!(a, other);
+}
+
+#[test]
+fn a_run_that_was_cut_goes_on_with_the_same_losses_bit_by_bit() {
+    let config = Config { epochs: 4, steps: 6, batch: 32, ..config(Stage::PNet) };
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = go(&config, whole.path(), 4, 1);
+    go(&config, cut.path(), 1, 1);
+    go(&config, cut.path(), 2, 1);
+    // Killed between what an epoch tells and its checkpoint: the steps after the checkpoint are told once more.
+    let told = losses(cut.path()) + "19,9,9,9,9\n20,9,9";
+    std::fs::write(cut.path().join("losses.csv"), told).unwrap();
+    assert_eq!(go(&config, cut.path(), 4, 1), expected);
+    assert_eq!(losses(cut.path()), losses(whole.path()));
+    // A run that is done stays as it is.
+    assert_eq!(go(&config, cut.path(), 4, 1), expected);
+}
+
+#[test]
+fn a_folder_of_another_configuration_is_refused() {
+    let config = Config { epochs: 1, steps: 2, batch: 16, ..config(Stage::PNet) };
+    let folder = tempfile::tempdir().unwrap();
+    go(&config, folder.path(), 1, 1);
+    let other = Config { learning_rate: 0.5, ..config };
+    let (loaded, detector) = (drawn(60), detector());
+    let refused = Run::open(&other, &loaded, &detector, folder.path(), 1).err().unwrap();
+    assert!(refused.to_string().contains("another configuration"), "{refused}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_saves_the_batch() {
+    let config = Config { epochs: 2, steps: 2, batch: 16, ..config(Stage::PNet) };
+    let folder = tempfile::tempdir().unwrap();
+    go(&config, folder.path(), 1, 1);
+    let last = folder.path().join("last.checkpoint");
+    let mut checkpoint = Checkpoint::read(&last).unwrap();
+    checkpoint.parameters.get_mut("pnet.conv1.weight").unwrap().data[0] = f32::INFINITY;
+    checkpoint.write(&last).unwrap();
+    let before = std::fs::read(&last).unwrap();
+    let (loaded, detector) = (drawn(60), detector());
+    let mut run = match Run::open(&config, &loaded, &detector, folder.path(), 1) {
+        Ok(run) => run,
+        Err(why) => unreachable!("{why:#}"),
+    };
+    let stopped = run.go(usize::MAX, &mut Nobody).err().unwrap().to_string();
+    assert!(stopped.starts_with("step 3: the loss is no number"), "{stopped}");
+    for saved in ["bad-batch.safetensors", "bad.checkpoint"] {
+        assert!(stopped.contains(saved) && folder.path().join(saved).is_file(), "{stopped}");
+    }
+    assert_eq!(std::fs::read(&last).unwrap(), before, "the checkpoint is as it was");
+}
+
+#[test]
+fn pictures_without_a_kind_that_is_asked_for_are_refused() {
+    let mut loaded = drawn(20);
+    loaded.train.pictures.iter_mut().for_each(|picture| picture.faces.clear());
+    let config = config(Stage::PNet);
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Run::open(&config, &loaded, &detector(), folder.path(), 1).err().unwrap();
+    assert!(refused.to_string().contains("no Positive sample"), "{refused}");
+}
