@@ -69,7 +69,7 @@ impl Bench {
         run(&mut command)
     }
 
-    fn into_root(&self) -> Ran {
+    fn installed(&self) -> Ran {
         self.flash(self.at("root").to_str().unwrap(), &self.at("deb"))
     }
 }
@@ -77,7 +77,7 @@ impl Bench {
 #[test]
 fn a_mounted_root_becomes_a_unit_and_its_settings_stay() {
     let Some(bench) = Bench::new() else { return };
-    let ran = bench.into_root();
+    let ran = bench.installed();
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert!(ran.stdout.contains("is a unit now, version 0.1.0"), "{ran:?}");
     assert!(ran.stdout.contains("label /var/lib/threshold"), "{ran:?}");
@@ -91,7 +91,7 @@ fn a_mounted_root_becomes_a_unit_and_its_settings_stay() {
     }
     // A second time: nothing is in the way, and what the owner wrote stays.
     bench.put("root/etc/threshold/unit.toml", "# of the owner\n");
-    let ran = bench.into_root();
+    let ran = bench.installed();
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(file("etc/threshold/unit.toml"), "# of the owner\n");
 }
@@ -102,7 +102,7 @@ fn a_link_in_a_root_leads_nothing_out_of_it() {
     fs::create_dir_all(bench.at("root/usr/lib")).unwrap();
     fs::create_dir(bench.at("outside")).unwrap();
     std::os::unix::fs::symlink(bench.at("outside"), bench.at("root/usr/lib/threshold")).unwrap();
-    let ran = bench.into_root();
+    let ran = bench.installed();
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(fs::read_dir(bench.at("outside")).unwrap().count(), 0, "written outside the root");
     assert_eq!(
@@ -111,7 +111,7 @@ fn a_link_in_a_root_leads_nothing_out_of_it() {
     );
     fs::rename(bench.at("root/etc/systemd"), bench.at("outside/systemd")).unwrap();
     std::os::unix::fs::symlink(bench.at("outside/systemd"), bench.at("root/etc/systemd")).unwrap();
-    let ran = bench.into_root();
+    let ran = bench.installed();
     assert!(ran.error().0.contains("etc/systemd is a link"), "{ran:?}");
 }
 
@@ -119,7 +119,7 @@ fn a_link_in_a_root_leads_nothing_out_of_it() {
 fn a_root_that_does_not_fit_is_left_alone() {
     let Some(bench) = Bench::new() else { return };
     let refused = |part: &str, remedy: &str| {
-        let ran = bench.into_root();
+        let ran = bench.installed();
         let (error, tried) = ran.error();
         assert!(error.contains(part) && tried.contains(remedy), "{ran:?}");
         assert!(!bench.at("root/usr/lib/threshold").exists(), "{part}: something was installed");

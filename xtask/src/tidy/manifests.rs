@@ -8,7 +8,7 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
