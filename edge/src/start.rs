@@ -15,6 +15,7 @@ use threshold_models::crop::CropRule;
 use threshold_models::engine::Engine;
 use threshold_models::pack::{Pack, PackDir};
 use threshold_policy::Policy;
+use threshold_policy::rule::Settled;
 use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
 use threshold_store::{Store, StoreError, TailCut};
 
@@ -112,8 +113,14 @@ fn crop_words(rule: &CropRule) -> String {
 /// Names model, policy and configuration in the log, for the entries that follow.
 pub fn contexts(state: &mut State, config: &str) {
     let model = state.model_context().and_then(|model| model.to_bytes().ok()).unwrap_or_default();
-    // What could not be read stays the last one, for the program that can.
-    let policy = state.settled().map(|settled| settled.to_context().unwrap_or_default());
+    // What could not be read stays the last one, for the program that can. So does what says the same in an older form: a version on
+    // trial that is gone back from leaves the log as the one before can read it.
+    let last =
+        state.journal().and_then(|journal| journal.store().last_context(ContextKind::Policy));
+    let policy = state.settled().map(|settled| match last {
+        Some(last) if Settled::from_context(last) == Ok(*settled) => last.to_vec(),
+        _ => settled.to_context().unwrap_or_default().to_vec(),
+    });
     let Some(journal) = state.journal_mut() else { return };
     let written = journal
         .set_context(ContextKind::Model, &model)

@@ -27,8 +27,8 @@ use threshold_models::search::{Candidate, Candidates, Index};
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Subject, Verdict, decide};
 use threshold_record::{
-    Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
-    Threshold, WallTime,
+    Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Reason,
+    Score, Threshold, WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -136,6 +136,8 @@ pub struct State {
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
+    /// The entry of a change that holds, which the log did not take yet.
+    owed: Option<LogEntry>,
     index: Option<Index>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
@@ -194,6 +196,7 @@ impl State {
             reader: ReaderStanding::None,
             lockout: Lockout::default(),
             admissions: Admissions::default(),
+            owed: None,
             index: None,
             index_number: 0,
             faults,
@@ -286,13 +289,12 @@ impl State {
                 [0, 0, 0, 0] => Lockout::default(),
                 bytes => Lockout::restore(bytes, &policy, now_ms),
             };
-            match Admissions::read(journal.store(), now_ms) {
-                Ok(admissions) => self.admissions = admissions,
-                // Not the store's fault alone: that may mend, and whoever was just admitted would not have to wait.
-                Err(error) => {
-                    let why = format!("the last admissions cannot be read: {error}");
-                    self.fail(Cause::Policy, &why);
-                }
+            let (admissions, error) = Admissions::read(journal.store(), now_ms);
+            self.admissions = admissions;
+            if let Some(error) = error {
+                self.notices.tell(&format!(
+                    "log: not all of the last admissions can be read, so that anti-passback keeps everybody waiting from now on: {error}"
+                ));
             }
         }
         self.embedder = Some(embedder);
@@ -488,6 +490,12 @@ impl State {
     /// Tries a store that was at fault again, by an entry that says so.
     pub fn retry_store(&mut self) {
         if self.started && self.is_at_fault(Cause::Store) {
+            if let Some(owed) = self.owed {
+                if self.write(owed).is_none() {
+                    return;
+                }
+                self.owed = None;
+            }
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
             if self.write(entry).is_some() {
                 self.mend(Cause::Store);
@@ -624,7 +632,8 @@ impl State {
             return None;
         };
         let decision = outcome.decision();
-        self.stats.decision(outcome.reason());
+        let outcome_reason = outcome.reason();
+        self.stats.decision(outcome_reason);
         let written = match self.journal {
             Some(_) => {
                 let times = times(outcome.at_ms());
@@ -643,6 +652,9 @@ impl State {
                 self.admissions.note(person, self.clock.monotonic_ms());
             }
             self.lockout.pass();
+            self.save_lockout();
+        } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
+            self.lockout.take_back();
             self.save_lockout();
         } else if attempt_open {
             self.fail_attempt();

@@ -64,7 +64,7 @@ impl Say {
     /// Prints a remark on stderr, as text mode has it; nothing under `--json`.
     pub fn note(self, text: &str) {
         if !self.json {
-            eprintln!("{text}");
+            text.lines().for_each(|line| eprintln!("{}", plain(line)));
         }
     }
 

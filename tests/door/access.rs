@@ -14,7 +14,7 @@ use threshold_record::{
     Access, Cause, Credential, Decision, EntryKind, Interval, KeyTag, LogEntry, MAX_SCHEDULES,
     Name, PersonId, Reason, Role, Schedule, ScheduleId,
 };
-use threshold_store::MockFlash;
+use threshold_store::{FlashFault, MockFlash};
 use threshold_tests::lots::Lots;
 use threshold_wire::RequestError;
 use threshold_wire::access::{
@@ -184,6 +184,44 @@ fn the_same_person_waits_also_over_a_start_and_somebody_else_does_not() {
     let mut rig = Rig::on(&flash);
     rig.call::<SetPassback>(&PassbackSet { minutes: 0 }).unwrap();
     check(&mut rig, 1, OPENS);
+}
+
+#[test]
+fn who_may_not_enter_now_locks_nobody_out_and_clears_no_count() {
+    let mut rig = Rig::new();
+    let ada = rig.enrol("Ada", 1);
+    rig.enrol("Grace", 2);
+    check(&mut rig, 5, (Reason::Unknown, Cause::None));
+    check(&mut rig, 5, (Reason::Unknown, Cause::None));
+    set(&mut rig, ada, Access { valid_until: Some(FRIDAY), ..Access::default() }).unwrap();
+    for _ in 0..2 * settings().attempts {
+        check(&mut rig, 1, refuses(Cause::ClockNotSet));
+    }
+    let failures = rig.shared.lock().journal().unwrap().store().lockout()[1];
+    assert_eq!(failures, 2, "the strangers' count stays");
+    check(&mut rig, 2, OPENS);
+}
+
+#[test]
+fn a_limit_that_holds_has_its_entry_before_the_door_opens_again() {
+    let mut owed = 0;
+    for failing in 1..=6 {
+        let mut rig = Rig::new();
+        let ada = rig.enrol("Ada", 1);
+        rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+        let answer = set(&mut rig, ada, badge());
+        let told = |rig: &Rig| rig.log().iter().any(|entry| entry.kind == EntryKind::AccessSet);
+        owed += usize::from(answer.is_err() && !told(&rig));
+        (0..3).for_each(|_| rig.visit(Show::Face(1), 3));
+        let holds = {
+            let state = rig.shared.lock();
+            let gallery = state.journal().unwrap().store().gallery().unwrap();
+            gallery.member(ada).unwrap().access() == badge()
+        };
+        assert!(holds || answer.is_err(), "write {failing}");
+        assert!(!holds || told(&rig) || rig.pulses() == 0, "write {failing}");
+    }
+    assert!(owed > 0, "no write that failed was one of these");
 }
 
 /// A unit with an owner (1), an enroller (2) and a viewer (3), drawing from a place of its own.

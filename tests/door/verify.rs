@@ -159,7 +159,8 @@ fn what_was_compared_before_a_credential_counts_nothing_after_it() {
         assert_eq!(rig.pulses(), 1, "{first:?}");
         let mut expected = vec![claim(1), decision(1, Reason::Matched, Cause::None)];
         let ended = match first {
-            None => vec![],
+            // The visit of before has its own decision, whatever came of it.
+            None => vec![decision(1, Reason::TooFewFrames, Cause::None)],
             Some(ADA) => vec![claim(1), decision(1, Reason::TooFewFrames, Cause::None)],
             Some(_) => vec![claim(2), decision(2, Reason::Unknown, Cause::OtherThanClaimed)],
         };

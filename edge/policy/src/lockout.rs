@@ -68,6 +68,12 @@ impl Lockout {
         *self = Self::default();
     }
 
+    /// The open attempt ended with somebody who was recognised and may not enter now: no guess, so it counts no longer. Those before
+    /// it do: whoever may not enter makes no room for guesses.
+    pub fn take_back(&mut self) {
+        self.failures = self.failures.saturating_sub(1);
+    }
+
     /// The open attempt ended in a refusal: it stays counted, and the last one allowed locks out.
     pub fn fail(&mut self, policy: &Policy, now_ms: u64) {
         if self.failures >= policy.attempts && self.locked_until_ms.is_none() {

@@ -72,7 +72,8 @@ impl Access {
     pub fn check(&self) -> Result<(), AccessFault> {
         let from = self.valid_from.unwrap_or(0);
         let until = self.valid_until.unwrap_or(MAX_UNIX_S);
-        if from >= until || until > MAX_UNIX_S {
+        // Flash has 0 for a validity that ever began.
+        if from >= until || until > MAX_UNIX_S || self.valid_from == Some(0) {
             return Err(AccessFault::Validity);
         }
         if let Some(ScheduleId(number)) = self.schedule

@@ -54,6 +54,14 @@ pub struct UnitConfig {
     pub timezone: Option<String>,
 }
 
+/// Where a folder is, links followed as far as it is there.
+fn place(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let there = absolute.ancestors().find_map(|at| Some((at, at.canonicalize().ok()?)));
+    let Some((at, real)) = there else { return absolute };
+    absolute.strip_prefix(at).map_or(real.clone(), |rest| real.join(rest))
+}
+
 impl UnitConfig {
     /// The folder of the record: the one that was named, or the data folder's name with `.commission` behind it.
     ///
@@ -61,7 +69,7 @@ impl UnitConfig {
     /// In words, if it lies in the data folder, or that is one that has no name.
     pub fn commission(&self) -> anyhow::Result<PathBuf> {
         if let Some(named) = &self.commission {
-            if named.starts_with(&self.data) {
+            if place(named).starts_with(place(&self.data)) {
                 bail!(
                     "the folder {} of the record of the recovery key lies in the data folder, with which it would be deleted: name another one",
                     named.display()

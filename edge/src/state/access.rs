@@ -5,6 +5,7 @@
 //! counts as none, so that pulling the plug lets nobody in earlier. Refuses to judge: `policy::access` does.
 
 use super::State;
+use crate::journal::Journal;
 use std::collections::BTreeMap;
 use threshold_policy::rule::PASSBACK_MOST;
 use threshold_policy::{Asking, Moment, may_enter};
@@ -25,14 +26,17 @@ const KEPT_MS: i64 = PASSBACK_MOST as i64 * 60_000;
 /// When people were last admitted, in milliseconds of this start's monotonic clock; before this start, below zero. Of those a day
 /// ago nothing is kept, so that it is as long as a day's admissions.
 #[derive(Debug, Default)]
-pub(super) struct Admissions(BTreeMap<PersonId, i64>);
+pub(super) struct Admissions {
+    of: BTreeMap<PersonId, i64>,
+    /// Everybody else may have been admitted then, since older entries could not be read.
+    unread_until_ms: Option<i64>,
+}
 
 impl Admissions {
-    /// The admissions that the log tells of.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the log cannot be read.
-    pub(super) fn read(store: &Store, now_ms: u64) -> Result<Self, StoreError> {
+    /// The admissions that the log tells of. Of entries that cannot be read whoever is not in later ones is taken as admitted by the
+    /// last of them, so that nobody waits for less than is settled, and nobody for more than that from this start on; the second
+    /// is the error then.
+    pub(super) fn read(store: &Store, now_ms: u64) -> (Self, Option<StoreError>) {
         let mut admissions = Self::default();
         let (mut later_boot, mut later_ms) = (store.boot(), now_ms);
         // What passed since the entry, at least.
@@ -42,7 +46,14 @@ impl Admissions {
         let mut end = head;
         while end >= oldest && end > 0 {
             let from = end.saturating_sub(PAGE - 1).max(oldest);
-            let page = store.log_page(from, (end - from + 1) as usize)?;
+            let page = match store.log_page(from, (end - from + 1) as usize) {
+                Ok(page) => page,
+                Err(error) => {
+                    let passed = i64::try_from(passed_ms).unwrap_or(i64::MAX);
+                    admissions.unread_until_ms = Some(now_ms.cast_signed().saturating_sub(passed));
+                    return (admissions, Some(error));
+                }
+            };
             for entry in page.iter().rev() {
                 if entry.boot == later_boot {
                     passed_ms += later_ms.saturating_sub(entry.monotonic_ms);
@@ -50,27 +61,27 @@ impl Admissions {
                 (later_boot, later_ms) = (entry.boot, entry.monotonic_ms);
                 let passed = i64::try_from(passed_ms).unwrap_or(i64::MAX);
                 if passed > KEPT_MS {
-                    return Ok(admissions);
+                    return (admissions, None);
                 }
                 if entry.kind == EntryKind::Decision && entry.reason == Reason::Matched {
-                    admissions.0.entry(entry.person).or_insert(now_ms.cast_signed() - passed);
+                    admissions.of.entry(entry.person).or_insert(now_ms.cast_signed() - passed);
                 }
             }
             end = from - 1;
         }
-        Ok(admissions)
+        (admissions, None)
     }
 
     /// Somebody is admitted now.
     pub(super) fn note(&mut self, person: PersonId, now_ms: u64) {
         let now_ms = now_ms.cast_signed();
-        self.0.retain(|_, &mut at_ms| now_ms.saturating_sub(at_ms) <= KEPT_MS);
-        self.0.insert(person, now_ms);
+        self.of.retain(|_, &mut at_ms| now_ms.saturating_sub(at_ms) <= KEPT_MS);
+        self.of.insert(person, now_ms);
     }
 
     /// What has passed since the person's last admission, milliseconds; `None` if that is a day ago, or there was none.
     fn since(&self, person: PersonId, now_ms: u64) -> Option<u64> {
-        let at_ms = *self.0.get(&person)?;
+        let at_ms = self.of.get(&person).copied().max(self.unread_until_ms)?;
         u64::try_from(now_ms.cast_signed().saturating_sub(at_ms)).ok()
     }
 }
@@ -110,11 +121,9 @@ impl State {
         access: Access,
         by: KeyTag,
     ) -> Result<(), StoreError> {
-        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
-        journal.store_mut().set_access(person, access)?;
+        self.owing_nothing()?.store_mut().set_access(person, access)?;
         self.untidy = true;
-        self.write(LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) });
-        Ok(())
+        self.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) })
     }
 
     /// Puts a schedule, with the entry that says who did it.
@@ -123,10 +132,8 @@ impl State {
     /// [`StoreError`]; what held before then holds until the next start.
     pub fn put_schedule(&mut self, schedule: Schedule, by: KeyTag) -> Result<(), StoreError> {
         let id = schedule.id;
-        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
-        journal.store_mut().put_schedule(schedule)?;
-        self.schedule_changed(EntryKind::ScheduleSet, id, by);
-        Ok(())
+        self.owing_nothing()?.store_mut().put_schedule(schedule)?;
+        self.schedule_changed(EntryKind::ScheduleSet, id, by)
     }
 
     /// Takes a schedule away, with the entry that says who did it.
@@ -134,14 +141,35 @@ impl State {
     /// # Errors
     /// [`StoreError`]; what held before then holds until the next start.
     pub fn remove_schedule(&mut self, id: ScheduleId, by: KeyTag) -> Result<(), StoreError> {
-        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
-        journal.store_mut().remove_schedule(id)?;
-        self.schedule_changed(EntryKind::ScheduleRemoved, id, by);
-        Ok(())
+        self.owing_nothing()?.store_mut().remove_schedule(id)?;
+        self.schedule_changed(EntryKind::ScheduleRemoved, id, by)
     }
 
-    fn schedule_changed(&mut self, kind: EntryKind, id: ScheduleId, by: KeyTag) {
+    fn schedule_changed(
+        &mut self,
+        kind: EntryKind,
+        id: ScheduleId,
+        by: KeyTag,
+    ) -> Result<(), StoreError> {
         self.untidy = true;
-        self.write(LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) });
+        self.write_or_owe(LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) })
+    }
+
+    /// The journal, for a change whose entry comes after it: not while that of an earlier one is owed.
+    fn owing_nothing(&mut self) -> Result<&mut Journal, StoreError> {
+        match (&mut self.journal, self.owed) {
+            (Some(journal), None) => Ok(journal),
+            _ => Err(StoreError::LogStopped),
+        }
+    }
+
+    /// Writes the entry of a change that holds already. One that cannot be written is owed: the store is at fault, the door locked,
+    /// and [`State::retry_store`] writes it before it mends that.
+    fn write_or_owe(&mut self, entry: LogEntry) -> Result<(), StoreError> {
+        if self.write(entry).is_some() {
+            return Ok(());
+        }
+        self.owed = Some(entry);
+        Err(StoreError::LogStopped)
     }
 }

@@ -142,7 +142,10 @@ impl State {
             return Err(NotCommissioned::Store(StoreError::LogStopped));
         }
         let recovery_key = *successor.unwrap_or(key).key();
-        let is_new = known != Some(recovery_key);
+        // The log may name the one before: a change that was cut off, or a record that somebody put in place.
+        let logged = self.logged().and_then(|logged| logged.commission);
+        let is_new = known != Some(recovery_key)
+            || logged.is_some_and(|logged| logged.recovery_key != recovery_key);
         if !is_new && self.commissioned().is_some() && !self.settling_failed {
             return Ok(());
         }

@@ -92,16 +92,12 @@ impl Unit {
                 .tell(&format!("reader: {dropped} credentials came too fast and were dropped"));
         }
         let announced = match &self.course {
-            // An attempt of 1:N that was opened has failed; its visit goes on as another.
-            Course::Open(visit) if !visit.is_claimed() => {
-                if visit.attempt_open {
-                    self.shared.lock().fail_attempt();
-                }
-                visit.announced
-            }
+            // A visit of which somebody was compared, or gave another credential, ends here, with its own decision and entry.
             Course::Open(visit) => {
                 let announced = visit.announced;
-                self.conclude();
+                if visit.is_claimed() || visit.attempt_open {
+                    self.conclude();
+                }
                 announced
             }
             Course::Spent { announced, .. } => *announced,

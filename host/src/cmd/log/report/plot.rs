@@ -14,8 +14,8 @@ const ADMITTED: RGBColor = RGBColor(0x2a, 0x7f, 0x62);
 const REFUSED: RGBColor = RGBColor(0xc8, 0x55, 0x3d);
 const LINE: RGBColor = RGBColor(0x55, 0x55, 0x55);
 
-/// Bars of the plot over time, at most; more days are drawn as weeks.
-const DAYS_DRAWN: u64 = 120;
+/// Bars of the plot over time, at most; more days are drawn as weeks, and more weeks as longer times.
+const BARS: u64 = 120;
 
 /// A drawing that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +54,18 @@ pub(super) fn date(day: u64) -> String {
 ///
 /// # Errors
 /// [`PlotError`].
-pub(super) fn over_time(tally: &Tally) -> Result<Option<(String, &'static str)>, PlotError> {
+pub(super) fn over_time(tally: &Tally) -> Result<Option<(String, String)>, PlotError> {
     let (Some((&first, _)), Some((&last, _))) =
         (tally.days.first_key_value(), tally.days.last_key_value())
     else {
         return Ok(None);
     };
-    let (step, word) = if last - first < DAYS_DRAWN { (1, "day") } else { (7, "week") };
+    let days = last - first + 1;
+    let (step, word) = match days.div_ceil(BARS) {
+        1 => (1, "a day".to_owned()),
+        2..=7 => (7, "a week".to_owned()),
+        step => (step, format!("for {step} days")),
+    };
     let mut bars = vec![Visits::default(); ((last - first) / step + 1) as usize];
     for (&day, visits) in &tally.days {
         let bar = &mut bars[((day - first) / step) as usize];
@@ -68,7 +73,7 @@ pub(super) fn over_time(tally: &Tally) -> Result<Option<(String, &'static str)>,
         bar.refused += visits.refused;
     }
     let name = |at: u64| date(first + at * step);
-    stacked(&bars, &name).map(|svg| Some((svg, word)))
+    Ok(Some((stacked(&bars, &name)?, word)))
 }
 
 /// Visits by the hour of the day.

@@ -6,6 +6,9 @@
 use crate::log_file::Row;
 use std::collections::BTreeMap;
 
+/// The last day of the year 9999, since 1970: no later time can be written, and no unit's clock says one.
+const LAST_DAY: u64 = 2_932_896;
+
 /// Milliseconds of a day.
 pub(super) const DAY_MS: u64 = 86_400_000;
 
@@ -171,7 +174,7 @@ impl Tally {
         }
         self.entries += 1;
         self.last = row.sequence;
-        self.untrusted += u64::from(!row.wall_trusted);
+        self.untrusted += u64::from(unix_ms(row).is_none());
         if row.decision.is_empty() {
             self.take_other(row);
         } else {
@@ -193,7 +196,7 @@ impl Tally {
         if self.events.len() == LISTED {
             self.events.pop_front();
         }
-        let unix_ms = row.wall_trusted.then_some(row.wall_unix_ms);
+        let unix_ms = unix_ms(row);
         let kind = row.kind.clone();
         self.events.push_back(Event { sequence: row.sequence, unix_ms, kind, what });
     }
@@ -201,9 +204,9 @@ impl Tally {
     fn take_decision(&mut self, row: &Row, admitted: bool) {
         let reason = row.reason.clone().unwrap_or_default();
         self.threshold = row.threshold.or(self.threshold);
-        if row.wall_trusted {
-            self.days.entry(row.wall_unix_ms / DAY_MS).or_default().count(admitted);
-            let hour = row.wall_unix_ms % DAY_MS / 3_600_000;
+        if let Some(unix_ms) = unix_ms(row) {
+            self.days.entry(unix_ms / DAY_MS).or_default().count(admitted);
+            let hour = unix_ms % DAY_MS / 3_600_000;
             self.hours[hour as usize % 24].count(admitted);
         }
         if admitted {
@@ -238,8 +241,8 @@ impl Tally {
             someone.model = row.context_model;
             someone.points.clear();
         }
-        if row.wall_trusted {
-            let day = row.wall_unix_ms as f64 / DAY_MS as f64;
+        if let Some(unix_ms) = unix_ms(row) {
+            let day = unix_ms as f64 / DAY_MS as f64;
             someone.points.push(Point { day, score, threshold });
         }
     }
@@ -258,6 +261,12 @@ impl Tally {
             .filter(move |(_, someone)| sinks(someone))
             .map(|(&id, someone)| (id, someone))
     }
+}
+
+/// When a row was written; `None` if the clock had not been set, or says what no clock does.
+fn unix_ms(row: &Row) -> Option<u64> {
+    let is_known = row.wall_trusted && row.wall_unix_ms / DAY_MS <= LAST_DAY;
+    is_known.then_some(row.wall_unix_ms)
 }
 
 /// True for what happens every day and is counted only.
