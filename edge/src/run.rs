@@ -80,7 +80,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let shared = Shared::new(state);
     let updates = trial::slots(notices)
         .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));
-    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), notices);
+    let was_armed = updates.as_ref().is_some_and(Updates::was_armed);
+    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), was_armed, notices);
     if let Some(updates) = &updates {
         trial::tell(&mut updates.slots(), &shared, notices);
         shared.lock().set_updates(updates.clone());

@@ -474,6 +474,9 @@ impl State {
         );
         (self.journal, self.index) = (None, None);
         self.index_number += 1;
+        if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_armed) {
+            self.notices.tell(&format!("update: it stays noted that the unit was armed: {error}"));
+        }
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);

@@ -27,7 +27,7 @@ use threshold_wire::endpoints::{
     ApplyUpdate, ConfirmUpdate, GetSlots, OpenSession, PushUpdate, PutPerson, PutTemplate,
     RevertUpdate, SayHello,
 };
-use threshold_wire::message::{IfThere, Nothing, PersonPut, TemplatePut};
+use threshold_wire::message::{Armed, IfThere, Nothing, PersonPut, TemplatePut};
 use threshold_wire::session::{Inside, Opening};
 use threshold_wire::update::{
     SlotState, Slots as Told, SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush,
@@ -191,6 +191,30 @@ impl Unit {
         self.bench.rig.borrow().shared.lock().ending()
     }
 
+    /// What lies where a bundle comes to.
+    fn staged(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.folder.path().join("data/update"));
+        let names = folder.into_iter().flatten();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Its owner commissions it, and acknowledges what a photo does.
+    fn arm(&self) {
+        let rig = self.bench.rig.borrow();
+        rig.commission();
+        let mut state = rig.shared.lock();
+        state.acknowledge_photo(owner_tag()).unwrap();
+        assert_eq!(state.armed(), Armed::EmptyGallery);
+    }
+
+    /// What a trial of the running version is told of the unit before.
+    fn was_armed(&self) -> bool {
+        self.bench.rig.borrow().shared.lock().updates().unwrap().was_armed()
+    }
+
     /// Pushes a content and has it installed.
     fn flash(&self, bytes: &[u8], accepts: u32) -> Result<(), UpdateRefusal> {
         let mut session = self.owner();
@@ -234,6 +258,7 @@ fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
     assert_eq!((before.slots[0].version.as_str(), before.slots[0].running), ("1.0", true));
     assert_eq!(SlotState::of(before.slots[1].state), Some(SlotState::Empty));
     let bundle = unit.version(2, 4);
+    unit.arm();
     unit.flash(&bundle, 0).unwrap();
     assert_eq!(unit.kinds(EntryKind::Updated), [owner_tag()]);
     let told = unit.told();
@@ -242,10 +267,10 @@ fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
     assert_eq!(SlotState::of(tried.state), Some(SlotState::Trial));
     assert_eq!(tried.bundle, id(&bundle[..]).unwrap());
     assert_eq!(unit.ending(), Some(Ending::Reboot));
-    let left: Vec<_> = std::fs::read_dir(unit.folder.path().join("data/update")).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(unit.staged(), ["armed"], "what the trial is told of the unit");
 
     unit.start(Slot::B);
+    assert!(unit.was_armed());
     assert!(!unit.told().slots[1].said.is_empty(), "a trial says how it stands");
     assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
     assert_eq!(unit.kinds(EntryKind::UpdateConfirmed), [owner_tag()]);
@@ -278,6 +303,31 @@ fn an_owner_ends_a_trial_by_going_back() {
     let told = unit.told();
     assert!(told.slots[0].running);
     assert_eq!(SlotState::of(told.slots[1].state), Some(SlotState::Failed));
+}
+
+#[test]
+fn that_a_unit_was_armed_is_noted_for_the_version_that_was_installed_then_and_for_no_other() {
+    let mut unit = Unit::new();
+    assert!(!unit.was_armed());
+    unit.arm();
+    unit.flash(&unit.version(2, 3), 0).unwrap();
+    assert!(!unit.was_armed(), "of the version that runs nothing is noted");
+    unit.start(Slot::B);
+    assert!(unit.was_armed());
+    assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    // An owner who takes his word back has a unit that is not armed, and so has whoever wipes it.
+    unit.bench.rig.borrow().shared.lock().withdraw_photo(owner_tag()).unwrap();
+    unit.flash(&unit.version(3, 3), 0).unwrap();
+    assert_eq!(unit.staged(), [""; 0]);
+    unit.start(Slot::A);
+    assert!(!unit.was_armed());
+    assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    unit.arm();
+    unit.flash(&unit.version(4, 3), 0).unwrap();
+    unit.start(Slot::B);
+    assert!(unit.was_armed());
+    unit.bench.rig.borrow().shared.lock().wipe().unwrap();
+    assert!(!unit.was_armed());
 }
 
 #[test]

@@ -11,7 +11,7 @@
 use super::Room;
 use super::push::{Push, Staged};
 use super::reception::Asker;
-use crate::state::{Ending, Shared};
+use crate::state::{Ending, ReaderStanding, Shared};
 use crate::update::staging::{MAX_CONTENT_BYTES, Staging};
 use crate::update::{self, Updates};
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
@@ -117,7 +117,10 @@ fn slots(updates: &Updates, shared: &Shared) -> Result<wire::Slots, UpdateRefusa
     let state = shared.lock();
     let gallery = state.journal().and_then(|journal| journal.store().gallery());
     let ModelId(model) = state.embedder().map_or(ModelId([0; 32]), |embedder| embedder.id);
-    let words = state.status();
+    let words = match state.reader() {
+        ReaderStanding::Failed(why) => format!("{}; reader: {why}", state.status()),
+        _ => state.status(),
+    };
     Ok(wire::Slots {
         compatible: cut(&compatible),
         counter: status.counter,

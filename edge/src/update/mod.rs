@@ -10,6 +10,7 @@
     reason = "a refusal is made once, and goes into the answer as it is"
 )]
 
+mod armed;
 mod base;
 mod refusal;
 pub mod staging;
@@ -22,8 +23,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use threshold_bundle::{
-    BundleError, FileEntry, FileKind, Installed, Manifest, Nowhere, Texts, Trust, is_delta, read,
-    rebuild,
+    BundleError, FileEntry, FileKind, Installed, Manifest, Nowhere, Texts, Trust, id, is_delta,
+    read, rebuild,
 };
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
 use threshold_slots::{Folder, PROGRAM, Slot, Slots};
@@ -83,6 +84,19 @@ impl Updates {
     /// Where a bundle comes to.
     pub(crate) fn staging(&self) -> &std::path::Path {
         &self.0.staging
+    }
+
+    /// True if the unit was armed when the version that runs was installed.
+    #[must_use]
+    pub fn was_armed(&self) -> bool {
+        let Ok(status) = self.slots().status() else { return false };
+        let running = status.slots.iter().find(|held| held.slot == self.0.running);
+        running.is_some_and(|held| armed::is_noted(&self.0.staging, &held.manifest))
+    }
+
+    /// Forgets that the unit was armed: a wiped one is not, whichever version runs.
+    pub(crate) fn forget_armed(&self) -> io::Result<()> {
+        armed::forget(&self.0.staging)
     }
 
     /// Refuses while what was pushed is read.
@@ -166,6 +180,7 @@ impl Updates {
         check_program(&manifest)?;
         self.check_model(&manifest, asked, shared)?;
         self.check_room(&manifest)?;
+        self.note_armed(&mut bundle, shared)?;
         self.slots().install(&mut bundle).map_err(|error| refusal::slots(&error))?;
         let written = shared.lock().write(LogEntry { by, ..LogEntry::of(EntryKind::Updated) });
         if written.is_some() {
@@ -175,6 +190,19 @@ impl Updates {
         let _ = staging::forget(&self.0.staging);
         let _ = std::fs::remove_file(self.made());
         Ok(())
+    }
+
+    /// Notes whether the unit is armed, but for a part that is at fault just now: the version on trial has to be so too.
+    fn note_armed(&self, bundle: &mut Counted, shared: &Shared) -> Result<(), UpdateRefusal> {
+        let noted = match shared.lock().refusal() {
+            None => {
+                bundle.rewind().map_err(|error| medium(&error))?;
+                let manifest = id(&mut *bundle).map_err(|error| refusal::bundle(&error))?;
+                armed::note(&self.0.staging, &manifest)
+            }
+            Some(_) => self.forget_armed(),
+        };
+        noted.map_err(|error| medium(&error))
     }
 
     /// What every bundle is held against.
