@@ -131,8 +131,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager
-/// and to `round`.
+/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so, which waits a while for whoever is at
+/// the door; each round is told to the manager and to `round`.
 pub fn go_round(
     unit: &mut Unit,
     manager: &mut Manager,
@@ -145,7 +145,9 @@ pub fn go_round(
         unit.step(PATIENCE);
         manager.alive(shared);
         round();
-        ending = shared.lock().ending();
+        let engaged = unit.is_engaged();
+        let state = shared.lock();
+        ending = state.ending().filter(|_| !engaged || !state.may_wait());
     }
     ending
 }
