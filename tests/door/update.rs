@@ -14,12 +14,13 @@ use threshold_bundle::{
 use threshold_edge::service::Desk;
 use threshold_edge::state::{Ending, LINGER_MS};
 use threshold_edge::update::Updates;
+use threshold_edge::update::staging::KEPT_MS;
 use threshold_host::cmd::flash::delta;
 use threshold_host::cmd::flash::file::BundleFile;
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{EntryKind, KeyTag, Role};
 use threshold_slots::{Folder, Maker, Slot, Slots};
-use threshold_store::MockFlash;
+use threshold_store::{LogSize, MockFlash, Object};
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::{BulkError, Content, Window};
 use threshold_wire::call::{self, Message, read_answer};
@@ -328,6 +329,70 @@ fn that_a_unit_was_armed_is_noted_for_the_version_that_was_installed_then_and_fo
     assert!(unit.was_armed());
     unit.bench.rig.borrow().shared.lock().wipe().unwrap();
     assert!(!unit.was_armed());
+}
+
+#[test]
+fn nothing_stays_where_a_bundle_comes_to_that_nobody_goes_on_with() {
+    let mut unit = Unit::new();
+    let pushed = ["progress", "pushed"];
+    let push = |unit: &Unit, bytes: &[u8]| {
+        unit.owner().push_update(bytes, &mut |_, _| {}).unwrap();
+        assert_eq!(unit.staged(), pushed);
+    };
+    let pass = |unit: &Unit, ms: u64| {
+        let mut rig = unit.bench.rig.borrow_mut();
+        rig.clock.advance(ms);
+        rig.desk.poll(|_| ());
+    };
+    let (good, delta) = (unit.version(2, 3), unit.delta(2));
+    // A refusal that the same bytes get whatever happens.
+    let stranger = Factory::new(70).bundle(BOARD, "2.0", 3, &files(2));
+    assert_eq!(unit.flash(&stranger, 0).unwrap_err().code, UpdateRefusal::BAD_BUNDLE);
+    assert_eq!(unit.staged(), [""; 0]);
+    // One that the owner may mend; what was made of the delta is made again.
+    unit.bench.store(|store| {
+        let person = store.add_person(threshold_record::Name::new("Ada").unwrap()).unwrap();
+        store.put_template(crate::rig::template(person, 0, 1)).unwrap();
+    });
+    assert_eq!(unit.flash(&delta, 0).unwrap_err().code, UpdateRefusal::RE_ENROL);
+    assert_eq!(unit.staged(), pushed);
+    // Nobody asks again.
+    pass(&unit, KEPT_MS - 1_000);
+    assert_eq!(unit.staged(), pushed);
+    pass(&unit, 1_000);
+    assert_eq!(unit.staged(), [""; 0]);
+    // Nobody has it installed at all.
+    push(&unit, &good);
+    pass(&unit, KEPT_MS);
+    assert_eq!(unit.staged(), [""; 0]);
+    // A start keeps what came just now, and that alone.
+    push(&unit, &good);
+    let folder = unit.folder.path().join("data/update");
+    std::fs::write(folder.join("bundle"), [0; 100]).unwrap();
+    unit.start(Slot::A);
+    assert_eq!(unit.staged(), pushed);
+    let content = std::fs::File::options().write(true).open(folder.join("pushed")).unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_millis(KEPT_MS);
+    content.set_modified(old).unwrap();
+    unit.start(Slot::A);
+    assert_eq!(unit.staged(), [""; 0]);
+}
+
+#[test]
+fn what_the_log_may_still_take_is_all_but_what_it_has() {
+    let unit = Unit::new();
+    let most = LogSize::default().most_bytes();
+    assert_eq!(most, 421 << 20);
+    let held = || {
+        let bytes = unit.flash.bytes(Object::Segment(1)).unwrap();
+        (bytes.len() as u64, unit.bench.store(|store| store.log_may_grow_bytes()))
+    };
+    let (before, left) = held();
+    assert_eq!(before + left, most);
+    drop(unit.owner());
+    unit.bench.rig.borrow_mut().visit(crate::rig::Show::Nobody, 3);
+    let (after, left) = held();
+    assert!(after > before && after + left == most);
 }
 
 #[test]

@@ -95,8 +95,12 @@ fn push(
     if let Some(mut before) = desk.push.take() {
         before.settle();
     }
-    let (staging, kept) = Staging::open(updates.staging(), request.content)?;
-    let now_ms = desk.shared.lock().clock().monotonic_ms();
+    let (now_ms, store_bytes) = {
+        let state = desk.shared.lock();
+        (state.clock().monotonic_ms(), Updates::store_bytes(&state))
+    };
+    updates.heard(now_ms);
+    let (staging, kept) = Staging::open(updates.staging(), request.content, store_bytes)?;
     let transfer = desk.transfer.wrapping_add(1);
     let receiver = Receiver::new(transfer, request.content, window, kept.as_ref(), now_ms);
     let receiver = receiver.map_err(bad)?;

@@ -5,8 +5,9 @@
 //! ```
 //! Owns that the note is of one version: whatever else runs finds none. Refuses to say how the unit stands now.
 
+use super::staging;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -37,8 +38,5 @@ pub(super) fn is_noted(folder: &Path, manifest: &[u8; 32]) -> bool {
 /// # Errors
 /// The medium's.
 pub(super) fn forget(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_file(folder.join(NAME)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    staging::remove(&folder.join(NAME))
 }
