@@ -15,11 +15,14 @@ use threshold_edge::trial::{self, DEADLINE, GIVE_UP, SETTLE, Trial};
 use threshold_edge::zone::Zone;
 use threshold_edge::{start, unit::Clock};
 use threshold_policy::Policy;
-use threshold_record::{Cause, EntryKind, Metric, ModelId, Name, PersonId, WallTime};
+use threshold_record::{
+    Cause, Distributions, EntryKind, KeyTag, Metric, ModelId, Name, PersonId, Quantile, WallTime,
+};
 use threshold_slots::mock::MockMedium;
 use threshold_slots::{Slot, Slots, TRIAL_BOOTS};
 use threshold_store::{MockFlash, Store};
 use threshold_wire::message::Armed;
+use threshold_wire::recovery::{Asked, RecoveryKey};
 
 /// Time between two rounds of the loop.
 const ROUND_MS: u64 = 50;
@@ -34,6 +37,16 @@ impl Clock for BenchClock {
 
     fn wall(&self) -> WallTime {
         WallTime { unix_ms: 1_700_000_000_000 + self.monotonic_ms(), trusted: false }
+    }
+}
+
+/// Distances of a model that takes nobody for anybody else.
+fn far_apart() -> Distributions {
+    let exact = |at: f32| Quantile { at, low: at, high: at };
+    Distributions {
+        impostor: std::array::from_fn(|knot| exact(1.9 - 0.01 * knot as f32)),
+        tail: exact(4.0),
+        genuine: std::array::from_fn(|knot| exact(0.01 * knot as f32)),
     }
 }
 
@@ -77,7 +90,7 @@ impl Unit {
         let journal = start::journal(opened, &as_clock, &notices);
         let zone = Zone::default();
         let identity =
-            Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: false, zone };
+            Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: true, zone };
         let record = RecoveryRecord::open(Ok(Box::new(self.flash.clone())));
         let state = State::starting(identity, as_clock, notices.clone(), journal, record);
         let shared = Shared::new(state);
@@ -91,7 +104,7 @@ impl Unit {
                 metric: Metric::SquaredL2,
                 crop: "none".to_owned(),
                 embedding_len: 128,
-                distributions: None,
+                distributions: Some(far_apart()),
             };
             state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
             start::contexts(&mut state, "bench=1");
@@ -123,6 +136,17 @@ impl Started {
             }
         }
         None
+    }
+
+    /// Gives it what arms it: the commission, and the acknowledgement of what a photo does.
+    fn arm(&self) {
+        let key = RecoveryKey::of_bytes(*b"the owner's key!");
+        let (unit, nonce) = ([0; 32], [0; 32]);
+        let asked = Asked { unit, administrator: None, nonce, key: key.public(), successor: None };
+        let proven = asked.proven(&key.sign(&asked)).unwrap();
+        let mut state = self.shared.lock();
+        state.give_authority(proven, None, KeyTag::NOBODY).unwrap();
+        state.acknowledge_photo(KeyTag::NOBODY).unwrap();
     }
 
     fn is_confirmed(&self) -> bool {
@@ -246,6 +270,16 @@ fn a_version_at_which_a_unit_that_was_armed_is_not_is_gone_back_from() {
         assert_eq!((ending, started.is_confirmed()), (Some(Ending::Reboot), false));
     }
     assert_eq!(unit.start().0, "1");
+}
+
+#[test]
+fn a_version_at_which_a_unit_that_was_armed_is_so_again_is_confirmed() {
+    let unit = Unit { was_armed: true, ..Unit::updated() };
+    let (_, mut started) = unit.start();
+    started.arm();
+    assert_eq!(started.shared.lock().armed(), Armed::EmptyGallery);
+    assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+    assert!(started.is_confirmed());
 }
 
 #[test]
