@@ -80,7 +80,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let shared = Shared::new(state);
     let updates = trial::slots(notices)
         .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));
-    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), notices);
+    let was_armed = updates.as_ref().is_some_and(Updates::was_armed);
+    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), was_armed, notices);
     if let Some(updates) = &updates {
         trial::tell(&mut updates.slots(), &shared, notices);
         shared.lock().set_updates(updates.clone());
@@ -130,8 +131,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so; each round is told to the manager
-/// and to `round`.
+/// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so, which waits a while for whoever is at
+/// the door; each round is told to the manager and to `round`.
 pub fn go_round(
     unit: &mut Unit,
     manager: &mut Manager,
@@ -144,7 +145,9 @@ pub fn go_round(
         unit.step(PATIENCE);
         manager.alive(shared);
         round();
-        ending = shared.lock().ending();
+        let engaged = unit.is_engaged();
+        let state = shared.lock();
+        ending = state.ending().filter(|_| !engaged || !state.may_wait());
     }
     ending
 }

@@ -113,6 +113,9 @@ pub enum Ending {
 /// How long a unit goes on that was told to end: so long its answer can be asked for again.
 pub const LINGER_MS: u64 = 1_500;
 
+/// How long it goes on beyond that at most, for somebody at the door: a visit and a pulse take less, but there may be a queue.
+pub const WAIT_MS: u64 = 30_000;
+
 /// The state of a running unit.
 #[derive(Debug)]
 pub struct State {
@@ -453,7 +456,11 @@ impl State {
     /// Lets the process end, as soon as its answer was there to be asked for again.
     pub fn end(&mut self, ending: Ending) {
         let due_ms = self.clock.monotonic_ms() + LINGER_MS;
-        self.ending.get_or_insert((ending, due_ms));
+        match ending {
+            // Whatever it ended for before, it is another unit that starts.
+            Ending::Wiped => self.ending = Some((ending, due_ms)),
+            Ending::Reboot => drop(self.ending.get_or_insert((ending, due_ms))),
+        }
     }
 
     /// How the process ends now; `None` while it goes on.
@@ -461,6 +468,15 @@ impl State {
     pub fn ending(&self) -> Option<Ending> {
         let now_ms = self.clock.monotonic_ms();
         self.ending.filter(|&(_, due_ms)| due_ms <= now_ms).map(|(ending, _)| ending)
+    }
+
+    /// True if the end waits for a visit that is open or a pulse that runs. A wiped unit has nobody to wait for.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        let now_ms = self.clock.monotonic_ms();
+        self.ending.is_some_and(|(ending, due_ms)| {
+            ending == Ending::Reboot && now_ms < due_ms.saturating_add(WAIT_MS)
+        })
     }
 
     /// Forgets everything for good, and from then on decides nothing.
@@ -476,6 +492,9 @@ impl State {
         );
         (self.journal, self.index) = (None, None);
         self.index_number += 1;
+        if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_armed) {
+            self.notices.tell(&format!("update: it stays noted that the unit was armed: {error}"));
+        }
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);

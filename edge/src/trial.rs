@@ -1,12 +1,14 @@
 //! The trial of a version: whether what runs here for the first times does its work, and what follows from that.
 //!
 //! Owns what counts as that: every part of the unit in order (camera, the packs' golden vectors, the gallery under its model, the
-//! store, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps from deciding is in order.
-//! Then the version confirms itself. With a part at fault for [`GIVE_UP`] the process ends to be started again, until the launcher goes
-//! back; where there is nothing to go back to it stays and says what is wrong. Refuses to confirm a version that did not start whole.
+//! store, the reader in every mode, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps
+//! from deciding is in order, unless it was armed when this version was installed: then it has to be armed.
+//! Then the version confirms itself. With a part at fault for [`GIVE_UP`], or unconfirmed after [`DEADLINE`], the process ends to be
+//! started again, until the launcher goes back; where there is nothing to go back to it stays and says what is wrong.
+//! Refuses to confirm a version that did not start whole.
 
 use crate::notices::Notices;
-use crate::state::{Ending, Shared};
+use crate::state::{Ending, ReaderStanding, Shared, State};
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -22,6 +24,10 @@ pub const SETTLE: Duration = Duration::from_secs(30);
 
 /// How long a part may be at fault: a camera that starts with the board takes some seconds.
 pub const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// How long one start may go on without being confirmed: one whose parts fail and mend in turn is neither in order nor at fault for
+/// long.
+pub const DEADLINE: Duration = Duration::from_secs(600);
 
 /// The slots that this program runs from, with their folder and its own slot; `None` if no launcher started it. Slots that cannot be
 /// opened are told and are none: the door does not depend on them.
@@ -65,8 +71,12 @@ pub fn tell(slots: &mut Slots, shared: &Shared, notices: &Notices) {
 pub struct Trial {
     /// True if there is nothing to settle.
     over: bool,
-    /// True if the launcher has something to go back to.
-    way_back: bool,
+    /// The unit was armed when this version was installed.
+    was_armed: bool,
+    /// The launcher has nothing to go back to; looked for once, since every byte of it is read for that.
+    stays: bool,
+    /// When the loop began.
+    begun_ms: Option<u64>,
     /// Since when every part is in order, and since when one is at fault.
     in_order_ms: Option<u64>,
     at_fault_ms: Option<u64>,
@@ -74,21 +84,23 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The trial of the version that runs, if it is on one.
+    /// The trial of the version that runs, if it is on one; `was_armed` if the unit was armed when that version was installed.
     #[must_use]
-    pub fn of(slots: Option<&Slots>, notices: &Notices) -> Self {
+    pub fn of(slots: Option<&Slots>, was_armed: bool, notices: &Notices) -> Self {
         let status = slots.and_then(|slots| slots.status().ok());
-        let on_trial = status.filter(|status| status.is_on_trial());
-        let way_back = on_trial.as_ref().is_some_and(|status| {
-            let other = status.slots.iter().find(|slot| Some(slot.slot) != status.running);
-            other.is_some_and(|slot| slot.version.is_ok())
-        });
-        let over = on_trial.is_none();
+        let over = !status.is_some_and(|status| status.is_on_trial());
         if !over {
             notices.tell("this version is on trial: it is confirmed once every part is in order");
         }
-        let notices = notices.clone();
-        Self { over, way_back, in_order_ms: None, at_fault_ms: None, notices }
+        Self {
+            over,
+            was_armed,
+            stays: false,
+            begun_ms: None,
+            in_order_ms: None,
+            at_fault_ms: None,
+            notices: notices.clone(),
+        }
     }
 
     /// Looks how the unit stands, after a round of the loop. `answers` is true while the thread that answers administrators runs;
@@ -102,38 +114,51 @@ impl Trial {
         if self.over {
             return;
         }
-        let (armed, now_ms) = {
+        let (fault, now_ms) = {
             let state = shared.lock();
-            (state.armed(), state.clock().monotonic_ms())
+            (self.fault(&state, answers), state.clock().monotonic_ms())
         };
         let since = |begun: &mut Option<u64>| {
             Duration::from_millis(now_ms.saturating_sub(*begun.get_or_insert(now_ms)))
         };
-        match armed {
-            Armed::Starting => {}
-            Armed::Armed | Armed::EmptyGallery | Armed::Refuses(_) if answers => {
+        let late = since(&mut self.begun_ms) >= DEADLINE;
+        match fault {
+            None => {
                 self.at_fault_ms = None;
                 if since(&mut self.in_order_ms) >= SETTLE
                     && let Some(mut slots) = slots()
                 {
-                    self.confirm(&mut slots, shared);
+                    self.confirm(&mut slots, shared, late);
                 }
             }
-            _ => {
+            Some(fault) => {
                 self.in_order_ms = None;
-                if since(&mut self.at_fault_ms) >= GIVE_UP && self.way_back {
-                    self.over = true;
-                    let status = shared.lock().status();
-                    self.notices.tell(&format!(
-                        "the version on trial is not in order ({status}); it is started again, and after its last start the version before is"
-                    ));
-                    shared.lock().end(Ending::Reboot);
+                if (since(&mut self.at_fault_ms) >= GIVE_UP || late)
+                    && !self.stays
+                    && let Some(slots) = slots()
+                {
+                    self.give_up(&slots, shared, &fault);
                 }
             }
         }
     }
 
-    fn confirm(&mut self, slots: &mut Slots, shared: &Shared) {
+    /// What keeps the version from being confirmed; `None` if nothing does.
+    fn fault(&self, state: &State, answers: bool) -> Option<String> {
+        match (state.armed(), state.reader()) {
+            (Armed::Starting | Armed::Fault(_), _) => Some(state.status()),
+            _ if !answers => Some("the thread that answers administrators ended".to_owned()),
+            // Whatever the mode: no version may take badges away from those who have them.
+            (_, ReaderStanding::Failed(why)) => Some(format!("fault: reader: {why}")),
+            // What its owner gave it this version does not find.
+            (Armed::Refuses(_), _) if self.was_armed => {
+                Some(format!("{}; before the update the unit was armed", state.status()))
+            }
+            _ => None,
+        }
+    }
+
+    fn confirm(&mut self, slots: &mut Slots, shared: &Shared, late: bool) {
         match slots.confirm() {
             Ok(slot) => {
                 self.over = true;
@@ -143,8 +168,30 @@ impl Trial {
             // An owner was quicker, or another version was installed.
             Err(SlotError::NothingToConfirm) => self.over = true,
             Err(error) => {
-                self.notices.tell(&format!("not confirmed: {error}"));
                 self.in_order_ms = None;
+                match late && !self.stays {
+                    true => self.give_up(slots, shared, &format!("not confirmed: {error}")),
+                    false => self.notices.tell(&format!("not confirmed: {error}")),
+                }
+            }
+        }
+    }
+
+    /// Has the process end to be started again, if what the launcher goes back to after the last start is there.
+    fn give_up(&mut self, slots: &Slots, shared: &Shared, why: &str) {
+        match slots.way_back() {
+            Ok(_) => {
+                self.over = true;
+                self.notices.tell(&format!(
+                    "the version on trial is not in order ({why}); it is started again, and after its last start the version before is"
+                ));
+                shared.lock().end(Ending::Reboot);
+            }
+            Err(error) => {
+                self.stays = true;
+                self.notices.tell(&format!(
+                    "the version on trial is not in order ({why}), and stays: {error}; it is confirmed once every part is in order"
+                ));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Reboot and wipe: who may, what is written down, that the process ends, and what is there afterwards.
 
 use crate::keys::{Bench, administrator, refused};
-use crate::rig::{Rig, Show};
-use threshold_edge::state::{Ending, LINGER_MS};
+use crate::rig::{PULSE_MS, Rig, Show, TICK_MS};
+use threshold_edge::state::{Ending, LINGER_MS, WAIT_MS};
 use threshold_record::{EntryKind, Role};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetInfo, ListGallery, Reboot, WipeUnit};
@@ -61,4 +61,39 @@ fn a_wipe_takes_the_units_own_name_and_leaves_nothing() {
     let bench = Bench::of(rig);
     assert_ne!(bench.store(|store| store.identity()), identity);
     assert_eq!(bench.roster(), []);
+}
+
+#[test]
+fn the_end_waits_for_the_visit_that_is_open_and_for_its_pulse() {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    rig.show(&[Show::Arrival]);
+    rig.shared.lock().end(Ending::Reboot);
+    // Somebody who comes up to the door while the unit would have ended.
+    let before = LINGER_MS / TICK_MS + 5;
+    let mut shows = vec![Show::Nothing; before as usize];
+    shows.extend([Show::Face(1); 3]);
+    let (ending, took_ms) = rig.go_round(&shows);
+    assert_eq!((ending, rig.pulses()), (Some(Ending::Reboot), 1));
+    let admitted_ms = (before + 3) * TICK_MS;
+    assert!((admitted_ms + PULSE_MS..=admitted_ms + PULSE_MS + TICK_MS).contains(&took_ms));
+}
+
+#[test]
+fn the_end_waits_for_no_longer_than_its_bound_and_a_wipe_for_nobody() {
+    let mut rig = Rig::new();
+    rig.show(&[Show::Arrival]);
+    rig.shared.lock().end(Ending::Reboot);
+    let due_ms = LINGER_MS + WAIT_MS;
+    let (ending, took_ms) = rig.go_round(&[]);
+    assert_eq!(ending, Some(Ending::Reboot));
+    assert!((due_ms..=due_ms + TICK_MS).contains(&took_ms), "{took_ms}");
+
+    let mut rig = Rig::new();
+    rig.show(&[Show::Arrival]);
+    rig.shared.lock().end(Ending::Reboot);
+    rig.shared.lock().wipe().unwrap();
+    let (ending, took_ms) = rig.go_round(&[]);
+    assert_eq!(ending, Some(Ending::Wiped));
+    assert!((LINGER_MS..=LINGER_MS + TICK_MS).contains(&took_ms), "{took_ms}");
 }

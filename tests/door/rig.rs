@@ -6,15 +6,17 @@
 //! The lock looks at each pulse what a power cut at that instant would leave of the log.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threshold_edge::journal::{Journal, Permit};
+use threshold_edge::manager::Manager;
 use threshold_edge::notices::Notices;
+use threshold_edge::run::go_round;
 use threshold_edge::service::Desk;
 use threshold_edge::start;
 use threshold_edge::state::{
-    EmbedderFacts, Identity, ReaderStanding, RecoveryRecord, Shared, State,
+    EmbedderFacts, Ending, Identity, ReaderStanding, RecoveryRecord, Shared, State,
 };
 use threshold_edge::unit::{
     Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Presented, Reader, Sign, Unit,
@@ -48,6 +50,9 @@ pub(crate) const LEN: usize = 128;
 
 /// Time between two events of the camera.
 pub(crate) const TICK_MS: u64 = 40;
+
+/// How long a pulse of the lock takes.
+pub(crate) const PULSE_MS: u64 = 3_000;
 
 /// What the camera shows next.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -245,6 +250,9 @@ struct BenchLock {
     flash: MockFlash,
     told: Told,
     jammed: Arc<Mutex<bool>>,
+    clock: Arc<BenchClock>,
+    /// When the last pulse ends.
+    until_ms: u64,
 }
 
 impl Lock for BenchLock {
@@ -270,8 +278,13 @@ impl Lock for BenchLock {
         if *self.jammed.lock().unwrap() {
             Err(LockFault("it is jammed".to_owned()))
         } else {
+            self.until_ms = self.clock.monotonic_ms() + PULSE_MS;
             Ok(())
         }
+    }
+
+    fn is_active(&self) -> bool {
+        self.clock.monotonic_ms() < self.until_ms
     }
 }
 
@@ -457,6 +470,8 @@ impl Rig {
                 flash: flash.clone(),
                 told: Arc::clone(&told),
                 jammed: Arc::clone(&jammed),
+                clock: Arc::clone(&clock),
+                until_ms: 0,
             }),
             Some(Box::new(BenchEngine {
                 showing,
@@ -495,6 +510,16 @@ impl Rig {
         for _ in shows {
             self.unit.step(Duration::ZERO);
         }
+    }
+
+    /// Lets the loop go round while the camera shows these, and nothing after them, until it ends by itself; how, and after how
+    /// many milliseconds.
+    pub(crate) fn go_round(&mut self, shows: &[Show]) -> (Option<Ending>, u64) {
+        self.script.lock().unwrap().extend(shows);
+        let begun_ms = self.clock.monotonic_ms();
+        let (mut manager, stop) = (Manager::default(), AtomicBool::new(false));
+        let ending = go_round(&mut self.unit, &mut manager, &self.shared, &stop, || ());
+        (ending, self.clock.monotonic_ms() - begun_ms)
     }
 
     /// An announced visit of `n` frames.

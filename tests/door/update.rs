@@ -14,12 +14,13 @@ use threshold_bundle::{
 use threshold_edge::service::Desk;
 use threshold_edge::state::{Ending, LINGER_MS};
 use threshold_edge::update::Updates;
+use threshold_edge::update::staging::KEPT_MS;
 use threshold_host::cmd::flash::delta;
 use threshold_host::cmd::flash::file::BundleFile;
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{EntryKind, KeyTag, Role};
 use threshold_slots::{Folder, Maker, Slot, Slots};
-use threshold_store::MockFlash;
+use threshold_store::{LogSize, MockFlash, Object};
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::{BulkError, Content, Window};
 use threshold_wire::call::{self, Message, read_answer};
@@ -27,7 +28,7 @@ use threshold_wire::endpoints::{
     ApplyUpdate, ConfirmUpdate, GetSlots, OpenSession, PushUpdate, PutPerson, PutTemplate,
     RevertUpdate, SayHello,
 };
-use threshold_wire::message::{IfThere, Nothing, PersonPut, TemplatePut};
+use threshold_wire::message::{Armed, IfThere, Nothing, PersonPut, TemplatePut};
 use threshold_wire::session::{Inside, Opening};
 use threshold_wire::update::{
     SlotState, Slots as Told, SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush,
@@ -191,6 +192,30 @@ impl Unit {
         self.bench.rig.borrow().shared.lock().ending()
     }
 
+    /// What lies where a bundle comes to.
+    fn staged(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.folder.path().join("data/update"));
+        let names = folder.into_iter().flatten();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Its owner commissions it, and acknowledges what a photo does.
+    fn arm(&self) {
+        let rig = self.bench.rig.borrow();
+        rig.commission();
+        let mut state = rig.shared.lock();
+        state.acknowledge_photo(owner_tag()).unwrap();
+        assert_eq!(state.armed(), Armed::EmptyGallery);
+    }
+
+    /// What a trial of the running version is told of the unit before.
+    fn was_armed(&self) -> bool {
+        self.bench.rig.borrow().shared.lock().updates().unwrap().was_armed()
+    }
+
     /// Pushes a content and has it installed.
     fn flash(&self, bytes: &[u8], accepts: u32) -> Result<(), UpdateRefusal> {
         let mut session = self.owner();
@@ -234,6 +259,7 @@ fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
     assert_eq!((before.slots[0].version.as_str(), before.slots[0].running), ("1.0", true));
     assert_eq!(SlotState::of(before.slots[1].state), Some(SlotState::Empty));
     let bundle = unit.version(2, 4);
+    unit.arm();
     unit.flash(&bundle, 0).unwrap();
     assert_eq!(unit.kinds(EntryKind::Updated), [owner_tag()]);
     let told = unit.told();
@@ -242,10 +268,10 @@ fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
     assert_eq!(SlotState::of(tried.state), Some(SlotState::Trial));
     assert_eq!(tried.bundle, id(&bundle[..]).unwrap());
     assert_eq!(unit.ending(), Some(Ending::Reboot));
-    let left: Vec<_> = std::fs::read_dir(unit.folder.path().join("data/update")).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(unit.staged(), ["armed"], "what the trial is told of the unit");
 
     unit.start(Slot::B);
+    assert!(unit.was_armed());
     assert!(!unit.told().slots[1].said.is_empty(), "a trial says how it stands");
     assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
     assert_eq!(unit.kinds(EntryKind::UpdateConfirmed), [owner_tag()]);
@@ -278,6 +304,95 @@ fn an_owner_ends_a_trial_by_going_back() {
     let told = unit.told();
     assert!(told.slots[0].running);
     assert_eq!(SlotState::of(told.slots[1].state), Some(SlotState::Failed));
+}
+
+#[test]
+fn that_a_unit_was_armed_is_noted_for_the_version_that_was_installed_then_and_for_no_other() {
+    let mut unit = Unit::new();
+    assert!(!unit.was_armed());
+    unit.arm();
+    unit.flash(&unit.version(2, 3), 0).unwrap();
+    assert!(!unit.was_armed(), "of the version that runs nothing is noted");
+    unit.start(Slot::B);
+    assert!(unit.was_armed());
+    assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    // An owner who takes his word back has a unit that is not armed, and so has whoever wipes it.
+    unit.bench.rig.borrow().shared.lock().withdraw_photo(owner_tag()).unwrap();
+    unit.flash(&unit.version(3, 3), 0).unwrap();
+    assert_eq!(unit.staged(), [""; 0]);
+    unit.start(Slot::A);
+    assert!(!unit.was_armed());
+    assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    unit.arm();
+    unit.flash(&unit.version(4, 3), 0).unwrap();
+    unit.start(Slot::B);
+    assert!(unit.was_armed());
+    unit.bench.rig.borrow().shared.lock().wipe().unwrap();
+    assert!(!unit.was_armed());
+}
+
+#[test]
+fn nothing_stays_where_a_bundle_comes_to_that_nobody_goes_on_with() {
+    let mut unit = Unit::new();
+    let pushed = ["progress", "pushed"];
+    let push = |unit: &Unit, bytes: &[u8]| {
+        unit.owner().push_update(bytes, &mut |_, _| {}).unwrap();
+        assert_eq!(unit.staged(), pushed);
+    };
+    let pass = |unit: &Unit, ms: u64| {
+        let mut rig = unit.bench.rig.borrow_mut();
+        rig.clock.advance(ms);
+        rig.desk.poll(|_| ());
+    };
+    let (good, delta) = (unit.version(2, 3), unit.delta(2));
+    // A refusal that the same bytes get whatever happens.
+    let stranger = Factory::new(70).bundle(BOARD, "2.0", 3, &files(2));
+    assert_eq!(unit.flash(&stranger, 0).unwrap_err().code, UpdateRefusal::BAD_BUNDLE);
+    assert_eq!(unit.staged(), [""; 0]);
+    // One that the owner may mend; what was made of the delta is made again.
+    unit.bench.store(|store| {
+        let person = store.add_person(threshold_record::Name::new("Ada").unwrap()).unwrap();
+        store.put_template(crate::rig::template(person, 0, 1)).unwrap();
+    });
+    assert_eq!(unit.flash(&delta, 0).unwrap_err().code, UpdateRefusal::RE_ENROL);
+    assert_eq!(unit.staged(), pushed);
+    // Nobody asks again.
+    pass(&unit, KEPT_MS - 1_000);
+    assert_eq!(unit.staged(), pushed);
+    pass(&unit, 1_000);
+    assert_eq!(unit.staged(), [""; 0]);
+    // Nobody has it installed at all.
+    push(&unit, &good);
+    pass(&unit, KEPT_MS);
+    assert_eq!(unit.staged(), [""; 0]);
+    // A start keeps what came just now, and that alone.
+    push(&unit, &good);
+    let folder = unit.folder.path().join("data/update");
+    std::fs::write(folder.join("bundle"), [0; 100]).unwrap();
+    unit.start(Slot::A);
+    assert_eq!(unit.staged(), pushed);
+    let content = std::fs::File::options().write(true).open(folder.join("pushed")).unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_millis(KEPT_MS);
+    content.set_modified(old).unwrap();
+    unit.start(Slot::A);
+    assert_eq!(unit.staged(), [""; 0]);
+}
+
+#[test]
+fn what_the_log_may_still_take_is_all_but_what_it_has() {
+    let unit = Unit::new();
+    let most = LogSize::default().most_bytes();
+    assert_eq!(most, 421 << 20);
+    let held = || {
+        let bytes = unit.flash.bytes(Object::Segment(1)).unwrap();
+        (bytes.len() as u64, unit.bench.store(|store| store.log_may_grow_bytes()))
+    };
+    let (before, left) = held();
+    assert_eq!(before + left, most);
+    drop(unit.owner());
+    unit.bench.rig.borrow_mut().visit(crate::rig::Show::Nobody, 3);
+    let (after, left) = held();
+    assert!(after > before && after + left == most);
 }
 
 #[test]

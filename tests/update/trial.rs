@@ -9,17 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use threshold_edge::notices::Notices;
 use threshold_edge::state::{
-    EmbedderFacts, Ending, Identity, LINGER_MS, RecoveryRecord, Shared, State,
+    EmbedderFacts, Ending, Identity, LINGER_MS, ReaderStanding, RecoveryRecord, Shared, State,
 };
-use threshold_edge::trial::{self, GIVE_UP, SETTLE, Trial};
+use threshold_edge::trial::{self, DEADLINE, GIVE_UP, SETTLE, Trial};
 use threshold_edge::zone::Zone;
 use threshold_edge::{start, unit::Clock};
 use threshold_policy::Policy;
-use threshold_record::{Cause, EntryKind, Metric, ModelId, Name, PersonId, WallTime};
+use threshold_record::{
+    Cause, Distributions, EntryKind, KeyTag, Metric, ModelId, Name, PersonId, Quantile, WallTime,
+};
 use threshold_slots::mock::MockMedium;
 use threshold_slots::{Slot, Slots, TRIAL_BOOTS};
 use threshold_store::{MockFlash, Store};
 use threshold_wire::message::Armed;
+use threshold_wire::recovery::{Asked, RecoveryKey};
 
 /// Time between two rounds of the loop.
 const ROUND_MS: u64 = 50;
@@ -37,11 +40,23 @@ impl Clock for BenchClock {
     }
 }
 
+/// Distances of a model that takes nobody for anybody else.
+fn far_apart() -> Distributions {
+    let exact = |at: f32| Quantile { at, low: at, high: at };
+    Distributions {
+        impostor: std::array::from_fn(|knot| exact(1.9 - 0.01 * knot as f32)),
+        tail: exact(4.0),
+        genuine: std::array::from_fn(|knot| exact(0.01 * knot as f32)),
+    }
+}
+
 /// What outlives a start.
 struct Unit {
     factory: Factory,
     flash: MockFlash,
     medium: MockMedium,
+    /// It was armed when the version was installed.
+    was_armed: bool,
 }
 
 /// One start of it.
@@ -61,7 +76,7 @@ impl Unit {
         factory.slots(&medium, None).told().unwrap();
         let mut slots = factory.slots(&medium, Some(Slot::A));
         slots.install(&mut Cursor::new(factory.version(2, 2))).unwrap();
-        Self { factory, flash: MockFlash::new(), medium }
+        Self { factory, flash: MockFlash::new(), medium, was_armed: false }
     }
 
     /// Starts it as the launcher and `run` do; the version that runs.
@@ -75,11 +90,11 @@ impl Unit {
         let journal = start::journal(opened, &as_clock, &notices);
         let zone = Zone::default();
         let identity =
-            Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: false, zone };
+            Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: true, zone };
         let record = RecoveryRecord::open(Ok(Box::new(self.flash.clone())));
         let state = State::starting(identity, as_clock, notices.clone(), journal, record);
         let shared = Shared::new(state);
-        let trial = Trial::of(Some(&slots), &notices);
+        let trial = Trial::of(Some(&slots), self.was_armed, &notices);
         trial::tell(&mut slots, &shared, &notices);
         {
             let mut state = shared.lock();
@@ -89,7 +104,7 @@ impl Unit {
                 metric: Metric::SquaredL2,
                 crop: "none".to_owned(),
                 embedding_len: 128,
-                distributions: None,
+                distributions: Some(far_apart()),
             };
             state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
             start::contexts(&mut state, "bench=1");
@@ -123,6 +138,17 @@ impl Started {
         None
     }
 
+    /// Gives it what arms it: the commission, and the acknowledgement of what a photo does.
+    fn arm(&self) {
+        let key = RecoveryKey::of_bytes(*b"the owner's key!");
+        let (unit, nonce) = ([0; 32], [0; 32]);
+        let asked = Asked { unit, administrator: None, nonce, key: key.public(), successor: None };
+        let proven = asked.proven(&key.sign(&asked)).unwrap();
+        let mut state = self.shared.lock();
+        state.give_authority(proven, None, KeyTag::NOBODY).unwrap();
+        state.acknowledge_photo(KeyTag::NOBODY).unwrap();
+    }
+
     fn is_confirmed(&self) -> bool {
         let status = self.slots.lock().unwrap().status().unwrap();
         status.trial.is_none() && status.current == status.running
@@ -131,6 +157,7 @@ impl Started {
 
 const SETTLE_MS: u64 = SETTLE.as_millis() as u64;
 const GIVE_UP_MS: u64 = GIVE_UP.as_millis() as u64;
+const DEADLINE_MS: u64 = DEADLINE.as_millis() as u64;
 
 #[test]
 fn a_version_that_stays_in_order_confirms_itself_and_says_so_in_the_log() {
@@ -188,6 +215,74 @@ fn a_fault_that_mends_begins_the_time_anew_and_a_version_that_does_not_answer_is
 }
 
 #[test]
+fn a_version_whose_camera_comes_and_goes_is_given_up_at_the_deadline() {
+    let unit = Unit::updated();
+    let (_, mut started) = unit.start();
+    let mut ending = None;
+    let mut gone_ms = 0;
+    while ending.is_none() && gone_ms < 2 * DEADLINE_MS {
+        started.shared.lock().fail(Cause::Camera, "as the test says");
+        ending = started.go_on(SETTLE_MS / 3);
+        started.shared.lock().mend(Cause::Camera);
+        ending = ending.or_else(|| started.go_on(SETTLE_MS - ROUND_MS));
+        gone_ms += SETTLE_MS / 3 + SETTLE_MS;
+    }
+    assert_eq!(ending, Some(Ending::Reboot));
+    assert!(gone_ms >= DEADLINE_MS && !started.is_confirmed());
+}
+
+#[test]
+fn a_version_stays_and_says_why_if_a_file_of_the_one_before_is_damaged() {
+    let unit = Unit::updated();
+    let (_, mut started) = unit.start();
+    unit.medium.set_file(Slot::A, "threshold-edge", Some(b"damaged".to_vec()));
+    started.shared.lock().fail(Cause::Camera, "as the test says");
+    assert_eq!(started.go_on(DEADLINE_MS + 2 * GIVE_UP_MS), None, "the launcher would not go back");
+    started.shared.lock().mend(Cause::Camera);
+    assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+    assert!(started.is_confirmed());
+}
+
+#[test]
+fn a_reader_that_cannot_be_had_is_a_fault_of_the_version_in_every_mode() {
+    for failed in [true, false] {
+        let unit = Unit::updated();
+        let (_, mut started) = unit.start();
+        if failed {
+            let reader = ReaderStanding::Failed("no such line; check [reader]".to_owned());
+            started.shared.lock().set_reader(reader);
+        }
+        let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
+        assert_eq!(ending, failed.then_some(Ending::Reboot));
+        assert_eq!(started.is_confirmed(), !failed);
+    }
+}
+
+/// What such a version does not find is here what nobody gave the unit: its commission.
+#[test]
+fn a_version_at_which_a_unit_that_was_armed_is_not_is_gone_back_from() {
+    let unit = Unit { was_armed: true, ..Unit::updated() };
+    for _ in 0..TRIAL_BOOTS {
+        let (version, mut started) = unit.start();
+        assert_eq!(version, "2");
+        assert!(matches!(started.shared.lock().armed(), Armed::Refuses(_)));
+        let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
+        assert_eq!((ending, started.is_confirmed()), (Some(Ending::Reboot), false));
+    }
+    assert_eq!(unit.start().0, "1");
+}
+
+#[test]
+fn a_version_at_which_a_unit_that_was_armed_is_so_again_is_confirmed() {
+    let unit = Unit { was_armed: true, ..Unit::updated() };
+    let (_, mut started) = unit.start();
+    started.arm();
+    assert_eq!(started.shared.lock().armed(), Armed::EmptyGallery);
+    assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+    assert!(started.is_confirmed());
+}
+
+#[test]
 fn while_somebody_works_on_the_slots_the_loop_does_not_wait() {
     let unit = Unit::updated();
     let (_, mut started) = unit.start();
@@ -204,7 +299,7 @@ fn while_somebody_works_on_the_slots_the_loop_does_not_wait() {
 fn a_first_version_with_a_part_at_fault_stays_and_is_confirmed_once_that_is_mended() {
     let (factory, medium) = (Factory::new(), MockMedium::new());
     factory.slots(&medium, None).install(&mut Cursor::new(factory.version(1, 1))).unwrap();
-    let unit = Unit { factory, flash: MockFlash::new(), medium };
+    let unit = Unit { factory, flash: MockFlash::new(), medium, was_armed: false };
     let (_, mut started) = unit.start();
     started.shared.lock().fail(Cause::Camera, "as the test says");
     assert_eq!(started.go_on(20 * GIVE_UP_MS), None, "there is nothing to go back to");

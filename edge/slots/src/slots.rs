@@ -145,6 +145,18 @@ impl Slots {
         Ok(back)
     }
 
+    /// The slot that a trial of the running version goes back to, if its bytes are as [`Slots::choose`] asks; reads all of them.
+    ///
+    /// # Errors
+    /// [`SlotError::NoWayBack`], and [`SlotError::NothingToConfirm`] for a program outside the slots.
+    pub fn way_back(&self) -> Result<Slot, SlotError> {
+        let slot = self.running.ok_or(SlotError::NothingToConfirm)?.other();
+        match check::whole(self.medium.as_ref(), &self.maker, &self.state()?, slot) {
+            Ok(_) => Ok(slot),
+            Err(fault) => Err(SlotError::NoWayBack { slot, fault }),
+        }
+    }
+
     /// What happened stands in a log entry that is durable.
     ///
     /// # Errors

@@ -100,6 +100,13 @@ impl Orders {
         self.asked().pulse.span()
     }
 
+    /// True until the last pulse has ended, also while it waits for the rest after the run before.
+    fn is_active(&self) -> bool {
+        let asked = self.asked();
+        let now_ms = self.clock.monotonic_ms();
+        asked.fault.is_none() && asked.pulse.span().is_some_and(|span| now_ms < span.end_ms)
+    }
+
     /// What is wrong with the relay, and with LEDs and buzzer.
     pub(super) fn faults(&self) -> (Option<LineFault>, Option<LineFault>) {
         let asked = self.asked();
@@ -342,6 +349,10 @@ impl Lock for Relay {
         drop(permit);
         self.0.permit().map_err(|fault| LockFault(fault.0))
     }
+
+    fn is_active(&self) -> bool {
+        self.0.is_active()
+    }
 }
 
 /// A lock whose relay could not be had: every permit is a fault.
@@ -421,9 +432,10 @@ mod tests {
         let bench = Bench::of(60);
         let begun = Instant::now();
         bench.orders.permit().expect("it is raised");
-        assert!(bench.chip.is_active("relay"));
+        assert!(bench.chip.is_active("relay") && bench.orders.is_active());
         assert!(begun.elapsed() < ANSWER, "the loop does not wait for the pulse");
         assert!(bench.chip.wait(|pins| pins.levels.get("relay") == Some(&false)));
+        assert!(!bench.orders.is_active());
         let relay: Vec<_> =
             bench.chip.pins().driven.iter().filter(|(key, ..)| *key == "relay").copied().collect();
         let [start, raised, dropped] = relay[..] else { panic!("{relay:?}") };

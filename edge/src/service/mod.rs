@@ -119,9 +119,18 @@ impl Desk {
     /// Gives the next frame of a transfer, at most one, so that a call never waits for more than that one; and the
     /// milliseconds until there is another, if a transfer is under way.
     pub fn poll(&mut self, mut send: impl FnMut(&Encoded)) -> Option<u64> {
-        let now_ms = self.shared.lock().clock().monotonic_ms();
+        let (now_ms, updates) = {
+            let state = self.shared.lock();
+            (state.clock().monotonic_ms(), state.updates().cloned())
+        };
         if self.push.as_ref().is_some_and(|push| push.is_over(now_ms)) {
             self.push = None;
+        }
+        if let Some(updates) = updates {
+            match self.push.as_ref().filter(|push| push.is_bundle()) {
+                Some(push) => updates.heard(push.heard_ms()),
+                None => updates.forget_old(now_ms),
+            }
         }
         let (status, spoilt) = match self.unknown.take() {
             Some(transfer) => (Some(push::unknown(transfer)), false),

@@ -10,7 +10,7 @@ use super::Room;
 use super::answers::{self, journal, refused};
 use super::reception::Asker;
 use crate::state::{Shared, State};
-use crate::update::staging::Staging;
+use crate::update::staging::{KEPT_MS, Staging};
 use threshold_record::{
     Access, Cause, Credential, EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role, Schedule,
 };
@@ -36,9 +36,6 @@ const BATCH_PEOPLE: usize = 4096;
 
 /// Bytes of a record beside its name or components, a little more than the store takes.
 const RECORD_BYTES: usize = 24;
-
-/// How long what has arrived is kept without a word of its sender.
-const KEPT_MS: u64 = 10 * 60_000;
 
 /// A content that comes, or has come.
 #[derive(Debug)]
@@ -146,6 +143,11 @@ impl Push {
         if let Staged::Bundle(staging) = &mut self.staged {
             let _ = staging.keep(&resume);
         }
+    }
+
+    /// When its sender was last heard.
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.heard_ms
     }
 
     /// True once it is not worth to be kept.

@@ -11,7 +11,7 @@
 use super::Room;
 use super::push::{Push, Staged};
 use super::reception::Asker;
-use crate::state::{Ending, Shared};
+use crate::state::{Ending, ReaderStanding, Shared};
 use crate::update::staging::{MAX_CONTENT_BYTES, Staging};
 use crate::update::{self, Updates};
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
@@ -95,8 +95,12 @@ fn push(
     if let Some(mut before) = desk.push.take() {
         before.settle();
     }
-    let (staging, kept) = Staging::open(updates.staging(), request.content)?;
-    let now_ms = desk.shared.lock().clock().monotonic_ms();
+    let (now_ms, store_bytes) = {
+        let state = desk.shared.lock();
+        (state.clock().monotonic_ms(), Updates::store_bytes(&state))
+    };
+    updates.heard(now_ms);
+    let (staging, kept) = Staging::open(updates.staging(), request.content, store_bytes)?;
     let transfer = desk.transfer.wrapping_add(1);
     let receiver = Receiver::new(transfer, request.content, window, kept.as_ref(), now_ms);
     let receiver = receiver.map_err(bad)?;
@@ -117,7 +121,10 @@ fn slots(updates: &Updates, shared: &Shared) -> Result<wire::Slots, UpdateRefusa
     let state = shared.lock();
     let gallery = state.journal().and_then(|journal| journal.store().gallery());
     let ModelId(model) = state.embedder().map_or(ModelId([0; 32]), |embedder| embedder.id);
-    let words = state.status();
+    let words = match state.reader() {
+        ReaderStanding::Failed(why) => format!("{}; reader: {why}", state.status()),
+        _ => state.status(),
+    };
     Ok(wire::Slots {
         compatible: cut(&compatible),
         counter: status.counter,

@@ -83,6 +83,11 @@ pub trait Lock: Send {
     /// # Errors
     /// [`LockFault`]; the unit disarms.
     fn pulse(&mut self, permit: Permit) -> Result<(), LockFault>;
+
+    /// True until the last pulse has ended.
+    fn is_active(&self) -> bool {
+        false
+    }
 }
 
 /// The time.
@@ -234,6 +239,12 @@ impl Unit {
             drop(state);
             self.stay(sign);
         }
+    }
+
+    /// True while a visit is open or the lock is released.
+    #[must_use]
+    pub fn is_engaged(&self) -> bool {
+        matches!(self.course, Course::Open(_)) || self.lock.is_active()
     }
 
     /// Shows a sign that lasts, if it is not shown already.

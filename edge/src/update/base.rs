@@ -25,6 +25,8 @@ pub(super) struct Running {
     pub(super) id: [u8; 32],
     /// What is in it.
     pub(super) manifest: Manifest,
+    /// What stays free for the store.
+    pub(super) store_bytes: u64,
     /// Where what is made goes.
     pub(super) out: PathBuf,
 }
@@ -44,7 +46,7 @@ impl Base for Running {
 
     fn begin(&mut self, manifest: &Manifest) -> io::Result<()> {
         let folder = self.out.parent().unwrap_or(&self.out);
-        staging::room_for(folder, manifest.total_bytes())
+        staging::room_for(folder, manifest.total_bytes(), self.store_bytes)
             .map_err(|refused| io::Error::new(ErrorKind::StorageFull, refused))
     }
 

@@ -10,23 +10,26 @@
     reason = "a refusal is made once, and goes into the answer as it is"
 )]
 
+mod armed;
 mod base;
 mod refusal;
 pub mod staging;
 
-use crate::state::{Ending, Shared};
+use crate::state::{Ending, Shared, State};
 use base::Running;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use threshold_bundle::{
-    BundleError, FileEntry, FileKind, Installed, Manifest, Nowhere, Texts, Trust, is_delta, read,
-    rebuild,
+    BundleError, FileEntry, FileKind, Installed, Manifest, Nowhere, Texts, Trust, id, is_delta,
+    read, rebuild,
 };
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
 use threshold_slots::{Folder, PROGRAM, Slot, Slots};
+use threshold_store::LogSize;
 use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 
 pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
@@ -46,8 +49,13 @@ struct Parts {
     running: Slot,
     /// Where a bundle comes to.
     staging: PathBuf,
+    /// When somebody last sent or asked for something; [`NOTHING`] once what was pushed was forgotten.
+    heard_ms: AtomicU64,
     job: Mutex<Job>,
 }
+
+/// Nothing is there that could become old.
+const NOTHING: u64 = u64::MAX;
 
 /// What is being installed.
 #[derive(Debug)]
@@ -59,11 +67,15 @@ enum Job {
 }
 
 impl Updates {
-    /// A unit that runs from a slot of these, which lie in `folder`; `data` is the unit's data folder.
+    /// A unit that runs from a slot of these, which lie in `folder`; `data` is the unit's data folder. What was pushed long ago is
+    /// forgotten.
     #[must_use]
-    pub fn of(slots: Slots, folder: PathBuf, running: Slot, data: &std::path::Path) -> Self {
-        let (slots, job) = (Mutex::new(slots), Mutex::new(Job::Idle));
-        Self(Arc::new(Parts { slots, folder, running, staging: data.join("update"), job }))
+    pub fn of(slots: Slots, folder: PathBuf, running: Slot, data: &Path) -> Self {
+        let (slots, job, staging) = (Mutex::new(slots), Mutex::new(Job::Idle), data.join("update"));
+        // What cannot be taken away now is tried again when it is old, and when something is pushed.
+        let _ = staging::begin(&staging);
+        let heard_ms = AtomicU64::new(0);
+        Self(Arc::new(Parts { slots, folder, running, staging, heard_ms, job }))
     }
 
     /// The slots; waits while something is installed.
@@ -81,8 +93,42 @@ impl Updates {
     }
 
     /// Where a bundle comes to.
-    pub(crate) fn staging(&self) -> &std::path::Path {
+    pub(crate) fn staging(&self) -> &Path {
         &self.0.staging
+    }
+
+    /// True if the unit was armed when the version that runs was installed.
+    #[must_use]
+    pub fn was_armed(&self) -> bool {
+        let Ok(status) = self.slots().status() else { return false };
+        let running = status.slots.iter().find(|held| held.slot == self.0.running);
+        running.is_some_and(|held| armed::is_noted(&self.0.staging, &held.manifest))
+    }
+
+    /// Forgets that the unit was armed: a wiped one is not, whichever version runs.
+    pub(crate) fn forget_armed(&self) -> io::Result<()> {
+        armed::forget(&self.0.staging)
+    }
+
+    /// Somebody sends or asks for something.
+    pub(crate) fn heard(&self, now_ms: u64) {
+        self.0.heard_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Forgets what was pushed, if nobody has asked for it for long. To be called while nothing arrives.
+    pub(crate) fn forget_old(&self, now_ms: u64) {
+        let passed_ms = now_ms.saturating_sub(self.0.heard_ms.load(Ordering::Relaxed));
+        if passed_ms >= staging::KEPT_MS && self.is_idle().is_ok() {
+            let _ = staging::forget(&self.0.staging);
+            self.heard(NOTHING);
+        }
+    }
+
+    /// Bytes that the store may still grow by, and which no update takes.
+    pub(crate) fn store_bytes(state: &State) -> u64 {
+        let unopened = LogSize::default().most_bytes();
+        let log = state.journal().map_or(unopened, |held| held.store().log_may_grow_bytes());
+        log.saturating_add(staging::GALLERY_BYTES)
     }
 
     /// Refuses while what was pushed is read.
@@ -98,6 +144,7 @@ impl Updates {
         if asked.accepts & !UpdateApply::RE_ENROL != 0 {
             return UpdateApplied::Refused(unknown_bits());
         }
+        self.heard(shared.lock().clock().monotonic_ms());
         let mut job = self.job();
         match &*job {
             Job::Working { hash, done, all } if *hash == asked.hash => {
@@ -129,6 +176,8 @@ impl Updates {
             let install = || updates.install(pushed, &asked, by, &shared, &done);
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(install));
             let outcome = outcome.unwrap_or_else(|_| Err(refusal::panicked()));
+            updates.clear(&outcome);
+            updates.heard(shared.lock().clock().monotonic_ms());
             let installed = outcome.is_ok();
             *updates.job() = Job::Ended { hash: asked.hash, outcome };
             if installed {
@@ -153,11 +202,12 @@ impl Updates {
         done: &Arc<AtomicU64>,
     ) -> Result<(), UpdateRefusal> {
         let (trust, installed) = self.held_against()?;
+        let store_bytes = Self::store_bytes(&shared.lock());
         let mut start = [0; 8];
         let begun = pushed.read_exact(&mut start).and_then(|()| pushed.rewind());
         begun.map_err(|error| medium(&error))?;
         let bundle = match is_delta(&start) {
-            true => self.rebuilt(pushed, &trust, &installed)?,
+            true => self.rebuilt(pushed, &trust, &installed, store_bytes)?,
             false => pushed,
         };
         let mut bundle = Counted { file: bundle, done: Arc::clone(done) };
@@ -165,16 +215,36 @@ impl Updates {
         let manifest = read(&mut bundle, &trust, &installed, &mut Nowhere).map_err(said)?.0;
         check_program(&manifest)?;
         self.check_model(&manifest, asked, shared)?;
-        self.check_room(&manifest)?;
+        self.check_room(&manifest, store_bytes)?;
+        self.note_armed(&mut bundle, shared)?;
         self.slots().install(&mut bundle).map_err(|error| refusal::slots(&error))?;
         let written = shared.lock().write(LogEntry { by, ..LogEntry::of(EntryKind::Updated) });
         if written.is_some() {
             // What could not be taken back is told again at the next start.
             let _ = self.slots().told();
         }
-        let _ = staging::forget(&self.0.staging);
-        let _ = std::fs::remove_file(self.made());
         Ok(())
+    }
+
+    /// Takes off the medium what nobody can install again.
+    fn clear(&self, outcome: &Result<(), UpdateRefusal>) {
+        let _ = staging::remove(&self.made());
+        if outcome.as_ref().err().is_none_or(refusal::is_final) {
+            let _ = staging::forget(&self.0.staging);
+        }
+    }
+
+    /// Notes whether the unit is armed, but for a part that is at fault just now: the version on trial has to be so too.
+    fn note_armed(&self, bundle: &mut Counted, shared: &Shared) -> Result<(), UpdateRefusal> {
+        let noted = match shared.lock().refusal() {
+            None => {
+                bundle.rewind().map_err(|error| medium(&error))?;
+                let manifest = id(&mut *bundle).map_err(|error| refusal::bundle(&error))?;
+                armed::note(&self.0.staging, &manifest)
+            }
+            Some(_) => self.forget_armed(),
+        };
+        noted.map_err(|error| medium(&error))
     }
 
     /// What every bundle is held against.
@@ -194,8 +264,9 @@ impl Updates {
         delta: File,
         trust: &Trust,
         installed: &Installed,
+        store_bytes: u64,
     ) -> Result<File, UpdateRefusal> {
-        let mut running = self.running(trust, installed)?;
+        let mut running = self.running(trust, installed, store_bytes)?;
         let out = self.made();
         let made = File::create(&out).map_err(|error| medium(&error))?;
         let rebuilt = rebuild(
@@ -205,15 +276,17 @@ impl Updates {
             &mut running,
             io::BufWriter::new(&made),
         );
-        if let Err(error) = rebuilt {
-            let _ = std::fs::remove_file(&out);
-            return Err(refusal::delta(&error));
-        }
+        rebuilt.map_err(|error| refusal::delta(&error))?;
         File::open(&out).map_err(|error| medium(&error))
     }
 
     /// The version that runs; its bytes were checked when it was started, and what is made of them is checked whole.
-    fn running(&self, trust: &Trust, installed: &Installed) -> Result<Running, UpdateRefusal> {
+    fn running(
+        &self,
+        trust: &Trust,
+        installed: &Installed,
+        store_bytes: u64,
+    ) -> Result<Running, UpdateRefusal> {
         let folder = Folder::slot(&self.0.folder, self.0.running);
         let read = |name: &str| std::fs::read(folder.join(name));
         let [keys, keys_signature, manifest, signature] = Texts::NAMES;
@@ -224,7 +297,7 @@ impl Updates {
         let (manifest, _) =
             texts.verified(trust, installed).map_err(|error| refusal::bundle(&error))?;
         let id = *blake3::hash(&texts.manifest).as_bytes();
-        Ok(Running { folder, id, manifest, out: self.made() })
+        Ok(Running { folder, id, manifest, store_bytes, out: self.made() })
     }
 
     /// The gallery's model is in the bundle, or whoever asked accepts that everybody is enrolled again.
@@ -250,14 +323,18 @@ impl Updates {
         }
     }
 
-    /// The slot that is filled has room, once it is emptied.
-    fn check_room(&self, manifest: &Manifest) -> Result<(), UpdateRefusal> {
+    /// The slot that is filled has room, once it is emptied. On a medium of its own it takes nothing from the store.
+    fn check_room(&self, manifest: &Manifest, store_bytes: u64) -> Result<(), UpdateRefusal> {
         let freed = freed_by(&Folder::slot(&self.0.folder, self.0.running.other()));
-        staging::room_for(&self.0.folder, manifest.total_bytes().saturating_sub(freed))
+        let medium_of = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+        let shares = medium_of(&self.0.folder) == medium_of(&self.0.staging);
+        let store_bytes = if shares { store_bytes } else { 0 };
+        let bytes = manifest.total_bytes().saturating_sub(freed);
+        staging::room_for(&self.0.folder, bytes, store_bytes)
     }
 
     fn made(&self) -> PathBuf {
-        self.0.staging.join("bundle")
+        self.0.staging.join(staging::MADE)
     }
 
     fn job(&self) -> MutexGuard<'_, Job> {
@@ -275,7 +352,7 @@ fn check_program(manifest: &Manifest) -> Result<(), UpdateRefusal> {
 }
 
 /// Bytes of the files in a slot, one folder deep.
-fn freed_by(folder: &std::path::Path) -> u64 {
+fn freed_by(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_file() => meta.len(),

@@ -11,6 +11,11 @@ pub(crate) fn not_allowed(error: &RequestError) -> Refusal {
     Refusal::new(Refusal::NOT_ALLOWED, &error.to_string())
 }
 
+/// True if the same content is refused whatever else changes.
+pub(super) fn is_final(refused: &Refusal) -> bool {
+    [Refusal::BAD_BUNDLE, Refusal::OTHER_BASE].contains(&refused.code)
+}
+
 /// The unit was not started by its launcher.
 pub(crate) fn no_slots() -> Refusal {
     Refusal::new(

@@ -4,7 +4,8 @@
 //! <data>/update/pushed     the content, a bundle or a delta, as far as it came
 //! <data>/update/progress   a `Resume` of 59 bytes: never more than is durable in `pushed`
 //! ```
-//! Owns that a push goes on where it stopped, after a cut and after a start of the unit. Refuses more than a bundle can be, and
+//! Owns that a push goes on where it stopped, after a cut and after a start of the unit, and that nothing stays that nobody goes on
+//! with. Refuses more than a bundle can be, and
 //! room that the log and the gallery may need.
 
 use super::refusal;
@@ -13,6 +14,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use threshold_bundle::MAX_BUNDLE_BYTES;
 use threshold_wire::bulk::{Content, Resume};
 use threshold_wire::update::UpdateRefusal;
@@ -20,8 +22,11 @@ use threshold_wire::update::UpdateRefusal;
 /// The longest content; a delta is one that packs, so it is no longer than its bundle by more than some bytes.
 pub const MAX_CONTENT_BYTES: u64 = MAX_BUNDLE_BYTES;
 
-/// What stays free beside an update: a few segments of the log, and what cleaning the gallery takes.
-const MARGIN_BYTES: u64 = 32 << 20;
+/// What the gallery may take beside an update: 100,000 templates of 512 components, and what cleaning their segments takes.
+pub const GALLERY_BYTES: u64 = 64 << 20;
+
+/// How long what has arrived is kept without a word of its sender.
+pub const KEPT_MS: u64 = 10 * 60_000;
 
 /// Bytes that arrive between two syncs: at 3 Mbaud one every 14 s, and what a cut costs is as much line time.
 const SYNC_BYTES: u64 = 4 << 20;
@@ -31,6 +36,10 @@ const HASH_BYTES: usize = 4 << 20;
 
 const PUSHED: &str = "pushed";
 const PROGRESS: &str = "progress";
+const PROGRESS_FRESH: &str = "progress.tmp";
+
+/// The bundle that is made of a delta.
+pub(super) const MADE: &str = "bundle";
 
 /// A content that comes, or has come.
 #[derive(Debug)]
@@ -44,11 +53,15 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Where a content comes to, with what of it is there.
+    /// Where a content comes to, with what of it is there; so many bytes stay free for the store.
     ///
     /// # Errors
     /// [`UpdateRefusal`] if it is too long, there is no room, or the medium fails.
-    pub fn open(folder: &Path, content: Content) -> Result<(Self, Option<Resume>), UpdateRefusal> {
+    pub fn open(
+        folder: &Path,
+        content: Content,
+        store_bytes: u64,
+    ) -> Result<(Self, Option<Resume>), UpdateRefusal> {
         if content.len > MAX_CONTENT_BYTES {
             return Err(refusal::too_long(content.len, MAX_CONTENT_BYTES));
         }
@@ -67,7 +80,7 @@ impl Staging {
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(folder.join(PUSHED)).map_err(fault)?;
         let there = file.metadata().map_err(fault)?.len();
-        room_for(folder, content.len.saturating_sub(there))?;
+        room_for(folder, content.len.saturating_sub(there), store_bytes)?;
         Ok((Self { folder: folder.to_owned(), file, unsynced: 0, hasher: Box::default() }, kept))
     }
 
@@ -91,7 +104,7 @@ impl Staging {
     pub fn keep(&mut self, resume: &Resume) -> io::Result<()> {
         self.file.sync_data()?;
         self.unsynced = 0;
-        let fresh = self.folder.join("progress.tmp");
+        let fresh = self.folder.join(PROGRESS_FRESH);
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all_at(&resume.to_bytes(), 0)?;
@@ -145,28 +158,72 @@ pub fn whole(folder: &Path, hash: &[u8; 32]) -> Option<File> {
 /// The medium's.
 pub fn forget(folder: &Path) -> io::Result<()> {
     // The word of it first, so that it never stands for a file that is gone.
-    for name in [PROGRESS, PUSHED] {
-        match std::fs::remove_file(folder.join(name)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    remove(&folder.join(PROGRESS))?;
+    remove(&folder.join(PUSHED))
 }
 
-/// Refuses if so many bytes more would take what the log and the gallery need.
+/// Takes off the medium what a start finds and nobody goes on with: what was made of a delta, and a content that is old. A clock that
+/// is behind its time makes it young, and then it is kept for as long as one that came just now.
+///
+/// # Errors
+/// The medium's.
+pub(super) fn begin(folder: &Path) -> io::Result<()> {
+    remove(&folder.join(MADE))?;
+    remove(&folder.join(PROGRESS_FRESH))?;
+    let age = std::fs::metadata(folder.join(PUSHED))
+        .and_then(|meta| meta.modified())
+        .map(|at| at.elapsed().unwrap_or_default());
+    match age {
+        Ok(age) if age < Duration::from_millis(KEPT_MS) => Ok(()),
+        Ok(_) => forget(folder),
+        Err(error) if error.kind() == ErrorKind::NotFound => forget(folder),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// The medium's.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses if so many bytes more would take the `store_bytes` that the log and the gallery may still need.
 ///
 /// # Errors
 /// [`UpdateRefusal`].
-pub fn room_for(folder: &Path, bytes: u64) -> Result<(), UpdateRefusal> {
+pub fn room_for(folder: &Path, bytes: u64, store_bytes: u64) -> Result<(), UpdateRefusal> {
     let room = statvfs(folder).map_err(|error| refusal::medium(&error.into()))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    match bytes == 0 || free >= bytes.saturating_add(MARGIN_BYTES) {
+    fits(room.f_bavail.saturating_mul(room.f_frsize), bytes, store_bytes)
+}
+
+fn fits(free: u64, bytes: u64, store_bytes: u64) -> Result<(), UpdateRefusal> {
+    let wanted = bytes.saturating_add(store_bytes);
+    match bytes == 0 || free >= wanted {
         true => Ok(()),
-        false => Err(refusal::no_room(bytes + MARGIN_BYTES, free)),
+        false => Err(refusal::no_room(wanted, free)),
     }
 }
 
 fn progress(folder: &Path) -> Option<Resume> {
     Resume::from_bytes(&std::fs::read(folder.join(PROGRESS)).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_may_need_stays_free_and_what_takes_nothing_is_not_refused() {
+        let (bundle, store) = (60 << 20, 505 << 20);
+        assert_eq!(fits(bundle + store, bundle, store), Ok(()));
+        let refused = fits(bundle + store - 1, bundle, store).expect_err("a byte is missing");
+        assert_eq!(refused.code, UpdateRefusal::NO_ROOM);
+        assert!(refused.text.contains("takes 565;"), "{refused}");
+        assert_eq!(fits(0, 0, store), Ok(()));
+    }
 }

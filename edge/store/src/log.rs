@@ -69,6 +69,14 @@ impl Default for LogSize {
     }
 }
 
+impl LogSize {
+    /// The most bytes that the log takes: while the oldest segment goes there is one more.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
+        (u64::from(self.segments) + 1) * u64::from(self.segment_bytes)
+    }
+}
+
 /// Kinds of contexts, each with one in force.
 const KINDS: usize = ContextKind::ALL.len();
 
@@ -355,6 +363,12 @@ impl Log {
     pub(crate) fn oldest(&self) -> u64 {
         let first = self.segments.front().map_or(0, |front| front.first);
         if first > self.durable.tip.head { 0 } else { first }
+    }
+
+    /// Bytes that the log may still take beside those that it has.
+    pub(crate) fn may_grow_bytes(&self) -> u64 {
+        let held: u64 = self.segments.iter().map(|segment| u64::from(segment.end)).sum();
+        self.size.most_bytes().saturating_sub(held)
     }
 
     /// Sequence of the first entry of the last segment.

@@ -533,6 +533,12 @@ impl Store {
         self.log.oldest()
     }
 
+    /// Bytes that the log may still take beside those that it has, before its oldest segment goes for the newest.
+    #[must_use]
+    pub fn log_may_grow_bytes(&self) -> u64 {
+        self.log.may_grow_bytes()
+    }
+
     /// Durable entries from a sequence on, in order, at most `max`. If that one was overwritten they start with
     /// [`Store::log_oldest`].
     ///
