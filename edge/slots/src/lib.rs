@@ -14,7 +14,8 @@
 //! 1. [`Slots::install`] checks the whole bundle, says in the state that the slot which does not run is empty, fills it, reads
 //!    it back from the medium, checks it again, and only then says that it is on trial with [`TRIAL_BOOTS`] starts.
 //! 2. [`Slots::choose`] is asked by the launcher at each start. A start of a trial is counted, durably, before anything of the
-//!    version runs; when none is left the version before runs again.
+//!    version is read or runs; when none is left the version before runs again. [`Slots::look`] chooses the same for a command that
+//!    is no start, and writes nothing.
 //! 3. [`Slots::confirm`] is called by the version on trial once it has found every part in order. Only then the security counter
 //!    advances: from then on nothing below it is chosen or taken.
 //! 4. [`Slots::revert`] ends a trial, or goes back to the version that was confirmed before.
@@ -121,10 +122,23 @@ pub enum SlotError {
     /// Another process works on the slots.
     #[error("another process uses the slots: stop the unit first, or ask it over its line")]
     Busy,
+    /// What this process writes the unit could not read.
+    #[error(
+        "{folder} belongs to user {owner}, and this is user {this}: what it writes there the unit could not read; run it as the \
+         folder's owner (on a unit: runuser -u threshold -- ...)"
+    )]
+    OtherUser {
+        /// The slots' folder.
+        folder: String,
+        /// The number of the user that it belongs to.
+        owner: u32,
+        /// That of the user that this process runs as.
+        this: u32,
+    },
     /// Neither copy of the state is whole.
     #[error(
         "both copies of the slots' state are damaged, so that nobody can say what may run: install a version anew \
-         (remove state.0 and state.1 of the slots' folder, then threshold-launch install)"
+         (remove state.0 and state.1 of the slots' folder, then runuser -u threshold -- threshold-launch install)"
     )]
     StateDamaged,
     /// The file that says who made the unit.
@@ -175,7 +189,7 @@ pub enum SlotError {
     },
     /// Neither slot may be started.
     #[error(
-        "no version may be started, and the door stays locked: slot a: {a}; slot b: {b}; install one with threshold-launch install"
+        "no version may be started, and the door stays locked: slot a: {a}; slot b: {b}; install one with runuser -u threshold -- threshold-launch install"
     )]
     NoVersion {
         /// Slot a.
