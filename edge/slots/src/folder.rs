@@ -1,7 +1,7 @@
 //! The slots in a folder of a file system: the body of [`Medium`] that a unit has.
 //!
 //! A copy of the state is replaced by writing `<name>.tmp`, syncing it, renaming it over the copy and syncing the folder.
-//! Refuses what is no plain file, since a link leads out of a slot, and to write as another user than the folder's.
+//! Refuses what is no plain file, since a link leads out of a slot.
 
 use crate::medium::Medium;
 use crate::{Slot, SlotError};
@@ -9,7 +9,7 @@ use rustix::fs::{Advice, fadvise};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The environment variable by which the launcher says from which slot a program runs: the slot's folder.
@@ -30,17 +30,10 @@ impl Folder {
     /// Opens a folder, and makes it if it is not there.
     ///
     /// # Errors
-    /// [`SlotError::OtherUser`] if it is another user's, root's own hand included; [`SlotError::Busy`] if another process has it
-    /// open, or [`SlotError::Io`].
+    /// [`SlotError::Busy`] if another process has it open, or [`SlotError::Io`].
     pub fn open(folder: &Path) -> Result<Self, SlotError> {
         let fail = SlotError::io("open the slots' folder");
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(&fail)?;
-        let (owner, this) =
-            (folder.metadata().map_err(&fail)?.uid(), rustix::process::geteuid().as_raw());
-        if owner != this {
-            let folder = folder.display().to_string();
-            return Err(SlotError::OtherUser { folder, owner, this });
-        }
         let lock = folder.join("lock");
         let lock = options().write(true).create(true).open(lock).map_err(&fail)?;
         match lock.try_lock() {

@@ -122,19 +122,6 @@ pub enum SlotError {
     /// Another process works on the slots.
     #[error("another process uses the slots: stop the unit first, or ask it over its line")]
     Busy,
-    /// What this process writes the unit could not read.
-    #[error(
-        "{folder} belongs to user {owner}, and this is user {this}: what it writes there the unit could not read; run it as the \
-         folder's owner (on a unit: runuser -u threshold -- ...)"
-    )]
-    OtherUser {
-        /// The slots' folder.
-        folder: String,
-        /// The number of the user that it belongs to.
-        owner: u32,
-        /// That of the user that this process runs as.
-        this: u32,
-    },
     /// Neither copy of the state is whole.
     #[error(
         "both copies of the slots' state are damaged, so that nobody can say what may run: install a version anew \

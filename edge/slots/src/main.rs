@@ -4,10 +4,12 @@
 //! target allows (`-C target-feature=+crt-static`), so that it needs nothing of the system that an update may have touched.
 //! It stays the same process (exec), which is what a service manager that waits for its word asks for.
 //!
-//! Owns what is typed and what is said. Refuses to start anything that [`Slots::choose`] did not choose, and to stay in memory.
+//! Owns what is typed and what is said. Refuses to start anything that [`Slots::choose`] did not choose, to work as another user than
+//! the slots' owner, and to stay in memory.
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -81,6 +83,7 @@ impl Typed {
 /// Does it; gives what is to be said of it.
 fn done(typed: &Typed) -> Result<String, String> {
     let said = |error: SlotError| error.to_string();
+    is_owner(&typed.slots)?;
     let maker = Maker::read(&typed.maker).map_err(said)?;
     let mut slots = Slots::open(&typed.slots, maker, None).map_err(said)?;
     match (typed.what.as_str(), typed.rest.as_slice()) {
@@ -98,6 +101,20 @@ fn done(typed: &Typed) -> Result<String, String> {
             slots.revert().map_err(said).map(|slot| format!("slot {slot} runs from the next start"))
         }
         _ => slots.status().map_err(said).map(|status| words(&status)),
+    }
+}
+
+/// Refuses to work on another user's folder, as root would: the unit could not read what is written there.
+fn is_owner(folder: &Path) -> Result<(), String> {
+    let this = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(folder).map(|folder| folder.uid()) {
+        Ok(owner) if owner != this => Err(format!(
+            "{} belongs to user {owner}, and this is user {this}, whose files the unit could not read; run it as the folder's owner \
+             (on a unit: runuser -u threshold -- ...)",
+            folder.display()
+        )),
+        // One that is not there is made, and is then this user's own.
+        _ => Ok(()),
     }
 }
 

@@ -59,7 +59,7 @@ impl Slots {
     /// slot that this process runs from, `None` for a program outside the slots.
     ///
     /// # Errors
-    /// [`SlotError::OtherUser`], [`SlotError::Busy`] or [`SlotError::Io`].
+    /// [`SlotError::Busy`] or [`SlotError::Io`].
     pub fn open(folder: &Path, maker: Maker, running: Option<Slot>) -> Result<Self, SlotError> {
         Ok(Self::on(Box::new(Folder::open(folder)?), maker, running))
     }

@@ -216,23 +216,25 @@ mod tests {
 
     /// What a script asks of the system, as it runs where systemd does and udev does not.
     fn asked(script: &str, words: &[&str]) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, does) in
-            [("systemctl", ""), ("systemd-sysusers", ""), ("udevadm", "exit 1")]
-        {
-            let program = folder.path().join(name);
+        let folder = format!("threshold-scripts-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        for (name, does) in [("systemctl", ""), ("systemd-sysusers", ""), ("udevadm", "exit 1")] {
+            let program = folder.join(name);
             let text = format!("#!/bin/sh\necho {name} \"$@\" >> \"$ASKED\"\n{does}\n");
             fs::write(&program, text).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let asked = folder.path().join("asked");
+        let asked = folder.join("asked");
         fs::write(&asked, "").unwrap();
         let script = script.replace("/run/systemd/system", "/");
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &script, "script"]).args(words);
-        let status = shell.env("PATH", folder.path()).env("ASKED", &asked).status().unwrap();
+        let status = shell.env("PATH", &folder).env("ASKED", &asked).status().unwrap();
         assert!(status.success(), "{words:?}");
-        fs::read_to_string(&asked).unwrap()
+        let said = fs::read_to_string(&asked).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        said
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub fn run(meant: &Meant, machine: &Machine, typed: &args::Flash) -> anyhow::Res
     let install =
         Install { package, deb: &typed.file, replaces: typed.replace_maker, say: meant.say };
     match machine {
-        Machine::Root(root) => install.into_root(root)?,
+        Machine::Root(root) => install.write_into(root)?,
         Machine::Address(address) => install.over_ssh(address)?,
     }
     let version = install.package.version;
@@ -272,7 +272,7 @@ impl Install<'_> {
         Ok(())
     }
 
-    fn into_root(&self, root: &Path) -> anyhow::Result<()> {
+    fn write_into(&self, root: &Path) -> anyhow::Result<()> {
         let machine = || root.display().to_string();
         if !root.join("etc/os-release").exists() && !root.join("usr/lib/os-release").exists() {
             return Err(FirstError::NoRoot { path: root.to_path_buf() }.into());
