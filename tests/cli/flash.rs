@@ -9,6 +9,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Two release keys; which is no matter.
+const OURS: u8 = 1;
+const OTHERS: u8 = 2;
+
+/// Whom a unit believes.
+fn maker(key: u8) -> String {
+    let key = format!("{key:02x}").repeat(32);
+    format!("compatible = \"aarch64\"\nrelease_key = \"{key}\"\n")
+}
+
 /// A folder with a package, a board's root and, first in PATH, programs of the test's own.
 struct Bench(tempfile::TempDir);
 
@@ -23,6 +33,7 @@ impl Bench {
         bench.put("root/etc/os-release", "ID=ubuntu\n");
         bench.put("root/lib/ld-linux-aarch64.so.1", "");
         bench.library("2.35");
+        bench.put("package/etc/threshold/maker.toml", &maker(OURS));
         bench.package("threshold", "arm64");
         Some(bench)
     }
@@ -62,7 +73,11 @@ impl Bench {
     }
 
     fn flash(&self, machine: &str, deb: &Path) -> Ran {
-        let mut command = threshold(&["flash", "--first", machine]);
+        self.flash_with(&["flash", "--first", machine], deb)
+    }
+
+    fn flash_with(&self, words: &[&str], deb: &Path) -> Ran {
+        let mut command = threshold(words);
         let path = std::env::var("PATH").unwrap();
         command.arg(deb).env("PATH", format!("{}:{path}", self.at("bin").display()));
         command.env("ASKED", self.at("asked"));
@@ -113,6 +128,80 @@ fn a_link_in_a_root_leads_nothing_out_of_it() {
     std::os::unix::fs::symlink(bench.at("outside/systemd"), bench.at("root/etc/systemd")).unwrap();
     let ran = bench.installed();
     assert!(ran.error().0.contains("etc/systemd is a link"), "{ran:?}");
+}
+
+#[test]
+fn a_file_of_a_root_is_found_in_it_alone_and_is_a_plain_one() {
+    let Some(bench) = Bench::new() else { return };
+    let library = bench.at("root/lib/aarch64-linux-gnu/libc.so.6");
+    let refused = |part: &str| {
+        let ran = bench.installed();
+        assert!(ran.error().0.contains(part), "{ran:?}");
+        assert!(!bench.at("root/usr/lib/threshold").exists(), "{part}: something was installed");
+        fs::remove_file(&library).unwrap();
+    };
+    fs::rename(&library, bench.at("outside.so")).unwrap();
+    // One that is absolute means the root's own file of that name.
+    std::os::unix::fs::symlink(bench.at("outside.so"), &library).unwrap();
+    refused("does not say which C library");
+    std::os::unix::fs::symlink("../../../outside.so", &library).unwrap();
+    refused("does not say which C library");
+    // Opened, it would wait for ever.
+    assert!(Command::new("mkfifo").arg(&library).status().unwrap().success());
+    refused("is no plain file");
+    fs::create_dir_all(bench.at("root/usr/lib")).unwrap();
+    fs::copy(bench.at("outside.so"), bench.at("root/usr/lib/libc.so.6")).unwrap();
+    std::os::unix::fs::symlink("/usr/lib/libc.so.6", &library).unwrap();
+    let ran = bench.installed();
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn a_unit_of_another_maker_is_refused_unless_that_is_meant() {
+    let Some(bench) = Bench::new() else { return };
+    let root = bench.at("root").to_str().unwrap().to_owned();
+    let file = || fs::read_to_string(bench.at("root/etc/threshold/maker.toml")).unwrap();
+    for other in [maker(OTHERS), "damaged".to_owned()] {
+        bench.put("root/etc/threshold/maker.toml", &other);
+        let ran = bench.installed();
+        let (error, remedy) = ran.error();
+        assert!(error.contains("would not be started any more"), "{ran:?}");
+        assert!(remedy.contains("--replace-maker"), "{ran:?}");
+        assert_eq!(file(), other);
+        assert!(!bench.at("root/usr/lib/threshold").exists());
+    }
+    bench.program(
+        "ssh",
+        "case \"$*\" in *getconf*) echo arm64; echo glibc 2.35; cat \"$ASKED.maker\";; esac",
+    );
+    bench.program("scp", "echo scp >> \"$ASKED\"");
+    bench.put("asked.maker", &maker(OTHERS));
+    let ran = bench.flash("me@jetson", &bench.at("deb"));
+    assert!(ran.error().1.contains("--replace-maker"), "{ran:?}");
+    assert!(!bench.at("asked").exists(), "the package was copied");
+    bench.put("asked.maker", &maker(OURS));
+    assert_eq!(bench.flash("me@jetson", &bench.at("deb")).status, 0);
+
+    let meant = ["flash", "--replace-maker", "--first", &root];
+    let ran = bench.flash_with(&meant, &bench.at("deb"));
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(file(), maker(OURS));
+}
+
+#[test]
+fn a_development_package_is_installed_with_a_warning() {
+    let Some(bench) = Bench::new() else { return };
+    let key = threshold_bundle::Trust::development().release_key;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    bench.put("package/etc/threshold/maker.toml", &format!("release_key = \"{key}\"\n"));
+    bench.package("threshold", "arm64");
+    let ran = bench.installed();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stderr.contains("warning: INSECURE: this is a development package"), "{ran:?}");
+    // Onto a unit of a maker it does not go by itself.
+    bench.put("root/etc/threshold/maker.toml", &maker(OURS));
+    let ran = bench.installed();
+    assert!(ran.error().0.contains("the package the development key"), "{ran:?}");
 }
 
 #[test]
@@ -174,7 +263,8 @@ fn over_ssh_the_machine_is_asked_first_and_then_gets_the_package() {
     assert_eq!(
         lines,
         [
-            "ssh me@jetson dpkg --print-architecture && getconf GNU_LIBC_VERSION",
+            "ssh me@jetson dpkg --print-architecture && getconf GNU_LIBC_VERSION && if test -e \
+             /etc/threshold/maker.toml; then cat /etc/threshold/maker.toml; fi",
             "scp me@jetson:threshold.deb",
             "ssh -t me@jetson sudo dpkg -i threshold.deb && rm threshold.deb",
         ]

@@ -3,7 +3,7 @@
 use crate::rig::{Factory, files};
 use std::io::Cursor;
 use threshold_bundle::Texts;
-use threshold_slots::{Slot, SlotError, Why};
+use threshold_slots::{Slot, SlotError, TRIAL_BOOTS, Why};
 use threshold_tests::lots::Lots;
 
 #[test]
@@ -71,6 +71,61 @@ fn with_both_slots_damaged_nothing_is_started_and_both_are_named() {
     // An update makes it whole again, from a program outside the slots.
     factory.slots(&medium, None).install(&mut Cursor::new(factory.version(2, 1))).unwrap();
     assert_eq!(factory.slots(&medium, None).choose().unwrap().slot, Slot::B);
+}
+
+#[test]
+fn a_start_is_counted_before_anything_of_its_version_is_read() {
+    let factory = Factory::new();
+    let medium = factory.confirmed();
+    factory.slots(&medium, Some(Slot::A)).install(&mut Cursor::new(factory.version(2, 2))).unwrap();
+    // With no slot that may be started nothing is written after the reading.
+    for slot in Slot::BOTH {
+        medium.set_file(slot, "threshold-edge", None);
+    }
+    for left in (0..TRIAL_BOOTS).rev() {
+        let error = factory.slots(&medium, None).choose().unwrap_err();
+        assert!(matches!(error, SlotError::NoVersion { .. }), "{error}");
+        let trial = factory.slots(&medium, None).status().unwrap().trial.unwrap();
+        assert_eq!(trial.left, left);
+    }
+    let error = factory.slots(&medium, None).choose().unwrap_err();
+    assert!(matches!(error, SlotError::NoVersion { .. }), "{error}");
+}
+
+#[test]
+fn one_copy_of_the_state_that_cannot_be_read_is_a_damaged_one() {
+    let factory = Factory::new();
+    for copy in 0..2 {
+        let medium = factory.confirmed();
+        medium.make_unreadable(copy);
+        let status = factory.slots(&medium, None).status().unwrap();
+        assert_eq!((status.current, status.counter), (Some(Slot::A), 1), "copy {copy}");
+        // It was written anew, and is as good as the other one.
+        medium.make_unreadable(1 - copy);
+        let choice = factory.slots(&medium, None).choose().unwrap();
+        assert_eq!(choice.slot, Slot::A, "copy {copy}");
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_never_taken_for_that_of_a_new_unit() {
+    let factory = Factory::new();
+    for (unreadable, missing) in [(0, None), (1, None), (0, Some(1)), (1, Some(0))] {
+        let medium = factory.confirmed();
+        medium.make_unreadable(unreadable);
+        match missing {
+            Some(missing) => medium.set_copy(missing, None),
+            None => medium.make_unreadable(1 - unreadable),
+        }
+        let mut slots = factory.slots(&medium, None);
+        let failed = |outcome: Result<(), SlotError>| {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, SlotError::Io { .. }), "{unreadable}, {missing:?}: {error}");
+        };
+        failed(slots.choose().map(drop));
+        failed(slots.has_version().map(drop));
+        failed(slots.install(&mut Cursor::new(factory.version(1, 1))).map(drop));
+    }
 }
 
 #[test]

@@ -178,6 +178,43 @@ fn after_a_power_cut_anywhere_the_version_before_or_the_version_after_is_chosen(
 }
 
 #[test]
+fn a_first_installation_that_was_cut_anywhere_is_made_good_by_the_next_boot() {
+    let factory = Factory::new();
+    // As `threshold-launch install --if-none`, which threshold-first.service runs at each boot.
+    let boot = |medium: &MockMedium| {
+        let mut slots = factory.slots(medium, None);
+        match slots.has_version()? {
+            true => Ok(()),
+            false => Operation::Install(1, 1).done(&factory, &mut slots),
+        }
+    };
+    let whole = MockMedium::new();
+    boot(&whole).unwrap();
+    let after = look(&factory, &whole);
+    assert_eq!(after.0.as_deref(), Some("1"));
+    for change in 1..=whole.changes() {
+        for seed in 0..SEEDS {
+            let at = format!("change {change}, seed {seed}");
+            for cuts in [true, false] {
+                let medium = MockMedium::new();
+                match cuts {
+                    true => medium.cut_power_at(change, seed),
+                    false => medium.fail_at(change),
+                }
+                let _: Result<(), SlotError> = boot(&medium);
+                medium.power_on();
+                boot(&medium).unwrap_or_else(|error| panic!("{at}: {error}"));
+                assert_eq!(look(&factory, &medium), after, "{at}");
+                // Once more changes nothing.
+                let changes = medium.changes();
+                boot(&medium).unwrap();
+                assert_eq!(medium.changes(), changes, "{at}");
+            }
+        }
+    }
+}
+
+#[test]
 fn after_a_failure_of_the_medium_anywhere_the_version_before_or_the_version_after_is_chosen() {
     let factory = Factory::new();
     for case in cases(&factory) {

@@ -1,7 +1,8 @@
 //! Choosing: which slot the launcher starts now.
 //!
-//! Owns that a start of a trial is counted before it happens, and that a version which may not be started never is. A medium that takes
-//! no writes ends a trial, since its starts could not be counted, and keeps no confirmed version from starting.
+//! Owns that a start of a trial is counted before it happens and before its version is read, and that a version which may not be
+//! started never is. A medium that takes no writes ends a trial, since its starts could not be counted, and keeps no confirmed version
+//! from starting.
 
 use crate::check::{self, SlotFault};
 use crate::slots::Slots;
@@ -80,43 +81,87 @@ impl fmt::Display for Choice {
     }
 }
 
+/// What a version is chosen for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A start of the unit, which counts and is written down.
+    Start,
+    /// A command of the version, which leaves everything as it is.
+    Command,
+}
+
 impl Slots {
-    /// Chooses the slot to start now. Reads every file of it; on return a start of a trial is counted, durably.
+    /// Chooses the slot to start now. Reads every file of it; a start of a trial is counted, durably, before any of them is read, so that
+    /// a slot whose reads never end is gone back from as well.
     ///
     /// # Errors
     /// [`SlotError::NoVersion`] if neither may be started, and [`SlotError::StateDamaged`]; the door stays locked then.
     pub fn choose(&mut self) -> Result<Choice, SlotError> {
+        self.choose_for(Purpose::Start)
+    }
+
+    /// The slot that [`Slots::choose`] would choose, for a command that is no start of the unit: nothing is counted or written.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn look(&mut self) -> Result<Choice, SlotError> {
+        self.choose_for(Purpose::Command)
+    }
+
+    /// True if a slot holds a version that may be started, whatever the state says should run. Reads every file of it.
+    ///
+    /// # Errors
+    /// [`SlotError::StateDamaged`] or [`SlotError::Io`].
+    pub fn has_version(&self) -> Result<bool, SlotError> {
+        let state = self.state()?;
+        let likely = state.trial.map(|trial| trial.slot).or(state.current).unwrap_or(Slot::A);
+        Ok([likely, likely.other()].into_iter().any(|slot| self.whole(&state, slot).is_ok()))
+    }
+
+    fn choose_for(&mut self, purpose: Purpose) -> Result<Choice, SlotError> {
         let state = self.state()?;
         let Some(trial) = state.trial else {
-            let first = state.current.unwrap_or(Slot::A);
-            return match self.whole(&state, first) {
+            let slot = state.current.unwrap_or(Slot::A);
+            return match self.whole(&state, slot) {
                 Ok(manifest) if state.current.is_some() => {
-                    Ok(Choice { slot: first, manifest, why: Why::Confirmed })
+                    Ok(Choice { slot, manifest, why: Why::Confirmed })
                 }
-                Ok(manifest) => Ok(self.fall_back(state, first, manifest, Why::NeverConfirmed)),
-                Err(fault) => self.other_of(state, first, fault),
+                Ok(manifest) => {
+                    let choice = Choice { slot, manifest, why: Why::NeverConfirmed };
+                    Ok(self.fall_back(state, choice, purpose))
+                }
+                Err(fault) => self.other_of(state, slot, fault, purpose),
             };
         };
-        let manifest = match self.whole(&state, trial.slot) {
-            Ok(manifest) => manifest,
-            Err(fault) => return self.other_of(state, trial.slot, fault),
-        };
-        let why = match self.count(&state, trial) {
+        let slot = trial.slot;
+        let why = match self.count(&state, trial, purpose) {
             Ok(left) => {
-                return Ok(Choice { slot: trial.slot, manifest, why: Why::Trial { left } });
+                return match self.whole(&state, slot) {
+                    Ok(manifest) => Ok(Choice { slot, manifest, why: Why::Trial { left } }),
+                    Err(fault) => self.other_of(state, slot, fault, purpose),
+                };
             }
             Err(why) => why,
         };
-        let back = trial.slot.other();
-        match self.whole(&state, back) {
-            Ok(manifest) => Ok(self.fall_back(state, back, manifest, why)),
-            Err(fault) => Ok(Choice { slot: trial.slot, manifest, why: Why::NothingElse(fault) }),
+        let fault = match self.whole(&state, slot.other()) {
+            Ok(manifest) => {
+                let choice = Choice { slot: slot.other(), manifest, why };
+                return Ok(self.fall_back(state, choice, purpose));
+            }
+            Err(fault) => fault,
+        };
+        match self.whole(&state, slot) {
+            Ok(manifest) => Ok(Choice { slot, manifest, why: Why::NothingElse(fault) }),
+            Err(unfit) => Err(no_version(slot, unfit, fault)),
         }
     }
 
     /// Counts a start of a trial; gives how many are left, or why the trial is over.
-    fn count(&mut self, state: &State, trial: Trial) -> Result<u8, Why> {
+    fn count(&mut self, state: &State, trial: Trial, purpose: Purpose) -> Result<u8, Why> {
         let left = trial.left.checked_sub(1).ok_or(Why::NotConfirmed(trial.slot))?;
+        if purpose == Purpose::Command {
+            return Ok(trial.left);
+        }
         let mut counted = *state;
         counted.trial = Some(Trial { left, ..trial });
         counted.write(self.medium.as_mut()).map_err(|error| Why::NotCounted(trial.slot, error))?;
@@ -129,30 +174,41 @@ impl Slots {
         state: State,
         unfit: Slot,
         fault: SlotFault,
+        purpose: Purpose,
     ) -> Result<Choice, SlotError> {
         let slot = unfit.other();
         match self.whole(&state, slot) {
-            Ok(manifest) => Ok(self.fall_back(state, slot, manifest, Why::Unfit(unfit, fault))),
-            Err(other) => Err(match unfit {
-                Slot::A => SlotError::NoVersion { a: fault, b: other },
-                Slot::B => SlotError::NoVersion { a: other, b: fault },
-            }),
+            Ok(manifest) => {
+                let choice = Choice { slot, manifest, why: Why::Unfit(unfit, fault) };
+                Ok(self.fall_back(state, choice, purpose))
+            }
+            Err(other) => Err(no_version(unfit, fault, other)),
         }
     }
 
     /// Starts another slot than the state says, and says so in it where the medium takes that: a version that was confirmed is the
     /// current one; another one is on trial with no start left, so that it may still be confirmed and goes as soon as there is better.
-    fn fall_back(&mut self, mut state: State, slot: Slot, manifest: Manifest, why: Why) -> Choice {
-        match state.held(slot).standing {
-            Standing::Confirmed => (state.current, state.trial) = (Some(slot), None),
-            _ => state.trial = Some(Trial { slot, left: 0 }),
+    fn fall_back(&mut self, mut state: State, choice: Choice, purpose: Purpose) -> Choice {
+        match state.held(choice.slot).standing {
+            Standing::Confirmed => (state.current, state.trial) = (Some(choice.slot), None),
+            _ => state.trial = Some(Trial { slot: choice.slot, left: 0 }),
         }
         state.untold = Some(Event::WentBack);
-        let _ = state.write(self.medium.as_mut());
-        Choice { slot, manifest, why }
+        if purpose == Purpose::Start {
+            let _ = state.write(self.medium.as_mut());
+        }
+        choice
     }
 
     fn whole(&self, state: &State, slot: Slot) -> Result<Manifest, SlotFault> {
         check::whole(self.medium.as_ref(), &self.maker, state, slot).map(|(manifest, _)| manifest)
+    }
+}
+
+/// Neither a slot, for its fault, nor the other one, for that one's.
+fn no_version(slot: Slot, fault: SlotFault, other: SlotFault) -> SlotError {
+    match slot {
+        Slot::A => SlotError::NoVersion { a: fault, b: other },
+        Slot::B => SlotError::NoVersion { a: other, b: fault },
     }
 }

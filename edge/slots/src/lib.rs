@@ -14,7 +14,8 @@
 //! 1. [`Slots::install`] checks the whole bundle, says in the state that the slot which does not run is empty, fills it, reads
 //!    it back from the medium, checks it again, and only then says that it is on trial with [`TRIAL_BOOTS`] starts.
 //! 2. [`Slots::choose`] is asked by the launcher at each start. A start of a trial is counted, durably, before anything of the
-//!    version runs; when none is left the version before runs again.
+//!    version is read or runs; when none is left the version before runs again. [`Slots::look`] chooses the same for a command that
+//!    is no start, and writes nothing.
 //! 3. [`Slots::confirm`] is called by the version on trial once it has found every part in order. Only then the security counter
 //!    advances: from then on nothing below it is chosen or taken.
 //! 4. [`Slots::revert`] ends a trial, or goes back to the version that was confirmed before.
@@ -124,7 +125,7 @@ pub enum SlotError {
     /// Neither copy of the state is whole.
     #[error(
         "both copies of the slots' state are damaged, so that nobody can say what may run: install a version anew \
-         (remove state.0 and state.1 of the slots' folder, then threshold-launch install)"
+         (remove state.0 and state.1 of the slots' folder, then runuser -u threshold -- threshold-launch install)"
     )]
     StateDamaged,
     /// The file that says who made the unit.
@@ -175,7 +176,7 @@ pub enum SlotError {
     },
     /// Neither slot may be started.
     #[error(
-        "no version may be started, and the door stays locked: slot a: {a}; slot b: {b}; install one with threshold-launch install"
+        "no version may be started, and the door stays locked: slot a: {a}; slot b: {b}; install one with runuser -u threshold -- threshold-launch install"
     )]
     NoVersion {
         /// Slot a.

@@ -4,10 +4,12 @@
 //! target allows (`-C target-feature=+crt-static`), so that it needs nothing of the system that an update may have touched.
 //! It stays the same process (exec), which is what a service manager that waits for its word asks for.
 //!
-//! Owns what is typed and what is said. Refuses to start anything that [`Slots::choose`] did not choose, and to stay in memory.
+//! Owns what is typed and what is said. Refuses to start anything that [`Slots::choose`] did not choose, to work as another user than
+//! the slots' owner, and to stay in memory.
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -21,9 +23,11 @@ const MAKER: &str = "/etc/threshold/maker.toml";
 
 const USAGE: &str = "\
 usage: threshold-launch run [--slots FOLDER] [--maker FILE] -- ARGUMENTS...
-       threshold-launch install [--slots FOLDER] [--maker FILE] BUNDLE
+       threshold-launch install [--if-none] [--slots FOLDER] [--maker FILE] BUNDLE
        threshold-launch revert | status [--slots FOLDER] [--maker FILE]
-run becomes the version that is to run; the others are for a unit that does not run.
+run becomes the version that is to run; ARGUMENTS that begin with run are a start, which a version on trial has three of.
+The others are for a unit that does not run; install --if-none does nothing where a slot holds a version that may be started.
+All of them: as the user whose folder it is (on a unit: runuser -u threshold -- threshold-launch ...).
 defaults: /var/lib/threshold-slots, /etc/threshold/maker.toml";
 
 fn main() -> ExitCode {
@@ -46,6 +50,7 @@ struct Typed {
     what: String,
     slots: PathBuf,
     maker: PathBuf,
+    if_none: bool,
     rest: Vec<OsString>,
 }
 
@@ -53,11 +58,12 @@ impl Typed {
     fn parse(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
         let what = words.next()?.into_string().ok()?;
         let (slots, maker) = (PathBuf::from(SLOTS), PathBuf::from(MAKER));
-        let mut typed = Self { what, slots, maker, rest: Vec::new() };
+        let mut typed = Self { what, slots, maker, if_none: false, rest: Vec::new() };
         while let Some(word) = words.next() {
             match word.to_str() {
                 Some("--slots") => typed.slots = words.next()?.into(),
                 Some("--maker") => typed.maker = words.next()?.into(),
+                Some("--if-none") if typed.what == "install" => typed.if_none = true,
                 Some("--") => {
                     typed.rest.extend(words.by_ref());
                 }
@@ -77,10 +83,14 @@ impl Typed {
 /// Does it; gives what is to be said of it.
 fn done(typed: &Typed) -> Result<String, String> {
     let said = |error: SlotError| error.to_string();
+    is_owner(&typed.slots)?;
     let maker = Maker::read(&typed.maker).map_err(said)?;
     let mut slots = Slots::open(&typed.slots, maker, None).map_err(said)?;
     match (typed.what.as_str(), typed.rest.as_slice()) {
         ("run", arguments) => Err(become_chosen(slots, typed, arguments)),
+        ("install", _) if typed.if_none && slots.has_version().map_err(said)? => {
+            Ok("a slot holds a version; nothing was installed".to_owned())
+        }
         ("install", [bundle]) => {
             let mut file = std::fs::File::open(bundle)
                 .map_err(|error| format!("{}: {error}", Path::new(bundle).display()))?;
@@ -94,9 +104,25 @@ fn done(typed: &Typed) -> Result<String, String> {
     }
 }
 
+/// Refuses to work on another user's folder, as root would: the unit could not read what is written there.
+fn is_owner(folder: &Path) -> Result<(), String> {
+    let this = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(folder).map(|folder| folder.uid()) {
+        Ok(owner) if owner != this => Err(format!(
+            "{} belongs to user {owner}, and this is user {this}, whose files the unit could not read; run it as the folder's owner \
+             (on a unit: runuser -u threshold -- ...)",
+            folder.display()
+        )),
+        // One that is not there is made, and is then this user's own.
+        _ => Ok(()),
+    }
+}
+
 /// Becomes the chosen version; comes back only with what kept it from that.
 fn become_chosen(mut slots: Slots, typed: &Typed, arguments: &[OsString]) -> String {
-    let choice = match slots.choose() {
+    // A label or a look at the settings is no start: three of them would end the trial of a good version.
+    let is_start = arguments.first().is_some_and(|first| first == "run");
+    let choice = match if is_start { slots.choose() } else { slots.look() } {
         Ok(choice) => choice,
         Err(error) => return error.to_string(),
     };

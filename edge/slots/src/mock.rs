@@ -21,6 +21,7 @@ pub struct MockMedium(Arc<Mutex<Held>>);
 #[derive(Clone, Debug, Default)]
 struct Held {
     copies: [Option<Vec<u8>>; 2],
+    unreadable: [bool; 2],
     files: BTreeMap<(Slot, String), Bytes>,
     /// Files that were taken out of a slot, which a power cut may bring back before the slot is settled.
     removed: BTreeMap<(Slot, String), Bytes>,
@@ -110,6 +111,11 @@ impl MockMedium {
     /// Damages a copy of the state by hand; `None` takes it away.
     pub fn set_copy(&self, copy: usize, bytes: Option<Vec<u8>>) {
         self.held().copies[copy] = bytes;
+    }
+
+    /// Makes a copy of the state one that cannot be read until it is written anew.
+    pub fn make_unreadable(&self, copy: usize) {
+        self.held().unreadable[copy] = true;
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -206,6 +212,9 @@ impl Medium for MockMedium {
         if held.off {
             return Err(power_cut());
         }
+        if held.unreadable[copy] {
+            return Err(io::Error::other("the medium failed"));
+        }
         Ok(held.copies[copy].as_ref().map(|bytes| bytes[..bytes.len().min(max)].to_vec()))
     }
 
@@ -213,6 +222,7 @@ impl Medium for MockMedium {
         self.change(|held, part| {
             let old = held.copies[copy].take();
             held.copies[copy] = part.of(old, bytes);
+            held.unreadable[copy] &= !part.is_whole();
         })
     }
 

@@ -18,10 +18,12 @@
 //! ```
 //! A change writes the copy that is not the newest first, then the other: whichever write is cut or torn, the other copy is whole,
 //! and is the state before or the state after. A change counts once its first copy is durable. Whoever reads copies that differ makes
-//! them equal again, so that damage to one copy never brings an older state back.
+//! them equal again, so that damage to one copy never brings an older state back. A copy that the medium does not give back is damaged:
+//! the other one is in force alone, and it is written anew.
 
 use crate::medium::Medium;
 use crate::{Slot, SlotError};
+use std::io;
 
 /// Bytes of a copy.
 pub(crate) const LEN: usize = 136;
@@ -85,16 +87,15 @@ impl State {
     /// # Errors
     /// [`SlotError::StateDamaged`] if neither copy is whole, or what the medium said.
     pub(crate) fn read(medium: &dyn Medium) -> Result<Self, SlotError> {
-        let copies = Copies::read(medium)?;
-        Ok(copies.newest()?.1)
+        Ok(Copies::read(medium).newest()?.1)
     }
 
     /// Makes the copies equal where they differ. A medium that takes no writes is found by whoever has something to write.
     pub(crate) fn mend(medium: &mut dyn Medium) {
-        let Ok(copies) = Copies::read(medium) else { return };
+        let copies = Copies::read(medium);
         let Ok((copy, state)) = copies.newest() else { return };
         let other = 1 - copy;
-        if copies.0[copy] != copies.0[other] {
+        if copies.bytes(copy) != copies.bytes(other) {
             let _ = medium.set_state(other, &state.to_bytes());
         }
     }
@@ -104,7 +105,7 @@ impl State {
     /// # Errors
     /// [`SlotError::Io`]; the state is then the one before or this one.
     pub(crate) fn write(mut self, medium: &mut dyn Medium) -> Result<(), SlotError> {
-        let (newest, before) = Copies::read(medium)?.newest()?;
+        let (newest, before) = Copies::read(medium).newest()?;
         self.sequence = before.sequence + 1;
         let bytes = self.to_bytes();
         medium.set_state(1 - newest, &bytes).map_err(SlotError::io("write the slots' state"))?;
@@ -193,27 +194,32 @@ impl State {
     }
 }
 
-/// Both copies as they stand on the medium.
-struct Copies([Option<Vec<u8>>; 2]);
+/// Both copies as the medium gives them.
+struct Copies([io::Result<Option<Vec<u8>>>; 2]);
 
 impl Copies {
-    fn read(medium: &dyn Medium) -> Result<Self, SlotError> {
-        let copy =
-            |copy| medium.state(copy, LEN + 1).map_err(SlotError::io("read the slots' state"));
-        Ok(Self([copy(0)?, copy(1)?]))
+    fn read(medium: &dyn Medium) -> Self {
+        Self([0, 1].map(|copy| medium.state(copy, LEN + 1)))
+    }
+
+    /// The bytes of a copy that can be read.
+    fn bytes(&self, copy: usize) -> Option<&[u8]> {
+        self.0[copy].as_ref().ok()?.as_deref()
     }
 
     /// Which copy is in force, and what it says.
     fn newest(&self) -> Result<(usize, State), SlotError> {
-        let whole = |copy: usize| {
-            let state = self.0[copy].as_deref().and_then(State::from_bytes)?;
-            Some((copy, state))
-        };
+        let whole = |copy: usize| Some((copy, State::from_bytes(self.bytes(copy)?)?));
         let newest = [whole(1), whole(0)].into_iter().flatten().max_by_key(|(_, s)| s.sequence);
         match (newest, &self.0) {
             (Some(newest), _) => Ok(newest),
+            // What cannot be read may be a unit's state: nobody takes it for none.
+            (None, [Err(error), _] | [_, Err(error)]) => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                Err(SlotError::io("read the slots' state")(error))
+            }
             // The first change ever writes copy 1 first, and may have been cut within it: nothing was installed yet.
-            (None, [None, _]) => Ok((0, State::default())),
+            (None, [Ok(None), _]) => Ok((0, State::default())),
             (None, _) => Err(SlotError::StateDamaged),
         }
     }

@@ -147,6 +147,77 @@ fn the_launcher_becomes_the_version_that_is_to_run_and_says_why() {
 }
 
 #[test]
+fn a_command_other_than_run_counts_no_start_and_writes_nothing() {
+    let unit = Unit::new();
+    unit.install(&unit.bundle(1, 1));
+    unit.start();
+    unit.confirm();
+    unit.install(&unit.bundle(2, 2));
+    let command = || {
+        let ran = unit.launcher("run").args(["--", "label", "x"]).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    let state = || std::fs::read(unit.path("slots/state.0")).unwrap();
+    for left in (0..TRIAL_BOOTS).rev() {
+        let before = state();
+        for _ in 0..=TRIAL_BOOTS {
+            assert_eq!(command(), "2");
+        }
+        assert!(state() == before, "{left}: a command wrote");
+        assert_eq!(unit.start().0, 2, "{left}");
+        assert_eq!(unit.slots(None).status().unwrap().trial.unwrap().left, left);
+    }
+    let before = state();
+    assert_eq!(command(), "1", "what the next start will be");
+    assert!(state() == before, "a command went back");
+    assert_eq!(unit.start().0, 1);
+}
+
+#[test]
+fn installing_where_there_is_none_does_nothing_to_a_unit_that_has_a_version() {
+    let unit = Unit::new();
+    let bundles = [unit.bundle(1, 1), unit.bundle(2, 1)];
+    let first = |bundle: &Path| {
+        let ran = unit.launcher("install").arg("--if-none").arg(bundle).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    first(&bundles[0]);
+    assert_eq!(unit.start().0, 1);
+    first(&bundles[1]);
+    assert_eq!(unit.start().0, 1);
+    std::fs::write(unit.path("slots/a/packs/model"), "damaged").unwrap();
+    first(&bundles[1]);
+    assert_eq!(unit.start().0, 2, "a damaged version is none");
+}
+
+#[test]
+fn nothing_is_written_into_another_users_folder() {
+    let unit = Unit::new();
+    let folder = unit.path("slots");
+    std::fs::create_dir(&folder).unwrap();
+    // Who is not root finds such a folder at the root.
+    let other = match std::os::unix::fs::chown(&folder, Some(12_345), None) {
+        Ok(()) => folder,
+        Err(_) => PathBuf::from("/"),
+    };
+    for what in ["install", "run", "revert", "status"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_threshold-launch"));
+        command.arg(what).arg("--slots").arg(&other).arg("--maker").arg(unit.path("maker.toml"));
+        if what == "install" {
+            command.arg(unit.bundle(1, 1));
+        }
+        let ran = command.output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{what}: {said}");
+        assert!(
+            said.contains("belongs to user") && said.contains("runuser -u threshold"),
+            "{said}"
+        );
+    }
+    assert!(!other.join("lock").exists() && !other.join("state.0").exists());
+}
+
+#[test]
 fn two_processes_never_work_on_the_same_slots() {
     let unit = Unit::new();
     unit.install(&unit.bundle(1, 1));
@@ -196,7 +267,7 @@ fn a_launcher_that_is_killed_anywhere_leaves_the_version_before_or_the_version_a
         let mut command = unit.launcher(if installs { "install" } else { "run" });
         match installs {
             true => command.arg(&bundles[other as usize - 1]),
-            false => command.arg("--"),
+            false => command.args(["--", "run"]),
         };
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(lots.below(longest.as_micros() as u64)));

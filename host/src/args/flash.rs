@@ -15,6 +15,9 @@ pub struct Flash {
     /// The bundle that the unit runs now, so that only what changed is sent (default: the one that was flashed from here)
     #[arg(long, value_name = "BUNDLE")]
     pub from: Option<PathBuf>,
+    /// With --first: go on although the machine believes another release key, so that its versions run no more
+    #[arg(long, requires = "first")]
+    pub replace_maker: bool,
     /// Go on although the bundle brings another embedding model, so that everybody must be enrolled again
     #[arg(long)]
     pub yes_re_enrol: bool,

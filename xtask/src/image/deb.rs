@@ -31,21 +31,32 @@ set -e
 if [ \"$1\" = configure ] && [ -d /run/systemd/system ]; then
     systemd-sysusers threshold.conf
     systemctl daemon-reload
-    udevadm control --reload
+    udevadm control --reload || true
     udevadm trigger --subsystem-match=gpio || true
 fi
 if [ \"$1\" = configure ] && [ -z \"$2\" ]; then
+    # Once: what the owner disabled stays so when a later package comes, or this one again.
     # Not started now: the label is printed first, and a session over the USB port would be cut.
     systemctl enable threshold-first.service threshold-edge.service usb-gadget.service
 fi
 ";
 
-/// What root runs before it goes.
+/// What root runs before it goes. What starts at a boot is left as it is, so that a package that comes back is a unit again.
 const PRERM: &str = "\
 #!/bin/sh
 set -e
 if [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then
-    systemctl disable --now threshold-edge.service usb-gadget.service threshold-first.service
+    systemctl stop threshold-edge.service usb-gadget.service threshold-first.service
+fi
+";
+
+/// What root runs when it goes with its settings; the service files are gone by then.
+const POSTRM: &str = "\
+#!/bin/sh
+set -e
+if [ \"$1\" = purge ]; then
+    cd /etc/systemd/system/multi-user.target.wants || exit 0
+    rm -f threshold-edge.service usb-gadget.service threshold-first.service
 fi
 ";
 
@@ -118,6 +129,7 @@ pub(super) fn build(deb: &Path, parts: &Parts<'_>) -> Result<()> {
     tree.put("DEBIAN/conffiles", b"/etc/threshold/maker.toml\n/etc/threshold/unit.toml\n", 0o644)?;
     tree.put("DEBIAN/postinst", POSTINST.as_bytes(), 0o755)?;
     tree.put("DEBIAN/prerm", PRERM.as_bytes(), 0o755)?;
+    tree.put("DEBIAN/postrm", POSTRM.as_bytes(), 0o755)?;
     let mut dpkg = Command::new("dpkg-deb");
     // Weights do not shrink; the rest is a tenth of the package.
     dpkg.args(["--build", "--root-owner-group", "-Zgzip", "-z1"]).arg(&staged).arg(deb);
@@ -193,5 +205,61 @@ impl Tree<'_> {
             }
         }
         Ok(bytes.div_ceil(1024))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    /// What a script asks of the system, as it runs where systemd does and udev does not.
+    fn asked(script: &str, words: &[&str]) -> String {
+        let folder = format!("threshold-scripts-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        for (name, does) in [("systemctl", ""), ("systemd-sysusers", ""), ("udevadm", "exit 1")] {
+            let program = folder.join(name);
+            let text = format!("#!/bin/sh\necho {name} \"$@\" >> \"$ASKED\"\n{does}\n");
+            fs::write(&program, text).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let asked = folder.join("asked");
+        fs::write(&asked, "").unwrap();
+        let script = script.replace("/run/systemd/system", "/");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &script, "script"]).args(words);
+        let status = shell.env("PATH", &folder).env("ASKED", &asked).status().unwrap();
+        assert!(status.success(), "{words:?}");
+        let said = fs::read_to_string(&asked).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        said
+    }
+
+    #[test]
+    fn a_package_that_goes_and_comes_back_is_still_started_at_a_boot() {
+        let first = asked(POSTINST, &["configure", ""]);
+        let enabled = "systemctl enable threshold-first.service threshold-edge.service";
+        assert!(first.contains("systemd-sysusers") && first.contains(enabled), "{first}");
+        let removed = asked(PRERM, &["remove"]);
+        assert!(removed.contains("systemctl stop threshold-edge.service"), "{removed}");
+        assert!(!removed.contains("disable"), "{removed}");
+        // Debian gives the version before: whatever was enabled or not is as it was.
+        let again = asked(POSTINST, &["configure", "0.1.0"]);
+        assert!(!again.contains("able "), "{again}");
+    }
+
+    #[test]
+    fn the_first_version_finds_every_folder_of_the_unit() {
+        let line = |unit: &str, key: &str| {
+            let text = fs::read_to_string(root().join("edge/system").join(unit)).unwrap();
+            text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
+        };
+        let [first, edge] = ["threshold-first.service", "threshold-edge.service"];
+        assert_eq!(line(first, "StateDirectory="), line(edge, "StateDirectory="));
+        assert_eq!(line(first, "User="), line(edge, "User="));
+        assert_eq!(line(first, "Condition"), None, "a boot after a cut installs again");
+        assert!(line(first, "ExecStart=").unwrap().contains(" install --if-none "));
     }
 }

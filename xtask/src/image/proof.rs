@@ -51,8 +51,11 @@ pub(super) fn run(made: &Made) -> Result<()> {
         command.arg("--slots").arg(&slots).arg("--maker").arg(&maker);
         command
     };
-    let said = output(launch("install").arg(library.join("first.bundle")))?;
+    let first = || output(launch("install").arg("--if-none").arg(library.join("first.bundle")));
+    let said = first()?;
     ensure!(said.contains("is on trial"), "the first version is not on trial: {said}");
+    let said = first()?;
+    ensure!(said.contains("nothing was installed"), "a second boot installs again: {said}");
     let status = output(&mut launch("status"))?;
     ensure!(
         status.contains("slot a: version") && status.contains("security counter 1"),

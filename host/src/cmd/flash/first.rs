@@ -2,15 +2,19 @@
 //!
 //! Owns two ways: into the root of a board that is mounted here, where nothing of the board can be run, and over `ssh` onto a
 //! machine that runs. Both ask first whether the package fits. Refuses this machine's own root, and to touch settings that are
-//! there already; a unit that is one is updated by a bundle.
+//! there already; a unit that is one is updated by a bundle. Refuses, too, to make a machine believe another release key without a word
+//! for that.
 
 use super::super::Answer;
+use super::maker::{self, Maker};
+use crate::args;
 use crate::error::HostError;
 use crate::meant::Meant;
+use crate::say::Say;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 /// The file that is the owner's once it is there, from the root.
@@ -30,6 +34,10 @@ const LOADER: &str = "lib/ld-linux-aarch64.so.1";
 
 /// Where such a system has its C library.
 const C_LIBRARY: &str = "lib/aarch64-linux-gnu/libc.so.6";
+
+/// What a machine is asked over ssh: what it is, and whom it believes if it is a unit.
+const ASKED: &str = "dpkg --print-architecture && getconf GNU_LIBC_VERSION && \
+    if test -e /etc/threshold/maker.toml; then cat /etc/threshold/maker.toml; fi";
 
 /// Where the unit is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +127,27 @@ pub enum FirstError {
         /// As typed.
         machine: String,
     },
+    /// It is a unit of another maker, or what it believes cannot be told.
+    #[error(
+        "{machine} believes {found}, the package {package}, so that what is installed there would not be started any more; take the \
+         package of its own maker, or --replace-maker if another one is meant"
+    )]
+    OtherMaker {
+        /// As typed.
+        machine: String,
+        /// Whom it believes.
+        found: String,
+        /// Whom it would believe.
+        package: String,
+    },
+    /// A file of the root cannot be read, or is none.
+    #[error("{} cannot be read in that root: {what}; take a root as JetPack or Debian makes it", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
     /// A step failed, and its program has said why.
     #[error("{step} failed; its own lines say why")]
     Step {
@@ -137,8 +166,15 @@ pub enum FirstError {
 ///
 /// # Errors
 /// [`FirstError`], or a file that cannot be written.
-pub fn run(meant: &Meant, machine: &Machine, deb: &Path) -> anyhow::Result<Answer> {
-    let version = install(machine, deb)?;
+pub fn run(meant: &Meant, machine: &Machine, typed: &args::Flash) -> anyhow::Result<Answer> {
+    let package = Package::read(&typed.file)?;
+    let install =
+        Install { package, deb: &typed.file, replaces: typed.replace_maker, say: meant.say };
+    match machine {
+        Machine::Root(root) => install.write_into(root)?,
+        Machine::Address(address) => install.over_ssh(address)?,
+    }
+    let version = install.package.version;
     let (shown, then) = match machine {
         Machine::Root(root) => (
             root.display().to_string(),
@@ -161,23 +197,11 @@ pub fn run(meant: &Meant, machine: &Machine, deb: &Path) -> anyhow::Result<Answe
 /// How the label is asked for, on the unit.
 const LABEL: &str = "/usr/lib/threshold/threshold-launch run -- label /var/lib/threshold";
 
-/// Installs the package; its version.
-///
-/// # Errors
-/// The same.
-pub fn install(machine: &Machine, deb: &Path) -> anyhow::Result<String> {
-    let package = Package::read(deb)?;
-    match machine {
-        Machine::Root(root) => into_root(root, deb, &package)?,
-        Machine::Address(address) => over_ssh(address, deb, &package)?,
-    }
-    Ok(package.version)
-}
-
 /// What the package says of itself.
 struct Package {
     version: String,
     glibc: (u32, u32),
+    maker: Maker,
 }
 
 impl Package {
@@ -196,9 +220,18 @@ impl Package {
         }
         let depends = field("Depends:").and_then(|all| all.split_once("libc6 (>= "));
         let glibc = depends.and_then(|(_, rest)| version(rest));
+        let mut tar = Command::new("tar");
+        let maker =
+            untar(deb, tar.args(["--extract", "--to-stdout"]).arg(format!("./{}", maker::FILE)));
+        let maker =
+            Maker::of(&String::from_utf8_lossy(&maker.map(|out| out.stdout).unwrap_or_default()));
+        if !maker.is_known() {
+            return Err(fault("it does not say who made it"));
+        }
         Ok(Self {
             version: field("Version:").ok_or_else(|| fault("it has no version"))?.to_owned(),
             glibc: glibc.ok_or_else(|| fault("it does not say which C library it asks for"))?,
+            maker,
         })
     }
 
@@ -213,38 +246,112 @@ impl Package {
     }
 }
 
-fn into_root(root: &Path, deb: &Path, package: &Package) -> anyhow::Result<()> {
-    let machine = || root.display().to_string();
-    if !root.join("etc/os-release").exists() && !root.join("usr/lib/os-release").exists() {
-        return Err(FirstError::NoRoot { path: root.to_path_buf() }.into());
+/// A package on its way to a machine.
+struct Install<'a> {
+    package: Package,
+    deb: &'a Path,
+    /// True if the machine may come to believe another release key.
+    replaces: bool,
+    say: Say,
+}
+
+impl Install<'_> {
+    /// Makes sure that the machine believes nobody else, and says aloud what a developer's package is.
+    fn believes(&self, machine: String, found: Option<Maker>) -> Result<(), FirstError> {
+        let package = self.package.maker;
+        if let Some(found) = found.filter(|found| *found != package && !self.replaces) {
+            let (found, package) = (found.to_string(), package.to_string());
+            return Err(FirstError::OtherMaker { machine, found, package });
+        }
+        if package.is_development() {
+            self.say.warn(&format!(
+                "INSECURE: this is a development package: everybody can sign a version that {machine} will take from now on, so that \
+                 it is for no door that matters"
+            ));
+        }
+        Ok(())
     }
-    if root.canonicalize().map_err(HostError::file(root))? == Path::new("/") {
-        return Err(FirstError::OwnRoot.into());
+
+    fn write_into(&self, root: &Path) -> anyhow::Result<()> {
+        let machine = || root.display().to_string();
+        if !root.join("etc/os-release").exists() && !root.join("usr/lib/os-release").exists() {
+            return Err(FirstError::NoRoot { path: root.to_path_buf() }.into());
+        }
+        if root.canonicalize().map_err(HostError::file(root))? == Path::new("/") {
+            return Err(FirstError::OwnRoot.into());
+        }
+        // The name itself: its link may be absolute, and lead into this machine's root.
+        if fs::symlink_metadata(root.join(LOADER)).is_err() {
+            let found = "of another architecture".to_owned();
+            return Err(FirstError::OtherArchitecture { machine: machine(), found }.into());
+        }
+        let file = |name: &str| {
+            let fault = |error: std::io::Error| FirstError::Unreadable {
+                path: root.join(name),
+                what: error.to_string(),
+            };
+            maker::read(root, name).map_err(fault)
+        };
+        let library = file(C_LIBRARY)?.unwrap_or_default();
+        self.package.fits(machine(), of_library(&library))?;
+        let found = file(maker::FILE)?.map(|text| Maker::of(&String::from_utf8_lossy(&text)));
+        self.believes(machine(), found)?;
+        for folder in [WANTED, UNITS] {
+            is_inside(root, folder)?;
+        }
+        unpack(root, self.deb)?;
+        let wanted = root.join(WANTED);
+        fs::create_dir_all(&wanted).map_err(HostError::file(&wanted))?;
+        for unit in STARTED {
+            let link = wanted.join(unit);
+            if fs::symlink_metadata(&link).is_err() {
+                std::os::unix::fs::symlink(Path::new("/").join(UNITS).join(unit), &link)
+                    .map_err(HostError::file(&link))?;
+            }
+        }
+        // systemd makes users at the next boot if /usr is newer than what it did last.
+        let usr = root.join("usr");
+        let touched = File::open(&usr).and_then(|folder| folder.set_modified(SystemTime::now()));
+        Ok(touched.map_err(HostError::file(&usr))?)
     }
-    // The name itself: its link may be absolute, and lead into this machine's root.
-    if fs::symlink_metadata(root.join(LOADER)).is_err() {
-        let found = "of another architecture".to_owned();
-        return Err(FirstError::OtherArchitecture { machine: machine(), found }.into());
-    }
-    let library = fs::read(root.join(C_LIBRARY)).unwrap_or_default();
-    package.fits(machine(), of_library(&library))?;
-    for folder in [WANTED, UNITS] {
-        is_inside(root, folder)?;
-    }
-    unpack(root, deb)?;
-    let wanted = root.join(WANTED);
-    fs::create_dir_all(&wanted).map_err(HostError::file(&wanted))?;
-    for unit in STARTED {
-        let link = wanted.join(unit);
-        if fs::symlink_metadata(&link).is_err() {
-            std::os::unix::fs::symlink(Path::new("/").join(UNITS).join(unit), &link)
-                .map_err(HostError::file(&link))?;
+
+    fn over_ssh(&self, address: &str) -> anyhow::Result<()> {
+        if address.is_empty() || address.starts_with('-') {
+            return Err(FirstError::Address { typed: address.to_owned() }.into());
+        }
+        let step = |what: &str| FirstError::Step { step: format!("{what} {address}") };
+        let mut asked = Command::new("ssh");
+        asked.args([address, ASKED]);
+        let said =
+            asked.stderr(Stdio::inherit()).output().map_err(missing("ssh", "openssh-client"))?;
+        if !said.status.success() {
+            return Err(step("asking").into());
+        }
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let mut lines = said.lines();
+        let found = lines.next().unwrap_or_default().to_owned();
+        if found != ARCHITECTURE {
+            return Err(FirstError::OtherArchitecture { machine: address.to_owned(), found }.into());
+        }
+        let library = lines.next().and_then(|line| version(line.strip_prefix("glibc ")?));
+        self.package.fits(address.to_owned(), library)?;
+        let maker = lines.collect::<Vec<_>>().join("\n");
+        self.believes(address.to_owned(), (!maker.is_empty()).then(|| Maker::of(&maker)))?;
+        let mut copy = Command::new("scp");
+        // Into the user's own folder there: a name in a folder of everybody's could be somebody else's.
+        copy.arg(self.deb).arg(format!("{address}:threshold.deb"));
+        let copied = copy.status().map_err(missing("scp", "openssh-client"))?;
+        if !copied.success() {
+            return Err(step("copying the package to").into());
+        }
+        let mut installed = Command::new("ssh");
+        // With a terminal, since sudo may ask for a password.
+        installed.args(["-t", address, "sudo dpkg -i threshold.deb && rm threshold.deb"]);
+        match installed.status().map_err(missing("ssh", "openssh-client"))?.success() {
+            true => Ok(()),
+            false => Err(step("installing the package on").into()),
         }
     }
-    // systemd makes users at the next boot if /usr is newer than what it did last.
-    let usr = root.join("usr");
-    let touched = File::open(&usr).and_then(|folder| folder.set_modified(SystemTime::now()));
-    Ok(touched.map_err(HostError::file(&usr))?)
 }
 
 /// Makes sure that no part of a folder below the root is a link.
@@ -259,60 +366,30 @@ fn is_inside(root: &Path, folder: &str) -> Result<(), FirstError> {
 
 /// Unpacks the package's files. Not `dpkg --root`, which would run the package's scripts by programs of the board.
 fn unpack(root: &Path, deb: &Path) -> Result<(), FirstError> {
-    let mut package = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(deb)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(missing("dpkg-deb", "dpkg"))?;
     let mut tar = Command::new("tar");
     // A link in the way is replaced: followed, an absolute one would lead into this machine's root.
     tar.arg("--extract").arg("--no-overwrite-dir").arg("--directory").arg(root);
     if root.join(SETTINGS).exists() {
         tar.arg(format!("--exclude=./{SETTINGS}"));
     }
-    let files = package.stdout.take().map_or_else(Stdio::null, Stdio::from);
-    let unpacked = tar.stdin(files).status();
-    let packed = package.wait();
-    let unpacked = unpacked.map_err(missing("tar", "tar"))?;
-    match unpacked.success() && packed.is_ok_and(|status| status.success()) {
-        true => Ok(()),
-        false => Err(FirstError::Step { step: format!("unpacking {}", deb.display()) }),
-    }
+    untar(deb, tar.stderr(Stdio::inherit())).map(drop)
 }
 
-fn over_ssh(address: &str, deb: &Path, package: &Package) -> anyhow::Result<()> {
-    if address.is_empty() || address.starts_with('-') {
-        return Err(FirstError::Address { typed: address.to_owned() }.into());
-    }
-    let step = |what: &str| FirstError::Step { step: format!("{what} {address}") };
-    let mut asked = Command::new("ssh");
-    asked.args([address, "dpkg --print-architecture && getconf GNU_LIBC_VERSION"]);
-    let said = asked.stderr(Stdio::inherit()).output().map_err(missing("ssh", "openssh-client"))?;
-    if !said.status.success() {
-        return Err(step("asking").into());
-    }
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let mut lines = said.lines();
-    let found = lines.next().unwrap_or_default().to_owned();
-    if found != ARCHITECTURE {
-        return Err(FirstError::OtherArchitecture { machine: address.to_owned(), found }.into());
-    }
-    let library = lines.next().and_then(|line| version(line.strip_prefix("glibc ")?));
-    package.fits(address.to_owned(), library)?;
-    let mut copy = Command::new("scp");
-    // Into the user's own folder there: a name in a folder of everybody's could be somebody else's.
-    copy.arg(deb).arg(format!("{address}:threshold.deb"));
-    let copied = copy.status().map_err(missing("scp", "openssh-client"))?;
-    if !copied.success() {
-        return Err(step("copying the package to").into());
-    }
-    let mut installed = Command::new("ssh");
-    // With a terminal, since sudo may ask for a password.
-    installed.args(["-t", address, "sudo dpkg -i threshold.deb && rm threshold.deb"]);
-    match installed.status().map_err(missing("ssh", "openssh-client"))?.success() {
-        true => Ok(()),
-        false => Err(step("installing the package on").into()),
+/// Gives the package's files to `tar`; what that says.
+fn untar(deb: &Path, tar: &mut Command) -> Result<Output, FirstError> {
+    let mut package = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(deb)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(missing("dpkg-deb", "dpkg"))?;
+    let files = package.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let unpacked = tar.stdin(files).output();
+    let packed = package.wait();
+    let unpacked = unpacked.map_err(missing("tar", "tar"))?;
+    match unpacked.status.success() && packed.is_ok_and(|status| status.success()) {
+        true => Ok(unpacked),
+        false => Err(FirstError::Step { step: format!("unpacking {}", deb.display()) }),
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod delta;
 pub mod file;
 pub mod first;
+mod maker;
 mod watch;
 
 use super::Answer;
@@ -92,7 +93,7 @@ pub enum FlashError {
 /// [`FlashError`], a bundle that is none or not for the unit, a unit that does not answer or says no.
 pub fn run(meant: &Meant, typed: &args::Flash) -> anyhow::Result<Answer> {
     if let Some(machine) = &typed.first {
-        return first::run(meant, &first::Machine::named(machine), &typed.file);
+        return first::run(meant, &first::Machine::named(machine), typed);
     }
     let bytes = file::bytes(&typed.file)?;
     let mut session = Session::open_to_update(meant)?;
