@@ -3,7 +3,7 @@
 //! Owns axes and marks; the page's style sheet owns the colours of text and lines by `currentColor` where the library lets it.
 //! Refuses to count: it draws what `tally` counted.
 
-use super::tally::{DAY_MS, Point, SCORE_BARS, Tally, Visits};
+use super::tally::{DAY_MS, LAST_DAY, Point, SCORE_BARS, Tally, Visits};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::time::{Duration, SystemTime};
@@ -41,10 +41,10 @@ fn draw(
     Ok(svg)
 }
 
-/// A day as people write it, UTC.
+/// A day as people write it, UTC; the last one that can be written for those after it, at which an axis may end.
 #[must_use]
 pub(super) fn date(day: u64) -> String {
-    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(day.saturating_mul(DAY_MS));
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(day.min(LAST_DAY) * DAY_MS);
     let mut text = humantime::format_rfc3339_seconds(time).to_string();
     text.truncate(10);
     text

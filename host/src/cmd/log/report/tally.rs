@@ -7,7 +7,7 @@ use crate::log_file::Row;
 use std::collections::BTreeMap;
 
 /// The last day of the year 9999, since 1970: no later time can be written, and no unit's clock says one.
-const LAST_DAY: u64 = 2_932_896;
+pub(super) const LAST_DAY: u64 = 2_932_896;
 
 /// Milliseconds of a day.
 pub(super) const DAY_MS: u64 = 86_400_000;
