@@ -20,7 +20,11 @@ pub fn make_fit(object: Object, bytes: &mut [u8]) {
         }
         Object::Segment(_) => records(bytes, SEGMENT_HEADER),
         Object::SingleLog => records(bytes, SINGLE_LOG_HEADER),
-        Object::Keys | Object::Administrators | Object::Wiping | Object::GallerySegment(_) => {}
+        Object::Keys
+        | Object::Administrators
+        | Object::Wiping
+        | Object::GallerySegment(_)
+        | Object::Commission => {}
     }
 }
 
