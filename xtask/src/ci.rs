@@ -22,7 +22,7 @@ const AREAS: [(Group, &str, &[&str]); 7] = [
     (Group::Store, "tests: store", &["store"]),
     (Group::Link, "tests: wire", &["wire"]),
     (Group::Unit, "tests: door, command line", &["door", "cli"]),
-    (Group::Update, "tests: bundle", &["bundle"]),
+    (Group::Update, "tests: bundle, update, launcher", &["bundle", "update", "launch"]),
 ];
 
 /// Runs all groups and prints the table.
