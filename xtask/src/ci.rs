@@ -223,3 +223,36 @@ fn evaluate(ledger: &mut Ledger, stock: &Setup) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::repository::root;
+
+    #[test]
+    fn every_test_target_of_a_default_member_is_run() {
+        let manifest = std::fs::read_to_string(root().join("tests/Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let declared = manifest["test"].as_array().unwrap().iter();
+        let mut targets: Vec<String> =
+            declared.map(|target| target["name"].as_str().unwrap().to_owned()).collect();
+        assert!(targets.len() >= 10, "{targets:?}");
+        let workspace = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        let workspace: toml::Table = workspace.parse().unwrap();
+        for member in workspace["workspace"]["default-members"].as_array().unwrap() {
+            // The package of the tests declares its targets; the others' are files.
+            let folder = root().join(member.as_str().unwrap()).join("tests");
+            for file in std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+                if file.path().extension().is_some_and(|ending| ending == "rs") {
+                    targets.push(file.path().file_stem().unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        assert!(targets.iter().any(|target| target == "launch"), "{targets:?}");
+        let run: Vec<&str> = AREAS.iter().flat_map(|(.., selection)| *selection).copied().collect();
+        for target in &targets {
+            assert!(run.contains(&target.as_str()), "`ci` does not run the tests `{target}`");
+        }
+    }
+}
