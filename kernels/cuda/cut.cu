@@ -14,6 +14,7 @@ struct CutParams {
     PictureView picture;
     const Found* faces;
     uint4* crops;
+    const u32* count;     // of the faces those that there are, or null
     u32 size;             // pixels of a crop's side
     u32 rule;             // CropRule
     float margin;         // CROP_SQUARED_BOX: pixels of the crop, both sides together
@@ -22,7 +23,7 @@ struct CutParams {
     float mean[3];        // subtracted from a grey level 0..255
     float scale;          // then multiplied
 };
-static_assert(sizeof(CutParams) == 128, "as launch::cut::Params");
+static_assert(sizeof(CutParams) == 136, "as launch::cut::Params");
 
 struct Grey3 { float r, g, b; };
 
@@ -168,7 +169,7 @@ static __device__ __forceinline__ Grey3 aligned(const CutParams& p, const Found&
 KERNEL(cut, CutParams, 128) {
     const u32 pixels = p.size * p.size, blocks = (pixels + 127) / 128;
     const u32 face = blockIdx.x / blocks, at = blockIdx.x % blocks * 128 + threadIdx.x;
-    if (at >= pixels) return;
+    if (at >= pixels || (p.count != nullptr && face >= *p.count)) return;
     const Found& found = p.faces[face];
     const u32 x = at % p.size, y = at / p.size;
     const Grey3 value = p.rule == CROP_SQUARED_BOX ? squared_box(p, found, x, y) : aligned(p, found, x, y);

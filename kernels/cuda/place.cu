@@ -1,7 +1,7 @@
 // computes  the detections: O-Net's proposals above its threshold, regressed, with landmarks, suppressed (0.7 of the smaller
 //           area), by box area descending, then score, then index
 // shapes    boxes float4, answers float [onet_kept][16]; masks u32 [ONET_MAX / 32][ONET_MAX]; result: Status, Found [ONET_MAX],
-//           where the host reads them
+//           where the host reads them, and the detections once more where the device does
 // params    PlaceParams
 // launch    grid 1, block ONE_BLOCK, shared PLACE_SHARED
 // work      threshold, sort, masks, suppression ONE_BLOCK at a time, sort by area
@@ -23,11 +23,12 @@ struct PlaceParams {
     const float* answers;
     u32* masks;
     Result* result;
+    Found* found;
     Status* status;
     float threshold;
     float overlap;
 };
-static_assert(sizeof(PlaceParams) == 48, "as launch::place::Params");
+static_assert(sizeof(PlaceParams) == 56, "as launch::place::Params");
 
 // Behind the stage: the keys of the second sort.
 constexpr u32 PLACE_SHARED = Stage<ONET_MAX>::BYTES + ONET_MAX * 8;
@@ -85,6 +86,7 @@ KERNEL_BY_FEW(place, PlaceParams, ONE_BLOCK, 1) {
         }
         found.score = __uint_as_float(~(u32)(key >> 32));
         p.result->found[threadIdx.x] = found;
+        p.found[threadIdx.x] = found;
     }
     if (threadIdx.x == 0) {
         p.status->detections = detections;

@@ -8,7 +8,7 @@ use crate::embed::Embedder;
 use crate::fragments::Uploaded;
 use crate::gallery::DeviceGallery;
 use crate::launch::{Found, Levels, Status};
-use crate::recognise::{Chains, Recognised};
+use crate::recognise::{Chains, MOST, Recognised};
 use crate::room::{Geometry, Room};
 use crate::self_test::Expected;
 use crate::stages::Stages;
@@ -218,11 +218,16 @@ impl<D: Device> CudaEngine<D> {
     /// # Errors
     /// As [`CudaEngine::detect_raw`].
     pub fn detect_filled(&mut self) -> Result<Vec<Detection>, KernelError> {
-        let Some(room) = &mut self.room else {
-            self.counts = Counts::default();
-            return Ok(Vec::new());
-        };
-        let (status, found) = room.run(&self.device)?;
+        self.counts = Counts::default();
+        let Some(room) = &mut self.room else { return Ok(Vec::new()) };
+        room.run(&self.device)?;
+        self.detections()
+    }
+
+    /// What the room found in its last frame.
+    fn detections(&mut self) -> Result<Vec<Detection>, KernelError> {
+        let Some(room) = &self.room else { return Ok(Vec::new()) };
+        let (status, found) = room.result();
         self.counts = status.into();
         let networks = ["P-Net", "R-Net", "O-Net"].into_iter().enumerate();
         if let Some((_, network)) = networks.into_iter().find(|(i, _)| status.faults >> i & 1 == 1)
@@ -280,8 +285,8 @@ impl<D: Device> CudaEngine<D> {
         Ok(())
     }
 
-    /// Faces of a frame with their embeddings and candidates, of the `most` largest: detection, crops, embeddings and search on
-    /// the device, the frame read once and two graphs launched.
+    /// Faces of a frame with their candidates, of the `most` largest, 32 at most: detection, crops, embeddings and search on the
+    /// device, the frame read once and one graph launched.
     ///
     /// # Errors
     /// As [`CudaEngine::detect_raw`] and [`CudaEngine::embed_raw`].
@@ -290,11 +295,31 @@ impl<D: Device> CudaEngine<D> {
         frame: &RawFrame<'_>,
         most: usize,
     ) -> Result<Vec<Recognised>, KernelError> {
-        let mut faces = self.detect_raw(frame)?;
-        faces.truncate(most);
+        self.fill(frame)?;
+        self.recognise_filled(most)
+    }
+
+    /// The same of the frame whose bytes [`CudaEngine::input`] was given.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::recognise`].
+    pub fn recognise_filled(&mut self, most: usize) -> Result<Vec<Recognised>, KernelError> {
+        self.counts = Counts::default();
         let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
         let Some(room) = &self.room else { return Ok(Vec::new()) };
-        self.chains.run(&self.device, room, embedder, self.gallery.as_ref(), &faces)
+        let (gallery, batch) = (self.gallery.as_ref(), most.clamp(1, MOST));
+        let candidates = self.chains.run(&self.device, room, embedder, gallery, batch)?;
+        let faces = self.detections()?.into_iter().take(most).zip(candidates);
+        Ok(faces.map(|(detection, candidates)| Recognised { detection, candidates }).collect())
+    }
+
+    /// The embeddings of the first `n` faces that [`CudaEngine::recognise`] found last, read from the device.
+    ///
+    /// # Errors
+    /// [`EngineError::NoEmbedder`] without an embedder; [`KernelError`] if the device failed or an embedding is not finite.
+    pub fn last_embeddings(&self, n: usize) -> Result<Vec<Embedding>, KernelError> {
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
+        self.chains.embeddings(&self.device, embedder, n)
     }
 
     /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.

@@ -11,7 +11,7 @@
 //! Input and output are the host's memory, pinned: `ingest` reads the frame where the camera's bytes were written, and `place`
 //! writes status and detections where the host reads them. Nothing in between is copied.
 
-use crate::device::{Device, DeviceError, Program};
+use crate::device::{Device, DeviceError, Program, Region, Step};
 use crate::launch::{
     self, BOX_BYTES, Found, Levels, ONET_ANSWERS, ONET_FEATURES, ONET_HIDDEN_BYTES, ONET_MAX,
     ONET_POOL1_BYTES, PNET_MAX, PictureView, RESULT_BYTES, RNET_ANSWERS, RNET_FEATURES, RNET_MAX,
@@ -49,6 +49,8 @@ pub(crate) struct Room<D: Device> {
     /// Bytes of a frame; those of the input behind them are padding.
     frame_len: usize,
     picture: PictureView,
+    faces: Region,
+    status: Region,
 }
 
 impl<D: Device> Room<D> {
@@ -80,6 +82,7 @@ impl<D: Device> Room<D> {
         let onet_features = take(ONET_MAX * ONET_FEATURES * 2)?;
         let onet_hidden = take(ONET_HIDDEN_BYTES)?;
         let onet_answers = take(ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
+        let faces = take(ONET_MAX * size_of::<Found>())?;
         let status = take(size_of::<Status>())?;
 
         let (input, result) = (program.input_region(device), program.output_region(device));
@@ -137,11 +140,11 @@ impl<D: Device> Room<D> {
         }
         program.push(launch::place(
             [onet_threshold, NMS_STAGE],
-            [onet_boxes, onet_answers, level_masks, result, status],
+            [onet_boxes, onet_answers, level_masks, result, faces, status],
         ));
         program.record(device)?;
         let (geometry, frame_len) = (Geometry::of(frame), frame.bytes().len());
-        Ok(Self { geometry, program, frame_len, picture })
+        Ok(Self { geometry, program, frame_len, picture, faces, status })
     }
 
     /// The last frame on the device.
@@ -149,21 +152,33 @@ impl<D: Device> Room<D> {
         self.picture
     }
 
+    /// The last frame's detections on the device, and how many there are.
+    pub(crate) fn faces(&self) -> [Region; 2] {
+        [self.faces, Status::detections_in(self.status)]
+    }
+
+    /// The steps from the input to the detections, for a program that goes on behind them. They point into this room.
+    pub(crate) fn steps(&self) -> &[Step] {
+        self.program.steps()
+    }
+
     /// Where the next frame's bytes go.
     pub(crate) fn input(&mut self) -> &mut [u8] {
         &mut self.program.input()[..self.frame_len]
     }
 
-    /// Runs over the input: the status and the detections.
-    pub(crate) fn run(
-        &mut self,
-        device: &D,
-    ) -> Result<(Status, impl Iterator<Item = Found> + '_), DeviceError> {
-        let (status, found) = self.program.run_filled(device)?.split_at(size_of::<Status>());
+    /// Runs over the input, for [`Room::result`].
+    pub(crate) fn run(&mut self, device: &D) -> Result<(), DeviceError> {
+        self.program.run_filled(device).map(|_| ())
+    }
+
+    /// The status and the detections of the last run, also of one by another program that has this room's steps.
+    pub(crate) fn result(&self) -> (Status, impl Iterator<Item = Found> + '_) {
+        let (status, found) = self.program.output().split_at(size_of::<Status>());
         let status: Status = bytemuck::pod_read_unaligned(status);
         let n = (status.detections as usize).min(ONET_MAX);
         let found = found.chunks_exact(size_of::<Found>()).take(n);
-        Ok((status, found.map(bytemuck::pod_read_unaligned)))
+        (status, found.map(bytemuck::pod_read_unaligned))
     }
 
     /// The same step by step, with each one's time in microseconds.

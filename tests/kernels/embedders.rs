@@ -1,6 +1,6 @@
 //! Embedders whole: the networks with weights beside the CPU engine's, and the paper's in narrow.
 
-use crate::rig::{alone, drawn, machine, machine_of, noise, rounds, weights};
+use crate::rig::{alone, clustered, drawn, machine, machine_of, noise, rounds, weights};
 use half::f16;
 use std::sync::Arc;
 use threshold_kernels::device::DeviceError;
@@ -98,7 +98,7 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
         ..CascadeOptions::default()
     };
     let detector = packs.detector().unwrap();
-    let engine = CudaEngine::new(machine_of(8, 16), &detector, options).unwrap();
+    let engine = CudaEngine::new(clustered(machine_of(8, 16)), &detector, options).unwrap();
     let mut engine = engine.with_embedder(&pack).unwrap();
     let metric = pack.embedder().unwrap().metric;
     let faces = engine.detect_raw(&raw).unwrap();
@@ -128,11 +128,12 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
     for most in [3, 1, 3, 0] {
         let recognised = engine.recognise(&raw, most).unwrap();
         assert_eq!(recognised.len(), most);
+        let found = engine.last_embeddings(most).unwrap();
         for (i, one) in recognised.iter().enumerate() {
             assert_eq!(one.detection, faces[i]);
-            let cosine = cosine(&one.embedding.0, &embeddings[i].0);
+            let cosine = cosine(&found[i].0, &embeddings[i].0);
             assert!(cosine >= 0.999_999, "face {i} of {most}: {cosine}");
-            assert_eq!(one.candidates, index.search(&one.embedding).unwrap(), "face {i} of {most}");
+            assert_eq!(one.candidates, index.search(&found[i]).unwrap(), "face {i} of {most}");
         }
         let best = |i: usize| recognised[i].candidates.best.unwrap();
         assert!((0..most.min(2)).all(|i| best(i).person == PersonId(i as u32 + 1)));

@@ -97,6 +97,7 @@ fn unknown<D: Device>(device: &D) {
             kernel,
             grid,
             block,
+            cluster: 1,
             shared_bytes: 0,
             params: vec![0; 8],
             overlaps: false,

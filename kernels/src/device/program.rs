@@ -49,6 +49,16 @@ impl<D: Device> Program<D> {
         self.steps.push(step);
     }
 
+    /// Its steps, for another program that does them as well.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The output's bytes after a run of its steps.
+    pub(crate) fn output(&self) -> &[u8] {
+        self.output.as_ref()
+    }
+
     /// Adds the copy of the input to a region.
     pub(crate) fn push_input(&mut self, device: &D, to: Region) {
         let (from, len) = (device.staging_address(&self.input), self.input.as_ref().len());

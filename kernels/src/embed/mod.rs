@@ -143,18 +143,19 @@ impl<D: Device> Embedder<D> {
         embeddings(&self.network, bytes, n)
     }
 
-    /// Adds the way from a picture and `n` faces on the device to their embeddings.
+    /// Adds the way from a picture and `n` faces on the device, or as many of them as are counted there, to their embeddings.
     pub(crate) fn push(
         &self,
         program: &mut Program<D>,
         device: &D,
         n: usize,
         (picture, faces): (PictureView, Region),
+        count: Option<Region>,
     ) -> Result<Region, KernelError> {
         let crops = program.take(device, n * crop_bytes(&self.rule))?;
         let rule = (&self.rule, self.meta.preprocessing);
-        program.push(launch::cut(n, picture, rule, [faces, crops]));
-        self.network.core.push(program, device, n, crops)
+        program.push(launch::cut(n, picture, rule, [faces, crops], count));
+        self.network.core.push(program, device, n, crops, count)
     }
 
     /// Frame and faces in, embeddings out.
@@ -172,7 +173,7 @@ impl<D: Device> Embedder<D> {
         let picture = picture::push(&mut program, device, (frame, bytes), None)?;
         let faces = program.take(device, faces_len)?;
         program.push(Step::Upload { from: from.at, to: faces.at, len: faces_len });
-        let output = self.push(&mut program, device, n, (picture, faces))?;
+        let output = self.push(&mut program, device, n, (picture, faces), None)?;
         program.push_output(device, output, 0);
         program.record(device)?;
         Ok(program)
@@ -186,7 +187,7 @@ fn embeddings<D: Device>(
 ) -> Result<Vec<Embedding>, KernelError> {
     let values = network.core.outputs(bytes, n)?;
     let of_face = |values: &[f32]| Embedding(values.to_vec());
-    Ok(values.chunks_exact(values.len() / n.max(1)).map(of_face).collect())
+    Ok(values.chunks_exact(network.core.output_bytes() / size_of::<f32>()).map(of_face).collect())
 }
 
 fn wrong_pack(error: PackError) -> KernelError {

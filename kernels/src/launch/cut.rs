@@ -14,6 +14,7 @@ struct Params {
     picture: PictureView,
     faces: Address,
     crops: Address,
+    count: Address,
     size: u32,
     rule: u32,
     margin: f32,
@@ -23,7 +24,7 @@ struct Params {
     scale: f32,
 }
 
-const _: () = assert!(size_of::<Params>() == 128);
+const _: () = assert!(size_of::<Params>() == 136);
 
 /// Bytes of a face's crop: pixels of eight halves.
 #[must_use]
@@ -31,7 +32,7 @@ pub fn crop_bytes(rule: &CropRule) -> usize {
     rule.size_px() * rule.size_px() * EIGHT * 2
 }
 
-/// Cuts `n` faces ([`Found`]s) out of a picture by a pack's rule.
+/// Cuts `n` faces ([`Found`]s) out of a picture by a pack's rule, or as many of them as `count`, a u32, says.
 ///
 /// # Panics
 /// If a region is too short.
@@ -41,12 +42,14 @@ pub fn cut(
     picture: PictureView,
     (rule, preprocessing): (&CropRule, Preprocessing),
     [faces, crops]: [Region; 2],
+    count: Option<Region>,
 ) -> Step {
     let size = rule.size_px();
     let mut params = Params {
         picture,
         faces: faces.holding(n * size_of::<Found>()),
         crops: crops.holding(n * crop_bytes(rule)),
+        count: count.map_or_else(Address::default, |count| count.holding(size_of::<u32>())),
         size: size as u32,
         mean: preprocessing.mean,
         scale: preprocessing.scale,

@@ -222,7 +222,7 @@ struct Plane {
 /// `LayerStep` of `layer.cuh`.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
-struct LayerStep {
+pub(super) struct LayerStep {
     x: Plane,
     second: Plane,
     y: Plane,
@@ -248,24 +248,28 @@ struct LayerStep {
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 struct Params {
+    count: Address,
     n_steps: u32,
     n: u32,
     ends: [u32; LEVEL_MOST],
     steps: [LayerStep; LEVEL_MOST],
 }
 
-const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 824);
+const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 832);
 
-/// Layers that read and write nothing that another of them writes, for `n` items.
+/// Layers that read and write nothing that another of them writes, for `n` items; of them only as many as `count` says, if it
+/// is given: a u32 that no launch writes which this one may overlap.
 ///
 /// # Panics
 /// If there are none or more than [`LEVEL_MOST`], if a region is too short, or if channels are not in eights.
 #[must_use]
-pub fn layers(n: usize, level: &[LevelStep]) -> Step {
-    let mut params = Params { n_steps: level.len() as u32, n: n as u32, ..Params::default() };
+pub fn layers(n: usize, level: &[LevelStep], count: Option<Region>) -> Step {
+    let count = count.map_or_else(Address::default, |count| count.holding(size_of::<u32>()));
+    let (n_steps, n_items) = (level.len() as u32, n as u32);
+    let mut params = Params { count, n_steps, n: n_items, ..Params::default() };
     assert!((1..=LEVEL_MOST).contains(&level.len()), "{} layers in a launch", level.len());
     for (to, from) in params.steps.iter_mut().zip(level) {
-        *to = from.mirrored(n);
+        *to = mirrored(from, n);
     }
     let mut blocks = 0;
     for (end, step) in params.ends.iter_mut().zip(&params.steps) {
@@ -284,69 +288,67 @@ pub fn layers(n: usize, level: &[LevelStep]) -> Step {
     step(kernel, blocks as usize, THREADS as u32, shared, &params)
 }
 
-impl LevelStep {
-    fn mirrored(&self, n: usize) -> LayerStep {
-        let Self { op, x, y } = self;
-        let [h, w, c] = y.size;
-        let in_f32 = matches!(op, LayerOp::Conv { floats: true, .. } | LayerOp::Unit);
-        let element = if in_f32 { size_of::<f32>() } else { size_of::<u16>() };
-        let mut step =
-            LayerStep { x: x.plane(n, 2), y: y.plane(n, element), ..LayerStep::default() };
-        let mut blocks = (n * h * w * c / EIGHT).div_ceil(THREADS);
-        let pair = |pair: [usize; 2]| pair.map(|value| value as u32);
-        match *op {
-            LayerOp::Conv {
-                layer,
-                kernel,
-                stride,
-                pad,
-                scale,
-                residual,
-                division,
-                scratch,
-                floats,
-            } => {
-                let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
-                assert!((1..=steps).contains(&division.splits), "{division:?} of {steps} steps");
-                assert!(n * h * w <= PIXELS_MOST, "{n} times {h} x {w} pixels");
-                let [sums, counters] = division.scratch_bytes(n * h * w, c);
-                if let Some(residual) = residual {
-                    assert_eq!(residual.size, y.size, "a residual is as large as the output");
-                    step.second = residual.plane(n, 2);
-                }
-                step.layer = layer;
-                step.partial = scratch[0].holding(sums);
-                step.arrived = scratch[1].holding(counters);
-                (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
-                (step.tile, step.splits) = (division.tile as u32, division.splits as u32);
-                (step.scale, step.floats) = (scale, u32::from(floats));
-                blocks = division.blocks(n * h * w, c);
+/// A step as the kernel reads it, for `n` items.
+pub(super) fn mirrored(step: &LevelStep, n: usize) -> LayerStep {
+    let LevelStep { op, x, y } = step;
+    let [h, w, c] = y.size;
+    let in_f32 = matches!(op, LayerOp::Conv { floats: true, .. } | LayerOp::Unit);
+    let element = if in_f32 { size_of::<f32>() } else { size_of::<u16>() };
+    let mut to = LayerStep { x: x.plane(n, 2), y: y.plane(n, element), ..LayerStep::default() };
+    let mut blocks = (n * h * w * c / EIGHT).div_ceil(THREADS);
+    let pair = |pair: [usize; 2]| pair.map(|value| value as u32);
+    match *op {
+        LayerOp::Conv {
+            layer,
+            kernel,
+            stride,
+            pad,
+            scale,
+            residual,
+            division,
+            scratch,
+            floats,
+        } => {
+            let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
+            assert!((1..=steps).contains(&division.splits), "{division:?} of {steps} steps");
+            assert!(n * h * w <= PIXELS_MOST, "{n} times {h} x {w} pixels");
+            let [sums, counters] = division.scratch_bytes(n * h * w, c);
+            if let Some(residual) = residual {
+                assert_eq!(residual.size, y.size, "a residual is as large as the output");
+                to.second = residual.plane(n, 2);
             }
-            LayerOp::Pool { largest, kernel, stride, pad } => {
-                assert_eq!(x.size[2], c, "a pool keeps its channels");
-                step.kind = if largest { 1 } else { 2 };
-                (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
-            }
-            LayerOp::Add { other, negative } => {
-                (step.kind, step.negative) = (3, negative);
-                step.second = other.map_or_else(Plane::default, |other| other.plane(n, 2));
-            }
-            LayerOp::LocalNorm(LocalNorm { size, alpha, beta, k }) => {
-                assert_eq!(x.size, y.size, "a norm keeps its size");
-                (step.kind, step.size) = (4, size as u32);
-                (step.alpha, step.beta, step.k) = (alpha, beta, k);
-            }
-            LayerOp::Maxout(pieces) => {
-                assert_eq!(x.size, [h, w, c * pieces], "so many pieces to a value");
-                (step.kind, step.size) = (5, pieces as u32);
-            }
-            LayerOp::Unit => {
-                assert_eq!(x.size, y.size, "a unit vector is as long");
-                step.kind = 6;
-                blocks = (n * h * w).div_ceil(THREADS / 32);
-            }
+            to.layer = layer;
+            to.partial = scratch[0].holding(sums);
+            to.arrived = scratch[1].holding(counters);
+            (to.kernel, to.stride, to.pad) = (pair(kernel), stride as u32, pair(pad));
+            (to.tile, to.splits) = (division.tile as u32, division.splits as u32);
+            (to.scale, to.floats) = (scale, u32::from(floats));
+            blocks = division.blocks(n * h * w, c);
         }
-        step.blocks = blocks as u32;
-        step
+        LayerOp::Pool { largest, kernel, stride, pad } => {
+            assert_eq!(x.size[2], c, "a pool keeps its channels");
+            to.kind = if largest { 1 } else { 2 };
+            (to.kernel, to.stride, to.pad) = (pair(kernel), stride as u32, pair(pad));
+        }
+        LayerOp::Add { other, negative } => {
+            (to.kind, to.negative) = (3, negative);
+            to.second = other.map_or_else(Plane::default, |other| other.plane(n, 2));
+        }
+        LayerOp::LocalNorm(LocalNorm { size, alpha, beta, k }) => {
+            assert_eq!(x.size, y.size, "a norm keeps its size");
+            (to.kind, to.size) = (4, size as u32);
+            (to.alpha, to.beta, to.k) = (alpha, beta, k);
+        }
+        LayerOp::Maxout(pieces) => {
+            assert_eq!(x.size, [h, w, c * pieces], "so many pieces to a value");
+            (to.kind, to.size) = (5, pieces as u32);
+        }
+        LayerOp::Unit => {
+            assert_eq!(x.size, y.size, "a unit vector is as long");
+            to.kind = 6;
+            blocks = (n * h * w).div_ceil(THREADS / 32);
+        }
     }
+    to.blocks = blocks as u32;
+    to
 }

@@ -22,6 +22,7 @@ mod rank;
 mod refine;
 mod scan;
 mod search;
+mod tower;
 
 pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
@@ -44,6 +45,8 @@ pub use scan::{batch_of, scan};
 pub use search::{
     CHUNK_BYTES, Element, FoundTemplate, GalleryShape, NO_TEMPLATE, PAIR_BYTES, Side, TILE,
 };
+pub(crate) use tower::{TOWER_SHARED, tower_threads};
+pub use tower::{TOWER_STEPS, TOWER_TEAMS, TOWER_TILES, TowerTable, tower};
 
 pub use crate::device::Region;
 use crate::device::{Address, Launch, Step};
@@ -86,6 +89,7 @@ pub(crate) const OVERLAPPING: &[&str] = &[
     "place",
     "layers",
     "layers_small",
+    "tower",
 ];
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
@@ -163,6 +167,18 @@ pub struct Status {
     pub faults: u32,
 }
 
+impl Status {
+    /// Where the number of detections lies in a region that has a status.
+    ///
+    /// # Panics
+    /// If the region is shorter.
+    #[must_use]
+    pub fn detections_in(status: Region) -> Region {
+        let (_, behind) = status.split_at(std::mem::offset_of!(Self, detections));
+        behind.split_at(size_of::<u32>()).0
+    }
+}
+
 /// A detection; `Found` of `status.cuh`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
@@ -194,6 +210,7 @@ fn step<P: Pod>(
         kernel,
         grid: [grid as u32, 1, 1],
         block: [block, 1, 1],
+        cluster: 1,
         shared_bytes,
         params: bytemuck::bytes_of(params).to_vec(),
         overlaps: OVERLAPPING.contains(&kernel),

@@ -17,27 +17,30 @@ struct Params {
     answers: Address,
     masks: Address,
     result: Address,
+    found: Address,
     status: Address,
     threshold: f32,
     overlap: f32,
 }
 
-const _: () = assert!(size_of::<Params>() == 48);
+const _: () = assert!(size_of::<Params>() == 56);
 
-/// Passes, regresses, suppresses and orders O-Net's proposals; the result may lie in memory of the host that the device sees.
+/// Passes, regresses, suppresses and orders O-Net's proposals. The result may lie in memory of the host that the device sees;
+/// `found` has the detections once more, for kernels.
 ///
 /// # Panics
 /// If a region is too short.
 #[must_use]
 pub fn place(
     [threshold, overlap]: [f32; 2],
-    [boxes, answers, masks, result, status]: [Region; 5],
+    [boxes, answers, masks, result, found, status]: [Region; 6],
 ) -> Step {
     let params = Params {
         boxes: boxes.holding(ONET_MAX * BOX_BYTES),
         answers: answers.holding(ONET_MAX * ONET_ANSWERS * size_of::<f32>()),
         masks: masks.holding(ONET_MAX * ONET_MAX / 8),
         result: result.holding(RESULT_BYTES),
+        found: found.holding(ONET_MAX * size_of::<Found>()),
         status: status.holding(size_of::<Status>()),
         threshold,
         overlap,
