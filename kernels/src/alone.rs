@@ -5,8 +5,8 @@
 use crate::device::{Device, DeviceError, Program};
 use crate::fragments::Uploaded;
 use crate::launch::{
-    self, BOX_BYTES, EIGHT, Found, Levels, ONET_ANSWERS, ONET_MAX, PNET_MAX, RESULT_BYTES,
-    RNET_ANSWERS, RNET_MAX, Status,
+    self, BOX_BYTES, EIGHT, Found, Levels, Measured, ONET_ANSWERS, ONET_MAX, PNET_MAX,
+    RESULT_BYTES, RNET_ANSWERS, RNET_MAX, Status,
 };
 use crate::picture;
 use crate::stages::{Cell, Stages, half_bytes, halves, padded, values};
@@ -157,6 +157,28 @@ impl<D: Device> Alone<D> {
         again.truncate(status.detections as usize);
         assert_eq!(found, again, "for the host and for kernels");
         Ok((status, found))
+    }
+
+    /// What the first `detections` of these faces are like, and what lies behind for the others: zeros.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn quality(
+        &self,
+        frame: &RawFrame<'_>,
+        faces: &[Found],
+        detections: u32,
+    ) -> Result<Vec<Measured>, DeviceError> {
+        let (device, mut program) = self.program()?;
+        let picture = picture::push_filled(&mut program, device, frame)?;
+        let status = Status { detections, ..Status::default() };
+        let status = program.take_filled(device, bytemuck::bytes_of(&status))?;
+        let n = faces.len();
+        let faces = program.take_filled(device, bytemuck::cast_slice(faces))?;
+        let out = program.take(device, n * size_of::<Measured>())?;
+        program.push(launch::quality(n, picture, faces, status, out));
+        program.run(device, &[])?;
+        Ok(values(&program.read(device, out)?))
     }
 
     /// The crops of faces by a rule, as the embedder gets them: r, g, b of each pixel, and what lies behind them.

@@ -3,8 +3,9 @@
 //! Owns the measures of a face on a frame, and the one percentage with its cause.
 //! Refuses to look at who it is, and to decide: a poor quality is a reason that `policy` may refuse for.
 //! Terms: a *grade* is 0..100 for one measure, 50 at its limit and 100 at what an ordinary picture has.
+//!
+//! Light and sharpness are sums of integers, so that an engine may add them up in any order and has the same bits.
 
-use crate::crop::resize_area;
 use crate::engine::{Detection, Landmarks};
 use crate::frame::Frame;
 use threshold_record::Cause;
@@ -203,39 +204,71 @@ fn side(face: &Detection) -> f32 {
 
 /// A face's luma at a fixed size, with the frame pixels that it shows.
 struct Luma {
-    values: Vec<f32>,
+    /// In units of 1 / [`PER_GREY`], row by row.
+    values: Vec<u16>,
     edges: [usize; 4],
 }
 
+/// Units of luma to a grey level: whatever they round away is far below a camera's noise.
+const PER_GREY: u16 = 256;
+/// BT.601's weights in thousandths, as in the camera's own luma.
+const RED: u32 = 299;
+const GREEN: u32 = 587;
+const BLUE: u32 = 114;
+
 impl Luma {
+    /// Means over areas, parts of pixels counted as parts: exact but for the last rounding.
     fn of(frame: &Frame, edges: [usize; 4]) -> Self {
-        let mut rgb = vec![0.0; SIDE * SIDE * 3];
-        resize_area(frame, edges, (SIDE, SIDE), &mut rgb);
-        // BT.601's weights, as in the camera's own luma.
-        let luma = |p: &[f32]| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
-        Self { values: rgb.chunks_exact(3).map(luma).collect(), edges }
+        let [x1, y1, x2, y2] = edges;
+        let (width, height) = (x2 - x1, y2 - y1);
+        let whole = u64::from(RED + GREEN + BLUE) * (width * height) as u64;
+        let scale = f32::from(PER_GREY) / whole as f32;
+        let mut values = Vec::with_capacity(SIDE * SIDE);
+        let mut columns = vec![0u64; width];
+        for y in 0..SIDE {
+            columns.fill(0);
+            for (row, part) in parts(y, height) {
+                let start = ((y1 + row) * frame.width() + x1) * 3;
+                let (pixels, _) = frame.rgb()[start..start + 3 * width].as_chunks::<3>();
+                for (sum, pixel) in columns.iter_mut().zip(pixels) {
+                    let [red, green, blue] = pixel.map(u32::from);
+                    *sum += part * u64::from(RED * red + GREEN * green + BLUE * blue);
+                }
+            }
+            values.extend((0..SIDE).map(|x| {
+                let sum: u64 = parts(x, width).map(|(column, part)| part * columns[column]).sum();
+                (sum as f32 * scale + 0.5) as u16
+            }));
+        }
+        Self { values, edges }
     }
 
-    fn inner(&self) -> impl Iterator<Item = f32> {
-        INNER_Y.flat_map(move |y| INNER_X.map(move |x| self.values[y * SIDE + x]))
+    fn at(&self, x: usize, y: usize) -> i64 {
+        i64::from(self.values[y * SIDE + x])
+    }
+
+    fn inner(&self) -> impl Iterator<Item = i64> {
+        INNER_Y.flat_map(move |y| INNER_X.map(move |x| self.at(x, y)))
     }
 
     fn measure(&self, landmarks: &Landmarks, measures: &mut Measures) {
         let n = (INNER_X.len() * INNER_Y.len()) as f32;
-        let (mean, variance) = mean_and_variance(self.inner());
-        measures.brightness = mean;
-        measures.dark = self.inner().filter(|&value| value < 20.0).count() as f32 / n;
-        measures.bright = self.inner().filter(|&value| value > 245.0).count() as f32 / n;
+        let grey = |level: u16| i64::from(level * PER_GREY);
+        let moments = Moments::of(self.inner());
+        measures.brightness = moments.mean();
+        measures.dark = self.inner().filter(|&value| value < grey(20)).count() as f32 / n;
+        measures.bright = self.inner().filter(|&value| value > grey(245)).count() as f32 / n;
         let laplacian = INNER_Y.flat_map(|y| {
             INNER_X.map(move |x| {
-                let at = |x: usize, y: usize| self.values[y * SIDE + x];
-                at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1) - 4.0 * at(x, y)
+                self.at(x - 1, y) + self.at(x + 1, y) + self.at(x, y - 1) + self.at(x, y + 1)
+                    - 4 * self.at(x, y)
             })
         });
         // One grey level squared keeps a flat picture from dividing by nothing.
-        measures.sharpness = mean_and_variance(laplacian).1 / (variance + 1.0);
+        let spread = moments.variance() + 1.0;
+        measures.sharpness = Moments::of(laplacian).variance() / spread;
         let texture = landmarks.iter().map(|&point| self.deviation_around(point));
-        measures.texture = texture.fold(f32::INFINITY, f32::min) / (variance + 1.0).sqrt();
+        measures.texture = texture.fold(f32::INFINITY, f32::min) / spread.sqrt();
     }
 
     /// Standard deviation of the luma around a point of the frame; 0 outside the face's box.
@@ -245,26 +278,53 @@ impl Luma {
             ((value - low as f32) * SIDE as f32 / (high - low) as f32) as i64
         };
         let (x, y) = (cell(x, x1, x2), cell(y, y1, y2));
-        let within = |low: i64| (low - PATCH).max(0)..(low + PATCH + 1).min(SIDE as i64);
-        let patch = || {
-            within(y)
-                .flat_map(|y| within(x).map(move |x| self.values[y as usize * SIDE + x as usize]))
+        let within = |low: i64| {
+            (low.saturating_sub(PATCH)).max(0)..low.saturating_add(PATCH + 1).min(SIDE as i64)
         };
-        if patch().next().is_none() {
-            return 0.0;
-        }
-        mean_and_variance(patch()).1.sqrt()
+        let patch = within(y).flat_map(|y| within(x).map(move |x| self.at(x as usize, y as usize)));
+        Moments::of(patch).variance().sqrt()
     }
 }
 
-fn mean_and_variance(values: impl Iterator<Item = f32>) -> (f32, f32) {
-    let (mut n, mut sum, mut squares) = (0.0f64, 0.0f64, 0.0f64);
-    for value in values {
-        let value = f64::from(value);
-        (n, sum, squares) = (n + 1.0, sum + value, squares + value * value);
+/// Pixels of `n` under cell `i` of [`SIDE`], and how many 64ths of each lie there: `n` together.
+fn parts(i: usize, n: usize) -> impl Iterator<Item = (usize, u64)> {
+    let (low, high) = (i * n, (i + 1) * n);
+    (low / SIDE..high.div_ceil(SIDE)).map(move |pixel| {
+        let covered = high.min((pixel + 1) * SIDE) - low.max(pixel * SIDE);
+        (pixel, covered as u64)
+    })
+}
+
+/// Sums over values in units of 1 / [`PER_GREY`]; of at most [`SIDE`]² Laplacians all of it fits.
+#[derive(Default)]
+struct Moments {
+    n: u64,
+    sum: i64,
+    squares: u64,
+}
+
+impl Moments {
+    fn of(values: impl Iterator<Item = i64>) -> Self {
+        values.fold(Self::default(), |Self { n, sum, squares }, value| Self {
+            n: n + 1,
+            sum: sum + value,
+            squares: squares + (value * value) as u64,
+        })
     }
-    let mean = sum / n;
-    (mean as f32, (squares / n - mean * mean).max(0.0) as f32)
+
+    /// In grey levels.
+    fn mean(&self) -> f32 {
+        self.sum as f32 / (self.n * u64::from(PER_GREY)) as f32
+    }
+
+    /// In grey levels squared; 0 of nothing.
+    fn variance(&self) -> f32 {
+        if self.n == 0 {
+            return 0.0;
+        }
+        let spread = self.n * self.squares - (self.sum * self.sum) as u64;
+        spread as f32 / (self.n * self.n) as f32 / (f32::from(PER_GREY) * f32::from(PER_GREY))
+    }
 }
 
 /// Head pose from five points, in degrees.
@@ -287,7 +347,7 @@ impl Pose {
         let middle = |a: [f32; 2], b: [f32; 2]| [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0];
         let (eyes, mouth) = (middle(left_eye, right_eye), middle(left_mouth, right_mouth));
         let along = [right_eye[0] - left_eye[0], right_eye[1] - left_eye[1]];
-        let distance = along[0].hypot(along[1]);
+        let distance = (along[0] * along[0] + along[1] * along[1]).sqrt();
         // Coordinates along and across the eye line, so that a tilt is not taken for a turn.
         let (cos, sin) = (along[0] / distance, along[1] / distance);
         let level = |p: [f32; 2]| {

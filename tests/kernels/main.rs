@@ -13,6 +13,7 @@ mod layers;
 mod networks;
 #[cfg(not(feature = "gpu"))]
 mod planted;
+mod quality;
 mod rig;
 mod search;
 mod suppression;

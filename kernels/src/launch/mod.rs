@@ -17,6 +17,7 @@ mod pnet;
 mod proposals;
 mod propose;
 mod pyramid;
+mod quality;
 mod quantise;
 mod rank;
 mod refine;
@@ -38,6 +39,7 @@ pub use pnet::pnet;
 pub use proposals::proposals;
 pub use propose::propose;
 pub use pyramid::{Levels, pyramid};
+pub use quality::{Measured, quality};
 pub use quantise::quantise;
 pub use rank::rank;
 pub use refine::refine;
@@ -87,6 +89,7 @@ pub(crate) const OVERLAPPING: &[&str] = &[
     "onet_hidden",
     "onet_heads",
     "place",
+    "quality",
     "layers",
     "layers_small",
     "tower",
