@@ -8,7 +8,8 @@
 #   ./run.sh energy [seconds]         joules a frame, where the driver tells power and Python is there (default 5 of each)
 # Results come to ./results, or to $OUT where that is set.
 # $THRESHOLD_TEST_SECONDS (default 60) is what a test may take under the sanitizer, $THRESHOLD_JOBS (default 4) how many run at
-# once, $THRESHOLD_TURNS (default 3) the turns of a benchmark, $THRESHOLD_COMPILE_SECONDS (default 150) what torch.compile may take.
+# once, $THRESHOLD_TURNS (default 3) the turns of a benchmark, $THRESHOLD_COMPILE_SECONDS (default 150) what torch.compile may take,
+# $THRESHOLD_PEER options of peer/peer.py (--calls 3 --modes default).
 set -eu
 cd "$(dirname "$0")"
 here=$(pwd)
@@ -137,7 +138,8 @@ bench)
     if [ $# -gt 0 ]; then shift; fi
     if has_torch; then
         turns=${THRESHOLD_TURNS:-3}
-        record bench.txt env PYTHONPATH="$here/peer" python3 peer/peer.py @PEER@ --out "$out" --turns "$turns" \
+        # shellcheck disable=SC2086
+        record bench.txt env PYTHONPATH="$here/peer" python3 peer/peer.py @PEER@ ${THRESHOLD_PEER:-} --out "$out" --turns "$turns" \
             -- ./bin/bench @BENCH@ --images kernels --calls $(((calls + turns - 1) / turns)) "$@"
     else
         echo "skipped: facenet-pytorch (no PyTorch with torchvision here)" | tee "$out/peer.txt"
@@ -157,7 +159,7 @@ energy)
     fi
     ;;
 *)
-    sed -n '2,12s/^# \{0,1\}//p' "$0"
+    sed -n '2,13s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

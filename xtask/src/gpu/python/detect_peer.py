@@ -74,7 +74,8 @@ def main():
             boxes, _, _ = detector.detect(pixels, landmarks=True)
             row.named["faces"] = 0 if boxes is None else len(boxes)
             row.add("", milliseconds(lambda: detector.detect(pixels, landmarks=True), typed.calls, warm_up))
-            row.add("embedded_", milliseconds(lambda: whole(detector, frame), typed.calls, warm_up))
+            if boxes is not None:
+                row.add("embedded_", milliseconds(lambda: whole(detector, frame), typed.calls, warm_up))
             print(row.value(), flush=True)
         if not networks and (folder / "detect.json").exists():
             torch.backends.cudnn.benchmark = True
