@@ -4,9 +4,12 @@
 //! its times then mean nothing. Frames are PNG files; what they are called is told beside their figures.
 //! Owns no gate: figures of a card are reported beside that card's own ceilings.
 
+mod stand_ins;
+
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde_json::{Value, json};
+use stand_ins::{PEOPLE, facenet, people, yuyv};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,7 +20,6 @@ use threshold_models::cascade::CascadeOptions;
 use threshold_models::pack::{Pack, PackDir};
 use threshold_models::picture;
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
-use threshold_record::{PersonId, Template};
 
 /// Bytes of the copy and rounds of the products that tell a card's ceilings.
 const COPIED: usize = 256 << 20;
@@ -27,11 +29,11 @@ const COPIED_EMULATED: usize = 1 << 16;
 const ROUNDS_EMULATED: u32 = 2;
 /// Frames whose stages are timed one by one.
 const STAGED: usize = 50;
-/// People among whom a face is sought.
-const PEOPLE: u32 = 1000;
+/// Most faces of a frame that are recognised.
+const RECOGNISED: usize = 8;
 
-/// The detector, and dlib's embedder.
-type Packs = (Pack, Pack);
+/// The detector, dlib's embedder, and FaceNet with drawn weights.
+type Packs = (Pack, Pack, Pack);
 
 #[derive(Parser)]
 struct Typed {
@@ -50,9 +52,6 @@ struct Typed {
     /// Timed frames of each kind
     #[arg(long, default_value_t = 2000)]
     calls: usize,
-    /// What the peer took for the same frames on the same card, as its script wrote it
-    #[arg(long)]
-    peer: Option<PathBuf>,
     /// The folder for detect.json and detect.md
     #[arg(long)]
     out: PathBuf,
@@ -67,7 +66,9 @@ struct Typed {
 fn main() -> Result<()> {
     let typed = Typed::parse();
     let packs = PackDir::open(&typed.packs)?;
-    let packs = (packs.detector()?, packs.named("dlib")?);
+    let dlib = packs.named("dlib")?;
+    let facenet = facenet(&dlib)?;
+    let packs = (packs.detector()?, dlib, facenet);
     let report = match typed.emulated {
         true => emulated(&typed, &packs)?,
         false => on_gpu(&typed, &packs)?,
@@ -76,59 +77,31 @@ fn main() -> Result<()> {
         let path = typed.out.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
-    let peer = typed.peer.as_deref().map(peer).transpose()?;
     write("detect.json", serde_json::to_string_pretty(&report)?)?;
-    write("detect.md", page(&report, peer.as_ref()))?;
-    Ok(())
+    write("detect.md", page(&report))
 }
 
-/// What the peer's script wrote.
-fn peer(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| path.display().to_string())
-}
-
-/// The peer's milliseconds for a frame, and how many times ours they are; empty where it has none.
-fn beside(row: &Value, peer: Option<&Value>) -> [String; 2] {
-    let theirs = peer.and_then(|peer| {
-        let same = |theirs: &&Value| {
-            theirs["frame"] == row["frame"]
-                && theirs["min_face"].as_f64() == row["min_face"].as_f64()
-        };
-        peer["frames"].as_array()?.iter().find(same)?["p50_ms"].as_f64()
-    });
-    match (theirs, row["p50_ms"].as_f64()) {
-        (Some(theirs), Some(ours)) => [format!("{theirs:.1}"), format!("{:.0}", theirs / ours)],
-        _ => [String::new(), String::new()],
-    }
-}
-
-/// The report as a page, for `kernels/RESULTS.md`.
-fn page(report: &Value, peer: Option<&Value>) -> String {
+/// The report as a page; beside the peers it stands on that of `cargo xtask gpu report`.
+fn page(report: &Value) -> String {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let if_timed = |ms: &Value| ms.as_f64().map_or_else(String::new, |ms| format!("{ms:.3}"));
     let mut page = format!(
         "# Detection on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums).\n\n\
          p50, p95, max: from the frame in the pinned input to the faces, by the host's clock. With copy: the frame is first copied \
-         there, and its bytes then come out of the processor's caches. Peer: p50 of facenet-pytorch's detector on the same card{}. \
-         Recognised: with the copy, and the \
-         face cut out, embedded by dlib's network and sought among {PEOPLE} people. Stages: each alone between two events, which adds some microseconds; in the graph they overlap.\n\n\
-         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | recognised, ms | peer ms | times ours | stages, us |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         there, and its bytes then come out of the processor's caches. Recognised: with the copy, and the {RECOGNISED} largest faces \
+         cut out, embedded by that network and sought among {PEOPLE} people. Stages: each alone between two events, which adds some microseconds; in the graph they overlap.\n\n\
+         | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | recognised, dlib, ms | recognised, FaceNet, ms | stages, us |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         report["device"].as_str().unwrap_or("?"),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
-        peer.and_then(|peer| peer["torch"].as_str())
-            .map_or_else(String::new, |torch| format!(", torch {torch}")),
     );
     for row in report["frames"].as_array().into_iter().flatten() {
         let stages = row["stages_us"].as_object().into_iter().flatten();
         let stages: Vec<String> =
             stages.map(|(stage, us)| format!("{stage} {:.1}", number(us))).collect();
-        let [theirs, times] = beside(row, peer);
-        let recognised =
-            row["recognised_p50_ms"].as_f64().map_or_else(String::new, |ms| format!("{ms:.3}"));
         page += &format!(
-            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {recognised} | {theirs} | {times} | {} |\n",
+            "| {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {} | {} | {} |\n",
             row["frame"].as_str().unwrap_or("?"),
             row["min_face"],
             row["faces"],
@@ -137,6 +110,8 @@ fn page(report: &Value, peer: Option<&Value>) -> String {
             number(&row["p95_ms"]),
             number(&row["max_ms"]),
             number(&row["copied_p50_ms"]),
+            if_timed(&row["recognised_p50_ms"]),
+            if_timed(&row["facenet_p50_ms"]),
             stages.join(", "),
         );
     }
@@ -214,42 +189,16 @@ fn timed(
     Ok(times)
 }
 
-/// As many people as there are, one template each, drawn: how long a search takes does not depend on them.
-fn people(pack: &Pack, embedding_len: usize) -> Vec<Template> {
-    let mut state = 1u32;
-    let mut drawn = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as i8
-    };
-    let template = |person| Template {
-        person: PersonId(person),
-        slot: 0,
-        quality: 100,
-        model: pack.id.tag(),
-        scale: 1e-3,
-        vector: (0..embedding_len).map(|_| drawn()).collect(),
-    };
-    (1..=PEOPLE).map(template).collect()
-}
-
 fn frame<D: Device>(
     typed: &Typed,
-    (detector, embedder): &Packs,
+    (detector, dlib, facenet): &Packs,
     device: D,
     path: &Path,
     min_face_px: f64,
 ) -> Result<Value> {
     let picture = picture::read(path)?;
     let (width, height) = (picture.width(), picture.height());
-    // As a camera sends it: YUYV, of which the kernels make RGB. Grey, since only the bytes' number matters.
-    let luma = |pixel: &[u8]| {
-        ((u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2])) / 4) as u8
-    };
-    let mut yuyv = vec![128; PixelFormat::Yuyv.len(height, PixelFormat::Yuyv.stride(width))];
-    for (i, pixel) in picture.rgb().chunks_exact(3).enumerate() {
-        let (x, y) = (i % width, i / width);
-        yuyv[y * PixelFormat::Yuyv.stride(width) + 2 * x] = luma(pixel);
-    }
+    let yuyv = yuyv(&picture);
     let stride = PixelFormat::Yuyv.stride(width);
     let raw = RawFrame::new(PixelFormat::Yuyv, [width, height], stride, Colour::default(), &yuyv)?;
     let cascade = CascadeOptions { min_face_px, ..CascadeOptions::default() };
@@ -272,16 +221,19 @@ fn frame<D: Device>(
     let stages: BTreeMap<&str, f32> =
         stages.into_iter().map(|(stage, all)| (stage, median(all))).collect();
     let counts = engine.counts();
-    let mut recognised = Value::Null;
-    if faces == 1 {
-        let rule = embedder.embedder()?;
-        let mut engine = engine.with_embedder(embedder)?;
-        engine.set_gallery(rule.metric, &people(embedder, rule.embedding_len))?;
-        // The first call records.
-        engine.recognise(&raw, 1)?;
-        let times = timed(typed.calls, || engine.recognise(&raw, 1).map(|_| ()))?;
-        recognised = json!(times[times.len() / 2]);
+    let mut recognised = [Value::Null, Value::Null];
+    if faces > 0 {
+        for (to, embedder) in recognised.iter_mut().zip([dlib, facenet]) {
+            let rule = embedder.embedder()?;
+            engine = engine.with_embedder(embedder)?;
+            engine.set_gallery(rule.metric, &people(embedder, rule.embedding_len))?;
+            // The first call records.
+            engine.recognise(&raw, RECOGNISED)?;
+            let times = timed(typed.calls, || engine.recognise(&raw, RECOGNISED).map(|_| ()))?;
+            *to = json!(times[times.len() / 2]);
+        }
     }
+    let [recognised, recognised_by_facenet] = recognised;
     Ok(json!({
         "frame": path.file_stem().unwrap_or_default().to_string_lossy(),
         "size": [width, height],
@@ -294,6 +246,7 @@ fn frame<D: Device>(
         "max_ms": times.last(),
         "copied_p50_ms": copied[copied.len() / 2],
         "recognised_p50_ms": recognised,
+        "facenet_p50_ms": recognised_by_facenet,
         "stages_us": stages,
     }))
 }

@@ -1,5 +1,8 @@
 //! What the areas share: a detector whose weights mean nothing, noise as frames, the kernels alone.
 
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 use threshold_kernels::Alone;
 #[cfg(not(feature = "gpu"))]
 use threshold_kernels::device::Clusters;
@@ -64,9 +67,26 @@ pub(crate) fn n_rounds() -> u64 {
     std::env::var("THRESHOLD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// Lots for each round.
+/// Lots for each round. With `THRESHOLD_SECONDS` no round begins later than so long after the process's first, whatever its
+/// number, and each test tells past the harness, which keeps what a test prints, how many of its rounds there were.
 pub(crate) fn rounds(seed: u64) -> impl Iterator<Item = Lots> {
-    (0..n_rounds()).map(move |round: u64| Lots(seed + 1000 * round))
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let limit = std::env::var("THRESHOLD_SECONDS").ok().and_then(|text| text.parse().ok());
+    let limit = limit.map(Duration::from_secs);
+    let (first, all, mut done) = (*FIRST.get_or_init(Instant::now), n_rounds(), 0);
+    std::iter::from_fn(move || {
+        let is_late = limit.is_some_and(|limit| done > 0 && first.elapsed() >= limit);
+        if done == all || is_late {
+            if limit.is_some() {
+                let test = std::thread::current();
+                let test = test.name().unwrap_or("?");
+                writeln!(std::io::stderr(), "rounds: {test} {done} {all}").unwrap();
+            }
+            return None;
+        }
+        done += 1;
+        Some(Lots(seed + 1000 * (done - 1)))
+    })
 }
 
 /// Weights for the cascade that need no file; they keep values in range.

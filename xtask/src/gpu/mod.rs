@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! target/gpu/detect/  target/gpu/embed/
-//!   run.sh                check: the kernels' tests on the card;  bench: times, with the card's ceilings
+//!   run.sh                check, rounds, sanitize: the kernels' tests on the card;  bench, energy: what it takes
 //!   bin/check             the tests of `tests/kernels`, built for CUDA
 //!   bin/bench             `kernels/benches/{detect,embed}.rs`
+//!   bin/steady            `kernels/benches/steady.rs`
 //!   kernels/              images and manifest of `cargo xtask kernels`
 //!   packs/                weights; FaceNet's would fill a folder, and how long it takes does not depend on them
 //!   photos/               those in which tests look for a face
 //!   shared/  frames/      detect: golden pictures, frames with 0, 1, 6 and 20 faces
-//!   peer/                 facenet-pytorch, for the PyTorch that the machine may have
+//!   peer/                 facenet-pytorch, for the PyTorch that the machine may have, and the scripts that time it
 //! ```
 //! Refuses a folder of more than [`MOST_BYTES`]: it travels over whatever line there is.
 
@@ -39,6 +40,12 @@ const PEER: &str = "facenet-pytorch==2.5.3";
 /// Those in which the tests look for a face.
 const PHOTOS: [&str; 4] = ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"];
 const RUN: &str = include_str!("run.sh");
+/// What the peers' scripts share.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("turns.py", include_str!("python/turns.py")),
+    ("compiled.py", include_str!("python/compiled.py")),
+    ("energy.py", include_str!("python/energy.py")),
+];
 
 /// What a folder is for: what stands in its `run.sh`.
 struct Folder {
@@ -51,7 +58,7 @@ struct Folder {
     /// What its benchmark takes besides the images, and how many runs of each.
     bench: &'static str,
     calls: &'static str,
-    /// The peer's script and what it takes.
+    /// The peers' script and what it takes.
     peer: (&'static str, &'static str),
 }
 
@@ -64,16 +71,16 @@ const FOLDERS: [Folder; 2] = [
         rounds: "100",
         bench: "--packs packs --frames frames",
         calls: "2000",
-        peer: (include_str!("python/detect_peer.py"), "frames \"$out/peer.json\" 50"),
+        peer: (include_str!("python/detect_peer.py"), "--frames frames"),
     },
     Folder {
         name: "embed",
         check: "embedders layers search",
         sanitize: "every_division every_step crops search",
         rounds: "20",
-        bench: "--divisions",
+        bench: "",
         calls: "2000",
-        peer: (include_str!("python/embed_peer.py"), "\"$out/peer.json\" 1000"),
+        peer: (include_str!("python/embed_peer.py"), ""),
     },
 ];
 
@@ -126,8 +133,10 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         fs::create_dir_all(out.join(part)).with_context(|| format!("making {}", out.display()))?;
     }
     copy(check, &out.join("bin/check"))?;
-    let bench = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--bench", folder.name];
-    copy(&built(&[&bench[..], &["--no-run"]].concat())?, &out.join("bin/bench"))?;
+    for (bench, name) in [(folder.name, "bench"), ("steady", "steady")] {
+        let build = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--no-run"];
+        copy(&built(&[&build[..], &["--bench", bench]].concat())?, &out.join("bin").join(name))?;
+    }
     copy_folder(&root().join("target/kernels"), &out.join("kernels"))?;
     for name in ["mtcnn.pack", "dlib-resnet29.pack"] {
         copy(&stock.packs.join(name), &out.join("packs").join(name))?;
@@ -152,7 +161,10 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
     pip.arg(out.join("peer")).arg(PEER);
     run_quietly(&mut pip).context("the peer, through pip")?;
-    fs::write(out.join("peer/peer.py"), folder.peer.0).context("writing peer.py")?;
+    for (name, script) in [("peer.py", folder.peer.0)].into_iter().chain(SCRIPTS) {
+        fs::write(out.join("peer").join(name), script)
+            .with_context(|| format!("writing {name}"))?;
+    }
     fs::write(out.join("run.sh"), folder.script()).context("writing run.sh")?;
     #[cfg(unix)]
     {
@@ -160,12 +172,11 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         let executable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(out.join("run.sh"), executable).context("run.sh")?;
     }
-    run_aloud(
-        std::process::Command::new("strip").arg(out.join("bin/check")).arg(out.join("bin/bench")),
-    )?;
+    let programs = ["check", "bench", "steady"].map(|name| out.join("bin").join(name));
+    run_aloud(std::process::Command::new("strip").args(programs))?;
     let (name, bytes) = (folder.name, size(&out)?);
     println!(
-        "gpu: {} MB in target/gpu/{name}; there: ./run.sh check, ./run.sh bench",
+        "gpu: {} MB in target/gpu/{name}; there: ./run.sh check, rounds, sanitize, bench, energy",
         bytes / 1_000_000
     );
     match bytes <= MOST_BYTES {
