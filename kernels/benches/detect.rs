@@ -222,6 +222,7 @@ fn frame<D: Device>(
         stages.into_iter().map(|(stage, all)| (stage, median(all))).collect();
     let counts = engine.counts();
     let mut recognised = [Value::Null, Value::Null];
+    let mut filled = Vec::new();
     if faces > 0 {
         for (to, embedder) in recognised.iter_mut().zip([dlib, facenet]) {
             let rule = embedder.embedder()?;
@@ -231,6 +232,15 @@ fn frame<D: Device>(
             engine.recognise(&raw, RECOGNISED)?;
             let times = timed(typed.calls, || engine.recognise(&raw, RECOGNISED).map(|_| ()))?;
             *to = json!(times[times.len() / 2]);
+            for most in [1, RECOGNISED] {
+                engine.recognise(&raw, most)?;
+                let times = timed(typed.calls, || engine.recognise_filled(most).map(|_| ()))?;
+                let share = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+                filled.push(json!({
+                    "embedder": embedder.meta.name, "most": most, "p50_ms": share(50), "p95_ms": share(95),
+                    "p99_ms": share(99), "max_ms": times.last(),
+                }));
+            }
         }
     }
     let [recognised, recognised_by_facenet] = recognised;
@@ -247,6 +257,7 @@ fn frame<D: Device>(
         "copied_p50_ms": copied[copied.len() / 2],
         "recognised_p50_ms": recognised,
         "facenet_p50_ms": recognised_by_facenet,
+        "recognised_filled": filled,
         "stages_us": stages,
     }))
 }

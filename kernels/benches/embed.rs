@@ -26,6 +26,8 @@ const ROUNDS: [u32; 2] = [20_000, 2];
 const STAGED: usize = 50;
 /// Splits that are tried.
 const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Batches of FaceNet of which every division is timed.
+const DIVIDED: [usize; 2] = [1, 8];
 /// Galleries: templates, components, whether of halves.
 const GALLERIES: [(usize, usize, bool); 3] =
     [(100_000, 512, false), (100_000, 512, true), (1_000_000, 128, false)];
@@ -63,9 +65,6 @@ struct Typed {
     /// Sizes of batch
     #[arg(long, value_delimiter = ',', default_value = "1,4,8,32")]
     batches: Vec<usize>,
-    /// Blocks of the clusters that do an embedder's levels in a row; 0: none, every level is a launch
-    #[arg(long, value_delimiter = ',', default_value = "16,0")]
-    clusters: Vec<u32>,
     /// The folder that `cargo xtask kernels` filled
     #[arg(long, default_value = "kernels")]
     images: PathBuf,
@@ -109,35 +108,32 @@ fn page(report: &Value) -> String {
     let mut page = format!(
         "# Embedding on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums). Floor: the larger of \
          the weights' bytes at the one and the products at the other; a card whose cache holds the weights may be below it.\n\n\
-         | network | batch | cluster | p50 us | p95 us | max us | one by one p50 us | launches | levels | floor us | times the floor |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | network | batch | p50 us | p95 us | max us | one by one p50 us | launches | floor us | times the floor |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         text(&report["device"]),
         number(&report["copy_gb_a_second"]),
         number(&report["tensor_tflops"]),
     );
     for row in rows(&report["networks"]) {
         page += &format!(
-            "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {} | {:.1} | {:.1} |\n",
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
             text(&row["network"]),
             row["batch"],
-            row["cluster"],
             number(&row["p50_us"]),
             number(&row["p95_us"]),
             number(&row["max_us"]),
             if_timed(&row["apart_p50_us"]),
-            row["launches"],
             rows(&row["levels"]).len(),
             number(&row["floor_us"]),
             number(&row["p50_us"]) / number(&row["floor_us"]),
         );
     }
-    page += "\nCluster: blocks that do levels in a row for a face; 0: every level is a launch. One by one: no launch begins before the \
-             one before has ended.\n";
+    page += "\nOne by one: no level begins before the one before has ended.\n";
     for divided in rows(&report["divisions"]) {
         page += &format!(
-            "\nThe quickest division of each of FaceNet's levels, batch {}, clusters of {}, beside that which was chosen:\n\n\
+            "\nThe quickest division of each of FaceNet's levels, batch {}, beside that which was chosen:\n\n\
              | level | chosen us | quickest us | tile | splits |\n| --- | --- | --- | --- | --- |\n",
-            divided["batch"], divided["cluster"],
+            divided["batch"],
         );
         for row in rows(&divided["levels"]) {
             page += &format!(
@@ -179,10 +175,7 @@ fn page(report: &Value) -> String {
 
 #[cfg(feature = "emulator")]
 fn emulated(typed: &Typed) -> Result<Value> {
-    use threshold_kernels::device::{Clusters, emulator::Emulator};
-    let clusters =
-        |blocks: u32| (blocks > 1).then_some(Clusters { blocks: 2, at_once: 8, teams: 2 });
-    measure(typed, |blocks| Ok(Emulator::new(1)?.of_clusters(clusters(blocks))), 1)
+    measure(typed, || threshold_kernels::device::emulator::Emulator::new(1), 1)
 }
 
 #[cfg(not(feature = "emulator"))]
@@ -192,9 +185,7 @@ fn emulated(_: &Typed) -> Result<Value> {
 
 #[cfg(feature = "cuda")]
 fn on_gpu(typed: &Typed) -> Result<Value> {
-    use threshold_kernels::device::cuda::Cuda;
-    let open = |blocks| Ok(Cuda::open(0, &typed.images)?.of_cluster_blocks(blocks));
-    measure(typed, open, 0)
+    measure(typed, || threshold_kernels::device::cuda::Cuda::open(0, &typed.images), 0)
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -209,58 +200,50 @@ fn on_gpu(typed: &Typed) -> Result<Value> {
 )]
 fn measure<D: Device>(
     typed: &Typed,
-    open: impl Fn(u32) -> Result<D, DeviceError>,
+    open: impl Fn() -> Result<D, DeviceError>,
     size: usize,
 ) -> Result<Value> {
-    let device = open(0)?;
+    let device = open()?;
     let (name, multiprocessors) = (device.name(), device.multiprocessors());
     let cascade = [net::pnet(12, 12), net::rnet(), net::onet()];
-    let alone = Alone::new(open(0)?, Packed::of(&synthetic::weights(&cascade))?)?;
+    let alone = Alone::new(open()?, Packed::of(&synthetic::weights(&cascade))?)?;
     let (bytes_a_second, _) = alone.copy_ceiling(&vec![1; COPIED[size]], 9)?;
     let (multiplied_a_second, _) = alone.multiply_ceiling(ROUNDS[size], 9)?;
-    let (mut rows, mut divisions) = (Vec::new(), Vec::new());
-    for (&blocks, &named) in
-        typed.clusters.iter().flat_map(|b| typed.networks.iter().map(move |n| (b, n)))
-    {
-        let device = open(blocks)?;
-        if blocks > 0 && device.clusters().is_none() {
-            // A device without clusters has the other rows.
-            continue;
-        }
+    let (mut rows, mut divisions) = (Vec::new(), Value::Null);
+    for &named in &typed.networks {
         let graph = named.graph();
         let cost: Cost = graph.costs().sum();
         let mut network = DeviceNetwork::new(&device, &graph, &synthetic::weights([&graph]))?;
         for &n in &typed.batches {
             let timed = network.timed(&device, n, STAGED.min(typed.calls))?;
-            let (mut program, launches) = (timed.program, timed.launches);
+            let mut program = timed.program;
             let us = timed_us(typed.calls, || Ok(program.replay(&device)?))?;
             let levels: Vec<_> =
                 timed.levels.iter().map(|(level, us)| json!([level, us])).collect();
             drop(program);
             let mut apart = Value::Null;
             if named == Named::Facenet {
+                let p50_us = |network: &DeviceNetwork<D>| -> Result<Value> {
+                    let mut program = network.timed(&device, n, 1)?.program;
+                    let us = timed_us(typed.calls, || Ok(program.replay(&device)?))?;
+                    Ok(json!(share(&us, 0.5)))
+                };
                 network.overlap(false);
-                let mut program = network.timed(&device, n, 1)?.program;
-                let us = timed_us(typed.calls, || Ok(program.replay(&device)?))?;
-                apart = json!(share(&us, 0.5));
-                drop(program);
+                apart = p50_us(&network)?;
                 network.overlap(true);
             }
             let bytes = 2.0 * cost.parameters as f64 / bytes_a_second;
             let floor = bytes.max((cost.macs * n) as f64 / multiplied_a_second) * 1e6;
             rows.push(json!({
-                "network": graph.name(), "batch": n, "cluster": blocks, "p50_us": share(&us, 0.5),
-                "p95_us": share(&us, 0.95), "max_us": us.last(), "apart_p50_us": apart, "launches": launches,
-                "floor_us": floor, "levels": levels,
+                "network": graph.name(), "batch": n, "p50_us": share(&us, 0.5), "p95_us": share(&us, 0.95),
+                "max_us": us.last(), "apart_p50_us": apart, "floor_us": floor, "levels": levels,
             }));
         }
         if named == Named::Facenet && typed.divisions {
-            for &n in &typed.batches {
-                let runs = [STAGED.min(typed.calls), typed.calls];
-                let mut divided = divided(&mut network, &device, n, runs)?;
-                divided["cluster"] = json!(blocks);
-                divisions.push(divided);
-            }
+            let runs = STAGED.min(typed.calls);
+            let divided =
+                DIVIDED.iter().map(|&n| divided(&mut network, &device, n, [runs, typed.calls]));
+            divisions = divided.collect::<Result<Value>>()?;
         }
     }
     let searches = searches(&device, size, typed.calls, bytes_a_second)?;
@@ -271,7 +254,6 @@ fn measure<D: Device>(
         "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
         "networks": rows,
         "divisions": divisions,
-        "clusters": typed.clusters,
         "searches": searches,
     }))
 }
@@ -307,9 +289,7 @@ fn divided<D: Device>(
     let mut fixed = Vec::new();
     let chosen = network.timed(device, n, runs)?.levels;
     let mut all: Vec<Vec<(f32, Division)>> = vec![Vec::new(); chosen.len()];
-    // A tower's sums are not split.
-    let splits = if device.clusters().is_some() { &SPLITS[..1] } else { &SPLITS[..] };
-    for (tile, splits) in (0..TILES.len()).flat_map(|tile| splits.iter().map(move |&s| (tile, s))) {
+    for (tile, splits) in (0..TILES.len()).flat_map(|tile| SPLITS.map(|splits| (tile, splits))) {
         let division = Division { tile, splits };
         network.divide(Some(division));
         let timed = network.timed(device, n, runs)?;

@@ -31,8 +31,10 @@ struct LayerStep {
     const float* slope;
     float2* partial;            // LAYER_CONV in more than one split: sums of each, [tile][split][pair][thread]
     u32* arrived;               // and how many of a tile's splits are done: 0 before and after
-    u32 kind, tile, splits;     // LAYER_CONV: which of the shapes of `product.cuh`, and into how many parts its sum is split
-    u32 blocks;
+    u32 kind;
+    u32 tile[2], splits[2];     // LAYER_CONV: which of the shapes of `product.cuh`, and into how many parts its sum is split; for
+                                // many items, and for few
+    u32 unused;
     u32 kernel_h, kernel_w, stride, pad_h, pad_w;
     u32 floats;                 // LAYER_CONV: y is written as f32
     u32 size;                   // LAYER_NORM, LAYER_MAXOUT
@@ -40,4 +42,4 @@ struct LayerStep {
     float negative;             // LAYER_ADD: factor of negative values
     float alpha, beta, k;       // LAYER_NORM
 };
-static_assert(sizeof(LayerStep) == 200, "as launch::layers::LayerStep");
+static_assert(sizeof(LayerStep) == 208, "as launch::layers::LayerStep");

@@ -11,22 +11,24 @@
 constexpr u32 LEVEL_MOST = 4;
 
 struct LayersParams {
-    const u32* count;       // of the items those that there are, or null; no launch that this one may overlap writes it
+    const u32* count;          // of the items those that there are, or null: all. No launch that this one may overlap writes it
     u32 n_steps;
-    u32 n;                  // items
-    u32 ends[LEVEL_MOST];   // of each step's blocks, the first number that is not its own
+    u32 n;                     // items
+    u32 few;                   // so many at most are few
+    u32 unused;
+    u32 ends[2][LEVEL_MOST];   // of each step's blocks, the first number that is not its own; for many items, and for few
     LayerStep steps[LEVEL_MOST];
 };
-static_assert(sizeof(LayersParams) == 832, "as launch::layers::Params");
+static_assert(sizeof(LayersParams) == 888, "as launch::layers::Params");
 
-typedef Product<128, 64, 2, 1, 3, WholeBlock> Product128x64;
-typedef Product<64, 64, 2, 1, 4, WholeBlock> Product64x64;
-typedef Product<64, 32, 2, 1, 4, WholeBlock> Product64x32;
-typedef Product<32, 32, 2, 1, 6, WholeBlock> Product32x32;
-typedef Product<16, 64, 1, 1, 6, WholeBlock> Product16x64;
-typedef Product<32, 32, 1, 4, 3, WholeBlock> Product32x32Shared;
-typedef Product<16, 32, 1, 4, 4, WholeBlock> Product16x32Shared;
-typedef Product<16, 16, 1, 4, 6, WholeBlock> Product16x16Shared;
+typedef Product<128, 64, 2, 1, 3> Product128x64;
+typedef Product<64, 64, 2, 1, 4> Product64x64;
+typedef Product<64, 32, 2, 1, 4> Product64x32;
+typedef Product<32, 32, 2, 1, 6> Product32x32;
+typedef Product<16, 64, 1, 1, 6> Product16x64;
+typedef Product<32, 32, 1, 4, 3> Product32x32Shared;
+typedef Product<16, 32, 1, 4, 4> Product16x32Shared;
+typedef Product<16, 16, 1, 4, 6> Product16x16Shared;
 static_assert(Product128x64::STAGE == 24576 && Product64x64::STAGE == 16384 && Product64x32::STAGE == 12288 &&
                   Product32x32::STAGE == 8192 && Product16x64::STAGE == 10240 && Product32x32Shared::STAGE == 32768 &&
                   Product16x32Shared::STAGE == 24576 && Product16x16Shared::STAGE == 16384,
@@ -37,22 +39,24 @@ template <bool LARGE>
 static __device__ __forceinline__ void level(const LayersParams& p, unsigned char* s_raw) {
     // At once: the level that follows waits beside this one for its end, with its weights under way.
     let_next_begin();
+    const u32 n = p.count != nullptr ? min(p.n, *p.count) : p.n, few = n <= p.few;
     u32 block = blockIdx.x, which = 0;
-    while (which + 1 < p.n_steps && blockIdx.x >= p.ends[which]) block = blockIdx.x - p.ends[which++];
+    while (which < p.n_steps && blockIdx.x >= p.ends[few][which]) block = blockIdx.x - p.ends[few][which++];
+    // Of a grid that is made for more items.
+    if (which == p.n_steps || n == 0) return wait_for_before();
     const LayerStep& s = p.steps[which];
-    WholeBlock team;
-    const u32 n = p.count != nullptr ? min(p.n, *p.count) : p.n;
-    if (s.kind == LAYER_UNIT) return unit(s, team, n, block);
-    if (s.kind != LAYER_CONV) return pointwise(s, team, n, block);
-    if (LARGE && s.tile == 0) return Product128x64(s, team, s_raw, n).run(block);
-    if (LARGE && s.tile == 1) return Product64x64(s, team, s_raw, n).run(block);
-    if (LARGE && s.tile == 2) return Product32x32Shared(s, team, s_raw, n).run(block);
-    switch (s.tile) {
-        case 3: return Product64x32(s, team, s_raw, n).run(block);
-        case 4: return Product32x32(s, team, s_raw, n).run(block);
-        case 5: return Product16x64(s, team, s_raw, n).run(block);
-        case 6: return Product16x32Shared(s, team, s_raw, n).run(block);
-        default: return Product16x16Shared(s, team, s_raw, n).run(block);
+    if (s.kind == LAYER_UNIT) return unit(s, n, block);
+    if (s.kind != LAYER_CONV) return pointwise(s, n, block);
+    const u32 tile = s.tile[few], splits = s.splits[few];
+    if (LARGE && tile == 0) return Product128x64(s, s_raw, n, splits).run(block);
+    if (LARGE && tile == 1) return Product64x64(s, s_raw, n, splits).run(block);
+    if (LARGE && tile == 2) return Product32x32Shared(s, s_raw, n, splits).run(block);
+    switch (tile) {
+        case 3: return Product64x32(s, s_raw, n, splits).run(block);
+        case 4: return Product32x32(s, s_raw, n, splits).run(block);
+        case 5: return Product16x64(s, s_raw, n, splits).run(block);
+        case 6: return Product16x32Shared(s, s_raw, n, splits).run(block);
+        default: return Product16x16Shared(s, s_raw, n, splits).run(block);
     }
 }
 

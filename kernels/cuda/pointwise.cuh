@@ -1,7 +1,6 @@
 // Layers without weights: a thread makes 8 neighbouring channels of one output pixel, a warp the unit vector of one.
 #pragma once
 #include "layer.cuh"
-#include "team.cuh"
 
 // Pixels of a window that are loaded at once: 3 x 3.
 constexpr u32 POOLED = 9;
@@ -122,11 +121,10 @@ static __device__ __forceinline__ Eight added(const LayerStep& s, u32 item, u32 
 }
 
 // Threads beyond the last output do nothing.
-template <typename Team>
-static __device__ __forceinline__ void pointwise(const LayerStep& s, Team& team, u32 n, u32 block) {
-    const u32 eights = s.y.c / 8, at = block * TEAM_THREADS + team.thread();
+static __device__ __forceinline__ void pointwise(const LayerStep& s, u32 n, u32 block) {
+    const u32 eights = s.y.c / 8, at = block * blockDim.x + threadIdx.x;
     const u32 c = at % eights * 8, x = at / eights % s.y.w, y = at / eights / s.y.w % s.y.h, item = at / eights / s.y.w / s.y.h;
-    team.wait();
+    wait_for_before();
     if (item >= n) return;
     Eight values;
     switch (s.kind) {
@@ -139,11 +137,10 @@ static __device__ __forceinline__ void pointwise(const LayerStep& s, Team& team,
 }
 
 // A warp for each pixel of each item; x / max(|x|, 1e-12). A lane has eight channels at a time.
-template <typename Team>
-static __device__ __forceinline__ void unit(const LayerStep& s, Team& team, u32 n, u32 block) {
-    const u32 lane = team.thread() % 32, pixels = s.y.h * s.y.w;
-    const u32 at = block * (TEAM_THREADS / 32) + team.thread() / 32, item = at / pixels, pixel = at % pixels;
-    team.wait();
+static __device__ __forceinline__ void unit(const LayerStep& s, u32 n, u32 block) {
+    const u32 lane = threadIdx.x % 32, pixels = s.y.h * s.y.w;
+    const u32 at = block * (blockDim.x / 32) + threadIdx.x / 32, item = at / pixels, pixel = at % pixels;
+    wait_for_before();
     if (item >= n) return;
     const __half* g_x = s.x.start + item * s.x.item + pixel * s.x.stride;
     float* g_y = (float*)s.y.start + item * s.y.item + pixel * s.y.stride;

@@ -80,37 +80,6 @@ static __device__ __forceinline__ void wait_for_before() {
 #endif
 }
 
-
-// `threads` of the block's, in whole warps; each such part has a number of its own, 1 to 15.
-static __device__ __forceinline__ void part_barrier(u32 number, u32 threads) {
-    asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
-}
-
-// Clusters: blocks that run at once and have a barrier, which a thread reaches by `cluster_arrive` and passes by `cluster_wait`,
-// once each, in turns. What was written before the one is there after the other. Compute capability 9.0 and later: a kernel
-// asks HAS_CLUSTERS.
-#if __CUDA_ARCH__ >= 900
-#define HAS_CLUSTERS 1
-static __device__ __forceinline__ u32 cluster_rank() {
-    u32 rank;
-    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-static __device__ __forceinline__ u32 cluster_blocks() {
-    u32 blocks;
-    asm("mov.u32 %0, %%cluster_nctarank;" : "=r"(blocks));
-    return blocks;
-}
-static __device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
-static __device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
-#else
-#define HAS_CLUSTERS 0
-static __device__ __forceinline__ void cluster_arrive() {}
-static __device__ __forceinline__ void cluster_wait() {}
-#endif
-// The body of a kernel that needs what this machine has not.
-static __device__ __forceinline__ void never_launched() { asm volatile("trap;"); }
-
 #else
 
 #include "../emulator/emulator.h"

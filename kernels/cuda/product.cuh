@@ -14,14 +14,11 @@
 //
 // Splits share a tile's sum where there are few tiles: each writes its sums, and the one that comes last adds them up, in the
 // order of the splits whichever came last.
-//
-// Who makes a tile is a team of 128 threads (`team.cuh`): a block of `layers`, or a part of a block of `tower`.
 #pragma once
 #include "conv.cuh"
 #include "layer.cuh"
-#include "team.cuh"
 
-constexpr u32 PRODUCT_THREADS = TEAM_THREADS, PRODUCT_K = 64;
+constexpr u32 PRODUCT_THREADS = 128, PRODUCT_K = 64;
 
 // Where a pixel's window begins.
 struct WindowRow {
@@ -46,7 +43,7 @@ struct Divisor {
     }
 };
 
-template <u32 BM, u32 BN, u32 WARPS_M, u32 WARPS_K, u32 STAGES, typename Team>
+template <u32 BM, u32 BN, u32 WARPS_M, u32 WARPS_K, u32 STAGES>
 struct Product {
     static constexpr u32 WARPS_N = 4 / WARPS_M / WARPS_K, WM = BM / WARPS_M, WN = BN / WARPS_N, MT = WM / 16, NT = WN / 8;
     static constexpr u32 ROWS = BM / 16;                       // of a thread's copies, 16 apart
@@ -60,9 +57,8 @@ struct Product {
     static_assert(WARPS_K == 1 || 4 * PAIRS * 32 * 8 <= STAGE, "the warps' sums lie where a stage was");
 
     const LayerStep& s;
-    Team& team;
     unsigned char* const s_raw;
-    const u32 n, thread, lane, warp_k, warp_m, warp_n;
+    const u32 n, splits, lane, warp_k, warp_m, warp_n;
     u32 m_first, n_first, n_pixels, k_steps;
     // This thread's next copies of the activation: column of a step, tap and channel; and how far a step goes in each.
     u32 dy, dx, channel;
@@ -77,10 +73,9 @@ struct Product {
     float2 bias[OWN_COLUMNS], slope[OWN_COLUMNS];
     u32 two[OWN_ROWS][OWN_COLUMNS];
 
-    __device__ __forceinline__ Product(const LayerStep& step, Team& of, unsigned char* s_memory, u32 n_items)
-        : s(step), team(of), s_raw(s_memory), n(n_items), thread(of.thread()), lane(thread % 32),
-          warp_k(thread / 32 / (WARPS_M * WARPS_N)), warp_m(thread / 32 % (WARPS_M * WARPS_N) % WARPS_M),
-          warp_n(thread / 32 % (WARPS_M * WARPS_N) / WARPS_M) {}
+    __device__ __forceinline__ Product(const LayerStep& step, unsigned char* s_memory, u32 n_items, u32 parts)
+        : s(step), s_raw(s_memory), n(n_items), splits(parts), lane(threadIdx.x % 32), warp_k(threadIdx.x / 32 / (WARPS_M * WARPS_N)),
+          warp_m(threadIdx.x / 32 % (WARPS_M * WARPS_N) % WARPS_M), warp_n(threadIdx.x / 32 % (WARPS_M * WARPS_N) / WARPS_M) {}
 
     __device__ __forceinline__ void begin(u32 m_tile, u32 n_tile, u32 k_first) {
         m_first = m_tile * BM, n_first = n_tile * BN;
@@ -88,12 +83,12 @@ struct Product {
         n_pixels = n * in_item.d;
         k_steps = (s.kernel_h * s.kernel_w * s.x.c + 15) / 16;
         in_h = s.x.h, in_w = s.x.w, in_c = s.x.c, in_stride = s.x.stride, kernel_h = s.kernel_h, kernel_w = s.kernel_w;
-        const u32 k = PRODUCT_K * WARPS_K * k_first + 8 * (thread % 8), tap = k / in_c, on = PRODUCT_K / in_c;
+        const u32 k = PRODUCT_K * WARPS_K * k_first + 8 * (threadIdx.x % 8), tap = k / in_c, on = PRODUCT_K / in_c;
         dy = tap / kernel_w, dx = tap % kernel_w, channel = k % in_c;
         on_dy = on / kernel_w, on_dx = on % kernel_w, on_channel = PRODUCT_K % in_c;
 #pragma unroll
         for (u32 i = 0; i < ROWS; i++) {
-            const u32 m = m_first + thread / 8 + 16 * i;
+            const u32 m = m_first + threadIdx.x / 8 + 16 * i;
             const Divided item = in_item.of(m), pixel = width.of(item.r);
             const i32 y = (i32)(pixel.q * s.stride) - (i32)s.pad_h, x = (i32)(pixel.r * s.stride) - (i32)s.pad_w;
             // A row beyond the last pixel lies above the input: all its values are zeros.
@@ -140,7 +135,7 @@ struct Product {
 
     // Where the copy of a thread's chunk goes, in a step of a stage.
     __device__ __forceinline__ unsigned char* chunk_at(u32 stage, u32 j, u32 i) const {
-        const u32 chunk = thread % 8, r = thread / 8 + 16 * i;
+        const u32 chunk = threadIdx.x % 8, r = threadIdx.x / 8 + 16 * i;
         return s_raw + stage * STAGE + j * STEP + r * 128 + ((chunk ^ (r % 8)) << 4);
     }
 
@@ -158,7 +153,7 @@ struct Product {
             unsigned char* s_b = s_raw + stage * STAGE + j * STEP + A_BYTES;
 #pragma unroll
             for (u32 i = 0; i < BN * 8 / PRODUCT_THREADS; i++) {
-                const u32 chunk = thread + PRODUCT_THREADS * i, tile = n_first / 8 + chunk / 64;
+                const u32 chunk = threadIdx.x + PRODUCT_THREADS * i, tile = n_first / 8 + chunk / 64;
                 const u32 step = 4 * (WARPS_K * kt + j) + chunk % 64 / 16;
                 const bool valid = tile < tiles && step < k_steps;
                 const uint2* g_from = s.weights + (valid ? (tile * k_steps + step) * 32 + 2 * (chunk % 16) : 0);
@@ -201,13 +196,13 @@ struct Product {
         }
         // Where the stages were, once nobody reads them any more.
         float2* s_sums = (float2*)s_raw + (warp_n * WARPS_M + warp_m) * WARPS_K * PAIRS * 32 + lane;
-        team.sync();
+        __syncthreads();
 #pragma unroll
         for (u32 q = 0; q < PAIRS; q++) {
             const float(&four)[4] = r_acc[q / NT / 2][q % NT];
             s_sums[(warp_k * PAIRS + q) * 32] = make_float2(four[2 * (q / NT % 2)], four[2 * (q / NT % 2) + 1]);
         }
-        team.sync();
+        __syncthreads();
 #pragma unroll
         for (u32 q = 0; q < OWN; q++) {
             r_own[q] = s_sums[(warp_k * OWN + q) * 32];
@@ -221,29 +216,29 @@ struct Product {
 
     // The sums of all splits of the tile, if this block is the last of them to come; false for the others.
     __device__ __forceinline__ bool joined(float2 (&r_own)[OWN], u32 tile, u32 split) {
-        float2* g_mine = s.partial + (u64)(tile * s.splits) * (OWN * PRODUCT_THREADS) + thread;
+        float2* g_mine = s.partial + (u64)(tile * splits) * (OWN * PRODUCT_THREADS) + threadIdx.x;
 #pragma unroll
         for (u32 q = 0; q < OWN; q++) g_mine[(split * OWN + q) * PRODUCT_THREADS] = r_own[q];
         __threadfence();
-        team.sync();
+        __syncthreads();
         // Where the stages were, of which nobody reads any more.
         u32* s_before = (u32*)s_raw;
-        if (thread == 0) *s_before = atomicAdd(s.arrived + tile, 1);
-        team.sync();
-        if (*s_before + 1 != s.splits) return false;
+        if (threadIdx.x == 0) *s_before = atomicAdd(s.arrived + tile, 1);
+        __syncthreads();
+        if (*s_before + 1 != splits) return false;
         __threadfence();
         // Eight loads and more are under way at once; zero plus the first is the first.
 #pragma unroll
         for (u32 q = 0; q < OWN; q++) r_own[q] = make_float2(0.0f, 0.0f);
 #pragma unroll(OWN < 8 ? 4 : 1)
-        for (u32 other = 0; other < s.splits; other++) {
+        for (u32 other = 0; other < splits; other++) {
 #pragma unroll
             for (u32 q = 0; q < OWN; q++) {
                 const float2 more = load_shared_by_blocks(g_mine + (other * OWN + q) * PRODUCT_THREADS);
                 r_own[q].x += more.x, r_own[q].y += more.y;
             }
         }
-        if (thread == 0) s.arrived[tile] = 0;
+        if (threadIdx.x == 0) s.arrived[tile] = 0;
         return true;
     }
 
@@ -282,11 +277,13 @@ struct Product {
         const u32 k_tiles = (s.kernel_h * s.kernel_w * s.x.c + K - 1) / K;
         const u32 n_tiles = (s.y.c + BN - 1) / BN;
         u32 split = 0, tile = block, k_first = 0, k_count = k_tiles;
-        if (Team::SPLITS && s.splits > 1) {
-            split = block % s.splits, tile = block / s.splits;
+        if (splits > 1) {
+            split = block % splits, tile = block / splits;
             // None at all, where there are more splits than stages.
-            k_first = split * k_tiles / s.splits, k_count = (split + 1) * k_tiles / s.splits - k_first;
+            k_first = split * k_tiles / splits, k_count = (split + 1) * k_tiles / splits - k_first;
         }
+        // Of items that there are not; so are all its splits.
+        if (tile / n_tiles * BM >= n * s.y.h * s.y.w) return wait_for_before();
         begin(tile / n_tiles, tile % n_tiles, k_first);
         // What is not in a hurry stands in the code once: code that is run once comes from memory.
         const u32 ahead = min(k_count, STAGES - 1);
@@ -300,7 +297,7 @@ struct Product {
 #pragma unroll
             for (u32 i = 0; i < ROWS; i++) *(i32*)chunk_at(step / WARPS_K, step % WARPS_K, i) = from[i];
         }
-        team.wait();
+        wait_for_before();
         // The weights are in the first group: they have been under way for long.
 #pragma unroll 1
         for (u32 stage = 0; stage < STAGES - 1; stage++) {
@@ -322,7 +319,7 @@ struct Product {
         for (u32 i = 0; i < k_count; i++) {
             cp_async_wait<STAGES - 2>();
             // Everybody's copies of this stage are there, and everybody is done with the stage that is filled next.
-            team.sync();
+            __syncthreads();
             if (i + STAGES - 1 < k_count) {
 #pragma unroll
                 for (u32 j = 0; j < WARPS_K; j++) {
@@ -337,7 +334,7 @@ struct Product {
         }
         float2 r_own[OWN];
         own(r_own, r_acc);
-        if (Team::SPLITS && s.splits > 1 && !joined(r_own, tile, split)) return;
+        if (splits > 1 && !joined(r_own, tile, split)) return;
         finish(r_own);
     }
 };

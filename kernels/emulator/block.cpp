@@ -1,4 +1,4 @@
-// Running a grid: threads of the system take clusters, within a cluster blocks take turns, and within a block fibers.
+// Running a grid: threads of the system take blocks, and within a block fibers take turns.
 //
 // The order of blocks and of threads follows from a seed; a kernel's result must not. What is ready waits in a queue, so that
 // a switch costs the same with 32 threads as with 1,024.
@@ -57,9 +57,7 @@ struct Runner : Block {
         length--;
         switch_to(from, self->fiber, from_ends);
     }
-    void start(Index at);
-    bool resume();
-    void check_ended();
+    void run(Index at);
     ~Runner() {
         for (Thread& thread : threads) release(thread.fiber);
     }
@@ -83,54 +81,34 @@ void thread_start() {
     abort();
 }
 
-void Runner::start(Index at) {
+void Runner::run(Index at) {
     index = at;
     at_barrier = n_ended = 0;
-    for (Part& part : parts) part = Part{};
-    at_cluster.clear();
     warps.assign((n_threads + 31) / 32, Warp{});
     lots.shuffle(order);
     head = length = 0;
     for (Thread& thread : threads) {
         thread.ended = false;
-        thread.group = thread.round = 0;
-        thread.arrived = false;
+        thread.group = 0;
         thread.copies.clear();
         prepare(thread.fiber, thread_start);
     }
     for (uint32_t thread : order) push(thread);
-}
-
-// Lets the block's threads run until none is ready; whether any was.
-bool Runner::resume() {
-    size_t kept = 0;
-    for (const uint32_t thread : at_cluster) {
-        if (threads[thread].round < cluster->round) push(thread);
-        else at_cluster[kept++] = thread;
-    }
-    at_cluster.resize(kept);
-    if (length == 0) return false;
     next(home, false);
-    return true;
-}
-
-// Names a thread that waits for ever, now that nobody of the cluster is ready.
-void Runner::check_ended() {
-    if (!failure.empty() || n_ended == n_threads) return;
-    for (Thread& thread : threads) {
-        if (thread.ended) continue;
-        const Warp& warp = warps[thread.number / 32];
-        const char* where = "a barrier that not all threads reach";
-        if (warp.come >> (thread.number % 32) & 1) where = "a warp's operation that not all named threads call";
-        for (const uint32_t waiting : at_cluster) {
-            if (waiting == thread.number) where = "its cluster's barrier, which not all threads reach";
+    if (failure.empty() && n_ended != n_threads) {
+        for (Thread& thread : threads) {
+            if (thread.ended) continue;
+            self = &thread;
+            const Warp& warp = warps[thread.number / 32];
+            const bool lane = warp.come >> (thread.number % 32) & 1;
+            // Written as `fail` would, but we are home already.
+            char text[256];
+            snprintf(text, sizeof text, "block (%u, %u, %u), thread (%u, %u, %u): waits for ever at %s", index.x, index.y,
+                     index.z, thread.index.x, thread.index.y, thread.index.z,
+                     lane ? "a warp's operation that not all named threads call" : "a barrier that not all threads reach");
+            failure = text;
+            break;
         }
-        // Written as `fail` would, but we are home already.
-        char text[256];
-        snprintf(text, sizeof text, "block (%u, %u, %u), thread (%u, %u, %u): waits for ever at %s", index.x, index.y,
-                 index.z, thread.index.x, thread.index.y, thread.index.z, where);
-        failure = text;
-        return;
     }
 }
 
@@ -167,40 +145,6 @@ void Block::barrier() {
     yield();
 }
 
-void Block::part_barrier(uint32_t number, uint32_t wanted) {
-    if (number == 0 || number > 15 || wanted == 0 || wanted % 32 != 0) fail("calls a part's barrier that there is not");
-    Part& part = parts[number];
-    if (part.waiting.empty()) part.wanted = wanted;
-    if (part.wanted != wanted) fail("waits at a part's barrier for another number of threads than the others");
-    part.waiting.push_back(self->number);
-    if (part.waiting.size() < wanted) return wait();
-    std::vector<uint32_t> all;
-    all.swap(part.waiting);
-    runner->lots.shuffle(all);
-    for (const uint32_t other : all) {
-        if (other != self->number) runner->push(other);
-    }
-    yield();
-}
-
-void Block::cluster_arrive() {
-    if (self->arrived) fail("arrives at its cluster's barrier twice without waiting");
-    self->arrived = true;
-    self->round = cluster->round;
-    if (++cluster->arrived < cluster->n_threads) return;
-    cluster->arrived = 0;
-    cluster->round++;
-}
-
-void Block::cluster_wait() {
-    if (!self->arrived) fail("waits at its cluster's barrier without having arrived");
-    if (self->round == cluster->round) {
-        at_cluster.push_back(self->number);
-        wait();
-    }
-    self->arrived = false;
-}
-
 void Block::ready_lanes(uint32_t lanes) {
     const uint32_t warp = self->number / 32 * 32, first = runner->lots.below(32);
     for (uint32_t i = 0; i < 32; i++) {
@@ -220,81 +164,53 @@ void finish_copies(Thread& thread, uint32_t pending) {
     thread.copies.resize(kept);
 }
 
-std::string run_grid(const Kernel& kernel, Index grid, Index dim, uint32_t cluster_blocks, uint32_t shared_bytes,
-                     const void* params, uint64_t seed, uint32_t os_threads) {
+std::string run_grid(const Kernel& kernel, Index grid, Index dim, uint32_t shared_bytes, const void* params, uint64_t seed,
+                     uint32_t os_threads) {
     const uint32_t n_threads = dim.x * dim.y * dim.z;
-    const uint64_t n_clusters = (uint64_t)grid.x * grid.y * grid.z / cluster_blocks;
+    const uint64_t n_blocks = (uint64_t)grid.x * grid.y * grid.z;
     Lots lots(seed);
-    std::vector<uint32_t> clusters(n_clusters);
-    for (uint64_t i = 0; i < n_clusters; i++) clusters[i] = (uint32_t)i;
-    lots.shuffle(clusters);
+    std::vector<uint32_t> blocks(n_blocks);
+    for (uint64_t i = 0; i < n_blocks; i++) blocks[i] = (uint32_t)i;
+    lots.shuffle(blocks);
     std::atomic<uint64_t> taken{0};
     std::atomic<bool> failed{false};
     std::mutex mutex;
     std::string failure;
-    const auto work = [&] {
-        Cluster cluster;
-        cluster.n_blocks = cluster_blocks;
-        cluster.n_threads = cluster_blocks * n_threads;
-        std::vector<Runner> blocks(cluster_blocks);
-        std::vector<uint32_t> turns(cluster_blocks);
-        for (uint32_t rank = 0; rank < cluster_blocks; rank++) {
-            Runner& own = blocks[rank];
-            turns[rank] = own.rank = rank;
-            own.kernel = &kernel;
-            own.params = params;
-            own.dim = dim;
-            own.grid = grid;
-            own.n_threads = n_threads;
-            own.cluster = &cluster;
-            own.threads.resize(n_threads);
-            own.queue.resize(n_threads + 1);
-            own.order.resize(n_threads);
-            for (uint32_t i = 0; i < n_threads; i++) {
-                own.order[i] = i;
-                own.threads[i].number = i;
-                own.threads[i].index = {i % dim.x, i / dim.x % dim.y, i / dim.x / dim.y};
-            }
+    auto work = [&] {
+        Runner own;
+        own.kernel = &kernel;
+        own.params = params;
+        own.dim = dim;
+        own.grid = grid;
+        own.n_threads = n_threads;
+        own.threads.resize(n_threads);
+        own.queue.resize(n_threads + 1);
+        own.order.resize(n_threads);
+        for (uint32_t i = 0; i < n_threads; i++) {
+            own.order[i] = i;
+            own.threads[i].number = i;
+            own.threads[i].index = {i % dim.x, i / dim.x % dim.y, i / dim.x / dim.y};
         }
-        for (uint64_t i = taken++; i < n_clusters && !failed; i = taken++) {
-            cluster.round = 1;
-            cluster.arrived = 0;
-            for (Runner& own : blocks) {
-                // Clusters are of neighbours along x, as on a GPU.
-                const uint32_t number = clusters[i] * cluster_blocks + own.rank;
-                own.lots = Lots(seed ^ (uint64_t)number << 20);
-                // Of its own and of this very length, so that a sanitizer sees who leaves it; no bit of it is a number.
-                own.shared = (unsigned char*)aligned_alloc(16, (shared_bytes + 15) / 16 * 16 + 16);
-                memset(own.shared, 0xff, (shared_bytes + 15) / 16 * 16 + 16);
-                own.start({number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y});
-            }
-            Lots of_cluster(seed ^ (uint64_t)clusters[i] << 40);
-            std::string found;
-            for (bool any = true; any && found.empty();) {
-                any = false;
-                of_cluster.shuffle(turns);
-                for (const uint32_t turn : turns) {
-                    Runner& own = blocks[turn];
-                    runner = &own;
-                    block = &own;
-                    any |= own.resume();
-                    if (found.empty()) found = own.failure;
-                }
-            }
-            for (Runner& own : blocks) {
-                if (found.empty()) own.check_ended(), found = own.failure;
-                free(own.shared);
-            }
-            if (!found.empty()) {
+        runner = &own;
+        block = &own;
+        for (uint64_t i = taken++; i < n_blocks && !failed; i = taken++) {
+            const uint32_t number = blocks[i];
+            own.lots = Lots(seed ^ (uint64_t)number << 20);
+            // Of its own and of this very length, so that a sanitizer sees who leaves it; no bit of it is a number.
+            own.shared = (unsigned char*)aligned_alloc(16, (shared_bytes + 15) / 16 * 16 + 16);
+            memset(own.shared, 0xff, (shared_bytes + 15) / 16 * 16 + 16);
+            own.run({number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y});
+            free(own.shared);
+            if (!own.failure.empty()) {
                 std::lock_guard<std::mutex> lock(mutex);
-                if (!failed.exchange(true)) failure = found;
+                if (!failed.exchange(true)) failure = own.failure;
             }
         }
         runner = nullptr;
         block = nullptr;
     };
     std::vector<std::thread> helpers;
-    const uint64_t most = n_clusters < os_threads ? n_clusters : os_threads;
+    const uint64_t most = n_blocks < os_threads ? n_blocks : os_threads;
     for (uint64_t i = 1; i < most; i++) helpers.emplace_back(work);
     work();
     for (std::thread& helper : helpers) helper.join();

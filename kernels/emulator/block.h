@@ -1,7 +1,6 @@
 // A block of CUDA threads: who runs, who waits, and where they meet.
 //
-// Terms: threads *meet* when all that are named have come to the same call; the last to come does the work for all. Blocks of a
-// *cluster* run at once, in turns, and their barrier has *rounds*: a thread arrives in each and then waits for its end. A
+// Terms: threads *meet* when all that are named have come to the same call; the last to come does the work for all. A
 // *failure* ends the launch with a sentence that names kernel, block and thread: a kernel that no GPU would run as meant.
 #pragma once
 #include "fiber.h"
@@ -30,8 +29,6 @@ struct Thread {
     uint32_t number = 0;   // within the block
     bool ended = false;
     uint32_t group = 0;    // of its next copies
-    uint32_t round = 0;    // of the cluster's barrier, in which it has arrived last; 0: none
-    bool arrived = false;  // and has not waited since
     std::vector<Copy> copies;
 };
 
@@ -46,18 +43,6 @@ struct Warp {
     void* slots[32] = {};   // what each brought
 };
 
-// The blocks that run at once; a launch without clusters has clusters of one.
-struct Cluster {
-    uint32_t n_blocks = 1, n_threads = 0;
-    uint32_t round = 1, arrived = 0;   // the barrier's current round, and how many threads have come in it
-};
-
-// Threads of a block that a barrier of a part of it has.
-struct Part {
-    uint32_t wanted = 0;
-    std::vector<uint32_t> waiting;
-};
-
 // The block that this thread of the system runs, and its current CUDA thread.
 struct Block {
     Index index, dim, grid;
@@ -66,10 +51,6 @@ struct Block {
     Thread* self = nullptr;
     std::vector<Warp> warps;
     uint32_t at_barrier = 0, n_ended = 0;
-    Part parts[16];
-    Cluster* cluster = nullptr;
-    uint32_t rank = 0;                    // in the cluster
-    std::vector<uint32_t> at_cluster;     // threads that wait for the end of a round
 
     // Ends the launch; does not return.
     [[noreturn]] void fail(const char* what);
@@ -79,11 +60,6 @@ struct Block {
     void yield();
     // All threads of the block.
     void barrier();
-    // So many of its threads, at the barrier of that number.
-    void part_barrier(uint32_t number, uint32_t wanted);
-    // All threads of the cluster.
-    void cluster_arrive();
-    void cluster_wait();
     // Lanes of a warp: `work` runs once, with what each named lane brought.
     template <typename Work>
     void meet(uint32_t mask, Meeting meeting, void* mine, Work work);

@@ -78,12 +78,6 @@ static inline void __syncthreads() { ::emulator::block->barrier(); }
 static inline void __syncwarp(u32 mask = 0xffffffffu) {
     ::emulator::block->meet(mask, ::emulator::Meeting::SYNC, nullptr, [](void**, u32) {});
 }
-static inline void part_barrier(u32 number, u32 threads) { ::emulator::block->part_barrier(number, threads); }
-#define HAS_CLUSTERS 1
-static inline u32 cluster_rank() { return ::emulator::block->rank; }
-static inline u32 cluster_blocks() { return ::emulator::block->cluster->n_blocks; }
-static inline void cluster_arrive() { ::emulator::block->cluster_arrive(); }
-static inline void cluster_wait() { ::emulator::block->cluster_wait(); }
 static inline void spin_yield() { ::emulator::block->yield(); }
 
 // One value of each lane, and which lane's it wants.

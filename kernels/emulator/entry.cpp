@@ -11,11 +11,9 @@ namespace emulator {
 
 namespace {
 
-// The least that our targets lend a block (sm_86), and the least of those that have clusters (sm_90; CUDA C Programming Guide,
-// table "Technical Specifications per Compute Capability").
-constexpr uint32_t SHARED_MOST = 99 << 10, SHARED_MOST_OF_CLUSTERS = 227 << 10;
-// Blocks of a cluster, and the most that every device with clusters may have if it is asked for.
-constexpr uint32_t CLUSTER_MOST = 16;
+// The least that our targets lend a block (sm_86, CUDA C Programming Guide, table "Technical Specifications per Compute
+// Capability").
+constexpr uint32_t SHARED_MOST = 99 << 10;
 
 std::vector<Kernel>& kernels() {
     static std::vector<Kernel> all;
@@ -39,9 +37,9 @@ const Kernel* find(const char* name) {
 
 enum Code { DONE = 0, UNKNOWN_KERNEL = 1, REFUSED = 2, FAILED = 3 };
 
-extern "C" int emulator_launch(const char* name, const uint32_t grid[3], const uint32_t block[3],
-                               uint32_t cluster_blocks, uint32_t shared_bytes, const void* params, uint64_t params_len,
-                               uint64_t seed, uint32_t os_threads, char* message, uint64_t message_len) {
+extern "C" int emulator_launch(const char* name, const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
+                               const void* params, uint64_t params_len, uint64_t seed, uint32_t os_threads, char* message,
+                               uint64_t message_len) {
     const emulator::Kernel* kernel = emulator::find(name);
     if (kernel == nullptr) {
         snprintf(message, message_len, "unknown");
@@ -58,22 +56,16 @@ extern "C" int emulator_launch(const char* name, const uint32_t grid[3], const u
                  kernel->most_threads);
         return REFUSED;
     }
-    if (cluster_blocks == 0 || cluster_blocks > emulator::CLUSTER_MOST || grid[0] % cluster_blocks != 0) {
-        snprintf(message, message_len, "clusters of %u in %u blocks, they are of 1 to %u and whole", cluster_blocks, grid[0],
-                 emulator::CLUSTER_MOST);
-        return REFUSED;
-    }
-    const uint32_t shared_most = cluster_blocks > 1 ? emulator::SHARED_MOST_OF_CLUSTERS : emulator::SHARED_MOST;
-    if (shared_bytes > shared_most) {
-        snprintf(message, message_len, "%u bytes of shared memory, a block has %u", shared_bytes, shared_most);
+    if (shared_bytes > emulator::SHARED_MOST) {
+        snprintf(message, message_len, "%u bytes of shared memory, a block has %u", shared_bytes, emulator::SHARED_MOST);
         return REFUSED;
     }
     // On a boundary, as the device has it, and of its own, so that a sanitizer sees who leaves it.
     void* own = aligned_alloc(16, (params_len + 15) / 16 * 16);
     memcpy(own, params, params_len);
     const std::string failure =
-        emulator::run_grid(*kernel, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, cluster_blocks, shared_bytes,
-                           own, seed, os_threads);
+        emulator::run_grid(*kernel, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, shared_bytes, own, seed,
+                           os_threads);
     free(own);
     if (failure.empty()) return DONE;
     snprintf(message, message_len, "%s", failure.c_str());

@@ -22,8 +22,8 @@ struct Registration {
 
 const Kernel* find(const char* name);
 
-// Runs every block, those of a cluster at once; a failure's sentence, or nothing.
-std::string run_grid(const Kernel& kernel, Index grid, Index dim, uint32_t cluster_blocks, uint32_t shared_bytes,
-                     const void* params, uint64_t seed, uint32_t os_threads);
+// Runs every block; a failure's sentence, or nothing.
+std::string run_grid(const Kernel& kernel, Index grid, Index dim, uint32_t shared_bytes, const void* params, uint64_t seed,
+                     uint32_t os_threads);
 
 }   // namespace emulator

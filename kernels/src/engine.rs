@@ -285,8 +285,8 @@ impl<D: Device> CudaEngine<D> {
         Ok(())
     }
 
-    /// Faces of a frame with their candidates, of the `most` largest, 32 at most: detection, crops, embeddings and search on the
-    /// device, the frame read once and one graph launched.
+    /// Faces of a frame with their measures and candidates, of the `most` largest, 32 at most: detection, quality, crops,
+    /// embeddings and search on the device, the frame read once and one graph launched.
     ///
     /// # Errors
     /// As [`CudaEngine::detect_raw`] and [`CudaEngine::embed_raw`].
@@ -308,9 +308,10 @@ impl<D: Device> CudaEngine<D> {
         let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
         let Some(room) = &self.room else { return Ok(Vec::new()) };
         let (gallery, batch) = (self.gallery.as_ref(), most.clamp(1, MOST));
-        let candidates = self.chains.run(&self.device, room, embedder, gallery, batch)?;
-        let faces = self.detections()?.into_iter().take(most).zip(candidates);
-        Ok(faces.map(|(detection, candidates)| Recognised { detection, candidates }).collect())
+        let rest = self.chains.run(&self.device, room, embedder, gallery, batch)?;
+        let recognised =
+            |(detection, (measures, candidates))| Recognised { detection, measures, candidates };
+        Ok(self.detections()?.into_iter().take(most).zip(rest).map(recognised).collect())
     }
 
     /// The embeddings of the first `n` faces that [`CudaEngine::recognise`] found last, read from the device.

@@ -8,16 +8,19 @@ use crate::device::{Device, Program, Region};
 use crate::embed::Embedder;
 use crate::engine::KernelError;
 use crate::gallery::DeviceGallery;
-use crate::launch::{FoundTemplate, TILE};
+use crate::launch::{self, FoundTemplate, Measured, Status, TILE};
 use crate::room::Room;
 use threshold_models::engine::{Detection, Embedding};
+use threshold_models::quality::Measures;
 use threshold_models::search::Candidates;
 
-/// A face with who it may be.
-#[derive(Clone, Debug, PartialEq)]
+/// A face with what it looks like and who it may be.
+#[derive(Clone, Debug)]
 pub struct Recognised {
     /// Where it is.
     pub detection: Detection,
+    /// What it looks like, for `quality::grade`.
+    pub measures: Measures,
     /// The best candidate of the gallery and the best of another person. An embedding that is no number is like nobody.
     pub candidates: Candidates,
 }
@@ -47,8 +50,8 @@ impl<D: Device> Default for Chains<D> {
 pub(crate) const MOST: usize = TILE;
 
 impl<D: Device> Chains<D> {
-    /// Runs over the room's input, for at most so many faces: the candidates of each place of the batch, of which as many mean
-    /// something as the room has detections.
+    /// Runs over the room's input, for at most so many faces: measures and candidates of each place of the batch, of which as
+    /// many mean something as the room has detections.
     pub(crate) fn run(
         &mut self,
         device: &D,
@@ -56,7 +59,7 @@ impl<D: Device> Chains<D> {
         embedder: &Embedder<D>,
         gallery: Option<&DeviceGallery<D>>,
         most: usize,
-    ) -> Result<Vec<Candidates>, KernelError> {
+    ) -> Result<Vec<(Measures, Candidates)>, KernelError> {
         self.last = None;
         let gallery = gallery.filter(|gallery| !gallery.is_empty());
         let batch = match gallery {
@@ -72,10 +75,14 @@ impl<D: Device> Chains<D> {
         };
         let found = self.all[at].program.run_filled(device)?;
         self.last = Some(at);
-        Ok(match gallery {
-            Some(gallery) => gallery.candidates(found).collect(),
-            None => vec![Candidates::default(); batch],
-        })
+        let (measured, found) = found.split_at(batch * size_of::<Measured>());
+        let measures = measured.chunks_exact(size_of::<Measured>()).map(|bytes| {
+            let measured: Measured = bytemuck::pod_read_unaligned(bytes);
+            Measures::from(measured)
+        });
+        let mut candidates = gallery.map(|gallery| gallery.candidates(found));
+        let of_place = || candidates.as_mut().and_then(Iterator::next).unwrap_or_default();
+        Ok(measures.zip(std::iter::repeat_with(of_place)).collect())
     }
 
     /// The embeddings of the first `n` faces of the last run; none if there was none.
@@ -100,13 +107,15 @@ impl<D: Device> Chain<D> {
         batch: usize,
     ) -> Result<Self, KernelError> {
         let found_len = gallery.map_or(0, |_| batch * 2 * size_of::<FoundTemplate>());
-        let mut program = Program::new(device, 0, found_len)?;
+        let measured_len = batch * size_of::<Measured>();
+        let mut program = Program::new(device, 0, measured_len + found_len)?;
+        let (measured, found) = program.output_region(device).split_at(measured_len);
         room.steps().iter().for_each(|step| program.push(step.clone()));
-        let [faces, count] = room.faces();
-        let from = (room.picture(), faces);
-        let embeddings = embedder.push(&mut program, device, batch, from, Some(count))?;
+        let [faces, status] = room.faces();
+        let (from, count) = ((room.picture(), faces), Some(Status::detections_in(status)));
+        program.push(launch::quality(batch, room.picture(), faces, status, measured));
+        let embeddings = embedder.push(&mut program, device, batch, from, count)?;
         if let Some(gallery) = gallery {
-            let found = program.output_region(device);
             for step in gallery.steps(batch, embeddings, found) {
                 program.push(step);
             }

@@ -152,9 +152,9 @@ impl<D: Device> Room<D> {
         self.picture
     }
 
-    /// The last frame's detections on the device, and how many there are.
+    /// The last frame's detections on the device, and its status.
     pub(crate) fn faces(&self) -> [Region; 2] {
-        [self.faces, Status::detections_in(self.status)]
+        [self.faces, self.status]
     }
 
     /// The steps from the input to the detections, for a program that goes on behind them. They point into this room.

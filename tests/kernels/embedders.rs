@@ -1,6 +1,6 @@
 //! Embedders whole: the networks with weights beside the CPU engine's, and the paper's in narrow.
 
-use crate::rig::{alone, clustered, drawn, machine, machine_of, noise, rounds, weights};
+use crate::rig::{alone, drawn, machine, machine_of, noise, rounds, weights};
 use half::f16;
 use std::sync::Arc;
 use threshold_kernels::device::DeviceError;
@@ -12,6 +12,7 @@ use threshold_models::crop::{CropRule, crop};
 use threshold_models::engine::{BBox, Detection, Embedding, Engine as _};
 use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
 use threshold_models::pack::{Pack, Preprocessing};
+use threshold_models::quality::{self, Measures};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
 use threshold_models::search::{Candidates, Index, SearchError, quantise};
 use threshold_models::tensor::Tensors;
@@ -98,7 +99,7 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
         ..CascadeOptions::default()
     };
     let detector = packs.detector().unwrap();
-    let engine = CudaEngine::new(clustered(machine_of(8, 16)), &detector, options).unwrap();
+    let engine = CudaEngine::new(machine_of(8, 16), &detector, options).unwrap();
     let mut engine = engine.with_embedder(&pack).unwrap();
     let metric = pack.embedder().unwrap().metric;
     let faces = engine.detect_raw(&raw).unwrap();
@@ -131,6 +132,9 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
         let found = engine.last_embeddings(most).unwrap();
         for (i, one) in recognised.iter().enumerate() {
             assert_eq!(one.detection, faces[i]);
+            let expected = quality::measure(&frame, &faces[i]);
+            let Measures { yaw_deg, pitch_deg, roll_deg, .. } = expected;
+            assert_eq!(Measures { yaw_deg, pitch_deg, roll_deg, ..one.measures }, expected);
             let cosine = cosine(&found[i].0, &embeddings[i].0);
             assert!(cosine >= 0.999_999, "face {i} of {most}: {cosine}");
             assert_eq!(one.candidates, index.search(&found[i]).unwrap(), "face {i} of {most}");

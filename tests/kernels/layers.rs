@@ -1,10 +1,10 @@
 //! Every step of an embedder alone: what it read on the device, by sums in f64, beside what it gave.
 
-use crate::rig::{clustered, machine, machine_of, rounds, unclustered};
+use crate::rig::{machine, machine_of, rounds};
 use half::f16;
 use std::collections::HashSet;
 use threshold_kernels::DeviceNetwork;
-use threshold_kernels::launch::{Division, TILES, TOWER_TILES};
+use threshold_kernels::launch::{Division, TILES};
 use threshold_models::cpu::evaluate_one;
 use threshold_models::graph::{Act, Conv, Graph, LocalNorm, Op, Pool, PoolKind, Shape, ValueId};
 use threshold_models::net;
@@ -165,8 +165,7 @@ fn every_step_of_networks_of_all_kinds_is_two_units_in_the_last_place_from_f64()
             let graph = network(&mut lots);
             let tensors = synthetic::weights([&graph]);
             let machine = machine_of(lots.below(99), lots.one_of(&[1, 8, 132]));
-            let machine = lots.one_of(&[clustered, unclustered])(machine);
-            let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+            let network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
             let n = 1 + lots.below(3) as usize;
             let input = drawn(&mut lots, n * graph.shape(graph.input()).len());
             let checked = check(&network, &machine, (&graph, &tensors, n), &input, |_| true);
@@ -174,9 +173,6 @@ fn every_step_of_networks_of_all_kinds_is_two_units_in_the_last_place_from_f64()
             let steps = Plan::by_levels(&graph).steps;
             let wanted = steps.iter().filter(|step| !copies(&step.name)).count();
             assert_eq!(checked, wanted, "every step but copies");
-            // As one run of all levels, where each of a tower waits for the one before.
-            let last = network.trace(&machine, &input).unwrap().pop().unwrap();
-            assert_eq!(network.run(&machine, &input).unwrap(), last.output);
         }
     }
 }
@@ -213,38 +209,6 @@ fn every_division_of_a_convolution_gives_its_sum_whichever_block_comes_last() {
                 once
             });
             assert_eq!(outputs[0], outputs[1], "{tile} {splits} {conv:?}");
-        }
-    }
-}
-
-#[test]
-fn every_tile_of_a_tower_gives_its_sum() {
-    for mut lots in rounds(515) {
-        for tile in TOWER_TILES.chain(TOWER_TILES) {
-            let shape = Shape {
-                h: 1 + lots.below(12) as usize,
-                w: 1 + lots.below(12) as usize,
-                c: 8 * (1 + lots.below(20) as usize),
-            };
-            let mut graph = Graph::new("two", shape);
-            let first = conv(&mut lots, shape);
-            let x = graph.conv("first", graph.input(), first);
-            let second = conv(&mut lots, graph.shape(x));
-            let y = graph.conv("second", x, second);
-            graph.output("y", y);
-            let tensors = synthetic::weights([&graph]);
-            let n = 1 + lots.below(4) as usize;
-            let input = drawn(&mut lots, n * shape.len());
-            let machine = clustered(machine(lots.below(99)));
-            let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
-            network.divide(Some(Division { tile, splits: 1 }));
-            check(&network, &machine, (&graph, &tensors, n), &input, |_| true);
-            let last = network.trace(&machine, &input).unwrap().pop().unwrap();
-            assert_eq!(
-                network.run(&machine, &input).unwrap(),
-                last.output,
-                "{first:?}, {second:?}"
-            );
         }
     }
 }
@@ -287,7 +251,7 @@ fn facenet(graph: &Graph) -> Tensors {
 fn every_layer_shape_of_facenet_is_two_units_in_the_last_place_from_f64() {
     let graph = net::inception_resnet_v1();
     let tensors = facenet(&graph);
-    let machine = unclustered(machine_of(3, 132));
+    let machine = machine_of(3, 132);
     let network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
     let input = synthetic::input(9, graph.shape(graph.input()));
     let mut seen = HashSet::new();

@@ -21,7 +21,7 @@ fn input(n: usize) -> (Vec<f32>, Vec<u8>) {
 fn check(kernel: &'static str, threads: u32, n: u32, input: &[u8], expected: &[f32]) {
     let run = |seed, wrong| {
         let device = Emulator::planted(seed).unwrap();
-        device.run_planted(kernel, [1, threads], input, (n, expected.len()), wrong).unwrap()
+        device.run_planted(kernel, threads, input, (n, expected.len()), wrong).unwrap()
     };
     let mut caught = 0;
     for seed in 0..SEEDS {
@@ -36,8 +36,8 @@ fn check_refused(kernel: &'static str, threads: u32, n: u32, sentence: &str) {
     let (_, input) = input(256);
     for seed in 0..SEEDS {
         let device = Emulator::planted(seed).unwrap();
-        device.run_planted(kernel, [1, threads], &input, (n, 64), false).unwrap();
-        let fault = device.run_planted(kernel, [1, threads], &input, (n, 64), true).unwrap_err();
+        device.run_planted(kernel, threads, &input, (n, 64), false).unwrap();
+        let fault = device.run_planted(kernel, threads, &input, (n, 64), true).unwrap_err();
         let DeviceError::Refused { kernel: named, message } = fault else {
             panic!("{kernel}: {fault}")
         };
@@ -85,9 +85,9 @@ fn ended_threads_in_a_warps_operation_are_named() {
     let other = "names a thread which has ended";
     for seed in 0..SEEDS {
         let device = Emulator::planted(seed).unwrap();
-        device.run_planted("ended_lanes", [1, 32], &input(32).1, (20, 32), false).unwrap();
+        device.run_planted("ended_lanes", 32, &input(32).1, (20, 32), false).unwrap();
         let fault =
-            device.run_planted("ended_lanes", [1, 32], &input(32).1, (20, 32), true).unwrap_err();
+            device.run_planted("ended_lanes", 32, &input(32).1, (20, 32), true).unwrap_err();
         let message = fault.to_string();
         assert!(message.contains(text) || message.contains(other), "seed {seed}: {message}");
     }
@@ -102,9 +102,9 @@ fn a_barrier_that_not_all_reach_and_a_misaligned_row_are_named() {
 #[test]
 fn launches_that_no_device_would_take_are_refused() {
     let device = Emulator::planted(0).unwrap();
-    let fault = device.run_planted("none", [1, 32], &[0; 2], (0, 1), false).unwrap_err();
+    let fault = device.run_planted("none", 32, &[0; 2], (0, 1), false).unwrap_err();
     assert!(matches!(&fault, DeviceError::UnknownKernel { name } if name == "none"), "{fault}");
-    let fault = device.run_planted("early_count", [1, 512], &[0; 2], (0, 1), false).unwrap_err();
+    let fault = device.run_planted("early_count", 512, &[0; 2], (0, 1), false).unwrap_err();
     assert!(fault.to_string().contains("the kernel takes 1 to 256"), "{fault}");
 }
 
@@ -114,11 +114,11 @@ fn a_store_behind_the_end_is_named_by_its_line() {
     if std::env::var_os(VICTIM).is_some() {
         // The sanitizer ends this process here.
         let device = Emulator::planted(0).unwrap();
-        let _ = device.run_planted("out_of_bounds", [1, 32], &[0; 2], (64, 64), true);
+        let _ = device.run_planted("out_of_bounds", 32, &[0; 2], (64, 64), true);
         return;
     }
     let device = Emulator::planted(0).unwrap();
-    let out = device.run_planted("out_of_bounds", [1, 32], &[0; 2], (64, 64), false).unwrap();
+    let out = device.run_planted("out_of_bounds", 32, &[0; 2], (64, 64), false).unwrap();
     assert_eq!(out, [1.0; 64]);
     if std::env::var_os("ASAN_OPTIONS").is_none() {
         return skipped("a store behind the end", "no sanitizer: cargo xtask sanitize");

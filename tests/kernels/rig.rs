@@ -4,8 +4,6 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use threshold_kernels::Alone;
-#[cfg(not(feature = "gpu"))]
-use threshold_kernels::device::Clusters;
 use threshold_kernels::weights::Packed;
 use threshold_models::net;
 use threshold_models::synthetic;
@@ -28,25 +26,6 @@ pub(crate) fn machine(seed: u64) -> Machine {
 #[cfg(not(feature = "gpu"))]
 pub(crate) fn machine_of(seed: u64, multiprocessors: u32) -> Machine {
     machine(seed).of_multiprocessors(multiprocessors)
-}
-
-/// The same with clusters of two blocks of two teams, so that an embedder's levels come in towers.
-#[cfg(not(feature = "gpu"))]
-pub(crate) fn clustered(machine: Machine) -> Machine {
-    machine.of_clusters(Some(Clusters { blocks: 2, at_once: 4, teams: 2 }))
-}
-
-/// A GPU has the clusters that it has.
-#[cfg(feature = "gpu")]
-pub(crate) fn clustered(machine: Machine) -> Machine {
-    machine
-}
-
-/// Without any, as the emulator has none by itself.
-pub(crate) fn unclustered(machine: Machine) -> Machine {
-    #[cfg(feature = "gpu")]
-    let machine = machine.of_cluster_blocks(0);
-    machine
 }
 
 /// The first GPU has as many as it has.

@@ -97,7 +97,6 @@ fn unknown<D: Device>(device: &D) {
             kernel,
             grid,
             block,
-            cluster: 1,
             shared_bytes: 0,
             params: vec![0; 8],
             overlaps: false,

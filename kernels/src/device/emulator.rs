@@ -3,7 +3,7 @@
 //! Owns the library's C interface. Memory is the library's, so that a sanitizer that watches it sees who leaves it. Says
 //! nothing of speed; its clock is the processor's.
 
-use super::{Address, Clusters, Device, DeviceError, Launch, Step, within};
+use super::{Address, Device, DeviceError, Launch, Step, within};
 use libloading::Library;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,6 @@ type LaunchFn = unsafe extern "C" fn(
     *const c_char,
     *const u32,
     *const u32,
-    u32,
     u32,
     *const c_void,
     u64,
@@ -52,16 +51,9 @@ pub struct Emulator {
     seed: u64,
     threads: u32,
     multiprocessors: u32,
-    clusters: Option<Clusters>,
 }
 
 impl Emulator {
-    /// The same as a card with such clusters, or with none.
-    #[must_use]
-    pub fn of_clusters(self, clusters: Option<Clusters>) -> Self {
-        Self { clusters, ..self }
-    }
-
     /// The same as a card with so many multiprocessors, for whatever divides its work by their number.
     #[must_use]
     pub fn of_multiprocessors(self, multiprocessors: u32) -> Self {
@@ -90,14 +82,14 @@ impl Emulator {
         Self::open(&path, seed)
     }
 
-    /// Runs one planted kernel, by one cluster of so many blocks and threads, over `input` halves: its `outputs` values. `wrong` chooses the version with the mistake.
+    /// Runs one planted kernel over `input` halves: its `outputs` values. `wrong` chooses the version with the mistake.
     ///
     /// # Errors
     /// What the emulator caught.
     pub fn run_planted(
         &self,
         kernel: &'static str,
-        [blocks, threads]: [u32; 2],
+        threads: u32,
         input: &[u8],
         (n, outputs): (u32, usize),
         wrong: bool,
@@ -110,10 +102,9 @@ impl Emulator {
         params.extend(self.address(&out).0.to_le_bytes());
         params.extend(n.to_le_bytes());
         params.extend(u32::from(wrong).to_le_bytes());
-        let (grid, block) = ([blocks, 1, 1], [threads, 1, 1]);
+        let (grid, block) = ([1; 3], [threads, 1, 1]);
         let (shared_bytes, overlaps) = (PLANTED_SHARED_BYTES, false);
-        let launch =
-            Launch { kernel, grid, block, cluster: blocks, shared_bytes, params, overlaps };
+        let launch = Launch { kernel, grid, block, shared_bytes, params, overlaps };
         // SAFETY: both buffers live until the end; the kernels of `emulator/planted` touch what the caller's numbers say, but
         // for the one that must not, whose mistake is a value behind the output, and which runs under a sanitizer only.
         unsafe { self.run(&[Step::Launch(launch)]) }?;
@@ -141,7 +132,7 @@ impl Emulator {
         let free = *unsafe { library.get(b"emulator_free") }.map_err(unreadable)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
         let interface = Arc::new(Interface { launch, alloc, free, _library: library });
-        Ok(Self { interface, seed, threads, multiprocessors: threads, clusters: None })
+        Ok(Self { interface, seed, threads, multiprocessors: threads })
     }
 
     fn alloc_bytes(&self, len: usize) -> Result<Memory, DeviceError> {
@@ -188,7 +179,6 @@ impl Emulator {
                 name.as_ptr(),
                 launch.grid.as_ptr(),
                 launch.block.as_ptr(),
-                launch.cluster,
                 launch.shared_bytes,
                 launch.params.as_ptr().cast(),
                 launch.params.len() as u64,
@@ -255,10 +245,6 @@ impl Device for Emulator {
 
     fn multiprocessors(&self) -> u32 {
         self.multiprocessors
-    }
-
-    fn clusters(&self) -> Option<Clusters> {
-        self.clusters
     }
 
     fn alloc(&self, len: usize) -> Result<Memory, DeviceError> {

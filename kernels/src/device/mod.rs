@@ -70,8 +70,6 @@ pub struct Launch {
     pub grid: [u32; 3],
     /// Threads of a block.
     pub block: [u32; 3],
-    /// Blocks of a cluster, which run at once and may wait for each other; neighbours along x. 1: each block for itself.
-    pub cluster: u32,
     /// Dynamic shared memory of a block.
     pub shared_bytes: u32,
     /// The bytes of the kernel's one parameter, a struct.
@@ -114,17 +112,6 @@ pub enum Step {
     },
 }
 
-/// How many blocks of the kernel `tower` can wait for each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clusters {
-    /// Blocks of a cluster.
-    pub blocks: u32,
-    /// Clusters of so many that the device runs at once.
-    pub at_once: u32,
-    /// Teams of threads in a block.
-    pub teams: u32,
-}
-
 /// A device with its memory and its queue of work. Every call returns when its work is done.
 pub trait Device {
     /// Device memory, freed on drop.
@@ -139,9 +126,6 @@ pub trait Device {
 
     /// Multiprocessors: kernels that walk over their work with a fixed grid take a few blocks for each.
     fn multiprocessors(&self) -> u32;
-
-    /// Its clusters, if it has any.
-    fn clusters(&self) -> Option<Clusters>;
 
     /// So much memory, all zero.
     ///

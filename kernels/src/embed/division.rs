@@ -6,8 +6,7 @@
 //! another card only their proportions are assumed. Any choice gives the same embedding but for the order in which sums are
 //! rounded.
 
-use crate::device::Clusters;
-use crate::launch::{Division, SUM_STEP, TILES, TOWER_TILES, Tile};
+use crate::launch::{Division, SUM_STEP, TILES, Tile};
 
 /// Parts of a sum that are tried.
 const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -101,28 +100,6 @@ fn nanoseconds(work: Work, division: Division, multiprocessors: f32) -> f32 {
     let in_a_row = waves * (block + stages * alone);
     let in_all = block + each * (BUSY + BUSY_RESULTS * results + split + stages * busy);
     in_a_row.max(in_all) + join
-}
-
-/// Of a team's tile in a tower: from the first product to before the first, and what it keeps others from.
-const TEAM: f32 = 400.0;
-
-/// The tile of `work` for the teams of one cluster, or such a share of them.
-pub(crate) fn choose_for_teams(work: Work, clusters: Clusters, share: f32) -> Division {
-    let blocks = (clusters.blocks as f32 * share).max(1.0);
-    let time = |division: &Division| {
-        let Tile { pixels, channels, steps, .. } = TILES[division.tile];
-        let [alone, busy] = STAGES[division.tile];
-        let results = (pixels * channels) as f32 / RESULTS;
-        let stages = work.steps().div_ceil(steps) as f32;
-        let each = (division.blocks(work.pixels, work.channels) as f32 / blocks).max(1.0);
-        let rounds = (each / clusters.teams as f32).ceil();
-        let in_a_row = rounds * (TEAM + BLOCK_RESULTS * results + stages * alone);
-        in_a_row.max(TEAM + each * (BUSY + BUSY_RESULTS * results + stages * busy))
-    };
-    TOWER_TILES
-        .map(|tile| Division { tile, splits: 1 })
-        .min_by(|a, b| time(a).total_cmp(&time(b)))
-        .unwrap_or(Division { tile: TOWER_TILES.start, splits: 1 })
 }
 
 #[cfg(test)]

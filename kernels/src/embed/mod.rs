@@ -18,10 +18,10 @@ pub use network::{DeviceNetwork, Recorded, Timed, Traced};
 
 use crate::device::{Device, Program, Region, Step};
 use crate::engine::{KernelError, check_size};
-use crate::launch::{self, Found, PictureView, crop_bytes};
+use crate::launch::{self, Counted, Found, PictureView, crop_bytes};
 use crate::picture;
 use crate::room::Geometry;
-use network::{CLASSES, class_of};
+use network::{CLASSES, FEW, class_of};
 use threshold_models::crop::CropRule;
 use threshold_models::engine::{Detection, Embedding, EngineError};
 use threshold_models::graph::Graph;
@@ -155,7 +155,8 @@ impl<D: Device> Embedder<D> {
         let crops = program.take(device, n * crop_bytes(&self.rule))?;
         let rule = (&self.rule, self.meta.preprocessing);
         program.push(launch::cut(n, picture, rule, [faces, crops], count));
-        self.network.core.push(program, device, n, crops, count)
+        let counted = count.map(|count| Counted { count, few: FEW });
+        self.network.core.push(program, device, n, counted, crops)
     }
 
     /// Frame and faces in, embeddings out.

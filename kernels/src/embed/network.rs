@@ -3,11 +3,11 @@
 //! Owns the batch classes: a batch of n items runs in the smallest class that holds it, so that a graph of few launches is
 //! recorded once and replayed.
 
-use super::lower::{self, Level, Lowered, Run};
+use super::lower::{self, Lowered};
 use super::weights::Weights;
 use crate::device::{Device, DeviceError, Program, Region, Step};
 use crate::engine::KernelError;
-use crate::launch::{Division, TOWER_STEPS, TowerTable, layers, tower};
+use crate::launch::{Counted, Division, LevelStep, layers};
 use half::f16;
 use std::time::Instant;
 use threshold_models::engine::EngineError;
@@ -17,6 +17,9 @@ use threshold_models::tensor::TensorSource;
 
 /// Items of the programs that are recorded; a larger batch runs in several.
 pub(super) const CLASSES: [usize; 6] = [1, 2, 4, 8, 16, 32];
+
+/// Of counted items so many at most are divided as one would be.
+pub(super) const FEW: usize = 2;
 
 /// The class for the next items of a batch: its place in [`CLASSES`], and how many of the items it takes.
 pub(super) fn class_of(items: usize) -> (usize, usize) {
@@ -43,15 +46,13 @@ pub(super) struct Core<D: Device> {
 
 /// A network that is timed.
 pub struct Timed<'a, D: Device> {
-    /// The steps of each level, and its time in microseconds.
+    /// The steps of each launch, and its time in microseconds.
     pub levels: Vec<(String, f32)>,
-    /// Launches of all of them.
-    pub launches: usize,
     /// All launches, to be run as one.
     pub program: Recorded<'a, D>,
 }
 
-/// A recorded program without input and output.
+/// A recorded program without input.
 pub struct Recorded<'a, D: Device> {
     program: Program<D>,
     _weights: &'a Weights<D>,
@@ -64,6 +65,11 @@ impl<D: Device> Recorded<'_, D> {
     /// [`DeviceError`].
     pub fn replay(&mut self, device: &D) -> Result<(), DeviceError> {
         self.program.run(device, &[]).map(|_| ())
+    }
+
+    /// What [`DeviceNetwork::counted`] gave in the last run; zeros where there was no item.
+    pub fn output(&self) -> Vec<f32> {
+        self.program.output().chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
     }
 }
 
@@ -90,91 +96,48 @@ impl<D: Device> Core<D> {
         Ok(Self { plan, weights, fixed: None, overlap: true })
     }
 
-    /// Adds the network's launches for `n` items, or as many of them as are counted on the device; where their f32 output lies then, and its bytes.
+    /// Adds the network's launches for `n` items, or as many of them as are counted; where their f32 output lies then, and its bytes.
     pub(super) fn push(
         &self,
         program: &mut Program<D>,
         device: &D,
         n: usize,
+        counted: Option<Counted>,
         input: Region,
-        count: Option<Region>,
     ) -> Result<Region, KernelError> {
-        let lowered = self.lower(program, device, n, input)?;
-        for run in &lowered.runs {
-            self.push_run(program, device, (n, count), run)?;
-        }
-        Ok(lowered.output)
+        let lowered = self.lower(program, device, (n, counted, input))?;
+        self.push_launches(program, (n, counted), &lowered);
+        let output = lowered.regions[self.plan.outputs[0].1.buffer];
+        Ok(output.split_at(n * self.output_bytes()).0)
     }
 
-    fn push_run(
+    fn push_launches(
         &self,
         program: &mut Program<D>,
-        device: &D,
-        (n, count): (usize, Option<Region>),
-        run: &Run,
-    ) -> Result<(), DeviceError> {
-        let mut step = match (run, device.clusters()) {
-            (Run::Tower(levels), Some(clusters)) => {
-                let levels: Vec<_> = levels.iter().map(|level| &level.layers[..]).collect();
-                let table = TowerTable::new(n, &levels);
-                let at = program.take_filled(device, table.bytes())?;
-                tower(&table, at, count, clusters)
-            }
-            _ => {
-                for level in run.levels() {
-                    program.push(self.launch(n, level, count));
-                }
-                return Ok(());
-            }
-        };
-        if let Step::Launch(launch) = &mut step {
-            launch.overlaps &= self.overlap;
+        (n, counted): (usize, Option<Counted>),
+        lowered: &Lowered,
+    ) {
+        for (_, level) in &lowered.launches {
+            program.push(self.launch((n, counted), level));
         }
-        program.push(step);
-        Ok(())
     }
 
-    fn launch(&self, n: usize, level: &Level, count: Option<Region>) -> Step {
-        let mut step = layers(n, &level.layers, count);
+    fn launch(&self, (n, counted): (usize, Option<Counted>), level: &[LevelStep]) -> Step {
+        let mut step = layers(n, level, counted);
         if let Step::Launch(launch) = &mut step {
             launch.overlaps &= self.overlap;
         }
         step
     }
 
-    /// Adds a level alone, at least so many times in a row, as its run does it: how often it was.
-    fn push_repeated(
-        &self,
-        program: &mut Program<D>,
-        device: &D,
-        n: usize,
-        (run, level): (&Run, &Level),
-        repeats: usize,
-    ) -> Result<usize, DeviceError> {
-        let repeats = repeats.max(1);
-        let clusters = device.clusters().filter(|_| matches!(run, Run::Tower(_)));
-        let Some(clusters) = clusters else {
-            (0..repeats).for_each(|_| program.push(self.launch(n, level, None)));
-            return Ok(repeats);
-        };
-        // In the towers that hold most of them, so that beginnings count little.
-        let of_tower = (TOWER_STEPS / level.layers.len()).min(repeats);
-        let table = TowerTable::new(n, &vec![&level.layers[..]; of_tower]);
-        let at = program.take_filled(device, table.bytes())?;
-        let towers = repeats.div_ceil(of_tower);
-        (0..towers).for_each(|_| program.push(tower(&table, at, None, clusters)));
-        Ok(towers * of_tower)
-    }
-
     fn lower(
         &self,
         program: &mut Program<D>,
         device: &D,
-        n: usize,
-        input: Region,
+        items: (usize, Option<Counted>, Region),
     ) -> Result<Lowered, KernelError> {
         let network = (&self.plan, &self.weights, self.fixed);
-        lower::lower(program, device, network, (n, input))
+        lower::lower(program, device, network, items)
     }
 
     /// Bytes of an item's output.
@@ -194,16 +157,16 @@ impl<D: Device> Core<D> {
     }
 
     /// A view's values in the bytes of its buffer, dense.
-    fn values(&self, view: &View, n: usize, bytes: &[u8]) -> Vec<f32> {
-        let (channels, padded) = lower::channels(&self.plan);
-        let (item, stride) = match view.buffer {
-            INPUT => (self.plan.buffers[INPUT] / channels * padded, padded),
-            buffer => (self.plan.buffers[buffer], view.stride),
-        };
-        let pixels = (0..n).flat_map(|i| (0..view.shape.pixels()).map(move |at| (i, at)));
-        let first = pixels.map(|(i, at)| view.offset + i * item + at * stride);
-        first
-            .flat_map(|first| first..first + view.shape.c)
+    fn values(&self, view: &View, n: usize, (bytes, floats): (&[u8], bool)) -> Vec<f32> {
+        let (input, (_, padded)) = (view.buffer == INPUT, lower::channels(&self.plan));
+        let stride = if input { padded } else { view.stride };
+        let cells = (0..n * view.shape.pixels())
+            .flat_map(|pixel| (0..view.shape.c).map(move |c| view.offset + pixel * stride + c));
+        if floats {
+            let value = |cell: usize| bytemuck::pod_read_unaligned(&bytes[4 * cell..][..4]);
+            return cells.map(value).collect();
+        }
+        cells
             .map(|cell| f16::from_le_bytes([bytes[2 * cell], bytes[2 * cell + 1]]).to_f32())
             .collect()
     }
@@ -263,7 +226,7 @@ impl<D: Device> DeviceNetwork<D> {
                 let mut program = Program::new(device, bytes, n * core.output_bytes())?;
                 let input = program.take(device, bytes)?;
                 program.push_input(device, input);
-                let output = core.push(&mut program, device, n, input, None)?;
+                let output = core.push(&mut program, device, n, None, input)?;
                 program.push_output(device, output, 0);
                 program.record(device)?;
                 slot.insert(program)
@@ -315,30 +278,47 @@ impl<D: Device> DeviceNetwork<D> {
         let noise = (0..n * lower::input_len(&core.plan))
             .flat_map(|i| f16::from_f32((i * 37 % 256) as f32 / 128.0 - 1.0).to_le_bytes());
         let input = program.take_filled(device, &noise.collect::<Vec<_>>())?;
-        let lowered = core.lower(&mut program, device, n, input)?;
-        for run in &lowered.runs {
-            core.push_run(&mut program, device, (n, None), run)?;
-        }
+        let lowered = core.lower(&mut program, device, (n, None, input))?;
+        core.push_launches(&mut program, (n, None), &lowered);
         program.record(device)?;
         program.run(device, &[])?;
         let mut levels = Vec::new();
-        for run in &lowered.runs {
-            for level in run.levels() {
-                // Its steps point into `program`, which outlives it.
-                let mut alone = Program::new(device, 0, 0)?;
-                let times = core.push_repeated(&mut alone, device, n, (run, level), repeats)?;
-                alone.record(device)?;
-                alone.run(device, &[])?;
-                let start = Instant::now();
-                alone.run(device, &[])?;
-                let us = start.elapsed().as_secs_f32() * 1e6 / times as f32;
-                let steps = core.plan.steps[level.steps.clone()].iter();
-                let names: Vec<&str> = steps.map(|step| step.name.as_str()).collect();
-                levels.push((names.join(" "), us));
-            }
+        for (steps, level) in &lowered.launches {
+            // Its steps point into `program`, which outlives it.
+            let mut alone = Program::new(device, 0, 0)?;
+            (0..repeats.max(1)).for_each(|_| alone.push(core.launch((n, None), level)));
+            alone.record(device)?;
+            alone.run(device, &[])?;
+            let start = Instant::now();
+            alone.run(device, &[])?;
+            let us = start.elapsed().as_secs_f32() * 1e6 / repeats.max(1) as f32;
+            let steps = core.plan.steps[steps.clone()].iter();
+            let names: Vec<&str> = steps.map(|step| step.name.as_str()).collect();
+            levels.push((names.join(" "), us));
         }
-        let launches = lowered.runs.len();
-        Ok(Timed { levels, launches, program: Recorded { program, _weights: &core.weights } })
+        Ok(Timed { levels, program: Recorded { program, _weights: &core.weights } })
+    }
+
+    /// The network over `items`, of which the device is told that there are `count`, as [`Counted`] says; recorded.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the device failed.
+    pub fn counted(
+        &self,
+        device: &D,
+        items: &[f32],
+        count: usize,
+    ) -> Result<Recorded<'_, D>, KernelError> {
+        let core = &self.core;
+        let n = items.len() / core.plan.buffers[INPUT];
+        let mut program = Program::new(device, 0, n * core.output_bytes())?;
+        let input = program.take_filled(device, &core.input_bytes(items))?;
+        let count = program.take_filled(device, &(count as u32).to_le_bytes())?;
+        let counted = Counted { count, few: FEW };
+        let output = core.push(&mut program, device, n, Some(counted), input)?;
+        program.push_output(device, output, 0);
+        program.record(device)?;
+        Ok(Recorded { program, _weights: &core.weights })
     }
 
     /// Runs launch by launch and tells what each step read and gave: for tests, which compare every step alone.
@@ -354,27 +334,20 @@ impl<D: Device> DeviceNetwork<D> {
         let bytes = core.input_bytes(input);
         let mut program = Program::new(device, 0, 0)?;
         let input = program.take_filled(device, &bytes)?;
-        let lowered = core.lower(&mut program, device, n, input)?;
+        let lowered = core.lower(&mut program, device, (n, None, input))?;
         let mut traced = Vec::new();
-        for (run, level) in
-            lowered.runs.iter().flat_map(|run| run.levels().iter().map(move |level| (run, level)))
-        {
-            core.push_repeated(&mut program, device, n, (run, level), 1)?;
+        for (steps, level) in &lowered.launches {
+            program.push(core.launch((n, None), level));
             program.run_last(device)?;
-            let read = |view: &View| -> Result<Vec<f32>, DeviceError> {
+            let read = |view: &View, floats| -> Result<Vec<f32>, DeviceError> {
                 let bytes = program.read(device, lowered.regions[view.buffer])?;
-                Ok(core.values(view, n, &bytes))
+                Ok(core.values(view, n, (&bytes, floats)))
             };
-            for at in level.steps.clone() {
+            for at in steps.clone() {
                 let step = &core.plan.steps[at];
-                let inputs: Result<_, _> = step.inputs.iter().map(read).collect();
-                let output = match lower::gives_floats(&core.plan, at) {
-                    true => {
-                        let bytes = program.read(device, lowered.output)?;
-                        bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
-                    }
-                    false => read(&step.output)?,
-                };
+                let inputs: Result<_, _> =
+                    step.inputs.iter().map(|view| read(view, false)).collect();
+                let output = read(&step.output, lower::gives_floats(&core.plan, at))?;
                 traced.push(Traced { name: step.name.clone(), inputs: inputs?, output });
             }
         }

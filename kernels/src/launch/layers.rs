@@ -162,9 +162,9 @@ pub enum LayerOp {
         scale: f32,
         /// Added before the activation.
         residual: Option<Operand>,
-        /// How it is divided.
-        division: Division,
-        /// Room for [`Division::scratch_bytes`]; the second zero before and after.
+        /// How it is divided: for all items, and where few of them are counted.
+        divisions: [Division; 2],
+        /// Room for [`Division::scratch_bytes`] of each; the second zero before and after.
         scratch: [Region; 2],
         /// Whether the output is f32.
         floats: bool,
@@ -222,7 +222,7 @@ struct Plane {
 /// `LayerStep` of `layer.cuh`.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct LayerStep {
+struct LayerStep {
     x: Plane,
     second: Plane,
     y: Plane,
@@ -230,9 +230,9 @@ pub(super) struct LayerStep {
     partial: Address,
     arrived: Address,
     kind: u32,
-    tile: u32,
-    splits: u32,
-    blocks: u32,
+    tile: [u32; 2],
+    splits: [u32; 2],
+    unused: u32,
     kernel: [u32; 2],
     stride: u32,
     pad: [u32; 2],
@@ -251,104 +251,140 @@ struct Params {
     count: Address,
     n_steps: u32,
     n: u32,
-    ends: [u32; LEVEL_MOST],
+    few: u32,
+    unused: u32,
+    ends: [[u32; LEVEL_MOST]; 2],
     steps: [LayerStep; LEVEL_MOST],
 }
 
-const _: () = assert!(size_of::<LayerStep>() == 200 && size_of::<Params>() == 832);
+const _: () = assert!(size_of::<LayerStep>() == 208 && size_of::<Params>() == 888);
 
-/// Layers that read and write nothing that another of them writes, for `n` items; of them only as many as `count` says, if it
-/// is given: a u32 that no launch writes which this one may overlap.
+/// Items that are counted on the device.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// Their number, a u32 that no launch writes which the one that reads it may overlap.
+    pub count: Region,
+    /// So many at most are few, for which convolutions have a division of their own.
+    pub few: usize,
+}
+
+/// Layers that read and write nothing that another of them writes, for `n` items, or as many of them as are counted: grids are
+/// made for `n`, and blocks without work end at once.
 ///
 /// # Panics
 /// If there are none or more than [`LEVEL_MOST`], if a region is too short, or if channels are not in eights.
 #[must_use]
-pub fn layers(n: usize, level: &[LevelStep], count: Option<Region>) -> Step {
-    let count = count.map_or_else(Address::default, |count| count.holding(size_of::<u32>()));
-    let (n_steps, n_items) = (level.len() as u32, n as u32);
-    let mut params = Params { count, n_steps, n: n_items, ..Params::default() };
+pub fn layers(n: usize, level: &[LevelStep], counted: Option<Counted>) -> Step {
     assert!((1..=LEVEL_MOST).contains(&level.len()), "{} layers in a launch", level.len());
+    let mut params = Params { n_steps: level.len() as u32, n: n as u32, ..Params::default() };
+    let mut items = [n, n];
+    if let Some(Counted { count, few }) = counted {
+        params.count = count.holding(size_of::<u32>());
+        params.few = few as u32;
+        items[1] = few;
+    }
     for (to, from) in params.steps.iter_mut().zip(level) {
-        *to = mirrored(from, n);
+        *to = from.mirrored(n);
     }
-    let mut blocks = 0;
-    for (end, step) in params.ends.iter_mut().zip(&params.steps) {
-        blocks += step.blocks;
-        *end = blocks;
-    }
-    let shared = level.iter().map(|step| match step.op {
-        LayerOp::Conv { kernel, division: Division { tile, splits }, .. } => TILES[tile]
-            .shared_bytes((kernel[0] * kernel[1] * step.x.size[2]).div_ceil(SUM_STEP), splits),
-        _ => 0,
+    let blocks = [0, 1].map(|which| {
+        let mut blocks = 0;
+        for (end, step) in params.ends[which].iter_mut().zip(level) {
+            blocks += step.blocks(items[which], which);
+            *end = blocks as u32;
+        }
+        blocks
     });
+    let divisions = || {
+        level.iter().flat_map(|step| match step.op {
+            LayerOp::Conv { kernel, divisions, .. } => {
+                let terms = kernel[0] * kernel[1] * step.x.size[2];
+                divisions.map(|division| Some((division, terms.div_ceil(SUM_STEP))))
+            }
+            _ => [None; 2],
+        })
+    };
+    let shared = divisions()
+        .flatten()
+        .map(|(Division { tile, splits }, steps)| TILES[tile].shared_bytes(steps, splits));
     let shared = shared.max().unwrap_or(0);
-    let is_large =
-        |step: &LevelStep| matches!(step.op, LayerOp::Conv { division, .. } if division.is_large());
-    let kernel = if level.iter().any(is_large) { "layers" } else { "layers_small" };
-    step(kernel, blocks as usize, THREADS as u32, shared, &params)
+    let is_large = divisions().flatten().any(|(division, _)| division.is_large());
+    let kernel = if is_large { "layers" } else { "layers_small" };
+    step(kernel, blocks[0].max(blocks[1]), THREADS as u32, shared, &params)
 }
 
-/// A step as the kernel reads it, for `n` items.
-pub(super) fn mirrored(step: &LevelStep, n: usize) -> LayerStep {
-    let LevelStep { op, x, y } = step;
-    let [h, w, c] = y.size;
-    let in_f32 = matches!(op, LayerOp::Conv { floats: true, .. } | LayerOp::Unit);
-    let element = if in_f32 { size_of::<f32>() } else { size_of::<u16>() };
-    let mut to = LayerStep { x: x.plane(n, 2), y: y.plane(n, element), ..LayerStep::default() };
-    let mut blocks = (n * h * w * c / EIGHT).div_ceil(THREADS);
-    let pair = |pair: [usize; 2]| pair.map(|value| value as u32);
-    match *op {
-        LayerOp::Conv {
-            layer,
-            kernel,
-            stride,
-            pad,
-            scale,
-            residual,
-            division,
-            scratch,
-            floats,
-        } => {
-            let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
-            assert!((1..=steps).contains(&division.splits), "{division:?} of {steps} steps");
-            assert!(n * h * w <= PIXELS_MOST, "{n} times {h} x {w} pixels");
-            let [sums, counters] = division.scratch_bytes(n * h * w, c);
-            if let Some(residual) = residual {
-                assert_eq!(residual.size, y.size, "a residual is as large as the output");
-                to.second = residual.plane(n, 2);
-            }
-            to.layer = layer;
-            to.partial = scratch[0].holding(sums);
-            to.arrived = scratch[1].holding(counters);
-            (to.kernel, to.stride, to.pad) = (pair(kernel), stride as u32, pair(pad));
-            (to.tile, to.splits) = (division.tile as u32, division.splits as u32);
-            (to.scale, to.floats) = (scale, u32::from(floats));
-            blocks = division.blocks(n * h * w, c);
-        }
-        LayerOp::Pool { largest, kernel, stride, pad } => {
-            assert_eq!(x.size[2], c, "a pool keeps its channels");
-            to.kind = if largest { 1 } else { 2 };
-            (to.kernel, to.stride, to.pad) = (pair(kernel), stride as u32, pair(pad));
-        }
-        LayerOp::Add { other, negative } => {
-            (to.kind, to.negative) = (3, negative);
-            to.second = other.map_or_else(Plane::default, |other| other.plane(n, 2));
-        }
-        LayerOp::LocalNorm(LocalNorm { size, alpha, beta, k }) => {
-            assert_eq!(x.size, y.size, "a norm keeps its size");
-            (to.kind, to.size) = (4, size as u32);
-            (to.alpha, to.beta, to.k) = (alpha, beta, k);
-        }
-        LayerOp::Maxout(pieces) => {
-            assert_eq!(x.size, [h, w, c * pieces], "so many pieces to a value");
-            (to.kind, to.size) = (5, pieces as u32);
-        }
-        LayerOp::Unit => {
-            assert_eq!(x.size, y.size, "a unit vector is as long");
-            to.kind = 6;
-            blocks = (n * h * w).div_ceil(THREADS / 32);
+impl LevelStep {
+    /// Blocks for so many items, by one of its divisions.
+    fn blocks(&self, items: usize, which: usize) -> usize {
+        let [h, w, c] = self.y.size;
+        match self.op {
+            LayerOp::Conv { divisions, .. } => divisions[which].blocks(items * h * w, c),
+            LayerOp::Unit => (items * h * w).div_ceil(THREADS / 32),
+            _ => (items * h * w * c / EIGHT).div_ceil(THREADS),
         }
     }
-    to.blocks = blocks as u32;
-    to
+
+    fn mirrored(&self, n: usize) -> LayerStep {
+        let Self { op, x, y } = self;
+        let [h, w, c] = y.size;
+        let in_f32 = matches!(op, LayerOp::Conv { floats: true, .. } | LayerOp::Unit);
+        let element = if in_f32 { size_of::<f32>() } else { size_of::<u16>() };
+        let mut step =
+            LayerStep { x: x.plane(n, 2), y: y.plane(n, element), ..LayerStep::default() };
+        let pair = |pair: [usize; 2]| pair.map(|value| value as u32);
+        match *op {
+            LayerOp::Conv {
+                layer,
+                kernel,
+                stride,
+                pad,
+                scale,
+                residual,
+                divisions,
+                scratch,
+                floats,
+            } => {
+                let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
+                for division in divisions {
+                    let splits = division.splits;
+                    assert!((1..=steps).contains(&splits), "{division:?} of {steps} steps");
+                    let [sums, counters] = division.scratch_bytes(n * h * w, c);
+                    step.partial = scratch[0].holding(sums);
+                    step.arrived = scratch[1].holding(counters);
+                }
+                assert!(n * h * w <= PIXELS_MOST, "{n} times {h} x {w} pixels");
+                if let Some(residual) = residual {
+                    assert_eq!(residual.size, y.size, "a residual is as large as the output");
+                    step.second = residual.plane(n, 2);
+                }
+                step.layer = layer;
+                (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
+                step.tile = divisions.map(|division| division.tile as u32);
+                step.splits = divisions.map(|division| division.splits as u32);
+                (step.scale, step.floats) = (scale, u32::from(floats));
+            }
+            LayerOp::Pool { largest, kernel, stride, pad } => {
+                assert_eq!(x.size[2], c, "a pool keeps its channels");
+                step.kind = if largest { 1 } else { 2 };
+                (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
+            }
+            LayerOp::Add { other, negative } => {
+                (step.kind, step.negative) = (3, negative);
+                step.second = other.map_or_else(Plane::default, |other| other.plane(n, 2));
+            }
+            LayerOp::LocalNorm(LocalNorm { size, alpha, beta, k }) => {
+                assert_eq!(x.size, y.size, "a norm keeps its size");
+                (step.kind, step.size) = (4, size as u32);
+                (step.alpha, step.beta, step.k) = (alpha, beta, k);
+            }
+            LayerOp::Maxout(pieces) => {
+                assert_eq!(x.size, [h, w, c * pieces], "so many pieces to a value");
+                (step.kind, step.size) = (5, pieces as u32);
+            }
+            LayerOp::Unit => {
+                assert_eq!(x.size, y.size, "a unit vector is as long");
+                step.kind = 6;
+            }
+        }
+        step
+    }
 }

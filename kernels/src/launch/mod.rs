@@ -23,7 +23,6 @@ mod rank;
 mod refine;
 mod scan;
 mod search;
-mod tower;
 
 pub use ceilings::{MULTIPLIED, copy, multiply};
 pub use conv_alone::{CONVS_ALONE, ConvAlone, conv_alone};
@@ -32,7 +31,9 @@ pub use cut::{crop_bytes, cut};
 pub use heads::{ONET_HIDDEN_BYTES, onet_heads, rnet_heads};
 pub use ingest::{CHUNK_OF_INPUT, ingest};
 pub(crate) use layers::SUM_STEP;
-pub use layers::{Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers};
+pub use layers::{
+    Counted, Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers,
+};
 pub use overlap::overlap;
 pub use place::{RESULT_BYTES, place};
 pub use pnet::pnet;
@@ -47,8 +48,6 @@ pub use scan::{batch_of, scan};
 pub use search::{
     CHUNK_BYTES, Element, FoundTemplate, GalleryShape, NO_TEMPLATE, PAIR_BYTES, Side, TILE,
 };
-pub(crate) use tower::{TOWER_SHARED, tower_threads};
-pub use tower::{TOWER_STEPS, TOWER_TEAMS, TOWER_TILES, TowerTable, tower};
 
 pub use crate::device::Region;
 use crate::device::{Address, Launch, Step};
@@ -92,7 +91,6 @@ pub(crate) const OVERLAPPING: &[&str] = &[
     "quality",
     "layers",
     "layers_small",
-    "tower",
 ];
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
@@ -213,7 +211,6 @@ fn step<P: Pod>(
         kernel,
         grid: [grid as u32, 1, 1],
         block: [block, 1, 1],
-        cluster: 1,
         shared_bytes,
         params: bytemuck::bytes_of(params).to_vec(),
         overlaps: OVERLAPPING.contains(&kernel),

@@ -5,21 +5,19 @@
 
 use super::driver::{Context, check, words};
 use super::images::{Image, Images};
-use crate::device::{Clusters, DeviceError, Launch};
-use crate::launch::{OVERLAPPING, TOWER_SHARED, TOWER_TEAMS, tower_threads};
+use crate::device::{DeviceError, Launch};
+use crate::launch::OVERLAPPING;
 use cudarc::driver::sys::{
     self, CUdevice_attribute_enum as DeviceAttribute, CUfunction_attribute_enum as Attribute,
-    CUlaunchAttributeID_enum as AttributeId, CUresult,
+    CUresult,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-/// The compute capability, 10 major + minor, since which launches overlap and blocks come in clusters.
+/// The compute capability, 10 major + minor, since which launches overlap.
 const OVERLAP_SINCE: u32 = 90;
-/// Blocks of a cluster, the best first. Every device with clusters has 8; 16 it must be asked for.
-const CLUSTERS: [u32; 2] = [16, 8];
 
 /// A kernel.
 #[derive(Clone, Copy, Debug)]
@@ -63,46 +61,6 @@ impl Kernels {
             all.load_image(image, most_shared)?;
         }
         Ok(all)
-    }
-
-    /// The clusters of the kernel `tower`, if the device has any.
-    pub(super) fn clusters(&self) -> Option<Clusters> {
-        CLUSTERS.into_iter().find_map(|blocks| self.clusters_of(blocks))
-    }
-
-    /// The same of so many blocks.
-    pub(super) fn clusters_of(&self, blocks: u32) -> Option<Clusters> {
-        let kernel = self.by_name.get("tower").filter(|_| self.overlap && blocks > 1)?;
-        let attribute = Attribute::CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED;
-        // SAFETY: the kernel is loaded; 1 is yes.
-        let code = unsafe { sys::cuFuncSetAttribute(kernel.handle, attribute, 1) };
-        check("cuFuncSetAttribute", code).ok()?;
-        let mut dimension = sys::CUlaunchAttribute {
-            id: AttributeId::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
-            pad: [0; 4],
-            value: sys::CUlaunchAttributeValue { pad: [0; 64] },
-        };
-        dimension.value.clusterDim =
-            sys::CUlaunchAttributeValue_union__bindgen_ty_1 { x: blocks, y: 1, z: 1 };
-        let config = sys::CUlaunchConfig {
-            gridDimX: blocks,
-            gridDimY: 1,
-            gridDimZ: 1,
-            blockDimX: tower_threads(TOWER_TEAMS),
-            blockDimY: 1,
-            blockDimZ: 1,
-            sharedMemBytes: TOWER_SHARED.min(kernel.shared_bytes),
-            hStream: null_mut(),
-            attrs: &mut dimension,
-            numAttrs: 1,
-        };
-        let mut at_once: c_int = 0;
-        // SAFETY: the kernel is loaded, the attribute lives; `at_once` is written.
-        let code =
-            unsafe { sys::cuOccupancyMaxActiveClusters(&mut at_once, kernel.handle, &config) };
-        let at_once =
-            u32::try_from(at_once).ok().filter(|&n| code == CUresult::CUDA_SUCCESS && n > 0)?;
-        Some(Clusters { blocks, at_once, teams: TOWER_TEAMS })
     }
 
     fn load_image(&mut self, image: &Image, most_shared: u32) -> Result<(), DeviceError> {

@@ -20,7 +20,7 @@ mod queue;
 pub use memory::{Buffer, Staging};
 pub use queue::Graph;
 
-use super::{Address, Clusters, Device, DeviceError, Step, within};
+use super::{Address, Device, DeviceError, Step, within};
 use cudarc::driver::sys::CUdevice_attribute_enum as Attribute;
 use driver::Context;
 use images::Images;
@@ -35,7 +35,6 @@ use std::sync::Arc;
 pub struct Cuda {
     name: String,
     multiprocessors: u32,
-    clusters: Option<Clusters>,
     queue: Queue,
     kernels: Arc<Kernels>,
     context: Arc<Context>,
@@ -56,15 +55,7 @@ impl Cuda {
         let multiprocessors =
             context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let name = format!("{} with {} kernels", context.name()?, images.target);
-        let clusters = kernels.clusters();
-        Ok(Self { name, multiprocessors, clusters, queue, kernels, context })
-    }
-
-    /// With clusters of so many blocks, if the device has such, or with none: to time what they are worth.
-    #[must_use]
-    pub fn of_cluster_blocks(self, blocks: u32) -> Self {
-        let clusters = self.kernels.clusters_of(blocks);
-        Self { clusters, ..self }
+        Ok(Self { name, multiprocessors, queue, kernels, context })
     }
 
     /// # Safety
@@ -88,10 +79,6 @@ impl Device for Cuda {
 
     fn multiprocessors(&self) -> u32 {
         self.multiprocessors
-    }
-
-    fn clusters(&self) -> Option<Clusters> {
-        self.clusters
     }
 
     fn alloc(&self, len: usize) -> Result<Buffer, DeviceError> {

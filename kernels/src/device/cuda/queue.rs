@@ -100,25 +100,14 @@ impl Queue {
     ) -> Result<(), DeviceError> {
         let kernel = kernels.of(launch)?;
         let (grid, block) = (launch.grid, launch.block);
-        // The driver copies the parameters and the attributes within the call and does not write them.
+        // The driver copies the parameters and the attribute within the call and does not write them.
         let mut params = [launch.params.as_ptr().cast_mut().cast::<c_void>()];
-        let attribute = |id| sys::CUlaunchAttribute {
-            id,
+        let mut overlap = sys::CUlaunchAttribute {
+            id: AttributeId::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
             pad: [0; 4],
             value: sys::CUlaunchAttributeValue { pad: [0; 64] },
         };
-        // Those that the launch has come first.
-        let mut attributes = [
-            attribute(AttributeId::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION),
-            attribute(AttributeId::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION),
-        ];
-        attributes[0].value.programmaticStreamSerializationAllowed = 1;
-        attributes[1].value.clusterDim =
-            sys::CUlaunchAttributeValue_union__bindgen_ty_1 { x: launch.cluster, y: 1, z: 1 };
-        let (overlaps, clusters) = (early && kernels.overlap, launch.cluster > 1);
-        let first = usize::from(!overlaps);
-        let end = first + usize::from(overlaps) + usize::from(clusters);
-        let attributes = &mut attributes[first..end];
+        overlap.value.programmaticStreamSerializationAllowed = 1;
         let config = sys::CUlaunchConfig {
             gridDimX: grid[0],
             gridDimY: grid[1],
@@ -128,8 +117,8 @@ impl Queue {
             blockDimZ: block[2],
             sharedMemBytes: launch.shared_bytes,
             hStream: self.stream,
-            attrs: attributes.as_mut_ptr(),
-            numAttrs: attributes.len() as u32,
+            attrs: &mut overlap,
+            numAttrs: u32::from(early && kernels.overlap),
         };
         // SAFETY: the kernel is loaded and has one parameter of so many bytes; what it points to is the caller's promise.
         let code = unsafe {
@@ -324,7 +313,6 @@ mod tests {
                 kernel,
                 grid,
                 block,
-                cluster: 1,
                 shared_bytes: 0,
                 params: Vec::new(),
                 overlaps: false,
