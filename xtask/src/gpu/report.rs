@@ -202,14 +202,22 @@ fn goals(results: &Results) -> String {
         ),
     ];
     for batch in [1, 4, 8, 32] {
-        rows.push(goal(
+        let mut row = goal(
             &format!("the best PyTorch variant of FaceNet / ours, batch {batch}"),
             ">= 1",
             1.0,
             false,
             over(best(batch), network(batch)),
             "embed/peer.json rows[].p50_ms, embed.json networks[].p50_us",
-        ));
+        );
+        let compiled = list(&results.embed_peer["rows"]).iter().any(|row| {
+            let is_compiled = row["network"].as_str().is_some_and(|name| name.contains("compile"));
+            is_compiled && row["batch"].as_u64() == Some(batch as u64) && peer_ms(row).is_some()
+        });
+        if !compiled && best(batch).is_some() {
+            row[2] += " (torch.compile not measured)";
+        }
+        rows.push(row);
     }
     rows.push(goal(
         "FaceNet, batch 1, ms",
