@@ -93,6 +93,9 @@ pub enum HostError {
     /// A recovery key would be made that nobody sees.
     #[error("a recovery key that is made is not printed as JSON")]
     RecoveryKeyNowhere,
+    /// A build without the GPU's engine.
+    #[error("this build has no engine for a GPU")]
+    NoGpuEngine,
     /// This processor lacks the instruction set that was asked for.
     #[error("this processor cannot run {wanted}")]
     NoSimd {

@@ -177,6 +177,9 @@ fn of_host(error: &HostError) -> Option<String> {
             "cargo build --release -p threshold-train, which makes it, and lay it at {program}"
         ),
         E::TrainerFailed { .. } => "the lines above say what it found".to_owned(),
+        E::NoGpuEngine => {
+            "--engine cpu, or cargo build --release -p threshold-host --features cuda".to_owned()
+        }
         E::NoSimd { here, .. } => format!("--simd with one of {here}, or without --simd"),
         E::NoDistributions { .. } => {
             "--model facenet or --model dlib, whose distances were measured".to_owned()

@@ -250,6 +250,7 @@ fn frame<D: Device>(
         "min_face": min_face_px,
         "faces": faces,
         "crops": [counts.rnet, counts.onet],
+        "cells": counts.pnet,
         "lost": counts.lost,
         "p50_ms": share(0.5),
         "p95_ms": share(0.95),

@@ -73,7 +73,10 @@ enum Task {
     /// A signed bundle with all that a unit runs, and the Debian package by which a machine becomes a unit.
     Image(image::Image),
     /// CUDA images of every kernel with their manifest, on a machine without CUDA; refuses warnings and spills.
-    Kernels,
+    Kernels {
+        #[command(subcommand)]
+        asked: Option<kernels::Asked>,
+    },
     /// What runs on a machine with a GPU.
     #[command(subcommand)]
     Gpu(gpu::Gpu),
@@ -104,9 +107,10 @@ fn main() -> ExitCode {
         Task::Fuzz { group, seconds, runs } => {
             fuzz::run(group, runs.map_or(fuzz::Limit::Seconds(seconds), fuzz::Limit::Runs))
         }
-        Task::Gpu(gpu) => gpu::run(gpu),
+        Task::Gpu(gpu) => gpu::run(&gpu),
         Task::Image(asked) => image::run(&asked),
-        Task::Kernels => kernels::run(),
+        Task::Kernels { asked: None } => kernels::run(),
+        Task::Kernels { asked: Some(kernels::Asked::Count) } => kernels::count::run(),
         Task::Sanitize => sanitize::run().map(drop),
         Task::Soak { group } => soak::run(group),
         Task::Setup => setup::run(),

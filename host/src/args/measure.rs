@@ -254,6 +254,9 @@ pub struct BenchDetect {
     /// The smallest face looked for, in pixels
     #[arg(long, value_name = "PX", default_value_t = 20, value_parser = min_face())]
     pub min_face: u32,
+    /// What computes
+    #[command(flatten)]
+    pub on: On,
     /// How often and on what
     #[command(flatten)]
     pub turns: Turns,
@@ -268,9 +271,32 @@ pub struct BenchEmbed {
     /// So many faces at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub faces: u16,
+    /// What computes
+    #[command(flatten)]
+    pub on: On,
     /// How often and on what
     #[command(flatten)]
     pub turns: Turns,
+}
+
+/// What a benchmark of pictures runs on.
+#[derive(Args, Clone, Debug)]
+pub struct On {
+    /// What computes
+    #[arg(long, value_enum, value_name = "ENGINE", default_value_t = EngineName::Cpu)]
+    pub engine: EngineName,
+    /// The folder of CUDA kernels (default: `kernels` beside the program)
+    #[arg(long, value_name = "DIR")]
+    pub kernels: Option<PathBuf>,
+}
+
+/// An engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The processor
+    Cpu,
+    /// The first NVIDIA card, in a build with `--features cuda`
+    Cuda,
 }
 
 /// How often a benchmark calls what it measures, and with which instructions.

@@ -5,7 +5,7 @@
 //! One multiply-accumulate counts as two operations.
 
 use super::{Answer, layers};
-use crate::args::{self, NetworkName, SimdName, Turns};
+use crate::args::{self, EngineName, NetworkName, On, SimdName, Turns};
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use threshold_models::cascade::{CascadeOptions, PNetMap, StageNets};
-use threshold_models::cpu::{CpuEngine, CpuStages, EngineOptions, Network, Pool, Simd};
+use threshold_models::cpu::{CpuStages, EngineOptions, Network, Pool, Simd};
 use threshold_models::engine::Engine;
 use threshold_models::frame::Frame;
 use threshold_models::graph::{Cost, Graph, Shape};
+use threshold_models::pack::Pack;
 use threshold_models::{net, picture, synthetic};
 
 /// Measures what was typed.
@@ -235,15 +236,18 @@ fn detect(meant: &Meant, typed: &args::BenchDetect) -> anyhow::Result<()> {
     let cascade =
         CascadeOptions { min_face_px: f64::from(typed.min_face), ..CascadeOptions::default() };
     let options = EngineOptions { threads: meant.threads, cascade, simd };
-    let mut engine = Engines::engine_of(&Engines::open(meant)?.detector()?, None, &options)?;
+    let detector = Engines::open(meant)?.detector()?;
+    let Running { mut engine, words, value: running } =
+        running(&typed.on, &detector, None, &options)?;
     let faces = engine.detect(&frame)?.len();
     let times = Times::of(&typed.turns, || engine.detect(&frame).map(drop))?;
     let value = json!({
         "image": typed.image.display().to_string(),
         "size": [frame.width(), frame.height()],
         "min_face": typed.min_face,
-        "threads": meant.threads,
-        "simd": simd_text(simd),
+        "engine": running["engine"],
+        "threads": running["threads"],
+        "simd": running["simd"],
         "calls": typed.turns.calls,
         "median_ms": figure(times.median_ms()),
         "p95_ms": figure(times.p95_ms()),
@@ -255,12 +259,65 @@ fn detect(meant: &Meant, typed: &args::BenchDetect) -> anyhow::Result<()> {
             frame.width(),
             frame.height(),
             typed.min_face,
-            machine(meant.threads, simd),
+            words,
             times.median_ms(),
             times.p95_ms(),
         )
     })?;
     Ok(())
+}
+
+/// An engine that passed its self-test, in words and as JSON shows it.
+struct Running {
+    engine: Box<dyn Engine>,
+    words: String,
+    value: Value,
+}
+
+fn running(
+    on: &On,
+    detector: &Pack,
+    embedder: Option<&Pack>,
+    options: &EngineOptions,
+) -> anyhow::Result<Running> {
+    match on.engine {
+        EngineName::Cpu => {
+            let engine = Engines::engine_of(detector, embedder, options)?;
+            let words = machine(options.threads, options.simd);
+            let value = json!({
+                "engine": "cpu", "threads": options.threads, "simd": simd_text(options.simd),
+            });
+            Ok(Running { engine: Box::new(engine), words, value })
+        }
+        EngineName::Cuda => on_gpu(on, detector, embedder, options.cascade),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpu(
+    on: &On,
+    detector: &Pack,
+    embedder: Option<&Pack>,
+    cascade: CascadeOptions,
+) -> anyhow::Result<Running> {
+    use threshold_kernels::device::{Device as _, cuda::Cuda};
+
+    let beside = || std::env::current_exe().unwrap_or_default().with_file_name("kernels");
+    let device = Cuda::open(0, &on.kernels.clone().unwrap_or_else(beside))?;
+    let words = device.name();
+    let mut engine = threshold_kernels::CudaEngine::new(device, detector, cascade)?;
+    if let Some(embedder) = embedder {
+        engine = engine.with_embedder(embedder)?;
+    }
+    engine.self_test()?;
+    let value = json!({ "engine": words, "threads": null, "simd": null });
+    Ok(Running { engine: Box::new(engine), words, value })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_gpu(on: &On, _: &Pack, _: Option<&Pack>, _: CascadeOptions) -> anyhow::Result<Running> {
+    let _ = &on.kernels;
+    Err(HostError::NoGpuEngine.into())
 }
 
 /// A frame of that size, filled with the picture side by side and row below row.
@@ -280,7 +337,8 @@ fn embed(meant: &Meant, typed: &args::BenchEmbed) -> anyhow::Result<()> {
     let engines = Engines::open(meant)?;
     let pack = engines.embedder(meant.model.as_ref())?;
     let options = EngineOptions { threads: meant.threads, simd, ..EngineOptions::default() };
-    let mut engine: CpuEngine = Engines::engine_of(&engines.detector()?, Some(&pack), &options)?;
+    let Running { mut engine, words, value: running } =
+        running(&typed.on, &engines.detector()?, Some(&pack), &options)?;
     let Some(&face) = engine.detect(&frame)?.first() else {
         let photo = typed.image.display().to_string();
         return Err(HostError::NoFace { photo, min_face_px: 20 }.into());
@@ -292,8 +350,9 @@ fn embed(meant: &Meant, typed: &args::BenchEmbed) -> anyhow::Result<()> {
         "image": typed.image.display().to_string(),
         "model": pack.meta.name,
         "faces": faces.len(),
-        "threads": meant.threads,
-        "simd": simd_text(simd),
+        "engine": running["engine"],
+        "threads": running["threads"],
+        "simd": running["simd"],
         "calls": typed.turns.calls,
         "median_ms": figure(times.median_ms()),
         "p95_ms": figure(times.p95_ms()),
@@ -306,7 +365,7 @@ fn embed(meant: &Meant, typed: &args::BenchEmbed) -> anyhow::Result<()> {
             pack.meta.name,
             faces.len(),
             if faces.len() == 1 { "" } else { "s" },
-            machine(meant.threads, simd),
+            words,
             times.median_ms(),
             times.p95_ms(),
             peak_bytes().map_or_else(String::new, |most| format!(", {} MB at most", most / 1_000_000)),

@@ -12,6 +12,7 @@ pub mod cuda;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+pub mod paper;
 mod program;
 
 pub use error::DeviceError;

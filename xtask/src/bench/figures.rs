@@ -1,7 +1,7 @@
 //! What is computed from times: medians, ratios turn by turn, and the straight line through points.
 
 /// The middle of some numbers, or the mean of the middle two; NaN of none.
-pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
@@ -19,18 +19,18 @@ pub(super) fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
 
 /// A straight line through points, by least squares.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// At x = 0.
-    pub(super) start: f64,
+    pub(crate) start: f64,
     /// Per unit of x.
-    pub(super) slope: f64,
+    pub(crate) slope: f64,
     /// The share of the variance that the line explains: 1 if all points lie on it.
-    pub(super) r2: f64,
+    pub(crate) r2: f64,
 }
 
 impl Line {
     /// `None` unless two points differ in x.
-    pub(super) fn through(points: &[(f64, f64)]) -> Option<Self> {
+    pub(crate) fn through(points: &[(f64, f64)]) -> Option<Self> {
         let n = points.len() as f64;
         let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
         let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
@@ -50,7 +50,7 @@ impl Line {
     }
 
     /// The line's height there.
-    pub(super) fn at(self, x: f64) -> f64 {
+    pub(crate) fn at(self, x: f64) -> f64 {
         self.start + self.slope * x
     }
 }

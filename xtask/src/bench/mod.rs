@@ -4,7 +4,7 @@
 //! ours itself, but for a whole process: `threshold bench` does, each peer times its own calls, and the store has `tests/peers`.
 
 mod environment;
-mod figures;
+pub(crate) mod figures;
 pub(crate) mod mosaic;
 mod peer;
 mod peers;

@@ -12,9 +12,13 @@
 //!   shared/  frames/      detect: golden pictures, frames with 0, 1, 6 and 20 faces
 //!   peer/                 facenet-pytorch, for the PyTorch that the machine may have, and the scripts that time it
 //! ```
-//! Refuses a folder of more than [`MOST_BYTES`]: it travels over whatever line there is.
+//! `cargo xtask gpu report` writes `docs/performance.md` from what comes back. Refuses a folder of more than [`MOST_BYTES`]: it travels over whatever line there is.
 
 mod frames;
+mod prediction;
+mod report;
+mod results;
+mod roofline;
 
 use crate::bench::mosaic::Mosaics;
 use crate::kernels;
@@ -28,10 +32,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What there is to do for a machine with a GPU.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Gpu {
     /// Makes the folder that checks and times the kernels on such a machine.
     Pack,
+    /// Writes docs/performance.md from results that came back.
+    Report {
+        /// Folders with `detect` and `embed` as `run.sh` left them; all of kernels/results where none is named.
+        folders: Vec<PathBuf>,
+    },
 }
 
 const MOST_BYTES: u64 = 50_000_000;
@@ -106,9 +115,10 @@ impl Folder {
 ///
 /// # Errors
 /// If something does not build, cannot be had, or the folder is too large.
-pub(crate) fn run(gpu: Gpu) -> Result<()> {
+pub(crate) fn run(gpu: &Gpu) -> Result<()> {
     match gpu {
         Gpu::Pack => pack(),
+        Gpu::Report { folders } => report::run(folders),
     }
 }
 

@@ -7,12 +7,14 @@
 //! Refuses warnings and spills. A plain `cargo build` needs nothing of this, and no compiler comes to the unit.
 
 mod compile;
+pub(crate) mod count;
 mod figures;
 mod manifest;
 mod sdk;
 
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
 use manifest::{Manifest, Op, hash, hash_of_parts};
 use sdk::Sdk;
 use std::collections::BTreeSet;
@@ -21,6 +23,13 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
+
+/// What else there is to do with the kernels than to compile them.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Asked {
+    /// What a frame and an embedding cost: launches, bytes, multiply-adds, registers, shared memory, blocks that fit.
+    Count,
+}
 
 /// A kernel that spills; it must be refused, else the check of all others says nothing.
 const PLANTED: &str = "src/kernels/planted/spills.cu";

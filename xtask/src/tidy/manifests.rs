@@ -48,7 +48,16 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("threshold-store-fuzz", &["threshold-record", "threshold-store"]),
     ("threshold-wire-fuzz", &["threshold-wire"]),
     ("threshold-peers", &["threshold-record", "threshold-store"]),
-    ("xtask", &["threshold-bundle", "threshold-models", "threshold-record", "threshold-wire"]),
+    (
+        "xtask",
+        &[
+            "threshold-bundle",
+            "threshold-kernels",
+            "threshold-models",
+            "threshold-record",
+            "threshold-wire",
+        ],
+    ),
 ];
 
 const LOWER: &[&str] = &[

@@ -103,7 +103,7 @@ fn whole_and_halves(
     let (face, face_found) = lfw::face_of(engine, frame)?;
     let one = |embeddings: Result<Vec<Embedding>, EngineError>| {
         let embedding = embeddings?.pop().ok_or(EngineError::NoEmbedder)?;
-        Ok(Embedded { embedding, face_found })
+        Ok::<_, EngineError>(Embedded { embedding, face_found })
     };
     let whole = one(engine.embed(frame, &[face]))?;
     let halves = halves.then(|| one(engine.embed_in_halves(frame, &[face]))).transpose()?;
