@@ -114,10 +114,13 @@ pub(crate) fn trial(workshop: Workshop) -> Result<String> {
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     let qemu = said(Command::new(&door.parts.qemu).arg("--version"))?;
     let qemu = qemu.lines().next().unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().nth(1).unwrap_or("unknown");
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
     Ok(format!(
         "# A trial of the virtual unit\n\nWritten by `cargo xtask vm test`.\n\nDate {date}; {qemu}, board `virt`, two emulated \
-         Cortex-A57 without KVM, Debian's kernel {kernel} and systemd; model dlib ResNet-29.\nSeconds count from the power.\n\n\
-         {table}\n```text{}```\n",
+         Cortex-A57 without KVM, Debian's kernel {kernel} and systemd; model dlib ResNet-29.\nSeconds count from the power; the \
+         machine has {processors} processors, and its load over five minutes was {load}.\n\n{table}\n```text{}```\n",
         door.transcript.text()
     ))
 }
