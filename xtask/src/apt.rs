@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use threshold_models::pack::cache_dir;
 
 /// Where a program lies: in PATH, or where an administrator's programs are.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
@@ -89,6 +90,30 @@ impl Foreign {
         Ok(name.with_context(|| format!("{package} depends on no package"))?.to_owned())
     }
 
+    /// Downloads packages with all that they need, and unpacks all of it into a folder. What a package would run when it is
+    /// installed is not run.
+    ///
+    /// # Errors
+    /// If one cannot be had.
+    fn unpack_with_needs(&self, packages: &[&str], into: &Path) -> Result<()> {
+        let mut get = self.apt("apt-get");
+        get.args(["install", "--yes", "--quiet=2", "--no-install-recommends", "--download-only"]);
+        run_quietly(get.args(packages))
+            .with_context(|| format!("downloading {}", packages.join(" ")))?;
+        let downloads = self.folder.join("cache/archives");
+        let mut files: Vec<PathBuf> = fs::read_dir(downloads)
+            .context("reading the downloads")?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
+            .collect();
+        files.sort();
+        for file in files {
+            run_quietly(Command::new("dpkg").arg("--extract").arg(&file).arg(into))
+                .with_context(|| format!("unpacking {}", file.display()))?;
+        }
+        Ok(())
+    }
+
     /// Downloads a package and unpacks it into a folder.
     ///
     /// # Errors
@@ -108,4 +133,32 @@ impl Foreign {
         run_quietly(Command::new("dpkg").arg("--extract").arg(&file).arg(into))
             .with_context(|| format!("unpacking {package}"))
     }
+}
+
+/// A root of Debian's for arm64 with those packages and what they need, fetched once into the cache folder; nobody may write
+/// there.
+///
+/// # Errors
+/// If a package cannot be had.
+pub(crate) fn kept_root(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let kept = cache_dir()?.join("vm").join(name);
+    let (made_for, wishes) = (kept.join("packages.txt"), packages.join("\n"));
+    if fs::read_to_string(&made_for).ok().as_ref() == Some(&wishes) {
+        return Ok(kept);
+    }
+    let work = kept.with_extension("fetching");
+    for stale in [&work, &kept] {
+        if stale.exists() {
+            fs::remove_dir_all(stale).with_context(|| format!("removing {}", stale.display()))?;
+        }
+    }
+    let debian = Foreign::open(&work, "arm64")?;
+    let unpacked = work.join("unpacked");
+    fs::create_dir_all(&unpacked)?;
+    debian.unpack_with_needs(packages, &unpacked)?;
+    fs::rename(&unpacked, &kept).context("keeping the root")?;
+    fs::remove_dir_all(&work)?;
+    // The last thing: a fetch that broke off is none.
+    fs::write(&made_for, wishes).context("keeping the root")?;
+    Ok(kept)
 }

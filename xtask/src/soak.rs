@@ -3,7 +3,7 @@
 use crate::program::{cargo, output, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
-use crate::{evaluation, fuzz, libclang, recognition, training};
+use crate::{evaluation, fuzz, libclang, recognition, training, vm};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Fuzz,
     /// The unit's loop over 1,000,000 frames of a null camera and engine, and under a flooded serial line.
     Unit,
+    /// The virtual board: the power cut at 50 random moments of updates, and a version that only its own test finds bad.
+    Vm,
     /// P-Net from scratch on the development sets, beside the installed one on a balanced set.
     Train,
 }
@@ -38,7 +40,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
         None => {
             let first = models().and(recognition::run()).and(kernels()).and(store());
-            first.and(fuzz()).and(unit()).and(training::run())
+            first.and(fuzz()).and(unit()).and(board()).and(training::run())
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
@@ -46,6 +48,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
         Some(Group::Unit) => unit(),
+        Some(Group::Vm) => board(),
         Some(Group::Train) => training::run(),
     }
 }
@@ -117,6 +120,25 @@ fn unit() -> Result<()> {
     std::fs::write(root().join("docs/soak-unit.md"), page).context("writing docs/soak-unit.md")?;
     println!("written: docs/soak-unit.md");
     told.map(drop)
+}
+
+fn board() -> Result<()> {
+    let start = Instant::now();
+    let (table, done) = vm::soak(vm::Workshop::open()?)?;
+    let mut page = head("vm")?;
+    let _ = write!(
+        page,
+        "\n{:.0} s on the virtual board (docs/vm-transcript.md): QEMU's emulation of two Cortex-A57, Debian with systemd, the package of a \
+         unit.\nAfter each cut, which is SIGKILL of QEMU, the unit ran the version before or the new one, was armed, knew everybody, and its \
+         log verified.\n\n{table}",
+        start.elapsed().as_secs_f64()
+    );
+    if let Err(error) = &done {
+        let _ = write!(page, "\nMissed: {error:#}.\n");
+    }
+    std::fs::write(root().join("docs/soak-vm.md"), page).context("writing docs/soak-vm.md")?;
+    println!("written: docs/soak-vm.md");
+    done
 }
 
 /// Runs an area of tests over so many rounds, and writes its page, with a note for the reader.

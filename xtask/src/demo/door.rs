@@ -135,10 +135,10 @@ impl Host {
             .with_context(|| format!("{} printed no JSON", arguments.join(" ")))
     }
 
-    /// Follows the log from a sequence number on.
+    /// Follows the log from a sequence number on, once the line is free.
     pub(crate) fn follow(&self, from: u64) -> Result<Follow> {
         let mut process = self
-            .command(&["--json", "log", "follow", "--from", &from.to_string()])
+            .command(&["--json", "--wait=10", "log", "follow", "--from", &from.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

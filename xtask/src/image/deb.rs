@@ -13,7 +13,6 @@
 //! be compiled first, and has no better idea of slots. Refuses keys: the first start makes them.
 
 use crate::program::run_quietly;
-use crate::repository::root;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -89,16 +88,15 @@ pub(super) struct Parts<'a> {
     pub(super) launcher: &'a Path,
 }
 
-/// Builds the package.
+/// Builds the package from a root that is staged in that folder.
 ///
 /// # Errors
 /// If a part is missing, or `dpkg-deb` finds a fault.
-pub(super) fn build(deb: &Path, parts: &Parts<'_>) -> Result<()> {
-    let staged = root().join("target/image/package");
+pub(super) fn build(deb: &Path, staged: &Path, parts: &Parts<'_>) -> Result<()> {
     if staged.exists() {
-        fs::remove_dir_all(&staged).with_context(|| format!("removing {}", staged.display()))?;
+        fs::remove_dir_all(staged).with_context(|| format!("removing {}", staged.display()))?;
     }
-    let tree = Tree(&staged);
+    let tree = Tree(staged);
     let of = |name: &str| {
         let source = parts.sources.iter().find(|source| source.name == name);
         let source = source.with_context(|| format!("the bundle has no {name}"))?;
@@ -132,7 +130,7 @@ pub(super) fn build(deb: &Path, parts: &Parts<'_>) -> Result<()> {
     tree.put("DEBIAN/postrm", POSTRM.as_bytes(), 0o755)?;
     let mut dpkg = Command::new("dpkg-deb");
     // Weights do not shrink; the rest is a tenth of the package.
-    dpkg.args(["--build", "--root-owner-group", "-Zgzip", "-z1"]).arg(&staged).arg(deb);
+    dpkg.args(["--build", "--root-owner-group", "-Zgzip", "-z1"]).arg(staged).arg(deb);
     run_quietly(dpkg.env("SOURCE_DATE_EPOCH", EPOCH))
 }
 
@@ -213,6 +211,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
+    use crate::repository::root;
 
     /// What a script asks of the system, as it runs where systemd does and udev does not.
     fn asked(script: &str, words: &[&str]) -> String {

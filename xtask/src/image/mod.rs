@@ -87,56 +87,106 @@ pub(crate) fn make(
     model: Model,
     key: Option<&Path>,
 ) -> Result<Made> {
-    let signer = Signer::of(key)?;
     let folder = root().join("target/image");
-    let staged = folder.join("staged");
-    fs::create_dir_all(&staged).with_context(|| format!("making {}", staged.display()))?;
-    let (edge, launcher) = (staged.join("threshold-edge"), staged.join("threshold-launch"));
-    toolchain.strip(&toolchain.build()?, &edge)?;
-    toolchain.strip(&toolchain.launcher()?, &launcher)?;
-    let places = toolchain.places();
-    let figures = binary::check(&edge, Linked::Shared)?;
-    println!("image: threshold-edge {figures}");
-    let launching = binary::check(&launcher, Linked::Static)?;
-    println!("image: threshold-launch {launching}");
-    let glibc = figures.glibc.context("the binary asks for no C library")?;
-    let materials = Materials::of_unit(TARGET, Toolchain::FEATURES)?;
-    let mut sources = vec![contents::program("threshold-edge", edge)];
-    let kernels = contents::kernels(&staged)?;
-    if kernels.is_empty() {
-        println!("image: no kernels for a GPU: cargo xtask kernels");
-    }
-    println!("image: {} images of kernels, {} packages", kernels.len(), materials.len());
-    sources.extend(kernels);
-    sources.extend(contents::packs_and_lists(setup, model, &materials, &staged)?);
-    sources.extend(contents::system());
-    let paths = sources.iter().map(|source| source.path.as_path());
-    no_secrets(&paths.chain([launcher.as_path()]).collect::<Vec<_>>(), &signer, &places)?;
-
-    let development = if signer.is_development { "-development" } else { "" };
+    let ingredients = Ingredients::gather(toolchain, setup, model, key, &folder)?;
+    let development = if ingredients.signer.is_development { "-development" } else { "" };
     let version = format!("{}{development}", env!("CARGO_PKG_VERSION"));
     let stem = format!("threshold-{version}-aarch64-{}", model.name());
     let bundle = folder.join(format!("{stem}.bundle"));
-    pack(&bundle, &version, &sources, &signer)?;
-    let bytes = fs::metadata(&bundle)?.len();
-    ensure!(
-        bytes <= MAX_BUNDLE_BYTES,
-        "the bundle has {bytes} bytes, more than {MAX_BUNDLE_BYTES}"
-    );
-    println!("image: bundle {:.1} MB of {} files", bytes as f64 / 1e6, sources.len());
+    ingredients.pack(&bundle, &version, SECURITY_COUNTER, &ingredients.sources)?;
     let deb = folder.join(format!("{stem}.deb"));
-    let parts = deb::Parts {
-        version: &version,
-        bundle: &bundle,
-        sources: &sources,
-        release_key: signer.trust.release_key,
-        compatible: COMPATIBLE,
-        glibc,
-        launcher: &launcher,
-    };
-    deb::build(&deb, &parts)?;
-    println!("image: package {:.1} MB", fs::metadata(&deb)?.len() as f64 / 1e6);
+    ingredients.package(&deb, &version, &bundle)?;
     Ok(Made { bundle, deb })
+}
+
+/// What an image is made of: everything built, staged and checked, and who signs it.
+pub(crate) struct Ingredients {
+    /// What goes into a slot.
+    pub(crate) sources: Vec<Source>,
+    signer: Signer,
+    launcher: PathBuf,
+    glibc: (u32, u32),
+    folder: PathBuf,
+}
+
+impl Ingredients {
+    /// Builds and stages the parts in a folder; without a build key a developer's.
+    ///
+    /// # Errors
+    /// If a part is missing, breaks a limit or holds a secret.
+    pub(crate) fn gather(
+        toolchain: &Toolchain,
+        setup: &Setup,
+        model: Model,
+        key: Option<&Path>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let signer = Signer::of(key)?;
+        let staged = folder.join("staged");
+        fs::create_dir_all(&staged).with_context(|| format!("making {}", staged.display()))?;
+        let (edge, launcher) = (staged.join("threshold-edge"), staged.join("threshold-launch"));
+        toolchain.strip(&toolchain.build()?, &edge)?;
+        toolchain.strip(&toolchain.launcher()?, &launcher)?;
+        let places = toolchain.places();
+        let figures = binary::check(&edge, Linked::Shared)?;
+        println!("image: threshold-edge {figures}");
+        let launching = binary::check(&launcher, Linked::Static)?;
+        println!("image: threshold-launch {launching}");
+        let glibc = figures.glibc.context("the binary asks for no C library")?;
+        let materials = Materials::of_unit(TARGET, Toolchain::FEATURES)?;
+        let mut sources = vec![contents::program("threshold-edge", edge)];
+        let kernels = contents::kernels(&staged)?;
+        if kernels.is_empty() {
+            println!("image: no kernels for a GPU: cargo xtask kernels");
+        }
+        println!("image: {} images of kernels, {} packages", kernels.len(), materials.len());
+        sources.extend(kernels);
+        sources.extend(contents::packs_and_lists(setup, model, &materials, &staged)?);
+        sources.extend(contents::system());
+        let paths = sources.iter().map(|source| source.path.as_path());
+        no_secrets(&paths.chain([launcher.as_path()]).collect::<Vec<_>>(), &signer, &places)?;
+        Ok(Self { sources, signer, launcher, glibc, folder: folder.to_path_buf() })
+    }
+
+    /// Writes the bundle of a version with those files.
+    ///
+    /// # Errors
+    /// If it cannot be written, is too large, or its own reader does not take it.
+    pub(crate) fn pack(
+        &self,
+        bundle: &Path,
+        version: &str,
+        counter: u64,
+        sources: &[Source],
+    ) -> Result<()> {
+        pack(bundle, version, counter, sources, &self.signer)?;
+        let bytes = fs::metadata(bundle)?.len();
+        ensure!(
+            bytes <= MAX_BUNDLE_BYTES,
+            "the bundle has {bytes} bytes, more than {MAX_BUNDLE_BYTES}"
+        );
+        println!("image: bundle {:.1} MB of {} files", bytes as f64 / 1e6, sources.len());
+        Ok(())
+    }
+
+    /// Writes the Debian package whose first version is that bundle.
+    ///
+    /// # Errors
+    /// If a part is missing, or `dpkg-deb` finds a fault.
+    pub(crate) fn package(&self, deb: &Path, version: &str, bundle: &Path) -> Result<()> {
+        let parts = deb::Parts {
+            version,
+            bundle,
+            sources: &self.sources,
+            release_key: self.signer.trust.release_key,
+            compatible: COMPATIBLE,
+            glibc: self.glibc,
+            launcher: &self.launcher,
+        };
+        deb::build(deb, &self.folder.join("package"), &parts)?;
+        println!("image: package {:.1} MB", fs::metadata(deb)?.len() as f64 / 1e6);
+        Ok(())
+    }
 }
 
 /// What `ci` wants of an image: made twice with equal bytes, installed and run. Gives how many checks were left out.
@@ -177,18 +227,24 @@ fn lintian(deb: &Path) -> Result<usize> {
 }
 
 /// Writes the bundle beside its place, reads it back as a unit would, and only then puts it there.
-fn pack(bundle: &Path, version: &str, sources: &[Source], signer: &Signer) -> Result<()> {
+fn pack(
+    bundle: &Path,
+    version: &str,
+    counter: u64,
+    sources: &[Source],
+    signer: &Signer,
+) -> Result<()> {
     let manifest = Manifest {
         format: 1,
         compatible: COMPATIBLE.to_owned(),
         version: version.to_owned(),
-        counter: SECURITY_COUNTER,
+        counter,
         files: Vec::new(),
     };
     let partial = bundle.with_extension("partial");
     let out = File::create(&partial).with_context(|| partial.display().to_string())?;
     threshold_bundle::write(BufWriter::new(out), manifest, sources, &signer.keys, &signer.build)?;
-    let installed = Installed { compatible: COMPATIBLE.to_owned(), counter: SECURITY_COUNTER };
+    let installed = Installed { compatible: COMPATIBLE.to_owned(), counter };
     let written = BufReader::new(File::open(&partial)?);
     threshold_bundle::read(written, &signer.trust, &installed, &mut Nowhere)?;
     fs::rename(&partial, bundle).with_context(|| bundle.display().to_string())

@@ -4,14 +4,13 @@
 //! Owns the root's making. Refuses to call that a boot: systemd, udev, camera and USB port are not tried here.
 
 use super::{COMPATIBLE, Made};
-use crate::apt::Foreign;
+use crate::apt;
 use crate::program::{output, run_quietly};
 use crate::repository::root;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use threshold_models::pack::cache_dir;
 
 /// What such a root needs for one program: who it is, the C library, the compiler's.
 const PACKAGES: [&str; 3] = ["base-files", "libc6", "libgcc-s1"];
@@ -93,26 +92,7 @@ pub(super) fn run(made: &Made) -> Result<()> {
 
 /// A root with nothing of ours in it, from packages that are fetched once.
 fn fresh_root() -> Result<PathBuf> {
-    let kept = cache_dir()?.join("vm/arm64-root");
-    let (made_for, wishes) = (kept.join("packages.txt"), PACKAGES.join("\n"));
-    if fs::read_to_string(&made_for).ok().as_ref() != Some(&wishes) {
-        let work = kept.with_extension("fetching");
-        for stale in [&work, &kept] {
-            if stale.exists() {
-                fs::remove_dir_all(stale)
-                    .with_context(|| format!("removing {}", stale.display()))?;
-            }
-        }
-        let debian = Foreign::open(&work, "arm64")?;
-        let unpacked = work.join("unpacked");
-        fs::create_dir_all(&unpacked)?;
-        for package in PACKAGES {
-            debian.unpack(package, &unpacked)?;
-        }
-        fs::rename(&unpacked, &kept).context("keeping the root")?;
-        fs::remove_dir_all(&work)?;
-        fs::write(&made_for, wishes).context("keeping the root")?;
-    }
+    let kept = apt::kept_root("arm64-root", &PACKAGES)?;
     let folder = root().join("target/image/root");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;

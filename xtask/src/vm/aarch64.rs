@@ -19,10 +19,6 @@ const SYSROOT: &str = "/usr/aarch64-linux-gnu";
 /// Their compiler.
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
 
-/// What the unit's binary is linked to, in the sysroot's folder of libraries.
-pub(super) const LIBRARIES: [&str; 4] =
-    ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
-
 /// The tests that run for aarch64, area by area: the line, the formats of flash that were released, the unit on its bench.
 /// The rest of the store's was not through after six minutes; the virtual board cuts its power instead.
 const EMULATED: [(&str, &[&str], &[&str]); 3] = [
@@ -140,11 +136,6 @@ impl Toolchain {
     /// If it cannot be written.
     pub(crate) fn strip(&self, binary: &Path, to: &Path) -> Result<()> {
         run_quietly(Command::new("aarch64-linux-gnu-strip").arg("-o").arg(to).arg(binary))
-    }
-
-    /// A library that the binary is linked to.
-    pub(super) fn library(&self, name: &str) -> PathBuf {
-        Path::new(SYSROOT).join("lib").join(name)
     }
 
     /// Runs test areas for aarch64, under QEMU's emulation of one process. Gives how many of their tests were left out, each said

@@ -16,19 +16,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 use std::time::{Duration, Instant};
 
-/// Longest wait for a line of the board's init: a cold start on a loaded machine, many times over.
+/// Longest wait for a line of the board's console: a cold start on a loaded machine, many times over.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How the init begins what it says itself; everything else is the unit's.
+/// How the board begins what it says itself; everything else is the unit's.
 const BOARD: &str = "board: ";
 
 /// A running board.
 pub(super) struct Board {
     process: Child,
     console: UnixStream,
-    lines: Receiver<String>,
-    /// What the unit said since the start.
-    said: Vec<String>,
+    lines: Receiver<(Instant, String)>,
+    /// What the unit said since the start, and when.
+    said: Vec<(Instant, String)>,
     asked: u32,
     folder: PathBuf,
     /// The administrator's cable.
@@ -38,8 +38,8 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Gives the board power and waits until its init listens. Sockets and traces stand in `folder`, whose name is short:
-    /// a socket's path has 107 bytes at most. `port` will lead to the serial line.
+    /// Gives the board power, with that picture before its camera, and waits until its console listens. Sockets and traces stand in
+    /// `folder`, whose name is short: a socket's path has 107 bytes at most. `port` will lead to the serial line.
     ///
     /// # Errors
     /// If it does not start.
@@ -49,6 +49,7 @@ impl Board {
         flash: &Path,
         folder: &Path,
         port: &Path,
+        picture: &str,
     ) -> Result<Self> {
         let cable = Cable::lay(&folder.join("line"), port)?;
         let at = folder.join("console");
@@ -62,7 +63,9 @@ impl Board {
         qemu.args("-smp 2 -m 512 -nodefaults -nographic -no-reboot".split(' '));
         qemu.arg("-kernel").arg(&parts.kernel).arg("-initrd").arg(initramfs);
         // vivid of Linux 6.1 makes the kernel complain of its time-outs every second, in the middle of the console's lines.
-        qemu.args(["-append", "console=ttyAMA0 loglevel=3 panic=-1"]);
+        qemu.arg("-append").arg(format!(
+            "console=ttyAMA0 loglevel=3 panic=-1 systemd.show_status=no systemd.getty_auto=no picture={picture}"
+        ));
         qemu.args("-chardev socket,id=console,path=console -serial chardev:console".split(' '));
         qemu.args("-qmp unix:qmp,server=on,wait=off".split(' '));
         qemu.arg("-drive").arg(format!("if=none,id=flash,format=raw,file={}", flash.display()));
@@ -77,7 +80,7 @@ impl Board {
         let said = Vec::new();
         let folder = folder.to_path_buf();
         let mut board = Self { process, console, lines, said, asked: 0, folder, cable, started };
-        board.line_from_init("up ", PATIENCE)?;
+        board.line_from_board("up ", PATIENCE)?;
         Ok(board)
     }
 
@@ -95,7 +98,7 @@ impl Board {
         let mark = format!("done-{} ", self.asked);
         let line = format!("said=$({typed} 2>&1); echo \"{BOARD}{mark}$?\" $said\n");
         self.console.write_all(line.as_bytes()).context("the board's console")?;
-        let answer = self.line_from_init(&mark, PATIENCE)?;
+        let answer = self.line_from_board(&mark, PATIENCE)?;
         let (status, said) = answer.split_once(' ').unwrap_or((&answer, ""));
         ensure!(status == "0", "on the board, `{typed}` failed ({status}): {said}");
         Ok(said.to_owned())
@@ -114,7 +117,7 @@ impl Board {
     ) -> Result<usize> {
         let give_up = Instant::now() + within;
         loop {
-            let found = self.said.iter().skip(after).position(|line| line.contains(text));
+            let found = self.said.iter().skip(after).position(|(_, line)| line.contains(text));
             if let Some(at) = found {
                 return Ok(after + at + 1);
             }
@@ -123,10 +126,21 @@ impl Board {
                 None => bail!(
                     "the unit did not say {text:?} within {} s; it said:\n{}",
                     within.as_secs(),
-                    self.said.join("\n")
+                    self.said.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
                 ),
             }
         }
+    }
+
+    /// When the unit said the line before that one, in seconds since the power came.
+    pub(super) fn said_at(&self, after: usize) -> f64 {
+        let line = after.checked_sub(1).and_then(|at| self.said.get(at));
+        line.map_or(0.0, |(at, _)| at.duration_since(self.started).as_secs_f64())
+    }
+
+    /// What the unit has said since its first `after` lines.
+    pub(super) fn said_since(&self, after: usize) -> impl Iterator<Item = &str> {
+        self.said.iter().skip(after).map(|(_, line)| line.as_str())
     }
 
     /// Lines that the unit has said until now.
@@ -167,8 +181,8 @@ impl Board {
         let _ = self.process.wait();
     }
 
-    /// The rest of the init's next line that begins so.
-    fn line_from_init(&mut self, begins: &str, within: Duration) -> Result<String> {
+    /// The rest of the board's next line that begins so.
+    fn line_from_board(&mut self, begins: &str, within: Duration) -> Result<String> {
         let give_up = Instant::now() + within;
         let begins = format!("{BOARD}{begins}");
         while let Some(line) = self.next_line(give_up)? {
@@ -177,18 +191,15 @@ impl Board {
             }
         }
         let log = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
-        bail!(
-            "the board's init did not say {begins:?} within {} s; the console:\n{log}",
-            within.as_secs()
-        )
+        bail!("the board did not say {begins:?} within {} s; the console:\n{log}", within.as_secs())
     }
 
     /// The next line of the console, if one comes in time; the unit's are kept.
     fn next_line(&mut self, give_up: Instant) -> Result<Option<String>> {
         match self.lines.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
-            Ok(line) => {
+            Ok((at, line)) => {
                 if !line.starts_with(BOARD) {
-                    self.said.push(line.clone());
+                    self.said.push((at, line.clone()));
                 }
                 Ok(Some(line))
             }
@@ -217,7 +228,10 @@ fn change(line: &str) -> Option<(u32, bool)> {
 }
 
 /// Waits for QEMU at the console's socket; its lines, also written down.
-fn listen(listener: &UnixListener, log: &Path) -> Result<(UnixStream, Receiver<String>)> {
+fn listen(
+    listener: &UnixListener,
+    log: &Path,
+) -> Result<(UnixStream, Receiver<(Instant, String)>)> {
     listener.set_nonblocking(true)?;
     let give_up = Instant::now() + PATIENCE;
     let console = loop {
@@ -235,7 +249,7 @@ fn listen(listener: &UnixListener, log: &Path) -> Result<(UnixStream, Receiver<S
         for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let _ = writeln!(log, "{line}");
-            if sender.send(line).is_err() {
+            if sender.send((Instant::now(), line)).is_err() {
                 return;
             }
         }

@@ -7,6 +7,7 @@ use super::board::Board;
 use super::parts::Parts;
 use super::transcript::Transcript;
 use super::unit::RELAY;
+use super::versions::Versions;
 use crate::demo::door::Host;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub(super) struct Door {
     /// Sockets and traces.
     pub(super) folder: PathBuf,
     pub(super) host: Host,
+    /// What the unit is updated by.
+    pub(super) versions: Versions,
     pub(super) board: Option<Board>,
     pub(super) transcript: Transcript,
     /// The last entry that was seen.
@@ -34,7 +37,7 @@ pub(super) struct Door {
 /// When the parts of a start were done, in seconds since the power came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
-    /// The board's init listens.
+    /// The board's console listens, which systemd has started.
     pub(super) board_s: f64,
     /// The unit answers an administrator.
     pub(super) service_s: f64,
@@ -42,35 +45,48 @@ pub(super) struct Start {
     pub(super) armed_s: f64,
 }
 
+/// A run of the administrator's tool beside what else is done.
+pub(super) struct Aside {
+    process: Child,
+    typed: Vec<String>,
+}
+
 impl Door {
     fn board(&mut self) -> Result<&mut Board> {
         self.board.as_mut().context("the board has no power")
     }
 
-    /// Gives the board power, with that picture before the camera; seconds until its init listened.
+    /// Gives the board power, with that picture before the camera; seconds until its console listened. systemd starts the unit.
     ///
     /// # Errors
     /// If it does not start.
     pub(super) fn power_on(&mut self, picture: &str) -> Result<f64> {
         let Self { parts, initramfs, flash, folder, host, .. } = self;
-        let board = self.board.insert(Board::start(parts, initramfs, flash, folder, &host.port)?);
-        let board_s = board.seconds();
-        board.ask(&format!("show {picture}"))?;
-        board.ask("feeder")?;
-        self.transcript.event(board_s, "power on; the board's init listens");
+        let board = Board::start(parts, initramfs, flash, folder, &host.port, picture)?;
+        let board_s = self.board.insert(board).seconds();
+        self.transcript.event(board_s, "power on; the board's console listens");
         Ok(board_s)
     }
 
-    /// Starts the unit and waits until it answers and is armed.
+    /// The code on the label, by the steps that the manual has for a new unit; the unit is started anew after them.
+    ///
+    /// # Errors
+    /// If the unit does not say it.
+    pub(super) fn label(&mut self) -> Result<String> {
+        let said = self.ask("label")?;
+        let code = said.split("pairing code: ").nth(1).map(str::trim);
+        Ok(code.with_context(|| format!("no pairing code in {said:?}"))?.to_owned())
+    }
+
+    /// Waits until the unit, which systemd starts, answers and is armed.
     ///
     /// # Errors
     /// If it does not.
-    pub(super) fn start_unit(&mut self, board_s: f64) -> Result<Start> {
-        self.ask("start unit")?;
+    pub(super) fn unit_started(&mut self, board_s: f64) -> Result<Start> {
         let service_s = self.wait_for_service()?;
         // At its first start: "not armed: nobody commissioned this unit", which an owner has to do.
-        self.board()?.unit_says("armed", 0, PATIENCE)?;
-        let armed_s = self.board()?.seconds();
+        let said = self.board()?.unit_says("armed", 0, PATIENCE)?;
+        let armed_s = self.board()?.said_at(said);
         let armed = self.host.json(&["info"])?["state"] != "refuses";
         let words = if armed {
             "the unit is armed"
@@ -184,6 +200,20 @@ impl Door {
         outputs.into_iter().filter(|&(line, _)| line == RELAY).map(|(_, level)| level).collect()
     }
 
+    /// When the unit said the line before that one, in seconds since the power came.
+    pub(super) fn said_at(&self, after: usize) -> f64 {
+        self.board.as_ref().map_or(0.0, |board| board.said_at(after))
+    }
+
+    /// How many lines with that text the unit has said since its first `after` lines.
+    ///
+    /// # Errors
+    /// If the board ended.
+    pub(super) fn times_said(&mut self, text: &str, after: usize) -> Result<usize> {
+        self.lines_said()?;
+        Ok(self.board()?.said_since(after).filter(|line| line.contains(text)).count())
+    }
+
     /// Bytes that the administrator's tool has sent to the unit since the power came.
     pub(super) fn carried(&self) -> u64 {
         self.board.as_ref().map_or(0, |board| board.cable.carried())
@@ -194,6 +224,29 @@ impl Door {
         let mut command = self.host.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().context("`threshold` did not start")
+    }
+
+    /// Starts the administrator's tool beside what else is done; what it says stands in the transcript once it is over.
+    pub(super) fn begin_aside(&mut self, arguments: &[&str]) -> Result<Aside> {
+        let mut command = self.host.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let process = command.spawn().context("`threshold` did not start")?;
+        let typed = arguments.iter().map(|word| (*word).to_owned()).collect();
+        self.transcript.command(self.seconds(), arguments, "");
+        Ok(Aside { process, typed })
+    }
+
+    /// Waits for the end of what was begun; true if the tool was content, and all that it said.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub(super) fn end_of(&mut self, aside: Aside) -> Result<(bool, String)> {
+        let done = aside.process.wait_with_output().context("waiting for `threshold`")?;
+        let said = [done.stderr, done.stdout].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let typed: Vec<&str> = aside.typed.iter().map(String::as_str).collect();
+        self.transcript.end_of(self.seconds(), &typed, &said);
+        Ok((done.status.success(), said))
     }
 
     /// Pulls the plug.

@@ -11,11 +11,16 @@ mod initramfs;
 mod modules;
 mod parts;
 mod pictures;
+mod soak;
+mod system;
 mod transcript;
 mod trial;
 mod unit;
+mod update;
+mod versions;
 
 pub(crate) use aarch64::{TARGET, Toolchain};
+pub(crate) use soak::soak;
 
 use crate::demo::{self, door::Host};
 use crate::program::{run_aloud, said};
@@ -28,17 +33,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use transcript::Transcript;
+use versions::Versions;
 
 /// The page of the last trial that somebody ran for its own sake.
 const TRANSCRIPT: &str = "docs/vm-transcript.md";
 
-/// The size of the board's flash.
-const FLASH_BYTES: u64 = 64 << 20;
+/// The size of the board's flash: the system, two slots, a bundle that comes, and what the log and the gallery may grow to, which no
+/// update takes. What nobody wrote takes no room in the file.
+const FLASH_BYTES: u64 = 2 << 30;
 
 /// What to do with the board.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Vm {
-    /// The trial: pairs, enrols, visits, the camera's plug, power cuts; with a transcript under docs/.
+    /// The trial: pairs, enrols, visits, updates, the camera's plug, power cuts; with a transcript under docs/.
     Test,
 }
 
@@ -107,10 +114,13 @@ pub(crate) fn trial(workshop: Workshop) -> Result<String> {
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     let qemu = said(Command::new(&door.parts.qemu).arg("--version"))?;
     let qemu = qemu.lines().next().unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().nth(1).unwrap_or("unknown");
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
     Ok(format!(
         "# A trial of the virtual unit\n\nWritten by `cargo xtask vm test`.\n\nDate {date}; {qemu}, board `virt`, two emulated \
-         Cortex-A57 without KVM, Debian's kernel {kernel}; model dlib ResNet-29.\nSeconds count from the power.\n\n\
-         {table}\n```text{}```\n",
+         Cortex-A57 without KVM, Debian's kernel {kernel} and systemd; model dlib ResNet-29.\nSeconds count from the power; the \
+         machine has {processors} processors, and its load over five minutes was {load}.\n\n{table}\n```text{}```\n",
         door.transcript.text()
     ))
 }
@@ -119,8 +129,8 @@ pub(crate) fn trial(workshop: Workshop) -> Result<String> {
 fn attend(workshop: Workshop) -> Result<()> {
     let (mut door, _, _sockets) = make(workshop)?;
     let board_s = door.power_on(unit::NOBODY)?;
-    println!("{}", door.ask("label")?);
-    door.start_unit(board_s)?;
+    println!("the code on the label: {}", door.label()?);
+    door.unit_started(board_s)?;
     println!("the unit's line: {}", door.host.port.display());
     let people = unit::PEOPLE.map(|(name, _)| name).join(", ");
     println!(
@@ -166,12 +176,14 @@ fn make(workshop: Workshop) -> Result<(Door, PathBuf, Sockets)> {
     let host = Host {
         binary: root().join("target/release/threshold"),
         port: folder.join("port"),
-        packs: stock.packs,
+        packs: stock.packs.clone(),
         keys: folder.join("keys"),
     };
     let initramfs = unit::initramfs(&parts, &toolchain, &host, &stock.photos, &folder)?;
+    let versions = Versions::make(&toolchain, &stock, &folder)?;
+    let system = system::make(&folder, &versions.package, &unit::guest().join("unit.toml"))?;
     let flash = folder.join("flash");
-    parts::disk(&parts, &flash, FLASH_BYTES)?;
+    parts::disk(&parts, &flash, FLASH_BYTES, &system)?;
     let sockets = Sockets::make()?;
     let door = Door {
         parts,
@@ -179,6 +191,7 @@ fn make(workshop: Workshop) -> Result<(Door, PathBuf, Sockets)> {
         flash,
         folder: sockets.0.clone(),
         host,
+        versions,
         board: None,
         transcript: Transcript::default(),
         seen: 0,

@@ -85,12 +85,12 @@ fn fetch(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file of that size with an empty ext4 in it.
+/// A file of that size with an ext4 in it that holds a root.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) fn disk(parts: &Parts, path: &Path, bytes: u64) -> Result<()> {
+pub(super) fn disk(parts: &Parts, path: &Path, bytes: u64, root: &Path) -> Result<()> {
     let file = fs::File::create(path).with_context(|| format!("writing {}", path.display()))?;
     file.set_len(bytes).with_context(|| format!("writing {}", path.display()))?;
-    run_quietly(Command::new(&parts.mke2fs).args(["-q", "-t", "ext4"]).arg(path))
+    run_quietly(Command::new(&parts.mke2fs).args(["-q", "-t", "ext4", "-d"]).arg(root).arg(path))
 }

@@ -29,6 +29,20 @@ impl Transcript {
     pub(super) fn command(&mut self, seconds: f64, arguments: &[&str], said: &str) {
         let typed: Vec<String> = arguments.iter().map(|word| shown(word)).collect();
         self.event(seconds, &format!("$ threshold {}", typed.join(" ")));
+        self.lines(arguments, said);
+    }
+
+    /// What a command that was begun before has printed until its end.
+    pub(super) fn end_of(&mut self, seconds: f64, arguments: &[&str], said: &str) {
+        let what = arguments.iter().find(|word| !word.starts_with('-')).copied();
+        self.event(
+            seconds,
+            &format!("`threshold {}` is over, and said:", what.unwrap_or_default()),
+        );
+        self.lines(arguments, said);
+    }
+
+    fn lines(&mut self, arguments: &[&str], said: &str) {
         // The tool tells paths as they were typed.
         let paths = arguments.iter().filter(|word| word.starts_with('/'));
         let said = paths.fold(said.to_owned(), |said, path| said.replace(path, &shown(path)));

@@ -1,11 +1,13 @@
 //! `cargo xtask vm test`: what the unit must do on the board, step by step.
 //!
-//! Owns the expectations. It pairs and enrols over the serial line, brings people before the camera, pulls the camera,
+//! Owns the expectations. It pairs and enrols over the serial line, brings people before the camera, updates the unit, pulls the camera,
 //! and cuts the power in the middle of writes: what was acknowledged before must be there after, in the gallery and in
-//! the log, and the log must be one that verifies.
+//! the log, and the log must be one that verifies. What an update must do stands in `update`.
 
 use super::door::{Door, Start};
 use super::unit::NOBODY;
+use super::update;
+use super::versions::{FIRST, NEWER};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -36,6 +38,8 @@ pub(super) struct Figures {
     admission_s: f64,
     /// From a stranger's coming before the camera to the refusal.
     refusal_s: f64,
+    /// What the updates took.
+    updates: update::Figures,
     /// The start after the last power cut, with a person before the camera.
     last: Start,
     /// That person's admission, from the power.
@@ -45,19 +49,24 @@ pub(super) struct Figures {
 impl Figures {
     /// The figures as a table.
     pub(super) fn table(&self) -> String {
-        let rows = [
-            ("first start: the board's init listens", self.first.board_s),
-            ("first start: the unit answers", self.first.service_s),
+        let first = [
+            ("first start: the board's console listens", self.first.board_s),
+            (
+                "first start: the unit answers, after its first version went into a slot and its label was printed",
+                self.first.service_s,
+            ),
             ("first start: every part works, and nobody commissioned it yet", self.first.armed_s),
             ("first start: first decision, after pairing and enrolment", self.first_decision_s),
             ("a visit of the enrolled person: admitted after", self.admission_s),
+        ];
+        let last = [
             ("a visit of a stranger: refused after", self.refusal_s),
             ("start after a power cut: the unit answers", self.last.service_s),
             ("start after a power cut: armed", self.last.armed_s),
             ("start after a power cut: whoever waits is admitted", self.last_decision_s),
         ];
         let mut table = "| what | seconds |\n| --- | ---: |\n".to_owned();
-        for (what, seconds) in rows {
+        for (what, seconds) in first.into_iter().chain(self.updates.rows()).chain(last) {
             table += &format!("| {what} | {seconds:.1} |\n");
         }
         table
@@ -70,28 +79,28 @@ impl Figures {
 /// If the unit does anything else than is written here.
 pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     door.transcript.part("The first start");
-    let board_s = door.power_on(NOBODY)?;
-    let code = door.ask("label")?;
-    let first = door.start_unit(board_s)?;
-    door.pair(code.trim_start_matches("pairing code: "))?;
-    let photo = photos.join(ENROLLED.1).display().to_string();
-    door.administer(&["enrol", ENROLLED.0, "--photo", &photo])?;
-    // Without it the unit moves no lock. The key would stand in the transcript, so that it goes to a file alone.
-    let paper = door.folder.join("recovery.key");
-    let _ = std::fs::remove_file(&paper);
-    door.administer(&["--json", "commission", "--out", &paper.display().to_string()])?;
-    // Without it nobody is let in: no detector for photos is installed.
-    door.administer(&["policy", "acknowledge", "--photo-opens-this-door"])?;
-    door.administer(&["info"])?;
-
-    door.transcript.part("Visits");
+    let first = begin(door, photos)?;
     let (admission_s, entry) = visit(door, "obama")?;
     let first_decision_s = door.seconds();
     admitted(&entry, ENROLLED.0)?;
     pulsed(door, 1)?;
-    let (refusal_s, entry) = visit(door, "stranger")?;
-    refused(&entry, "unknown")?;
-    pulsed(door, 1)?;
+
+    door.transcript.part("A power cut in the middle of an update");
+    log(door)?;
+    let cut_s = update::cut(door, NOBODY)?;
+    log(door)?;
+
+    door.transcript.part("The same update again, and visits while it is on trial");
+    let (mut updates, refusal_s) = update::good(door, |door| {
+        let (_, entry) = visit(door, "obama-again")?;
+        admitted(&entry, ENROLLED.0)?;
+        pulsed(door, 1)?;
+        let (refusal_s, entry) = visit(door, "stranger")?;
+        refused(&entry, "unknown")?;
+        pulsed(door, 1)?;
+        Ok(refusal_s)
+    })?;
+    updates.cut_s = cut_s;
 
     door.transcript.part("Somebody inside asks to leave");
     door.press_exit()?;
@@ -101,6 +110,10 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     door.transcript.part("The camera's plug is pulled and put back");
     plug(door)?;
 
+    door.transcript.part("A version that ends at once, and one from before");
+    updates.reverted_s = update::broken(door)?;
+    update::downgrade(door)?;
+
     door.transcript.part("Power cuts in the middle of enrolments");
     log(door)?;
     let last = cuts(door, photos)?;
@@ -109,7 +122,29 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
     admitted(&entry, ENROLLED.0)?;
     pulsed(door, 1)?;
     log(door)?;
-    Ok(Figures { first, first_decision_s, admission_s, refusal_s, last, last_decision_s })
+    update::runs(door, NEWER)?;
+    Ok(Figures { first, first_decision_s, admission_s, updates, refusal_s, last, last_decision_s })
+}
+
+/// Makes the new board's unit a door's: label, pairing, one person, commission, acknowledgement; its first version is confirmed by its
+/// owner, who need not wait for that.
+pub(super) fn begin(door: &mut Door, photos: &Path) -> Result<Start> {
+    let board_s = door.power_on(NOBODY)?;
+    let code = door.label()?;
+    let first = door.unit_started(board_s)?;
+    door.pair(&code)?;
+    let photo = photos.join(ENROLLED.1).display().to_string();
+    door.administer(&["enrol", ENROLLED.0, "--photo", &photo])?;
+    // Without it the unit moves no lock. The key would stand in the transcript, so that it goes to a file alone.
+    let paper = door.folder.join("recovery.key");
+    let _ = std::fs::remove_file(&paper);
+    door.administer(&["--json", "commission", "--out", &paper.display().to_string()])?;
+    // Without it nobody is let in: no detector for photos is installed.
+    door.administer(&["policy", "acknowledge", "--photo-opens-this-door"])?;
+    door.administer(&["confirm"])?;
+    door.administer(&["info"])?;
+    update::runs(door, FIRST)?;
+    Ok(first)
 }
 
 /// The camera goes away while the unit looks through it, and comes back.
@@ -202,7 +237,7 @@ fn cuts(door: &mut Door, photos: &Path) -> Result<Start> {
         let is_last = cut + 1 == CUTS.len();
         let picture = if is_last { "obama" } else { NOBODY };
         let board_s = door.power_on(picture)?;
-        let start = door.start_unit(board_s)?;
+        let start = door.unit_started(board_s)?;
         log(door)?;
         let there = people(door)?;
         let lost: Vec<&String> = acknowledged.difference(&there).collect();
@@ -220,14 +255,14 @@ fn cuts(door: &mut Door, photos: &Path) -> Result<Start> {
 }
 
 /// Pulls what is new of the log and verifies all of it: what was pulled before a power cut must still be the unit's.
-fn log(door: &mut Door) -> Result<()> {
+pub(super) fn log(door: &mut Door) -> Result<()> {
     let pulled = door.host.port.with_file_name("log.jsonl").display().to_string();
     door.host.text(&["log", "pull", "--out", &pulled])?;
     door.administer(&["log", "verify"]).map(drop)
 }
 
 /// Who is enrolled.
-fn people(door: &Door) -> Result<BTreeSet<String>> {
+pub(super) fn people(door: &Door) -> Result<BTreeSet<String>> {
     let listed = door.host.json(&["gallery", "list"])?;
     let people = listed["people"].as_array().cloned().unwrap_or_default();
     Ok(people.iter().filter_map(|person| Some(person["name"].as_str()?.to_owned())).collect())
