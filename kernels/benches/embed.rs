@@ -26,6 +26,8 @@ const ROUNDS: [u32; 2] = [20_000, 2];
 const STAGED: usize = 50;
 /// Splits that are tried.
 const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Places of the graph whose faces are counted on the device.
+const COUNTED: usize = 8;
 /// Batches of FaceNet of which every division is timed.
 const DIVIDED: [usize; 2] = [1, 8];
 /// Galleries: templates, components, whether of halves.
@@ -129,6 +131,13 @@ fn page(report: &Value) -> String {
         );
     }
     page += "\nOne by one: no level begins before the one before has ended.\n";
+    page += "\nA graph with eight places, of whose faces the device knows the number:\n\n\
+             | network | faces | p50 us | p95 us |\n| --- | --- | --- | --- |\n";
+    for row in rows(&report["counted"]) {
+        let [p50, p95] = ["p50_us", "p95_us"].map(|key| number(&row[key]));
+        page +=
+            &format!("| {} | {} | {p50:.1} | {p95:.1} |\n", text(&row["network"]), row["faces"]);
+    }
     for divided in rows(&report["divisions"]) {
         page += &format!(
             "\nThe quickest division of each of FaceNet's levels, batch {}, beside that which was chosen:\n\n\
@@ -209,7 +218,7 @@ fn measure<D: Device>(
     let alone = Alone::new(open()?, Packed::of(&synthetic::weights(&cascade))?)?;
     let (bytes_a_second, _) = alone.copy_ceiling(&vec![1; COPIED[size]], 9)?;
     let (multiplied_a_second, _) = alone.multiply_ceiling(ROUNDS[size], 9)?;
-    let (mut rows, mut divisions) = (Vec::new(), Value::Null);
+    let (mut rows, mut counted, mut divisions) = (Vec::new(), Vec::new(), Value::Null);
     for &named in &typed.networks {
         let graph = named.graph();
         let cost: Cost = graph.costs().sum();
@@ -239,6 +248,19 @@ fn measure<D: Device>(
                 "max_us": us.last(), "apart_p50_us": apart, "floor_us": floor, "levels": levels,
             }));
         }
+        if named == Named::Facenet {
+            let shape = graph.shape(graph.input());
+            let items: Vec<f32> =
+                (0..COUNTED as u64).flat_map(|seed| synthetic::input(seed, shape)).collect();
+            for count in 0..=COUNTED {
+                let mut program = network.counted(&device, &items, count)?;
+                let us = timed_us(typed.calls, || Ok(program.replay(&device)?))?;
+                counted.push(json!({
+                    "network": graph.name(), "places": COUNTED, "faces": count, "p50_us": share(&us, 0.5),
+                    "p95_us": share(&us, 0.95),
+                }));
+            }
+        }
         if named == Named::Facenet && typed.divisions {
             let runs = STAGED.min(typed.calls);
             let divided =
@@ -253,6 +275,7 @@ fn measure<D: Device>(
         "copy_gb_a_second": bytes_a_second / 1e9,
         "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
         "networks": rows,
+        "counted": counted,
         "divisions": divisions,
         "searches": searches,
     }))

@@ -2,7 +2,7 @@
 // shapes    embeddings float [PROBES][len]; probes, as `scan` takes them, [chunks][PROBES] of 16 bytes of i8, or of 8 halves
 //           widened to float; behind the last component zeros; sides Side [PROBES]
 // params    QuantiseParams
-// launch    grid PROBES, block QUANTISE_BLOCK, shared QUANTISE_SHARED or, for halves, 4 bytes a component more
+// launch    grid PROBES, block QUANTISE_BLOCK, shared QUANTISE_SHARED or, for halves, 4 bytes a component more; overlaps
 // work      a block: one probe
 // cost      4 bytes read and 1 (4) written a component; latency-bound
 // numerics  int8: the bits of threshold_models::search::quantise. Halves: rounded to nearest even; the sum of squares in f32,
@@ -26,6 +26,8 @@ constexpr u32 INFINITE = 0x7f800000u, LEAST_NORMAL = 0x00800000u;
 
 KERNEL(quantise_int8, QuantiseParams, QUANTISE_BLOCK) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     u32* s_largest = (u32*)s_raw;
     u32* s_norm = s_largest + 1;
     const u32 probe = blockIdx.x, n_probes = gridDim.x;
@@ -56,6 +58,8 @@ KERNEL(quantise_int8, QuantiseParams, QUANTISE_BLOCK) {
 
 KERNEL(quantise_half, QuantiseParams, QUANTISE_BLOCK) {
     SHARED_BYTES(s_raw);
+    let_next_begin();
+    wait_for_before();
     float* s_values = (float*)(s_raw + QUANTISE_SHARED);
     const u32 probe = blockIdx.x, n_probes = gridDim.x;
     const float* g_embedding = p.embeddings + probe * p.len;

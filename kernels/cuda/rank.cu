@@ -2,7 +2,7 @@
 // shapes    pairs Pair [blocks][PROBES], found FoundTemplate [PROBES][2]; lasts u64 [PROBES]: the key of the best, below which
 //           `scan` finds the next one
 // params    RankParams
-// launch    grid PROBES, block SEARCH_BLOCK, shared RANK_SHARED
+// launch    grid PROBES, block SEARCH_BLOCK, shared RANK_SHARED; overlaps
 // work      a block: one probe's pairs
 // cost      24 bytes a block and probe read; latency-bound
 // numerics  none: keys are compared, and unequal, so the order of blocks is of no matter
@@ -37,6 +37,8 @@ static __device__ __forceinline__ FoundTemplate found_of(u64 key) {
 KERNEL(rank, RankParams, SEARCH_BLOCK) {
     SHARED_BYTES(s_raw);
     Pair* s_pairs = (Pair*)s_raw;
+    let_next_begin();
+    wait_for_before();
     Pair r_pair = {};
     for (u32 i = threadIdx.x; i < p.blocks; i += SEARCH_BLOCK) merge(r_pair, p.pairs[i * gridDim.x + blockIdx.x]);
     merge_lanes<1>(r_pair);

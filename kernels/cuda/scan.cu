@@ -4,7 +4,7 @@
 //           component, to a multiple of CHUNKS, and behind the last template. sides Side [n], persons u32 [n]; probes and
 //           probe_sides as `quantise` writes them; ceilings u64 [PROBES], of which 0 is none; pairs Pair [blocks][PROBES]
 // params    ScanParams
-// launch    grid any, block SEARCH_BLOCK, shared shared_of(); a kernel for each element and number of probes
+// launch    grid any, block SEARCH_BLOCK, shared shared_of(); a kernel for each element and number of probes; overlaps
 // work      a warp: a tile of 32 templates after the other. First each lane multiplies its own template by all probes, whose
 //           chunks all lanes read at once from shared memory; then a lane ranks for one probe every (32 / PROBES)th template
 // cost      n (len + 12) bytes read for int8 (52 MB for 100,000 of 512), n (2 len + 12) for half; n len PROBES multiply-adds,
@@ -98,6 +98,8 @@ static __device__ __forceinline__ void scan(unsigned char* s_raw, const ScanPara
     float* s_sums = s_all_sums + warp * PROBES * PITCH;
     Side* s_sides = s_all_sides + 32 * warp;
 
+    let_next_begin();
+    wait_for_before();
     for (u32 i = threadIdx.x; i < probe_words; i += SEARCH_BLOCK) s_probes[i] = p.probes[i];
     if (threadIdx.x < PROBES) s_floors[threadIdx.x] = ascending(-__uint_as_float(0x7f800000u));
     const Side own = p.probe_sides[probe];

@@ -91,6 +91,18 @@ pub(crate) const OVERLAPPING: &[&str] = &[
     "quality",
     "layers",
     "layers_small",
+    "quantise_int8",
+    "quantise_half",
+    "scan_int8_1",
+    "scan_int8_4",
+    "scan_int8_8",
+    "scan_int8_16",
+    "scan_int8_32",
+    "scan_half_1",
+    "scan_half_4",
+    "scan_half_8",
+    "scan_half_16",
+    "rank",
 ];
 /// Bytes of a box: four f32.
 pub const BOX_BYTES: usize = 16;
