@@ -229,7 +229,7 @@ fn frame<D: Device>(
         // The first call records.
         let mut filled = |most: usize| -> Result<Vec<f64>> {
             engine.recognise(&raw, most)?;
-            timed(typed.calls, || engine.recognise_filled(most).map(|_| ()))
+            Ok(timed(typed.calls, || engine.recognise_filled(most).map(|_| ()))?)
         };
         let (one, all) = (filled(1)?, filled(RECOGNISED)?);
         let copied = timed(typed.calls, || engine.recognise(&raw, RECOGNISED).map(|_| ()))?;
