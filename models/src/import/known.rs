@@ -48,6 +48,7 @@ pub fn description(network: Network) -> PackMeta {
             FACENET_DIGEST,
             FACENET_LICENCE,
         ),
+        Network::InceptionResnetV1At128 => return to_be_trained(),
         Network::DlibResnet29 => (
             "dlib-resnet29",
             "dlib_face_recognition_resnet_model_v1",
@@ -85,6 +86,25 @@ pub fn description(network: Network) -> PackMeta {
         source: Source { title: title.to_owned(), digest: digest.to_owned() },
         licence: licence.to_owned(),
         golden: vec![],
+    }
+}
+
+/// What FaceNet's pack says, for a last layer of 128 values: nobody publishes one, so it has no digest, and its threshold
+/// is for whoever trains it to measure.
+fn to_be_trained() -> PackMeta {
+    let published = description(Network::InceptionResnetV1);
+    let embedder = published.embedder.map(|embedder| EmbedderMeta {
+        embedding_len: 128,
+        threshold_source: "not measured".to_owned(),
+        ..embedder
+    });
+    PackMeta {
+        name: "facenet-128".to_owned(),
+        network: Network::InceptionResnetV1At128,
+        version: "to be trained".to_owned(),
+        embedder,
+        source: Source { digest: String::new(), ..published.source },
+        ..published
     }
 }
 

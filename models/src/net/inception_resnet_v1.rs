@@ -9,7 +9,49 @@ use crate::graph::{Act, Conv, Graph, Pool, PoolKind, Shape, ValueId};
 /// FaceNet's Inception-ResNet-v1: output `embedding` (512).
 #[must_use]
 pub fn inception_resnet_v1() -> Graph {
-    let mut g = Graph::new("Inception-ResNet-v1", Shape { h: 160, w: 160, c: 3 });
+    to_embedding("Inception-ResNet-v1", 512)
+}
+
+/// The same with the 128 values that the paper has: output `embedding` (128).
+#[must_use]
+pub fn inception_resnet_v1_128() -> Graph {
+    to_embedding("Inception-ResNet-v1, 128-D", 128)
+}
+
+/// All of it before the last layer: output `features` (1792). What its last layer is trained on.
+#[must_use]
+pub fn inception_resnet_v1_trunk() -> Graph {
+    let mut g = Graph::new("Inception-ResNet-v1 before its last layer", INPUT);
+    let x = trunk(&mut g);
+    g.output("features", x);
+    g
+}
+
+/// The last layer alone, over those features: output `embedding` (`len`).
+#[must_use]
+pub fn inception_resnet_v1_head(len: usize) -> Graph {
+    let mut g = Graph::new("Inception-ResNet-v1's last layer", Shape { h: 1, w: 1, c: 1792 });
+    let x = g.input();
+    head(&mut g, x, len);
+    g
+}
+
+const INPUT: Shape = Shape { h: 160, w: 160, c: 3 };
+
+fn to_embedding(name: &'static str, len: usize) -> Graph {
+    let mut g = Graph::new(name, INPUT);
+    let x = trunk(&mut g);
+    head(&mut g, x, len);
+    g
+}
+
+fn head(g: &mut Graph, x: ValueId, len: usize) {
+    let x = g.dense("last_linear", x, len, true, Act::None);
+    let x = g.l2_norm("embedding", x);
+    g.output("embedding", x);
+}
+
+fn trunk(g: &mut Graph) -> ValueId {
     let relu = |cout, kh, kw| Conv::new(cout, kh, kw).act(Act::Relu);
     let x = g.conv("conv2d_1a", g.input(), relu(32, 3, 3).stride(2));
     let x = g.conv("conv2d_2a", x, relu(32, 3, 3));
@@ -19,22 +61,18 @@ pub fn inception_resnet_v1() -> Graph {
     let x = g.conv("conv2d_4a", x, relu(192, 3, 3));
     let mut x = g.conv("conv2d_4b", x, relu(256, 3, 3).stride(2));
     for i in 0..5 {
-        x = block35(&mut g, &format!("repeat_1.{i}"), x);
+        x = block35(g, &format!("repeat_1.{i}"), x);
     }
-    x = mixed_6a(&mut g, x);
+    x = mixed_6a(g, x);
     for i in 0..10 {
-        x = block17(&mut g, &format!("repeat_2.{i}"), x);
+        x = block17(g, &format!("repeat_2.{i}"), x);
     }
-    x = mixed_7a(&mut g, x);
+    x = mixed_7a(g, x);
     for i in 0..5 {
-        x = block8(&mut g, &format!("repeat_3.{i}"), x, 0.20, Act::Relu);
+        x = block8(g, &format!("repeat_3.{i}"), x, 0.20, Act::Relu);
     }
-    let x = block8(&mut g, "block8", x, 1.0, Act::None);
-    let x = g.global_average("avgpool_1a", x);
-    let x = g.dense("last_linear", x, 512, true, Act::None);
-    let x = g.l2_norm("embedding", x);
-    g.output("embedding", x);
-    g
+    let x = block8(g, "block8", x, 1.0, Act::None);
+    g.global_average("avgpool_1a", x)
 }
 
 /// One convolution after the other, each with ReLU.

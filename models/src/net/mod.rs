@@ -15,7 +15,10 @@ mod rnet;
 
 pub use cascade_cnn::{net12, net24, net48};
 pub use dlib_resnet29::dlib_resnet29;
-pub use inception_resnet_v1::inception_resnet_v1;
+pub use inception_resnet_v1::{
+    inception_resnet_v1, inception_resnet_v1_128, inception_resnet_v1_head,
+    inception_resnet_v1_trunk,
+};
 pub use nn1::nn1;
 pub use onet::onet;
 pub use pnet::{PNET_CELL_PX, PNET_STRIDE_PX, pnet, pnet_cells};
@@ -72,6 +75,9 @@ mod tests {
             (net24(), 824_450, 2_739_456),
             (net48(), 1_435_202, 43_798_016),
             (inception_resnet_v1(), 23_467_824, 1_417_662_304),
+            (inception_resnet_v1_trunk(), 22_549_808, 1_416_744_800),
+            (inception_resnet_v1_head(128), 229_504, 229_376),
+            (inception_resnet_v1_128(), 22_779_312, 1_416_974_176),
             (dlib_resnet29(), 5_607_488, 270_854_144),
             (nn1(), 140_025_664, 1_605_944_064),
             (nn2(), 23_743_744, 2_085_535_744),

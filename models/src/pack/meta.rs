@@ -25,6 +25,9 @@ pub enum Network {
     Mtcnn,
     /// FaceNet's Inception-ResNet-v1: an embedder, 512-D.
     InceptionResnetV1,
+    /// The same with a last layer of 128 values, as `threshold-train facenet` makes one: an embedder, 128-D.
+    #[serde(rename = "inception-resnet-v1-128")]
+    InceptionResnetV1At128,
     /// dlib's ResNet-29: an embedder, 128-D.
     #[serde(rename = "dlib-resnet29")]
     DlibResnet29,
@@ -37,6 +40,7 @@ impl Network {
         match self {
             Self::Mtcnn => "mtcnn",
             Self::InceptionResnetV1 => "inception-resnet-v1",
+            Self::InceptionResnetV1At128 => "inception-resnet-v1-128",
             Self::DlibResnet29 => "dlib-resnet29",
         }
     }
@@ -53,6 +57,7 @@ impl Network {
         match self {
             Self::Mtcnn => vec![net::pnet(12, 12), net::rnet(), net::onet()],
             Self::InceptionResnetV1 => vec![net::inception_resnet_v1()],
+            Self::InceptionResnetV1At128 => vec![net::inception_resnet_v1_128()],
             Self::DlibResnet29 => vec![net::dlib_resnet29()],
         }
     }

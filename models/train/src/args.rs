@@ -28,9 +28,11 @@ pub struct Typed {
 pub enum Command {
     /// Train one network of the cascade, or go on with a run
     Mtcnn(Mtcnn),
+    /// Train FaceNet's last layer by triplets to 128 values, or go on with a run
+    Facenet(Facenet),
     /// Draw a contact sheet of the samples that a run learns from
     Preview(Preview),
-    /// Make a detector's pack of trained networks
+    /// Make a pack of trained networks: a detector's, or an embedder's of one facenet run
     Pack(Pack),
 }
 
@@ -38,6 +40,17 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct Mtcnn {
     /// What is trained, from what, how long (keys: docs/training.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The run's folder; one with a checkpoint of this configuration goes on
+    #[arg(long, value_name = "FOLDER")]
+    pub run: PathBuf,
+}
+
+/// `facenet`
+#[derive(Args, Debug)]
+pub struct Facenet {
+    /// From which people, how long (keys: docs/training.md)
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// The run's folder; one with a checkpoint of this configuration goes on
@@ -62,9 +75,9 @@ pub struct Pack {
     /// The runs whose best networks go into it; stages that none of them trained come from the installed detector
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
-    /// The pack's name
-    #[arg(long, value_name = "NAME", default_value = "mtcnn-trained")]
-    pub name: String,
+    /// The pack's name (default: mtcnn-trained, or facenet-128)
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// The terms of the weights, as everybody who gets the pack shall read them
     #[arg(long, value_name = "TEXT")]
     pub licence: String,

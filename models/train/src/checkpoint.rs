@@ -63,6 +63,21 @@ impl Checkpoint {
         write(path, all, Some((META_KEY, text)))
     }
 
+    /// Whether it is of a configuration with this text, in `folder`.
+    ///
+    /// # Errors
+    /// If it is another one's.
+    pub fn is_of(&self, text: &str, folder: &Path) -> Result<()> {
+        if self.config != digest(text) {
+            bail!(
+                "{} is a run of another configuration, whose losses would not go on; choose another folder, \
+                 or remove this one",
+                folder.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Reads one.
     ///
     /// # Errors

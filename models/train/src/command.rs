@@ -6,12 +6,14 @@
 use crate::args::{self, Command, Typed};
 use crate::config::Config;
 use crate::export;
+use crate::facenet::{self, run::People};
 use crate::pictures::{self, Labels, Loaded};
 use crate::run::Run;
 use crate::say::{self, Progress};
 use crate::sheet;
 use anyhow::{Context as _, Result};
 use std::num::NonZero;
+use std::path::Path;
 use threshold_models::pack::{Pack, PackDir};
 
 /// Does what was typed.
@@ -28,9 +30,66 @@ pub fn run(typed: &Typed) -> Result<()> {
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     match &typed.command {
         Command::Mtcnn(typed) => train(typed, &detector, threads),
+        Command::Facenet(typed) => facenet(typed, &detector, &embedder(&folder)?, threads),
         Command::Preview(typed) => preview(typed, &detector, threads),
-        Command::Pack(typed) => pack(typed, &detector),
+        Command::Pack(typed) => pack(typed, &detector, &folder),
     }
+}
+
+fn embedder(folder: &Path) -> Result<Pack> {
+    let embedder = PackDir::open(folder).and_then(|dir| dir.named("facenet"));
+    embedder.context("the last layer is that of the installed FaceNet; run `cargo xtask setup`")
+}
+
+fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usize) -> Result<()> {
+    let config = facenet::config::Config::read(&typed.config)?;
+    let kept = config.features.clone().unwrap_or_else(|| typed.run.join("features"));
+    for folder in [Some(typed.run.as_path()), kept.parent()].into_iter().flatten() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let bar = say::bar(0, "features of photos");
+    let packs = [detector, embedder];
+    let photos = facenet::photos::load(&config.people, packs, &kept, threads, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let people = People::of(&photos, config.held_back);
+    let skipped = photos.skipped.clone();
+    let mut run = facenet::run::Run::open(&config, &people, packs, skipped, &typed.run)?;
+    let outcome = run.outcome();
+    let [learn, photos] = outcome.learn;
+    say::line(&format!(
+        "{learn} people with {photos} photos to learn from, {} with one alone, {} held back; {} photos could not \
+         be read",
+        outcome.single,
+        outcome.held[0],
+        outcome.skipped.len()
+    ));
+    say::line(&format!("start: {}", say::pairs(&outcome.start)));
+    say::line(&format!("random directions: {}", say::pairs(&outcome.random)));
+    say::line(&format!("installed: {}", say::pairs(&outcome.installed)));
+    let outcome = run.go(usize::MAX, &mut |epoch| {
+        let (loss, triplets) = (epoch.loss, epoch.triplets);
+        let held = say::pairs(&epoch.held);
+        say::line(&format!(
+            "epoch {}: loss {loss:.4} of {triplets:.0} triplets, {held}",
+            epoch.epoch
+        ));
+    })?;
+    if let Some(check) = &outcome.check {
+        let [people, photos, pairs] = check.counts;
+        say::line(&format!("check half: {people} people, {photos} photos, {pairs} pairs"));
+        for (name, judged) in [
+            ("trained", &check.trained),
+            ("start", &check.start),
+            ("random directions", &check.random),
+            ("installed", &check.installed),
+        ] {
+            say::line(&format!("  {name}: {}", say::pairs(judged)));
+        }
+    }
+    Ok(())
 }
 
 fn train(typed: &args::Mtcnn, detector: &Pack, threads: usize) -> Result<()> {
@@ -55,8 +114,14 @@ fn preview(typed: &args::Preview, detector: &Pack, threads: usize) -> Result<()>
     sheet.save(&typed.out).with_context(|| typed.out.display().to_string())
 }
 
-fn pack(typed: &args::Pack, detector: &Pack) -> Result<()> {
-    let pack = export::detector(&typed.runs, detector, &typed.name, &typed.licence)?;
+fn pack(typed: &args::Pack, detector: &Pack, folder: &Path) -> Result<()> {
+    let name = |other: &str| typed.name.clone().unwrap_or_else(|| other.to_owned());
+    let pack = match &typed.runs[..] {
+        [run] if export::is_facenet(run) => {
+            export::embedder(run, &embedder(folder)?, &name("facenet-128"), &typed.licence)?
+        }
+        runs => export::detector(runs, detector, &name("mtcnn-trained"), &typed.licence)?,
+    };
     pack.write(&typed.out)?;
     say::line(&format!("{}: model id {}", typed.out.display(), pack.id));
     Ok(())

@@ -7,8 +7,10 @@ use crate::pictures::{People, Wider};
 use crate::sample::Augment;
 use crate::stage::Stage;
 use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 /// One run of `threshold-train mtcnn`. Relative paths start at the file's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,15 +129,10 @@ impl Config {
     /// # Errors
     /// If it does not read, with its line, or a value is out of range.
     pub fn read(path: &Path) -> Result<Self> {
-        let at = || path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(at)?;
-        let mut config: Self = toml::from_str(&text).with_context(at)?;
+        let (mut config, folder): (Self, _) = parse(path)?;
         if let Some(fault) = config.fault() {
             bail!("{}: {fault}", path.display());
         }
-        // Absolute, so that the copy in the run's folder means the same.
-        let folder = std::path::absolute(path).with_context(at)?;
-        let folder = folder.parent().unwrap_or(Path::new("/"));
         for set in &mut config.wider {
             set.list = folder.join(&set.list);
             set.images = folder.join(&set.images);
@@ -155,11 +152,6 @@ impl Config {
             ("batch", self.batch, 8, 65_536),
             ("validation", self.validation, 2, 1_000_000),
         ];
-        for (name, value, low, high) in counts {
-            if !(low..=high).contains(&value) {
-                return Some(format!("{name} is {value}; it must be {low} to {high}"));
-            }
-        }
         let Tasks { class, bbox, landmarks } = self.tasks;
         let parts = [
             ("learning_rate", self.learning_rate, 1e-9, 1.0),
@@ -171,10 +163,8 @@ impl Config {
             ("tasks.bbox", bbox, 0.0, 1000.0),
             ("tasks.landmarks", landmarks, 0.0, 1000.0),
         ];
-        for (name, value, low, high) in parts {
-            if !(low..=high).contains(&value) {
-                return Some(format!("{name} is {value}; it must be {low} to {high}"));
-            }
+        if let Some(fault) = out_of_range(&counts).or_else(|| out_of_range(&parts)) {
+            return Some(fault);
         }
         let Mix { negative, positive, part, landmarks } = self.mix;
         if [negative, positive].contains(&0)
@@ -184,6 +174,23 @@ impl Config {
         }
         self.augment.fault().map(|fault| format!("augment: {fault}"))
     }
+}
+
+/// A configuration as its file has it, and the file's folder, absolute, at which its paths start: so the copy in the run's
+/// folder means the same.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path) -> Result<(T, PathBuf)> {
+    let at = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(at)?;
+    let config = toml::from_str(&text).with_context(at)?;
+    let folder = std::path::absolute(path).with_context(at)?;
+    Ok((config, folder.parent().unwrap_or(Path::new("/")).to_path_buf()))
+}
+
+/// The first number out of its range, as a clause.
+pub(crate) fn out_of_range<T: PartialOrd + Display>(values: &[(&str, T, T, T)]) -> Option<String> {
+    let out = values.iter().find(|(_, value, low, high)| !(low..=high).contains(&value))?;
+    let (name, value, low, high) = out;
+    Some(format!("{name} is {value}; it must be {low} to {high}"))
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
-//! From runs to a detector's pack, which an engine runs unchanged.
+//! From runs to a detector's or an embedder's pack, which an engine runs unchanged.
 //!
 //! Owns what the pack says of itself: trained here, from which runs, under which terms. Refuses a run of Cascade CNN's
 //! networks, which stand in no pack, and two runs of one stage.
 
 use crate::config::Config;
+use crate::facenet;
 use crate::run::PARAMETERS;
 use anyhow::{Context as _, Result, bail};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
-use threshold_models::import::{digest, with_golden};
-use threshold_models::pack::{Pack, PackMeta, Source};
+use threshold_models::import::{description, digest, with_golden};
+use threshold_models::pack::{EmbedderMeta, Network, Pack, PackMeta, Source};
 use threshold_models::tensor::{Tensor, Tensors};
 
 /// A pack of the best networks of these runs; stages that none of them trained are the installed detector's.
@@ -59,6 +60,53 @@ pub fn of(
         ..installed.meta.clone()
     };
     Ok(with_golden(meta, tensors.clone())?)
+}
+
+/// Whether a run is one of FaceNet's last layer.
+#[must_use]
+pub fn is_facenet(run: &Path) -> bool {
+    facenet::config::Config::read(&run.join("run.toml")).is_ok()
+}
+
+/// An embedder's pack of a run that is done: the installed FaceNet with the last layer that the run found best. Its
+/// threshold is the best of the run's held-back people.
+///
+/// # Errors
+/// If the run is not done, does not fit, or the pack's name or licence is none.
+pub fn embedder(run: &Path, installed: &Pack, name: &str, licence: &str) -> Result<Pack> {
+    let at = || run.join("run.json").display().to_string();
+    let text = std::fs::read_to_string(run.join("run.json")).with_context(at)?;
+    let outcome: serde_json::Value = serde_json::from_str(&text).with_context(at)?;
+    let Some(threshold) = outcome["done"]["threshold"].as_f64() else {
+        bail!("{} is not done: its threshold is measured after its last epoch", run.display());
+    };
+    if outcome["packs"][1].as_str() != Some(&installed.id.to_string()) {
+        bail!("{} is a run of another FaceNet than the installed one", run.display());
+    }
+    let people = &outcome["held"][0];
+    let mut tensors = installed.tensors();
+    tensors.extend(parameters(&run.join(PARAMETERS))?);
+    let untrained = description(Network::InceptionResnetV1At128);
+    let embedder = untrained.embedder.map(|embedder| EmbedderMeta {
+        threshold_distance: threshold as f32,
+        threshold_source: format!("best of pairs of {people} held-back people of the run"),
+        ..embedder
+    });
+    let meta = PackMeta {
+        name: name.to_owned(),
+        version: format!("threshold-train {}", env!("CARGO_PKG_VERSION")),
+        source: Source {
+            title: format!(
+                "{}; its last layer trained by triplets to 128 values",
+                untrained.source.title
+            ),
+            digest: digest(&tensors),
+        },
+        licence: licence.to_owned(),
+        embedder,
+        ..untrained
+    };
+    Ok(with_golden(meta, tensors)?)
 }
 
 /// The tensors of a file, all F32.

@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod command;
 pub mod config;
 pub mod export;
+pub mod facenet;
 pub mod layers;
 pub mod loss;
 pub mod pictures;

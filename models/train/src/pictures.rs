@@ -183,7 +183,7 @@ pub fn load(
 }
 
 /// Whether a group is on the held-back side.
-fn is_held(group: &str, part: f32) -> bool {
+pub(crate) fn is_held(group: &str, part: f32) -> bool {
     let hash = blake3::hash(group.as_bytes());
     let [a, b, ..] = *hash.as_bytes();
     f32::from(u16::from_le_bytes([a, b])) < part * 65_536.0
@@ -209,16 +209,34 @@ fn list_wider(set: &Wider, listed: &mut Vec<Listed>) -> Result<()> {
 }
 
 fn list_people(set: &People, listed: &mut Vec<Listed>) -> Result<()> {
+    for Photo { person, name, path } in photos_of(set)? {
+        listed.push(Listed { name, path, group: person, faces: None });
+    }
+    Ok(())
+}
+
+/// A person's photo.
+#[derive(Debug)]
+pub(crate) struct Photo {
+    pub(crate) person: String,
+    /// `Person/file`.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
+
+/// A set's photos, by people and names.
+pub(crate) fn photos_of(set: &People) -> Result<Vec<Photo>> {
     let people = sorted(&set.images)?;
     let folders = people.into_iter().filter(|path| path.is_dir());
+    let mut photos = Vec::new();
     for folder in folders.take(set.limit.unwrap_or(usize::MAX)) {
         let person = file_name(&folder);
         for path in sorted(&folder)? {
             let name = format!("{person}/{}", file_name(&path));
-            listed.push(Listed { name, path, group: person.clone(), faces: None });
+            photos.push(Photo { person: person.clone(), name, path });
         }
     }
-    Ok(())
+    Ok(photos)
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {

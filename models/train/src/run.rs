@@ -21,7 +21,7 @@ use crate::sample::Drawer;
 use crate::start;
 use crate::trainable::Trainable;
 use crate::validate::{Accuracy, Balanced};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -108,13 +108,7 @@ impl<'a> Run<'a> {
         } else {
             Checkpoint::read(&last)?
         };
-        if state.config != digest(&text) {
-            bail!(
-                "{} is a run of another configuration, whose losses would not go on; choose another folder, \
-                 or remove this one",
-                folder.display()
-            );
-        }
+        state.is_of(&text, folder)?;
         if fresh {
             write_whole(&folder.join("run.toml"), text.as_bytes()).with_context(at)?;
         }
@@ -148,7 +142,7 @@ impl<'a> Run<'a> {
             epochs: Vec::new(),
             best: state.best,
         };
-        let losses = told_losses(&folder.join(LOSSES), state.adam.steps)?;
+        let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, state.adam.steps)?;
         Ok(Self {
             config,
             folder: folder.to_path_buf(),
@@ -248,7 +242,7 @@ impl<'a> Run<'a> {
         ]);
         let named = tensors.iter().map(|(name, tensor)| (name.clone(), tensor));
         let saved = checkpoint::write(&self.folder.join(BAD_BATCH), named, None)
-            .and_then(|()| self.state.write(&self.folder.join("bad.checkpoint")));
+            .and_then(|()| self.state.write(&self.folder.join(BAD_CHECKPOINT)));
         let place = match saved {
             Ok(()) => {
                 format!("the batch is {BAD_BATCH} in the run's folder, its network bad.checkpoint")
@@ -264,23 +258,24 @@ impl<'a> Run<'a> {
 }
 
 /// Below every accuracy.
-const NONE_YET: f64 = -1.0;
-const LAST: &str = "last.checkpoint";
-const BEST: &str = "best.checkpoint";
-const LOSSES: &str = "losses.csv";
+pub(crate) const NONE_YET: f64 = -1.0;
+pub(crate) const LAST: &str = "last.checkpoint";
+pub(crate) const BEST: &str = "best.checkpoint";
+pub(crate) const LOSSES: &str = "losses.csv";
 /// Parameters of the best epoch, under the names that packs have.
 pub const PARAMETERS: &str = "best.safetensors";
-const BAD_BATCH: &str = "bad-batch.safetensors";
+pub(crate) const BAD_BATCH: &str = "bad-batch.safetensors";
+pub(crate) const BAD_CHECKPOINT: &str = "bad.checkpoint";
+const LOSSES_HEAD: &str = "step,class,box,landmarks,total\n";
 
 /// The losses of the steps that the checkpoint has behind it; what was told of later ones is dropped.
-fn told_losses(path: &Path, steps: usize) -> Result<String> {
-    const HEAD: &str = "step,class,box,landmarks,total\n";
+pub(crate) fn told_losses(path: &Path, head: &str, steps: usize) -> Result<String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
-    let mut told = HEAD.to_owned();
+    let mut told = head.to_owned();
     for line in text.lines().skip(1).take(steps) {
         told.push_str(line);
         told.push('\n');

@@ -3,6 +3,7 @@
 //! Owns every print of this program. Refuses to decide what is said.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
 
+use crate::facenet::pairs::Judged;
 use crate::loss::Losses;
 use crate::run::{Epoch, Watch};
 use crate::validate::Accuracy;
@@ -63,5 +64,17 @@ pub fn shares(accuracy: &Accuracy) -> String {
         percent(faces),
         percent(random),
         percent(mined)
+    )
+}
+
+/// Judged pairs in words.
+#[must_use]
+pub fn pairs(judged: &Judged) -> String {
+    let Judged { accuracy, sd, tar_at_far_1e2, threshold } = judged;
+    format!(
+        "pairs {:.2} % +- {:.2} right, {:.2} % of the genuine accepted where 1 % of the others are, threshold {threshold:.3}",
+        accuracy * 100.0,
+        sd * 100.0,
+        tar_at_far_1e2 * 100.0
     )
 }

@@ -76,16 +76,31 @@ impl Trainable {
         tasks: &Tasks,
         share: f32,
     ) -> Result<(Losses, Tensors)> {
+        self.gradients_of(parameters, &batch.pixels, |values| {
+            // The loss takes the scores before the softmax: the logarithm of a probability of 0 is no number.
+            let Some(prob) = self.output("prob") else {
+                bail!("{} has no class", self.graph.name())
+            };
+            let scores = values[self.graph.nodes()[prob].inputs[0]].reshape((batch.n, 2))?;
+            let of = |name: &str| self.output(name).map(|id| &values[id]);
+            loss::total(&scores, of("reg"), of("landmarks"), batch, tasks, share)
+        })
+    }
+
+    /// What a loss of the graph's values says, and its gradients by all parameters; `input` is N, H, W, C.
+    ///
+    /// # Errors
+    /// If a shape does not fit, or the loss fails.
+    pub fn gradients_of<T>(
+        &self,
+        parameters: &Tensors,
+        input: &[f32],
+        loss: impl FnOnce(&[Tensor]) -> Result<(Tensor, T)>,
+    ) -> Result<(T, Tensors)> {
         let variables = self.variables(parameters)?;
         let Shape { h, w, c } = self.graph.shape(self.graph.input());
-        let input = Tensor::from_slice(&batch.pixels, (batch.n, h, w, c), &Device::Cpu)?;
-        let values = self.forward(&variables, &input)?;
-        // The loss takes the scores before the softmax: the logarithm of a probability of 0 is no number.
-        let Some(prob) = self.output("prob") else { bail!("{} has no class", self.graph.name()) };
-        let scores = values[self.graph.nodes()[prob].inputs[0]].reshape((batch.n, 2))?;
-        let of = |name: &str| self.output(name).map(|id| &values[id]);
-        let (total, losses) =
-            loss::total(&scores, of("reg"), of("landmarks"), batch, tasks, share)?;
+        let input = Tensor::from_slice(input, (input.len() / (h * w * c), h, w, c), &Device::Cpu)?;
+        let (total, said) = loss(&self.forward(&variables, &input)?)?;
         let store = total.backward()?;
         let mut gradients = Tensors::new();
         for (name, variable) in &variables {
@@ -97,10 +112,12 @@ impl Trainable {
             };
             gradients.insert(name.clone(), Plain { shape, data });
         }
-        Ok((losses, gradients))
+        Ok((said, gradients))
     }
 
-    fn output(&self, name: &str) -> Option<usize> {
+    /// The place of an output among the graph's values.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<usize> {
         self.graph.outputs().iter().find(|&&(output, _)| output == name).map(|&(_, id)| id)
     }
 

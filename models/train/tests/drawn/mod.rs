@@ -23,6 +23,7 @@ pub(crate) fn detector() -> Pack {
 }
 
 /// A configuration for drawn pictures.
+#[allow(dead_code, reason = "not every test of a file that draws has a run of the cascade")]
 pub(crate) fn config(stage: Stage) -> Config {
     Config {
         stage,

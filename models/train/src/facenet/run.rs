@@ -1,0 +1,379 @@
+//! A run: epochs of batches of triplets, a validation and a checkpoint after each, in a folder as `crate::run` has it.
+//!
+//! ```text
+//! run.toml, last.checkpoint, best.checkpoint, best.safetensors   as there
+//! run.json             version, packs, people and photos, what each epoch gave, and once it is done the check half
+//! losses.csv           one line for each step: step, triplets, loss, spread
+//! features             the photos' features, unless the configuration names another place
+//! bad-batch.safetensors, bad.checkpoint   what gave a loss that is no number, or one point for everybody
+//! ```
+//! Owns the draw of batches and the loop.
+//! The check half of the people is judged once, by the best parameters, when the last epoch is done: nothing is chosen by it.
+
+use super::config::Config;
+use super::pairs::{Judged, Unseen};
+use super::photos::Photos;
+use super::start::{self, FEATURES, INSTALLED_LEN, LEN};
+use super::triplet::{self, loss, select, spread, squared_distances};
+use crate::adam::{Adam, rate_at};
+use crate::checkpoint::{self, Checkpoint, digest, write_whole};
+use crate::pictures::is_held;
+use crate::random::Random;
+use crate::run::{
+    BAD_BATCH, BAD_CHECKPOINT, BEST, LAST, LOSSES, NONE_YET, PARAMETERS, told_losses,
+};
+use crate::trainable::Trainable;
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use threshold_models::eval::embeddings::Subject;
+use threshold_models::eval::split::Half;
+use threshold_models::net;
+use threshold_models::pack::Pack;
+use threshold_models::tensor::{Tensor, Tensors};
+
+/// Mean squared distance of different people below which all have become one point; faces that point anywhere have 2.
+const COLLAPSED: f32 = 0.05;
+
+const LOSSES_HEAD: &str = "step,triplets,loss,spread\n";
+/// What the draw is for, beside the seed.
+const STREAM: u64 = 0x7472_6970;
+
+/// People by what they are for.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    /// Of the fit half, with two photos or more: learnt from.
+    pub learn: Vec<Subject>,
+    /// Of the fit half, with one photo: they make no positive, and only say where faces lie.
+    pub single: Vec<Subject>,
+    /// Of the fit half: chosen by.
+    pub held: Vec<Subject>,
+    /// The check half: looked at once.
+    pub check: Vec<Subject>,
+}
+
+impl People {
+    /// Divides photos; `held_back` is the part of the fit half that is held back.
+    #[must_use]
+    pub fn of(photos: &Photos, held_back: f32) -> Self {
+        let fit = photos.features.subjects(Half::Fit);
+        let (held, learn): (Vec<_>, Vec<_>) =
+            fit.into_iter().partition(|subject| is_held(&subject.name, held_back));
+        let (learn, single): (Vec<_>, Vec<_>) =
+            learn.into_iter().partition(|subject| subject.pictures.len() > 1);
+        Self { learn, single, held, check: photos.features.subjects(Half::Check) }
+    }
+}
+
+/// What an epoch gave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Steps taken since the run's start.
+    pub step: usize,
+    /// Mean loss of its steps.
+    pub loss: f64,
+    /// Mean number of triplets with a loss.
+    pub triplets: f64,
+    /// Pairs of held-back people.
+    pub held: Judged,
+}
+
+/// The check half, once the run is done.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// People, photos and pairs.
+    pub counts: [usize; 3],
+    /// What was trained.
+    pub trained: Judged,
+    /// What it started from.
+    pub start: Judged,
+    /// The installed embedding on random directions.
+    pub random: Judged,
+    /// The installed network.
+    pub installed: Judged,
+}
+
+/// What is known of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// This build's version.
+    pub version: &'static str,
+    /// Model ids of the detector and of the installed embedder.
+    pub packs: [String; 2],
+    /// People and photos that are learnt from.
+    pub learn: [usize; 2],
+    /// People with one photo: they make no positive, and only say where faces lie.
+    pub single: usize,
+    /// Photos that could not be read.
+    pub skipped: Vec<String>,
+    /// People, photos and pairs that are held back.
+    pub held: [usize; 3],
+    /// What the run starts from, on the held-back pairs.
+    pub start: Judged,
+    /// The installed embedding on random directions, on them.
+    pub random: Judged,
+    /// The installed network on them.
+    pub installed: Judged,
+    /// The epochs of this process; a run that went on has the ones before in the `run.json` before.
+    pub epochs: Vec<Epoch>,
+    /// The best one's accuracy.
+    pub best: f64,
+    /// The best parameters on the held-back pairs, once the run is done: where the threshold comes from.
+    pub done: Option<Judged>,
+    /// And on the check half.
+    pub check: Option<Check>,
+}
+
+/// A run that can take steps.
+pub struct Run<'a> {
+    config: &'a Config,
+    folder: PathBuf,
+    trainable: Trainable,
+    people: &'a People,
+    installed: Tensors,
+    start: Tensors,
+    unseen: Unseen,
+    state: Checkpoint,
+    losses: String,
+    outcome: Outcome,
+}
+
+impl<'a> Run<'a> {
+    /// Opens a run's folder: a new one, or one whose last checkpoint is gone on from. `packs` are the detector and the
+    /// installed embedder, `skipped` the photos without features.
+    ///
+    /// # Errors
+    /// If the folder is another configuration's, or there are too few people.
+    pub fn open(
+        config: &'a Config,
+        people: &'a People,
+        [detector, embedder]: [&Pack; 2],
+        skipped: Vec<String>,
+        folder: &Path,
+    ) -> Result<Self> {
+        if people.learn.len() < config.batch_people {
+            bail!(
+                "{} people with two photos or more to learn from ({} with one alone), where a batch has {}; add people \
+                 or lower batch_people",
+                people.learn.len(),
+                people.single.len(),
+                config.batch_people
+            );
+        }
+        let at = || folder.display().to_string();
+        std::fs::create_dir_all(folder).with_context(at)?;
+        let text = toml::to_string(config)?;
+        let installed = start::installed(embedder)?;
+        let start = start::principal(&installed, &features(people), config.seed)?;
+        let last = folder.join(LAST);
+        let fresh = !last.exists();
+        let state = if fresh {
+            let adam = Adam::new(&start);
+            let parameters = start.clone();
+            Checkpoint { parameters, adam, best: NONE_YET, config: digest(&text) }
+        } else {
+            Checkpoint::read(&last)?
+        };
+        state.is_of(&text, folder)?;
+        if fresh {
+            write_whole(&folder.join("run.toml"), text.as_bytes()).with_context(at)?;
+        }
+        let unseen = Unseen::draw(&people.held).context("the held-back people (held_back)")?;
+        let outcome = Outcome {
+            version: env!("CARGO_PKG_VERSION"),
+            packs: [detector.id, embedder.id].map(|id| id.to_string()),
+            learn: [people.learn.len(), people.learn.iter().map(|one| one.pictures.len()).sum()],
+            single: people.single.len(),
+            skipped,
+            held: unseen.counts(),
+            start: unseen.judge(&start, LEN)?,
+            random: unseen.judge(&start::random(&installed, config.seed), LEN)?,
+            installed: unseen.judge(&installed, INSTALLED_LEN)?,
+            epochs: Vec::new(),
+            best: state.best,
+            done: None,
+            check: None,
+        };
+        let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, state.adam.steps)?;
+        let trainable = Trainable::new(net::inception_resnet_v1_head(LEN));
+        let folder = folder.to_path_buf();
+        Ok(Self {
+            config,
+            folder,
+            trainable,
+            people,
+            installed,
+            start,
+            unseen,
+            state,
+            losses,
+            outcome,
+        })
+    }
+
+    /// Takes the epochs that are left, at most `limit` of them, and looks at the check half after the last.
+    ///
+    /// # Errors
+    /// If a loss is no number or all embeddings became one point (the batch is saved), or the folder cannot be written;
+    /// the last checkpoint stays.
+    pub fn go(&mut self, limit: usize, epoch_done: &mut dyn FnMut(&Epoch)) -> Result<&Outcome> {
+        let Config { steps, epochs, .. } = *self.config;
+        let first = self.state.adam.steps / steps;
+        for epoch in (first..epochs).take(limit) {
+            let (mut sum, mut triplets) = (0.0, 0);
+            for step in epoch * steps..(epoch + 1) * steps {
+                let (loss, n) = self.step(step)?;
+                sum += f64::from(loss);
+                triplets += n;
+            }
+            let [loss, triplets] = [sum, triplets as f64].map(|sum| sum / steps as f64);
+            epoch_done(&self.validate(epoch + 1, loss, triplets)?);
+        }
+        if self.state.adam.steps >= steps * epochs {
+            self.look_at_the_check_half()?;
+        }
+        Ok(&self.outcome)
+    }
+
+    /// What is known of the run so far.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The parameters as they are now.
+    #[must_use]
+    pub fn parameters(&self) -> &Tensors {
+        &self.state.parameters
+    }
+
+    fn step(&mut self, step: usize) -> Result<(f32, usize)> {
+        let mut random = Random::of(&[self.config.seed, STREAM, step as u64]);
+        let (features, people) = self.batch(&mut random);
+        let Config { negatives, margin, learning_rate, steps, epochs, .. } = *self.config;
+        let (found, gradients) =
+            self.trainable.gradients_of(&self.state.parameters, &features, |values| {
+                let embedding = self.trainable.output("embedding").unwrap_or_default();
+                let embeddings = values[embedding].reshape((people.len(), LEN))?;
+                let distances = squared_distances(&triplet::values(&embeddings)?, LEN);
+                let triplets = select(&distances, &people, negatives, margin, &mut random);
+                let total = loss(&embeddings, &triplets, margin)?;
+                let value: f32 = total.to_scalar()?;
+                Ok((total, (value, triplets.len(), spread(&distances, &people))))
+            })?;
+        let (loss, triplets, spread) = found;
+        let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
+        let finite = finite && loss.is_finite() && spread.is_finite();
+        if !finite || spread < COLLAPSED {
+            let what = match finite {
+                false => format!("the loss is no number ({loss})"),
+                true => format!("all embeddings have become one point (spread {spread})"),
+            };
+            return Err(self.give_up(step, &what, features));
+        }
+        let rate = rate_at(learning_rate, step, steps * epochs);
+        self.state.adam.step(&mut self.state.parameters, &gradients, rate);
+        let _ = writeln!(self.losses, "{},{triplets},{loss},{spread}", step + 1);
+        Ok((loss, triplets))
+    }
+
+    /// P people and K photos of each: their features, and whose each is.
+    fn batch(&self, random: &mut Random) -> (Vec<f32>, Vec<usize>) {
+        let Config { batch_people, batch_photos, .. } = *self.config;
+        let (mut features, mut people) = (Vec::new(), Vec::new());
+        for person in drawn(self.people.learn.len(), batch_people, random) {
+            let photos = &self.people.learn[person].pictures;
+            for photo in drawn(photos.len(), batch_photos, random) {
+                photos[photo].1.iter().take(1).for_each(|frame| features.extend(&frame.0));
+                people.push(person);
+            }
+        }
+        (features, people)
+    }
+
+    fn validate(&mut self, epoch: usize, loss: f64, triplets: f64) -> Result<Epoch> {
+        let held = self.unseen.judge(&self.state.parameters, LEN)?;
+        if held.accuracy > self.state.best {
+            self.state.best = held.accuracy;
+            self.state.write(&self.folder.join(BEST))?;
+            let parameters = self.state.parameters.iter();
+            let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor));
+            checkpoint::write(&self.folder.join(PARAMETERS), parameters, None)?;
+        }
+        let epoch = Epoch { epoch, step: self.state.adam.steps, loss, triplets, held };
+        self.outcome.epochs.push(epoch);
+        self.outcome.best = self.state.best;
+        self.tell()?;
+        let at = || format!("writing into {}", self.folder.display());
+        write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
+        // Last: where it names a step, everything beside it is of that step or a later one.
+        self.state.write(&self.folder.join(LAST))?;
+        Ok(epoch)
+    }
+
+    fn look_at_the_check_half(&mut self) -> Result<()> {
+        let best = Checkpoint::read(&self.folder.join(BEST))?.parameters;
+        self.outcome.done = Some(self.unseen.judge(&best, LEN)?);
+        let check = &self.people.check;
+        let unseen = match &self.config.pairs {
+            Some(list) => Some(Unseen::listed(list, check)?),
+            // Few people may leave nobody there; the run is good without.
+            None => Unseen::draw(check).ok(),
+        };
+        if let Some(unseen) = unseen {
+            self.outcome.check = Some(Check {
+                counts: unseen.counts(),
+                trained: unseen.judge(&best, LEN)?,
+                start: unseen.judge(&self.start, LEN)?,
+                random: unseen.judge(&start::random(&self.installed, self.config.seed), LEN)?,
+                installed: unseen.judge(&self.installed, INSTALLED_LEN)?,
+            });
+        }
+        self.tell()
+    }
+
+    fn tell(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.outcome)?;
+        write_whole(&self.folder.join("run.json"), text.as_bytes())
+            .with_context(|| format!("writing into {}", self.folder.display()))
+    }
+
+    /// Saves what a run cannot go on from.
+    fn give_up(&self, step: usize, what: &str, features: Vec<f32>) -> anyhow::Error {
+        let shape = vec![features.len() / FEATURES, FEATURES];
+        let batch = Tensor { shape, data: features };
+        let named = std::iter::once(("features".to_owned(), &batch));
+        let saved = checkpoint::write(&self.folder.join(BAD_BATCH), named, None)
+            .and_then(|()| self.state.write(&self.folder.join(BAD_CHECKPOINT)));
+        let place = match saved {
+            Ok(()) => format!(
+                "the batch is {BAD_BATCH} in the run's folder, its network {BAD_CHECKPOINT}"
+            ),
+            Err(why) => format!("the batch could not be saved: {why:#}"),
+        };
+        anyhow::anyhow!(
+            "step {}: {what}; {place}; lower learning_rate, take negatives = \"semi-hard\", and begin anew, or go on from \
+             the last checkpoint",
+            step + 1
+        )
+    }
+}
+
+/// So many different numbers below `n`, or all, in a drawn order.
+fn drawn(n: usize, wanted: usize, random: &mut Random) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    for i in 0..wanted.min(n) {
+        all.swap(i, i + random.below(n - i));
+    }
+    all.truncate(wanted);
+    all
+}
+
+/// The features of all photos that may be learnt from, of people with one photo too.
+fn features(people: &People) -> Vec<f32> {
+    let photos = people.learn.iter().chain(&people.single).flat_map(|subject| &subject.pictures);
+    photos.flat_map(|(_, frames)| frames.iter().take(1)).flat_map(|one| one.0.clone()).collect()
+}

@@ -1,0 +1,256 @@
+//! Whole runs of FaceNet's last layer on made-up features: they learn, repeat, go on, stop, and what they learnt runs on
+//! the CPU engine; on photos, where references are, a photo's features are what the engine has before its last layer.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod drawn;
+mod references;
+
+use drawn::{detector, drawn};
+use references::references;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool, Simd};
+use threshold_models::engine::{Embedding, Engine as _};
+use threshold_models::eval::embeddings::Subject;
+use threshold_models::eval::lfw::face_of;
+use threshold_models::import::description;
+use threshold_models::net;
+use threshold_models::pack::{self, Pack, PackDir};
+use threshold_models::{picture, synthetic};
+use threshold_train::checkpoint::Checkpoint;
+use threshold_train::export;
+use threshold_train::facenet::config::{Config, Stage};
+use threshold_train::facenet::photos;
+use threshold_train::facenet::run::{People, Run};
+use threshold_train::facenet::start::LEN;
+use threshold_train::facenet::triplet::Negatives;
+use threshold_train::pictures;
+use threshold_train::random::Random;
+
+/// A FaceNet of synthetic weights.
+fn embedder() -> &'static Pack {
+    static PACK: OnceLock<Pack> = OnceLock::new();
+    PACK.get_or_init(|| {
+        let tensors = synthetic::weights([&net::inception_resnet_v1()]);
+        Pack::new(description(pack::Network::InceptionResnetV1), &tensors).unwrap()
+    })
+}
+
+fn config() -> Config {
+    Config {
+        stage: Stage::FaceNet,
+        seed: 1,
+        epochs: 3,
+        steps: 80,
+        batch_people: 20,
+        batch_photos: 3,
+        learning_rate: 5e-3,
+        margin: 0.2,
+        negatives: Negatives::SemiHard,
+        held_back: 0.2,
+        features: None,
+        pairs: None,
+        people: vec![],
+    }
+}
+
+/// People whose features differ in 60 values and whose photos differ, twice as widely, in 100 others.
+fn people(from: usize, n: usize) -> Vec<Subject> {
+    let subject = |person: usize| {
+        let mut random = Random::of(&[5, person as u64]);
+        let face: Vec<f32> = (0..60).map(|_| random.between(-1.0, 1.0)).collect();
+        let picture = |photo: usize| {
+            let mut random = Random::of(&[6, person as u64, photo as u64]);
+            let mut values = vec![0.1; 1792];
+            values[..60].copy_from_slice(&face);
+            values[60..160].iter_mut().for_each(|value| *value = random.between(-2.0, 2.0));
+            (format!("p{person}/{photo}.jpg"), vec![Embedding(values)])
+        };
+        Subject { name: format!("p{person}"), pictures: (0..4).map(picture).collect() }
+    };
+    (from..from + n).map(subject).collect()
+}
+
+fn everybody() -> People {
+    People { learn: people(0, 150), held: people(200, 20), check: people(300, 40), single: vec![] }
+}
+
+/// Takes so many epochs of a run in a folder; gives its parameters' bits.
+fn go(config: &Config, folder: &Path, epochs: usize) -> Vec<u32> {
+    let (people, detector) = (everybody(), detector());
+    let mut run = Run::open(config, &people, [&detector, embedder()], vec![], folder).unwrap();
+    run.go(epochs, &mut |_| ()).unwrap();
+    run.parameters().values().flat_map(|t| t.data.iter().map(|v| v.to_bits())).collect()
+}
+
+fn losses(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("losses.csv")).unwrap()
+}
+
+#[test]
+fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, people, detector) = (config(), everybody(), detector());
+    let packs = [&detector, embedder()];
+    let mut run = Run::open(&config, &people, packs, vec![], folder.path()).unwrap();
+    let early = export::embedder(folder.path(), embedder(), "a", "none").err().unwrap();
+    assert!(early.to_string().contains("run.json"), "{early}");
+    let mut epochs = 0;
+    let outcome = run.go(usize::MAX, &mut |_| epochs += 1).unwrap().clone();
+    let check = outcome.check.unwrap();
+    let (before, after) = (check.random.accuracy, check.trained.accuracy);
+    assert!(after > 0.95 && after > before + 0.1, "{before} before, {after} after");
+    assert_eq!((epochs, losses(folder.path()).lines().count()), (3, 241));
+
+    // What it learnt is a pack that the engine runs, and says there what it said here.
+    assert!(export::is_facenet(folder.path()));
+    let pack = export::embedder(folder.path(), embedder(), "facenet-128", "none").unwrap();
+    let meta = pack.embedder().unwrap();
+    assert_eq!(meta.embedding_len, LEN);
+    assert_eq!(meta.threshold_distance, outcome.done.unwrap().threshold as f32);
+    let again = Pack::from_bytes(pack.bytes().to_vec()).unwrap();
+    let mut engine = CpuEngine::new(&detector, Some(&again), &EngineOptions::default()).unwrap();
+    engine.self_test().unwrap();
+    let picture = &drawn(1).held.pictures[0];
+    let face = threshold_models::eval::lfw::usual_place(&picture.frame);
+    let found = engine.embed(&picture.frame, &[face]).unwrap().remove(0);
+    let best = Checkpoint::read(&folder.path().join("best.checkpoint")).unwrap().parameters;
+    let mut crop = vec![0.0; meta.crop.len()];
+    threshold_models::crop::crop(&picture.frame, &face, &meta.crop, &mut crop);
+    crop.iter_mut().for_each(|value| *value = (*value - 127.5) / 128.0);
+    let features = run_network(&net::inception_resnet_v1_trunk(), embedder(), &crop, "features");
+    let expected = run_network(&net::inception_resnet_v1_head(LEN), &best, &features, "embedding");
+    // The pack rounds the weights to half precision.
+    let far = found.0.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far < 1e-3, "{far}");
+}
+
+fn run_network(
+    graph: &threshold_models::graph::Graph,
+    weights: &dyn threshold_models::tensor::TensorSource,
+    input: &[f32],
+    output: &str,
+) -> Vec<f32> {
+    let mut network = Network::new(graph, weights, Simd::detect(), Arc::new(Pool::new(1))).unwrap();
+    network.run(input).unwrap();
+    network.output(output).unwrap().to_vec()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_a_run_that_was_cut_goes_on_with_them() {
+    let config = Config { steps: 5, ..config() };
+    let [whole, cut, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let expected = go(&config, whole.path(), 3);
+    go(&config, cut.path(), 1);
+    // Killed between what an epoch tells and its checkpoint: the steps after the checkpoint are told once more.
+    std::fs::write(cut.path().join("losses.csv"), losses(cut.path()) + "6,9,9,9\n7,9").unwrap();
+    assert_eq!(go(&config, cut.path(), 3), expected);
+    assert_eq!(losses(cut.path()), losses(whole.path()));
+    // A run that is done stays as it is.
+    assert_eq!(go(&config, cut.path(), 3), expected);
+    assert_ne!(go(&Config { seed: 2, ..config.clone() }, other.path(), 3), expected);
+    for negatives in [Negatives::Hardest, Negatives::Random] {
+        let folder = tempfile::tempdir().unwrap();
+        assert_ne!(go(&Config { negatives, ..config.clone() }, folder.path(), 3), expected);
+    }
+}
+
+#[test]
+fn one_point_for_everybody_or_a_loss_that_is_no_number_stops_the_run_and_saves_the_batch() {
+    let config = Config { steps: 2, ..config() };
+    for (name, value, expected) in [
+        ("last_linear.weight", 0.0, "step 3: all embeddings have become one point"),
+        ("last_linear.bias", f32::INFINITY, "step 3: the loss is no number"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        go(&config, folder.path(), 1);
+        let last = folder.path().join("last.checkpoint");
+        let mut checkpoint = Checkpoint::read(&last).unwrap();
+        checkpoint.parameters.get_mut(name).unwrap().data.fill(value);
+        checkpoint.write(&last).unwrap();
+        let before = std::fs::read(&last).unwrap();
+        let (people, detector) = (everybody(), detector());
+        let packs = [&detector, embedder()];
+        let mut run = Run::open(&config, &people, packs, vec![], folder.path()).unwrap();
+        let stopped = run.go(usize::MAX, &mut |_| ()).err().unwrap().to_string();
+        assert!(stopped.starts_with(expected), "{stopped}");
+        for saved in ["bad-batch.safetensors", "bad.checkpoint"] {
+            assert!(stopped.contains(saved) && folder.path().join(saved).is_file(), "{stopped}");
+        }
+        assert_eq!(std::fs::read(&last).unwrap(), before, "the checkpoint is as it was");
+    }
+}
+
+#[test]
+fn too_few_people_and_a_folder_of_another_configuration_are_refused() {
+    let config = Config { steps: 2, ..config() };
+    let folder = tempfile::tempdir().unwrap();
+    let (mut people, detector) = (everybody(), detector());
+    let packs = [&detector, embedder()];
+    let refused = |config: &Config, people: &People| {
+        Run::open(config, people, packs, vec![], folder.path()).err().unwrap().to_string()
+    };
+    let few = Config { batch_people: 151, ..config.clone() };
+    let why = refused(&few, &people);
+    assert!(
+        why.contains("150 people with two photos or more") && why.contains("batch_people"),
+        "{why}"
+    );
+    go(&config, folder.path(), 1);
+    let why = refused(&Config { margin: 0.3, ..config.clone() }, &people);
+    assert!(why.contains("another configuration"), "{why}");
+    people.held.clear();
+    let why = refused(&config, &people);
+    assert!(why.contains("held_back"), "{why}");
+}
+
+#[test]
+fn features_are_what_the_engine_has_before_its_last_layer_and_are_kept() {
+    let Some((shared, detector)) = references("features of photos") else { return };
+    let facenet = PackDir::locate(None).and_then(|dir| PackDir::open(&dir)?.named("facenet"));
+    let Ok(facenet) = facenet else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("people");
+    let mut named: Vec<_> = std::fs::read_dir(shared.join("lfw-dev/images"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    named.sort();
+    for person in &named[..3] {
+        let to = images.join(person.file_name().unwrap());
+        std::fs::create_dir_all(&to).unwrap();
+        for photo in std::fs::read_dir(person).unwrap() {
+            let photo = photo.unwrap().path();
+            std::fs::copy(&photo, to.join(photo.file_name().unwrap())).unwrap();
+        }
+        std::fs::write(to.join("broken.jpg"), "no picture").unwrap();
+    }
+    let sets = [pictures::People { images: images.clone(), limit: None }];
+    let kept = folder.path().join("features");
+    let packs = [&detector, &facenet];
+    let load = |threads| photos::load(&sets, packs, &kept, threads, &|_, _| ()).unwrap();
+    let made = load(2);
+    assert_eq!(made.skipped.len(), 3, "{:?}", made.skipped);
+    let written = std::fs::metadata(&kept).unwrap().modified().unwrap();
+    let again = load(1);
+    assert_eq!((&again.features, &again.skipped), (&made.features, &made.skipped));
+    assert_eq!(std::fs::metadata(&kept).unwrap().modified().unwrap(), written, "taken as kept");
+
+    let options = EngineOptions::default();
+    let mut engine = CpuEngine::new(&detector, Some(&facenet), &options).unwrap();
+    let People { learn, held, check, .. } = People::of(&made, 0.0);
+    assert!(held.is_empty());
+    let subject = learn.iter().chain(&check).next().unwrap();
+    let (name, frames) = &subject.pictures[0];
+    let frame = picture::read(&images.join(name)).unwrap();
+    let (face, _) = face_of(&mut engine, &frame).unwrap();
+    let expected = engine.embed(&frame, &[face]).unwrap().remove(0);
+    let head = net::inception_resnet_v1_head(512);
+    let found = run_network(&head, &facenet, &frames[0].0, "embedding");
+    let far = found.iter().zip(&expected.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far < 1e-5, "{far}");
+
+    // Another photo, and they are made anew.
+    std::fs::write(images.join(named[0].file_name().unwrap()).join("broken.jpg"), "none").unwrap();
+    assert_ne!(load(1).features.about.pictures_digest, made.features.about.pictures_digest);
+}
