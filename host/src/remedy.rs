@@ -9,6 +9,7 @@ use crate::cmd::flash::first::FirstError;
 use crate::cmd::model::FACENET_AT;
 use crate::error::{HostError, cause_help};
 use crate::session::SessionError;
+use crate::vault::VaultError;
 use std::io::ErrorKind;
 use threshold_bundle::BundleError;
 use threshold_models::engine::EngineError;
@@ -83,6 +84,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<UpdateRefusal>()
         || part.is::<FlashError>()
         || part.is::<FirstError>()
+        || part.is::<VaultError>()
         || matches!(
             part.downcast_ref(),
             Some(

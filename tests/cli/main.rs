@@ -18,3 +18,4 @@ mod start;
 mod store;
 mod typed;
 mod update;
+mod vault;

@@ -26,6 +26,7 @@ pub mod slots;
 pub mod stats;
 pub mod train;
 pub mod units;
+pub mod vault;
 pub mod why;
 
 use crate::args::Command;
@@ -49,6 +50,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
             | Command::Train(_)
+            | Command::Vault(_)
     );
     if meant.targets().len() > 1 && !for_itself {
         return each::each(meant, command);
@@ -69,6 +71,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Eval(_)
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
+            | Command::Vault(_)
     );
     if meant.model.is_some() && !embeds {
         meant.say.warn("--model is left out: this command embeds no face");
@@ -82,6 +85,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),
+        Command::Vault(typed) => vault::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),
         Command::Flash(typed) => flash::run(meant, typed),
         Command::Slots => slots::run(meant),
