@@ -316,6 +316,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::NothingKept { .. } => "threshold pair, if it is not paired, and threshold log pull".to_owned(),
         E::NoEntry { .. } => "threshold log pull shows the entries that are there".to_owned(),
         E::FixedSize { .. } => "leave --size out; it is for pnet".to_owned(),
+        E::TooManyFaces { .. } => {
+            "part of the folder at a time, or --min-face <px> with a larger one".to_owned()
+        }
         E::NoPictures { .. } => "a folder that holds pictures, or name the files".to_owned(),
         E::DataSet { .. } => "check that the file is the one that the option names, in its standard form".to_owned(),
         // Its source is an I/O error, which has its own remedy.

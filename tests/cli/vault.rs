@@ -16,11 +16,9 @@ impl Place {
     fn new(photos: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Self { folder };
-        for (from, to) in [
-            ("obama.jpg", "a1.png"),
-            ("obama2.jpg", "a2.png"),
-            ("biden.jpg", "b1.png"),
-        ] {
+        for (from, to) in
+            [("obama.jpg", "a1.png"), ("obama2.jpg", "a2.png"), ("biden.jpg", "b1.png")]
+        {
             small(&photos.join(from)).save(place.at(to)).unwrap();
         }
         place
@@ -137,10 +135,17 @@ fn another_model(place: &Place) {
     let size = std::fs::metadata(place.at("vault.db")).unwrap().len() / 512;
     let threshold = threshold(&["--keys", "keys", "--model", "facenet", "vault", "re-embed"]);
     limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {size}; exec \"$0\" \"$@\""));
-    limited.arg(threshold.get_program()).args(threshold.get_args()).current_dir(place.folder.path());
+    limited
+        .arg(threshold.get_program())
+        .args(threshold.get_args())
+        .current_dir(place.folder.path());
     let full = run(&mut limited);
     let (error, remedy) = full.error();
-    assert!(error.starts_with("vault.db cannot be written") || error.contains("keys/vault.db cannot be written"), "{error}");
+    assert!(
+        error.starts_with("vault.db cannot be written")
+            || error.contains("keys/vault.db cannot be written"),
+        "{error}"
+    );
     assert!(remedy.starts_with("free some space"), "{remedy}");
     assert_eq!(place.templates(), before);
     let made = with(&["vault", "re-embed"]).json();
@@ -252,17 +257,29 @@ fn a_vault_is_kept_and_put_back_and_what_is_none_is_refused() {
     std::fs::remove_file(place.at("v.db")).unwrap();
     place.json(&["vault", "--vault", "v.db", "restore", "backup.db"]);
     place.json(&["vault", "--vault", "v.db", "list"]);
-    check(&["vault", "--vault", "v.db", "restore", "backup.db"], "is there already", "name another");
+    check(
+        &["vault", "--vault", "v.db", "restore", "backup.db"],
+        "is there already",
+        "name another",
+    );
     // Cut off, and with a byte changed in what SQLite itself keeps.
     let whole = std::fs::read(place.at("backup.db")).unwrap();
     std::fs::write(place.at("cut.db"), &whole[..whole.len() / 2]).unwrap();
-    check(&["vault", "--vault", "w.db", "restore", "cut.db"], "cut.db is damaged", "restore <backup>");
+    check(
+        &["vault", "--vault", "w.db", "restore", "cut.db"],
+        "cut.db is damaged",
+        "restore <backup>",
+    );
     std::fs::write(place.at("text.db"), "no vault at all").unwrap();
     check(&["vault", "--vault", "text.db", "list"], "text.db is no vault", "init or backup");
     assert!(!place.at("w.db").exists());
     let key_file = place.at(made["key_file"].as_str().unwrap());
     std::fs::write(&key_file, [1; 32]).unwrap();
-    check(&["vault", "--vault", "v.db", "list"], "is not the key that v.db", "a copy of the right one");
+    check(
+        &["vault", "--vault", "v.db", "list"],
+        "is not the key that v.db",
+        "a copy of the right one",
+    );
     std::fs::remove_file(&key_file).unwrap();
     check(&["vault", "--vault", "v.db", "list"], "is not in the keychain", "put a copy of");
     if threshold_tests::packs().is_some() {

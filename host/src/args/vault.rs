@@ -87,3 +87,14 @@ pub struct VaultRestore {
     #[arg(value_name = "BACKUP")]
     pub backup: PathBuf,
 }
+
+/// `cluster`
+#[derive(Args, Debug)]
+pub struct Cluster {
+    /// A folder of pictures; with a folder for each person, people who may be one person are named
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
+    pub min_face: u32,
+}

@@ -5,6 +5,7 @@ pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
 pub mod clock;
+pub mod cluster;
 pub mod commission;
 pub mod compare;
 pub mod detect;
@@ -44,6 +45,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Units(_)
             | Command::Detect(_)
             | Command::Compare(_)
+            | Command::Cluster(_)
             | Command::Model(_)
             | Command::Eval(_)
             | Command::Flash(crate::args::Flash { first: Some(_), .. })
@@ -67,6 +69,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         command,
         Command::Enrol(_)
             | Command::Compare(_)
+            | Command::Cluster(_)
             | Command::Model(_)
             | Command::Eval(_)
             | Command::Policy(crate::args::Policy::Forecast(_))
@@ -96,6 +99,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Why(typed) => why::run(meant, typed),
         Command::Detect(typed) => detect::run(meant, typed),
         Command::Compare(typed) => compare::run(meant, typed),
+        Command::Cluster(typed) => cluster::run(meant, typed),
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
