@@ -120,7 +120,7 @@ pub enum Command {
     Detect(Detect),
     /// Compare the faces of two pictures
     Compare(Compare),
-    /// Group the faces of a folder by the model's threshold, and name people in it who may be one person
+    /// Group the faces of a folder by a unit's loosest threshold, and name people in it who may be one person
     Cluster(Cluster),
     /// Show, import or fetch model packs
     #[command(subcommand)]

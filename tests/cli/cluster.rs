@@ -53,7 +53,7 @@ fn faces_are_grouped_and_folders_of_one_person_are_named() {
     std::fs::write(at("people/Ann/text.jpg"), "no picture").unwrap();
     let ran = cluster(&["--json", "cluster", "people"]);
     assert_eq!(ran.status, 2);
-    assert!(ran.stderr.contains("1 of 3 pictures could not be worked on"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 of 4 pictures could not be worked on"), "{}", ran.stderr);
     assert!(ran.json()["faults"][0].as_str().unwrap().contains("text.jpg: an unknown kind"));
 
     std::fs::create_dir(at("empty")).unwrap();

@@ -100,7 +100,7 @@ pub enum Eval {
     Verify(Verify),
     /// Identification of people and strangers, by the door's own decision: FNIR at FPIR
     Identify(Identify),
-    /// Grouping of all pictures by the model's threshold: pairwise F-measure
+    /// Grouping of all pictures, as `cluster` does it: pairwise F-measure
     Cluster(Verify),
     /// The policy's forecast beside attempts simulated on people whom it never saw
     Forecast(EvalForecast),

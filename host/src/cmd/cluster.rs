@@ -1,10 +1,11 @@
 //! `threshold cluster`: the faces of a folder in groups that are one person's by the model's threshold.
 //!
-//! Owns what is said of the groups, and who in a folder of people may be one person. The linkage is
-//! `threshold_models::cluster`'s. Of a picture only its faces' embeddings are kept, so that memory is bounded by their number.
+//! Owns what is said of the groups, and who in a folder of people may be one person. The threshold is the loosest that a unit of this
+//! model takes: everybody is compared with everybody, as a door does, and the one that is best on LFW's pairs would join a third of
+//! the people to somebody. The linkage is `threshold_models::cluster`'s. Of a picture only its faces' embeddings are kept, so that memory is bounded by their number.
 //! Refuses to say that two people are one: a threshold is wrong now and then, and somebody looks.
 
-use super::{Answer, round};
+use super::{Answer, door_distance, round};
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
@@ -51,7 +52,7 @@ pub fn run(meant: &Meant, typed: &args::Cluster) -> anyhow::Result<Answer> {
     let engines = Engines::open(meant)?;
     let (detector, pack) = (engines.detector()?, engines.embedder(meant.model.as_ref())?);
     let embedder = pack.embedder()?;
-    let (metric, threshold) = (embedder.metric, embedder.threshold_distance);
+    let (metric, threshold) = (embedder.metric, door_distance(embedder));
     let bar = meant.say.bar(pictures.len() as u64, "looking at pictures");
     let (workers, threads_each) = Engines::shares(meant.threads, pictures.len());
     let n_faces = AtomicUsize::new(0);

@@ -1,11 +1,12 @@
 //! `threshold eval cluster`: how right `threshold cluster` groups the pictures of a data set.
 //!
-//! Owns the table. The counting is `threshold_models::eval::groups`'s; the threshold is the pack's, which must be the one that
+//! Owns the table. The counting is `threshold_models::eval::groups`'s; the threshold is that of `cluster`, of the pack that
 //! made the embeddings.
 
 use super::embed;
 use super::verify::{share, title_of};
 use crate::args::{self, HalfName};
+use crate::cmd::door_distance;
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
@@ -31,7 +32,7 @@ pub(super) fn run(meant: &Meant, typed: &args::Verify) -> anyhow::Result<()> {
     let wrong = |what: String| HostError::DataSet { path: path(), line: 0, what };
     let pack =
         pack.ok_or_else(|| wrong(format!("the pack of {} is not here", about.model_name)))?;
-    let threshold = Pack::read(&pack.path)?.embedder()?.threshold_distance;
+    let threshold = door_distance(Pack::read(&pack.path)?.embedder()?);
     let result = group(about.metric, threshold, &embeddings.subjects(half));
     let result = result.ok_or_else(|| {
         wrong(format!("the {} half holds no two pictures of one person", half.name()))
