@@ -172,7 +172,7 @@ fn in_groups(group_of: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// Whose folder a picture is in; nobody's if it lies in the folder itself.
-fn person_of(folder: &Path, picture: &PathBuf) -> Option<String> {
+fn person_of(folder: &Path, picture: &Path) -> Option<String> {
     let mut parts = picture.strip_prefix(folder).unwrap_or(picture).components();
     let person = parts.next()?.as_os_str().to_string_lossy().into_owned();
     parts.next().map(|_| person)
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_of_the_person_whose_folder_it_is_in() {
-        let of = |picture: &str| person_of(Path::new("in"), &PathBuf::from(picture));
+        let of = |picture: &str| person_of(Path::new("in"), Path::new(picture));
         assert_eq!(of("in/Ann/1.jpg").as_deref(), Some("Ann"));
         assert_eq!(of("in/Ann/more/1.jpg").as_deref(), Some("Ann"));
         assert_eq!(of("in/1.jpg"), None);

@@ -24,8 +24,9 @@ use threshold_models::frame::Frame;
 use threshold_models::search::quantise;
 use threshold_record::{ModelId, PersonId};
 
-/// People and crops between two commits: a few seconds of work, which is what a cut loses.
-const BATCH: usize = 32;
+/// Photos or crops between two commits: a few seconds of work, which is what a cut loses, and 50 MB at most. Workers wait for each
+/// other at each, so that fewer would cost more.
+const BATCH: usize = 64;
 
 /// Does what was typed.
 ///
