@@ -12,7 +12,7 @@ use crate::meant::Meant;
 use crate::{args, parallel, pictures, remedy};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use threshold_models::cluster;
 use threshold_models::engine::{Embedding, Engine};
