@@ -5,9 +5,11 @@
 
 mod flash;
 mod measure;
+mod vault;
 
 pub use flash::*;
 pub use measure::*;
+pub use vault::*;
 
 use measure::level_size;
 
@@ -24,7 +26,7 @@ use threshold_record::{Credential, Role};
     name = "threshold",
     version,
     about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
-    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; policy: a unit would not arm, or nothing was acknowledged; log verify, gallery diff and verify: something differs; gallery push: somebody was left out), 2 an error."
+    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; cluster: some people may be one; policy: a unit would not arm, or nothing was acknowledged; log verify, gallery diff and verify: something differs; gallery push, vault import: somebody was left out), 2 an error."
 )]
 pub struct Typed {
     /// Options of every command.
@@ -95,6 +97,8 @@ pub enum Command {
     /// Show or change the people in the unit's gallery
     #[command(subcommand)]
     Gallery(Gallery),
+    /// Keep people's faces here, sealed, so that a change of the model needs nobody's photo again
+    Vault(Vault),
     /// Read the unit's log
     #[command(subcommand)]
     Log(Log),
@@ -116,6 +120,8 @@ pub enum Command {
     Detect(Detect),
     /// Compare the faces of two pictures
     Compare(Compare),
+    /// Group the faces of a folder by a unit's loosest threshold, and name people in it who may be one person
+    Cluster(Cluster),
     /// Show, import or fetch model packs
     #[command(subcommand)]
     Model(Model),

@@ -545,6 +545,14 @@ pub enum HostError {
         /// Its input, width x height.
         input: String,
     },
+    /// More faces than are grouped at once.
+    #[error("{path} shows more than {max} faces, and no more are grouped at once")]
+    TooManyFaces {
+        /// The folder.
+        path: String,
+        /// The most.
+        max: usize,
+    },
     /// Nothing to work on.
     #[error("{path}: no pictures here (looked for {looked_for})")]
     NoPictures {

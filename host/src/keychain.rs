@@ -1,8 +1,9 @@
 //! The administrator's keychain: the secret key, and the keys of the units that it was paired with.
 //!
 //! A folder of two files, beside the folder of what is kept of each unit: `administrator.key`, 32 bytes that never leave it, and `units.json`. Both are for the administrator's
-//! user alone; whoever reads the first one is the administrator to every unit of the second.
-//! Refuses to make a key unasked: only pairing does.
+//! user alone; whoever reads the first one is the administrator to every unit of the second. Each vault has its key there too,
+//! `vault-<id>.key`: without it nobody reads that vault.
+//! Refuses to make a key unasked: only pairing does, and `vault init`.
 
 use crate::error::HostError;
 use crate::say::hex;
@@ -14,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use threshold_record::Role;
 use threshold_wire::session::SecretKey;
+use zeroize::Zeroizing;
 
 const SECRET: &str = "administrator.key";
 const UNITS: &str = "units.json";
@@ -72,16 +74,53 @@ impl Keychain {
     /// [`HostError::Keychain`] if the file is no key, or may be read by others.
     pub fn secret(&self) -> Result<Option<SecretKey>, HostError> {
         let path = self.folder.join(SECRET);
-        let meta = match std::fs::metadata(&path) {
+        let Some(bytes) = self.private(&path)? else { return Ok(None) };
+        SecretKey::of_bytes(*bytes).map(Some).map_err(|error| fault(&path, &error.to_string()))
+    }
+
+    /// The 32 bytes of a file that nobody else may read; `None` if it is not there.
+    fn private(&self, path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, HostError> {
+        let meta = match std::fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            meta => meta.map_err(|error| fault(&path, &error.to_string()))?,
+            meta => meta.map_err(|error| fault(path, &error.to_string()))?,
         };
         if meta.permissions().mode() & 0o077 != 0 {
-            return Err(fault(&path, "others may read it"));
+            return Err(fault(path, "others may read it"));
         }
-        let bytes = std::fs::read(&path).map_err(|error| fault(&path, &error.to_string()))?;
-        let bytes = bytes.try_into().map_err(|_| fault(&path, "it is not a key of 32 bytes"))?;
-        SecretKey::of_bytes(bytes).map(Some).map_err(|error| fault(&path, &error.to_string()))
+        let bytes = std::fs::read(path).map_err(|error| fault(path, &error.to_string()))?;
+        let bytes = Zeroizing::new(bytes);
+        let key = bytes.first_chunk().filter(|key: &&[u8; 32]| key.len() == bytes.len());
+        key.map(|key| Some(Zeroizing::new(*key)))
+            .ok_or_else(|| fault(path, "it is not a key of 32 bytes"))
+    }
+
+    /// Where the key of a vault lies.
+    #[must_use]
+    pub fn vault_key_file(&self, vault: &[u8; 16]) -> PathBuf {
+        self.folder.join(vault_key_name(vault))
+    }
+
+    /// The key of a vault; `None` if it is not here.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`] if the file is no key, or may be read by others.
+    pub fn vault_key(&self, vault: &[u8; 16]) -> Result<Option<Zeroizing<[u8; 32]>>, HostError> {
+        self.private(&self.vault_key_file(vault))
+    }
+
+    /// Keeps the key of a vault; on the disk when it returns.
+    ///
+    /// # Errors
+    /// [`HostError::Keychain`].
+    pub fn keep_vault_key(&self, vault: &[u8; 16], key: &[u8; 32]) -> Result<(), HostError> {
+        let kept = self.write(&vault_key_name(vault), key);
+        kept.map_err(|error| fault(&self.vault_key_file(vault), &error.to_string()))
+    }
+
+    /// Where a vault lies unless another file is typed.
+    #[must_use]
+    pub fn vault(&self) -> PathBuf {
+        self.folder.join("vault.db")
     }
 
     /// The administrator's key, made if there is none; on the disk when it returns.
@@ -185,6 +224,10 @@ impl Keychain {
         std::fs::rename(&fresh, self.folder.join(name))?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+fn vault_key_name(vault: &[u8; 16]) -> String {
+    format!("vault-{}.key", hex(&vault[..8]))
 }
 
 fn fault(path: &Path, what: &str) -> HostError {

@@ -27,3 +27,4 @@ pub mod say;
 pub mod session;
 pub mod site;
 pub mod trust;
+pub mod vault;

@@ -56,6 +56,34 @@ where
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// States that outlast one call of [`over`], for work that comes in batches: an engine takes longer to start than a face to embed.
+#[derive(Debug)]
+pub struct Pool<S>(Mutex<Vec<S>>);
+
+impl<S> Default for Pool<S> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+impl<S> Pool<S> {
+    /// Does some work with a state that nobody else has, a fresh one if all are in use.
+    ///
+    /// # Errors
+    /// That of `fresh`, else of the work.
+    pub fn with<R, E>(
+        &self,
+        fresh: impl FnOnce() -> Result<S, E>,
+        work: impl FnOnce(&mut S) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let kept = lock(&self.0).pop();
+        let mut state = kept.map_or_else(fresh, Ok)?;
+        let done = work(&mut state);
+        lock(&self.0).push(state);
+        done
+    }
+}
+
 /// A worker that panicked ends the scope with its panic; what the others left behind is still whole.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

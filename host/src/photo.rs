@@ -6,6 +6,7 @@
 use crate::error::HostError;
 use std::path::{Path, PathBuf};
 use threshold_models::engine::{Detection, Embedding, Engine, EngineError};
+use threshold_models::frame::Frame;
 use threshold_models::picture;
 use threshold_models::quality::{Quality, QualityLimits, assess};
 
@@ -36,16 +37,41 @@ pub fn read_one_face(
         return Err(HostError::FolderForPicture { path: path.display().to_string() }.into());
     }
     let frame = picture::read(path)?;
-    let photo = || path.display().to_string();
-    let faces = engine.detect(&frame)?;
-    let face = match faces[..] {
-        [] => return Err(HostError::NoFace { photo: photo(), min_face_px }.into()),
-        [face] => face,
-        _ => return Err(HostError::ManyFaces { photo: photo(), count: faces.len() }.into()),
-    };
-    let quality = assess(&frame, &faces, limits);
-    let embedding = engine.embed(&frame, &faces)?.pop().ok_or(EngineError::NoEmbedder)?;
+    let (face, quality) = one_face(engine, path, &frame, min_face_px, limits)?;
+    let embedding = engine.embed(&frame, &[face])?.pop().ok_or(EngineError::NoEmbedder)?;
     Ok(Photo { path: path.to_path_buf(), face, quality, embedding })
+}
+
+/// The one face of a photo that was read, and how good it is.
+///
+/// # Errors
+/// [`HostError::NoFace`], [`HostError::ManyFaces`], or what the engine failed with.
+pub fn one_face(
+    engine: &mut dyn Engine,
+    path: &Path,
+    frame: &Frame,
+    min_face_px: u32,
+    limits: &QualityLimits,
+) -> anyhow::Result<(Detection, Quality)> {
+    let photo = || path.display().to_string();
+    let faces = engine.detect(frame)?;
+    match faces[..] {
+        [] => Err(HostError::NoFace { photo: photo(), min_face_px }.into()),
+        [face] => Ok((face, assess(frame, &faces, limits))),
+        _ => Err(HostError::ManyFaces { photo: photo(), count: faces.len() }.into()),
+    }
+}
+
+/// Checks that a face is good enough to enrol.
+///
+/// # Errors
+/// [`HostError::PoorFace`].
+pub fn check(path: &Path, quality: Quality) -> Result<(), HostError> {
+    if quality.is_good() {
+        return Ok(());
+    }
+    let Quality { percent, cause } = quality;
+    Err(HostError::PoorFace { photo: path.display().to_string(), cause, percent })
 }
 
 impl Photo {
@@ -54,11 +80,7 @@ impl Photo {
     /// # Errors
     /// [`HostError::PoorFace`].
     pub fn check(&self) -> Result<(), HostError> {
-        if self.quality.is_good() {
-            return Ok(());
-        }
-        let Quality { percent, cause } = self.quality;
-        Err(HostError::PoorFace { photo: self.path.display().to_string(), cause, percent })
+        check(&self.path, self.quality)
     }
 }
 
@@ -67,7 +89,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use threshold_models::engine::BBox;
-    use threshold_models::frame::Frame;
 
     /// Finds so many faces of that size, whatever the frame shows.
     struct Finds(usize, f32);

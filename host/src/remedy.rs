@@ -9,6 +9,7 @@ use crate::cmd::flash::first::FirstError;
 use crate::cmd::model::FACENET_AT;
 use crate::error::{HostError, cause_help};
 use crate::session::SessionError;
+use crate::vault::VaultError;
 use std::io::ErrorKind;
 use threshold_bundle::BundleError;
 use threshold_models::engine::EngineError;
@@ -83,6 +84,7 @@ fn split(part: Part<'_>) -> Option<(String, String)> {
         || part.is::<UpdateRefusal>()
         || part.is::<FlashError>()
         || part.is::<FirstError>()
+        || part.is::<VaultError>()
         || matches!(
             part.downcast_ref(),
             Some(
@@ -317,6 +319,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::NothingKept { .. } => "threshold pair, if it is not paired, and threshold log pull".to_owned(),
         E::NoEntry { .. } => "threshold log pull shows the entries that are there".to_owned(),
         E::FixedSize { .. } => "leave --size out; it is for pnet".to_owned(),
+        E::TooManyFaces { .. } => {
+            "part of the folder at a time, or --min-face <px> with a larger one".to_owned()
+        }
         E::NoPictures { .. } => "a folder that holds pictures, or name the files".to_owned(),
         E::DataSet { .. } => "check that the file is the one that the option names, in its standard form".to_owned(),
         // Its source is an I/O error, which has its own remedy.

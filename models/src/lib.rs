@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod cascade;
+pub mod cluster;
 #[allow(unsafe_code, reason = "the kernels; every block says why it is sound")]
 pub mod cpu;
 pub mod crop;

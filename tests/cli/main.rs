@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod binary;
+mod cluster;
 mod commission;
 mod configured;
 mod door;
@@ -18,3 +19,4 @@ mod start;
 mod store;
 mod typed;
 mod update;
+mod vault;

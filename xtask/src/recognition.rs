@@ -1,4 +1,4 @@
-//! The page of verification, identification and forecast: `docs/evaluation-identify.md`.
+//! The page of verification, identification, forecast and grouping: `docs/evaluation-identify.md`.
 //!
 //! Owns the commands and what must hold of the forecasts. Refuses to embed twice: what a run embedded stays below `target`
 //! and is used again by the next; remove it to embed anew.
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
             output(&mut command)?;
         }
         let _ = writeln!(page, "\n## {}", model.option());
-        for what in ["verify", "identify", "forecast"] {
+        for what in ["verify", "identify", "forecast", "cluster"] {
             println!("== {what}, {}", model.option());
             let said = output(threshold(&["eval", what, "--embeddings"]).arg(&file))?;
             let command =
@@ -101,7 +101,8 @@ fn missed(json: &Value) -> Result<Vec<String>> {
 const INTRODUCTION: &str = "\
 The people of the LFW development folds are split by name into a fit half and a check half (`models/src/eval/split.rs`).
 The distances that a forecast uses were measured on the fit half; everything below is of the check half, and nothing was tuned on it.
-`verify` counts comparisons, `identify` and `forecast` count searches: one visit, one decision, by the code that decides at the door.
+`verify` counts comparisons, `identify` and `forecast` count searches: one visit, one decision, by the code that decides at the door; `cluster` \
+counts pairs of pictures, grouped as `threshold cluster` groups them.
 N is the number of people in the gallery, T the threshold; a row's FPIR is that of strangers' visits, its FNIR that of enrolled people's.
 Frames marked as augmented were made of one picture by shift, brightness and blur, and agree more than a visit's frames do; other pictures \
 are of other days, and agree less.

@@ -100,6 +100,8 @@ pub enum Eval {
     Verify(Verify),
     /// Identification of people and strangers, by the door's own decision: FNIR at FPIR
     Identify(Identify),
+    /// Grouping of all pictures, as `cluster` does it: pairwise F-measure
+    Cluster(Verify),
     /// The policy's forecast beside attempts simulated on people whom it never saw
     Forecast(EvalForecast),
     /// Average precision of the detector on WIDER FACE
@@ -139,7 +141,7 @@ pub struct EvalEmbed {
     pub frames: u8,
 }
 
-/// `eval verify`
+/// `eval verify`, `eval cluster`
 #[derive(Args, Debug)]
 pub struct Verify {
     /// What `eval embed` wrote

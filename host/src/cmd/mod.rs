@@ -5,6 +5,7 @@ pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
 pub mod clock;
+pub mod cluster;
 pub mod commission;
 pub mod compare;
 pub mod detect;
@@ -26,6 +27,7 @@ pub mod slots;
 pub mod stats;
 pub mod train;
 pub mod units;
+pub mod vault;
 pub mod why;
 
 use crate::args::Command;
@@ -43,12 +45,14 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Units(_)
             | Command::Detect(_)
             | Command::Compare(_)
+            | Command::Cluster(_)
             | Command::Model(_)
             | Command::Eval(_)
             | Command::Flash(crate::args::Flash { first: Some(_), .. })
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
             | Command::Train(_)
+            | Command::Vault(_)
     );
     if meant.targets().len() > 1 && !for_itself {
         return each::each(meant, command);
@@ -65,10 +69,12 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         command,
         Command::Enrol(_)
             | Command::Compare(_)
+            | Command::Cluster(_)
             | Command::Model(_)
             | Command::Eval(_)
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
+            | Command::Vault(_)
     );
     if meant.model.is_some() && !embeds {
         meant.say.warn("--model is left out: this command embeds no face");
@@ -82,6 +88,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),
         Command::Gallery(typed) => gallery::run(meant, typed),
+        Command::Vault(typed) => vault::run(meant, typed),
         Command::Log(typed) => log::run(meant, typed),
         Command::Flash(typed) => flash::run(meant, typed),
         Command::Slots => slots::run(meant),
@@ -92,6 +99,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Why(typed) => why::run(meant, typed),
         Command::Detect(typed) => detect::run(meant, typed),
         Command::Compare(typed) => compare::run(meant, typed),
+        Command::Cluster(typed) => cluster::run(meant, typed),
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),

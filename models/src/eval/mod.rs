@@ -1,6 +1,6 @@
 //! Evaluation: what a pack and a cascade are worth on pictures whose answer is known.
 //!
-//! Owns the protocols (`lfw`, `verify`, `identify`, `detection`, `landmarks`) and the forms of their ground truth.
+//! Owns the protocols (`lfw`, `verify`, `identify`, `groups`, `detection`, `landmarks`) and the forms of their ground truth.
 //! Refuses to read pictures or run over them: the caller brings embeddings and detections, so that it can work on
 //! many pictures at once and show how far it is. The same code judges our own answers and a reference's.
 //! Terms: a *genuine* pair shows one person twice, an *impostor* pair two people.
@@ -9,6 +9,7 @@ pub mod augment;
 pub mod bootstrap;
 pub mod detection;
 pub mod embeddings;
+pub mod groups;
 pub mod identify;
 pub mod landmarks;
 pub mod lfw;

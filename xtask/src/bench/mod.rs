@@ -11,6 +11,7 @@ mod peers;
 mod plot;
 mod store;
 mod table;
+mod vault;
 mod workloads;
 
 use anyhow::Result;
@@ -27,6 +28,12 @@ pub(crate) enum Bench {
     },
     /// Enrolments, log entries and a boot's load beside redb and SQLite, which come from crates.io.
     Store,
+    /// What re-embedding a vault costs beside the embedding alone.
+    Vault {
+        /// People, with three photos each.
+        #[arg(long, default_value_t = 100)]
+        people: usize,
+    },
 }
 
 /// Measures, and writes the pages.
@@ -37,5 +44,6 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers { quick } => peers::run(*quick),
         Bench::Store => store::run(),
+        Bench::Vault { people } => vault::run(*people),
     }
 }

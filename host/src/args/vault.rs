@@ -1,0 +1,100 @@
+//! `vault` and `cluster` as typed.
+
+use super::min_face;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `vault`
+#[derive(Args, Debug)]
+pub struct Vault {
+    /// The vault (default: vault.db in the folder of your keys)
+    #[arg(long = "vault", global = true, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub what: VaultCommand,
+}
+
+/// What to do with a vault.
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Make an empty vault, and its key in the folder of your keys
+    Init,
+    /// Take in people and photos; what is there already is passed over, so that a run that was cut off is gone on with
+    Import(VaultImport),
+    /// List the people with consent and retention
+    List,
+    /// Make everybody's templates by another model (--model), from what the vault keeps of the photos
+    ReEmbed,
+    /// Write a gallery file of everybody whose retention is not over, for threshold gallery push
+    Export(VaultExport),
+    /// Remove people for good, with photos and templates
+    Remove(VaultRemove),
+    /// Write a checked copy; it opens with the key in the folder of your keys, which it does not hold
+    Backup(VaultBackup),
+    /// Make a vault of a backup, once all of it was read
+    Restore(VaultRestore),
+}
+
+/// `vault import`
+#[derive(Args, Debug)]
+pub struct VaultImport {
+    /// A CSV list with the columns name, photo, consent, keep_until, or a folder with a folder of photos for each person
+    #[arg(value_name = "LIST OR FOLDER")]
+    pub source: PathBuf,
+    /// Leave out whoever has no day of consent, in the list or in the vault
+    #[arg(long)]
+    pub require_consent: bool,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
+    pub min_face: u32,
+}
+
+/// `vault export`
+#[derive(Args, Debug)]
+pub struct VaultExport {
+    /// The name of the unit that it is for, which was paired with your key (default: your own key)
+    #[arg(long = "for", value_name = "NAME")]
+    pub recipient: Option<String>,
+    /// The file; a gallery file that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `vault remove`
+#[derive(Args, Debug)]
+pub struct VaultRemove {
+    /// A name, or an id as `vault list` prints it, quoted for the shell ("#7")
+    #[arg(required_unless_present = "expired")]
+    pub person: Option<String>,
+    /// Everybody whose retention is over
+    #[arg(long, conflicts_with = "person")]
+    pub expired: bool,
+}
+
+/// `vault backup`
+#[derive(Args, Debug)]
+pub struct VaultBackup {
+    /// The file, which must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `vault restore`
+#[derive(Args, Debug)]
+pub struct VaultRestore {
+    /// A file that vault backup wrote
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+}
+
+/// `cluster`
+#[derive(Args, Debug)]
+pub struct Cluster {
+    /// A folder of pictures; with a folder for each person, people who may be one person are named
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// The smallest face looked for, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
+    pub min_face: u32,
+}

@@ -1,0 +1,199 @@
+//! `threshold vault import`: photos of a list or a folder become crops and templates.
+//!
+//! Owns the order: what the list says is read whole, then photos are worked on in batches, each kept before the next begins.
+//! What does not fit is told with its line, at once and again in the result, and holds up nothing else.
+//! Refuses to keep a face that could not be enrolled.
+
+use super::{Answer, BATCH, template, today};
+use crate::engines::Engines;
+use crate::error::HostError;
+use crate::meant::Meant;
+use crate::parallel::{self, Pool};
+use crate::vault::crop::SourceCrop;
+use crate::vault::source::{self, BadRow, Wanted};
+use crate::vault::{Addition, PhotoDigest, Source, Vault, VaultError};
+use crate::{args, photo, remedy};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use threshold_models::engine::Engine;
+use threshold_models::picture;
+use threshold_models::quality::QualityLimits;
+use threshold_record::Name;
+
+/// What came of it.
+#[derive(Default)]
+struct Imported {
+    people: usize,
+    crops: usize,
+    already: usize,
+    dates: usize,
+    left_out: Vec<BadRow>,
+}
+
+pub(super) fn run(
+    meant: &Meant,
+    vault: &mut Vault,
+    typed: &args::VaultImport,
+) -> anyhow::Result<Answer> {
+    let (wanted, bad) = source::read(&typed.source, today())?;
+    let engines = Engines::open(meant)?;
+    let (detector, pack) = (engines.detector()?, engines.embedder(meant.model.as_ref())?);
+    let mut imported = Imported::default();
+    for row in bad {
+        imported.leave_out(meant, row);
+    }
+    let wanted = match typed.require_consent {
+        true => consented(meant, vault, wanted, &mut imported),
+        false => wanted,
+    };
+    let smallest = QualityLimits::default().min_face_px.min(typed.min_face as f32);
+    let limits = QualityLimits { min_face_px: smallest, ..QualityLimits::default() };
+    let (workers, threads_each) = Engines::shares(meant.threads, wanted.len());
+    let pool = Pool::default();
+    let bar = meant.say.bar(wanted.len() as u64, "taking in photos");
+    for batch in wanted.chunks(BATCH) {
+        let held = |wanted: &Wanted| {
+            let held = vault.named(&wanted.name);
+            held.map(|held| held.photos.clone()).unwrap_or_default()
+        };
+        let items: Vec<(&Wanted, Vec<PhotoDigest>)> =
+            batch.iter().map(|wanted| (wanted, held(wanted))).collect();
+        let fresh = || {
+            let min_face = typed.min_face;
+            anyhow::Ok(Engines::engine(&detector, Some(&pack), min_face, threads_each)?)
+        };
+        let made = parallel::over(
+            &items,
+            workers,
+            || anyhow::Ok(()),
+            |(), (wanted, held)| {
+                let path = &wanted.photo;
+                pool.with(fresh, |engine| {
+                    anyhow::Ok(source_of(engine, path, held, typed.min_face, &limits))
+                })
+            },
+        )?;
+        let (mut additions, mut whose) = (Vec::new(), Vec::new());
+        for (wanted, made) in batch.iter().zip(made) {
+            bar.inc(1);
+            let photo = match made {
+                Ok(photo) => photo,
+                Err(error) => {
+                    let (line, photo) = (wanted.line, Some(wanted.photo.clone()));
+                    imported.leave_out(meant, BadRow { line, photo, error });
+                    continue;
+                }
+            };
+            let (name, dates) = (wanted.name.clone(), wanted.dates);
+            additions.push(Addition { name, dates, photo });
+            whose.push(wanted);
+        }
+        for (answer, wanted) in vault.add(pack.id, &additions)?.into_iter().zip(whose) {
+            match answer {
+                Ok(added) => {
+                    imported.people += usize::from(added.person);
+                    imported.crops += usize::from(added.crop);
+                    imported.already += usize::from(!added.crop);
+                    imported.dates += usize::from(added.dates);
+                }
+                Err(error) => {
+                    let (line, photo) = (wanted.line, Some(wanted.photo.clone()));
+                    imported.leave_out(meant, BadRow { line, photo, error: error.into() });
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    let mut value = imported.value();
+    value["model"] = json!(pack.id.to_string());
+    value["model_name"] = json!(pack.meta.name);
+    meant.say.result(&value, || imported.text(&pack.meta.name))?;
+    Ok(if imported.left_out.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// Who has a day of consent, in the vault or anywhere in the list; the others are left out.
+fn consented(
+    meant: &Meant,
+    vault: &Vault,
+    wanted: Vec<Wanted>,
+    imported: &mut Imported,
+) -> Vec<Wanted> {
+    let in_list = wanted.iter().filter(|row| row.dates.consent.is_some());
+    let in_list: BTreeSet<Name> = in_list.map(|row| row.name.clone()).collect();
+    let in_vault = |name: &Name| vault.named(name).is_some_and(|held| held.dates.consent.is_some());
+    let (with, without): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.into_iter().partition(|row| in_list.contains(&row.name) || in_vault(&row.name));
+    for Wanted { line, name, photo, .. } in without {
+        let error = VaultError::NoConsent { name: name.as_str().to_owned() }.into();
+        imported.leave_out(meant, BadRow { line, photo: Some(photo), error });
+    }
+    with
+}
+
+/// What the vault keeps of a photo; `None` if it does already.
+fn source_of(
+    engine: &mut dyn Engine,
+    path: &Path,
+    held: &[PhotoDigest],
+    min_face_px: u32,
+    limits: &QualityLimits,
+) -> anyhow::Result<Option<Source>> {
+    if path.is_dir() {
+        return Err(HostError::FolderForPicture { path: path.display().to_string() }.into());
+    }
+    let mut hasher = blake3::Hasher::new();
+    let hashed = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+    hashed.map_err(HostError::file(path))?;
+    let digest = *hasher.finalize().as_bytes();
+    if held.contains(&digest) {
+        return Ok(None);
+    }
+    let frame = picture::read(path)?;
+    let (face, quality) = photo::one_face(engine, path, &frame, min_face_px, limits)?;
+    photo::check(path, quality)?;
+    let crop = SourceCrop::cut(&frame, &face, quality.percent)?;
+    // Of the crop and not of the photo, so that the same model makes the same template again.
+    let template = template(engine, &crop.frame, &crop.face)?;
+    Ok(Some(Source { digest, crop, template }))
+}
+
+impl Imported {
+    fn leave_out(&mut self, meant: &Meant, row: BadRow) {
+        let line = row.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let (said, advice) = (remedy::without(&row.error), remedy::of(&row.error));
+        meant.say.warn(&format!("left out: {line}{said} (try: {advice})"));
+        self.left_out.push(row);
+    }
+
+    fn value(&self) -> Value {
+        let row = |row: &BadRow| {
+            json!({
+                "line": row.line,
+                "photo": row.photo.as_ref().map(|photo| photo.display().to_string()),
+                "error": remedy::without(&row.error),
+                "remedy": remedy::of(&row.error),
+            })
+        };
+        json!({
+            "people_added": self.people,
+            "crops_added": self.crops,
+            "there_already": self.already,
+            "dates_changed": self.dates,
+            "left_out": self.left_out.iter().map(row).collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self, model: &str) -> String {
+        format!(
+            "{} people and {} crops are added, with templates by {model}; {} photos were there already, {} people have other \
+             dates now, {} rows are left out",
+            self.people,
+            self.crops,
+            self.already,
+            self.dates,
+            self.left_out.len()
+        )
+    }
+}

@@ -1,0 +1,211 @@
+//! `threshold vault`: the people and faces that are kept here, from which templates of any model are made.
+//!
+//! Owns what is said of a vault; the file is `crate::vault`'s, taking in is `import`'s, another model `re_embed`'s and a file for
+//! units `export`'s. Refuses to print a path to a photo that is not there: the vault keeps none.
+
+mod export;
+mod import;
+mod re_embed;
+
+use super::Answer;
+use crate::engines::Engines;
+use crate::meant::Meant;
+use crate::say::{hex, table};
+use crate::vault::{Held, Quantised, Vault, VaultError};
+use crate::{args, args::VaultCommand};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::json;
+use std::path::Path;
+use std::time::SystemTime;
+use threshold_models::engine::{Detection, Engine, EngineError};
+use threshold_models::frame::Frame;
+use threshold_models::search::quantise;
+use threshold_record::{ModelId, PersonId};
+
+/// Photos or crops between two commits: a few seconds of work, which is what a cut loses, and 50 MB at most. Workers wait for each
+/// other at each, so that fewer would cost more.
+const BATCH: usize = 64;
+
+/// Does what was typed.
+///
+/// # Errors
+/// [`VaultError`], and whatever the command says.
+pub fn run(meant: &Meant, typed: &args::Vault) -> anyhow::Result<Answer> {
+    let path = typed.file.clone().unwrap_or_else(|| meant.keychain.vault());
+    let open = || Vault::open(&path, &meant.keychain);
+    match &typed.what {
+        VaultCommand::Init => init(meant, &path),
+        VaultCommand::Import(typed) => import::run(meant, &mut open()?, typed),
+        VaultCommand::List => list(meant, &open()?),
+        VaultCommand::ReEmbed => re_embed::run(meant, &mut open()?),
+        VaultCommand::Export(typed) => export::run(meant, &open()?, typed),
+        VaultCommand::Remove(typed) => remove(meant, &mut open()?, typed),
+        VaultCommand::Backup(typed) => copy(meant, &path, &typed.out),
+        VaultCommand::Restore(typed) => copy(meant, &typed.backup, &path),
+    }
+}
+
+fn init(meant: &Meant, path: &Path) -> anyhow::Result<Answer> {
+    let vault = Vault::create(path, &meant.keychain)?;
+    let key_file = meant.keychain.vault_key_file(vault.id());
+    let value = json!({
+        "vault": path.display().to_string(),
+        "id": hex(vault.id()),
+        "key_file": key_file.display().to_string(),
+    });
+    meant.say.result(&value, || {
+        format!(
+            "{} is an empty vault; it opens with {}, without which nobody reads it: keep a copy of that key, and not where the \
+             vault's backups are",
+            path.display(),
+            key_file.display()
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+fn list(meant: &Meant, vault: &Vault) -> anyhow::Result<Answer> {
+    let today = today();
+    let counts = vault.counts()?;
+    let day = |date: Option<Date>| date.map(|date| date.to_string());
+    let row = |(id, held): (&PersonId, &Held)| {
+        json!({
+            "person": id.0,
+            "name": held.name.as_str(),
+            "crops": held.photos.len(),
+            "consent": day(held.dates.consent),
+            "keep_until": day(held.dates.keep_until),
+            "over": held.dates.is_over(today),
+        })
+    };
+    let names = model_names(meant);
+    let model = |(id, count): (&ModelId, &usize)| json!({ "model": id.to_string(), "model_name": names(*id), "templates": count });
+    let value = json!({
+        "vault": vault.path().display().to_string(),
+        "generation": vault.generation()?,
+        "people": vault.people().iter().map(row).collect::<Vec<_>>(),
+        "crops": counts.crops,
+        "models": counts.templates.iter().map(model).collect::<Vec<_>>(),
+    });
+    meant.say.result(&value, || {
+        if vault.people().is_empty() {
+            return "nobody is in the vault".to_owned();
+        }
+        let cells = |(id, held): (&PersonId, &Held)| {
+            let until = day(held.dates.keep_until).unwrap_or_else(|| "no limit".to_owned());
+            let over = if held.dates.is_over(today) { " (over)" } else { "" };
+            vec![
+                format!("#{}", id.0),
+                held.name.as_str().to_owned(),
+                held.photos.len().to_string(),
+                day(held.dates.consent).unwrap_or_else(|| "none recorded".to_owned()),
+                format!("{until}{over}"),
+            ]
+        };
+        let rows: Vec<Vec<String>> = vault.people().iter().map(cells).collect();
+        let mut text = table(&["id", "name", "crops", "consent", "keep until"], &rows);
+        for (id, count) in &counts.templates {
+            let name = names(*id).unwrap_or_else(|| "a model whose pack is not here".to_owned());
+            text += &format!(
+                "\n{count} of {} crops have a template by {name} (id {})",
+                counts.crops,
+                id.tag()
+            );
+        }
+        text
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// The names of the packs that are here.
+fn model_names(meant: &Meant) -> impl Fn(ModelId) -> Option<String> + use<> {
+    let engines = Engines::open(meant).ok();
+    move |id| {
+        let packs = engines.as_ref()?.packs();
+        let mut embedders = packs.embedders();
+        let found = embedders.find(|entry| entry.id().is_ok_and(|found| found == id));
+        found.map(|entry| entry.meta.name.clone())
+    }
+}
+
+fn remove(meant: &Meant, vault: &mut Vault, typed: &args::VaultRemove) -> anyhow::Result<Answer> {
+    let today = today();
+    let going: Vec<(PersonId, Held)> = match &typed.person {
+        Some(person) => {
+            let (id, held) = vault.find(person)?;
+            vec![(id, held.clone())]
+        }
+        None => {
+            let over = vault.people().iter().filter(|(_, held)| held.dates.is_over(today));
+            over.map(|(id, held)| (*id, held.clone())).collect()
+        }
+    };
+    let ids: Vec<PersonId> = going.iter().map(|(id, _)| *id).collect();
+    vault.remove(&ids)?;
+    let row = |(id, held): &(PersonId, Held)| json!({ "person": id.0, "name": held.name.as_str(), "crops": held.photos.len() });
+    let value = json!({ "removed": going.iter().map(row).collect::<Vec<_>>() });
+    meant.say.result(&value, || {
+        if going.is_empty() {
+            return "nobody's retention is over".to_owned();
+        }
+        let line = |(id, held): &(PersonId, Held)| {
+            format!(
+                "{} (#{}) is removed from the vault with {} crops",
+                held.name,
+                id.0,
+                held.photos.len()
+            )
+        };
+        let mut lines: Vec<String> = going.iter().map(line).collect();
+        lines.push(
+            "backups and units still have them: threshold gallery remove, and make a backup anew"
+                .to_owned(),
+        );
+        lines.join("\n")
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// Backup and restoring are one: a whole, checked copy to where nothing is.
+fn copy(meant: &Meant, from: &Path, to: &Path) -> anyhow::Result<Answer> {
+    let vault = Vault::open_to_read(from, &meant.keychain)?;
+    vault.copy_to(to, &meant.keychain)?;
+    let key_file = meant.keychain.vault_key_file(vault.id());
+    let value = json!({
+        "vault": from.display().to_string(),
+        "out": to.display().to_string(),
+        "people": vault.people().len(),
+        "crops": vault.counts()?.crops,
+        "key_file": key_file.display().to_string(),
+    });
+    meant.say.result(&value, || {
+        format!(
+            "{} people of {} are in {}, of which every row was read; it opens with {}",
+            vault.people().len(),
+            from.display(),
+            to.display(),
+            key_file.display()
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// The template of a face in a frame.
+fn template(engine: &mut dyn Engine, frame: &Frame, face: &Detection) -> anyhow::Result<Quantised> {
+    let embedding = engine.embed(frame, &[*face])?.pop().ok_or(EngineError::NoEmbedder)?;
+    let (scale, vector) = quantise(&embedding);
+    // No unit would take it.
+    if scale <= 0.0 {
+        return Err(VaultError::Crop("its embedding is empty".to_owned()).into());
+    }
+    Ok((scale, vector))
+}
+
+/// The day, in UTC: a retention that ends some hours early or late harms nobody.
+fn today() -> Date {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or_default();
+    TimeZone::UTC.to_datetime(Timestamp::from_second(now).unwrap_or_default()).date()
+}

@@ -1,0 +1,187 @@
+//! What can go wrong with a vault. Each text ends with what to do, behind the last semicolon, where `remedy` finds it.
+
+use rusqlite::ErrorCode;
+use std::path::{Path, PathBuf};
+use threshold_record::ModelId;
+
+/// A fault of a vault.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Nothing is there.
+    #[error(
+        "there is no vault {}; threshold vault init makes one, --vault <file> names another",
+        path.display()
+    )]
+    NotThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something is in the way.
+    #[error("{} is there already; name another file, or move that one away", path.display())]
+    There {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another file.
+    #[error("{} is no vault; name one that threshold vault init or backup made", path.display())]
+    NotAVault {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later program made it.
+    #[error(
+        "{} is a vault of version {found}, and this program reads version {supported}; install the build that made it",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: i64,
+        /// What is read.
+        supported: i64,
+    },
+    /// Its key is not in the keychain.
+    #[error(
+        "the key of {} is not in the keychain; put a copy of {} back, or --keys with the folder that has it",
+        path.display(),
+        key_file.display()
+    )]
+    NoKey {
+        /// The vault.
+        path: PathBuf,
+        /// Where its key should be.
+        key_file: PathBuf,
+    },
+    /// Another key lies under its name.
+    #[error(
+        "{} is not the key that {} is sealed with; put a copy of the right one there, or --keys with the folder that has it",
+        key_file.display(),
+        path.display()
+    )]
+    WrongKey {
+        /// The vault.
+        path: PathBuf,
+        /// The file with the other key.
+        key_file: PathBuf,
+    },
+    /// A row does not open, or the file's own structure does not hold.
+    #[error("{} is damaged: {what}; threshold vault restore <backup>, under another name", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        what: String,
+    },
+    /// Another run writes it.
+    #[error("{} is used by another run of this program; wait until that one has ended", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No room, or no right to write.
+    #[error(
+        "{} cannot be written ({what}); free some space on that disk, then repeat the command: it goes on where it stopped",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        what: String,
+    },
+    /// Anything else that SQLite says.
+    #[error("{}: {what}; check the path and its permissions", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        what: String,
+    },
+    /// A crop that cannot be kept.
+    #[error("the face cannot be cut out of its photo ({0}); another photo of that person")]
+    Crop(String),
+    /// The person has as many crops as a unit takes templates.
+    #[error("{name} has {max} crops, and no more fit; leave the photo out")]
+    Full {
+        /// Who.
+        name: String,
+        /// How many fit.
+        max: u8,
+    },
+    /// A row of a list of people that cannot be used.
+    #[error("{what}; correct that row and import the list again: the good rows are in then")]
+    Row {
+        /// What is wrong.
+        what: String,
+    },
+    /// Somebody without a consent, where one is demanded.
+    #[error(
+        "no consent of {name} is recorded; write its day into the column consent of the list, or leave --require-consent out"
+    )]
+    NoConsent {
+        /// Who.
+        name: String,
+    },
+    /// The list itself.
+    #[error(
+        "{}: {what}; a CSV file with the columns name and photo, and consent and keep_until if you have them, or a folder with a \
+         folder of photos for each person",
+        path.display()
+    )]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Nobody of that name or id.
+    #[error("the vault has nobody named {typed:?}; threshold vault list")]
+    NoSuchPerson {
+        /// As typed.
+        typed: String,
+    },
+    /// Somebody has no template of the model.
+    #[error(
+        "{crops} crops of {people} people have no template by model {model}; threshold vault re-embed with that --model"
+    )]
+    NotEmbedded {
+        /// Crops without one.
+        crops: usize,
+        /// Of how many people.
+        people: usize,
+        /// Which.
+        model: ModelId,
+    },
+    /// Nobody is left to export.
+    #[error("the vault has nobody to export; threshold vault import adds people")]
+    Nobody,
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes ({0}); try again")]
+    NoRandom(String),
+}
+
+impl VaultError {
+    /// A function that tells what an error of SQLite means for a file, for `map_err`.
+    pub fn sqlite(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |error| {
+            let path = path.clone();
+            let what = error.to_string();
+            match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => Self::NotAVault { path },
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
+                    Self::Damaged { path, what }
+                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+                // A limit of the system on files comes as a failure of writing, a full disk as what it is.
+                Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
+                    Self::Write { path, what }
+                }
+                Some(_) => Self::Sqlite { path, what },
+                // A column of another type than this program writes.
+                None => Self::Damaged { path, what },
+            }
+        }
+    }
+}
