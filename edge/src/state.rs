@@ -1,20 +1,21 @@
 //! What the loop and the service share: the journal, the search index, the lock-out, and which parts are at fault.
 //!
-//! Owns every change of these, so that a change and its log entry belong together, and the standing that `policy::decide`
-//! is asked with. Derives the threshold anew with each change of the gallery, in the same change, so that no decision
+//! Owns every change of these, so that a change and its log entry belong together; `decide` asks for the decisions. Derives the threshold anew with each change of the gallery, in the same change, so that no decision
 //! knows the larger gallery and the older threshold. Refuses to decide, and to stay armed with a part at fault.
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 
 mod access;
 mod commission;
+mod decide;
 mod mode;
 mod rule;
 
 pub use commission::{NotCommissioned, RecoveryRecord};
+pub use decide::{Decided, NoAttempt};
 pub use mode::ReaderStanding;
 
 use crate::clock::WallClock;
-use crate::journal::{Journal, Permit, StageTimes};
+use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::stats::Stats;
 use crate::unit::Clock;
@@ -22,13 +23,12 @@ use crate::update::Updates;
 use crate::zone::Zone;
 use access::Admissions;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use threshold_models::engine::Embedding;
-use threshold_models::search::{Candidate, Candidates, Index};
+use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
-use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Subject, Verdict, decide};
+use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Reason,
-    Score, Threshold, WallTime,
+    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
+    WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -79,26 +79,6 @@ pub struct EmbedderFacts {
     pub embedding_len: usize,
     /// How its distances fall; `None` if nobody measured that.
     pub distributions: Option<Distributions>,
-}
-
-/// A decision that was made, and what came of it.
-#[derive(Debug)]
-pub struct Decided {
-    /// Admit or refuse. An admission whose entry could not be made durable comes without a permit, and opens nothing.
-    pub decision: Decision,
-    /// The entry as it stands in the log; `None` if it could not be written.
-    pub entry: Option<LogEntry>,
-    /// Leave to move the lock.
-    pub permit: Option<Permit>,
-}
-
-/// Why an attempt was not opened; no probe may be scored then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAttempt {
-    /// The unit is locked out.
-    LockedOut(LockedOut),
-    /// The attempt could not be made durable.
-    Store,
 }
 
 /// How a unit ends that was told to over the line.
@@ -561,129 +541,5 @@ impl State {
     #[must_use]
     pub fn index_number(&self) -> u64 {
         self.index_number
-    }
-
-    /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
-    /// threshold of 1:N asks.
-    ///
-    /// # Errors
-    /// In words, if there is no gallery or the embedding is not of its length.
-    pub fn search(&self, subject: Subject, probe: &Embedding) -> Result<Candidates, String> {
-        let index = self.index.as_ref().ok_or("no gallery is loaded")?;
-        let found = match subject {
-            Subject::Everybody => index.search(probe),
-            Subject::Person(person) => index.verify(probe, person).map(|found| {
-                let threshold = self.derived.policy.threshold;
-                let known = |other: &Candidate| threshold.accepts(other.score);
-                Candidates { runner_up: found.runner_up.filter(known), ..found }
-            }),
-            Subject::Nobody => Ok(Candidates::default()),
-        };
-        found.map_err(|error| error.to_string())
-    }
-
-    /// How the unit stands for a visit of which the frames are compared so.
-    #[must_use]
-    pub fn standing(&self, subject: Subject, lockout: Result<(), LockedOut>) -> Standing {
-        let people = match (&self.index, &self.journal) {
-            (Some(index), Some(journal)) if !index.is_empty() => {
-                journal.store().gallery().map_or(0, |gallery| gallery.n_people() as u32)
-            }
-            _ => 0,
-        };
-        let armed = match self.refuses(subject) {
-            Some(why) => Err(why),
-            None if self.started => Ok(()),
-            None => Err(Cause::None),
-        };
-        let fault = self.faults.first().map(|&(part, _)| part);
-        Standing { armed, fault, lockout, people, mode: self.mode() }
-    }
-
-    /// Whether an attempt may be opened now.
-    ///
-    /// # Errors
-    /// [`LockedOut`] with the time left.
-    pub fn lockout(&self) -> Result<(), LockedOut> {
-        self.lockout.standing(self.clock.monotonic_ms())
-    }
-
-    /// Opens an attempt; it is counted as failed, durably, when this returns (safety rule 3).
-    ///
-    /// # Errors
-    /// [`NoAttempt`]; no probe may be scored then.
-    pub fn open_attempt(&mut self) -> Result<(), NoAttempt> {
-        let now_ms = self.clock.monotonic_ms();
-        self.lockout.open_attempt(&self.derived.policy, now_ms).map_err(NoAttempt::LockedOut)?;
-        if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
-    }
-
-    fn save_lockout(&mut self) -> bool {
-        let bytes = self.lockout.to_bytes();
-        let Some(journal) = self.journal.as_mut() else { return false };
-        if journal.store().lockout() == bytes {
-            return true;
-        }
-        match journal.store_mut().save_lockout(bytes) {
-            Ok(()) => true,
-            Err(error) => {
-                self.store_failed(&error);
-                false
-            }
-        }
-    }
-
-    /// Asks for the decision of a visit; `None` while more frames are needed. A decision is written down before this
-    /// returns, and only then comes with a permit.
-    pub fn decide(
-        &mut self,
-        evidence: &Evidence,
-        lockout: Result<(), LockedOut>,
-        attempt_open: bool,
-        times: impl FnOnce(u64) -> StageTimes,
-    ) -> Option<Decided> {
-        let subject = evidence.subject();
-        let policy = self.policy_for(subject);
-        let standing = self.standing(subject, lockout);
-        let Verdict::Decided(outcome) =
-            decide(&policy, evidence, &standing, |person| self.may_enter(person))
-        else {
-            return None;
-        };
-        let decision = outcome.decision();
-        let outcome_reason = outcome.reason();
-        self.stats.decision(outcome_reason);
-        let written = match self.journal {
-            Some(_) => {
-                let times = times(outcome.at_ms());
-                self.name_again()
-                    .and_then(|journal| journal.write_decision(outcome, times))
-                    .map_err(|error| self.store_failed(&error))
-            }
-            None => Err(()),
-        };
-        let (entry, permit) = match written {
-            Ok((entry, permit)) => (Some(entry), permit),
-            Err(()) => (None, None),
-        };
-        if permit.is_some() {
-            if let Decision::Admit(person) = decision {
-                self.admissions.note(person, self.clock.monotonic_ms());
-            }
-            self.lockout.pass();
-            self.save_lockout();
-        } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
-            self.lockout.take_back();
-            self.save_lockout();
-        } else if attempt_open {
-            self.fail_attempt();
-        }
-        Some(Decided { decision, entry, permit })
-    }
-
-    /// The attempt that was opened ended without an admission.
-    pub fn fail_attempt(&mut self) {
-        self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
-        self.save_lockout();
     }
 }
