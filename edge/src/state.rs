@@ -9,12 +9,15 @@ mod commission;
 mod decide;
 mod mode;
 mod rule;
+mod settings;
 
 pub use commission::{NotCommissioned, RecoveryRecord};
 pub use decide::{Decided, NoAttempt};
 pub use mode::ReaderStanding;
+pub use settings::NotSet;
 
 use crate::clock::WallClock;
+use crate::config::Held;
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::stats::Stats;
@@ -119,8 +122,8 @@ pub struct State {
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
-    /// The entry of a change that holds, which the log did not take yet.
-    owed: Option<LogEntry>,
+    /// The entries of changes that hold, which the log did not take yet.
+    owed: Vec<LogEntry>,
     index: Option<Index>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
@@ -135,6 +138,8 @@ pub struct State {
     ending: Option<(Ending, u64)>,
     /// What it is updated by; `None` if it does not run from a slot.
     updates: Option<Updates>,
+    /// What it was told to do.
+    config: Option<Held>,
     stats: Stats,
 }
 
@@ -179,7 +184,7 @@ impl State {
             reader: ReaderStanding::None,
             lockout: Lockout::default(),
             admissions: Admissions::default(),
-            owed: None,
+            owed: Vec::new(),
             index: None,
             index_number: 0,
             faults,
@@ -188,6 +193,7 @@ impl State {
             told: None,
             ending: None,
             updates: None,
+            config: None,
             stats: Stats::default(),
         }
     }
@@ -414,15 +420,40 @@ impl State {
         }
     }
 
-    /// Writes many entries in few batches. If that fails the store is at fault, which disarms.
-    pub fn write_all(&mut self, entries: &[LogEntry]) {
-        if self.journal.is_none() {
-            return;
+    /// The journal, for a change whose entry comes after it: not while that of an earlier one is owed.
+    ///
+    /// # Errors
+    /// [`StoreError`] without a log, and while one that works again has not taken what is owed.
+    pub fn owing_nothing(&mut self) -> Result<&mut Journal, StoreError> {
+        match &mut self.journal {
+            Some(journal) if self.owed.is_empty() => Ok(journal),
+            _ => Err(StoreError::LogStopped),
         }
-        let written = self.name_again().and_then(|journal| journal.write_all(entries).map(drop));
-        if let Err(error) = written {
+    }
+
+    /// Writes the entry of a change that holds already. One that cannot be written is owed: the store is at fault, the door locked,
+    /// and [`State::retry_store`] writes it before it mends that.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the entry is owed then.
+    pub fn write_or_owe(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        self.write(entry).ok_or_else(|| {
+            self.owed.push(entry);
+            StoreError::LogStopped
+        })
+    }
+
+    /// The same for many entries, in few batches.
+    ///
+    /// # Errors
+    /// [`StoreError`]; those are owed then that the log does not take by itself before any other entry.
+    pub fn write_all_or_owe(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        let journal = self.name_again().map_err(|error| (0, error));
+        journal.and_then(|journal| journal.write_all(entries)).map_err(|(taken, error)| {
             self.store_failed(&error);
-        }
+            self.owed.extend_from_slice(entries.get(taken..).unwrap_or(&[]));
+            error
+        })
     }
 
     /// Takes a wall clock that was set, with the entry that says so; durable on return.
@@ -472,9 +503,11 @@ impl State {
         );
         (self.journal, self.index) = (None, None);
         self.index_number += 1;
-        if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_armed) {
-            self.notices.tell(&format!("update: it stays noted that the unit was armed: {error}"));
+        if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_before) {
+            self.notices
+                .tell(&format!("update: it stays noted how the unit stood before: {error}"));
         }
+        self.forget_config();
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);
@@ -489,11 +522,11 @@ impl State {
     /// Tries a store that was at fault again, by an entry that says so.
     pub fn retry_store(&mut self) {
         if self.started && self.is_at_fault(Cause::Store) {
-            if let Some(owed) = self.owed {
+            while let Some(&owed) = self.owed.first() {
                 if self.write(owed).is_none() {
                     return;
                 }
-                self.owed = None;
+                self.owed.remove(0);
             }
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
             if self.write(entry).is_some() {
