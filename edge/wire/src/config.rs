@@ -15,8 +15,8 @@ pub const TEXT_BYTES: usize = 1760;
 /// The longest value of one key, bytes of TOML: a name of 64 bytes in quotation marks, with some of them escaped.
 pub const VALUE_BYTES: usize = 80;
 
-/// The longest words of why a value is refused, bytes.
-pub const WHY_BYTES: usize = 128;
+/// The longest words of why a value is refused, bytes: an error stays small enough to be handed about by value.
+pub const WHY_BYTES: usize = 96;
 
 /// Keys that can be set, and no more in one message.
 pub const SETTINGS: usize = Setting::ALL.len();
