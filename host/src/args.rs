@@ -178,8 +178,9 @@ pub enum Config {
     /// Set keys for the next start, all of them or none: KEY=VALUE, or KEY= for what the unit's own file says
     Set {
         /// As unit.timezone=CET-1CEST,M3.5.0,M10.5.0/3 or engine.min_face_px=60
+        // Not `keys`: that is the option of every command, and clap knows arguments by their fields.
         #[arg(required = true, value_name = "KEY=VALUE")]
-        keys: Vec<String>,
+        settings: Vec<String>,
     },
     /// Compare what the unit runs with and a file; exit status 1 if they differ
     Diff {

@@ -691,8 +691,10 @@ mod tests {
         let next = held.with(&changes).unwrap();
         held.stage(&next).unwrap();
         held.commit(next).unwrap();
-        let answer = Ok(held.got().unwrap());
-        let got = threshold_wire::call::answer::<threshold_wire::endpoints::GetConfig>(1, &answer);
-        assert!(got.is_ok(), "{} bytes", answer.unwrap().text.len());
+        let got = held.got().unwrap();
+        let bytes = got.text.len();
+        let sent =
+            threshold_wire::call::answer::<threshold_wire::endpoints::GetConfig>(1, &Ok(got));
+        assert!(sent.is_ok(), "{bytes} bytes");
     }
 }

@@ -27,9 +27,9 @@ pub fn run(meant: &Meant, typed: &args::Config) -> anyhow::Result<Answer> {
             let got = Session::open(meant)?.call::<GetConfig>(&Nothing {})?;
             meant.say.result(&value(&got), || on_screen(&text(&got)))?;
         }
-        args::Config::Set { keys } => {
+        args::Config::Set { settings } => {
             // The words first: their faults need no unit to be found.
-            let changes = keys.iter().map(|key| change(key)).collect::<Result<_, _>>()?;
+            let changes = settings.iter().map(|typed| change(typed)).collect::<Result<_, _>>()?;
             let got = Session::open(meant)?.call::<SetConfig>(&ConfigSet { changes })?;
             meant.say.result(&value(&got), || on_screen(&waiting(&got).join("\n")))?;
         }
