@@ -148,13 +148,13 @@ impl Journal {
     /// Writes many entries; durable on return, in few batches.
     ///
     /// # Errors
-    /// [`StoreError`]; which of them are in the log is then unknown.
-    pub fn write_all(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
-        for &entry in entries {
+    /// [`StoreError`] with how many of them the log has or takes before any other entry; which of these are durable is unknown.
+    pub fn write_all(&mut self, entries: &[LogEntry]) -> Result<(), (usize, StoreError)> {
+        for (taken, &entry) in entries.iter().enumerate() {
             let entry = self.filled(entry);
-            self.store.append(entry)?;
+            self.store.append(entry).map_err(|error| (taken, error))?;
         }
-        self.store.sync()
+        self.store.sync().map_err(|error| (entries.len(), error))
     }
 
     /// An entry with what every one has.

@@ -5,7 +5,7 @@
 use crate::args::{Command, Typed};
 use crate::capture;
 use crate::clock::SystemClock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Held};
 use crate::door;
 use crate::maintenance;
 use crate::manager::Manager;
@@ -46,7 +46,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         }
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
-    let config = Config::of(&typed)?;
+    let (held, fell_back) = Held::load(Config::of(&typed)?, Held::typed(&typed));
+    let config = held.running().clone();
     // Before anything else, so that a relay which an unit killed in its pulse left released is locked again.
     let lines = door::Lines::take(&config.door);
     let stop = Arc::new(AtomicBool::new(false));
@@ -78,10 +79,11 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     let shared = Shared::new(state);
+    shared.lock().set_config(held, fell_back.as_ref());
     let updates = trial::slots(notices)
         .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));
-    let was_armed = updates.as_ref().is_some_and(Updates::was_armed);
-    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), was_armed, notices);
+    let before = updates.as_ref().map(Updates::before).unwrap_or_default();
+    let mut trial = Trial::of(updates.as_ref().map(Updates::slots).as_deref(), before, notices);
     if let Some(updates) = &updates {
         trial::tell(&mut updates.slots(), &shared, notices);
         shared.lock().set_updates(updates.clone());
@@ -115,6 +117,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let slots = || updates.as_ref()?.slots_now().ok();
         trial.look(slots, &shared, !service.is_finished());
+        shared.lock().look_at_config();
     });
     manager.stopping();
     stop.store(true, Ordering::Relaxed);

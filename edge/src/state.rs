@@ -1,20 +1,24 @@
 //! What the loop and the service share: the journal, the search index, the lock-out, and which parts are at fault.
 //!
-//! Owns every change of these, so that a change and its log entry belong together, and the standing that `policy::decide`
-//! is asked with. Derives the threshold anew with each change of the gallery, in the same change, so that no decision
+//! Owns every change of these, so that a change and its log entry belong together; `decide` asks for the decisions. Derives the threshold anew with each change of the gallery, in the same change, so that no decision
 //! knows the larger gallery and the older threshold. Refuses to decide, and to stay armed with a part at fault.
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 
 mod access;
 mod commission;
+mod decide;
 mod mode;
 mod rule;
+mod settings;
 
 pub use commission::{NotCommissioned, RecoveryRecord};
+pub use decide::{Decided, NoAttempt};
 pub use mode::ReaderStanding;
+pub use settings::NotSet;
 
 use crate::clock::WallClock;
-use crate::journal::{Journal, Permit, StageTimes};
+use crate::config::Held;
+use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::stats::Stats;
 use crate::unit::Clock;
@@ -22,13 +26,12 @@ use crate::update::Updates;
 use crate::zone::Zone;
 use access::Admissions;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use threshold_models::engine::Embedding;
-use threshold_models::search::{Candidate, Candidates, Index};
+use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
-use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Subject, Verdict, decide};
+use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Reason,
-    Score, Threshold, WallTime,
+    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
+    WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -81,26 +84,6 @@ pub struct EmbedderFacts {
     pub distributions: Option<Distributions>,
 }
 
-/// A decision that was made, and what came of it.
-#[derive(Debug)]
-pub struct Decided {
-    /// Admit or refuse. An admission whose entry could not be made durable comes without a permit, and opens nothing.
-    pub decision: Decision,
-    /// The entry as it stands in the log; `None` if it could not be written.
-    pub entry: Option<LogEntry>,
-    /// Leave to move the lock.
-    pub permit: Option<Permit>,
-}
-
-/// Why an attempt was not opened; no probe may be scored then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAttempt {
-    /// The unit is locked out.
-    LockedOut(LockedOut),
-    /// The attempt could not be made durable.
-    Store,
-}
-
 /// How a unit ends that was told to over the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -139,8 +122,8 @@ pub struct State {
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
-    /// The entry of a change that holds, which the log did not take yet.
-    owed: Option<LogEntry>,
+    /// The entries of changes that hold, which the log did not take yet.
+    owed: Vec<LogEntry>,
     index: Option<Index>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
@@ -155,6 +138,8 @@ pub struct State {
     ending: Option<(Ending, u64)>,
     /// What it is updated by; `None` if it does not run from a slot.
     updates: Option<Updates>,
+    /// What it was told to do.
+    config: Option<Held>,
     stats: Stats,
 }
 
@@ -199,7 +184,7 @@ impl State {
             reader: ReaderStanding::None,
             lockout: Lockout::default(),
             admissions: Admissions::default(),
-            owed: None,
+            owed: Vec::new(),
             index: None,
             index_number: 0,
             faults,
@@ -208,6 +193,7 @@ impl State {
             told: None,
             ending: None,
             updates: None,
+            config: None,
             stats: Stats::default(),
         }
     }
@@ -434,15 +420,40 @@ impl State {
         }
     }
 
-    /// Writes many entries in few batches. If that fails the store is at fault, which disarms.
-    pub fn write_all(&mut self, entries: &[LogEntry]) {
-        if self.journal.is_none() {
-            return;
+    /// The journal, for a change whose entry comes after it: not while that of an earlier one is owed.
+    ///
+    /// # Errors
+    /// [`StoreError`] without a log, and while one that works again has not taken what is owed.
+    pub fn owing_nothing(&mut self) -> Result<&mut Journal, StoreError> {
+        match &mut self.journal {
+            Some(journal) if self.owed.is_empty() => Ok(journal),
+            _ => Err(StoreError::LogStopped),
         }
-        let written = self.name_again().and_then(|journal| journal.write_all(entries).map(drop));
-        if let Err(error) = written {
+    }
+
+    /// Writes the entry of a change that holds already. One that cannot be written is owed: the store is at fault, the door locked,
+    /// and [`State::retry_store`] writes it before it mends that.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the entry is owed then.
+    pub fn write_or_owe(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        self.write(entry).ok_or_else(|| {
+            self.owed.push(entry);
+            StoreError::LogStopped
+        })
+    }
+
+    /// The same for many entries, in few batches.
+    ///
+    /// # Errors
+    /// [`StoreError`]; those are owed then that the log does not take by itself before any other entry.
+    pub fn write_all_or_owe(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        let journal = self.name_again().map_err(|error| (0, error));
+        journal.and_then(|journal| journal.write_all(entries)).map_err(|(taken, error)| {
             self.store_failed(&error);
-        }
+            self.owed.extend_from_slice(entries.get(taken..).unwrap_or(&[]));
+            error
+        })
     }
 
     /// Takes a wall clock that was set, with the entry that says so; durable on return.
@@ -492,9 +503,11 @@ impl State {
         );
         (self.journal, self.index) = (None, None);
         self.index_number += 1;
-        if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_armed) {
-            self.notices.tell(&format!("update: it stays noted that the unit was armed: {error}"));
+        if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_before) {
+            self.notices
+                .tell(&format!("update: it stays noted how the unit stood before: {error}"));
         }
+        self.forget_config();
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);
@@ -509,11 +522,11 @@ impl State {
     /// Tries a store that was at fault again, by an entry that says so.
     pub fn retry_store(&mut self) {
         if self.started && self.is_at_fault(Cause::Store) {
-            if let Some(owed) = self.owed {
+            while let Some(&owed) = self.owed.first() {
                 if self.write(owed).is_none() {
                     return;
                 }
-                self.owed = None;
+                self.owed.remove(0);
             }
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
             if self.write(entry).is_some() {
@@ -561,129 +574,5 @@ impl State {
     #[must_use]
     pub fn index_number(&self) -> u64 {
         self.index_number
-    }
-
-    /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
-    /// threshold of 1:N asks.
-    ///
-    /// # Errors
-    /// In words, if there is no gallery or the embedding is not of its length.
-    pub fn search(&self, subject: Subject, probe: &Embedding) -> Result<Candidates, String> {
-        let index = self.index.as_ref().ok_or("no gallery is loaded")?;
-        let found = match subject {
-            Subject::Everybody => index.search(probe),
-            Subject::Person(person) => index.verify(probe, person).map(|found| {
-                let threshold = self.derived.policy.threshold;
-                let known = |other: &Candidate| threshold.accepts(other.score);
-                Candidates { runner_up: found.runner_up.filter(known), ..found }
-            }),
-            Subject::Nobody => Ok(Candidates::default()),
-        };
-        found.map_err(|error| error.to_string())
-    }
-
-    /// How the unit stands for a visit of which the frames are compared so.
-    #[must_use]
-    pub fn standing(&self, subject: Subject, lockout: Result<(), LockedOut>) -> Standing {
-        let people = match (&self.index, &self.journal) {
-            (Some(index), Some(journal)) if !index.is_empty() => {
-                journal.store().gallery().map_or(0, |gallery| gallery.n_people() as u32)
-            }
-            _ => 0,
-        };
-        let armed = match self.refuses(subject) {
-            Some(why) => Err(why),
-            None if self.started => Ok(()),
-            None => Err(Cause::None),
-        };
-        let fault = self.faults.first().map(|&(part, _)| part);
-        Standing { armed, fault, lockout, people, mode: self.mode() }
-    }
-
-    /// Whether an attempt may be opened now.
-    ///
-    /// # Errors
-    /// [`LockedOut`] with the time left.
-    pub fn lockout(&self) -> Result<(), LockedOut> {
-        self.lockout.standing(self.clock.monotonic_ms())
-    }
-
-    /// Opens an attempt; it is counted as failed, durably, when this returns (safety rule 3).
-    ///
-    /// # Errors
-    /// [`NoAttempt`]; no probe may be scored then.
-    pub fn open_attempt(&mut self) -> Result<(), NoAttempt> {
-        let now_ms = self.clock.monotonic_ms();
-        self.lockout.open_attempt(&self.derived.policy, now_ms).map_err(NoAttempt::LockedOut)?;
-        if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
-    }
-
-    fn save_lockout(&mut self) -> bool {
-        let bytes = self.lockout.to_bytes();
-        let Some(journal) = self.journal.as_mut() else { return false };
-        if journal.store().lockout() == bytes {
-            return true;
-        }
-        match journal.store_mut().save_lockout(bytes) {
-            Ok(()) => true,
-            Err(error) => {
-                self.store_failed(&error);
-                false
-            }
-        }
-    }
-
-    /// Asks for the decision of a visit; `None` while more frames are needed. A decision is written down before this
-    /// returns, and only then comes with a permit.
-    pub fn decide(
-        &mut self,
-        evidence: &Evidence,
-        lockout: Result<(), LockedOut>,
-        attempt_open: bool,
-        times: impl FnOnce(u64) -> StageTimes,
-    ) -> Option<Decided> {
-        let subject = evidence.subject();
-        let policy = self.policy_for(subject);
-        let standing = self.standing(subject, lockout);
-        let Verdict::Decided(outcome) =
-            decide(&policy, evidence, &standing, |person| self.may_enter(person))
-        else {
-            return None;
-        };
-        let decision = outcome.decision();
-        let outcome_reason = outcome.reason();
-        self.stats.decision(outcome_reason);
-        let written = match self.journal {
-            Some(_) => {
-                let times = times(outcome.at_ms());
-                self.name_again()
-                    .and_then(|journal| journal.write_decision(outcome, times))
-                    .map_err(|error| self.store_failed(&error))
-            }
-            None => Err(()),
-        };
-        let (entry, permit) = match written {
-            Ok((entry, permit)) => (Some(entry), permit),
-            Err(()) => (None, None),
-        };
-        if permit.is_some() {
-            if let Decision::Admit(person) = decision {
-                self.admissions.note(person, self.clock.monotonic_ms());
-            }
-            self.lockout.pass();
-            self.save_lockout();
-        } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
-            self.lockout.take_back();
-            self.save_lockout();
-        } else if attempt_open {
-            self.fail_attempt();
-        }
-        Some(Decided { decision, entry, permit })
-    }
-
-    /// The attempt that was opened ended without an admission.
-    pub fn fail_attempt(&mut self) {
-        self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
-        self.save_lockout();
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Owns what counts as that: every part of the unit in order (camera, the packs' golden vectors, the gallery under its model, the
 //! store, the reader in every mode, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps
-//! from deciding is in order, unless it was armed when this version was installed: then it has to be armed.
+//! from deciding is in order, unless it was armed when this version was installed: then it has to be armed. One that finds fewer people
+//! than there were then is not in order, since it may have read a full gallery as an empty one.
 //! Then the version confirms itself. With a part at fault for [`GIVE_UP`], or unconfirmed after [`DEADLINE`], the process ends to be
 //! started again, until the launcher goes back; where there is nothing to go back to it stays and says what is wrong.
 //! Refuses to confirm a version that did not start whole.
 
 use crate::notices::Notices;
 use crate::state::{Ending, ReaderStanding, Shared, State};
+use crate::update::Before;
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -71,8 +73,8 @@ pub fn tell(slots: &mut Slots, shared: &Shared, notices: &Notices) {
 pub struct Trial {
     /// True if there is nothing to settle.
     over: bool,
-    /// The unit was armed when this version was installed.
-    was_armed: bool,
+    /// How the unit stood when this version was installed.
+    before: Before,
     /// The launcher has nothing to go back to; looked for once, since every byte of it is read for that.
     stays: bool,
     /// When the loop began.
@@ -84,9 +86,9 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The trial of the version that runs, if it is on one; `was_armed` if the unit was armed when that version was installed.
+    /// The trial of the version that runs, if it is on one; `before` is how the unit stood when that version was installed.
     #[must_use]
-    pub fn of(slots: Option<&Slots>, was_armed: bool, notices: &Notices) -> Self {
+    pub fn of(slots: Option<&Slots>, before: Before, notices: &Notices) -> Self {
         let status = slots.and_then(|slots| slots.status().ok());
         let over = !status.is_some_and(|status| status.is_on_trial());
         if !over {
@@ -94,7 +96,7 @@ impl Trial {
         }
         Self {
             over,
-            was_armed,
+            before,
             stays: false,
             begun_ms: None,
             in_order_ms: None,
@@ -145,15 +147,21 @@ impl Trial {
 
     /// What keeps the version from being confirmed; `None` if nothing does.
     fn fault(&self, state: &State, answers: bool) -> Option<String> {
+        let (people, _) = state.gallery_size();
         match (state.armed(), state.reader()) {
             (Armed::Starting | Armed::Fault(_), _) => Some(state.status()),
             _ if !answers => Some("the thread that answers administrators ended".to_owned()),
             // Whatever the mode: no version may take badges away from those who have them.
             (_, ReaderStanding::Failed(why)) => Some(format!("fault: reader: {why}")),
             // What its owner gave it this version does not find.
-            (Armed::Refuses(_), _) if self.was_armed => {
+            (Armed::Refuses(_), _) if self.before.armed => {
                 Some(format!("{}; before the update the unit was armed", state.status()))
             }
+            _ if people < self.before.people => Some(format!(
+                "the gallery has {people} people, and before the update it had {}; if somebody was removed since, \
+                 threshold confirm keeps this version",
+                self.before.people
+            )),
             _ => None,
         }
     }

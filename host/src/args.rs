@@ -26,7 +26,7 @@ use threshold_record::{Credential, Role};
     name = "threshold",
     version,
     about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
-    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; cluster: some people may be one; policy: a unit would not arm, or nothing was acknowledged; log verify, gallery diff and verify: something differs; gallery push, vault import: somebody was left out), 2 an error."
+    after_help = "Exit status: 0 done, 1 an answer of no (compare: different people; cluster: some people may be one; policy: a unit would not arm, or nothing was acknowledged; log verify, config diff, gallery diff and verify: something differs; gallery push, vault import: somebody was left out), 2 an error."
 )]
 pub struct Typed {
     /// Options of every command.
@@ -134,6 +134,9 @@ pub enum Command {
     /// Show or set the unit's clock
     #[command(subcommand)]
     Clock(Clock),
+    /// Show, compare or set what the unit is told to do, from its next start on; takes an owner
+    #[command(subcommand)]
+    Config(Config),
     /// Show or settle when a person may enter, and by which badges and numbers the person is claimed
     #[command(subcommand)]
     Access(Access),
@@ -171,6 +174,25 @@ pub enum Clock {
     Show,
     /// Set it to this machine's time; takes an owner, and is due after each start of a unit that has no clock of its own (RTC)
     Set,
+}
+
+/// `config`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Show what the unit runs with, as a file, and what waits for its next start
+    Get,
+    /// Set keys for the next start, all of them or none: KEY=VALUE, or KEY= for what the unit's own file says
+    Set {
+        /// As unit.timezone=CET-1CEST,M3.5.0,M10.5.0/3 or engine.min_face_px=60
+        // Not `keys`: that is the option of every command, and clap knows arguments by their fields.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Compare what the unit runs with and a file; exit status 1 if they differ
+    Diff {
+        /// A configuration, as config get prints it
+        file: PathBuf,
+    },
 }
 
 /// `access`

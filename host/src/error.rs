@@ -297,6 +297,28 @@ pub enum HostError {
         /// As typed.
         name: String,
     },
+    /// The configuration has no key of that name that is set over the line.
+    #[error("{key:?} is no key of the configuration that is set over the line")]
+    NoSuchSetting {
+        /// As typed.
+        key: String,
+    },
+    /// A key with its value is not typed as one.
+    #[error("{key:?}: {what}")]
+    BadSetting {
+        /// As typed.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file is no configuration.
+    #[error("configuration {path}: {what}")]
+    BadConfig {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A person has as many credentials as fit.
     #[error("a person has {max} badges and numbers at most")]
     CredentialsFull {
@@ -638,6 +660,12 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::UnknownCredential => "the credential names nobody who is enrolled",
         Cause::NoCredential => "this door asks for a badge or number first, and none was given",
         Cause::Reader => "the reader of badges and numbers is not there or failed",
+        Cause::ConfigTrial => {
+            "with what was set of the configuration over the line the unit did not stay up"
+        }
+        Cause::Config => {
+            "what was set of the configuration over the line cannot be read or held to"
+        }
     }
 }
 
@@ -684,6 +712,10 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Later(_) => "use a threshold as new as the unit",
         Cause::NotCommissioned => {
             "threshold commission, with --recovery-key if the unit had one; takes an owner"
+        }
+        Cause::ConfigTrial => "set fewer keys at once; the unit's own messages say where it ended",
+        Cause::Config => {
+            "threshold config get says what holds, threshold config set sets it again; takes an owner"
         }
         Cause::OtherThanClaimed => "give the own badge or number, not somebody else's",
         Cause::UnknownCredential => {

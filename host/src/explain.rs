@@ -7,7 +7,8 @@ use crate::error::{cause_help, cause_words};
 use crate::say::plain;
 use std::time::{Duration, SystemTime};
 use threshold_record::{
-    Cause, EntryKind, KeyTag, LogEntry, Metric, PersonId, Presentation, Reason, Score, WallTime,
+    Cause, EntryKind, KeyTag, LogEntry, Metric, PersonId, Presentation, Reason, Score, Setting,
+    WallTime,
 };
 
 /// The model of an entry, from its context record.
@@ -180,6 +181,12 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         }
         EntryKind::ScheduleSet => format!("{} set schedule {}", by(), entry.runner_up.0),
         EntryKind::ScheduleRemoved => format!("{} removed schedule {}", by(), entry.runner_up.0),
+        EntryKind::ConfigSet => {
+            let key = u8::try_from(entry.runner_up.0).ok().and_then(Setting::from_code);
+            let key = key.map_or_else(|| format!("setting {}", entry.runner_up.0), |key| key.text().to_owned());
+            format!("{} set {key} for the next start", by())
+        }
+        EntryKind::ConfigReverted => format!("The unit started with what was set before: {}", cause()),
         EntryKind::Claim if entry.person.is_nobody() => {
             "A badge was read or a number typed that names nobody".to_owned()
         }

@@ -16,7 +16,7 @@ use threshold_models::engine::EngineError;
 use threshold_models::import::{FetchError, ImportError};
 use threshold_models::pack::PackError;
 use threshold_models::picture::PictureError;
-use threshold_record::{ContextError, EntryError, NameError};
+use threshold_record::{ContextError, EntryError, NameError, Setting};
 use threshold_store::{ChainError, ReceiptError};
 use threshold_wire::gallery::GalleryFault;
 use threshold_wire::pairing::CodeError;
@@ -248,6 +248,15 @@ fn of_host(error: &HostError) -> Option<String> {
         E::NoSuchSchedule { .. } => {
             "threshold schedule list shows which it has; threshold schedule set makes one, as an owner".to_owned()
         }
+        E::NoSuchSetting { .. } => {
+            let keys: Vec<&str> = Setting::ALL.iter().map(|setting| setting.text()).collect();
+            format!(
+                "one of {}; wiring, places and engine are changed in the file at the unit itself",
+                keys.join(", ")
+            )
+        }
+        E::BadSetting { .. } => "threshold config set unit.name=north camera.fps=15".to_owned(),
+        E::BadConfig { .. } => "a file as threshold config get prints it".to_owned(),
         E::CredentialsFull { .. } => {
             "--clear-credentials beside those that the person shall have from now on".to_owned()
         }

@@ -231,6 +231,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (50, "no_credential"),
             (51, "not_commissioned"),
             (52, "reader"),
+            (53, "config"),
+            (54, "config_trial"),
         ],
     );
     check(
@@ -284,6 +286,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (33, "commissioned"),
             (34, "recovery_key_set"),
             (35, "claim"),
+            (36, "config_set"),
+            (37, "config_reverted"),
         ],
     );
     check(

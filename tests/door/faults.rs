@@ -2,11 +2,11 @@
 //!
 //! Each test tries to break one of the design's safety rules, named beside it.
 
-use crate::rig::{Rig, Show};
-use threshold_record::{Cause, EntryKind, Reason};
+use crate::rig::{MODEL, Rig, Show, template};
+use threshold_record::{Cause, EntryKind, Name, PersonId, Reason};
 use threshold_store::{FlashFault, MockFlash};
-use threshold_wire::endpoints::GetInfo;
-use threshold_wire::message::{Armed, Nothing};
+use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson};
+use threshold_wire::message::{Armed, IfThere, Nothing, PersonPut, PersonRemove, TemplatePut};
 
 /// Flash on which Ada, number 1, is enrolled.
 fn with_ada() -> MockFlash {
@@ -228,4 +228,55 @@ fn a_damaged_gallery_is_a_fault_that_the_log_tells() {
     assert_eq!((entry.reason, entry.cause), (Reason::Fault, Cause::Gallery));
     let fault = rig.log().into_iter().find(|entry| entry.kind == EntryKind::Fault).unwrap();
     assert_eq!(fault.cause, Cause::Gallery);
+}
+
+#[test]
+fn a_change_of_the_gallery_that_holds_has_its_entry_before_the_door_opens_again() {
+    type Act = fn(&mut Rig) -> bool;
+    let enrols: Act = |rig| {
+        let put = PersonPut { name: Name::new("Grace").unwrap(), if_there: IfThere::Refuse };
+        rig.call::<PutPerson>(&put).is_ok()
+    };
+    let adds: Act = |rig| {
+        let put = TemplatePut { model: MODEL, template: template(PersonId(2), 1, 3) };
+        rig.call::<PutTemplate>(&put).is_ok()
+    };
+    let removes: Act =
+        |rig| rig.call::<RemovePerson>(&PersonRemove { person: PersonId(2) }).is_ok();
+    for (what, kind, act) in [
+        ("a name", EntryKind::Enrolled, enrols),
+        ("a template", EntryKind::Enrolled, adds),
+        ("a removal", EntryKind::Removed, removes),
+    ] {
+        let (mut owed, mut mended) = (0, 0);
+        for failing in 1..=8 {
+            let mut rig = Rig::new();
+            rig.enrol("Ada", 1);
+            rig.enrol("Emmy", 2);
+            let told = |rig: &Rig| rig.log().iter().filter(|entry| entry.kind == kind).count();
+            let generation = |rig: &mut Rig| {
+                rig.call::<GetInfo>(&Nothing {}).unwrap().gallery.unwrap().generation
+            };
+            let before = (told(&rig), generation(&mut rig));
+            rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+            let done = act(&mut rig);
+            let holds = generation(&mut rig) > before.1;
+            let is_owed = holds && told(&rig) == before.0;
+            owed += usize::from(is_owed);
+            assert!(holds || !done, "{what}, write {failing}: said to be done");
+            if is_owed {
+                assert!(
+                    !act(&mut rig),
+                    "{what}, write {failing}: another change while one is owed"
+                );
+            }
+            // The store is tried again by the loop, and takes what is owed before anybody comes in.
+            (0..3).for_each(|_| rig.visit(Show::Face(1), 3));
+            let told = told(&rig) > before.0;
+            assert!(!holds || told || rig.pulses() == 0, "{what}, write {failing}");
+            // A log that does not know what it has takes nothing more until the next start, and the door stays locked.
+            mended += usize::from(is_owed && told && rig.pulses() > 0);
+        }
+        assert!(owed > mended && mended > 0, "{what}: {mended} of {owed} owed entries came");
+    }
 }

@@ -6,6 +6,7 @@ mod acknowledged;
 mod administration;
 mod clock;
 mod commissioned;
+mod config;
 mod ending;
 mod entry;
 mod evidence;

@@ -17,13 +17,14 @@ use threshold_wire::administration::{
 use threshold_wire::bulk::{Content, Window};
 use threshold_wire::clock::ClockSet;
 use threshold_wire::commission::{CommissionFinish, Signature, Signed};
+use threshold_wire::config::ConfigSet;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, ChallengeCommission, FinishCommission, GetAccess,
-    GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
-    ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule, PutTemplate, ReadLog,
-    Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetAccess, SetClock, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPull, StartPush,
-    TABLE, WipeUnit, WithdrawPhoto,
+    GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    GetStats, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule, PutTemplate,
+    ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery,
+    SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
+    StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -32,6 +33,7 @@ use threshold_wire::message::{
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
 use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
+use threshold_wire::speed::{BASE, LADDER, QUIET_MS, SpeedSet};
 use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
@@ -106,7 +108,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
     assert_eq!(rig.call::<ApplyGallery>(&GalleryApply { transfer: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<Reboot>(&Nothing {}).unwrap_err(), refused);
-    let speed = threshold_wire::speed::SpeedSet { baud: 3_000_000 };
+    let speed = SpeedSet { baud: 3_000_000 };
     assert_eq!(rig.call::<SetSpeed>(&speed).unwrap_err(), refused);
     let wipe = Wipe { unit: "bench".try_into().unwrap() };
     assert_eq!(rig.call::<WipeUnit>(&wipe).unwrap_err(), refused);
@@ -137,13 +139,16 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let id = ScheduleId(1);
     assert_eq!(rig.call::<RemoveSchedule>(&ScheduleRemove { id }).unwrap_err(), refused);
     assert_eq!(rig.call::<SetPassback>(&PassbackSet { minutes: 1 }).unwrap_err(), refused);
+    assert_eq!(rig.call::<GetConfig>(&Nothing {}).unwrap_err(), refused);
+    let set = ConfigSet { changes: heapless::Vec::new() };
+    assert_eq!(rig.call::<SetConfig>(&set).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     assert_eq!(rig.call::<ChallengeCommission>(&Nothing {}).unwrap_err(), refused);
     let key = Signed { key: [1; 32], signature: Signature::new() };
     let finish = CommissionFinish { key, successor: None };
     assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 46, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 48, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]
@@ -382,4 +387,22 @@ fn a_removal_whose_bytes_stay_is_done_and_is_a_fault() {
     let mut again = Rig::on(&rig.flash);
     again.visit(Show::Face(1), 5);
     assert_eq!(again.pulses(), 0);
+}
+
+#[test]
+fn who_hangs_up_leaves_a_line_at_its_first_speed() {
+    let mut rig = Rig::new();
+    let top = SpeedSet { baud: LADDER[0] };
+    // Asked for and hung up before it held: nothing is due to the next visitor.
+    assert_eq!(rig.call::<SetSpeed>(&top).unwrap().baud, LADDER[0]);
+    rig.desk.hung_up();
+    assert_eq!(rig.desk.speed_due(), None);
+    // Held: the device that comes back is opened at the first speed, which the unit knows, and sets it no second time.
+    rig.call::<SetSpeed>(&top).unwrap();
+    assert_eq!(rig.desk.speed_due(), Some(LADDER[0]));
+    rig.desk.hung_up();
+    rig.clock.advance(2 * QUIET_MS);
+    assert_eq!(rig.desk.speed_due(), None);
+    assert_eq!(rig.call::<SetSpeed>(&SpeedSet { baud: BASE }).unwrap().baud, BASE);
+    assert_eq!(rig.desk.speed_due(), None);
 }

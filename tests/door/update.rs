@@ -13,12 +13,12 @@ use threshold_bundle::{
 };
 use threshold_edge::service::Desk;
 use threshold_edge::state::{Ending, LINGER_MS};
-use threshold_edge::update::Updates;
 use threshold_edge::update::staging::KEPT_MS;
+use threshold_edge::update::{Before, Updates};
 use threshold_host::cmd::flash::delta;
 use threshold_host::cmd::flash::file::BundleFile;
 use threshold_host::session::{Session, SessionError};
-use threshold_record::{EntryKind, KeyTag, Role};
+use threshold_record::{EntryKind, KeyTag, Name, Role};
 use threshold_slots::{Folder, Maker, Slot, Slots};
 use threshold_store::{LogSize, MockFlash, Object};
 use threshold_tests::lots::Lots;
@@ -212,8 +212,12 @@ impl Unit {
     }
 
     /// What a trial of the running version is told of the unit before.
+    fn before(&self) -> Before {
+        self.bench.rig.borrow().shared.lock().updates().unwrap().before()
+    }
+
     fn was_armed(&self) -> bool {
-        self.bench.rig.borrow().shared.lock().updates().unwrap().was_armed()
+        self.before().armed
     }
 
     /// Pushes a content and has it installed.
@@ -268,7 +272,7 @@ fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
     assert_eq!(SlotState::of(tried.state), Some(SlotState::Trial));
     assert_eq!(tried.bundle, id(&bundle[..]).unwrap());
     assert_eq!(unit.ending(), Some(Ending::Reboot));
-    assert_eq!(unit.staged(), ["armed"], "what the trial is told of the unit");
+    assert_eq!(unit.staged(), ["armed", "people"], "what the trial is told of the unit");
 
     unit.start(Slot::B);
     assert!(unit.was_armed());
@@ -319,7 +323,7 @@ fn that_a_unit_was_armed_is_noted_for_the_version_that_was_installed_then_and_fo
     // An owner who takes his word back has a unit that is not armed, and so has whoever wipes it.
     unit.bench.rig.borrow().shared.lock().withdraw_photo(owner_tag()).unwrap();
     unit.flash(&unit.version(3, 3), 0).unwrap();
-    assert_eq!(unit.staged(), [""; 0]);
+    assert_eq!(unit.staged(), ["people"]);
     unit.start(Slot::A);
     assert!(!unit.was_armed());
     assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
@@ -329,6 +333,21 @@ fn that_a_unit_was_armed_is_noted_for_the_version_that_was_installed_then_and_fo
     assert!(unit.was_armed());
     unit.bench.rig.borrow().shared.lock().wipe().unwrap();
     assert!(!unit.was_armed());
+    assert_eq!(unit.staged(), [""; 0]);
+}
+
+#[test]
+fn how_many_people_a_unit_has_is_noted_for_the_version_that_is_installed() {
+    let mut unit = Unit::new();
+    unit.bench.store(|store| {
+        for text in ["Ada", "Grace"] {
+            store.add_person(Name::new(text).unwrap()).unwrap();
+        }
+    });
+    unit.flash(&unit.version(2, 3), UpdateApply::RE_ENROL).unwrap();
+    assert_eq!(unit.before(), Before::default(), "of the version that runs nothing is noted");
+    unit.start(Slot::B);
+    assert_eq!(unit.before(), Before { armed: false, people: 2 });
 }
 
 #[test]

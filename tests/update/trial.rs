@@ -12,6 +12,7 @@ use threshold_edge::state::{
     EmbedderFacts, Ending, Identity, LINGER_MS, ReaderStanding, RecoveryRecord, Shared, State,
 };
 use threshold_edge::trial::{self, DEADLINE, GIVE_UP, SETTLE, Trial};
+use threshold_edge::update::Before;
 use threshold_edge::zone::Zone;
 use threshold_edge::{start, unit::Clock};
 use threshold_policy::Policy;
@@ -55,8 +56,8 @@ struct Unit {
     factory: Factory,
     flash: MockFlash,
     medium: MockMedium,
-    /// It was armed when the version was installed.
-    was_armed: bool,
+    /// How it stood when the version was installed.
+    before: Before,
 }
 
 /// One start of it.
@@ -76,7 +77,7 @@ impl Unit {
         factory.slots(&medium, None).told().unwrap();
         let mut slots = factory.slots(&medium, Some(Slot::A));
         slots.install(&mut Cursor::new(factory.version(2, 2))).unwrap();
-        Self { factory, flash: MockFlash::new(), medium, was_armed: false }
+        Self { factory, flash: MockFlash::new(), medium, before: Before::default() }
     }
 
     /// Starts it as the launcher and `run` do; the version that runs.
@@ -94,7 +95,7 @@ impl Unit {
         let record = RecoveryRecord::open(Ok(Box::new(self.flash.clone())));
         let state = State::starting(identity, as_clock, notices.clone(), journal, record);
         let shared = Shared::new(state);
-        let trial = Trial::of(Some(&slots), self.was_armed, &notices);
+        let trial = Trial::of(Some(&slots), self.before, &notices);
         trial::tell(&mut slots, &shared, &notices);
         {
             let mut state = shared.lock();
@@ -149,11 +150,30 @@ impl Started {
         state.acknowledge_photo(KeyTag::NOBODY).unwrap();
     }
 
+    fn enrol(&self, name: &str) {
+        let mut state = self.shared.lock();
+        let store = state.journal_mut().unwrap().store_mut();
+        store.add_person(Name::new(name).unwrap()).unwrap();
+        state.gallery_changed();
+    }
+
+    fn remove_all(&self) {
+        let mut state = self.shared.lock();
+        let store = state.journal_mut().unwrap().store_mut();
+        let gallery = store.gallery().unwrap();
+        let people: Vec<PersonId> = gallery.members().map(|member| member.person.id).collect();
+        people.into_iter().for_each(|person| drop(store.remove_person(person).unwrap()));
+        state.gallery_changed();
+    }
+
     fn is_confirmed(&self) -> bool {
         let status = self.slots.lock().unwrap().status().unwrap();
         status.trial.is_none() && status.current == status.running
     }
 }
+
+/// A unit that was armed, with nobody enrolled.
+const ARMED: Before = Before { armed: true, people: 0 };
 
 const SETTLE_MS: u64 = SETTLE.as_millis() as u64;
 const GIVE_UP_MS: u64 = GIVE_UP.as_millis() as u64;
@@ -261,7 +281,7 @@ fn a_reader_that_cannot_be_had_is_a_fault_of_the_version_in_every_mode() {
 /// What such a version does not find is here what nobody gave the unit: its commission.
 #[test]
 fn a_version_at_which_a_unit_that_was_armed_is_not_is_gone_back_from() {
-    let unit = Unit { was_armed: true, ..Unit::updated() };
+    let unit = Unit { before: ARMED, ..Unit::updated() };
     for _ in 0..TRIAL_BOOTS {
         let (version, mut started) = unit.start();
         assert_eq!(version, "2");
@@ -274,12 +294,41 @@ fn a_version_at_which_a_unit_that_was_armed_is_not_is_gone_back_from() {
 
 #[test]
 fn a_version_at_which_a_unit_that_was_armed_is_so_again_is_confirmed() {
-    let unit = Unit { was_armed: true, ..Unit::updated() };
+    let unit = Unit { before: ARMED, ..Unit::updated() };
     let (_, mut started) = unit.start();
     started.arm();
     assert_eq!(started.shared.lock().armed(), Armed::EmptyGallery);
     assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
     assert!(started.is_confirmed());
+}
+
+/// What such a version does with the gallery is here what nobody did: nobody was enrolled.
+#[test]
+fn a_version_that_finds_fewer_people_than_there_were_is_gone_back_from_and_one_that_finds_all_is_not()
+ {
+    let people = |people| Unit { before: Before { armed: true, people }, ..Unit::updated() };
+    let unit = people(2);
+    for boot in 0..TRIAL_BOOTS {
+        let (version, mut started) = unit.start();
+        assert_eq!(version, "2");
+        started.arm();
+        if boot > 0 {
+            started.enrol("Ada");
+        }
+        let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
+        assert_eq!((ending, started.is_confirmed()), (Some(Ending::Reboot), false), "start {boot}");
+        started.remove_all();
+    }
+    assert_eq!(unit.start().0, "1");
+    for had in [0, 1, 2] {
+        let unit = people(had);
+        let (_, mut started) = unit.start();
+        started.arm();
+        started.enrol("Ada");
+        started.enrol("Grace");
+        assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+        assert!(started.is_confirmed(), "it had {had}");
+    }
 }
 
 #[test]
@@ -299,7 +348,7 @@ fn while_somebody_works_on_the_slots_the_loop_does_not_wait() {
 fn a_first_version_with_a_part_at_fault_stays_and_is_confirmed_once_that_is_mended() {
     let (factory, medium) = (Factory::new(), MockMedium::new());
     factory.slots(&medium, None).install(&mut Cursor::new(factory.version(1, 1))).unwrap();
-    let unit = Unit { factory, flash: MockFlash::new(), medium, was_armed: false };
+    let unit = Unit { factory, flash: MockFlash::new(), medium, before: Before::default() };
     let (_, mut started) = unit.start();
     started.shared.lock().fail(Cause::Camera, "as the test says");
     assert_eq!(started.go_on(20 * GIVE_UP_MS), None, "there is nothing to go back to");

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{
-    Access, ContextKind, KeyId, Mode, PersonId, Role, Schedule, ScheduleId, ThresholdRule, WallTime,
+    Access, ContextKind, KeyId, Mode, PersonId, Role, Schedule, ScheduleId, Setting, ThresholdRule,
+    WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{
@@ -26,6 +27,7 @@ use threshold_wire::bulk::{Progress, Resume, Window};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::clock::{ClockInfo, ClockSet};
 use threshold_wire::commission::{CommissionChallenge, CommissionFinish, Commissioned};
+use threshold_wire::config::{Change, ConfigSet};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
@@ -115,6 +117,7 @@ fn sheet() -> Sheet {
     commission(s);
     clock(s);
     access(s);
+    config(s);
     s.call::<endpoints::GetStats>("", Nothing {}, Call::GetStats);
     s.answer::<endpoints::GetStats>("", samples::stats());
     s.answer::<endpoints::GetStats>("bare", samples::bare_stats());
@@ -322,6 +325,20 @@ fn access(s: &mut Sheet) {
     s.answer::<endpoints::SetPassback>("", samples::fixed_policy());
 }
 
+fn config(s: &mut Sheet) {
+    s.call::<endpoints::GetConfig>("", Nothing {}, Call::GetConfig);
+    s.answer::<endpoints::GetConfig>("", samples::config(0));
+    s.answer::<endpoints::GetConfig>("waiting", samples::config(2));
+    let all = samples::config(Setting::ALL.len()).waiting;
+    let back = Change { setting: Setting::Name, value: None };
+    for (case, changes) in
+        [("", [back].into_iter().collect()), ("all", all), ("none", heapless::Vec::new())]
+    {
+        s.call::<endpoints::SetConfig>(case, ConfigSet { changes }, Call::SetConfig);
+    }
+    s.answer::<endpoints::SetConfig>("", samples::config(1));
+}
+
 fn bulk(s: &mut Sheet) {
     let (content, window) = (samples::content(), Window::of_baud(115_200));
     let progress = Progress { next: 70_000, map: 0b1010 };
@@ -465,12 +482,13 @@ fn every_variant_of_errors_and_refusals_is_among_the_samples() {
                 RequestError::BadTemplate(_)
                     | RequestError::BadGallery(_)
                     | RequestError::BadAccess(_)
+                    | RequestError::BadConfig(_)
             )
         })
         .map(samples::error_name)
         .collect();
     names.dedup();
-    let (errors, refusals) = (names.len() as u8 + 3, samples::REFUSALS.len() as u8);
+    let (errors, refusals) = (names.len() as u8 + 4, samples::REFUSALS.len() as u8);
     // From 128 on a number takes two bytes.
     for number in 0..128 {
         let is_error = is_variant(FrameKind::Error, ERROR_KEY, number);

@@ -6,13 +6,14 @@
 use threshold_record::{
     Access, AccessFault, Administrator, Cause, ContextKind, Credential, Interval, KeyId, KeyTag,
     LogEntry, Metric, Mode, ModelId, ModelTag, Name, PersonId, Presentation, Role, Schedule,
-    ScheduleId, Score, Template, TemplateError, Threshold, ThresholdRule, WallTime,
+    ScheduleId, Score, Setting, Template, TemplateError, Threshold, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{AccessRefused, ZONE_BYTES};
 use threshold_wire::administration::AdministratorPage;
 use threshold_wire::bulk::Content;
 use threshold_wire::commission::{Commission, Signature, Signed};
+use threshold_wire::config::{Change, ConfigGot, ConfigRefused};
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
@@ -386,6 +387,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
         GalleryFault::TooLong { len: 1 << 40, max: 1 << 26 },
     ];
     errors.extend(accesses.map(RequestError::BadAccess));
+    errors.extend(config_refusals().map(RequestError::BadConfig));
     errors.extend(galleries.map(RequestError::BadGallery));
     errors.extend(bad_templates.map(RequestError::BadTemplate));
     errors
@@ -421,6 +423,9 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::BadProof => return "bad_proof".to_owned(),
         RequestError::RecoveryRecord => return "recovery_record".to_owned(),
         RequestError::BadPassback { .. } => return "bad_passback".to_owned(),
+        RequestError::BadConfig(refused) => {
+            return format!("bad_config:{}", config_refused(refused));
+        }
         RequestError::BadAccess(refused) => {
             return format!("bad_access:{}", access_refused(refused));
         }
@@ -557,5 +562,36 @@ pub(crate) fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::UnknownEndpoint => "unknown_endpoint",
         Refusal::Malformed => "malformed",
         Refusal::AnswerTooLong => "answer_too_long",
+    }
+}
+
+/// Each way in which a configuration cannot be so.
+fn config_refusals() -> [ConfigRefused; 4] {
+    let why = "fps in [camera] is 0: it may be 5 to 240".try_into().unwrap();
+    [
+        ConfigRefused::BadValue { setting: Setting::Fps, why },
+        ConfigRefused::Typed { setting: Setting::Name },
+        ConfigRefused::Twice { setting: Setting::MinFace },
+        ConfigRefused::NotKept,
+    ]
+}
+
+fn config_refused(refused: &ConfigRefused) -> &'static str {
+    match refused {
+        ConfigRefused::BadValue { .. } => "bad_value",
+        ConfigRefused::Typed { .. } => "typed",
+        ConfigRefused::Twice { .. } => "twice",
+        ConfigRefused::NotKept => "not_kept",
+    }
+}
+
+/// A configuration with `waiting` of its keys to come.
+pub(crate) fn config(waiting: usize) -> ConfigGot {
+    let text = "[unit]\nname = \"north door\"\n\n[camera]\nwidth_px = 1280  # default\n";
+    let change = |setting| Change { setting, value: Some("20".try_into().unwrap()) };
+    ConfigGot {
+        text: text.try_into().unwrap(),
+        set: Setting::ALL.iter().copied().take(waiting).collect(),
+        waiting: Setting::ALL.iter().copied().take(waiting).map(change).collect(),
     }
 }

@@ -182,6 +182,10 @@ coded! {
         NotCommissioned = 51 => "not_commissioned",
         /// The reader of credentials is not there or failed.
         Reader = 52 => "reader",
+        /// What was set of the configuration over the line cannot be read or held to.
+        Config = 53 => "config",
+        /// With what was set of the configuration over the line the unit did not stay up.
+        ConfigTrial = 54 => "config_trial",
     }
 }
 

@@ -96,6 +96,12 @@ coded! {
         /// Somebody gave a credential: the decision that follows is of a comparison with `person` alone (1:1), whom it names,
         /// or with nobody.
         Claim = 35 => "claim",
+        /// An owner (`by`) set a key of the configuration, or took that back; it holds from the next start on. `runner_up` is its
+        /// number ([`crate::Setting`]).
+        ConfigSet = 36 => "config_set",
+        /// What was set of the configuration does not load, or the unit did not stay up with it (`cause`): this start runs with what was
+        /// set before, or with the unit's file alone.
+        ConfigReverted = 37 => "config_reverted",
     }
 }
 
@@ -132,7 +138,8 @@ pub struct LogEntry {
     /// Best candidate, the person whom a credential named, or the one that an administrator's act was about.
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
-    /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) its number.
+    /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) or of a setting
+    /// (kind 36) its number.
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,

@@ -18,6 +18,7 @@ pub mod mode;
 pub mod name;
 pub mod rule;
 pub mod score;
+pub mod setting;
 pub mod template;
 
 pub use access::{
@@ -37,6 +38,7 @@ pub use mode::Mode;
 pub use name::{MAX_NAME_BYTES, Name, NameError, misleads};
 pub use rule::ThresholdRule;
 pub use score::{Metric, Score, Threshold};
+pub use setting::Setting;
 pub use template::{
     MAX_EMBEDDING_LEN, MAX_SLOTS, MIN_EMBEDDING_LEN, Person, Template, TemplateError,
 };

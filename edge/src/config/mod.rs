@@ -1,4 +1,5 @@
-//! The unit's configuration: one TOML file, in which every key may be missing, and what was typed, which goes before it.
+//! The unit's configuration: one TOML file, in which every key may be missing, what an owner set over the line, which goes before it,
+//! and what was typed, which goes before both.
 //!
 //! Owns names and defaults. Refuses to open anything: the parts do, each what its own section says. Refuses a key that it
 //! does not know, since a misspelt one would leave a default in force that nobody chose.
@@ -6,11 +7,13 @@
 mod camera;
 mod check;
 mod door;
+mod held;
 mod reader;
 mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
 pub use door::{DoorConfig, LineConfig};
+pub use held::{FellBack, Held};
 pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use shape::{Shape, shape_at};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use threshold_wire::config::{DEFAULT_MARK, UNTOLD};
 
 /// Everything that a unit is told before it starts.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -263,6 +267,39 @@ impl Config {
             }
         }
         Ok(text)
+    }
+
+    /// The same as an owner is told it over the line: without the places of this machine, and with a mark behind each default.
+    ///
+    /// # Errors
+    /// If there is a path that is no UTF-8, which TOML cannot write.
+    fn told(&self) -> anyhow::Result<String> {
+        let by_default = toml::Table::try_from(Self::default()).context("no such TOML")?;
+        let mut told = String::new();
+        let mut section = String::new();
+        for line in self.text()?.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                name.clone_into(&mut section);
+            }
+            let said = line.split_once(" = ");
+            let key = said.map(|(key, _)| key).or_else(|| {
+                line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"))
+            });
+            let is_untold = |key: &str| UNTOLD.contains(&format!("{section}.{key}").as_str());
+            if key.is_some_and(is_untold) {
+                continue;
+            }
+            told.push_str(line);
+            // A line of the door is high unless it says that it is low.
+            let is_default = said.is_some_and(|(key, value)| {
+                let default = by_default.get(&section).and_then(|keys| keys.get(key));
+                default.is_some_and(|default| default.to_string() == value)
+                    || line == "active_low = false"
+            });
+            told.push_str(if is_default { DEFAULT_MARK } else { "" });
+            told.push('\n');
+        }
+        Ok(told)
     }
 }
 

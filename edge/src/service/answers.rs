@@ -6,7 +6,7 @@
 use super::pull::{self, Pull};
 use super::reception::Asker;
 use super::{
-    Room, Session, access, administration, clock, commission, ending, policy, push, update,
+    Room, Session, access, administration, clock, commission, config, ending, policy, push, update,
 };
 use crate::journal::Journal;
 use crate::presentation;
@@ -24,12 +24,12 @@ use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, Call, Caller, ChallengeCommission, Endpoint, FinishCommission,
-    FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo,
+    FinishPairing, GetAccess, GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo,
     GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession,
     PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetMode,
-    SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, WipeUnit,
-    WithdrawPhoto,
+    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig,
+    SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush,
+    WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -136,6 +136,8 @@ pub(super) fn answer(
         Call::PutSchedule(set) => reply::<PutSchedule>(id, access::put(state, set, by)),
         Call::RemoveSchedule(gone) => reply::<RemoveSchedule>(id, access::remove(state, *gone, by)),
         Call::SetPassback(set) => reply::<SetPassback>(id, policy::set_passback(state, *set, by)),
+        Call::GetConfig(_) => reply::<GetConfig>(id, config::get(state)),
+        Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
@@ -292,7 +294,8 @@ fn put_person(
     }
     let person = change(state, |journal| journal.store_mut().add_person(put.name.clone()))?;
     state.gallery_changed();
-    state.write(LogEntry { person, by, ..LogEntry::of(EntryKind::Enrolled) });
+    // Somebody is enrolled whose entry is owed: the door stays locked until the log has it.
+    let _ = state.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::Enrolled) });
     let generation = generation(state);
     Ok(PersonPutDone { person, added: true, free_slot: Some(0), generation })
 }
@@ -314,7 +317,7 @@ fn put_template(
     change(state, |journal| journal.store_mut().put_template(template.clone()))?;
     state.gallery_changed();
     let entry = LogEntry::of(EntryKind::Enrolled);
-    state.write(LogEntry { person, quality: template.quality, by, ..entry });
+    let _ = state.write_or_owe(LogEntry { person, quality: template.quality, by, ..entry });
     let templates = gallery(state)?.member(person).map_or(0, |member| member.templates.len());
     Ok(TemplatePutDone { templates: templates as u8, generation: generation(state) })
 }
@@ -326,15 +329,15 @@ fn remove_person(
 ) -> Result<PersonRemoveDone, RequestError> {
     let there = gallery(state)?.member(person).cloned();
     let there = there.ok_or(RequestError::UnknownPerson { person })?;
-    let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
-    match journal.store_mut().remove_person(person) {
+    let journal = state.owing_nothing();
+    match journal.and_then(|journal| journal.store_mut().remove_person(person)) {
         Ok(_) => {}
         // The person is gone for good all the same; what could not be erased is the store's fault.
         Err(error @ StoreError::NotErased { .. }) => state.store_failed(&error),
         Err(error) => return Err(refused(state, &error)),
     }
     state.gallery_changed();
-    let entry = state.write(LogEntry { person, by, ..LogEntry::of(EntryKind::Removed) });
+    let entry = state.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::Removed) });
     let receipt = receipt(state, person, entry.map_or(0, |entry| entry.sequence));
     let Member { person, templates, .. } = there;
     let (templates, generation) = (templates.len() as u8, generation(state));
@@ -501,13 +504,12 @@ fn generation(state: &State) -> u64 {
     gallery(state).map_or(0, Gallery::generation)
 }
 
-/// Changes the gallery through the journal's store.
+/// Changes the gallery through the journal's store; its entry comes after it.
 fn change<T>(
     state: &mut State,
     change: impl FnOnce(&mut Journal) -> Result<T, StoreError>,
 ) -> Result<T, RequestError> {
-    let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
-    change(journal).map_err(|error| refused(state, &error))
+    state.owing_nothing().and_then(change).map_err(|error| refused(state, &error))
 }
 
 /// A refusal that names somebody who is in the gallery.

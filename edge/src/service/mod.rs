@@ -8,6 +8,7 @@ mod administration;
 mod answers;
 mod clock;
 mod commission;
+mod config;
 mod ending;
 pub mod line;
 pub mod link;

@@ -376,8 +376,7 @@ impl Applying {
             ids.filter(|&id| gallery.member(id).is_some()).collect()
         };
         while !left.is_empty() {
-            let Some(journal) = state.journal_mut() else { break };
-            match journal.store_mut().put_members(left) {
+            match state.owing_nothing().and_then(|held| held.store_mut().put_members(left)) {
                 Ok(count) => left = left.get(count..).unwrap_or(&[]),
                 Err(error) => {
                     failed = Some(error);
@@ -389,7 +388,7 @@ impl Applying {
         if !done.is_empty() {
             state.gallery_changed();
             let entries: Vec<LogEntry> = done.iter().map(|member| entry(member, by)).collect();
-            state.write_all(&entries);
+            let _ = state.write_all_or_owe(&entries);
         }
         for member in done {
             let was_there = there.contains(&member.person.id);

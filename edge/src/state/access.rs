@@ -5,7 +5,6 @@
 //! counts as none, so that pulling the plug lets nobody in earlier. Refuses to judge: `policy::access` does.
 
 use super::State;
-use crate::journal::Journal;
 use std::collections::BTreeMap;
 use threshold_policy::rule::PASSBACK_MOST;
 use threshold_policy::{Asking, Moment, may_enter};
@@ -123,7 +122,7 @@ impl State {
     ) -> Result<(), StoreError> {
         self.owing_nothing()?.store_mut().set_access(person, access)?;
         self.untidy = true;
-        self.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) })
+        self.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) }).map(drop)
     }
 
     /// Puts a schedule, with the entry that says who did it.
@@ -153,23 +152,6 @@ impl State {
     ) -> Result<(), StoreError> {
         self.untidy = true;
         self.write_or_owe(LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) })
-    }
-
-    /// The journal, for a change whose entry comes after it: not while that of an earlier one is owed.
-    fn owing_nothing(&mut self) -> Result<&mut Journal, StoreError> {
-        match (&mut self.journal, self.owed) {
-            (Some(journal), None) => Ok(journal),
-            _ => Err(StoreError::LogStopped),
-        }
-    }
-
-    /// Writes the entry of a change that holds already. One that cannot be written is owed: the store is at fault, the door locked,
-    /// and [`State::retry_store`] writes it before it mends that.
-    fn write_or_owe(&mut self, entry: LogEntry) -> Result<(), StoreError> {
-        if self.write(entry).is_some() {
-            return Ok(());
-        }
-        self.owed = Some(entry);
-        Err(StoreError::LogStopped)
+            .map(drop)
     }
 }

@@ -10,8 +10,8 @@
     reason = "a refusal is made once, and goes into the answer as it is"
 )]
 
-mod armed;
 mod base;
+mod before;
 mod refusal;
 pub mod staging;
 
@@ -33,6 +33,7 @@ use threshold_store::LogSize;
 use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 
 pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
+pub use before::Before;
 pub(crate) use refusal::{
     busy, medium, no_slots, not_allowed, slots as slots_refuse, unknown_bits,
 };
@@ -97,17 +98,17 @@ impl Updates {
         &self.0.staging
     }
 
-    /// True if the unit was armed when the version that runs was installed.
+    /// How the unit stood when the version that runs was installed, as far as that was noted.
     #[must_use]
-    pub fn was_armed(&self) -> bool {
-        let Ok(status) = self.slots().status() else { return false };
+    pub fn before(&self) -> Before {
+        let Ok(status) = self.slots().status() else { return Before::default() };
         let running = status.slots.iter().find(|held| held.slot == self.0.running);
-        running.is_some_and(|held| armed::is_noted(&self.0.staging, &held.manifest))
+        running.map_or_else(Before::default, |held| before::noted(&self.0.staging, &held.manifest))
     }
 
-    /// Forgets that the unit was armed: a wiped one is not, whichever version runs.
-    pub(crate) fn forget_armed(&self) -> io::Result<()> {
-        armed::forget(&self.0.staging)
+    /// Forgets how the unit stood: a wiped one is neither armed nor has it people, whichever version runs.
+    pub(crate) fn forget_before(&self) -> io::Result<()> {
+        before::forget(&self.0.staging)
     }
 
     /// Somebody sends or asks for something.
@@ -216,7 +217,7 @@ impl Updates {
         check_program(&manifest)?;
         self.check_model(&manifest, asked, shared)?;
         self.check_room(&manifest, store_bytes)?;
-        self.note_armed(&mut bundle, shared)?;
+        self.note_before(&mut bundle, shared)?;
         self.slots().install(&mut bundle).map_err(|error| refusal::slots(&error))?;
         let written = shared.lock().write(LogEntry { by, ..LogEntry::of(EntryKind::Updated) });
         if written.is_some() {
@@ -234,17 +235,16 @@ impl Updates {
         }
     }
 
-    /// Notes whether the unit is armed, but for a part that is at fault just now: the version on trial has to be so too.
-    fn note_armed(&self, bundle: &mut Counted, shared: &Shared) -> Result<(), UpdateRefusal> {
-        let noted = match shared.lock().refusal() {
-            None => {
-                bundle.rewind().map_err(|error| medium(&error))?;
-                let manifest = id(&mut *bundle).map_err(|error| refusal::bundle(&error))?;
-                armed::note(&self.0.staging, &manifest)
-            }
-            Some(_) => self.forget_armed(),
+    /// Notes whether the unit is armed, but for a part that is at fault just now, and how many people it has: the version on trial
+    /// has to be so and to have them too.
+    fn note_before(&self, bundle: &mut Counted, shared: &Shared) -> Result<(), UpdateRefusal> {
+        bundle.rewind().map_err(|error| medium(&error))?;
+        let manifest = id(&mut *bundle).map_err(|error| refusal::bundle(&error))?;
+        let before = {
+            let state = shared.lock();
+            Before { armed: state.refusal().is_none(), people: state.gallery_size().0 }
         };
-        noted.map_err(|error| medium(&error))
+        before::note(&self.0.staging, &manifest, before).map_err(|error| medium(&error))
     }
 
     /// What every bundle is held against.

@@ -15,6 +15,7 @@ use crate::administration::{
 use crate::call::{self, Refusal};
 use crate::clock::{ClockInfo, ClockSet};
 use crate::commission::{CommissionChallenge, CommissionFinish, Commissioned};
+use crate::config::{ConfigGot, ConfigSet};
 use crate::frame::Frame;
 use crate::gallery::{GalleryApplied, GalleryApply};
 use crate::handshake::{
@@ -236,6 +237,10 @@ endpoints! {
     RemoveSchedule "schedule/remove" Owner ScheduleRemove => ScheduleDone;
     /// Admit the same person again only after a while.
     SetPassback "policy/passback" Owner PassbackSet => PolicyInfo;
+    /// What are you told to do?
+    GetConfig "config/get" Owner Nothing => ConfigGot;
+    /// Do so from your next start on.
+    SetConfig "config/set" Owner ConfigSet => ConfigGot;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -21,6 +21,7 @@ pub mod bulk;
 pub mod call;
 pub mod clock;
 pub mod commission;
+pub mod config;
 pub mod endpoints;
 pub mod frame;
 pub mod gallery;

@@ -5,6 +5,7 @@
 use crate::access::AccessRefused;
 use crate::bulk::{Content, Progress, Resume, Window};
 use crate::commission::Commission;
+use crate::config::ConfigRefused;
 use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
 use heapless::{String, Vec};
@@ -610,4 +611,7 @@ pub enum RequestError {
         /// The longest.
         most: u16,
     },
+    /// The configuration cannot be so; nothing was changed.
+    #[error(transparent)]
+    BadConfig(ConfigRefused),
 }

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod copy;
 
 use super::Answer;
+use super::schedule::Schedules;
 use crate::args;
 use crate::meant::Meant;
 use crate::people::People;
@@ -16,9 +17,10 @@ use crate::session::port::Transport;
 use crate::{receipts, trust};
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-use threshold_record::MAX_SLOTS;
 use threshold_record::access::MAX_UNIX_S;
+use threshold_record::{MAX_SLOTS, Schedule, ScheduleId};
 use threshold_wire::endpoints::RemovePerson;
 use threshold_wire::message::{PersonRemove, PersonRemoveDone, PersonSummary};
 
@@ -39,12 +41,14 @@ pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
     match typed {
         args::Gallery::List => {
             let people = People::read(&mut session)?;
-            meant.say.result(&list_value(&people), || list_text(&people))?;
+            let hours = Hours::of(&mut session, &people)?;
+            meant.say.result(&list_value(&people, &hours), || list_text(&people, &hours))?;
         }
         args::Gallery::Show(who) => {
             let people = People::read(&mut session)?;
+            let hours = Hours::of(&mut session, &people)?;
             let person = people.find(&who.person)?;
-            meant.say.result(&person_value(person), || person_text(person))?;
+            meant.say.result(&person_value(person, &hours), || person_text(person))?;
         }
         args::Gallery::Remove(who) => {
             // Who signs first: from a unit that is not the one that was paired, nobody is removed.
@@ -116,7 +120,28 @@ pub(super) fn templates(count: u32) -> String {
     format!("{count} template{}", if count == 1 { "" } else { "s" })
 }
 
-fn person_value(person: &PersonSummary) -> Value {
+/// The names of the schedules that somebody is bound to.
+#[derive(Default)]
+struct Hours(BTreeMap<ScheduleId, String>);
+
+impl Hours {
+    /// Asks for them only if somebody is bound to one.
+    fn of<T: Transport>(session: &mut Session<T>, people: &People) -> anyhow::Result<Self> {
+        if people.people.iter().all(|person| person.schedule.is_none()) {
+            return Ok(Self::default());
+        }
+        let schedules = Schedules::read(session)?;
+        let name = |held: &Schedule| (held.id, held.name.as_str().to_owned());
+        Ok(Self(schedules.all().iter().map(name).collect()))
+    }
+
+    /// One that was put or removed since the people were read has none.
+    fn name(&self, id: ScheduleId) -> Option<&str> {
+        self.0.get(&id).map(String::as_str)
+    }
+}
+
+fn person_value(person: &PersonSummary, hours: &Hours) -> Value {
     json!({
         "person": person.person.0,
         "name": person.name.as_str(),
@@ -126,6 +151,7 @@ fn person_value(person: &PersonSummary) -> Value {
         "valid_from_unix_s": person.valid_from,
         "valid_until_unix_s": person.valid_until,
         "schedule": person.schedule.map(|id| id.0),
+        "schedule_name": person.schedule.and_then(|id| hours.name(id)),
         "credentials": person.credentials,
     })
 }
@@ -147,12 +173,13 @@ fn person_text(person: &PersonSummary) -> String {
     text
 }
 
-fn list_value(people: &People) -> Value {
-    let rows: Vec<Value> = people.people.iter().map(person_value).collect();
+fn list_value(people: &People, hours: &Hours) -> Value {
+    let row = |person| person_value(person, hours);
+    let rows: Vec<Value> = people.people.iter().map(row).collect();
     json!({ "generation": people.generation, "people": rows })
 }
 
-fn list_text(people: &People) -> String {
+fn list_text(people: &People, hours: &Hours) -> String {
     if people.people.is_empty() {
         return "nobody is enrolled".to_owned();
     }
@@ -162,7 +189,7 @@ fn list_text(people: &People) -> String {
             person.name.as_str().to_owned(),
             person.slots.count_ones().to_string(),
             format!("{} %", person.best_quality),
-            may_enter(person),
+            may_enter(person, hours),
         ]
     };
     let rows: Vec<Vec<String>> = people.people.iter().map(row).collect();
@@ -170,7 +197,7 @@ fn list_text(people: &People) -> String {
 }
 
 /// When a person may enter, in UTC; `access show` has it in the unit's local time.
-fn may_enter(person: &PersonSummary) -> String {
+fn may_enter(person: &PersonSummary, hours: &Hours) -> String {
     let time = |unix_s: u64| {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s.min(MAX_UNIX_S));
         humantime::format_rfc3339_seconds(at).to_string()
@@ -178,7 +205,10 @@ fn may_enter(person: &PersonSummary) -> String {
     let limits = [
         person.valid_from.map(|from| format!("from {}", time(from))),
         person.valid_until.map(|until| format!("until {}", time(until))),
-        person.schedule.map(|id| format!("schedule {}", id.0)),
+        person.schedule.map(|id| match hours.name(id) {
+            Some(name) => format!("schedule {name} ({})", id.0),
+            None => format!("schedule {}", id.0),
+        }),
     ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
     if limits.is_empty() { "always".to_owned() } else { limits.join(", ") }
@@ -196,7 +226,7 @@ mod tests {
         unit.add_person("Bob", 0);
         let ann = &mut unit.people[0];
         ann.valid_until = Some(1_801_414_800);
-        ann.schedule = Some(threshold_record::ScheduleId(2));
+        ann.schedule = Some(ScheduleId(2));
         ann.credentials = 1;
         unit.session()
     }
@@ -204,22 +234,25 @@ mod tests {
     #[test]
     fn people_are_listed_with_templates_and_slots() {
         let people = People::read(&mut session()).unwrap();
+        let hours = Hours([(ScheduleId(2), "cleaners".to_owned())].into());
         assert_eq!(
-            list_value(&people),
+            list_value(&people, &hours),
             json!({"generation": 3, "people": [
                 {"person": 1, "name": "Ann", "templates": 2, "slots": [0, 2], "best_quality": 80,
                  "valid_from_unix_s": null, "valid_until_unix_s": 1_801_414_800,
-                 "schedule": 2, "credentials": 1},
+                 "schedule": 2, "schedule_name": "cleaners", "credentials": 1},
                 {"person": 2, "name": "Bob", "templates": 0, "slots": [], "best_quality": 80,
                  "valid_from_unix_s": null, "valid_until_unix_s": null,
-                 "schedule": null, "credentials": 0},
+                 "schedule": null, "schedule_name": null, "credentials": 0},
             ]})
         );
         let text = "id  name  templates  best quality  may enter\n\
-                    #1  Ann   2          80 %          until 2027-01-31T17:00:00Z, schedule 2\n\
+                    #1  Ann   2          80 %          until 2027-01-31T17:00:00Z, schedule cleaners (2)\n\
                     #2  Bob   0          80 %          always";
-        assert_eq!(list_text(&people), text);
-        assert_eq!(list_text(&People::default()), "nobody is enrolled");
+        assert_eq!(list_text(&people, &hours), text);
+        let unnamed = list_text(&people, &Hours::default());
+        assert!(unnamed.contains("17:00:00Z, schedule 2\n"), "{unnamed}");
+        assert_eq!(list_text(&People::default(), &hours), "nobody is enrolled");
         let [ann, bob] = [&people.people[0], &people.people[1]].map(person_text);
         assert_eq!(ann, "Ann (#1): 2 templates in slots 0 and 2 (of 8), best quality 80 %");
         assert_eq!(bob, "Bob (#2): 0 templates");

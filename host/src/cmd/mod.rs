@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cluster;
 pub mod commission;
 pub mod compare;
+pub mod config;
 pub mod detect;
 mod each;
 pub mod ending;
@@ -104,6 +105,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
         Command::Clock(typed) => clock::run(meant, *typed),
+        Command::Config(typed) => config::run(meant, typed),
         Command::Access(typed) => access::run(meant, typed),
         Command::Schedule(typed) => schedule::run(meant, typed),
         Command::Bench(typed) => bench::run(meant, typed),

@@ -70,6 +70,11 @@ impl Schedules {
         }
     }
 
+    /// All of them, in order of their numbers.
+    pub(super) fn all(&self) -> &[Schedule] {
+        &self.schedules
+    }
+
     pub(super) fn find(&self, name: &str) -> Result<&Schedule, HostError> {
         let found = self.schedules.iter().find(|schedule| schedule.name.as_str() == name);
         found.ok_or_else(|| HostError::NoSuchSchedule { name: name.to_owned() })

@@ -300,6 +300,8 @@ impl FakeUnit {
             Call::PutSchedule(_) => no::<at::PutSchedule>(id),
             Call::RemoveSchedule(_) => no::<at::RemoveSchedule>(id),
             Call::SetPassback(_) => no::<at::SetPassback>(id),
+            Call::GetConfig(_) => no::<at::GetConfig>(id),
+            Call::SetConfig(_) => no::<at::SetConfig>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);

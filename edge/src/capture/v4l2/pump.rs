@@ -68,7 +68,7 @@ const LIVED: Duration = Duration::from_secs(10);
 /// Runs until the camera is no longer wanted.
 pub(super) fn run(mut driver: impl Driver, mailbox: &Mailbox, clock: &Arc<dyn Clock>) {
     let mut pump = Pump { mailbox, clock, own: Raw::default(), last_ms: 0, sequence: 0 };
-    let mut tries = 0;
+    let mut rests = Rests::default();
     while !mailbox.stopped() {
         mailbox.tried();
         let (before, begun) = (pump.sequence, Instant::now());
@@ -80,16 +80,29 @@ pub(super) fn run(mut driver: impl Driver, mailbox: &Mailbox, clock: &Arc<dyn Cl
                 "{name} says what no camera can: take another one, or another driver"
             )))
         });
-        // One that gave pictures for a while is tried again at once, and then as patiently as before. A plug that is loose, or
-        // that somebody plays with, writes few entries into the log that way.
-        let lived = pump.sequence > before && begun.elapsed() >= LIVED;
-        tries = if lived { 0 } else { tries };
+        let lived = if pump.sequence > before { begun.elapsed() } else { Duration::ZERO };
+        let rest = rests.after(lived);
         if let Err(fault) = ended {
             mailbox.fail(fault);
-            let rest_ms = RESTS_MS.get(tries).or(RESTS_MS.last()).copied().unwrap_or_default();
-            mailbox.rest(Duration::from_millis(rest_ms));
+            mailbox.rest(rest);
         }
-        tries += 1;
+    }
+}
+
+/// How long the next try is waited for.
+#[derive(Debug, Default)]
+struct Rests {
+    /// Tries since the camera last worked.
+    tries: usize,
+}
+
+impl Rests {
+    /// The rest after a stream that gave pictures for so long. One that did for a while is tried again at once, and then as patiently
+    /// as before. A plug that is loose, or that somebody plays with, writes few entries into the log that way.
+    fn after(&mut self, lived: Duration) -> Duration {
+        self.tries = if lived >= LIVED { 1 } else { self.tries + 1 };
+        let rest_ms = RESTS_MS.get(self.tries - 1).or(RESTS_MS.last());
+        Duration::from_millis(rest_ms.copied().unwrap_or_default())
     }
 }
 
@@ -174,4 +187,20 @@ fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     // Neither is negative on that clock.
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plug_that_is_loose_is_tried_ever_more_patiently_and_a_camera_that_worked_at_once() {
+        let mut rests = Rests::default();
+        let short = LIVED - Duration::from_millis(1);
+        let loose: Vec<u128> = (0..7).map(|_| rests.after(short).as_millis()).collect();
+        assert_eq!(loose, [250, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+        assert_eq!(rests.after(LIVED).as_millis(), 250);
+        assert_eq!(rests.after(Duration::ZERO).as_millis(), 500);
+        assert_eq!(rests.after(Duration::from_secs(3_600)).as_millis(), 250);
+    }
 }

@@ -293,3 +293,38 @@ fn a_camera_that_is_no_longer_wanted_is_closed() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn after_bad_jpegs_fifty_good_pictures_in_a_row_mend_the_camera_and_one_bad_one_begins_them_anew() {
+    let device = Device::default();
+    let mut camera = camera(&device);
+    let grey = Playing { script: device, buffer: Vec::new(), sequence: 0 }.layout();
+    let bad = Raw {
+        bytes: b"no JPEG at all".to_vec(),
+        layout: Some(Layout { format: CameraFormat::Mjpeg, ..grey }),
+        ..Raw::default()
+    };
+    let mut at_ms = 0;
+    let mut good = |camera: &mut V4l2Camera| {
+        at_ms += 33;
+        let bytes = vec![(at_ms / 33 % 251) as u8; BYTES];
+        let picture = Raw { bytes, layout: Some(grey), captured_at_ms: at_ms, ..Raw::default() };
+        matches!(camera.judge(&picture), Ok(Event::Frame(_)))
+    };
+    // Now and then one is bad: nothing comes of it, and the next good one is a frame.
+    for _ in 0..3 {
+        for _ in 1..DAMAGED_IN_A_ROW {
+            assert!(matches!(camera.judge(&bad), Ok(Event::Nothing)));
+        }
+        assert!(good(&mut camera));
+    }
+    for _ in 1..DAMAGED_IN_A_ROW {
+        assert!(matches!(camera.judge(&bad), Ok(Event::Nothing)));
+    }
+    let fault = camera.judge(&bad).unwrap_err().0;
+    assert!(fault.contains("5 times in a row: name another format"), "{fault}");
+    assert!((1..MENDED).all(|_| !good(&mut camera)), "mended too soon");
+    assert!(matches!(camera.judge(&bad), Ok(Event::Nothing)));
+    assert!((0..MENDED).all(|_| !good(&mut camera)), "the bad one did not count");
+    assert!((0..2 * MENDED).all(|_| good(&mut camera)));
+}

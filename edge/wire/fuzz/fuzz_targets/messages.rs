@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetCheckpoint, GetClock, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ApplyUpdate, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
@@ -83,6 +83,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<PutSchedule>,
     answered::<RemoveSchedule>,
     answered::<SetPassback>,
+    answered::<GetConfig>,
+    answered::<SetConfig>,
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -1,0 +1,157 @@
+//! Deciding: how the unit stands for a visit, the attempts that are counted, and the decision with its entry.
+//!
+//! Owns the order of both: an attempt is durable before its first probe is scored (safety rule 3), and a decision is written down
+//! before it comes with a permit (safety rule 1). Refuses to judge: `policy::decide` does (safety rule 2).
+
+use super::State;
+use crate::journal::{Permit, StageTimes};
+use threshold_models::engine::Embedding;
+use threshold_models::search::{Candidate, Candidates};
+use threshold_policy::{Evidence, LockedOut, Standing, Subject, Verdict, decide};
+use threshold_record::{Cause, Decision, LogEntry, Reason};
+
+/// A decision that was made, and what came of it.
+#[derive(Debug)]
+pub struct Decided {
+    /// Admit or refuse. An admission whose entry could not be made durable comes without a permit, and opens nothing.
+    pub decision: Decision,
+    /// The entry as it stands in the log; `None` if it could not be written.
+    pub entry: Option<LogEntry>,
+    /// Leave to move the lock.
+    pub permit: Option<Permit>,
+}
+
+/// Why an attempt was not opened; no probe may be scored then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAttempt {
+    /// The unit is locked out.
+    LockedOut(LockedOut),
+    /// The attempt could not be made durable.
+    Store,
+}
+
+impl State {
+    /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
+    /// threshold of 1:N asks.
+    ///
+    /// # Errors
+    /// In words, if there is no gallery or the embedding is not of its length.
+    pub fn search(&self, subject: Subject, probe: &Embedding) -> Result<Candidates, String> {
+        let index = self.index.as_ref().ok_or("no gallery is loaded")?;
+        let found = match subject {
+            Subject::Everybody => index.search(probe),
+            Subject::Person(person) => index.verify(probe, person).map(|found| {
+                let threshold = self.derived.policy.threshold;
+                let known = |other: &Candidate| threshold.accepts(other.score);
+                Candidates { runner_up: found.runner_up.filter(known), ..found }
+            }),
+            Subject::Nobody => Ok(Candidates::default()),
+        };
+        found.map_err(|error| error.to_string())
+    }
+
+    /// How the unit stands for a visit of which the frames are compared so.
+    #[must_use]
+    pub fn standing(&self, subject: Subject, lockout: Result<(), LockedOut>) -> Standing {
+        let people = match (&self.index, &self.journal) {
+            (Some(index), Some(journal)) if !index.is_empty() => {
+                journal.store().gallery().map_or(0, |gallery| gallery.n_people() as u32)
+            }
+            _ => 0,
+        };
+        let armed = match self.refuses(subject) {
+            Some(why) => Err(why),
+            None if self.started => Ok(()),
+            None => Err(Cause::None),
+        };
+        let fault = self.faults.first().map(|&(part, _)| part);
+        Standing { armed, fault, lockout, people, mode: self.mode() }
+    }
+
+    /// Whether an attempt may be opened now.
+    ///
+    /// # Errors
+    /// [`LockedOut`] with the time left.
+    pub fn lockout(&self) -> Result<(), LockedOut> {
+        self.lockout.standing(self.clock.monotonic_ms())
+    }
+
+    /// Opens an attempt; it is counted as failed, durably, when this returns (safety rule 3).
+    ///
+    /// # Errors
+    /// [`NoAttempt`]; no probe may be scored then.
+    pub fn open_attempt(&mut self) -> Result<(), NoAttempt> {
+        let now_ms = self.clock.monotonic_ms();
+        self.lockout.open_attempt(&self.derived.policy, now_ms).map_err(NoAttempt::LockedOut)?;
+        if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
+    }
+
+    fn save_lockout(&mut self) -> bool {
+        let bytes = self.lockout.to_bytes();
+        let Some(journal) = self.journal.as_mut() else { return false };
+        if journal.store().lockout() == bytes {
+            return true;
+        }
+        match journal.store_mut().save_lockout(bytes) {
+            Ok(()) => true,
+            Err(error) => {
+                self.store_failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Asks for the decision of a visit; `None` while more frames are needed. A decision is written down before this
+    /// returns, and only then comes with a permit.
+    pub fn decide(
+        &mut self,
+        evidence: &Evidence,
+        lockout: Result<(), LockedOut>,
+        attempt_open: bool,
+        times: impl FnOnce(u64) -> StageTimes,
+    ) -> Option<Decided> {
+        let subject = evidence.subject();
+        let policy = self.policy_for(subject);
+        let standing = self.standing(subject, lockout);
+        let Verdict::Decided(outcome) =
+            decide(&policy, evidence, &standing, |person| self.may_enter(person))
+        else {
+            return None;
+        };
+        let decision = outcome.decision();
+        let outcome_reason = outcome.reason();
+        self.stats.decision(outcome_reason);
+        let written = match self.journal {
+            Some(_) => {
+                let times = times(outcome.at_ms());
+                self.name_again()
+                    .and_then(|journal| journal.write_decision(outcome, times))
+                    .map_err(|error| self.store_failed(&error))
+            }
+            None => Err(()),
+        };
+        let (entry, permit) = match written {
+            Ok((entry, permit)) => (Some(entry), permit),
+            Err(()) => (None, None),
+        };
+        if permit.is_some() {
+            if let Decision::Admit(person) = decision {
+                self.admissions.note(person, self.clock.monotonic_ms());
+            }
+            self.lockout.pass();
+            self.save_lockout();
+        } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
+            self.lockout.take_back();
+            self.save_lockout();
+        } else if attempt_open {
+            self.fail_attempt();
+        }
+        Some(Decided { decision, entry, permit })
+    }
+
+    /// The attempt that was opened ended without an admission.
+    pub fn fail_attempt(&mut self) {
+        self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
+        self.save_lockout();
+    }
+}

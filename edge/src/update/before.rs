@@ -1,0 +1,65 @@
+//! How a unit stood when a version was installed, for that version's trial: that it was armed, and how many people it had.
+//!
+//! ```text
+//! <data>/update/armed     BLAKE3 of the version's MANIFEST, 32 bytes; missing if the unit was not armed
+//! <data>/update/people    the same, then u32, little endian
+//! ```
+//! Owns that a note is of one version: whatever else runs finds none. Refuses to say how the unit stands now.
+
+use super::staging;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+const ARMED: &str = "armed";
+const PEOPLE: &str = "people";
+
+/// How the unit stood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// It was armed, but for a part at fault just then.
+    pub armed: bool,
+    /// People in its gallery; 0 if nobody noted that.
+    pub people: u32,
+}
+
+/// Notes it for the version of that MANIFEST; durable on return.
+///
+/// # Errors
+/// The medium's.
+pub(super) fn note(folder: &Path, manifest: &[u8; 32], before: Before) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    write(folder, PEOPLE, &[manifest.as_slice(), &before.people.to_le_bytes()].concat())?;
+    match before.armed {
+        true => write(folder, ARMED, manifest)?,
+        false => staging::remove(&folder.join(ARMED))?,
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = folder.join(name).with_extension("tmp");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, folder.join(name))
+}
+
+/// What was noted for that version.
+pub(super) fn noted(folder: &Path, manifest: &[u8; 32]) -> Before {
+    let armed = std::fs::read(folder.join(ARMED)).is_ok_and(|noted| noted == manifest);
+    let people = std::fs::read(folder.join(PEOPLE)).unwrap_or_default();
+    let people = people.strip_prefix(manifest).and_then(|count| count.try_into().ok());
+    Before { armed, people: people.map_or(0, u32::from_le_bytes) }
+}
+
+/// Takes the notes away.
+///
+/// # Errors
+/// The medium's.
+pub(super) fn forget(folder: &Path) -> io::Result<()> {
+    staging::remove(&folder.join(PEOPLE))?;
+    staging::remove(&folder.join(ARMED))
+}
