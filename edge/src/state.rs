@@ -27,8 +27,8 @@ use threshold_models::search::{Candidate, Candidates, Index};
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Evidence, LockedOut, Lockout, Policy, Standing, Subject, Verdict, decide};
 use threshold_record::{
-    Cause, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Reason,
-    Score, Threshold, WallTime,
+    Cause, ContextKind, Decision, Distributions, EntryKind, LogEntry, Metric, ModelContext,
+    ModelId, Reason, Score, Threshold, WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::Armed;
@@ -367,6 +367,20 @@ impl State {
             self.notices.tell(&format!("mended: {}", part.text()));
             self.tell_arming();
         }
+    }
+
+    /// The processor computes from now on, in the place of a device that failed: written down, and what follows in the log names
+    /// the configuration as it is now.
+    pub fn fell_back(&mut self, cause: Cause, why: &str, config: &str) {
+        self.notices.tell(&format!(
+            "{}: {why}; the processor computes in its place, and passed its self-test",
+            cause.text()
+        ));
+        let Some(journal) = self.journal.as_mut() else { return };
+        if let Err(error) = journal.set_context(ContextKind::Config, config.as_bytes()) {
+            return self.store_failed(&error);
+        }
+        self.write(LogEntry { cause, ..LogEntry::of(EntryKind::FellBack) });
     }
 
     /// Writes down a change between armed and not armed, once each. An empty gallery is armed here: the unit decides.

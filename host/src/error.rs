@@ -627,6 +627,10 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::UnknownCredential => "the credential names nobody who is enrolled",
         Cause::NoCredential => "this door asks for a badge or number first, and none was given",
         Cause::Reader => "the reader of badges and numbers is not there or failed",
+        Cause::DeviceLost => "the GPU failed at work, and the processor computes in its place",
+        Cause::DeviceUnusable => {
+            "the GPU could not be used at the start, and the processor computes in its place"
+        }
     }
 }
 
@@ -684,6 +688,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Reader => {
             "check [reader] in the unit's configuration and the wiring, then start the unit again; its own messages name \
              the line; or threshold policy mode identify"
+        }
+        Cause::DeviceLost | Cause::DeviceUnusable => {
+            "the unit's own messages say what failed; start it again to try the GPU again"
         }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"

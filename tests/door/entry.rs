@@ -231,6 +231,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (50, "no_credential"),
             (51, "not_commissioned"),
             (52, "reader"),
+            (57, "device_lost"),
+            (58, "device_unusable"),
         ],
     );
     check(
@@ -284,6 +286,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (33, "commissioned"),
             (34, "recovery_key_set"),
             (35, "claim"),
+            (39, "fell_back"),
         ],
     );
     check(

@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Fuzz,
     /// The unit's loop over 1,000,000 frames of a null camera and engine, and under a flooded serial line.
     Unit,
+    /// The largest value of each layer of the deployed networks over the development faces, beside what half precision holds.
+    Ranges,
     /// P-Net from scratch on the development sets, beside the installed one on a balanced set.
     Train,
 }
@@ -38,7 +40,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
         None => {
             let first = models().and(recognition::run()).and(kernels()).and(store());
-            first.and(fuzz()).and(unit()).and(training::run())
+            first.and(fuzz()).and(unit()).and(ranges()).and(training::run())
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
@@ -46,6 +48,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
         Some(Group::Unit) => unit(),
+        Some(Group::Ranges) => ranges(),
         Some(Group::Train) => training::run(),
     }
 }
@@ -116,6 +119,40 @@ fn unit() -> Result<()> {
     }
     std::fs::write(root().join("docs/soak-unit.md"), page).context("writing docs/soak-unit.md")?;
     println!("written: docs/soak-unit.md");
+    told.map(drop)
+}
+
+/// A picture of so many: 973 in all.
+const RANGES_STEP: u32 = 4;
+
+fn ranges() -> Result<()> {
+    setup::setup()?;
+    let start = Instant::now();
+    // Without --release: what computes is optimised in either, and `ci` has built this one.
+    let mut tests = cargo(&["test", "--locked", "-p", "threshold-tests"]);
+    tests.args(["--test", "models", "--", "ranges::", "--nocapture", "--test-threads", "1"]);
+    let told = told(tests.env("THRESHOLD_EVERY", RANGES_STEP.to_string()), "figure: ");
+    let mut page = head("ranges")?;
+    let _ = write!(
+        page,
+        "\n`THRESHOLD_EVERY={RANGES_STEP} cargo test -p threshold-tests --test models ranges::`, {:.0} s.\n\
+         The networks run in f32 over what the detector gives them of one picture in {RANGES_STEP} of LFW's and WIDER's dev folders; \
+         a row is a layer as the kernels write it, in half precision.\n\
+         Half holds 65,504 at most; below 6.1e-5 it loses digits, and below 6.0e-8 everything: *small* is the share of a layer's values that are \
+         not zero and below 6.1e-5.\n\
+         The test fails from 255.9 on, a 256th of what half holds; `cargo xtask ci` runs it over a few pictures.\n\n\
+         | network | layer | largest | of what half holds | small |\n| --- | --- | --- | --- | --- |\n",
+        start.elapsed().as_secs_f64()
+    );
+    for row in told.as_deref().unwrap_or_default() {
+        let _ = writeln!(page, "| {row} |");
+    }
+    if told.is_err() {
+        page.push_str("\nMissed: the test failed.\n");
+    }
+    std::fs::write(root().join("docs/fp16-ranges.md"), page)
+        .context("writing docs/fp16-ranges.md")?;
+    println!("written: docs/fp16-ranges.md");
     told.map(drop)
 }
 

@@ -182,6 +182,10 @@ coded! {
         NotCommissioned = 51 => "not_commissioned",
         /// The reader of credentials is not there or failed.
         Reader = 52 => "reader",
+        /// The device that computed failed at work.
+        DeviceLost = 57 => "device_lost",
+        /// The device that shall compute could not be had at the start, or failed its self-test.
+        DeviceUnusable = 58 => "device_unusable",
     }
 }
 

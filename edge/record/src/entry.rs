@@ -96,6 +96,8 @@ coded! {
         /// Somebody gave a credential: the decision that follows is of a comparison with `person` alone (1:1), whom it names,
         /// or with nobody.
         Claim = 35 => "claim",
+        /// The processor computes from now on in the place of a device that failed; the cause says when.
+        FellBack = 39 => "fell_back",
     }
 }
 
