@@ -18,6 +18,7 @@ use threshold_policy::Policy;
 use threshold_policy::rule::Settled;
 use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
 use threshold_store::{Store, StoreError, TailCut};
+use threshold_wire::message::EngineState;
 
 /// The journal of an opened store, with the entries that every start begins with; `None` if that failed.
 pub fn journal(
@@ -55,6 +56,10 @@ pub fn load(
                 state.fail(Cause::Model, &error.to_string());
             }
             contexts(&mut state, &words);
+            state.set_engine(match spare {
+                Some(_) => EngineState::Device,
+                None => EngineState::Processor,
+            });
             if let Some(why) = unusable {
                 state.fell_back(Cause::DeviceUnusable, &why, &words);
             }

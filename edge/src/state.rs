@@ -31,7 +31,7 @@ use threshold_record::{
     ModelId, Reason, Score, Threshold, WallTime,
 };
 use threshold_store::StoreError;
-use threshold_wire::message::Armed;
+use threshold_wire::message::{Armed, EngineState};
 
 /// The shared state behind its lock.
 #[derive(Clone, Debug)]
@@ -146,6 +146,7 @@ pub struct State {
     index_number: u64,
     /// Parts at fault with the reason and its remedy, in the order in which they failed.
     faults: Vec<(Cause, String)>,
+    engine: Option<EngineState>,
     started: bool,
     /// The store may have put something off since the gallery was loaded or changed.
     untidy: bool,
@@ -203,6 +204,7 @@ impl State {
             index: None,
             index_number: 0,
             faults,
+            engine: None,
             started: false,
             untidy: true,
             told: None,
@@ -369,6 +371,17 @@ impl State {
         }
     }
 
+    /// The engine that was loaded last; `None` if there was none.
+    #[must_use]
+    pub fn engine(&self) -> Option<EngineState> {
+        self.engine
+    }
+
+    /// An engine was loaded and passed its self-test.
+    pub fn set_engine(&mut self, engine: EngineState) {
+        self.engine = Some(engine);
+    }
+
     /// The processor computes from now on, in the place of a device that failed: written down, and what follows in the log names
     /// the configuration as it is now.
     pub fn fell_back(&mut self, cause: Cause, why: &str, config: &str) {
@@ -376,6 +389,7 @@ impl State {
             "{}: {why}; the processor computes in its place, and passed its self-test",
             cause.text()
         ));
+        self.engine = Some(EngineState::FellBack);
         let Some(journal) = self.journal.as_mut() else { return };
         if let Err(error) = journal.set_context(ContextKind::Config, config.as_bytes()) {
             return self.store_failed(&error);

@@ -6,7 +6,7 @@ use crate::rig::{Rig, Show};
 use threshold_record::{Cause, ContextKind, EntryKind, Reason};
 use threshold_store::{FlashFault, MockFlash};
 use threshold_wire::endpoints::GetInfo;
-use threshold_wire::message::{Armed, Nothing};
+use threshold_wire::message::{Armed, EngineState, Nothing};
 
 /// Flash on which Ada, number 1, is enrolled.
 fn with_ada() -> MockFlash {
@@ -188,6 +188,8 @@ fn a_device_that_fails_is_replaced_by_what_passed_its_self_test() {
             store.last_context(ContextKind::Config).unwrap().to_vec()
         };
         assert_eq!(config(&rig), b"engine=spare");
+        let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
+        assert_eq!((info.armed, info.engine), (Armed::Armed, Some(EngineState::FellBack)));
         assert!(rig.notices().contains("the processor computes in its place"), "{}", rig.notices());
         // Who comes next is compared, and by the same threshold.
         rig.visit(Show::Face(9), 5);
