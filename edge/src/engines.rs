@@ -1,14 +1,16 @@
 //! Which engine the unit runs, and that it passed its self-test.
 //!
-//! Refuses to fall back: a unit that was told to use the GPU and cannot is a unit with a fault, locked, that says why. One
-//! that quietly took two seconds for a visit would be found out by the people at the door.
+//! A unit that was told to use the GPU and cannot goes on with the processor, once that one passed its own self-test with the
+//! same packs; it says so and writes it down, since people at the door will wait longer.
+//! Refuses to go back, and to fall back for anything but the device: the next start tries the GPU again.
 
 use crate::config::{EngineConfig, EngineKind};
 use std::path::PathBuf;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::engine::Engine;
-use threshold_models::pack::{Pack, PackError};
+use threshold_models::pack::{Pack, PackDir, PackError};
+use threshold_record::ModelId;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +19,8 @@ pub enum EngineFault {
     #[error(transparent)]
     Pack(#[from] PackError),
     /// The GPU, its driver, its kernels or their self-test.
-    #[cfg(feature = "cuda")]
     #[error("GPU: {0}")]
-    Kernel(#[from] threshold_kernels::KernelError),
+    Device(String),
     /// A build without the GPU's engine.
     #[cfg(not(feature = "cuda"))]
     #[error(
@@ -28,7 +29,25 @@ pub enum EngineFault {
     NotBuilt,
 }
 
-/// The engine that is asked for, with what the log says of it.
+/// An engine that passed its self-test, with what the log says of it.
+pub type Tested = (Box<dyn Engine>, String);
+
+/// Makes the engine that takes the place of a device that failed, self-test and all. It takes nothing until then.
+pub type Spare = Box<dyn FnOnce() -> Result<Tested, EngineFault> + Send>;
+
+/// What the unit computes with.
+pub struct Opened {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// What the log says of it.
+    pub words: String,
+    /// What takes its place if it fails; `None` where nothing can.
+    pub spare: Option<Spare>,
+    /// Why the device that was asked for does not compute; `None` if the engine is the one asked for.
+    pub unusable: Option<String>,
+}
+
+/// The engine that is asked for; the processor's if that is a device's that cannot be used.
 ///
 /// # Errors
 /// [`EngineFault`].
@@ -36,47 +55,74 @@ pub fn open(
     config: &EngineConfig,
     detector: &Pack,
     embedder: &Pack,
-) -> Result<(Box<dyn Engine>, String), EngineFault> {
-    let cascade =
-        CascadeOptions { min_face_px: f64::from(config.min_face_px), ..CascadeOptions::default() };
+) -> Result<Opened, EngineFault> {
     match config.kind {
         EngineKind::Cpu => {
-            let defaults = EngineOptions::default();
-            let threads = config.threads.map_or(defaults.threads, usize::from);
-            let options = EngineOptions { threads, cascade, ..defaults };
-            let mut engine = CpuEngine::new(detector, Some(embedder), &options)?;
-            engine.self_test()?;
-            let words = format!("engine=cpu {:?}\nthreads={threads}", options.simd);
-            Ok((Box::new(engine), words))
+            let (engine, words) = cpu(config, detector, embedder)?;
+            Ok(Opened { engine, words, spare: None, unusable: None })
         }
-        EngineKind::Cuda => cuda(config, detector, embedder, cascade),
+        EngineKind::Cuda => {
+            let spare = spare(config.clone(), [detector.id, embedder.id]);
+            backed(cuda(config, detector, embedder), spare)
+        }
     }
 }
 
-#[cfg(feature = "cuda")]
-fn cuda(
-    config: &EngineConfig,
-    detector: &Pack,
-    embedder: &Pack,
-    cascade: CascadeOptions,
-) -> Result<(Box<dyn Engine>, String), EngineFault> {
-    use threshold_kernels::device::{Device as _, cuda::Cuda};
-    use threshold_kernels::{CudaEngine, KernelError};
+/// A device's engine with its spare; or, if the device cannot be used, the spare at once. Any other fault stays one.
+///
+/// # Errors
+/// The spare's.
+pub fn backed(device: Result<Tested, EngineFault>, spare: Spare) -> Result<Opened, EngineFault> {
+    match device {
+        Ok((engine, words)) => Ok(Opened { engine, words, spare: Some(spare), unusable: None }),
+        Err(EngineFault::Device(why)) => {
+            let (engine, words) = spare()?;
+            Ok(Opened { engine, words, spare: None, unusable: Some(why) })
+        }
+        Err(fault) => Err(fault),
+    }
+}
 
-    let device = Cuda::open(0, &kernels(config)).map_err(KernelError::from)?;
-    let words = format!("engine=cuda {}", device.name());
-    let mut engine = CudaEngine::new(device, detector, cascade)?.with_embedder(embedder)?;
+/// The processor's engine with the very packs of these ids, read anew: a device's engine keeps none of them in memory.
+fn spare(config: EngineConfig, [detector, embedder]: [ModelId; 2]) -> Spare {
+    Box::new(move || {
+        let packs = PackDir::open(&PackDir::locate(config.packs.as_deref())?)?;
+        cpu(&config, &packs.find(detector)?, &packs.find(embedder)?)
+    })
+}
+
+fn cascade(config: &EngineConfig) -> CascadeOptions {
+    CascadeOptions { min_face_px: f64::from(config.min_face_px), ..CascadeOptions::default() }
+}
+
+fn cpu(config: &EngineConfig, detector: &Pack, embedder: &Pack) -> Result<Tested, EngineFault> {
+    let defaults = EngineOptions::default();
+    let threads = config.threads.map_or(defaults.threads, usize::from);
+    let options = EngineOptions { threads, cascade: cascade(config), ..defaults };
+    let mut engine = CpuEngine::new(detector, Some(embedder), &options)?;
     engine.self_test()?;
+    let words = format!("engine=cpu {:?}\nthreads={threads}", options.simd);
     Ok((Box::new(engine), words))
 }
 
+#[cfg(feature = "cuda")]
+fn cuda(config: &EngineConfig, detector: &Pack, embedder: &Pack) -> Result<Tested, EngineFault> {
+    use threshold_kernels::device::{Device as _, cuda::Cuda};
+    use threshold_kernels::{CudaEngine, KernelError};
+
+    let tested = || -> Result<Tested, KernelError> {
+        let device = Cuda::open(0, &kernels(config))?;
+        let words = format!("engine=cuda {}", device.name());
+        let engine = CudaEngine::new(device, detector, cascade(config))?;
+        let mut engine = engine.with_embedder(embedder)?;
+        engine.self_test()?;
+        Ok((Box::new(engine), words))
+    };
+    tested().map_err(|fault| EngineFault::Device(fault.to_string()))
+}
+
 #[cfg(not(feature = "cuda"))]
-fn cuda(
-    config: &EngineConfig,
-    _: &Pack,
-    _: &Pack,
-    _: CascadeOptions,
-) -> Result<(Box<dyn Engine>, String), EngineFault> {
+fn cuda(config: &EngineConfig, _: &Pack, _: &Pack) -> Result<Tested, EngineFault> {
     let _ = kernels(config);
     Err(EngineFault::NotBuilt)
 }
@@ -88,4 +134,49 @@ fn kernels(config: &EngineConfig) -> PathBuf {
         program.with_file_name("kernels")
     };
     config.kernels.clone().unwrap_or_else(beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use threshold_models::engine::{Detection, Embedding, EngineError};
+    use threshold_models::frame::Frame;
+
+    struct NoEngine;
+
+    impl Engine for NoEngine {
+        fn detect(&mut self, _: &Frame) -> Result<Vec<Detection>, EngineError> {
+            Ok(Vec::new())
+        }
+
+        fn embed(&mut self, _: &Frame, _: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+            Err(EngineError::NoEmbedder)
+        }
+    }
+
+    fn tested(words: &str) -> Result<Tested, EngineFault> {
+        Ok((Box::new(NoEngine), words.to_owned()))
+    }
+
+    #[test]
+    fn the_spare_is_made_where_the_device_cannot_be_used_and_not_before() {
+        let gone = || EngineFault::Device("no driver".to_owned());
+        let spare = || -> Spare { Box::new(|| tested("engine=cpu")) };
+        let unmade = || -> Spare { Box::new(|| unreachable!("it is not asked for")) };
+        let with = |device, spare| {
+            let opened = backed(device, spare).map_err(|fault| fault.to_string());
+            opened.map(|o| (o.words, o.spare.is_some(), o.unusable))
+        };
+        assert_eq!(
+            with(tested("engine=cuda"), unmade()),
+            Ok(("engine=cuda".to_owned(), true, None))
+        );
+        let fell_back = ("engine=cpu".to_owned(), false, Some("no driver".to_owned()));
+        assert_eq!(with(Err(gone()), spare()), Ok(fell_back));
+        // A spare that cannot be had is a fault, and so is what is none of the device's.
+        let failing: Spare = Box::new(|| Err(EngineFault::Device("no memory".to_owned())));
+        assert!(with(Err(gone()), failing).is_err_and(|why| why.contains("no memory")));
+        let packs = EngineFault::Pack(PackError::from(EngineError::NoEmbedder));
+        assert!(with(Err(packs), unmade()).is_err());
+    }
 }

@@ -103,7 +103,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     manager.ready();
     let door = lines.open(&shared, &clock, notices);
     let reader = reader::open(&config.reader, &shared, &clock, notices);
-    let engine = start::load(&config, typed.discard_templates, &shared);
+    let (engine, spare) = start::load(&config, typed.discard_templates, &shared);
     // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
     if let Some(fault) = camera.fault() {
         shared.lock().fail(Cause::Camera, &fault.to_string());
@@ -113,7 +113,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let reader = reader.context("no thread for the reader")?;
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator)
-        .read_by(reader.reader);
+        .read_by(reader.reader)
+        .backed_by(spare);
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let slots = || updates.as_ref()?.slots_now().ok();
         trial.look(slots, &shared, !service.is_finished());

@@ -5,7 +5,7 @@
 
 use crate::capture;
 use crate::config::Config;
-use crate::engines::{self, EngineFault};
+use crate::engines::{self, EngineFault, Opened, Spare};
 use crate::journal::{Journal, JournalError};
 use crate::notices::Notices;
 use crate::state::{EmbedderFacts, Shared, State};
@@ -18,6 +18,7 @@ use threshold_policy::Policy;
 use threshold_policy::rule::Settled;
 use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
 use threshold_store::{Store, StoreError, TailCut};
+use threshold_wire::message::EngineState;
 
 /// The journal of an opened store, with the entries that every start begins with; `None` if that failed.
 pub fn journal(
@@ -40,28 +41,39 @@ pub fn journal(
     begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
 }
 
-/// Loads packs, engine and gallery into the shared state. The engine, if there is one.
-pub fn load(config: &Config, discard_templates: bool, shared: &Shared) -> Option<Box<dyn Engine>> {
+/// Loads packs, engine and gallery into the shared state. The engine and its spare, where there are such.
+pub fn load(
+    config: &Config,
+    discard_templates: bool,
+    shared: &Shared,
+) -> (Option<Box<dyn Engine>>, Option<Spare>) {
     let loaded = engine(config);
     let mut state = shared.lock();
     match loaded {
-        Ok((engine, embedder, policy, words)) => {
+        Ok((Opened { engine, words, spare, unusable }, embedder, policy)) => {
             state.set_embedder(embedder, policy);
             if let Err(error) = policy.check() {
                 state.fail(Cause::Model, &error.to_string());
             }
             contexts(&mut state, &words);
+            state.set_engine(match spare {
+                Some(_) => EngineState::Device,
+                None => EngineState::Processor,
+            });
+            if let Some(why) = unusable {
+                state.fell_back(Cause::DeviceUnusable, &why, &words);
+            }
             load_gallery(&mut state, discard_templates);
-            Some(engine)
+            (Some(engine), spare)
         }
         Err(error) => {
             state.fail(Cause::Model, &error.to_string());
-            None
+            (None, None)
         }
     }
 }
 
-type Loaded = (Box<dyn Engine>, EmbedderFacts, Policy, String);
+type Loaded = (Opened, EmbedderFacts, Policy);
 
 fn engine(config: &Config) -> Result<Loaded, EngineFault> {
     let (camera, zone) = (capture::words(&config.camera), config.unit.zone().unwrap_or_default());
@@ -73,7 +85,7 @@ fn engine(config: &Config) -> Result<Loaded, EngineFault> {
         Some(name) => packs.named(name)?,
         None => packs.default_embedder()?,
     };
-    let (engine, words) = engines::open(config, &detector, &embedder)?;
+    let opened = engines::open(config, &detector, &embedder)?;
     let meta = embedder.embedder()?;
     let facts = EmbedderFacts {
         id: embedder.id,
@@ -84,14 +96,16 @@ fn engine(config: &Config) -> Result<Loaded, EngineFault> {
         distributions: embedder.meta.scores().map(|scores| scores.distributions),
     };
     let policy = Policy::for_model(meta.metric, meta.threshold_distance);
-    let words = format!(
-        "camera={camera}\ntimezone={}\nmin_face_px={}\n{words}\ndetector={}\nbuild={}",
-        zone.rule(),
-        config.min_face_px,
-        detector_name(&detector),
-        env!("CARGO_PKG_VERSION")
-    );
-    Ok((engine, facts, policy, words))
+    let before =
+        format!("camera={camera}\ntimezone={}\nmin_face_px={}", zone.rule(), config.min_face_px);
+    let after =
+        format!("detector={}\nbuild={}", detector_name(&detector), env!("CARGO_PKG_VERSION"));
+    let around = move |engine: &str| format!("{before}\n{engine}\n{after}");
+    let words = around(&opened.words);
+    let spare = opened.spare.map(|spare| -> Spare {
+        Box::new(move || spare().map(|(engine, words)| (engine, around(&words))))
+    });
+    Ok((Opened { words, spare, ..opened }, facts, policy))
 }
 
 fn detector_name(detector: &Pack) -> String {

@@ -30,11 +30,11 @@ use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
-    WallTime,
+    Cause, ContextKind, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
+    Threshold, WallTime,
 };
 use threshold_store::StoreError;
-use threshold_wire::message::Armed;
+use threshold_wire::message::{Armed, EngineState};
 
 /// The shared state behind its lock.
 #[derive(Clone, Debug)]
@@ -129,6 +129,7 @@ pub struct State {
     index_number: u64,
     /// Parts at fault with the reason and its remedy, in the order in which they failed.
     faults: Vec<(Cause, String)>,
+    engine: Option<EngineState>,
     started: bool,
     /// The store may have put something off since the gallery was loaded or changed.
     untidy: bool,
@@ -188,6 +189,7 @@ impl State {
             index: None,
             index_number: 0,
             faults,
+            engine: None,
             started: false,
             untidy: true,
             told: None,
@@ -353,6 +355,32 @@ impl State {
             self.notices.tell(&format!("mended: {}", part.text()));
             self.tell_arming();
         }
+    }
+
+    /// The engine that was loaded last; `None` if there was none.
+    #[must_use]
+    pub fn engine(&self) -> Option<EngineState> {
+        self.engine
+    }
+
+    /// An engine was loaded and passed its self-test.
+    pub fn set_engine(&mut self, engine: EngineState) {
+        self.engine = Some(engine);
+    }
+
+    /// The processor computes from now on, in the place of a device that failed: written down, and what follows in the log names
+    /// the configuration as it is now.
+    pub fn fell_back(&mut self, cause: Cause, why: &str, config: &str) {
+        self.notices.tell(&format!(
+            "{}: {why}; the processor computes in its place, and passed its self-test",
+            cause.text()
+        ));
+        self.engine = Some(EngineState::FellBack);
+        let Some(journal) = self.journal.as_mut() else { return };
+        if let Err(error) = journal.set_context(ContextKind::Config, config.as_bytes()) {
+            return self.store_failed(&error);
+        }
+        self.write(LogEntry { cause, ..LogEntry::of(EntryKind::FellBack) });
     }
 
     /// Writes down a change between armed and not armed, once each. An empty gallery is armed here: the unit decides.

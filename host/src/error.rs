@@ -666,6 +666,10 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::Config => {
             "what was set of the configuration over the line cannot be read or held to"
         }
+        Cause::DeviceLost => "the GPU failed at work, and the processor computes in its place",
+        Cause::DeviceUnusable => {
+            "the GPU could not be used at the start, and the processor computes in its place"
+        }
     }
 }
 
@@ -727,6 +731,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Reader => {
             "check [reader] in the unit's configuration and the wiring, then start the unit again; its own messages name \
              the line; or threshold policy mode identify"
+        }
+        Cause::DeviceLost | Cause::DeviceUnusable => {
+            "the unit's own messages say what failed; start it again to try the GPU again"
         }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"

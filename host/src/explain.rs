@@ -196,6 +196,10 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
                 about()
             )
         }
+        EntryKind::FellBack => {
+            "The processor computes from here on in the place of the GPU; it passed its self-test"
+                .to_owned()
+        }
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }

@@ -23,7 +23,6 @@ static_assert(sizeof(LayersParams) == 888, "as launch::layers::Params");
 
 typedef Product<128, 64, 2, 1, 3> Product128x64;
 typedef Product<64, 64, 2, 1, 4> Product64x64;
-typedef Product<64, 32, 1, 4, 2> Product64x32Shared;
 typedef Product<64, 32, 2, 1, 4> Product64x32;
 typedef Product<32, 32, 2, 1, 6> Product32x32;
 typedef Product<16, 64, 1, 1, 6> Product16x64;
@@ -31,7 +30,7 @@ typedef Product<32, 32, 1, 4, 3> Product32x32Shared;
 typedef Product<16, 32, 1, 4, 4> Product16x32Shared;
 typedef Product<16, 16, 1, 4, 6> Product16x16Shared;
 static_assert(Product128x64::STAGE == 24576 && Product64x64::STAGE == 16384 && Product64x32::STAGE == 12288 &&
-                  Product32x32::STAGE == 8192 && Product64x32Shared::STAGE == 49152 && Product16x64::STAGE == 10240 && Product32x32Shared::STAGE == 32768 &&
+                  Product32x32::STAGE == 8192 && Product16x64::STAGE == 10240 && Product32x32Shared::STAGE == 32768 &&
                   Product16x32Shared::STAGE == 24576 && Product16x16Shared::STAGE == 16384,
               "as launch::layers::TILES");
 
@@ -52,12 +51,11 @@ static __device__ __forceinline__ void level(const LayersParams& p, unsigned cha
     if (LARGE && tile == 0) return Product128x64(s, s_raw, n, splits).run(block);
     if (LARGE && tile == 1) return Product64x64(s, s_raw, n, splits).run(block);
     if (LARGE && tile == 2) return Product32x32Shared(s, s_raw, n, splits).run(block);
-    if (LARGE && tile == 3) return Product64x32Shared(s, s_raw, n, splits).run(block);
     switch (tile) {
-        case 4: return Product64x32(s, s_raw, n, splits).run(block);
-        case 5: return Product32x32(s, s_raw, n, splits).run(block);
-        case 6: return Product16x64(s, s_raw, n, splits).run(block);
-        case 7: return Product16x32Shared(s, s_raw, n, splits).run(block);
+        case 3: return Product64x32(s, s_raw, n, splits).run(block);
+        case 4: return Product32x32(s, s_raw, n, splits).run(block);
+        case 5: return Product16x64(s, s_raw, n, splits).run(block);
+        case 6: return Product16x32Shared(s, s_raw, n, splits).run(block);
         default: return Product16x16Shared(s, s_raw, n, splits).run(block);
     }
 }

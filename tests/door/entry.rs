@@ -233,6 +233,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (52, "reader"),
             (53, "config"),
             (54, "config_trial"),
+            (55, "device_lost"),
+            (56, "device_unusable"),
         ],
     );
     check(
@@ -288,6 +290,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (35, "claim"),
             (36, "config_set"),
             (37, "config_reverted"),
+            (38, "fell_back"),
         ],
     );
     check(

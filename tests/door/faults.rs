@@ -3,10 +3,12 @@
 //! Each test tries to break one of the design's safety rules, named beside it.
 
 use crate::rig::{MODEL, Rig, Show, template};
-use threshold_record::{Cause, EntryKind, Name, PersonId, Reason};
+use threshold_record::{Cause, ContextKind, EntryKind, Name, PersonId, Reason};
 use threshold_store::{FlashFault, MockFlash};
 use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson};
-use threshold_wire::message::{Armed, IfThere, Nothing, PersonPut, PersonRemove, TemplatePut};
+use threshold_wire::message::{
+    Armed, EngineState, IfThere, Nothing, PersonPut, PersonRemove, TemplatePut,
+};
 
 /// Flash on which Ada, number 1, is enrolled.
 fn with_ada() -> MockFlash {
@@ -157,6 +159,77 @@ fn each_part_that_fails_is_a_refusal_with_that_part_as_cause() {
         rig.visit(Show::Face(1), 5);
         assert_eq!(rig.pulses(), usize::from(cause == Cause::Camera), "{show:?}");
     }
+}
+
+/// What the log says of arming, decisions and engines, from an entry on.
+fn course(rig: &Rig, from: usize) -> Vec<(EntryKind, Reason, Cause)> {
+    let told = rig.log().into_iter().skip(from);
+    told.map(|entry| (entry.kind, entry.reason, entry.cause)).collect()
+}
+
+#[test]
+fn a_device_that_fails_is_replaced_by_what_passed_its_self_test() {
+    // Safety rule 2.
+    for failing in [Show::DetectFails, Show::EmbedFails] {
+        let mut rig = Rig::on(&with_ada()).backed(900, true);
+        let from = rig.log().len();
+        // Two good frames, the one that fails, and more of the same visit than a decision needs.
+        rig.show(&[Show::Arrival, Show::Face(1), Show::Face(1), failing]);
+        rig.show(&[Show::Face(1), Show::Face(1), Show::Face(1), Show::Face(1), Show::Departure]);
+        assert_eq!(rig.pulses(), 0, "{failing:?}");
+        let expected = [
+            (EntryKind::Disarmed, Reason::Matched, Cause::Engine),
+            (EntryKind::Decision, Reason::Fault, Cause::Engine),
+            (EntryKind::FellBack, Reason::Matched, Cause::DeviceLost),
+            (EntryKind::Armed, Reason::Matched, Cause::None),
+        ];
+        assert_eq!(course(&rig, from), expected, "{failing:?}");
+        let config = |rig: &Rig| {
+            let state = rig.shared.lock();
+            let store = state.journal().unwrap().store();
+            store.last_context(ContextKind::Config).unwrap().to_vec()
+        };
+        assert_eq!(config(&rig), b"engine=spare");
+        let info = rig.call::<GetInfo>(&Nothing {}).unwrap();
+        assert_eq!((info.armed, info.engine), (Armed::Armed, Some(EngineState::FellBack)));
+        assert!(rig.notices().contains("the processor computes in its place"), "{}", rig.notices());
+        // Who comes next is compared, and by the same threshold.
+        rig.visit(Show::Face(9), 5);
+        rig.visit(Show::Face(1), 5);
+        let reasons: Vec<Reason> = rig.decisions().iter().map(|entry| entry.reason).collect();
+        assert_eq!(reasons, [Reason::Fault, Reason::Unknown, Reason::Matched], "{failing:?}");
+        assert_eq!(rig.pulses(), 1);
+        // There is one spare.
+        rig.show(&[Show::Arrival, Show::Face(1), failing]);
+        rig.visit(Show::Face(1), 5);
+        assert_eq!(rig.pulses(), 1, "{failing:?}");
+        let armed = rig.call::<GetInfo>(&Nothing {}).unwrap().armed;
+        assert_eq!(armed, Armed::Fault(Cause::Engine), "{failing:?}");
+    }
+}
+
+#[test]
+fn a_spare_that_fails_its_self_test_lets_nobody_in() {
+    let mut rig = Rig::on(&with_ada()).backed(900, false);
+    let from = rig.log().len();
+    rig.show(&[Show::Arrival, Show::Face(1), Show::DetectFails]);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 0);
+    let fell_back = |(kind, ..): &(EntryKind, Reason, Cause)| *kind == EntryKind::FellBack;
+    assert!(!course(&rig, from).iter().any(fell_back), "{:?}", course(&rig, from));
+    let armed = rig.call::<GetInfo>(&Nothing {}).unwrap().armed;
+    assert_eq!(armed, Armed::Fault(Cause::Engine));
+    assert!(rig.notices().contains("cannot take the GPU's place"), "{}", rig.notices());
+}
+
+#[test]
+fn a_panic_is_no_failing_device() {
+    let mut rig = Rig::on(&with_ada()).backed(900, true);
+    rig.show(&[Show::Arrival, Show::Face(1), Show::Panics]);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 0);
+    let armed = rig.call::<GetInfo>(&Nothing {}).unwrap().armed;
+    assert_eq!(armed, Armed::Fault(Cause::Engine));
 }
 
 #[test]

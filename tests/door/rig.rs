@@ -24,16 +24,17 @@ use threshold_edge::unit::{
 use threshold_edge::zone::Zone;
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
+use threshold_models::pack::PackError;
 use threshold_models::search::quantise;
 use threshold_policy::Policy;
 use threshold_record::{
-    Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile, Role,
-    Template, WallTime,
+    Cause, Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile,
+    Role, Template, WallTime,
 };
 use threshold_store::{MockFlash, Store};
 use threshold_wire::commission::Commission;
 use threshold_wire::endpoints::{Endpoint, PutPerson, PutTemplate};
-use threshold_wire::message::{IfThere, PersonPut, TemplatePut};
+use threshold_wire::message::{Armed, IfThere, PersonPut, TemplatePut};
 use threshold_wire::recovery::{Asked, RecoveryKey};
 use threshold_wire::{Decoder, RequestError, call};
 
@@ -170,6 +171,7 @@ fn picture((low, high): (u8, u8)) -> Frame {
 /// What the engine of the bench has no room for while a crowd is shown.
 const OVERFLOW: usize = 77;
 
+#[derive(Clone)]
 struct BenchEngine {
     showing: Arc<Mutex<Show>>,
     flash: MockFlash,
@@ -374,6 +376,7 @@ pub(crate) struct Rig {
     pub(crate) detect_ms: Arc<AtomicU64>,
     /// Credentials that the reader gives, one a step, each before the camera's event.
     pub(crate) reader: Arc<Mutex<VecDeque<Credential>>>,
+    engine: BenchEngine,
     unit: Unit,
     script: Script,
     request: u32,
@@ -459,6 +462,14 @@ impl Rig {
         let (embed_ms, detect_ms) = (Arc::default(), Arc::default());
         let showing = Arc::new(Mutex::new(Show::Nothing));
         let reader: Arc<Mutex<VecDeque<Credential>>> = Arc::default();
+        let engine = BenchEngine {
+            showing: Arc::clone(&showing),
+            flash: flash.clone(),
+            told: Arc::clone(&told),
+            clock: Arc::clone(&clock),
+            embed_ms: Arc::clone(&embed_ms),
+            detect_ms: Arc::clone(&detect_ms),
+        };
         let unit = Unit::new(
             Box::new(BenchCamera {
                 script: Arc::clone(&script),
@@ -473,14 +484,7 @@ impl Rig {
                 clock: Arc::clone(&clock),
                 until_ms: 0,
             }),
-            Some(Box::new(BenchEngine {
-                showing,
-                flash: flash.clone(),
-                told: Arc::clone(&told),
-                clock: Arc::clone(&clock),
-                embed_ms: Arc::clone(&embed_ms),
-                detect_ms: Arc::clone(&detect_ms),
-            })),
+            Some(Box::new(engine.clone())),
             shared.clone(),
             as_clock,
             notices,
@@ -498,10 +502,30 @@ impl Rig {
             embed_ms,
             detect_ms,
             reader,
+            engine,
             unit,
             script,
             request: 0,
         }
+    }
+
+    /// The same unit with a spare engine, which takes so long to be made, and is not if it fails its self-test.
+    pub(crate) fn backed(self, ms: u64, passes: bool) -> Self {
+        let (spare, clock) = (self.engine.clone(), Arc::clone(&self.clock));
+        let shared = self.shared.clone();
+        let made = move || {
+            // Whoever looks meanwhile sees a unit that is not armed.
+            assert_eq!(shared.lock().armed(), Armed::Fault(Cause::Engine));
+            clock.advance(ms);
+            if !passes {
+                let (name, network) = ("axes".to_owned(), "axes");
+                let (difference, tolerance) = (0.5, 1e-4);
+                let fault = PackError::SelfTest { name, network, difference, tolerance };
+                return Err(fault.into());
+            }
+            Ok((Box::new(spare) as Box<dyn Engine>, "engine=spare".to_owned()))
+        };
+        Self { unit: self.unit.backed_by(Some(Box::new(made))), ..self }
     }
 
     /// Lets the camera show these, one a step.

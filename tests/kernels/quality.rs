@@ -45,7 +45,7 @@ fn check_face(found: Measures, expected: Measures, what: &str) {
     let rest = Measures { yaw_deg, pitch_deg, roll_deg, ..found };
     let bits = |m: &Measures| {
         [m.face_px, m.visible, m.brightness, m.dark, m.bright, m.sharpness, m.texture, m.score]
-            .map(f32::to_bits)
+            .map(|value| if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() })
     };
     assert_eq!(bits(&rest), bits(&expected), "{what}: {rest:?} and {expected:?}");
     let limits = QualityLimits::default();

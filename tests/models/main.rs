@@ -10,6 +10,7 @@ mod packs;
 mod pickles;
 mod pictures;
 mod quality;
+mod ranges;
 mod self_test;
 mod stages;
 mod tensorflow;

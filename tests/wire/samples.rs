@@ -17,8 +17,8 @@ use threshold_wire::config::{Change, ConfigGot, ConfigRefused};
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
-    Armed, ContextGot, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage, ModelInfo,
-    PersonSummary, ReaderState, Resembled, SecretKeeper, StoreInfo,
+    Armed, ContextGot, EngineState, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage,
+    ModelInfo, PersonSummary, ReaderState, Resembled, SecretKeeper, StoreInfo,
 };
 use threshold_wire::policy::{OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal};
 use threshold_wire::stats::{DecisionCount, StageTime, Stats};
@@ -167,6 +167,7 @@ pub(crate) fn info() -> Info {
         uptime_ms: 3_600_000,
         wall: WallTime { unix_ms: 1_753_000_000_123, trusted: true },
         reader: Some(ReaderState::Failed),
+        engine: Some(EngineState::FellBack),
     }
 }
 
@@ -189,6 +190,7 @@ pub(crate) fn bare_info() -> Info {
         uptime_ms: 0,
         wall: WallTime { unix_ms: 0, trusted: false },
         reader: None,
+        engine: None,
     }
 }
 

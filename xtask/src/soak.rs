@@ -28,6 +28,8 @@ pub(crate) enum Group {
     Unit,
     /// The virtual board: the power cut at 50 random moments of updates, and a version that only its own test finds bad.
     Vm,
+    /// The largest value of each layer of the deployed networks over the development faces, beside what half precision holds.
+    Ranges,
     /// P-Net from scratch on the development sets, beside the installed one on a balanced set.
     Train,
 }
@@ -40,7 +42,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
         None => {
             let first = models().and(recognition::run()).and(kernels()).and(store());
-            first.and(fuzz()).and(unit()).and(board()).and(training::run())
+            first.and(fuzz()).and(unit()).and(board()).and(ranges()).and(training::run())
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
@@ -49,6 +51,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
         Some(Group::Fuzz) => fuzz(),
         Some(Group::Unit) => unit(),
         Some(Group::Vm) => board(),
+        Some(Group::Ranges) => ranges(),
         Some(Group::Train) => training::run(),
     }
 }
@@ -139,6 +142,40 @@ fn board() -> Result<()> {
     std::fs::write(root().join("docs/soak-vm.md"), page).context("writing docs/soak-vm.md")?;
     println!("written: docs/soak-vm.md");
     done
+}
+
+/// A picture of so many: 973 in all.
+const RANGES_STEP: u32 = 4;
+
+fn ranges() -> Result<()> {
+    setup::setup()?;
+    let start = Instant::now();
+    // Without --release: what computes is optimised in either, and `ci` has built this one.
+    let mut tests = cargo(&["test", "--locked", "-p", "threshold-tests"]);
+    tests.args(["--test", "models", "--", "ranges::", "--nocapture", "--test-threads", "1"]);
+    let told = told(tests.env("THRESHOLD_EVERY", RANGES_STEP.to_string()), "figure: ");
+    let mut page = head("ranges")?;
+    let _ = write!(
+        page,
+        "\n`THRESHOLD_EVERY={RANGES_STEP} cargo test -p threshold-tests --test models ranges::`, {:.0} s.\n\
+         The networks run in f32 over what the detector gives them of one picture in {RANGES_STEP} of LFW's and WIDER's dev folders; \
+         a row is a layer as the kernels write it, in half precision.\n\
+         Half holds 65,504 at most; below 6.1e-5 it loses digits, and below 6.0e-8 everything: *small* is the share of a layer's values that are \
+         not zero and below 6.1e-5.\n\
+         The test fails from 255.9 on, a 256th of what half holds; `cargo xtask ci` runs it over a few pictures.\n\n\
+         | network | layer | largest | of what half holds | small |\n| --- | --- | --- | --- | --- |\n",
+        start.elapsed().as_secs_f64()
+    );
+    for row in told.as_deref().unwrap_or_default() {
+        let _ = writeln!(page, "| {row} |");
+    }
+    if told.is_err() {
+        page.push_str("\nMissed: the test failed.\n");
+    }
+    std::fs::write(root().join("docs/fp16-ranges.md"), page)
+        .context("writing docs/fp16-ranges.md")?;
+    println!("written: docs/fp16-ranges.md");
+    told.map(drop)
 }
 
 /// Runs an area of tests over so many rounds, and writes its page, with a note for the reader.

@@ -186,6 +186,10 @@ coded! {
         Config = 53 => "config",
         /// With what was set of the configuration over the line the unit did not stay up.
         ConfigTrial = 54 => "config_trial",
+        /// The device that computed failed at work.
+        DeviceLost = 55 => "device_lost",
+        /// The device that shall compute could not be had at the start, or failed its self-test.
+        DeviceUnusable = 56 => "device_unusable",
     }
 }
 

@@ -102,6 +102,8 @@ coded! {
         /// What was set of the configuration does not load, or the unit did not stay up with it (`cause`): this start runs with what was
         /// set before, or with the unit's file alone.
         ConfigReverted = 37 => "config_reverted",
+        /// The processor computes from now on in the place of a device that failed; the cause says when.
+        FellBack = 38 => "fell_back",
     }
 }
 

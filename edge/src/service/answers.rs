@@ -214,6 +214,7 @@ fn info(state: &State) -> Info {
             ReaderStanding::Works => Some(ReaderState::Works),
             ReaderStanding::Failed(_) => Some(ReaderState::Failed),
         },
+        engine: state.engine(),
     }
 }
 

@@ -15,6 +15,7 @@ mod visit;
 pub use claim::{NoReader, Presented, Reader};
 pub use sign::{Indicator, NoIndicator, Sign};
 
+use crate::engines::Spare;
 use crate::journal::Permit;
 use crate::notices::Notices;
 use crate::presentation;
@@ -130,6 +131,8 @@ pub struct Unit {
     /// What is shown now.
     shown: Sign,
     engine: Option<Box<dyn Engine>>,
+    /// What takes its place when it fails.
+    spare: Option<Spare>,
     shared: Shared,
     clock: Arc<dyn Clock>,
     notices: Notices,
@@ -166,6 +169,7 @@ impl Unit {
             claims,
             shown,
             engine,
+            spare: None,
             shared,
             clock,
             notices,
@@ -187,6 +191,12 @@ impl Unit {
     #[must_use]
     pub fn read_by(self, reader: Box<dyn Reader>) -> Self {
         Self { reader, ..self }
+    }
+
+    /// The same unit, with an engine to be made when this one fails.
+    #[must_use]
+    pub fn backed_by(self, spare: Option<Spare>) -> Self {
+        Self { spare, ..self }
     }
 
     /// Takes a credential, if one was read, and one event of the camera, and does what follows from it. A panic inside is a fault of the engine: whoever is
@@ -431,6 +441,25 @@ impl Unit {
         self.engine = None;
         self.shared.lock().fail(Cause::Engine, &format!("{error}; start the unit again"));
         self.conclude();
+        self.fall_back(error);
+    }
+
+    /// Goes on with the spare engine, if there is one and it passes its self-test. The visit of the frame that failed has ended
+    /// as a refusal by now; until the self-test is passed the unit is at fault, and stays so if it is not. A device that failed may have
+    /// given the values that are no numbers too, so that it does not matter how it failed.
+    fn fall_back(&mut self, error: &EngineError) {
+        let Some(spare) = self.spare.take() else { return };
+        match spare() {
+            Ok((engine, config)) => {
+                self.engine = Some(engine);
+                let mut state = self.shared.lock();
+                state.fell_back(Cause::DeviceLost, &error.to_string(), &config);
+                state.mend(Cause::Engine);
+            }
+            Err(fault) => self
+                .notices
+                .tell(&format!("engine: the processor cannot take the GPU's place: {fault}")),
+        }
     }
 
     /// Ends what time ends.

@@ -66,6 +66,19 @@ pub struct Info {
     pub wall: WallTime,
     /// Whether the reader of credentials works; `None` if none is configured.
     pub reader: Option<ReaderState>,
+    /// The engine that was loaded last, whether it works or failed since (`armed`); `None` if there was none.
+    pub engine: Option<EngineState>,
+}
+
+/// What detects and embeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum EngineState {
+    /// The processor, as configured.
+    Processor,
+    /// A device, as configured.
+    Device,
+    /// The processor, in the place of a device that could not be used or failed.
+    FellBack,
 }
 
 /// How a reader of credentials stands.

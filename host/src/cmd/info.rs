@@ -13,7 +13,9 @@ use std::time::Duration;
 use threshold_record::Presentation;
 use threshold_wire::Hello;
 use threshold_wire::endpoints::GetInfo;
-use threshold_wire::message::{Armed, Info, ModelInfo, Nothing, ReaderState, SecretKeeper};
+use threshold_wire::message::{
+    Armed, EngineState, Info, ModelInfo, Nothing, ReaderState, SecretKeeper,
+};
 
 /// Shows the unit.
 ///
@@ -91,6 +93,11 @@ fn value(hello: &Hello, info: &Info) -> Value {
         "reader": info.reader.map(|reader| match reader {
             ReaderState::Works => "works",
             ReaderState::Failed => "failed",
+        }),
+        "engine": info.engine.map(|engine| match engine {
+            EngineState::Processor => "processor",
+            EngineState::Device => "device",
+            EngineState::FellBack => "fell_back",
         }),
         "presentation": info.presentation.text(),
         "photo_notice": photo_notice(info),
@@ -191,6 +198,19 @@ fn text(hello: &Hello, info: &Info) -> String {
                     "could not be had or failed; the unit's own messages say why".to_owned()
                 }
             },
+        );
+    }
+    if let Some(engine) = info.engine {
+        row(
+            "engine",
+            match engine {
+                EngineState::Processor => "the processor",
+                EngineState::Device => "the GPU",
+                EngineState::FellBack => {
+                    "the processor, since the GPU could not be used or failed; the unit's own messages say why"
+                }
+            }
+            .to_owned(),
         );
     }
     if info.lockout_s > 0 {

@@ -17,8 +17,9 @@ use threshold_wire::commission::Commission;
 use threshold_wire::endpoints as at;
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
-    Armed, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead, LogPage, ModelInfo,
-    PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut, TemplatePutDone,
+    Armed, EngineState, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead,
+    LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut,
+    TemplatePutDone,
 };
 use threshold_wire::policy::{OnePolicy, PolicyInfo};
 use threshold_wire::speed::{BASE, SpeedAtUnit};
@@ -429,6 +430,7 @@ impl FakeUnit {
             uptime_ms: 61_000,
             wall: WallTime { unix_ms: 0, trusted: false },
             reader: None,
+            engine: Some(EngineState::Processor),
         }
     }
 }

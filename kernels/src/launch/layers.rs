@@ -43,11 +43,10 @@ impl Tile {
 }
 
 /// The tiles there are, in the order of `cuda/layers.cu`'s switch.
-pub const TILES: [Tile; 9] = [
+pub const TILES: [Tile; 8] = [
     Tile { pixels: 128, channels: 64, steps: 1, stages: 3 },
     Tile { pixels: 64, channels: 64, steps: 1, stages: 4 },
     Tile { pixels: 32, channels: 32, steps: 4, stages: 3 },
-    Tile { pixels: 64, channels: 32, steps: 4, stages: 2 },
     Tile { pixels: 64, channels: 32, steps: 1, stages: 4 },
     Tile { pixels: 32, channels: 32, steps: 1, stages: 6 },
     Tile { pixels: 16, channels: 64, steps: 1, stages: 6 },
@@ -60,7 +59,7 @@ const SHARED_MOST: usize = 228 << 10;
 const SHARED_OF_BLOCK: usize = 1 << 10;
 
 /// So many of them, the first, are not in the kernel `layers_small`.
-const LARGE_TILES: usize = 4;
+const LARGE_TILES: usize = 3;
 
 /// How a convolution is divided among blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

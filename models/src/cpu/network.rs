@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::place::Arena;
 use super::pool::Pool;
-use super::run::{round_to_halves, run, run_in_halves, run_timed};
+use super::run::{round_to_halves, run, run_in_halves, run_timed, run_watched};
 use super::simd::Simd;
 use super::weights::Weights;
 use crate::engine::EngineError;
@@ -76,6 +76,25 @@ impl Network {
         let mut input = input.to_vec();
         round_to_halves(&mut input);
         run_in_halves(&self.plan, &self.weights, &mut self.arena, &input, &self.pool);
+        self.check()
+    }
+
+    /// Runs it as [`Network::run`] does and gives each step's values to `seen`, a pixel's at a time, with the step's place in
+    /// [`Network::plan`]: for those who ask what range they have.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    ///
+    /// # Panics
+    /// As [`Network::run`].
+    pub fn run_watched(
+        &mut self,
+        input: &[f32],
+        mut seen: impl FnMut(usize, &[f32]),
+    ) -> Result<(), EngineError> {
+        self.n = input.len() / self.plan.buffers[INPUT];
+        let after = &mut |i: usize, values: &mut [f32]| seen(i, values);
+        run_watched(&self.plan, &self.weights, &mut self.arena, input, &self.pool, after);
         self.check()
     }
 

@@ -30,6 +30,28 @@ pub(super) fn run(plan: &Plan, weights: &Weights, arena: &mut Arena, input: &[f3
     }
 }
 
+/// The same, and each step's values go through `after` when it has ended, a pixel's at a time; the steps are told by their
+/// place in the plan.
+pub(super) fn run_watched(
+    plan: &Plan,
+    weights: &Weights,
+    arena: &mut Arena,
+    input: &[f32],
+    pool: &Pool,
+    after: &mut dyn FnMut(usize, &mut [f32]),
+) {
+    let n = input.len() / plan.buffers[crate::plan::INPUT];
+    let memory = arena.memory(plan, input, n, pool.threads());
+    for (i, step) in plan.steps.iter().enumerate() {
+        run_step(step, weights, &memory, pool);
+        let written = memory.output(step.output);
+        for pixel in 0..written.pixels() {
+            // SAFETY: the step has ended, and nobody else runs.
+            after(i, unsafe { written.pixel_mut(pixel) });
+        }
+    }
+}
+
 /// The same with each value between steps rounded to half precision, as the kernels have it; sums stay f32, outputs too.
 pub(super) fn run_in_halves(
     plan: &Plan,
@@ -38,19 +60,12 @@ pub(super) fn run_in_halves(
     input: &[f32],
     pool: &Pool,
 ) {
-    let n = input.len() / plan.buffers[crate::plan::INPUT];
-    let memory = arena.memory(plan, input, n, pool.threads());
-    for step in &plan.steps {
-        run_step(step, weights, &memory, pool);
-        if plan.outputs.iter().all(|(_, output)| *output != step.output) {
-            let written = memory.output(step.output);
-            for pixel in 0..written.pixels() {
-                // SAFETY: the step has ended, and nobody else runs.
-                let values = unsafe { written.pixel_mut(pixel) };
-                round_to_halves(values);
-            }
+    let between = |i: usize| plan.outputs.iter().all(|(_, to)| *to != plan.steps[i].output);
+    run_watched(plan, weights, arena, input, pool, &mut |i, values| {
+        if between(i) {
+            round_to_halves(values);
         }
-    }
+    });
 }
 
 /// Halves rounded at a time, by the processor's own instruction where it has one.
