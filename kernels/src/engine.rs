@@ -219,6 +219,7 @@ impl<D: Device> CudaEngine<D> {
     /// As [`CudaEngine::detect_raw`].
     pub fn detect_filled(&mut self) -> Result<Vec<Detection>, KernelError> {
         self.counts = Counts::default();
+        self.chains.forget_last();
         let Some(room) = &mut self.room else { return Ok(Vec::new()) };
         room.run(&self.device)?;
         self.detections()
@@ -314,7 +315,8 @@ impl<D: Device> CudaEngine<D> {
         Ok(self.detections()?.into_iter().take(most).zip(rest).map(recognised).collect())
     }
 
-    /// The embeddings of the first `n` faces that [`CudaEngine::recognise`] found last, read from the device.
+    /// The embeddings of the first `n` faces that [`CudaEngine::recognise`] found last, at most as many as it found, read from the
+    /// device; none once another frame was looked at.
     ///
     /// # Errors
     /// [`EngineError::NoEmbedder`] without an embedder; [`KernelError`] if the device failed or an embedding is not finite.

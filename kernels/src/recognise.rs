@@ -36,8 +36,8 @@ struct Chain<D: Device> {
 /// whoever owns all of them drops these first.
 pub(crate) struct Chains<D: Device> {
     all: Vec<Chain<D>>,
-    /// Which of them ran last.
-    last: Option<usize>,
+    /// Which of them ran last, for how many faces that there were.
+    last: Option<(usize, usize)>,
 }
 
 impl<D: Device> Default for Chains<D> {
@@ -74,7 +74,7 @@ impl<D: Device> Chains<D> {
             }
         };
         let found = self.all[at].program.run_filled(device)?;
-        self.last = Some(at);
+        self.last = Some((at, (room.result().0.detections as usize).min(batch)));
         let (measured, found) = found.split_at(batch * size_of::<Measured>());
         let measures = measured.chunks_exact(size_of::<Measured>()).map(|bytes| {
             let measured: Measured = bytemuck::pod_read_unaligned(bytes);
@@ -85,16 +85,22 @@ impl<D: Device> Chains<D> {
         Ok(measures.zip(std::iter::repeat_with(of_place)).collect())
     }
 
-    /// The embeddings of the first `n` faces of the last run; none if there was none.
+    /// The room has another frame now.
+    pub(crate) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    /// The embeddings of the first `n` faces of the last run, at most as many as there were; none if there was none.
     pub(crate) fn embeddings(
         &self,
         device: &D,
         embedder: &Embedder<D>,
         n: usize,
     ) -> Result<Vec<Embedding>, KernelError> {
-        let Some(chain) = self.last.map(|at| &self.all[at]) else { return Ok(Vec::new()) };
+        let Some((at, faces)) = self.last else { return Ok(Vec::new()) };
+        let chain = &self.all[at];
         let bytes = chain.program.read(device, chain.embeddings)?;
-        embedder.embeddings(&bytes, n.min(chain.batch))
+        embedder.embeddings(&bytes, n.min(faces))
     }
 }
 

@@ -129,7 +129,8 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
     for most in [3, 1, 3, 0] {
         let recognised = engine.recognise(&raw, most).unwrap();
         assert_eq!(recognised.len(), most);
-        let found = engine.last_embeddings(most).unwrap();
+        let found = engine.last_embeddings(99).unwrap();
+        assert!(found.len() >= most && found.len() <= faces.len(), "{} embeddings", found.len());
         for (i, one) in recognised.iter().enumerate() {
             assert_eq!(one.detection, faces[i]);
             let expected = quality::measure(&frame, &faces[i]);
