@@ -59,7 +59,8 @@ pub(crate) fn rounds(seed: u64) -> impl Iterator<Item = Lots> {
             if limit.is_some() {
                 let test = std::thread::current();
                 let test = test.name().unwrap_or("?");
-                writeln!(std::io::stderr(), "rounds: {test} {done} {all}").unwrap();
+                let line = format!("rounds: {test} {done} {all}\n");
+                std::io::stderr().write_all(line.as_bytes()).unwrap();
             }
             return None;
         }
