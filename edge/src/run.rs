@@ -21,7 +21,7 @@ use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_record::{Cause, EntryKind, LogEntry};
+use threshold_record::Cause;
 use threshold_store::{FileFlash, Flash, FlashFault, Store, StoreError};
 
 /// How long the loop waits for the camera before it looks whether it should end.
@@ -125,7 +125,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     drop(unit);
     drop(door.end);
     drop(reader.end);
-    shared.lock().write(LogEntry::of(EntryKind::Disarmed));
+    shared.lock().stop();
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();
     notices.tell(match ending {

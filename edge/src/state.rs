@@ -435,7 +435,7 @@ impl State {
         self.write(LogEntry { threshold, ..entry });
     }
 
-    /// Writes an entry. If that fails the store is at fault, which disarms.
+    /// Writes an entry, behind what is owed. If that fails the store is at fault, which disarms.
     pub fn write(&mut self, entry: LogEntry) -> Option<LogEntry> {
         self.journal.as_ref()?;
         let written = self.name_again().and_then(|journal| journal.write(entry));
@@ -460,7 +460,7 @@ impl State {
     }
 
     /// Writes the entry of a change that holds already. One that cannot be written is owed: the store is at fault, the door locked,
-    /// and [`State::retry_store`] writes it before it mends that.
+    /// and whatever entry comes next it is written before that one.
     ///
     /// # Errors
     /// [`StoreError`]; the entry is owed then.
@@ -502,11 +502,32 @@ impl State {
         }
     }
 
-    /// How the process ends now; `None` while it goes on.
+    /// How the process ends now; `None` while it goes on. While an entry is owed it is not started again: the next start would know
+    /// the change and not what is owed.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         let now_ms = self.clock.monotonic_ms();
-        self.ending.filter(|&(_, due_ms)| due_ms <= now_ms).map(|(ending, _)| ending)
+        let is_due = |&(ending, due_ms): &(Ending, u64)| {
+            due_ms <= now_ms && (ending == Ending::Wiped || self.owed.is_empty())
+        };
+        self.ending.filter(is_due).map(|(ending, _)| ending)
+    }
+
+    /// True if the log took everything that it is owed.
+    #[must_use]
+    pub fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Writes down that the unit stops now, behind what is owed. What the log does not take is told, and lost.
+    pub fn stop(&mut self) {
+        self.write(LogEntry::of(EntryKind::Disarmed));
+        for LogEntry { kind, person, .. } in &self.owed {
+            self.notices.tell(&format!(
+                "log: the entry of a change that holds is lost: {kind:?}, person {}; check the gallery before the next start",
+                person.0
+            ));
+        }
     }
 
     /// True if the end waits for a visit that is open or a pulse that runs. A wiped unit has nobody to wait for.
@@ -550,12 +571,6 @@ impl State {
     /// Tries a store that was at fault again, by an entry that says so.
     pub fn retry_store(&mut self) {
         if self.started && self.is_at_fault(Cause::Store) {
-            while let Some(&owed) = self.owed.first() {
-                if self.write(owed).is_none() {
-                    return;
-                }
-                self.owed.remove(0);
-            }
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
             if self.write(entry).is_some() {
                 self.mend(Cause::Store);
