@@ -82,11 +82,8 @@ impl Held {
             typed,
         };
         let (mut fell_back, names) = match held.count_start() {
-            true => (None, &[SET, PREVIOUS][..]),
-            false => {
-                let why = format!("the unit did not stay up with it in {STARTS} starts");
-                (Some(FellBack { cause: Cause::ConfigTrial, why }), &[PREVIOUS][..])
-            }
+            Ok(()) => (None, &[SET, PREVIOUS][..]),
+            Err(why) => (Some(FellBack { cause: Cause::ConfigTrial, why }), &[PREVIOUS][..]),
         };
         for name in names {
             match held.read(name) {
@@ -106,16 +103,27 @@ impl Held {
         (held, fell_back)
     }
 
-    /// Counts this start, durably, if what is set is on trial; false if it has no start left.
-    fn count_start(&mut self) -> bool {
-        let Ok(left) = std::fs::read(self.folder.join(TRIAL)) else { return true };
+    /// Counts this start, durably, if what is set is on trial.
+    ///
+    /// # Errors
+    /// In words why the start runs with what was set before: there is no start left, or this one cannot be counted, and a trial that
+    /// counts nothing would never end.
+    fn count_start(&mut self) -> Result<(), String> {
+        let left = match std::fs::read(self.folder.join(TRIAL)) {
+            Ok(left) => left,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(format!("how many starts it has left cannot be read: {error}"));
+            }
+        };
         // What is no number of starts is none that is left.
         let left = left.first().copied().filter(|left| *left <= STARTS).unwrap_or(0);
-        let Some(fewer) = left.checked_sub(1) else { return false };
+        let fewer = left.checked_sub(1);
+        let fewer = fewer.ok_or(format!("the unit did not stay up with it in {STARTS} starts"))?;
+        let counted = self.put(TRIAL, &[fewer]);
+        counted.map_err(|error| format!("this start of its trial cannot be counted: {error}"))?;
         self.on_trial = true;
-        // A medium that takes no write counts nothing. It takes no setting either.
-        let _ = self.put(TRIAL, &[fewer]);
-        true
+        Ok(())
     }
 
     /// The loop goes round. True once, when what was set has proved itself.
@@ -608,6 +616,34 @@ mod tests {
             std::fs::write(unit.0.path().join("config").join(TRIAL), count).unwrap();
             assert_eq!(unit.start().0.running.camera.fps, 20, "{count:?}");
         }
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_counted_runs_with_what_was_set_before() {
+        let unit = Unit::new();
+        unit.put(SET, "[camera]\nfps = 30\n");
+        unit.put(PREVIOUS, "[camera]\nfps = 20\n");
+        let trial = unit.0.path().join("config").join(TRIAL);
+        std::fs::write(&trial, [STARTS]).unwrap();
+        // A folder in the place of what is written first stands for a medium that takes no write.
+        let fresh = unit.0.path().join("config").join("fresh.tmp");
+        std::fs::create_dir(&fresh).unwrap();
+        for start in 0..=STARTS {
+            let (mut held, fell) = unit.start();
+            assert_eq!(held.running.camera.fps, 20, "start {start}");
+            let fell = fell.unwrap();
+            assert_eq!(fell.cause, Cause::ConfigTrial);
+            assert!(fell.why.contains("cannot be counted"), "{}", fell.why);
+            assert!(!held.lives(0).unwrap() && !held.lives(u64::MAX).unwrap(), "no trial passes");
+            assert_eq!(std::fs::read(&trial).unwrap(), [STARTS]);
+        }
+        std::fs::remove_dir(&fresh).unwrap();
+        assert_eq!(unit.start().0.running.camera.fps, 30, "it has its starts yet");
+        // A count that cannot be read is no trial that nobody began.
+        std::fs::remove_file(&trial).unwrap();
+        std::fs::create_dir(&trial).unwrap();
+        let (held, fell) = unit.start();
+        assert_eq!((held.running.camera.fps, fell.unwrap().cause), (20, Cause::ConfigTrial));
     }
 
     #[test]
