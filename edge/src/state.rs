@@ -544,6 +544,11 @@ impl State {
     /// # Errors
     /// [`StoreError`] if the secret may still be there.
     pub fn wipe(&mut self) -> Result<(), StoreError> {
+        if self.journal.is_none() {
+            return Err(StoreError::LogStopped);
+        }
+        // What was set goes first: a wipe that is cut off is finished by the next start, and that must not run with it.
+        self.forget_config();
         let Some(journal) = self.journal.as_mut() else { return Err(StoreError::LogStopped) };
         journal.store_mut().wipe()?;
         self.notices.tell(
@@ -556,7 +561,7 @@ impl State {
             self.notices
                 .tell(&format!("update: it stays noted how the unit stood before: {error}"));
         }
-        self.forget_config();
+        self.owed.clear();
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);

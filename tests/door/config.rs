@@ -225,6 +225,16 @@ fn a_wipe_forgets_what_was_set() {
 }
 
 #[test]
+fn a_wipe_that_is_cut_off_leaves_nothing_that_was_set() {
+    let unit = Unit::new();
+    unit.set(1, FPS).unwrap();
+    let rig = unit.bench.rig.borrow();
+    rig.flash.fail_at(rig.flash.writes() + 1, FlashFault::Io);
+    assert!(rig.shared.lock().wipe().is_err());
+    assert!(!unit.folder.path().join("config").exists());
+}
+
+#[test]
 fn what_the_unit_does_not_stay_up_with_is_gone_back_from_with_an_entry() {
     let unit = Unit::new();
     unit.set(1, FPS).unwrap();

@@ -17,13 +17,14 @@ use crate::args;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use threshold_record::{Cause, Setting};
 use threshold_wire::config::{Change, ConfigGot, ConfigRefused, TEXT_BYTES};
 use threshold_wire::cut;
 use toml::{Table, Value};
 
+const FOLDER: &str = "config";
 const SET: &str = "set.toml";
 const PREVIOUS: &str = "previous.toml";
 const STAGED: &str = "staged.toml";
@@ -72,7 +73,7 @@ impl Held {
     #[must_use]
     pub fn load(beneath: Config, typed: Vec<Setting>) -> (Self, Option<FellBack>) {
         let mut held = Self {
-            folder: beneath.unit.data.join("config"),
+            folder: beneath.unit.data.join(FOLDER),
             running: beneath.clone(),
             beneath,
             set: Table::new(),
@@ -285,15 +286,24 @@ impl Held {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Takes everything away that was set.
+    /// Takes everything away that was set; durable on return.
     ///
     /// # Errors
     /// The medium's.
     pub fn forget(&mut self) -> io::Result<()> {
         self.set = Table::new();
-        match std::fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        Self::forget_in(&self.beneath.unit.data)
+    }
+
+    /// The same in a data folder, before anything is read there.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn forget_in(data: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(data.join(FOLDER)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => File::open(data)?.sync_all(),
         }
     }
 
