@@ -30,7 +30,7 @@ use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, ContextKind, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
+    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
     Threshold, WallTime,
 };
 use threshold_store::StoreError;
@@ -130,6 +130,8 @@ pub struct State {
     /// Parts at fault with the reason and its remedy, in the order in which they failed.
     faults: Vec<(Cause, String)>,
     engine: Option<EngineState>,
+    /// What the log says of the configuration since the processor computes in the place of a device.
+    fell_back_to: Option<String>,
     started: bool,
     /// The store may have put something off since the gallery was loaded or changed.
     untidy: bool,
@@ -190,6 +192,7 @@ impl State {
             index_number: 0,
             faults,
             engine: None,
+            fell_back_to: None,
             started: false,
             untidy: true,
             told: None,
@@ -376,11 +379,9 @@ impl State {
             cause.text()
         ));
         self.engine = Some(EngineState::FellBack);
-        let Some(journal) = self.journal.as_mut() else { return };
-        if let Err(error) = journal.set_context(ContextKind::Config, config.as_bytes()) {
-            return self.store_failed(&error);
-        }
-        self.write(LogEntry { cause, ..LogEntry::of(EntryKind::FellBack) });
+        // Named before each entry from now on: what could not be named once is named before the next one.
+        self.fell_back_to = Some(config.to_owned());
+        let _ = self.write_or_owe(LogEntry { cause, ..LogEntry::of(EntryKind::FellBack) });
     }
 
     /// Writes down a change between armed and not armed, once each. An empty gallery is armed here: the unit decides.

@@ -430,3 +430,25 @@ fn a_unit_that_is_stopped_writes_down_first_what_it_owes() {
     }
     assert!(told > 0);
 }
+
+#[test]
+fn a_device_that_was_replaced_has_its_entry_and_its_engine_named_before_the_door_opens_again() {
+    let mut opened = 0;
+    for failing in 1..=10 {
+        let mut rig = Rig::on(&with_ada()).backed(900, true);
+        rig.show(&[Show::Arrival, Show::Face(1)]);
+        rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+        rig.show(&[Show::DetectFails, Show::Departure]);
+        (0..3).for_each(|_| rig.visit(Show::Face(1), 5));
+        if rig.pulses() == 0 {
+            continue;
+        }
+        opened += 1;
+        assert!(count(&rig, EntryKind::FellBack) > 0, "write {failing}");
+        let last = *rig.decisions().last().unwrap();
+        let state = rig.shared.lock();
+        let config = state.journal().unwrap().store().context(last.context_config).unwrap();
+        assert_eq!(config.unwrap().bytes, b"engine=spare", "write {failing}");
+    }
+    assert!(opened > 2, "{opened}");
+}

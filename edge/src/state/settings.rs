@@ -29,7 +29,7 @@ impl State {
                  the unit's file alone; threshold config get, then threshold config set"
             ));
             let entry = LogEntry::of(EntryKind::ConfigReverted);
-            self.write(LogEntry { cause: *cause, ..entry });
+            let _ = self.write_or_owe(LogEntry { cause: *cause, ..entry });
         }
     }
 
