@@ -30,8 +30,8 @@ use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
-    Threshold, WallTime,
+    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
+    WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::{Armed, EngineState};
@@ -457,6 +457,22 @@ impl State {
         match &mut self.journal {
             Some(journal) if self.owed.is_empty() => Ok(journal),
             _ => Err(StoreError::LogStopped),
+        }
+    }
+
+    /// Owes the entry of a change that came back with an error: but for a refusal, it may lie on the medium and hold from the next start
+    /// on. One entry too many is better than one missing.
+    pub fn owe_if_it_may_hold(&mut self, error: &StoreError, entry: LogEntry) {
+        let is_refused = matches!(
+            error,
+            StoreError::Gallery(_)
+                | StoreError::Administrator(_)
+                | StoreError::NoGallery
+                | StoreError::LogStopped
+        );
+        if !is_refused {
+            self.store_failed(error);
+            self.owed.push(entry);
         }
     }
 
