@@ -59,6 +59,8 @@ pub struct Held {
     set: Table,
     /// What was set when this start read it.
     ran: Table,
+    /// This start does not run with what lies in the place of what is set.
+    fell_back: bool,
     /// That has still to prove itself.
     on_trial: bool,
     /// Since when the loop goes round.
@@ -78,6 +80,7 @@ impl Held {
             beneath,
             set: Table::new(),
             ran: Table::new(),
+            fell_back: false,
             on_trial: false,
             begun_ms: None,
             typed,
@@ -101,6 +104,7 @@ impl Held {
                 }
             }
         }
+        held.fell_back = fell_back.is_some();
         (held, fell_back)
     }
 
@@ -238,9 +242,13 @@ impl Held {
         if is_told { Ok(next) } else { Err(ConfigRefused::NotKept) }
     }
 
-    /// The keys that differ between what is set and that.
+    /// The keys of these changes that differ between what is set and that. After a start that fell back, all of them: what lies in the
+    /// place of what is set is not known here, and goes with the change.
     #[must_use]
-    pub fn changed(&self, next: &Table) -> Vec<Setting> {
+    pub fn changed(&self, next: &Table, changes: &[Change]) -> Vec<Setting> {
+        if self.fell_back {
+            return changes.iter().map(|change| change.setting).collect();
+        }
         let differs = |setting: &Setting| value_in(&self.set, *setting) != value_in(next, *setting);
         Setting::ALL.iter().copied().filter(differs).collect()
     }
@@ -268,6 +276,7 @@ impl Held {
         std::fs::rename(self.folder.join(STAGED), self.folder.join(SET))?;
         File::open(&self.folder)?.sync_all()?;
         self.set = next;
+        self.fell_back = false;
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl State {
     pub fn settle_config(&mut self, changes: &[Change], by: KeyTag) -> Result<(), NotSet> {
         let Some(held) = &self.config else { return Err(NotSet::Refused(ConfigRefused::NotKept)) };
         let next = held.with(changes).map_err(NotSet::Refused)?;
-        let changed = held.changed(&next);
+        let changed = held.changed(&next, changes);
         if changed.is_empty() {
             return Ok(());
         }
