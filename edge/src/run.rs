@@ -18,11 +18,14 @@ use crate::trial::{self, Trial};
 use crate::unit::{Clock, Unit};
 use crate::update::Updates;
 use anyhow::{Context as _, bail};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_record::{Cause, EntryKind, LogEntry};
-use threshold_store::{FileFlash, Flash, FlashFault, Store, StoreError};
+use threshold_record::Cause;
+use threshold_store::{
+    FileFlash, FileKeys, Flash, FlashFault, KEY_FILE, Object, Store, StoreError, TailCut,
+};
 
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -46,22 +49,26 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         }
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
-    let (held, fell_back) = Held::load(Config::of(&typed)?, Held::typed(&typed));
-    let config = held.running().clone();
-    // Before anything else, so that a relay which an unit killed in its pulse left released is locked again.
-    let lines = door::Lines::take(&config.door);
+    let beneath = Config::of(&typed)?;
+    // Before anything else, so that a relay which an unit killed in its pulse left released is locked again. What was set over the
+    // line says nothing of the wiring.
+    let mut lines = door::Lines::take(&beneath.door);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let camera = capture::open(&config.camera, Arc::clone(&clock), notices).context("camera")?;
-    let opened = Store::open_folder(&config.unit.data);
+    let opened = open_store(&beneath.unit.data, notices);
     if let Err(StoreError::Flash(error)) = &opened
         && error.fault == FlashFault::Busy
     {
         bail!("data folder: {error}");
     }
+    // Once the folder is this unit's alone: a start of a trial is counted there.
+    let (held, fell_back) = Held::load(beneath, Held::typed(&typed));
+    let config = held.running().clone();
+    lines.running(&config.door);
+    let camera = capture::open(&config.camera, Arc::clone(&clock), notices).context("camera")?;
     let beside = FileFlash::open(&config.unit.commission()?);
     let record = RecoveryRecord::open(beside.map(|flash| Box::new(flash) as Box<dyn Flash>));
     // Before the journal's first entry: a start that ends here is none.
@@ -125,7 +132,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     drop(unit);
     drop(door.end);
     drop(reader.end);
-    shared.lock().write(LogEntry::of(EntryKind::Disarmed));
+    shared.lock().stop();
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();
     notices.tell(match ending {
@@ -133,6 +140,18 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         None => "stopped",
     });
     Ok(ending)
+}
+
+/// Opens the store of a data folder. If that is to finish a wipe, what was set over the line goes before: a wipe that was cut off left
+/// it there.
+fn open_store(data: &Path, notices: &Notices) -> Result<(Store, Option<TailCut>), StoreError> {
+    let flash = FileFlash::open(data)?;
+    if flash.len(Object::Wiping)?.is_some()
+        && let Err(error) = Held::forget_in(data)
+    {
+        notices.tell(&format!("configuration: what was set over the line stays: {error}"));
+    }
+    Store::open(Box::new(flash), Arc::new(FileKeys::at(&data.join(KEY_FILE))))
 }
 
 /// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so, which waits a while for whoever is at
@@ -162,5 +181,30 @@ fn machine_name() -> String {
     match name.trim() {
         "" => "threshold".to_owned(),
         name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+    use super::*;
+
+    #[test]
+    fn a_start_that_finishes_a_wipe_does_not_run_with_what_was_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = folder.path().join("config/set.toml");
+        let notices = Notices::to(Box::new(std::io::sink()));
+        let put = || {
+            std::fs::create_dir(folder.path().join("config")).unwrap();
+            std::fs::write(&set, "[camera]\nfps = 20\n").unwrap();
+        };
+        put();
+        drop(open_store(folder.path(), &notices).unwrap());
+        assert!(set.exists(), "nothing is wiped");
+        // What a power cut leaves of a wipe.
+        std::fs::write(folder.path().join(Object::Wiping.to_string()), "wiping\n").unwrap();
+        drop(open_store(folder.path(), &notices).unwrap());
+        assert!(!set.exists());
     }
 }

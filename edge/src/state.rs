@@ -30,8 +30,8 @@ use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, ContextKind, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
-    Threshold, WallTime,
+    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
+    WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::{Armed, EngineState};
@@ -130,6 +130,8 @@ pub struct State {
     /// Parts at fault with the reason and its remedy, in the order in which they failed.
     faults: Vec<(Cause, String)>,
     engine: Option<EngineState>,
+    /// What the log says of the configuration since the processor computes in the place of a device.
+    fell_back_to: Option<String>,
     started: bool,
     /// The store may have put something off since the gallery was loaded or changed.
     untidy: bool,
@@ -190,6 +192,7 @@ impl State {
             index_number: 0,
             faults,
             engine: None,
+            fell_back_to: None,
             started: false,
             untidy: true,
             told: None,
@@ -376,11 +379,9 @@ impl State {
             cause.text()
         ));
         self.engine = Some(EngineState::FellBack);
-        let Some(journal) = self.journal.as_mut() else { return };
-        if let Err(error) = journal.set_context(ContextKind::Config, config.as_bytes()) {
-            return self.store_failed(&error);
-        }
-        self.write(LogEntry { cause, ..LogEntry::of(EntryKind::FellBack) });
+        // Named before each entry from now on: what could not be named once is named before the next one.
+        self.fell_back_to = Some(config.to_owned());
+        let _ = self.write_or_owe(LogEntry { cause, ..LogEntry::of(EntryKind::FellBack) });
     }
 
     /// Writes down a change between armed and not armed, once each. An empty gallery is armed here: the unit decides.
@@ -435,7 +436,7 @@ impl State {
         self.write(LogEntry { threshold, ..entry });
     }
 
-    /// Writes an entry. If that fails the store is at fault, which disarms.
+    /// Writes an entry, behind what is owed. If that fails the store is at fault, which disarms.
     pub fn write(&mut self, entry: LogEntry) -> Option<LogEntry> {
         self.journal.as_ref()?;
         let written = self.name_again().and_then(|journal| journal.write(entry));
@@ -459,8 +460,24 @@ impl State {
         }
     }
 
+    /// Owes the entry of a change that came back with an error: but for a refusal, it may lie on the medium and hold from the next start
+    /// on. One entry too many is better than one missing.
+    pub fn owe_if_it_may_hold(&mut self, error: &StoreError, entry: LogEntry) {
+        let is_refused = matches!(
+            error,
+            StoreError::Gallery(_)
+                | StoreError::Administrator(_)
+                | StoreError::NoGallery
+                | StoreError::LogStopped
+        );
+        if !is_refused {
+            self.store_failed(error);
+            self.owed.push(entry);
+        }
+    }
+
     /// Writes the entry of a change that holds already. One that cannot be written is owed: the store is at fault, the door locked,
-    /// and [`State::retry_store`] writes it before it mends that.
+    /// and whatever entry comes next it is written before that one.
     ///
     /// # Errors
     /// [`StoreError`]; the entry is owed then.
@@ -502,11 +519,32 @@ impl State {
         }
     }
 
-    /// How the process ends now; `None` while it goes on.
+    /// How the process ends now; `None` while it goes on. While an entry is owed it is not started again: the next start would know
+    /// the change and not what is owed.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         let now_ms = self.clock.monotonic_ms();
-        self.ending.filter(|&(_, due_ms)| due_ms <= now_ms).map(|(ending, _)| ending)
+        let is_due = |&(ending, due_ms): &(Ending, u64)| {
+            due_ms <= now_ms && (ending == Ending::Wiped || self.owed.is_empty())
+        };
+        self.ending.filter(is_due).map(|(ending, _)| ending)
+    }
+
+    /// True if the log took everything that it is owed.
+    #[must_use]
+    pub fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Writes down that the unit stops now, behind what is owed. What the log does not take is told, and lost.
+    pub fn stop(&mut self) {
+        self.write(LogEntry::of(EntryKind::Disarmed));
+        for LogEntry { kind, person, .. } in &self.owed {
+            self.notices.tell(&format!(
+                "log: the entry of a change that holds is lost: {kind:?}, person {}; check the gallery before the next start",
+                person.0
+            ));
+        }
     }
 
     /// True if the end waits for a visit that is open or a pulse that runs. A wiped unit has nobody to wait for.
@@ -523,6 +561,11 @@ impl State {
     /// # Errors
     /// [`StoreError`] if the secret may still be there.
     pub fn wipe(&mut self) -> Result<(), StoreError> {
+        if self.journal.is_none() {
+            return Err(StoreError::LogStopped);
+        }
+        // What was set goes first: a wipe that is cut off is finished by the next start, and that must not run with it.
+        self.forget_config();
         let Some(journal) = self.journal.as_mut() else { return Err(StoreError::LogStopped) };
         journal.store_mut().wipe()?;
         self.notices.tell(
@@ -535,7 +578,7 @@ impl State {
             self.notices
                 .tell(&format!("update: it stays noted how the unit stood before: {error}"));
         }
-        self.forget_config();
+        self.owed.clear();
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);
@@ -550,12 +593,6 @@ impl State {
     /// Tries a store that was at fault again, by an entry that says so.
     pub fn retry_store(&mut self) {
         if self.started && self.is_at_fault(Cause::Store) {
-            while let Some(&owed) = self.owed.first() {
-                if self.write(owed).is_none() {
-                    return;
-                }
-                self.owed.remove(0);
-            }
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
             if self.write(entry).is_some() {
                 self.mend(Cause::Store);

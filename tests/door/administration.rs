@@ -4,7 +4,7 @@ use crate::keys::{Bench, administrator, echo, key, name, put_person, refused};
 use crate::rig::Rig;
 use threshold_edge::service::Desk;
 use threshold_record::{EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role};
-use threshold_store::{Receipt, Store};
+use threshold_store::{FlashFault, Receipt, Store};
 use threshold_wire::RequestError;
 use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
@@ -237,4 +237,31 @@ fn info_says_how_full_the_store_is() {
     assert_eq!((store.log_oldest, store.log_segments, store.log_segments_kept), (1, 1, 420));
     assert_eq!((store.keeper, store.administrators), (SecretKeeper::Memory, 0));
     assert!(store.log_bytes > 64 * info.log_head.unwrap() && store.gallery_bytes > 128);
+}
+
+#[test]
+fn a_change_of_the_roster_that_holds_has_its_entry_before_the_next_change() {
+    let mut owed = 0;
+    for failing in 1..=6 {
+        let bench = Bench::new(&[administrator(1, Role::Owner), administrator(2, Role::Viewer)]);
+        let mut session = bench.session(1);
+        {
+            let rig = bench.rig.borrow();
+            rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+        }
+        let revoke = AdministratorRevoke { key: key_id(2) };
+        let revoked = session.call::<RevokeAdministrator>(&revoke).is_ok();
+        let gone = bench.store(|store| store.roster().of_key(key_id(2)).is_none());
+        let rig = bench.rig.borrow();
+        let told = || rig.log().iter().any(|entry| entry.kind == EntryKind::Revoked);
+        let mut state = rig.shared.lock();
+        let owes = !state.owes_nothing();
+        owed += usize::from(owes);
+        state.write(LogEntry::of(EntryKind::LogRead));
+        let pays = state.owes_nothing();
+        drop(state);
+        assert!(revoked == gone || owes, "write {failing}");
+        assert!(!gone || told() || !pays, "write {failing}");
+    }
+    assert!(owed > 0);
 }

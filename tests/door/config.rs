@@ -225,6 +225,31 @@ fn a_wipe_forgets_what_was_set() {
 }
 
 #[test]
+fn what_was_gone_back_from_is_cleared_by_taking_the_key_back() {
+    let unit = Unit::new();
+    unit.set(1, FPS).unwrap();
+    (0..4).for_each(|_| unit.take_config());
+    let reverted = |unit: &Unit| unit.entries().last().unwrap().kind == EntryKind::ConfigReverted;
+    assert!(reverted(&unit) && unit.kept().is_some_and(|kept| kept.contains("fps = 20")));
+    unit.set(1, &[(Setting::Fps, "")]).unwrap();
+    let last = *unit.entries().last().unwrap();
+    assert_eq!((last.kind, last.by), (EntryKind::ConfigSet, owner()));
+    assert_eq!(unit.kept().as_deref(), Some(""));
+    unit.take_config();
+    assert!(!reverted(&unit), "nothing is gone back from any more");
+}
+
+#[test]
+fn a_wipe_that_is_cut_off_leaves_nothing_that_was_set() {
+    let unit = Unit::new();
+    unit.set(1, FPS).unwrap();
+    let rig = unit.bench.rig.borrow();
+    rig.flash.fail_at(rig.flash.writes() + 1, FlashFault::Io);
+    assert!(rig.shared.lock().wipe().is_err());
+    assert!(!unit.folder.path().join("config").exists());
+}
+
+#[test]
 fn what_the_unit_does_not_stay_up_with_is_gone_back_from_with_an_entry() {
     let unit = Unit::new();
     unit.set(1, FPS).unwrap();

@@ -5,7 +5,7 @@
 use crate::rig::{MODEL, Rig, Show, template};
 use threshold_record::{Cause, ContextKind, EntryKind, Name, PersonId, Reason};
 use threshold_store::{FlashFault, MockFlash};
-use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson};
+use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, Reboot, RemovePerson};
 use threshold_wire::message::{
     Armed, EngineState, IfThere, Nothing, PersonPut, PersonRemove, TemplatePut,
 };
@@ -352,4 +352,100 @@ fn a_change_of_the_gallery_that_holds_has_its_entry_before_the_door_opens_again(
         }
         assert!(owed > mended && mended > 0, "{what}: {mended} of {owed} owed entries came");
     }
+}
+
+/// Puts a second template of Emmy, of face 3.
+fn put_of_emmy(rig: &mut Rig) -> bool {
+    let put = TemplatePut { model: MODEL, template: template(PersonId(2), 1, 3) };
+    rig.call::<PutTemplate>(&put).is_ok()
+}
+
+/// Entries of that kind.
+fn count(rig: &Rig, kind: EntryKind) -> usize {
+    rig.log().iter().filter(|entry| entry.kind == kind).count()
+}
+
+#[test]
+fn a_unit_that_is_told_to_start_again_writes_down_first_what_it_owes_or_refuses() {
+    let (mut written, mut refused) = (0, 0);
+    for full in [false, true] {
+        for failing in 1..=5 {
+            let mut rig = Rig::new();
+            rig.enrol("Ada", 1);
+            rig.enrol("Emmy", 2);
+            let before = count(&rig, EntryKind::Enrolled);
+            let flash = rig.flash.clone();
+            flash.fail_at(flash.writes() + failing, FlashFault::Io);
+            put_of_emmy(&mut rig);
+            if full {
+                flash.set_capacity(Some(0));
+            }
+            let templates = |rig: &mut Rig| {
+                rig.call::<GetInfo>(&Nothing {}).unwrap().gallery.unwrap().templates
+            };
+            let holds = templates(&mut rig) == 3;
+            let owes = !rig.shared.lock().owes_nothing();
+            let reboots = rig.call::<Reboot>(&Nothing {}).is_ok();
+            let told = count(&rig, EntryKind::Enrolled) > before;
+            assert!(!holds || told || !reboots, "write {failing}, full {full}");
+            written += usize::from(owes && told && reboots);
+            refused += usize::from(owes && !reboots);
+            rig.clock.advance(60_000);
+            assert_eq!(rig.shared.lock().ending().is_some(), reboots, "write {failing}");
+            drop(rig);
+            flash.set_capacity(None);
+            if reboots {
+                // What failed may hold from this start on.
+                let mut next = Rig::as_it_was(&flash);
+                assert!(templates(&mut next) < 3 || count(&next, EntryKind::Enrolled) > before);
+            }
+        }
+    }
+    assert!(written > 0 && refused > 0, "{written} {refused}");
+}
+
+#[test]
+fn a_unit_that_is_stopped_writes_down_first_what_it_owes() {
+    let mut told = 0;
+    for failing in 1..=5 {
+        let mut rig = Rig::new();
+        rig.enrol("Ada", 1);
+        rig.enrol("Emmy", 2);
+        let before = count(&rig, EntryKind::Enrolled);
+        rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+        put_of_emmy(&mut rig);
+        let owes = !rig.shared.lock().owes_nothing();
+        rig.shared.lock().stop();
+        let log = rig.log();
+        if owes && rig.shared.lock().owes_nothing() {
+            assert!(count(&rig, EntryKind::Enrolled) > before, "write {failing}");
+            assert_eq!(log.last().unwrap().kind, EntryKind::Disarmed, "behind what was owed");
+            told += 1;
+        } else if owes {
+            assert!(rig.notices().contains("is lost: Enrolled, person 2"), "{}", rig.notices());
+        }
+    }
+    assert!(told > 0);
+}
+
+#[test]
+fn a_device_that_was_replaced_has_its_entry_and_its_engine_named_before_the_door_opens_again() {
+    let mut opened = 0;
+    for failing in 1..=10 {
+        let mut rig = Rig::on(&with_ada()).backed(900, true);
+        rig.show(&[Show::Arrival, Show::Face(1)]);
+        rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+        rig.show(&[Show::DetectFails, Show::Departure]);
+        (0..3).for_each(|_| rig.visit(Show::Face(1), 5));
+        if rig.pulses() == 0 {
+            continue;
+        }
+        opened += 1;
+        assert!(count(&rig, EntryKind::FellBack) > 0, "write {failing}");
+        let last = *rig.decisions().last().unwrap();
+        let state = rig.shared.lock();
+        let config = state.journal().unwrap().store().context(last.context_config).unwrap();
+        assert_eq!(config.unwrap().bytes, b"engine=spare", "write {failing}");
+    }
+    assert!(opened > 2, "{opened}");
 }

@@ -17,13 +17,14 @@ use crate::args;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use threshold_record::{Cause, Setting};
 use threshold_wire::config::{Change, ConfigGot, ConfigRefused, TEXT_BYTES};
 use threshold_wire::cut;
 use toml::{Table, Value};
 
+const FOLDER: &str = "config";
 const SET: &str = "set.toml";
 const PREVIOUS: &str = "previous.toml";
 const STAGED: &str = "staged.toml";
@@ -58,6 +59,8 @@ pub struct Held {
     set: Table,
     /// What was set when this start read it.
     ran: Table,
+    /// This start does not run with what lies in the place of what is set.
+    fell_back: bool,
     /// That has still to prove itself.
     on_trial: bool,
     /// Since when the loop goes round.
@@ -72,21 +75,19 @@ impl Held {
     #[must_use]
     pub fn load(beneath: Config, typed: Vec<Setting>) -> (Self, Option<FellBack>) {
         let mut held = Self {
-            folder: beneath.unit.data.join("config"),
+            folder: beneath.unit.data.join(FOLDER),
             running: beneath.clone(),
             beneath,
             set: Table::new(),
             ran: Table::new(),
+            fell_back: false,
             on_trial: false,
             begun_ms: None,
             typed,
         };
         let (mut fell_back, names) = match held.count_start() {
-            true => (None, &[SET, PREVIOUS][..]),
-            false => {
-                let why = format!("the unit did not stay up with it in {STARTS} starts");
-                (Some(FellBack { cause: Cause::ConfigTrial, why }), &[PREVIOUS][..])
-            }
+            Ok(()) => (None, &[SET, PREVIOUS][..]),
+            Err(why) => (Some(FellBack { cause: Cause::ConfigTrial, why }), &[PREVIOUS][..]),
         };
         for name in names {
             match held.read(name) {
@@ -103,19 +104,31 @@ impl Held {
                 }
             }
         }
+        held.fell_back = fell_back.is_some();
         (held, fell_back)
     }
 
-    /// Counts this start, durably, if what is set is on trial; false if it has no start left.
-    fn count_start(&mut self) -> bool {
-        let Ok(left) = std::fs::read(self.folder.join(TRIAL)) else { return true };
+    /// Counts this start, durably, if what is set is on trial.
+    ///
+    /// # Errors
+    /// In words why the start runs with what was set before: there is no start left, or this one cannot be counted, and a trial that
+    /// counts nothing would never end.
+    fn count_start(&mut self) -> Result<(), String> {
+        let left = match std::fs::read(self.folder.join(TRIAL)) {
+            Ok(left) => left,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(format!("how many starts it has left cannot be read: {error}"));
+            }
+        };
         // What is no number of starts is none that is left.
         let left = left.first().copied().filter(|left| *left <= STARTS).unwrap_or(0);
-        let Some(fewer) = left.checked_sub(1) else { return false };
+        let fewer = left.checked_sub(1);
+        let fewer = fewer.ok_or(format!("the unit did not stay up with it in {STARTS} starts"))?;
+        let counted = self.put(TRIAL, &[fewer]);
+        counted.map_err(|error| format!("this start of its trial cannot be counted: {error}"))?;
         self.on_trial = true;
-        // A medium that takes no write counts nothing. It takes no setting either.
-        let _ = self.put(TRIAL, &[fewer]);
-        true
+        Ok(())
     }
 
     /// The loop goes round. True once, when what was set has proved itself.
@@ -229,9 +242,13 @@ impl Held {
         if is_told { Ok(next) } else { Err(ConfigRefused::NotKept) }
     }
 
-    /// The keys that differ between what is set and that.
+    /// The keys of these changes that differ between what is set and that. After a start that fell back, all of them: what lies in the
+    /// place of what is set is not known here, and goes with the change.
     #[must_use]
-    pub fn changed(&self, next: &Table) -> Vec<Setting> {
+    pub fn changed(&self, next: &Table, changes: &[Change]) -> Vec<Setting> {
+        if self.fell_back {
+            return changes.iter().map(|change| change.setting).collect();
+        }
         let differs = |setting: &Setting| value_in(&self.set, *setting) != value_in(next, *setting);
         Setting::ALL.iter().copied().filter(differs).collect()
     }
@@ -259,6 +276,7 @@ impl Held {
         std::fs::rename(self.folder.join(STAGED), self.folder.join(SET))?;
         File::open(&self.folder)?.sync_all()?;
         self.set = next;
+        self.fell_back = false;
         Ok(())
     }
 
@@ -277,15 +295,24 @@ impl Held {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Takes everything away that was set.
+    /// Takes everything away that was set; durable on return.
     ///
     /// # Errors
     /// The medium's.
     pub fn forget(&mut self) -> io::Result<()> {
         self.set = Table::new();
-        match std::fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        Self::forget_in(&self.beneath.unit.data)
+    }
+
+    /// The same in a data folder, before anything is read there.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn forget_in(data: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(data.join(FOLDER)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => File::open(data)?.sync_all(),
         }
     }
 
@@ -608,6 +635,34 @@ mod tests {
             std::fs::write(unit.0.path().join("config").join(TRIAL), count).unwrap();
             assert_eq!(unit.start().0.running.camera.fps, 20, "{count:?}");
         }
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_counted_runs_with_what_was_set_before() {
+        let unit = Unit::new();
+        unit.put(SET, "[camera]\nfps = 30\n");
+        unit.put(PREVIOUS, "[camera]\nfps = 20\n");
+        let trial = unit.0.path().join("config").join(TRIAL);
+        std::fs::write(&trial, [STARTS]).unwrap();
+        // A folder in the place of what is written first stands for a medium that takes no write.
+        let fresh = unit.0.path().join("config").join("fresh.tmp");
+        std::fs::create_dir(&fresh).unwrap();
+        for start in 0..=STARTS {
+            let (mut held, fell) = unit.start();
+            assert_eq!(held.running.camera.fps, 20, "start {start}");
+            let fell = fell.unwrap();
+            assert_eq!(fell.cause, Cause::ConfigTrial);
+            assert!(fell.why.contains("cannot be counted"), "{}", fell.why);
+            assert!(!held.lives(0).unwrap() && !held.lives(u64::MAX).unwrap(), "no trial passes");
+            assert_eq!(std::fs::read(&trial).unwrap(), [STARTS]);
+        }
+        std::fs::remove_dir(&fresh).unwrap();
+        assert_eq!(unit.start().0.running.camera.fps, 30, "it has its starts yet");
+        // A count that cannot be read is no trial that nobody began.
+        std::fs::remove_file(&trial).unwrap();
+        std::fs::create_dir(&trial).unwrap();
+        let (held, fell) = unit.start();
+        assert_eq!((held.running.camera.fps, fell.unwrap().cause), (20, Cause::ConfigTrial));
     }
 
     #[test]

@@ -83,6 +83,12 @@ impl Lines {
         Self { config: config.clone(), taken, button: LineButton::default() }
     }
 
+    /// Takes the times of the configuration that this start runs with; the wiring stays as it was taken.
+    pub fn running(&mut self, config: &DoorConfig) {
+        self.config.relay_pulse_ms = config.relay_pulse_ms;
+        self.config.held_open_s = config.held_open_s;
+    }
+
     /// The button inside the housing, if one is wired.
     #[must_use]
     pub fn button(&self) -> Option<Box<dyn Button>> {
@@ -395,6 +401,15 @@ mod tests {
         let door = bench.open(lines);
         assert!(door.end.threads.is_empty());
         assert_eq!(bench.fault(), None);
+    }
+
+    #[test]
+    fn what_was_set_over_the_line_changes_the_times_of_lines_that_are_taken_and_no_wiring() {
+        let mut lines = Lines::take(&DoorConfig::default());
+        let set = DoorConfig { relay_pulse_ms: 700, held_open_s: 9, ..config() };
+        lines.running(&set);
+        let expected = DoorConfig { relay_pulse_ms: 700, held_open_s: 9, ..DoorConfig::default() };
+        assert_eq!(lines.config, expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::answers::{journal, refused};
 use super::reception::Asker;
 use crate::state::State;
-use threshold_record::{Administrator, Cause, EntryKind, KeyId, LogEntry, Role};
+use threshold_record::{Administrator, EntryKind, KeyId, LogEntry, Role};
 use threshold_store::{AdministratorError, Store, StoreError};
 use threshold_wire::RequestError;
 use threshold_wire::administration::{
@@ -50,9 +50,11 @@ pub(super) fn revoke(
         return Err(RequestError::RoleTooLow { least: Role::Owner, role: asker.role });
     }
     let there = administrator(state, key)?;
-    change(state, |store| store.revoke_administrator(key))?;
     let entry = LogEntry::of(EntryKind::Revoked);
-    state.write(LogEntry { by: asker.tag(), about: key.tag(), ..entry });
+    let entry = LogEntry { by: asker.tag(), about: key.tag(), ..entry };
+    change(state, entry, |store| store.revoke_administrator(key))?;
+    // The change holds: an entry that cannot be written is owed, and the door stays locked until the log has it.
+    let _ = state.write_or_owe(entry);
     state.roster_changed();
     Ok(AdministratorRevoked { name: there.name })
 }
@@ -67,13 +69,14 @@ pub(super) fn set_role(
     let AdministratorRole { key, role } = *request;
     let there = administrator(state, key)?;
     if there.role != role {
-        change(state, |store| store.set_role(key, role))?;
         let entry = LogEntry::of(match role {
             Role::Viewer => EntryKind::MadeViewer,
             Role::Enroller => EntryKind::MadeEnroller,
             Role::Owner => EntryKind::MadeOwner,
         });
-        state.write(LogEntry { by: asker.tag(), about: key.tag(), ..entry });
+        let entry = LogEntry { by: asker.tag(), about: key.tag(), ..entry };
+        change(state, entry, |store| store.set_role(key, role))?;
+        let _ = state.write_or_owe(entry);
         state.roster_changed();
     }
     Ok(AdministratorRoleSet { name: there.name })
@@ -84,20 +87,25 @@ fn administrator(state: &State, key: KeyId) -> Result<Administrator, RequestErro
     held.ok_or(RequestError::UnknownAdministrator { key })
 }
 
-/// Changes the roster; a rule of it that is against the change is no fault of the store.
+/// Changes the roster; a rule of it that is against the change is no fault of the store. `owed` is the entry of a change that fails
+/// and may hold all the same.
 fn change(
     state: &mut State,
+    owed: LogEntry,
     change: impl FnOnce(&mut Store) -> Result<(), StoreError>,
 ) -> Result<(), RequestError> {
-    let journal = state.journal_mut().ok_or(RequestError::NotReady { part: Cause::Store })?;
-    change(journal.store_mut()).map_err(|error| match error {
-        StoreError::Administrator(AdministratorError::Unknown { key }) => {
-            RequestError::UnknownAdministrator { key }
-        }
-        StoreError::Administrator(AdministratorError::LastOwner { key }) => {
-            RequestError::LastOwner { key }
-        }
-        StoreError::Administrator(AdministratorError::RevokedFull) => RequestError::RevokedFull,
-        error => refused(state, &error),
-    })
+    journal(state)?;
+    let changed = state.owing_nothing().and_then(|journal| change(journal.store_mut()));
+    changed.inspect_err(|error| state.owe_if_it_may_hold(error, owed)).map_err(
+        |error| match error {
+            StoreError::Administrator(AdministratorError::Unknown { key }) => {
+                RequestError::UnknownAdministrator { key }
+            }
+            StoreError::Administrator(AdministratorError::LastOwner { key }) => {
+                RequestError::LastOwner { key }
+            }
+            StoreError::Administrator(AdministratorError::RevokedFull) => RequestError::RevokedFull,
+            error => refused(state, &error),
+        },
+    )
 }

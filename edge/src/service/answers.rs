@@ -293,10 +293,11 @@ fn put_person(
             }),
         };
     }
-    let person = change(state, |journal| journal.store_mut().add_person(put.name.clone()))?;
+    let entry = LogEntry { by, ..LogEntry::of(EntryKind::Enrolled) };
+    let person = change(state, entry, |journal| journal.store_mut().add_person(put.name.clone()))?;
     state.gallery_changed();
     // Somebody is enrolled whose entry is owed: the door stays locked until the log has it.
-    let _ = state.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::Enrolled) });
+    let _ = state.write_or_owe(LogEntry { person, ..entry });
     let generation = generation(state);
     Ok(PersonPutDone { person, added: true, free_slot: Some(0), generation })
 }
@@ -315,10 +316,11 @@ fn put_template(
     if !held && member.free_slot().is_none() {
         return Err(RequestError::SlotsFull { person, max: MAX_SLOTS });
     }
-    change(state, |journal| journal.store_mut().put_template(template.clone()))?;
-    state.gallery_changed();
     let entry = LogEntry::of(EntryKind::Enrolled);
-    let _ = state.write_or_owe(LogEntry { person, quality: template.quality, by, ..entry });
+    let entry = LogEntry { person, quality: template.quality, by, ..entry };
+    change(state, entry, |journal| journal.store_mut().put_template(template.clone()))?;
+    state.gallery_changed();
+    let _ = state.write_or_owe(entry);
     let templates = gallery(state)?.member(person).map_or(0, |member| member.templates.len());
     Ok(TemplatePutDone { templates: templates as u8, generation: generation(state) })
 }
@@ -330,15 +332,19 @@ fn remove_person(
 ) -> Result<PersonRemoveDone, RequestError> {
     let there = gallery(state)?.member(person).cloned();
     let there = there.ok_or(RequestError::UnknownPerson { person })?;
+    let entry = LogEntry { person, by, ..LogEntry::of(EntryKind::Removed) };
     let journal = state.owing_nothing();
     match journal.and_then(|journal| journal.store_mut().remove_person(person)) {
         Ok(_) => {}
         // The person is gone for good all the same; what could not be erased is the store's fault.
         Err(error @ StoreError::NotErased { .. }) => state.store_failed(&error),
-        Err(error) => return Err(refused(state, &error)),
+        Err(error) => {
+            state.owe_if_it_may_hold(&error, entry);
+            return Err(refused(state, &error));
+        }
     }
     state.gallery_changed();
-    let entry = state.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::Removed) });
+    let entry = state.write_or_owe(entry);
     let receipt = receipt(state, person, entry.map_or(0, |entry| entry.sequence));
     let Member { person, templates, .. } = there;
     let (templates, generation) = (templates.len() as u8, generation(state));
@@ -505,12 +511,17 @@ fn generation(state: &State) -> u64 {
     gallery(state).map_or(0, Gallery::generation)
 }
 
-/// Changes the gallery through the journal's store; its entry comes after it.
+/// Changes the gallery through the journal's store; its entry comes after it. `owed` is the entry of a change that fails and may hold
+/// all the same.
 fn change<T>(
     state: &mut State,
+    owed: LogEntry,
     change: impl FnOnce(&mut Journal) -> Result<T, StoreError>,
 ) -> Result<T, RequestError> {
-    state.owing_nothing().and_then(change).map_err(|error| refused(state, &error))
+    state.owing_nothing().and_then(change).map_err(|error| {
+        state.owe_if_it_may_hold(&error, owed);
+        refused(state, &error)
+    })
 }
 
 /// A refusal that names somebody who is in the gallery.

@@ -396,7 +396,12 @@ impl Applying {
             self.so_far.changed += u32::from(was_there);
             self.so_far.templates += member.templates.len() as u32;
         }
-        failed.map_or(Ok(()), |error| Err(refused(state, &error)))
+        let Some(error) = failed else { return Ok(()) };
+        // As many of them as the store takes at once may hold, and nobody knows here how many those are.
+        for member in left {
+            state.owe_if_it_may_hold(&error, entry(member, by));
+        }
+        Err(refused(state, &error))
     }
 }
 

@@ -138,12 +138,13 @@ impl Reception {
             _ => Role::Viewer,
         };
         let finished = self.pairing.finish(request, role, now_ms)?;
-        let journal = state.journal_mut().ok_or(HandshakeRefusal::NoKeys)?;
         let tag = finished.administrator.key_id().tag();
-        match journal.store_mut().put_administrator(finished.administrator) {
+        let entry = LogEntry { by: tag, about: tag, ..LogEntry::of(EntryKind::Paired) };
+        let journal = state.owing_nothing();
+        match journal.and_then(|held| held.store_mut().put_administrator(finished.administrator)) {
             Ok(()) => {
-                let entry = LogEntry::of(EntryKind::Paired);
-                state.write(LogEntry { by: tag, about: tag, ..entry });
+                // He is in the roster: an entry that cannot be written is owed, and the door stays locked until the log has it.
+                let _ = state.write_or_owe(entry);
                 state.roster_changed();
                 Ok(finished.answer)
             }
@@ -151,6 +152,7 @@ impl Reception {
             Err(StoreError::Administrator(_)) => Err(HandshakeRefusal::NotKept),
             Err(error) => {
                 state.store_failed(&error);
+                state.owe_if_it_may_hold(&error, entry);
                 Err(HandshakeRefusal::NotKept)
             }
         }

@@ -120,9 +120,8 @@ impl State {
         access: Access,
         by: KeyTag,
     ) -> Result<(), StoreError> {
-        self.owing_nothing()?.store_mut().set_access(person, access)?;
-        self.untidy = true;
-        self.write_or_owe(LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) }).map(drop)
+        let entry = LogEntry { person, by, ..LogEntry::of(EntryKind::AccessSet) };
+        self.change_access(entry, |store| store.set_access(person, access))
     }
 
     /// Puts a schedule, with the entry that says who did it.
@@ -130,9 +129,8 @@ impl State {
     /// # Errors
     /// [`StoreError`]; what held before then holds until the next start.
     pub fn put_schedule(&mut self, schedule: Schedule, by: KeyTag) -> Result<(), StoreError> {
-        let id = schedule.id;
-        self.owing_nothing()?.store_mut().put_schedule(schedule)?;
-        self.schedule_changed(EntryKind::ScheduleSet, id, by)
+        let entry = schedule_entry(EntryKind::ScheduleSet, schedule.id, by);
+        self.change_access(entry, |store| store.put_schedule(schedule))
     }
 
     /// Takes a schedule away, with the entry that says who did it.
@@ -140,18 +138,22 @@ impl State {
     /// # Errors
     /// [`StoreError`]; what held before then holds until the next start.
     pub fn remove_schedule(&mut self, id: ScheduleId, by: KeyTag) -> Result<(), StoreError> {
-        self.owing_nothing()?.store_mut().remove_schedule(id)?;
-        self.schedule_changed(EntryKind::ScheduleRemoved, id, by)
+        let entry = schedule_entry(EntryKind::ScheduleRemoved, id, by);
+        self.change_access(entry, |store| store.remove_schedule(id))
     }
 
-    fn schedule_changed(
+    fn change_access(
         &mut self,
-        kind: EntryKind,
-        id: ScheduleId,
-        by: KeyTag,
+        entry: LogEntry,
+        change: impl FnOnce(&mut Store) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let changed = self.owing_nothing().and_then(|journal| change(journal.store_mut()));
+        changed.inspect_err(|error| self.owe_if_it_may_hold(error, entry))?;
         self.untidy = true;
-        self.write_or_owe(LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) })
-            .map(drop)
+        self.write_or_owe(entry).map(drop)
     }
+}
+
+fn schedule_entry(kind: EntryKind, id: ScheduleId, by: KeyTag) -> LogEntry {
+    LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) }
 }

@@ -155,6 +155,9 @@ impl State {
     ) -> Result<(), StoreError> {
         // Without a log nothing can be settled, and without an embedder nobody gets here.
         let Some(before) = self.settled else { return Err(StoreError::LogStopped) };
+        if !self.owes_nothing() || self.fell_back_to.is_some() {
+            self.name_again()?;
+        }
         let mut next = Settled { change: before.change.wrapping_add(1), ..before };
         change(&mut next);
         self.settled = Some(next);
@@ -187,14 +190,23 @@ impl State {
     }
 
     /// The journal, for the next entry. After a change that failed, what holds is named first if it could not be then: what
-    /// failed may wait in the log, and must not come to it as the last word.
+    /// failed may wait in the log, and must not come to it as the last word; so is what computes since a device failed. Then the log takes what it is owed: no entry comes
+    /// before one of a change that holds already.
     pub(super) fn name_again(&mut self) -> Result<&mut Journal, StoreError> {
         if self.settling_failed
             && let Some(settled) = self.settled
         {
             self.name_settled(&settled)?;
         }
-        self.journal.as_mut().ok_or(StoreError::LogStopped)
+        let journal = self.journal.as_mut().ok_or(StoreError::LogStopped)?;
+        if let Some(config) = &self.fell_back_to {
+            journal.set_context(ContextKind::Config, config.as_bytes())?;
+        }
+        while let Some(&owed) = self.owed.first() {
+            journal.write(owed)?;
+            self.owed.remove(0);
+        }
+        Ok(journal)
     }
 
     /// Derives the threshold for the gallery as it is.

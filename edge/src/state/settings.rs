@@ -29,7 +29,7 @@ impl State {
                  the unit's file alone; threshold config get, then threshold config set"
             ));
             let entry = LogEntry::of(EntryKind::ConfigReverted);
-            self.write(LogEntry { cause: *cause, ..entry });
+            let _ = self.write_or_owe(LogEntry { cause: *cause, ..entry });
         }
     }
 
@@ -60,7 +60,7 @@ impl State {
     pub fn settle_config(&mut self, changes: &[Change], by: KeyTag) -> Result<(), NotSet> {
         let Some(held) = &self.config else { return Err(NotSet::Refused(ConfigRefused::NotKept)) };
         let next = held.with(changes).map_err(NotSet::Refused)?;
-        let changed = held.changed(&next);
+        let changed = held.changed(&next, changes);
         if changed.is_empty() {
             return Ok(());
         }
