@@ -22,6 +22,19 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// A journal of an older vault at that place.
+    #[error(
+        "{} is left of another vault, and would be written into {}; move it to where that vault is now, or delete it if that one \
+         is gone",
+        left.display(),
+        path.display()
+    )]
+    Leftover {
+        /// Where a vault is to be.
+        path: PathBuf,
+        /// The journal.
+        left: PathBuf,
+    },
     /// Another file.
     #[error("{} is no vault; name one that threshold vault init or backup made", path.display())]
     NotAVault {

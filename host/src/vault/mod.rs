@@ -41,6 +41,8 @@ const APPLICATION: i64 = 0x5448_5256;
 const VERSION: i64 = 1;
 /// How long another run may hold the file.
 const BUSY: Duration = Duration::from_secs(5);
+/// Endings of the files in which SQLite keeps what a file's next use is to write into it.
+const JOURNALS: [&str; 3] = ["-journal", "-wal", "-shm"];
 /// Bytes of a template before its components.
 const TEMPLATE_HEAD: usize = 1 + 4;
 
@@ -185,6 +187,7 @@ impl Vault {
         if path.exists() {
             return Err(VaultError::There { path: path.to_path_buf() }.into());
         }
+        nothing_beside(path)?;
         keychain.keep_vault_key(&id, &key)?;
         claim(path)?;
         let made = (|| -> rusqlite::Result<()> {
@@ -499,15 +502,19 @@ impl Vault {
         if to.exists() {
             return Err(VaultError::There { path: to.to_path_buf() }.into());
         }
-        let mut fresh = to.as_os_str().to_owned();
-        fresh.push(".tmp");
-        let fresh = PathBuf::from(fresh);
+        nothing_beside(to)?;
+        let fresh = beside(to, ".tmp");
         let copied = (|| -> anyhow::Result<()> {
-            match std::fs::remove_file(&fresh) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(HostError::file(&fresh)(error).into());
+            // What a copy that was cut off left, and what SQLite would take for the new one's journal.
+            for left in
+                std::iter::once(fresh.clone()).chain(JOURNALS.map(|end| beside(&fresh, end)))
+            {
+                match std::fs::remove_file(&left) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(HostError::file(&left)(error).into());
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
             claim(&fresh)?;
             let name = fresh.to_str().ok_or_else(|| VaultError::Sqlite {
@@ -530,6 +537,28 @@ impl Vault {
 
     fn damaged(&self, what: String) -> VaultError {
         VaultError::Damaged { path: self.path.clone(), what }
+    }
+}
+
+/// A file's name with an ending behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Checks that no journal waits for a vault that is to be put at a place: the first use would write pages of another file over
+/// it.
+///
+/// # Errors
+/// [`VaultError::Leftover`].
+fn nothing_beside(path: &Path) -> Result<(), VaultError> {
+    // A link counts, wherever it leads.
+    let left =
+        |ending: &str| Some(beside(path, ending)).filter(|left| left.symlink_metadata().is_ok());
+    match JOURNALS.into_iter().find_map(left) {
+        Some(left) => Err(VaultError::Leftover { path: path.to_path_buf(), left }),
+        None => Ok(()),
     }
 }
 

@@ -234,6 +234,31 @@ fn files_are_for_their_user_alone_and_hold_no_name_in_the_clear() {
 }
 
 #[test]
+fn no_vault_is_put_beside_the_journal_of_another() {
+    let place = Place::new();
+    let vault = place.filled();
+    let at = |name: &str| place.folder.path().join(name);
+    for ending in ["-journal", "-wal", "-shm"] {
+        let (to, left) = (at("other.db"), at(&format!("other.db{ending}")));
+        std::fs::write(&left, "pages of another file").unwrap();
+        let made = Vault::create(&to, &place.keychain).map(drop);
+        for refused in [vault.copy_to(&to, &place.keychain), made] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(&format!("other.db{ending} is left of another")), "{refused}");
+        }
+        assert!(!to.exists() && left.exists());
+        std::fs::remove_file(left).unwrap();
+    }
+    // Those of a copy that was cut off are ours.
+    for name in ["other.db.tmp", "other.db.tmp-journal"] {
+        std::fs::write(at(name), "cut off").unwrap();
+    }
+    vault.copy_to(&at("other.db"), &place.keychain).unwrap();
+    assert!(!at("other.db.tmp-journal").exists());
+    Vault::open(&at("other.db"), &place.keychain).unwrap().check().unwrap();
+}
+
+#[test]
 fn a_full_disk_takes_nothing_back_and_is_gone_on_with() {
     let place = Place::new();
     let mut vault = place.filled();
