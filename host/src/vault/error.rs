@@ -1,5 +1,6 @@
 //! What can go wrong with a vault. Each text ends with what to do, behind the last semicolon, where `remedy` finds it.
 
+use jiff::civil::Date;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK};
 use std::path::{Path, PathBuf};
@@ -146,6 +147,17 @@ pub enum VaultError {
     NoConsent {
         /// Who.
         name: String,
+    },
+    /// Somebody whose data should be gone.
+    #[error(
+        "the data of {name} may be kept until {until}, which is over; threshold vault remove --expired, and a later keep_until only \
+         of whoever consents anew"
+    )]
+    Over {
+        /// Who.
+        name: String,
+        /// The last day.
+        until: Date,
     },
     /// The list itself.
     #[error(

@@ -96,6 +96,16 @@ impl Dates {
         self.keep_until.is_some_and(|last| last < today)
     }
 
+    /// What two rows of one list say together: the latest consent, and the retention that ends first.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let ends = [self.keep_until, other.keep_until];
+        Self {
+            consent: self.consent.max(other.consent),
+            keep_until: ends.into_iter().flatten().min(),
+        }
+    }
+
     /// These where they are given, else the others.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -627,6 +637,14 @@ fn nothing_beside(path: &Path) -> Result<(), VaultError> {
     match JOURNALS.into_iter().find_map(left) {
         Some(left) => Err(VaultError::Leftover { path: path.to_path_buf(), left }),
         None => Ok(()),
+    }
+}
+
+impl SealedCrop {
+    /// Whose it is.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        self.person
     }
 }
 
