@@ -215,6 +215,9 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
         assert!(error.starts_with(expected), "{error}");
     }
     assert_eq!(ran.stderr.matches("warning: left out: line ").count(), 7, "{}", ran.stderr);
+    // The consent of a row whose photo is none is Ann's all the same.
+    let listed = place.json(&["vault", "list"]);
+    assert_eq!(listed["people"][0]["consent"], "2026-01-02");
     // The list mended: what is in stays, what was left out comes in.
     std::fs::write(place.at("people.csv"), "name,photo\nBob,b1.png\nAnn,a1.png\n").unwrap();
     let mended = place.json(&["vault", "import", "people.csv"]);
@@ -233,6 +236,21 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
     assert_eq!(place.json(&["vault", "import", "people"])["people_added"], 1);
     assert_eq!(place.json(&["vault", "remove", "Carol"])["removed"][0]["person"], 3);
     assert_eq!(place.json(&["vault", "remove", "--expired"])["removed"], json!([]));
+    // What a list says of retention is kept though its photo is away, and holds for all rows of the name.
+    std::fs::write(place.at("people.csv"), "name,photo,keep_until\nAnn,away.png,2020-01-31\n")
+        .unwrap();
+    let over = place.run(&["--json", "vault", "import", "people.csv"]);
+    let error = &over.json()["left_out"][0]["error"];
+    assert_eq!(*error, "the data of Ann may be kept until 2020-01-31, which is over");
+    std::fs::write(place.at("people.csv"), "name,photo,keep_until\nAnn,a2.png,2100-01-31\n")
+        .unwrap();
+    let over = place.run(&["--json", "vault", "import", "people.csv"]);
+    assert_eq!((over.status, &over.json()["crops_added"]), (1, &json!(0)), "{over:?}");
+    let listed = place.json(&["vault", "list"]);
+    assert_eq!(listed["people"][0]["keep_until"], "2020-01-31");
+    let passed = place.run(&["--json", "vault", "re-embed"]);
+    assert_eq!(passed.json()["over"], json!([1]));
+    assert!(passed.stderr.contains("Ann (#1) is passed over"), "{}", passed.stderr);
     let ran = place.run(&["vault", "remove", "Carol"]);
     assert_eq!(ran.error(), ("the vault has nobody named \"Carol\"", "threshold vault list"));
     assert_eq!(place.json(&["vault", "list"])["people"].as_array().unwrap().len(), 2);

@@ -1,6 +1,8 @@
 //! What can go wrong with a vault. Each text ends with what to do, behind the last semicolon, where `remedy` finds it.
 
+use jiff::civil::Date;
 use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK};
 use std::path::{Path, PathBuf};
 use threshold_record::ModelId;
 
@@ -21,6 +23,19 @@ pub enum VaultError {
     There {
         /// The file.
         path: PathBuf,
+    },
+    /// A journal of an older vault at that place.
+    #[error(
+        "{} is left of another vault, and would be written into {}; move it to where that vault is now, or delete it if that one \
+         is gone",
+        left.display(),
+        path.display()
+    )]
+    Leftover {
+        /// Where a vault is to be.
+        path: PathBuf,
+        /// The journal.
+        left: PathBuf,
     },
     /// Another file.
     #[error("{} is no vault; name one that threshold vault init or backup made", path.display())]
@@ -79,7 +94,17 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
-    /// No room, or no right to write.
+    /// A run was cut off while it wrote, and nothing can be written to take that back.
+    #[error(
+        "the last run that wrote {} was cut off, and what it left half written cannot be taken back without the right to write; make \
+         the file and its folder writable, or copy it with the -journal beside it to where you may write",
+        path.display()
+    )]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No room, or a disk that fails.
     #[error(
         "{} cannot be written ({what}); free some space on that disk, then repeat the command: it goes on where it stopped",
         path.display()
@@ -122,6 +147,17 @@ pub enum VaultError {
     NoConsent {
         /// Who.
         name: String,
+    },
+    /// Somebody whose data should be gone.
+    #[error(
+        "the data of {name} may be kept until {until}, which is over; threshold vault remove --expired, and a later keep_until only \
+         of whoever consents anew"
+    )]
+    Over {
+        /// Who.
+        name: String,
+        /// The last day.
+        until: Date,
     },
     /// The list itself.
     #[error(
@@ -168,6 +204,11 @@ impl VaultError {
         move |error| {
             let path = path.clone();
             let what = error.to_string();
+            if let Some(SQLITE_READONLY_ROLLBACK | SQLITE_READONLY_RECOVERY) =
+                error.sqlite_error().map(|error| error.extended_code)
+            {
+                return Self::CutOff { path };
+            }
             match error.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => Self::NotAVault { path },
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
@@ -175,7 +216,7 @@ impl VaultError {
                 }
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
                 // A limit of the system on files comes as a failure of writing, a full disk as what it is.
-                Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
+                Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
                     Self::Write { path, what }
                 }
                 Some(_) => Self::Sqlite { path, what },

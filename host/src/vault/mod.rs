@@ -9,7 +9,8 @@
 //! An SQLite file of which only ids and counts are in the clear (`seal`); its key lies in the keychain. It is what a new model's
 //! templates are made from without asking anybody back.
 //! Ids are never used again, as at a unit, and each transaction is whole or not there: a run that was cut off is gone on with.
-//! Refuses a file with a row that does not open, and to hold a photo: what is kept is the face and what is around it.
+//! One run at a time writes: it holds `<vault>.lock` from opening to its end, since it goes by the people whom it read then.
+//! Refuses a file with a row that does not open, two people of one name, and to hold a photo: what is kept is the face and what is around it.
 
 pub mod crop;
 mod error;
@@ -26,11 +27,12 @@ use crate::people::id_of;
 use crop::SourceCrop;
 use jiff::civil::Date;
 use rows::{Writer, claim, head, people};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use seal::{Row, Seal};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use threshold_record::{ModelId, Name, PersonId, Template};
@@ -41,6 +43,8 @@ const APPLICATION: i64 = 0x5448_5256;
 const VERSION: i64 = 1;
 /// How long another run may hold the file.
 const BUSY: Duration = Duration::from_secs(5);
+/// Endings of the files in which SQLite keeps what a file's next use is to write into it.
+const JOURNALS: [&str; 3] = ["-journal", "-wal", "-shm"];
 /// Bytes of a template before its components.
 const TEMPLATE_HEAD: usize = 1 + 4;
 
@@ -90,6 +94,16 @@ impl Dates {
     #[must_use]
     pub fn is_over(&self, today: Date) -> bool {
         self.keep_until.is_some_and(|last| last < today)
+    }
+
+    /// What two rows of one list say together: the latest consent, and the retention that ends first.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let ends = [self.keep_until, other.keep_until];
+        Self {
+            consent: self.consent.max(other.consent),
+            keep_until: ends.into_iter().flatten().min(),
+        }
     }
 
     /// These where they are given, else the others.
@@ -172,6 +186,10 @@ pub struct Vault {
     id: [u8; 16],
     people: BTreeMap<PersonId, Held>,
     names: BTreeMap<Name, PersonId>,
+    /// What the people above were read at.
+    known: u64,
+    /// Held for as long as this may write; `None` where it may not.
+    lock: Option<File>,
 }
 
 impl Vault {
@@ -185,7 +203,9 @@ impl Vault {
         if path.exists() {
             return Err(VaultError::There { path: path.to_path_buf() }.into());
         }
+        nothing_beside(path)?;
         keychain.keep_vault_key(&id, &key)?;
+        let lock = lock(path)?;
         claim(path)?;
         let made = (|| -> rusqlite::Result<()> {
             let mut file = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -202,35 +222,33 @@ impl Vault {
             let _ = std::fs::remove_file(path);
             return Err(VaultError::sqlite(path)(error).into());
         }
-        Self::open(path, keychain)
+        Self::open_with(path, keychain, Some(lock))
     }
 
-    /// Opens a vault.
+    /// Opens a vault, and keeps other runs from writing it and from opening it so.
     ///
     /// # Errors
-    /// [`VaultError`], and a keychain that cannot be read.
+    /// [`VaultError`], [`VaultError::Busy`] while another run has it, and a keychain that cannot be read.
     pub fn open(path: &Path, keychain: &Keychain) -> anyhow::Result<Self> {
-        Self::open_with(path, keychain, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        is_there(path)?;
+        Self::open_with(path, keychain, Some(lock(path)?))
     }
 
-    /// Opens a vault, to read it alone.
+    /// Opens a vault, to read it alone; another run may write it meanwhile.
     ///
     /// # Errors
-    /// As [`Vault::open`].
+    /// As [`Vault::open`], and never busy for long.
     pub fn open_to_read(path: &Path, keychain: &Keychain) -> anyhow::Result<Self> {
-        Self::open_with(path, keychain, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        is_there(path)?;
+        Self::open_with(path, keychain, None)
     }
 
-    fn open_with(path: &Path, keychain: &Keychain, flags: OpenFlags) -> anyhow::Result<Self> {
+    fn open_with(path: &Path, keychain: &Keychain, lock: Option<File>) -> anyhow::Result<Self> {
         let there = path.to_path_buf();
-        match std::fs::metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(VaultError::NotThere { path: there }.into());
-            }
-            Ok(meta) if !meta.is_file() => return Err(VaultError::NotAVault { path: there }.into()),
-            _ => {}
-        }
         let sqlite = VaultError::sqlite(path);
+        // To read as well: what a run that was cut off left half written is taken back first. SQLite itself goes down to reading
+        // where the system lets it do no more.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let file = Connection::open_with_flags(path, flags).map_err(&sqlite)?;
         let (id, key_name) = head(&file, path)?;
         let key_file = keychain.vault_key_file(&id);
@@ -241,9 +259,17 @@ impl Vault {
             return Err(VaultError::WrongKey { path: there, key_file }.into());
         }
         let seal = Seal::new(&key, id);
+        // Read before the people: an older one is refused at the first write.
+        let known = generation(&file, path)?;
         let people = people(&file, &seal, path)?;
-        let names = people.iter().map(|(id, held)| (held.name.clone(), *id)).collect();
-        Ok(Self { path: there, file, seal, id, people, names })
+        let mut names = BTreeMap::new();
+        for (id, held) in &people {
+            if let Some(PersonId(other)) = names.insert(held.name.clone(), *id) {
+                let what = format!("persons {other} and {} have one name", id.0);
+                return Err(VaultError::Damaged { path: there, what }.into());
+            }
+        }
+        Ok(Self { path: there, file, seal, id, people, names, known, lock })
     }
 
     /// Its file.
@@ -286,9 +312,7 @@ impl Vault {
     /// # Errors
     /// What SQLite says.
     pub fn generation(&self) -> Result<u64, VaultError> {
-        let found = self.file.query_row("SELECT generation FROM vault", [], |row| row.get(0));
-        let found: i64 = found.map_err(VaultError::sqlite(&self.path))?;
-        Ok(u64::try_from(found).unwrap_or_default())
+        generation(&self.file, &self.path)
     }
 
     /// Adds people, photos and dates: all of them, or none if something fails. An addition that does not fit is left out with
@@ -301,9 +325,8 @@ impl Vault {
         model: ModelId,
         additions: &[Addition],
     ) -> Result<Vec<Result<Added, VaultError>>, VaultError> {
-        let Self { file, seal, people, names, path, .. } = self;
-        let sqlite = VaultError::sqlite(path);
-        let transaction = file.transaction().map_err(&sqlite)?;
+        let Self { file, seal, people, names, path, known, lock, .. } = self;
+        let transaction = begin(file, path, *known, lock.as_ref())?;
         let writer = Writer { file: &transaction, seal, path };
         // Only what is committed is known afterwards.
         let mut changed: BTreeMap<Name, (PersonId, Held)> = BTreeMap::new();
@@ -323,7 +346,8 @@ impl Vault {
             });
         }
         writer.changed()?;
-        transaction.commit().map_err(&sqlite)?;
+        transaction.commit().map_err(VaultError::sqlite(path))?;
+        *known += 1;
         for (name, (id, held)) in changed {
             names.insert(name, id);
             people.insert(id, held);
@@ -379,15 +403,16 @@ impl Vault {
         model: ModelId,
         made: &[(&SealedCrop, u8, Quantised)],
     ) -> Result<(), VaultError> {
-        let Self { file, seal, path, .. } = self;
-        let sqlite = VaultError::sqlite(path);
-        let transaction = file.transaction().map_err(&sqlite)?;
+        let Self { file, seal, path, known, lock, .. } = self;
+        let transaction = begin(file, path, *known, lock.as_ref())?;
         let writer = Writer { file: &transaction, seal, path };
         for (crop, quality, template) in made {
             writer.put_template(model, crop.person, crop.id, crop.slot, *quality, template)?;
         }
         writer.changed()?;
-        transaction.commit().map_err(&sqlite)
+        transaction.commit().map_err(VaultError::sqlite(path))?;
+        *known += 1;
+        Ok(())
     }
 
     /// How many crops and templates there are.
@@ -444,14 +469,15 @@ impl Vault {
     /// # Errors
     /// What SQLite says.
     pub fn remove(&mut self, people: &[PersonId]) -> Result<(), VaultError> {
-        let sqlite = VaultError::sqlite(&self.path);
-        let transaction = self.file.transaction().map_err(&sqlite)?;
+        let Self { file, seal, path, known, lock, .. } = self;
+        let transaction = begin(file, path, *known, lock.as_ref())?;
+        let writer = Writer { file: &transaction, seal, path };
         for person in people {
-            let removed = transaction.execute("DELETE FROM people WHERE id = ?1", [person.0]);
-            removed.map_err(&sqlite)?;
+            writer.one("DELETE FROM people WHERE id = ?1", [person.0])?;
         }
-        Writer { file: &transaction, seal: &self.seal, path: &self.path }.changed()?;
-        transaction.commit().map_err(&sqlite)?;
+        writer.changed()?;
+        transaction.commit().map_err(VaultError::sqlite(path))?;
+        *known += 1;
         self.people.retain(|id, _| !people.contains(id));
         self.names.retain(|_, id| !people.contains(id));
         Ok(())
@@ -499,15 +525,19 @@ impl Vault {
         if to.exists() {
             return Err(VaultError::There { path: to.to_path_buf() }.into());
         }
-        let mut fresh = to.as_os_str().to_owned();
-        fresh.push(".tmp");
-        let fresh = PathBuf::from(fresh);
+        nothing_beside(to)?;
+        let fresh = beside(to, ".tmp");
         let copied = (|| -> anyhow::Result<()> {
-            match std::fs::remove_file(&fresh) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(HostError::file(&fresh)(error).into());
+            // What a copy that was cut off left, and what SQLite would take for the new one's journal.
+            for left in
+                std::iter::once(fresh.clone()).chain(JOURNALS.map(|end| beside(&fresh, end)))
+            {
+                match std::fs::remove_file(&left) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(HostError::file(&left)(error).into());
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
             claim(&fresh)?;
             let name = fresh.to_str().ok_or_else(|| VaultError::Sqlite {
@@ -530,6 +560,91 @@ impl Vault {
 
     fn damaged(&self, what: String) -> VaultError {
         VaultError::Damaged { path: self.path.clone(), what }
+    }
+}
+
+/// Checks that a path may be a vault's.
+fn is_there(path: &Path) -> Result<(), VaultError> {
+    let there = path.to_path_buf();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(VaultError::NotThere { path: there })
+        }
+        Ok(meta) if !meta.is_file() => Err(VaultError::NotAVault { path: there }),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps every other run from writing the vault of a path, which need not be there yet, until the answer is dropped. The file
+/// stays: whoever deleted it would let two others lock two files.
+///
+/// # Errors
+/// [`VaultError::Busy`], and a folder that cannot be written.
+pub fn lock(path: &Path) -> anyhow::Result<File> {
+    // By whichever link it is reached, it is one vault.
+    let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let held = beside(&whole, ".lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&held).map_err(HostError::file(&held))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(VaultError::Busy { path: path.to_path_buf() }.into()),
+        // Where the disk knows no locks, the generation tells whether somebody else wrote.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(file),
+    }
+}
+
+fn generation(file: &Connection, path: &Path) -> Result<u64, VaultError> {
+    let found = file.query_row("SELECT generation FROM vault", [], |row| row.get(0));
+    let found: i64 = found.map_err(VaultError::sqlite(path))?;
+    Ok(u64::try_from(found).unwrap_or_default())
+}
+
+/// Begins to write, as the only one, what follows from the people as they were read.
+///
+/// # Errors
+/// [`VaultError::Busy`] if another run writes or has written, or if this one opened the vault to read it.
+fn begin<'a>(
+    file: &'a mut Connection,
+    path: &Path,
+    known: u64,
+    lock: Option<&File>,
+) -> Result<Transaction<'a>, VaultError> {
+    let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate);
+    let transaction = transaction.map_err(VaultError::sqlite(path))?;
+    if lock.is_none() || generation(&transaction, path)? != known {
+        return Err(VaultError::Busy { path: path.to_path_buf() });
+    }
+    Ok(transaction)
+}
+
+/// A file's name with an ending behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Checks that no journal waits for a vault that is to be put at a place: the first use would write pages of another file over
+/// it.
+///
+/// # Errors
+/// [`VaultError::Leftover`].
+fn nothing_beside(path: &Path) -> Result<(), VaultError> {
+    // A link counts, wherever it leads.
+    let left =
+        |ending: &str| Some(beside(path, ending)).filter(|left| left.symlink_metadata().is_ok());
+    match JOURNALS.into_iter().find_map(left) {
+        Some(left) => Err(VaultError::Leftover { path: path.to_path_buf(), left }),
+        None => Ok(()),
+    }
+}
+
+impl SealedCrop {
+    /// Whose it is.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        self.person
     }
 }
 

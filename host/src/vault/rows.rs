@@ -77,14 +77,14 @@ impl Writer<'_> {
             let row = Row::Crop { person: id.0, crop: crop_id as u64, slot };
             let sealed = self.seal.seal(row, &crop.to_bytes()?)?;
             let update = "UPDATE crops SET sealed = ?2 WHERE id = ?1";
-            self.file.execute(update, params![crop_id, sealed]).map_err(&sqlite)?;
+            self.one(update, params![crop_id, sealed])?;
             self.put_template(model, id, crop_id, slot, crop.quality, template)?;
             held.photos.push(*digest);
         }
         if added != Added::default() {
             let sealed = self.seal.seal(Row::Person { person: id.0 }, &record_of(&held))?;
             let update = "UPDATE people SET sealed = ?2 WHERE id = ?1";
-            self.file.execute(update, params![id.0, sealed]).map_err(&sqlite)?;
+            self.one(update, params![id.0, sealed])?;
         }
         Ok(Ok((added, id, held)))
     }
@@ -109,8 +109,23 @@ impl Writer<'_> {
     }
 
     pub(super) fn changed(&self) -> Result<(), VaultError> {
-        let grown = self.file.execute("UPDATE vault SET generation = generation + 1", []);
-        grown.map(drop).map_err(VaultError::sqlite(self.path))
+        self.one("UPDATE vault SET generation = generation + 1", [])
+    }
+
+    /// Runs a statement that is to change one row: of a row that is gone nothing would be kept, and nobody would know.
+    pub(super) fn one(
+        &self,
+        statement: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<(), VaultError> {
+        let changed = self.file.execute(statement, parameters);
+        match changed.map_err(VaultError::sqlite(self.path))? {
+            1 => Ok(()),
+            rows => {
+                let what = format!("{rows} rows are there of one");
+                Err(VaultError::Damaged { path: self.path.to_path_buf(), what })
+            }
+        }
     }
 }
 

@@ -24,8 +24,9 @@ impl Place {
         self.folder.path().join("vault.db")
     }
 
+    /// As a run beside the one that has it.
     fn open(&self) -> Vault {
-        Vault::open(&self.path(), &self.keychain).unwrap()
+        Vault::open_to_read(&self.path(), &self.keychain).unwrap()
     }
 
     fn error(&self) -> String {
@@ -234,6 +235,31 @@ fn files_are_for_their_user_alone_and_hold_no_name_in_the_clear() {
 }
 
 #[test]
+fn no_vault_is_put_beside_the_journal_of_another() {
+    let place = Place::new();
+    let vault = place.filled();
+    let at = |name: &str| place.folder.path().join(name);
+    for ending in ["-journal", "-wal", "-shm"] {
+        let (to, left) = (at("other.db"), at(&format!("other.db{ending}")));
+        std::fs::write(&left, "pages of another file").unwrap();
+        let made = Vault::create(&to, &place.keychain).map(drop);
+        for refused in [vault.copy_to(&to, &place.keychain), made] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(&format!("other.db{ending} is left of another")), "{refused}");
+        }
+        assert!(!to.exists() && left.exists());
+        std::fs::remove_file(left).unwrap();
+    }
+    // Those of a copy that was cut off are ours.
+    for name in ["other.db.tmp", "other.db.tmp-journal"] {
+        std::fs::write(at(name), "cut off").unwrap();
+    }
+    vault.copy_to(&at("other.db"), &place.keychain).unwrap();
+    assert!(!at("other.db.tmp-journal").exists());
+    Vault::open(&at("other.db"), &place.keychain).unwrap().check().unwrap();
+}
+
+#[test]
 fn a_full_disk_takes_nothing_back_and_is_gone_on_with() {
     let place = Place::new();
     let mut vault = place.filled();
@@ -262,4 +288,77 @@ fn another_run_that_writes_is_waited_for_and_named() {
     assert!(matches!(busy, VaultError::Busy { .. }), "{busy}");
     drop(held);
     vault.add(MODEL, &[addition("Carol", 9)]).unwrap();
+}
+
+#[test]
+fn one_run_at_a_time_has_a_vault_to_write_and_others_may_read() {
+    let place = Place::new();
+    let mut vault = place.filled();
+    let link = place.folder.path().join("link.db");
+    std::os::unix::fs::symlink(place.path(), &link).unwrap();
+    for path in [place.path(), link] {
+        let busy = Vault::open(&path, &place.keychain).unwrap_err().to_string();
+        assert!(busy.contains("is used by another run of this program; wait until"), "{busy}");
+    }
+    let mut reader = place.open();
+    let refused = reader.add(MODEL, &[addition("Carol", 9)]).unwrap_err();
+    assert!(matches!(refused, VaultError::Busy { .. }), "{refused}");
+    vault.add(MODEL, &[addition("Carol", 9)]).unwrap();
+    drop(vault);
+    Vault::open(&place.path(), &place.keychain).unwrap();
+}
+
+#[test]
+fn nothing_is_written_by_people_who_are_not_as_they_were_read() {
+    let place = Place::new();
+    let mut vault = place.filled();
+    // As on a disk that knows no locks.
+    let mut other = place.open();
+    other.lock = Some(File::open(place.path()).unwrap());
+    other.add(MODEL, &[addition("Carol", 9)]).unwrap();
+    let crops = vault.without_template(OTHER, None, 1).unwrap();
+    let template = (0.01, vec![1; 128]);
+    let refused = [
+        vault.add(MODEL, &[addition("Carol", 8)]).map(drop),
+        vault.remove(&[PersonId(1)]),
+        vault.put_templates(OTHER, &[(&crops[0], 80, template)]),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(VaultError::Busy { .. })), "{refused:?}");
+    }
+    place.open().check().unwrap();
+    // Whoever is not there is not removed.
+    let gone = other.remove(&[PersonId(9)]).unwrap_err().to_string();
+    assert!(gone.contains("0 rows are there of one"), "{gone}");
+}
+
+#[test]
+fn two_people_of_one_name_are_refused() {
+    let place = Place::new();
+    let mut vault = place.filled();
+    vault.names.remove(&Name::new("Ann").unwrap());
+    vault.add(MODEL, &[addition("Ann", 9)]).unwrap();
+    drop(vault);
+    assert!(place.error().contains("persons 1 and 3 have one name"), "{}", place.error());
+}
+
+#[test]
+fn a_vault_that_a_run_left_half_written_is_copied_as_it_was_before() {
+    let place = Place::new();
+    let vault = place.filled();
+    let cut = place.folder.path().join("cut.db");
+    // With a cache of one page the half of it is on the disk, with the journal that takes it back.
+    vault.file.pragma_update(None, "cache_size", 1).unwrap();
+    vault.file.execute_batch("BEGIN; UPDATE crops SET sealed = zeroblob(90000)").unwrap();
+    for ending in ["", "-journal"] {
+        std::fs::copy(beside(&place.path(), ending), beside(&cut, ending)).unwrap();
+    }
+    let open_only = Connection::open_with_flags(&cut, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let read = open_only.query_row("SELECT count(*) FROM people", [], |row| row.get::<_, i64>(0));
+    let told = VaultError::sqlite(&cut)(read.unwrap_err());
+    assert!(matches!(told, VaultError::CutOff { .. }), "{told}");
+    drop(open_only);
+    let backup = place.folder.path().join("backup.db");
+    Vault::open_to_read(&cut, &place.keychain).unwrap().copy_to(&backup, &place.keychain).unwrap();
+    assert_eq!(slots(&Vault::open(&backup, &place.keychain).unwrap(), MODEL).len(), 4);
 }

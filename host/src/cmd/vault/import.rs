@@ -10,17 +10,17 @@ use crate::error::HostError;
 use crate::meant::Meant;
 use crate::parallel::{self, Pool};
 use crate::vault::crop::SourceCrop;
-use crate::vault::source::{self, BadRow, Wanted};
-use crate::vault::{Addition, PhotoDigest, Source, Vault, VaultError};
+use crate::vault::source::{self, BadRow, Listed, Wanted};
+use crate::vault::{Addition, Dates, PhotoDigest, Source, Vault, VaultError};
 use crate::{args, photo, remedy};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use threshold_models::engine::Engine;
 use threshold_models::picture;
 use threshold_models::quality::QualityLimits;
-use threshold_record::Name;
+use threshold_record::{ModelId, Name};
 
 /// What came of it.
 #[derive(Default)]
@@ -37,13 +37,15 @@ pub(super) fn run(
     vault: &mut Vault,
     typed: &args::VaultImport,
 ) -> anyhow::Result<Answer> {
-    let (wanted, bad) = source::read(&typed.source, today())?;
+    let Listed { wanted, bad, dates, .. } = source::read(&typed.source, today())?;
     let engines = Engines::open(meant)?;
     let (detector, pack) = (engines.detector()?, engines.embedder(meant.model.as_ref())?);
     let mut imported = Imported::default();
     for row in bad {
         imported.leave_out(meant, row);
     }
+    keep_dates(vault, pack.id, dates, &mut imported)?;
+    let wanted = not_over(meant, vault, wanted, &mut imported);
     let wanted = match typed.require_consent {
         true => consented(meant, vault, wanted, &mut imported),
         false => wanted,
@@ -113,6 +115,48 @@ pub(super) fn run(
     Ok(if imported.left_out.is_empty() { Answer::Yes } else { Answer::No })
 }
 
+/// Keeps what the list says of people who are there already, whatever becomes of their photos. Nobody's retention that is over is
+/// made longer: the data should be gone.
+fn keep_dates(
+    vault: &mut Vault,
+    model: ModelId,
+    dates: BTreeMap<Name, Dates>,
+    imported: &mut Imported,
+) -> Result<(), VaultError> {
+    let today = today();
+    let there = |name: &Name| vault.named(name).is_some_and(|held| !held.dates.is_over(today));
+    let dates = dates.into_iter().filter(|(name, _)| there(name));
+    let additions: Vec<Addition> =
+        dates.map(|(name, dates)| Addition { name, dates, photo: None }).collect();
+    for added in vault.add(model, &additions)? {
+        imported.dates += usize::from(added?.dates);
+    }
+    Ok(())
+}
+
+/// Whose data may be kept by what the vault knows; the others are left out.
+fn not_over(
+    meant: &Meant,
+    vault: &Vault,
+    wanted: Vec<Wanted>,
+    imported: &mut Imported,
+) -> Vec<Wanted> {
+    let today = today();
+    let mut kept = Vec::with_capacity(wanted.len());
+    for row in wanted {
+        let dates = vault.named(&row.name).map(|held| held.dates).unwrap_or_default();
+        match dates.keep_until.filter(|_| dates.is_over(today)) {
+            None => kept.push(row),
+            Some(until) => {
+                let error = VaultError::Over { name: row.name.as_str().to_owned(), until }.into();
+                let (line, photo) = (row.line, Some(row.photo));
+                imported.leave_out(meant, BadRow { line, photo, error });
+            }
+        }
+    }
+    kept
+}
+
 /// Who has a day of consent, in the vault or anywhere in the list; the others are left out.
 fn consented(
     meant: &Meant,
@@ -120,11 +164,9 @@ fn consented(
     wanted: Vec<Wanted>,
     imported: &mut Imported,
 ) -> Vec<Wanted> {
-    let in_list = wanted.iter().filter(|row| row.dates.consent.is_some());
-    let in_list: BTreeSet<Name> = in_list.map(|row| row.name.clone()).collect();
     let in_vault = |name: &Name| vault.named(name).is_some_and(|held| held.dates.consent.is_some());
     let (with, without): (Vec<Wanted>, Vec<Wanted>) =
-        wanted.into_iter().partition(|row| in_list.contains(&row.name) || in_vault(&row.name));
+        wanted.into_iter().partition(|row| row.dates.consent.is_some() || in_vault(&row.name));
     for Wanted { line, name, photo, .. } in without {
         let error = VaultError::NoConsent { name: name.as_str().to_owned() }.into();
         imported.leave_out(meant, BadRow { line, photo: Some(photo), error });

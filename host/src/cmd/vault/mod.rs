@@ -11,7 +11,7 @@ use super::Answer;
 use crate::engines::Engines;
 use crate::meant::Meant;
 use crate::say::{hex, table};
-use crate::vault::{Held, Quantised, Vault, VaultError};
+use crate::vault::{self, Held, Quantised, Vault, VaultError};
 use crate::{args, args::VaultCommand};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -34,16 +34,20 @@ const BATCH: usize = 64;
 /// [`VaultError`], and whatever the command says.
 pub fn run(meant: &Meant, typed: &args::Vault) -> anyhow::Result<Answer> {
     let path = typed.file.clone().unwrap_or_else(|| meant.keychain.vault());
+    // An export too: half of an import that is at work would be a gallery of which somebody is missing.
     let open = || Vault::open(&path, &meant.keychain);
     match &typed.what {
         VaultCommand::Init => init(meant, &path),
         VaultCommand::Import(typed) => import::run(meant, &mut open()?, typed),
-        VaultCommand::List => list(meant, &open()?),
+        VaultCommand::List => list(meant, &Vault::open_to_read(&path, &meant.keychain)?),
         VaultCommand::ReEmbed => re_embed::run(meant, &mut open()?),
         VaultCommand::Export(typed) => export::run(meant, &open()?, typed),
         VaultCommand::Remove(typed) => remove(meant, &mut open()?, typed),
         VaultCommand::Backup(typed) => copy(meant, &path, &typed.out),
-        VaultCommand::Restore(typed) => copy(meant, &typed.backup, &path),
+        VaultCommand::Restore(typed) => {
+            let _held = vault::lock(&path)?;
+            copy(meant, &typed.backup, &path)
+        }
     }
 }
 
