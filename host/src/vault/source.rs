@@ -107,6 +107,11 @@ fn list(path: &Path, today: Date) -> anyhow::Result<Listed> {
     if let Some(other) = columns.iter().find(|found| !known.contains(found)) {
         return Err(fault(format!("it has a column {other:?}")).into());
     }
+    for column in known {
+        if columns.iter().filter(|&found| found == column).count() > 1 {
+            return Err(fault(format!("it has the column {column} twice")).into());
+        }
+    }
     for needed in &known[..2] {
         place(needed).ok_or_else(|| fault(format!("it has no column {needed}")))?;
     }
@@ -308,6 +313,7 @@ mod tests {
         for (text, told) in [
             (&b""[..], "it has no column name"),
             (b"name,photo\n", "it has no rows"),
+            (b"name,photo,name\nAnn,a.jpg,Bob\n", "it has the column name twice"),
             (b"name\nAnn\n", "it has no column photo"),
             (b"name,photo,concent\nAnn,a.jpg,2026-01-01\n", "it has a column \"concent\""),
         ] {
