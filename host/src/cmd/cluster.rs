@@ -214,6 +214,7 @@ fn doubles<'a>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use std::path::Path;
 
