@@ -151,6 +151,15 @@ fn another_model(place: &Place) {
     assert!(error.starts_with("keys/vault.db cannot be written"), "{error}");
     assert!(remedy.starts_with("free some space"), "{remedy}");
     assert_eq!(place.templates(), before);
+    // A crop with a byte changed is named, and the others are made anew.
+    let mut bytes = std::fs::read(place.at("keys/vault.db")).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096 + 2000;
+    bytes[middle] ^= 1;
+    std::fs::write(place.at("bad.db"), bytes).unwrap();
+    let bad = with(&["vault", "--vault", "bad.db", "re-embed"]);
+    assert_eq!((bad.status, &bad.json()["templates_made"]), (1, &json!(2)), "{bad:?}");
+    let error = bad.json()["left_out"][0]["error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("bad.db is damaged: crop "), "{error}");
     let made = with(&["vault", "re-embed"]).json();
     assert_eq!(
         (&made["crops"], &made["templates_made"], &made["templates"]),
@@ -184,6 +193,7 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
         Ann,none.png,\n\
         Ann,away.png,\n\
         Ann,text.png,\n\
+        Ann,/dev/zero,\n\
         ,a1.png,\n\
         Ann,a1.png,yesterday\n\
         Ann,a1.png,\n\
@@ -205,16 +215,17 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
         (3, "none.png: no face found"),
         (4, "away.png: No such file"),
         (5, "text.png: an unknown kind of file"),
-        (6, "the name is empty"),
-        (7, "consent \"yesterday\" is no day as 2027-01-31"),
-        (9, "no consent of Bob is recorded"),
+        (6, "/dev/zero is no regular file"),
+        (7, "the name is empty"),
+        (8, "consent \"yesterday\" is no day as 2027-01-31"),
+        (10, "no consent of Bob is recorded"),
     ];
     assert_eq!(left_out.len(), told.len(), "{left_out:?}");
     for ((line, error), (expected_line, expected)) in left_out.iter().zip(told) {
         assert_eq!(*line, expected_line);
         assert!(error.starts_with(expected), "{error}");
     }
-    assert_eq!(ran.stderr.matches("warning: left out: line ").count(), 7, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("warning: left out: line ").count(), 8, "{}", ran.stderr);
     // The consent of a row whose photo is none is Ann's all the same.
     let listed = place.json(&["vault", "list"]);
     assert_eq!(listed["people"][0]["consent"], "2026-01-02");

@@ -9,10 +9,10 @@ use super::{Answer, door_distance, round};
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
+use crate::vault::source::person_of;
 use crate::{args, parallel, pictures, remedy};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use threshold_models::cluster;
 use threshold_models::engine::{Embedding, Engine};
@@ -44,11 +44,13 @@ struct Double {
 /// Groups the faces; [`Answer::No`] if some people may be one.
 ///
 /// # Errors
-/// A folder that cannot be listed, a missing pack, [`HostError::TooManyFaces`], and [`HostError::PicturesLeft`] at the end if
-/// pictures could not be read.
+/// A folder that cannot be listed, a person's folder of which the name is no UTF-8, a missing pack, [`HostError::TooManyFaces`], and
+/// [`HostError::PicturesLeft`] at the end if pictures could not be read.
 pub fn run(meant: &Meant, typed: &args::Cluster) -> anyhow::Result<Answer> {
     pictures::folder(&typed.folder)?;
     let pictures = pictures::named(std::slice::from_ref(&typed.folder))?;
+    let people: Vec<Option<&str>> =
+        pictures.iter().map(|path| person_of(&typed.folder, path)).collect::<Result<_, _>>()?;
     let engines = Engines::open(meant)?;
     let (detector, pack) = (engines.detector()?, engines.embedder(meant.model.as_ref())?);
     let embedder = pack.embedder()?;
@@ -94,11 +96,9 @@ pub fn run(meant: &Meant, typed: &args::Cluster) -> anyhow::Result<Answer> {
         }
     }
     let groups = in_groups(&cluster::groups(metric, threshold, &embeddings));
-    let people: Vec<Option<String>> =
-        pictures.iter().map(|path| person_of(&typed.folder, path)).collect();
     let person = |face: usize| {
         let Face { picture, alone, .. } = faces[face];
-        people[picture].as_deref().filter(|_| alone)
+        people[picture].filter(|_| alone)
     };
     let doubles = doubles(metric, &groups, &embeddings, person);
     let name = |face: usize| {
@@ -171,13 +171,6 @@ fn in_groups(group_of: &[usize]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Whose folder a picture is in; nobody's if it lies in the folder itself.
-fn person_of(folder: &Path, picture: &Path) -> Option<String> {
-    let mut parts = picture.strip_prefix(folder).unwrap_or(picture).components();
-    let person = parts.next()?.as_os_str().to_string_lossy().into_owned();
-    parts.next().map(|_| person)
-}
-
 /// People whose faces are in one group, each two with their nearest faces.
 fn doubles<'a>(
     metric: Metric,
@@ -221,7 +214,9 @@ fn doubles<'a>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn people_who_share_a_group_are_named_once_with_their_nearest_faces() {
@@ -247,9 +242,9 @@ mod tests {
 
     #[test]
     fn a_picture_is_of_the_person_whose_folder_it_is_in() {
-        let of = |picture: &str| person_of(Path::new("in"), Path::new(picture));
-        assert_eq!(of("in/Ann/1.jpg").as_deref(), Some("Ann"));
-        assert_eq!(of("in/Ann/more/1.jpg").as_deref(), Some("Ann"));
+        let of = |picture| person_of(Path::new("in"), Path::new(picture)).unwrap();
+        assert_eq!(of("in/Ann/1.jpg"), Some("Ann"));
+        assert_eq!(of("in/Ann/more/1.jpg"), Some("Ann"));
         assert_eq!(of("in/1.jpg"), None);
     }
 }

@@ -159,6 +159,12 @@ pub enum VaultError {
         /// The last day.
         until: Date,
     },
+    /// A person's folder of which the name is no text: two of them could be taken for one.
+    #[error("the name of the folder {path:?} is no UTF-8; rename it to the person's name")]
+    FolderName {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The list itself.
     #[error(
         "{}: {what}; a CSV file with the columns name and photo, and consent and keep_until if you have them, or a folder with a \

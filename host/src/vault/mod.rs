@@ -200,12 +200,15 @@ impl Vault {
     pub fn create(path: &Path, keychain: &Keychain) -> anyhow::Result<Self> {
         let id = seal::random()?;
         let key = VaultKey::new(seal::random()?);
-        if path.exists() {
+        if is_taken(path) {
             return Err(VaultError::There { path: path.to_path_buf() }.into());
         }
         nothing_beside(path)?;
         keychain.keep_vault_key(&id, &key)?;
         let lock = lock(path)?;
+        if path.exists() && !is_taken(path) {
+            std::fs::remove_file(path).map_err(HostError::file(path))?;
+        }
         claim(path)?;
         let made = (|| -> rusqlite::Result<()> {
             let mut file = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -522,7 +525,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`], and a keychain that cannot be read.
     pub fn copy_to(&self, to: &Path, keychain: &Keychain) -> anyhow::Result<()> {
-        if to.exists() {
+        if is_taken(to) {
             return Err(VaultError::There { path: to.to_path_buf() }.into());
         }
         nothing_beside(to)?;
@@ -563,6 +566,11 @@ impl Vault {
     }
 }
 
+/// Whether something is at a place; an empty file is nothing: making a vault was cut off.
+fn is_taken(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() || meta.len() > 0)
+}
+
 /// Checks that a path may be a vault's.
 fn is_there(path: &Path) -> Result<(), VaultError> {
     let there = path.to_path_buf();
@@ -571,6 +579,7 @@ fn is_there(path: &Path) -> Result<(), VaultError> {
             Err(VaultError::NotThere { path: there })
         }
         Ok(meta) if !meta.is_file() => Err(VaultError::NotAVault { path: there }),
+        Ok(meta) if meta.len() == 0 => Err(VaultError::NotThere { path: there }),
         _ => Ok(()),
     }
 }

@@ -66,15 +66,14 @@ pub fn read(path: &Path, today: Date) -> anyhow::Result<Listed> {
 fn folder(folder: &Path) -> anyhow::Result<Listed> {
     let mut listed = Listed::default();
     for photo in pictures::named(&[folder.to_path_buf()])? {
-        let below = photo.strip_prefix(folder).unwrap_or(&photo);
-        let mut parts = below.components().map(|part| part.as_os_str().to_string_lossy());
-        let person = parts.next().filter(|_| parts.next().is_some());
-        let name = match person {
-            Some(person) => name(&person),
-            None => {
+        let name = match person_of(folder, &photo) {
+            Ok(Some(person)) => name(person),
+            Ok(None) => {
+                let below = photo.strip_prefix(folder).unwrap_or(&photo);
                 let what = format!("{} is in no person's folder", below.display());
                 Err(VaultError::List { path: folder.to_path_buf(), what }.into())
             }
+            Err(error) => Err(error.into()),
         };
         match name {
             Ok(name) => {
@@ -86,6 +85,18 @@ fn folder(folder: &Path) -> anyhow::Result<Listed> {
     Ok(listed)
 }
 
+/// Whose folder a picture is in; nobody's if it lies in the folder itself.
+///
+/// # Errors
+/// [`VaultError::FolderName`]: written as text anyhow, two people's folders could have one name.
+pub fn person_of<'a>(folder: &Path, picture: &'a Path) -> Result<Option<&'a str>, VaultError> {
+    let mut parts = picture.strip_prefix(folder).unwrap_or(picture).components();
+    let Some(person) = parts.next().filter(|_| parts.next().is_some()) else { return Ok(None) };
+    let name = person.as_os_str().to_str();
+    let fault = || VaultError::FolderName { path: folder.join(person) };
+    name.map(Some).ok_or_else(fault)
+}
+
 fn list(path: &Path, today: Date) -> anyhow::Result<Listed> {
     let file = File::open(path).map_err(HostError::file(path))?;
     let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
@@ -95,6 +106,11 @@ fn list(path: &Path, today: Date) -> anyhow::Result<Listed> {
     let place = |column: &str| columns.iter().position(|found| found == column);
     if let Some(other) = columns.iter().find(|found| !known.contains(found)) {
         return Err(fault(format!("it has a column {other:?}")).into());
+    }
+    for column in known {
+        if columns.iter().filter(|&found| found == column).count() > 1 {
+            return Err(fault(format!("it has the column {column} twice")).into());
+        }
     }
     for needed in &known[..2] {
         place(needed).ok_or_else(|| fault(format!("it has no column {needed}")))?;
@@ -297,6 +313,7 @@ mod tests {
         for (text, told) in [
             (&b""[..], "it has no column name"),
             (b"name,photo\n", "it has no rows"),
+            (b"name,photo,name\nAnn,a.jpg,Bob\n", "it has the column name twice"),
             (b"name\nAnn\n", "it has no column photo"),
             (b"name,photo,concent\nAnn,a.jpg,2026-01-01\n", "it has a column \"concent\""),
         ] {
@@ -316,5 +333,22 @@ mod tests {
         assert_eq!((wanted.len(), bad.len()), (1, 1));
         assert_eq!(wanted[0].name.as_str(), "Ann");
         assert!(bad[0].error.to_string().contains("lone.jpg is in no person's folder"));
+    }
+
+    #[test]
+    fn folders_that_are_no_text_are_not_taken_for_one_person() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"Ren\xe9"[..], b"Ren\xe8"] {
+            let person = folder.path().join(std::ffi::OsStr::from_bytes(name));
+            std::fs::create_dir(&person).unwrap();
+            std::fs::write(person.join("1.jpg"), "").unwrap();
+        }
+        let Listed { wanted, bad, .. } = read(folder.path(), today()).unwrap();
+        assert_eq!((wanted.len(), bad.len()), (0, 2));
+        for (row, name) in bad.iter().zip(["Ren\\xE8", "Ren\\xE9"]) {
+            let error = row.error.to_string();
+            assert!(error.contains(name) && error.contains("is no UTF-8; rename it"), "{error}");
+        }
     }
 }

@@ -177,8 +177,10 @@ fn a_row_in_anothers_place_does_not_open() {
 fn files_that_are_no_vault_of_ours_are_told_apart() {
     let place = Place::new();
     assert!(place.error().starts_with("there is no vault"));
+    // What an init that was cut off leaves is not in the way of the next.
     std::fs::write(place.path(), "").unwrap();
-    assert!(place.error().contains("is no vault"), "{}", place.error());
+    assert!(place.error().starts_with("there is no vault"), "{}", place.error());
+    drop(Vault::create(&place.path(), &place.keychain).unwrap());
     std::fs::write(
         place.path(),
         "something else, longer than the header of a file of SQLite's is".repeat(9),

@@ -185,6 +185,11 @@ fn source_of(
     if path.is_dir() {
         return Err(HostError::FolderForPicture { path: path.display().to_string() }.into());
     }
+    // A pipe or a device may have no end.
+    if !std::fs::metadata(path).map_err(HostError::file(path))?.is_file() {
+        let what = format!("{} is no regular file", path.display());
+        return Err(VaultError::Row { what }.into());
+    }
     let mut hasher = blake3::Hasher::new();
     let hashed = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
     hashed.map_err(HostError::file(path))?;

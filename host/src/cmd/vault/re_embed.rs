@@ -2,6 +2,7 @@
 //!
 //! Owns the batches: each is kept whole before the next begins, so that a run that was cut off is gone on with and no crop has two
 //! templates by one model. The templates of other models stay: a unit may still run one, or go back to it.
+//! Leaves out, and names, a crop that gives no template; nobody else waits for it.
 //! Refuses to work on whoever's retention is over, and names them.
 //! Says what it cost beside the embedding alone.
 
@@ -9,7 +10,8 @@ use super::{Answer, BATCH, template, today};
 use crate::engines::Engines;
 use crate::meant::Meant;
 use crate::parallel::{self, Pool};
-use crate::vault::{Quantised, Vault};
+use crate::remedy;
+use crate::vault::{Quantised, Vault, VaultError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +21,7 @@ use threshold_models::pack::Pack;
 use threshold_record::{ModelId, PersonId};
 
 /// What it came to.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 struct Done {
     crops: usize,
     before: usize,
@@ -30,6 +32,8 @@ struct Done {
     workers: usize,
     /// Whose retention is over.
     over: BTreeSet<PersonId>,
+    /// Why a crop has none.
+    left_out: Vec<anyhow::Error>,
 }
 
 pub(super) fn run(meant: &Meant, vault: &mut Vault) -> anyhow::Result<Answer> {
@@ -54,15 +58,21 @@ pub(super) fn run(meant: &Meant, vault: &mut Vault) -> anyhow::Result<Answer> {
     let begun = Instant::now();
     // No face is looked for, so the smallest one is nobody's choice.
     let fresh = || anyhow::Ok(Engines::engine(&detector, Some(&pack), 40, threads_each)?);
-    let (made, engine_ms) = all(vault, pack.id, &over, workers, fresh, |n| bar.inc(n))?;
+    let (made, engine_ms, left_out) = all(vault, pack.id, &over, workers, fresh, |n| bar.inc(n))?;
     bar.finish_and_clear();
+    for error in &left_out {
+        let (said, advice) = (remedy::without(error), remedy::of(error));
+        meant.say.warn(&format!("left out: {said} (try: {advice})"));
+    }
     let wall_ms = begun.elapsed().as_secs_f64() * 1e3;
-    let done = Done { crops: counts.crops, before, made, wall_ms, engine_ms, workers, over };
+    let done =
+        Done { crops: counts.crops, before, made, wall_ms, engine_ms, workers, over, left_out };
     meant.say.result(&done.value(&pack), || done.text(&pack))?;
-    Ok(Answer::Yes)
+    Ok(if done.left_out.is_empty() { Answer::Yes } else { Answer::No })
 }
 
-/// Gives every crop without one a template, but for those of some people; how many, and the time in the engines.
+/// Gives every crop without one a template, but for those of some people; how many, the time in the engines, and why others have
+/// none.
 fn all<E: Engine>(
     vault: &mut Vault,
     model: ModelId,
@@ -70,10 +80,10 @@ fn all<E: Engine>(
     workers: usize,
     fresh: impl Fn() -> anyhow::Result<E> + Sync,
     progress: impl Fn(u64),
-) -> anyhow::Result<(usize, f64)> {
+) -> anyhow::Result<(usize, f64, Vec<anyhow::Error>)> {
     let pool = Pool::default();
     let engine_us = AtomicU64::new(0);
-    let mut made = 0;
+    let (mut made, mut left_out) = (0, Vec::new());
     let mut last = None;
     loop {
         let mut batch = vault.without_template(model, last.as_ref(), BATCH)?;
@@ -83,28 +93,40 @@ fn all<E: Engine>(
         last = batch.last().cloned();
         batch.retain(|crop| !over.contains(&crop.person()));
         let opener = vault.opener();
-        let templates: Vec<(u8, Quantised)> = parallel::over(
+        let templates: Vec<anyhow::Result<(u8, Quantised)>> = parallel::over(
             &batch,
             workers,
             || anyhow::Ok(()),
             |(), crop| {
-                let crop = opener.open(crop)?;
+                let crop = match opener.open(crop) {
+                    Ok(crop) => crop,
+                    Err(error) => return Ok(Err(error.into())),
+                };
                 pool.with(&fresh, |engine| {
                     let begun = Instant::now();
-                    let template = template(engine, &crop.frame, &crop.face)?;
+                    let made = template(engine, &crop.frame, &crop.face);
                     let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or_default();
                     engine_us.fetch_add(took, Ordering::Relaxed);
-                    Ok((crop.quality, template))
+                    match made {
+                        // The crop's fault, not the engine's.
+                        Err(error) if error.is::<VaultError>() => Ok(Err(error)),
+                        made => Ok(Ok((crop.quality, made?))),
+                    }
                 })
             },
         )?;
-        let rows = batch.iter().zip(templates);
-        let rows: Vec<_> = rows.map(|(crop, (quality, made))| (crop, quality, made)).collect();
+        let mut rows = Vec::with_capacity(batch.len());
+        for (crop, template) in batch.iter().zip(templates) {
+            match template {
+                Ok((quality, made)) => rows.push((crop, quality, made)),
+                Err(error) => left_out.push(error),
+            }
+        }
         vault.put_templates(model, &rows)?;
         made += rows.len();
         progress(rows.len() as u64);
     }
-    Ok((made, engine_us.into_inner() as f64 / 1e3))
+    Ok((made, engine_us.into_inner() as f64 / 1e3, left_out))
 }
 
 impl Done {
@@ -114,6 +136,7 @@ impl Done {
     }
 
     fn value(&self, pack: &Pack) -> Value {
+        let why = |error| json!({ "error": remedy::without(error), "remedy": remedy::of(error) });
         json!({
             "model": pack.id.to_string(),
             "model_name": pack.meta.name,
@@ -124,6 +147,7 @@ impl Done {
             "wall_ms": self.wall_ms.round(),
             "engine_ms": self.engine_ms.round(),
             "workers": self.workers,
+            "left_out": self.left_out.iter().map(why).collect::<Vec<_>>(),
             "over": self.over.iter().map(|id| id.0).collect::<Vec<_>>(),
             "cost": self.cost().map(|cost| (cost * 1e3).round() / 1e3),
         })
