@@ -3,7 +3,8 @@
 //! Owns what counts as that: every part of the unit in order (camera, the packs' golden vectors, the gallery under its model, the
 //! store, the reader in every mode, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps
 //! from deciding is in order, unless it was armed when this version was installed: then it has to be armed. One that finds fewer people
-//! than there were then is not in order, since it may have read a full gallery as an empty one.
+//! than there were then is not in order, since it may have read a full gallery as an empty one; nor is one at which the
+//! processor took the place of the device that computed then.
 //! Then the version confirms itself. With a part at fault for [`GIVE_UP`], or unconfirmed after [`DEADLINE`], the process ends to be
 //! started again, until the launcher goes back; where there is nothing to go back to it stays and says what is wrong.
 //! Refuses to confirm a version that did not start whole.
@@ -18,7 +19,7 @@ use threshold_record::{EntryKind, LogEntry};
 use threshold_slots::{
     Event, Folder, MAKER_VARIABLE, Maker, SLOT_VARIABLE, Slot, SlotError, Slots,
 };
-use threshold_wire::message::Armed;
+use threshold_wire::message::{Armed, EngineState};
 
 /// How long every part has to be in order: the longest that a camera which stands still takes to be found, the look for repeated
 /// pictures included, many times over.
@@ -162,6 +163,12 @@ impl Trial {
                  threshold confirm keeps this version",
                 self.before.people
             )),
+            // Slower than what was chosen, and nobody may have noticed: the kernels of this version do not work here.
+            _ if self.before.device && state.engine() == Some(EngineState::FellBack) => Some(
+                "the processor computes in the place of the GPU; before the update the GPU computed; if it is the GPU that \
+                 failed since, threshold confirm keeps this version"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

@@ -28,7 +28,7 @@ use threshold_wire::endpoints::{
     ApplyUpdate, ConfirmUpdate, GetSlots, OpenSession, PushUpdate, PutPerson, PutTemplate,
     RevertUpdate, SayHello,
 };
-use threshold_wire::message::{Armed, IfThere, Nothing, PersonPut, TemplatePut};
+use threshold_wire::message::{Armed, EngineState, IfThere, Nothing, PersonPut, TemplatePut};
 use threshold_wire::session::{Inside, Opening};
 use threshold_wire::update::{
     SlotState, Slots as Told, SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush,
@@ -347,7 +347,18 @@ fn how_many_people_a_unit_has_is_noted_for_the_version_that_is_installed() {
     unit.flash(&unit.version(2, 3), UpdateApply::RE_ENROL).unwrap();
     assert_eq!(unit.before(), Before::default(), "of the version that runs nothing is noted");
     unit.start(Slot::B);
-    assert_eq!(unit.before(), Before { armed: false, people: 2 });
+    assert_eq!(unit.before(), Before { people: 2, ..Before::default() });
+}
+
+#[test]
+fn that_a_device_computes_is_noted_for_the_version_that_is_installed() {
+    for (engine, device) in [(EngineState::Device, true), (EngineState::FellBack, false)] {
+        let mut unit = Unit::new();
+        unit.bench.rig.borrow().shared.lock().set_engine(engine);
+        unit.flash(&unit.version(2, 3), UpdateApply::RE_ENROL).unwrap();
+        unit.start(Slot::B);
+        assert_eq!(unit.before().device, device);
+    }
 }
 
 #[test]

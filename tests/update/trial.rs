@@ -22,7 +22,7 @@ use threshold_record::{
 use threshold_slots::mock::MockMedium;
 use threshold_slots::{Slot, Slots, TRIAL_BOOTS};
 use threshold_store::{MockFlash, Store};
-use threshold_wire::message::Armed;
+use threshold_wire::message::{Armed, EngineState};
 use threshold_wire::recovery::{Asked, RecoveryKey};
 
 /// Time between two rounds of the loop.
@@ -173,7 +173,7 @@ impl Started {
 }
 
 /// A unit that was armed, with nobody enrolled.
-const ARMED: Before = Before { armed: true, people: 0 };
+const ARMED: Before = Before { armed: true, people: 0, device: false };
 
 const SETTLE_MS: u64 = SETTLE.as_millis() as u64;
 const GIVE_UP_MS: u64 = GIVE_UP.as_millis() as u64;
@@ -278,6 +278,25 @@ fn a_reader_that_cannot_be_had_is_a_fault_of_the_version_in_every_mode() {
     }
 }
 
+#[test]
+fn a_version_at_which_the_processor_takes_the_place_of_the_device_is_gone_back_from() {
+    for (before, engine, stays) in [
+        (true, EngineState::FellBack, false),
+        (true, EngineState::Device, true),
+        // Its owner configured it so.
+        (true, EngineState::Processor, true),
+        (false, EngineState::FellBack, true),
+    ] {
+        let before = Before { device: before, ..Before::default() };
+        let unit = Unit { before, ..Unit::updated() };
+        let (_, mut started) = unit.start();
+        started.shared.lock().set_engine(engine);
+        let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
+        assert_eq!(ending, (!stays).then_some(Ending::Reboot), "{before:?} {engine:?}");
+        assert_eq!(started.is_confirmed(), stays, "{before:?} {engine:?}");
+    }
+}
+
 /// What such a version does not find is here what nobody gave the unit: its commission.
 #[test]
 fn a_version_at_which_a_unit_that_was_armed_is_not_is_gone_back_from() {
@@ -306,7 +325,7 @@ fn a_version_at_which_a_unit_that_was_armed_is_so_again_is_confirmed() {
 #[test]
 fn a_version_that_finds_fewer_people_than_there_were_is_gone_back_from_and_one_that_finds_all_is_not()
  {
-    let people = |people| Unit { before: Before { armed: true, people }, ..Unit::updated() };
+    let people = |people| Unit { before: Before { people, ..ARMED }, ..Unit::updated() };
     let unit = people(2);
     for boot in 0..TRIAL_BOOTS {
         let (version, mut started) = unit.start();

@@ -1,8 +1,10 @@
-//! How a unit stood when a version was installed, for that version's trial: that it was armed, and how many people it had.
+//! How a unit stood when a version was installed, for that version's trial: that it was armed, how many people it had,
+//! and that a device computed.
 //!
 //! ```text
 //! <data>/update/armed     BLAKE3 of the version's MANIFEST, 32 bytes; missing if the unit was not armed
-//! <data>/update/people    the same, then u32, little endian
+//! <data>/update/device    the same; missing if the processor computed, or nothing noted that
+//! <data>/update/people    BLAKE3, then u32, little endian
 //! ```
 //! Owns that a note is of one version: whatever else runs finds none. Refuses to say how the unit stands now.
 
@@ -13,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 const ARMED: &str = "armed";
+const DEVICE: &str = "device";
 const PEOPLE: &str = "people";
 
 /// How the unit stood.
@@ -22,6 +25,8 @@ pub struct Before {
     pub armed: bool,
     /// People in its gallery; 0 if nobody noted that.
     pub people: u32,
+    /// A device computed, and not the processor; false if nobody noted that.
+    pub device: bool,
 }
 
 /// Notes it for the version of that MANIFEST; durable on return.
@@ -31,9 +36,11 @@ pub struct Before {
 pub(super) fn note(folder: &Path, manifest: &[u8; 32], before: Before) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     write(folder, PEOPLE, &[manifest.as_slice(), &before.people.to_le_bytes()].concat())?;
-    match before.armed {
-        true => write(folder, ARMED, manifest)?,
-        false => staging::remove(&folder.join(ARMED))?,
+    for (name, holds) in [(ARMED, before.armed), (DEVICE, before.device)] {
+        match holds {
+            true => write(folder, name, manifest)?,
+            false => staging::remove(&folder.join(name))?,
+        }
     }
     File::open(folder)?.sync_all()
 }
@@ -49,10 +56,11 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// What was noted for that version.
 pub(super) fn noted(folder: &Path, manifest: &[u8; 32]) -> Before {
-    let armed = std::fs::read(folder.join(ARMED)).is_ok_and(|noted| noted == manifest);
+    let holds = |name| std::fs::read(folder.join(name)).is_ok_and(|noted| noted == manifest);
     let people = std::fs::read(folder.join(PEOPLE)).unwrap_or_default();
     let people = people.strip_prefix(manifest).and_then(|count| count.try_into().ok());
-    Before { armed, people: people.map_or(0, u32::from_le_bytes) }
+    let people = people.map_or(0, u32::from_le_bytes);
+    Before { armed: holds(ARMED), people, device: holds(DEVICE) }
 }
 
 /// Takes the notes away.
@@ -61,5 +69,6 @@ pub(super) fn noted(folder: &Path, manifest: &[u8; 32]) -> Before {
 /// The medium's.
 pub(super) fn forget(folder: &Path) -> io::Result<()> {
     staging::remove(&folder.join(PEOPLE))?;
+    staging::remove(&folder.join(DEVICE))?;
     staging::remove(&folder.join(ARMED))
 }

@@ -30,6 +30,7 @@ use threshold_bundle::{
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
 use threshold_slots::{Folder, PROGRAM, Slot, Slots};
 use threshold_store::LogSize;
+use threshold_wire::message::EngineState;
 use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 
 pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
@@ -235,14 +236,18 @@ impl Updates {
         }
     }
 
-    /// Notes whether the unit is armed, but for a part that is at fault just now, and how many people it has: the version on trial
-    /// has to be so and to have them too.
+    /// Notes whether the unit is armed, but for a part that is at fault just now, how many people it has, and whether a device
+    /// computes: for the version on trial all of it has to be so too.
     fn note_before(&self, bundle: &mut Counted, shared: &Shared) -> Result<(), UpdateRefusal> {
         bundle.rewind().map_err(|error| medium(&error))?;
         let manifest = id(&mut *bundle).map_err(|error| refusal::bundle(&error))?;
         let before = {
             let state = shared.lock();
-            Before { armed: state.refusal().is_none(), people: state.gallery_size().0 }
+            Before {
+                armed: state.refusal().is_none(),
+                people: state.gallery_size().0,
+                device: state.engine() == Some(EngineState::Device),
+            }
         };
         before::note(&self.0.staging, &manifest, before).map_err(|error| medium(&error))
     }
