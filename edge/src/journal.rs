@@ -157,6 +157,14 @@ impl Journal {
         self.store.sync().map_err(|error| (entries.len(), error))
     }
 
+    /// Makes durable what the log has of entries that [`Journal::write_all`] left there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.store.sync()
+    }
+
     /// An entry with what every one has.
     fn filled(&self, entry: LogEntry) -> LogEntry {
         LogEntry {

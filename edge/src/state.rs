@@ -89,6 +89,8 @@ pub struct EmbedderFacts {
 pub enum Ending {
     /// It starts again.
     Reboot,
+    /// It starts again, for the version before the one on trial.
+    GoBack,
     /// It starts again as a new unit.
     Wiped,
 }
@@ -124,6 +126,8 @@ pub struct State {
     admissions: Admissions,
     /// The entries of changes that hold, which the log did not take yet.
     owed: Vec<LogEntry>,
+    /// Whether the log has such entries that are not durable yet.
+    log_waits: bool,
     index: Option<Index>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
@@ -188,6 +192,7 @@ impl State {
             lockout: Lockout::default(),
             admissions: Admissions::default(),
             owed: Vec::new(),
+            log_waits: false,
             index: None,
             index_number: 0,
             faults,
@@ -454,10 +459,8 @@ impl State {
     /// # Errors
     /// [`StoreError`] without a log, and while one that works again has not taken what is owed.
     pub fn owing_nothing(&mut self) -> Result<&mut Journal, StoreError> {
-        match &mut self.journal {
-            Some(journal) if self.owed.is_empty() => Ok(journal),
-            _ => Err(StoreError::LogStopped),
-        }
+        let owes_nothing = self.owes_nothing();
+        self.journal.as_mut().filter(|_| owes_nothing).ok_or(StoreError::LogStopped)
     }
 
     /// Owes the entry of a change that came back with an error: but for a refusal, it may lie on the medium and hold from the next start
@@ -471,8 +474,9 @@ impl State {
                 | StoreError::LogStopped
         );
         if !is_refused {
-            self.store_failed(error);
+            // Owed before anything else is written: nothing comes before it.
             self.owed.push(entry);
+            self.store_failed(error);
         }
     }
 
@@ -480,11 +484,15 @@ impl State {
     /// and whatever entry comes next it is written before that one.
     ///
     /// # Errors
-    /// [`StoreError`]; the entry is owed then.
+    /// [`StoreError`]; the entry is owed then, but not by a unit without a log, which could never pay it.
     pub fn write_or_owe(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
-        self.write(entry).ok_or_else(|| {
+        if self.journal.is_none() {
+            return Err(StoreError::LogStopped);
+        }
+        self.name_again().and_then(|journal| journal.write(entry)).inspect_err(|error| {
+            // Before the fault that follows is written.
             self.owed.push(entry);
-            StoreError::LogStopped
+            self.store_failed(error);
         })
     }
 
@@ -495,8 +503,9 @@ impl State {
     pub fn write_all_or_owe(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
         let journal = self.name_again().map_err(|error| (0, error));
         journal.and_then(|journal| journal.write_all(entries)).map_err(|(taken, error)| {
-            self.store_failed(&error);
             self.owed.extend_from_slice(entries.get(taken..).unwrap_or(&[]));
+            self.log_waits |= taken > 0;
+            self.store_failed(&error);
             error
         })
     }
@@ -515,17 +524,22 @@ impl State {
         match ending {
             // Whatever it ended for before, it is another unit that starts.
             Ending::Wiped => self.ending = Some((ending, due_ms)),
+            Ending::GoBack if !matches!(self.ending, Some((Ending::Wiped, _))) => {
+                self.ending = Some((ending, due_ms));
+            }
+            Ending::GoBack => {}
             Ending::Reboot => drop(self.ending.get_or_insert((ending, due_ms))),
         }
     }
 
     /// How the process ends now; `None` while it goes on. While an entry is owed it is not started again: the next start would know
-    /// the change and not what is owed.
+    /// the change and not what is owed. But a version on trial that is not in order goes back all the same: its log may never take
+    /// anything, and a door that stays locked until somebody cuts the power would lose the entry as well.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         let now_ms = self.clock.monotonic_ms();
         let is_due = |&(ending, due_ms): &(Ending, u64)| {
-            due_ms <= now_ms && (ending == Ending::Wiped || self.owed.is_empty())
+            due_ms <= now_ms && (ending != Ending::Reboot || self.owes_nothing())
         };
         self.ending.filter(is_due).map(|(ending, _)| ending)
     }
@@ -533,7 +547,7 @@ impl State {
     /// True if the log took everything that it is owed.
     #[must_use]
     pub fn owes_nothing(&self) -> bool {
-        self.owed.is_empty()
+        self.owed.is_empty() && !self.log_waits
     }
 
     /// Writes down that the unit stops now, behind what is owed. What the log does not take is told, and lost.
@@ -545,6 +559,9 @@ impl State {
                 person.0
             ));
         }
+        if self.log_waits {
+            self.notices.tell("log: entries of changes that hold may be lost; check the gallery before the next start");
+        }
     }
 
     /// True if the end waits for a visit that is open or a pulse that runs. A wiped unit has nobody to wait for.
@@ -552,7 +569,7 @@ impl State {
     pub fn may_wait(&self) -> bool {
         let now_ms = self.clock.monotonic_ms();
         self.ending.is_some_and(|(ending, due_ms)| {
-            ending == Ending::Reboot && now_ms < due_ms.saturating_add(WAIT_MS)
+            ending != Ending::Wiped && now_ms < due_ms.saturating_add(WAIT_MS)
         })
     }
 
@@ -579,6 +596,7 @@ impl State {
                 .tell(&format!("update: it stays noted how the unit stood before: {error}"));
         }
         self.owed.clear();
+        self.log_waits = false;
         // Nothing is written any more that could say so.
         self.faults.push((Cause::Store, "the unit was wiped".to_owned()));
         self.end(Ending::Wiped);

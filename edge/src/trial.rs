@@ -200,7 +200,7 @@ impl Trial {
                 self.notices.tell(&format!(
                     "the version on trial is not in order ({why}); it is started again, and after its last start the version before is"
                 ));
-                shared.lock().end(Ending::Reboot);
+                shared.lock().end(Ending::GoBack);
             }
             Err(error) => {
                 self.stays = true;

@@ -3,7 +3,8 @@
 //! Each test tries to break one of the design's safety rules, named beside it.
 
 use crate::rig::{MODEL, Rig, Show, template};
-use threshold_record::{Cause, ContextKind, EntryKind, Name, PersonId, Reason};
+use threshold_edge::state::Ending;
+use threshold_record::{Cause, ContextKind, EntryKind, LogEntry, Name, PersonId, Reason};
 use threshold_store::{FlashFault, MockFlash};
 use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, Reboot, RemovePerson};
 use threshold_wire::message::{
@@ -402,6 +403,49 @@ fn a_unit_that_is_told_to_start_again_writes_down_first_what_it_owes_or_refuses(
         }
     }
     assert!(written > 0 && refused > 0, "{written} {refused}");
+}
+
+#[test]
+fn entries_of_a_push_that_only_wait_in_the_log_are_owed_as_well() {
+    let (mut written, mut refused) = (0, 0);
+    for full in [false, true] {
+        for failing in 1..=3 {
+            let mut rig = Rig::new();
+            rig.enrol("Ada", 1);
+            let before = count(&rig, EntryKind::Enrolled);
+            rig.flash.fail_at(rig.flash.writes() + failing, FlashFault::Io);
+            let entries = [LogEntry::of(EntryKind::Enrolled); 3];
+            if rig.shared.lock().write_all_or_owe(&entries).is_ok() {
+                continue;
+            }
+            assert!(!rig.shared.lock().owes_nothing(), "write {failing}");
+            if full {
+                rig.flash.set_capacity(Some(0));
+            }
+            let reboots = rig.call::<Reboot>(&Nothing {}).is_ok();
+            let told = count(&rig, EntryKind::Enrolled) >= before + entries.len();
+            assert!(told || !reboots, "write {failing}, full {full}");
+            written += usize::from(reboots);
+            refused += usize::from(!reboots);
+        }
+    }
+    assert!(written > 0 && refused > 0, "{written} {refused}");
+}
+
+#[test]
+fn a_version_on_trial_goes_back_whatever_the_log_is_owed() {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    rig.enrol("Emmy", 2);
+    rig.flash.set_capacity(Some(0));
+    let _ = rig.shared.lock().write_or_owe(LogEntry::of(EntryKind::Enrolled));
+    assert!(!rig.shared.lock().owes_nothing());
+    rig.shared.lock().end(Ending::Reboot);
+    rig.clock.advance(60_000);
+    assert_eq!(rig.shared.lock().ending(), None, "a restart waits for the log");
+    rig.shared.lock().end(Ending::GoBack);
+    rig.clock.advance(60_000);
+    assert_eq!(rig.shared.lock().ending(), Some(Ending::GoBack));
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn a_version_with_a_part_at_fault_is_gone_back_from_within_three_starts() {
             assert_eq!(version, "2", "{part:?}, start {boot}");
             started.shared.lock().fail(part, "as the test says");
             let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
-            assert_eq!(ending, Some(Ending::Reboot), "{part:?}, start {boot}");
+            assert_eq!(ending, Some(Ending::GoBack), "{part:?}, start {boot}");
             assert!(!started.is_confirmed());
         }
         let (version, mut started) = unit.start();
@@ -230,7 +230,7 @@ fn a_fault_that_mends_begins_the_time_anew_and_a_version_that_does_not_answer_is
         assert!(!started.is_confirmed());
     }
     started.answers = false;
-    assert_eq!(started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS), Some(Ending::Reboot));
+    assert_eq!(started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS), Some(Ending::GoBack));
     assert!(!started.is_confirmed());
 }
 
@@ -247,7 +247,7 @@ fn a_version_whose_camera_comes_and_goes_is_given_up_at_the_deadline() {
         ending = ending.or_else(|| started.go_on(SETTLE_MS - ROUND_MS));
         gone_ms += SETTLE_MS / 3 + SETTLE_MS;
     }
-    assert_eq!(ending, Some(Ending::Reboot));
+    assert_eq!(ending, Some(Ending::GoBack));
     assert!(gone_ms >= DEADLINE_MS && !started.is_confirmed());
 }
 
@@ -273,7 +273,7 @@ fn a_reader_that_cannot_be_had_is_a_fault_of_the_version_in_every_mode() {
             started.shared.lock().set_reader(reader);
         }
         let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
-        assert_eq!(ending, failed.then_some(Ending::Reboot));
+        assert_eq!(ending, failed.then_some(Ending::GoBack));
         assert_eq!(started.is_confirmed(), !failed);
     }
 }
@@ -292,7 +292,7 @@ fn a_version_at_which_the_processor_takes_the_place_of_the_device_is_gone_back_f
         let (_, mut started) = unit.start();
         started.shared.lock().set_engine(engine);
         let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
-        assert_eq!(ending, (!stays).then_some(Ending::Reboot), "{before:?} {engine:?}");
+        assert_eq!(ending, (!stays).then_some(Ending::GoBack), "{before:?} {engine:?}");
         assert_eq!(started.is_confirmed(), stays, "{before:?} {engine:?}");
     }
 }
@@ -306,7 +306,7 @@ fn a_version_at_which_a_unit_that_was_armed_is_not_is_gone_back_from() {
         assert_eq!(version, "2");
         assert!(matches!(started.shared.lock().armed(), Armed::Refuses(_)));
         let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
-        assert_eq!((ending, started.is_confirmed()), (Some(Ending::Reboot), false));
+        assert_eq!((ending, started.is_confirmed()), (Some(Ending::GoBack), false));
     }
     assert_eq!(unit.start().0, "1");
 }
@@ -335,7 +335,7 @@ fn a_version_that_finds_fewer_people_than_there_were_is_gone_back_from_and_one_t
             started.enrol("Ada");
         }
         let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
-        assert_eq!((ending, started.is_confirmed()), (Some(Ending::Reboot), false), "start {boot}");
+        assert_eq!((ending, started.is_confirmed()), (Some(Ending::GoBack), false), "start {boot}");
         started.remove_all();
     }
     assert_eq!(unit.start().0, "1");

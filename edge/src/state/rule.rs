@@ -202,6 +202,10 @@ impl State {
         if let Some(config) = &self.fell_back_to {
             journal.set_context(ContextKind::Config, config.as_bytes())?;
         }
+        if self.log_waits {
+            journal.sync()?;
+            self.log_waits = false;
+        }
         while let Some(&owed) = self.owed.first() {
             journal.write(owed)?;
             self.owed.remove(0);
