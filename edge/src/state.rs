@@ -474,9 +474,8 @@ impl State {
                 | StoreError::LogStopped
         );
         if !is_refused {
-            // Owed before anything else is written: nothing comes before it.
-            self.owed.push(entry);
             self.store_failed(error);
+            self.owed.push(entry);
         }
     }
 
@@ -490,9 +489,8 @@ impl State {
             return Err(StoreError::LogStopped);
         }
         self.name_again().and_then(|journal| journal.write(entry)).inspect_err(|error| {
-            // Before the fault that follows is written.
-            self.owed.push(entry);
             self.store_failed(error);
+            self.owed.push(entry);
         })
     }
 
@@ -503,9 +501,9 @@ impl State {
     pub fn write_all_or_owe(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
         let journal = self.name_again().map_err(|error| (0, error));
         journal.and_then(|journal| journal.write_all(entries)).map_err(|(taken, error)| {
+            self.store_failed(&error);
             self.owed.extend_from_slice(entries.get(taken..).unwrap_or(&[]));
             self.log_waits |= taken > 0;
-            self.store_failed(&error);
             error
         })
     }
