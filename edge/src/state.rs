@@ -1,6 +1,7 @@
 //! What the loop and the service share: the journal, the search index, the lock-out, and which parts are at fault.
 //!
-//! Owns every change of these, so that a change and its log entry belong together; `decide` asks for the decisions. Derives the threshold anew with each change of the gallery, in the same change, so that no decision
+//! Owns every change of these, so that a change and its log entry belong together; `decide` asks for the decisions. Derives the
+//! threshold anew with each change of the gallery, in the same change, so that no decision
 //! knows the larger gallery and the older threshold. Refuses to decide, and to stay armed with a part at fault.
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 

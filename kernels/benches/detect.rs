@@ -88,7 +88,7 @@ fn page(report: &Value) -> String {
     let mut page = format!(
         "# Detection on {}\n\nMeasured ceilings: copy {:.0} GB/s, tensor cores {:.0} TFLOP/s (f16, f32 sums).\n\n\
          p50, p95, max: from the frame in the pinned input to the faces, by the host's clock. With copy: the frame is first copied \
-         there, and its bytes then come out of the processor's caches. Recognised: with the copy, and the {RECOGNISED} largest faces \
+         there, and its bytes then come out of the processor's caches. Recognised: without it, and the {RECOGNISED} largest faces \
          cut out, embedded by that network and sought among {PEOPLE} people. Stages: each alone between two events, which adds some microseconds; in the graph they overlap.\n\n\
          | frame | min face | faces | crops | p50 ms | p95 ms | max ms | p50 with copy, ms | recognised, dlib, ms | recognised, FaceNet, ms | stages, us |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",

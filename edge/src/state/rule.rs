@@ -190,8 +190,8 @@ impl State {
     }
 
     /// The journal, for the next entry. After a change that failed, what holds is named first if it could not be then: what
-    /// failed may wait in the log, and must not come to it as the last word; so is what computes since a device failed. Then the log takes what it is owed: no entry comes
-    /// before one of a change that holds already.
+    /// failed may wait in the log, and must not come to it as the last word; so is what computes since a device failed. Then the
+    /// log takes what it is owed: no entry comes before one of a change that holds already.
     pub(super) fn name_again(&mut self) -> Result<&mut Journal, StoreError> {
         if self.settling_failed
             && let Some(settled) = self.settled

@@ -318,7 +318,7 @@ fn detection(results: &Results) -> String {
     };
     format!(
         "\n## Detection\n\nMilliseconds. From the frame (YUYV) in the pinned input to the faces; *with copy*: the frame is first copied there; \
-         *with dlib*, *with FaceNet*: also cut out, embedded and sought among 1,000 people, up to 8 faces (results of before turns: one). \
+         *with dlib*, *with FaceNet*: also cut out, embedded and sought among 1,000 people, up to 8 faces, without that copy. \
          facenet-pytorch: as its users call it, from a picture in memory.\n\n{}\n\
          P-Net on every level, R-Net and O-Net on as many crops as ours had, in half precision in one CUDA graph of PyTorch, which is \
          less than a detection: {alone}",

@@ -4,13 +4,12 @@
 //! made the embeddings.
 
 use super::embed;
-use super::verify::{share, title_of};
-use crate::args::{self, HalfName};
+use super::verify::{half_of, share, title_of, with_origin};
+use crate::args;
 use crate::cmd::door_distance;
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
-use serde_json::json;
 use threshold_models::eval::bootstrap::N_RESAMPLES;
 use threshold_models::eval::embeddings::About;
 use threshold_models::eval::groups::{GroupsResult, group};
@@ -20,10 +19,7 @@ use threshold_models::pack::Pack;
 pub(super) fn run(meant: &Meant, typed: &args::Verify) -> anyhow::Result<()> {
     let embeddings = embed::read(&typed.embeddings)?;
     let about = &embeddings.about;
-    let half = match typed.half {
-        HalfName::Fit => Half::Fit,
-        HalfName::Check => Half::Check,
-    };
+    let half = half_of(typed.half);
     let engines = Engines::open(meant)?;
     let made_by = |id: &str| id == about.model;
     let mut packs = engines.packs().embedders();
@@ -37,11 +33,7 @@ pub(super) fn run(meant: &Meant, typed: &args::Verify) -> anyhow::Result<()> {
     let result = result.ok_or_else(|| {
         wrong(format!("the {} half holds no two pictures of one person", half.name()))
     })?;
-    let mut value = serde_json::to_value(&result)?;
-    value["model"] = json!(about.model);
-    value["model_name"] = json!(about.model_name);
-    value["pictures_digest"] = json!(about.pictures_digest);
-    value["half"] = json!(half);
+    let value = with_origin(serde_json::to_value(&result)?, about, half);
     meant.say.result(&value, || text(&result, about, half))?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::args::{self, HalfName};
 use crate::error::HostError;
 use crate::meant::Meant;
 use crate::say::table;
-use serde_json::json;
+use serde_json::{Value, json};
 use threshold_models::eval::bootstrap::{Interval, N_RESAMPLES};
 use threshold_models::eval::embeddings::About;
 use threshold_models::eval::split::Half;
@@ -15,10 +15,7 @@ use threshold_models::eval::verify::{Point, VerifyResult, verify};
 
 pub(super) fn run(meant: &Meant, typed: &args::Verify) -> anyhow::Result<()> {
     let embeddings = embed::read(&typed.embeddings)?;
-    let half = match typed.half {
-        HalfName::Fit => Half::Fit,
-        HalfName::Check => Half::Check,
-    };
+    let half = half_of(typed.half);
     let subjects = embeddings.subjects(half);
     let about = &embeddings.about;
     let result = verify(about.metric, &subjects).ok_or_else(|| HostError::DataSet {
@@ -26,13 +23,26 @@ pub(super) fn run(meant: &Meant, typed: &args::Verify) -> anyhow::Result<()> {
         line: 0,
         what: format!("the {} half holds no two pictures of one person and of two", half.name()),
     })?;
-    let mut value = serde_json::to_value(&result)?;
+    let value = with_origin(serde_json::to_value(&result)?, about, half);
+    meant.say.result(&value, || text(&result, about, half))?;
+    Ok(())
+}
+
+/// The half of the people that is meant.
+pub(super) fn half_of(name: HalfName) -> Half {
+    match name {
+        HalfName::Fit => Half::Fit,
+        HalfName::Check => Half::Check,
+    }
+}
+
+/// A result as JSON with the embeddings that it is of.
+pub(super) fn with_origin(mut value: Value, about: &About, half: Half) -> Value {
     value["model"] = json!(about.model);
     value["model_name"] = json!(about.model_name);
     value["pictures_digest"] = json!(about.pictures_digest);
     value["half"] = json!(half);
-    meant.say.result(&value, || text(&result, about, half))?;
-    Ok(())
+    value
 }
 
 /// What a table of a file of embeddings is headed with.
