@@ -5,10 +5,12 @@
 
 mod flash;
 mod measure;
+mod paper;
 mod vault;
 
 pub use flash::*;
 pub use measure::*;
+pub use paper::*;
 pub use vault::*;
 
 use measure::level_size;
@@ -128,6 +130,9 @@ pub enum Command {
     /// Measure a model against a data set
     #[command(subcommand)]
     Eval(Eval),
+    /// Make a table of the paper again, with this machine's figures beside the paper's
+    #[command(subcommand)]
+    Table(Table),
     /// Show or settle how the unit's threshold comes about, or forecast what one means at a door
     #[command(subcommand)]
     Policy(Policy),

@@ -22,6 +22,11 @@ use threshold_record::{Metric, ModelTag, PersonId, Template};
 /// Bytes of the copy and rounds of the products that tell a card's ceilings; on the emulator, which is not timed, fewer.
 const COPIED: [usize; 2] = [256 << 20, 1 << 16];
 const ROUNDS: [u32; 2] = [20_000, 2];
+/// Blocks of the levels whose least time is told, and the numbers of levels from whose times one's follows; fewer on the emulator.
+const LEVEL_BLOCKS: [&[usize]; 2] = [&[66, 132, 264], &[2]];
+const LEVELS: [[usize; 2]; 2] = [[20, 100], [2, 4]];
+/// Blocks for each multiprocessor of the launch that does all levels.
+const WAITING_EACH: usize = 3;
 /// Runs of a level in a row, of which its time is a part.
 const STAGED: usize = 50;
 /// Splits that are tried.
@@ -164,6 +169,12 @@ fn page(report: &Value) -> String {
             divided["batch"],
         );
     }
+    page += "\nA level at least: it reads what the one before wrote everywhere, adds and writes (`cuda/levels.cu`). A launch each, or all in \
+             one launch whose blocks wait for counters:\n\n| blocks | a launch each us | in one us |\n| --- | --- | --- |\n";
+    for row in rows(&report["levels"]) {
+        let [launches, one] = ["launches_us", "in_one_us"].map(|key| number(&row[key]));
+        page += &format!("| {} | {launches:.2} | {one:.2} |\n", row["blocks"]);
+    }
     page += "\nSearch, from probes on the host to candidates on the host. Floor: the gallery's bytes at the copy's rate.\n\n\
              | templates | probes | p50 us | p95 us | floor us | times the floor |\n| --- | --- | --- | --- | --- | --- |\n";
     for row in rows(&report["searches"]) {
@@ -218,6 +229,7 @@ fn measure<D: Device>(
     let alone = Alone::new(open()?, Packed::of(&synthetic::weights(&cascade))?)?;
     let (bytes_a_second, _) = alone.copy_ceiling(&vec![1; COPIED[size]], 9)?;
     let (multiplied_a_second, _) = alone.multiply_ceiling(ROUNDS[size], 9)?;
+    let levels = levels(&alone, multiprocessors as usize, size, typed.calls)?;
     let (mut rows, mut counted, mut divisions) = (Vec::new(), Vec::new(), Value::Null);
     for &named in &typed.networks {
         let graph = named.graph();
@@ -274,6 +286,7 @@ fn measure<D: Device>(
         "multiprocessors": multiprocessors,
         "copy_gb_a_second": bytes_a_second / 1e9,
         "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
+        "levels": levels,
         "networks": rows,
         "counted": counted,
         "divisions": divisions,
@@ -337,6 +350,30 @@ fn divided<D: Device>(
     };
     let levels: Vec<Value> = chosen.iter().zip(&all).map(row).collect();
     Ok(json!({ "batch": n, "levels": levels, "fixed": fixed }))
+}
+
+/// What a level takes at least, in a launch of its own and in one of all levels: each a difference, so that a graph's start and the
+/// host's wait are not in it.
+fn levels<D: Device>(
+    alone: &Alone<D>,
+    multiprocessors: usize,
+    size: usize,
+    calls: usize,
+) -> Result<Value> {
+    let mut rows = Vec::new();
+    for &blocks in LEVEL_BLOCKS[size] {
+        let [few, many] = LEVELS[size];
+        let each_us = |grid| -> Result<f64> {
+            let us =
+                |levels| Ok::<_, DeviceError>(alone.levels_floor((levels, blocks), grid, calls)?.0);
+            Ok((us(many)? - us(few)?) / (many - few) as f64)
+        };
+        rows.push(json!({
+            "blocks": blocks, "launches_us": each_us(None)?,
+            "in_one_us": each_us(Some(multiprocessors * WAITING_EACH))?,
+        }));
+    }
+    Ok(rows.into())
 }
 
 /// The next of a row of numbers that look drawn.

@@ -65,6 +65,19 @@ static __device__ __forceinline__ void cp_async_wait() {
 // What another block of this launch wrote, behind a __threadfence on both sides: past the first cache, which may be stale.
 static __device__ __forceinline__ float2 load_shared_by_blocks(const float2* g_from) { return __ldcg(g_from); }
 
+// A counter through which blocks of one launch wait for each other: what was written before it was added to, by a thread that
+// met the adding one at a barrier, is there for whoever has loaded the sum, and for who meets that one at a barrier.
+static __device__ __forceinline__ u32 load_acquired(const u32* g_at) {
+    u32 value;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(g_at) : "memory");
+    return value;
+}
+static __device__ __forceinline__ void add_released(u32* g_at, u32 value) {
+    asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(g_at), "r"(value) : "memory");
+}
+// In a loop that waits for another thread: nothing, the machine runs both.
+static __device__ __forceinline__ void spin_yield() {}
+
 // For launches that overlap (`launch::Launch::overlaps`; compute capability 9.0 and later, elsewhere nothing): the launch that
 // follows may begin once every block of this one has said so or has ended.
 static __device__ __forceinline__ void let_next_begin() {

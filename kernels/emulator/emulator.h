@@ -136,6 +136,9 @@ static inline float2 load_shared_by_blocks(const float2* g_from) { return *g_fro
 static inline void let_next_begin() {}
 static inline void wait_for_before() {}
 
+static inline u32 load_acquired(const u32* g_at) { return __atomic_load_n(g_at, __ATOMIC_ACQUIRE); }
+static inline void add_released(u32* g_at, u32 value) { __atomic_fetch_add(g_at, value, __ATOMIC_RELEASE); }
+
 static inline u32 atomicAdd(u32* at, u32 value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicOr(u32* at, u32 value) { return __atomic_fetch_or(at, value, __ATOMIC_RELAXED); }
 static inline u32 atomicAnd(u32* at, u32 value) { return __atomic_fetch_and(at, value, __ATOMIC_RELAXED); }

@@ -11,6 +11,7 @@ use crate::launch::{
 use crate::picture;
 use crate::stages::{Cell, Stages, half_bytes, halves, padded, values};
 use crate::weights::Packed;
+use std::time::Instant;
 use threshold_models::crop::CropRule;
 use threshold_models::pack::Preprocessing;
 use threshold_models::raw::RawFrame;
@@ -233,6 +234,43 @@ impl<D: Device> Alone<D> {
         let us = self.median_us(&mut program, times)?;
         let multiplied = (u64::from(blocks) * u64::from(rounds) * launch::MULTIPLIED) as f64;
         Ok((multiplied / us * 1e6, values(&program.read(device, out)?)))
+    }
+
+    /// Microseconds of a row of so many levels of so many blocks, the median of some, and the last level's values: as a launch
+    /// each, or in one launch of `grid` blocks that wait for counters.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn levels_floor(
+        &self,
+        (levels, blocks): (usize, usize),
+        grid: Option<usize>,
+        times: usize,
+    ) -> Result<(f64, Vec<[u32; 4]>), DeviceError> {
+        let (device, mut program) = self.program()?;
+        let len = launch::level_bytes(blocks);
+        let values = [program.take(device, len)?, program.take(device, len)?];
+        let counters = program.take(device, launch::levels_counters_bytes(levels))?;
+        match grid {
+            Some(grid) => {
+                program.push(launch::levels_in_one((levels, blocks), grid, values, counters));
+            }
+            None => launch::level_by_level(levels, blocks, values)
+                .into_iter()
+                .for_each(|step| program.push(step)),
+        }
+        program.record(device)?;
+        let mut all = Vec::new();
+        for _ in 0..=times {
+            let start = Instant::now();
+            program.run(device, &[])?;
+            all.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+        // The first is no measure.
+        let mut all = all.split_off(1);
+        all.sort_by(f64::total_cmp);
+        let us = all.get(all.len() / 2).copied().unwrap_or_default();
+        Ok((us, self::values(&program.read(device, values[levels % 2])?)))
     }
 
     fn median_us(&self, program: &mut Program<D>, times: usize) -> Result<f64, DeviceError> {

@@ -37,8 +37,12 @@ pub(crate) fn machine_of(seed: u64, _: u32) -> Machine {
 /// The machine that kernels run on: the first GPU, which orders blocks and threads as it likes.
 #[cfg(feature = "gpu")]
 pub(crate) fn machine(_: u64) -> Machine {
-    let images = std::env::var_os("THRESHOLD_KERNELS").unwrap();
-    Machine::open(0, images.as_ref()).unwrap()
+    // Loading the images takes most of a small test's time under a sanitizer.
+    thread_local! {
+        static FIRST: Machine =
+            Machine::open(0, std::env::var_os("THRESHOLD_KERNELS").unwrap().as_ref()).unwrap();
+    }
+    FIRST.with(|first| first.another().unwrap())
 }
 
 /// How often random shapes are drawn anew: once, or as often as `THRESHOLD_ROUNDS` says, as in the long sweeps.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use threshold_models::cascade::{CascadeOptions, PNetMap, StageNets};
 use threshold_models::cpu::{CpuStages, EngineOptions, Network, Pool, Simd};
-use threshold_models::engine::Engine;
+use threshold_models::engine::{Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::graph::{Cost, Graph, Shape};
 use threshold_models::pack::Pack;
@@ -36,10 +36,10 @@ pub fn run(meant: &Meant, typed: &args::Bench) -> anyhow::Result<Answer> {
 }
 
 /// Times of calls, ascending; never empty.
-struct Times(Vec<Duration>);
+pub(super) struct Times(Vec<Duration>);
 
 impl Times {
-    fn of<E>(turns: &Turns, mut call: impl FnMut() -> Result<(), E>) -> Result<Self, E> {
+    pub(super) fn of<E>(turns: &Turns, mut call: impl FnMut() -> Result<(), E>) -> Result<Self, E> {
         for _ in 0..turns.warm_up {
             call()?;
         }
@@ -60,7 +60,7 @@ impl Times {
         ms(self.0[at.saturating_sub(1).min(last)])
     }
 
-    fn median_ms(&self) -> f64 {
+    pub(super) fn median_ms(&self) -> f64 {
         self.share(0.5)
     }
 
@@ -74,7 +74,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// A figure as JSON shows it: no more digits than a clock gives.
-fn figure(value: f64) -> f64 {
+pub(super) fn figure(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
@@ -94,7 +94,7 @@ fn simd(turns: &Turns) -> Result<Simd, HostError> {
     Err(HostError::NoSimd { wanted: simd_text(wanted), here })
 }
 
-fn simd_text(simd: Simd) -> &'static str {
+pub(super) fn simd_text(simd: Simd) -> &'static str {
     match simd {
         Simd::Portable => "portable",
         Simd::Avx2 => "avx2",
@@ -109,33 +109,15 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
     let pool = Arc::new(Pool::new(meant.threads));
     let items = usize::from(typed.items);
     let shape = graph.shape(graph.input());
-    let input = synthetic::input(1, Shape { h: items * shape.h, ..shape });
     let mut steps = Vec::new();
-    let times = match typed.network {
-        // The cascade's networks run as the cascade runs them: in strips and batches.
-        NetworkName::Pnet | NetworkName::Rnet | NetworkName::Onet if !typed.layers => {
-            let stages = [&net::pnet(12, 12), &net::rnet(), &net::onet()];
-            let mut stages = CpuStages::new(&synthetic::weights(stages), simd, pool)?;
-            let (mut map, mut rnet, mut onet) = (PNetMap::default(), vec![], vec![]);
-            Times::of(turns, || match typed.network {
-                NetworkName::Pnet => {
-                    let level = input.chunks_exact(shape.len());
-                    level
-                        .take(items)
-                        .try_for_each(|level| stages.pnet(level, shape.h, shape.w, &mut map))
-                }
-                NetworkName::Rnet => stages.rnet(&input, items, &mut rnet),
-                _ => stages.onet(&input, items, &mut onet),
-            })?
-        }
-        _ => {
-            let mut network = Network::new(&graph, &synthetic::weights([&graph]), simd, pool)?;
-            let times = Times::of(turns, || network.run(&input))?;
-            if typed.layers {
-                steps = layer_times(&mut network, &graph, &input, turns);
-            }
-            times
-        }
+    let times = if typed.layers {
+        let input = noise(&graph, items);
+        let mut network = Network::new(&graph, &synthetic::weights([&graph]), simd, pool)?;
+        let times = Times::of(turns, || network.run(&input))?;
+        steps = layer_times(&mut network, &graph, &input, turns);
+        times
+    } else {
+        Times::of(turns, pass((typed.network, typed.size), items, (simd, pool))?)?
     };
     let cost: Cost = graph.costs().sum();
     let gflop = 2e-9 * (cost.macs * items) as f64;
@@ -175,7 +157,39 @@ fn network(meant: &Meant, typed: &args::BenchNetwork) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn machine(threads: usize, simd: Simd) -> String {
+/// Noise for so many items of a network.
+fn noise(graph: &Graph, items: usize) -> Vec<f32> {
+    let shape = graph.shape(graph.input());
+    synthetic::input(1, Shape { h: items * shape.h, ..shape })
+}
+
+/// What passes so many items through a network, P-Net's a level of that size: weights and items are drawn, since how long it takes
+/// depends on neither. The cascade's networks run as the cascade runs them, in strips and batches.
+pub(super) fn pass(
+    (network, size): (NetworkName, (usize, usize)),
+    items: usize,
+    (simd, pool): (Simd, Arc<Pool>),
+) -> Result<Box<dyn FnMut() -> Result<(), EngineError>>, EngineError> {
+    let graph = layers::graph(network, size);
+    let (shape, input) = (graph.shape(graph.input()), noise(&graph, items));
+    if !matches!(network, NetworkName::Pnet | NetworkName::Rnet | NetworkName::Onet) {
+        let mut network = Network::new(&graph, &synthetic::weights([&graph]), simd, pool)?;
+        return Ok(Box::new(move || network.run(&input)));
+    }
+    let stages = [&net::pnet(12, 12), &net::rnet(), &net::onet()];
+    let mut stages = CpuStages::new(&synthetic::weights(stages), simd, pool)?;
+    let (mut map, mut rnet, mut onet) = (PNetMap::default(), Vec::new(), Vec::new());
+    Ok(Box::new(move || match network {
+        NetworkName::Pnet => {
+            let mut levels = input.chunks_exact(shape.len()).take(items);
+            levels.try_for_each(|level| stages.pnet(level, shape.h, shape.w, &mut map))
+        }
+        NetworkName::Rnet => stages.rnet(&input, items, &mut rnet),
+        _ => stages.onet(&input, items, &mut onet),
+    }))
+}
+
+pub(super) fn machine(threads: usize, simd: Simd) -> String {
     format!("{threads} thread{} of {}", if threads == 1 { "" } else { "s" }, simd_text(simd))
 }
 
@@ -268,13 +282,13 @@ fn detect(meant: &Meant, typed: &args::BenchDetect) -> anyhow::Result<()> {
 }
 
 /// An engine that passed its self-test, in words and as JSON shows it.
-struct Running {
-    engine: Box<dyn Engine>,
-    words: String,
-    value: Value,
+pub(super) struct Running {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) words: String,
+    pub(super) value: Value,
 }
 
-fn running(
+pub(super) fn running(
     on: &On,
     detector: &Pack,
     embedder: Option<&Pack>,
@@ -321,7 +335,7 @@ fn on_gpu(on: &On, _: &Pack, _: Option<&Pack>, _: CascadeOptions) -> anyhow::Res
 }
 
 /// A frame of that size, filled with the picture side by side and row below row.
-fn tiled(picture: &Frame, (width, height): (usize, usize)) -> anyhow::Result<Frame> {
+pub(super) fn tiled(picture: &Frame, (width, height): (usize, usize)) -> anyhow::Result<Frame> {
     let mut rgb = Vec::with_capacity(width * height * 3);
     for y in 0..height {
         let row = y % picture.height() * picture.width() * 3;

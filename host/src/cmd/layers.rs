@@ -103,7 +103,7 @@ fn text(graph: &Graph, plan: &Plan) -> String {
 }
 
 /// A number with a comma between its thousands.
-fn grouped(n: usize) -> String {
+pub(super) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.char_indices() {

@@ -26,6 +26,7 @@ pub mod rule;
 pub mod schedule;
 pub mod slots;
 pub mod stats;
+pub mod table;
 pub mod train;
 pub mod units;
 pub mod vault;
@@ -49,6 +50,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Cluster(_)
             | Command::Model(_)
             | Command::Eval(_)
+            | Command::Table(_)
             | Command::Flash(crate::args::Flash { first: Some(_), .. })
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
@@ -103,6 +105,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Cluster(typed) => cluster::run(meant, typed),
         Command::Model(typed) => model::run(meant, typed),
         Command::Eval(typed) => eval::run(meant, typed),
+        Command::Table(typed) => table::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
         Command::Clock(typed) => clock::run(meant, *typed),
         Command::Config(typed) => config::run(meant, typed),

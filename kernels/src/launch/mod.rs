@@ -11,6 +11,7 @@ mod cut;
 mod heads;
 mod ingest;
 mod layers;
+mod levels;
 mod overlap;
 mod place;
 mod pnet;
@@ -34,6 +35,7 @@ pub(crate) use layers::SUM_STEP;
 pub use layers::{
     Counted, Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers,
 };
+pub use levels::{level_by_level, level_bytes, levels_counters_bytes, levels_in_one};
 pub use overlap::overlap;
 pub use place::{RESULT_BYTES, place};
 pub use pnet::pnet;
@@ -91,6 +93,7 @@ pub(crate) const OVERLAPPING: &[&str] = &[
     "quality",
     "layers",
     "layers_small",
+    "level",
     "quantise_int8",
     "quantise_half",
     "scan_int8_1",

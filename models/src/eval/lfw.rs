@@ -130,7 +130,8 @@ pub struct Embedded {
 /// # Errors
 /// [`EngineError`] if the arithmetic failed.
 pub fn face_of(engine: &mut dyn Engine, frame: &Frame) -> Result<(Detection, bool), EngineError> {
-    let face = in_the_middle(frame, &engine.detect(frame)?);
+    let faces = engine.detect(frame)?;
+    let face = in_the_middle(frame, &faces).map(|at| faces[at]);
     Ok((face.unwrap_or_else(|| usual_place(frame)), face.is_some()))
 }
 
@@ -145,8 +146,10 @@ pub fn embed_picture(engine: &mut dyn Engine, frame: &Frame) -> Result<Embedded,
     Ok(Embedded { embedding, face_found })
 }
 
-/// The face of the greatest area less twice the squared distance of its box's centre from the frame's.
-fn in_the_middle(frame: &Frame, faces: &[Detection]) -> Option<Detection> {
+/// Which of the faces a picture is about: that of the greatest area less twice the squared distance of its box's centre from
+/// the frame's.
+#[must_use]
+pub fn in_the_middle(frame: &Frame, faces: &[Detection]) -> Option<usize> {
     let (x, y) = (frame.width() as f32 / 2.0, frame.height() as f32 / 2.0);
     let weight = |face: &Detection| {
         let BBox { x1, y1, x2, y2 } = face.bbox;
@@ -154,7 +157,8 @@ fn in_the_middle(frame: &Frame, faces: &[Detection]) -> Option<Detection> {
         (x2 - x1) * (y2 - y1) - 2.0 * (dx * dx + dy * dy)
     };
     // The first of equals.
-    faces.iter().rev().max_by(|a, b| weight(a).total_cmp(&weight(b))).copied()
+    let weights = faces.iter().map(weight).enumerate().rev();
+    weights.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(at, _)| at)
 }
 
 /// Where LFW's pictures have their face: about the centre, 0.37 of the width and 0.49 of the height, the landmarks at
@@ -446,8 +450,9 @@ mod tests {
         let (beside, middle, inside) =
             (face(-60.0, 40.0, 130.0), face(80.0, 70.0, 100.0), face(115.0, 115.0, 22.0));
         let taken = |faces: &[Detection]| in_the_middle(&frame, faces);
-        assert_eq!(taken(&[beside, middle, inside]), Some(middle));
-        assert_eq!(taken(&[beside]), Some(beside));
+        assert_eq!(taken(&[beside, middle, inside]), Some(1));
+        assert_eq!(taken(&[middle, middle, beside]), Some(0));
+        assert_eq!(taken(&[beside]), Some(0));
         assert_eq!(taken(&[]), None);
     }
 

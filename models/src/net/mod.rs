@@ -19,7 +19,7 @@ pub use inception_resnet_v1::{
     inception_resnet_v1, inception_resnet_v1_128, inception_resnet_v1_head,
     inception_resnet_v1_trunk,
 };
-pub use nn1::nn1;
+pub use nn1::{PAPER_LAYERS, PaperLayer, nn1};
 pub use onet::onet;
 pub use pnet::{PNET_CELL_PX, PNET_STRIDE_PX, pnet, pnet_cells};
 pub use resnet::{nn2, nn3};

@@ -51,40 +51,41 @@ pub fn nn1() -> Graph {
     g
 }
 
+/// A layer of the paper's Table 3 as printed: name, size out, parameters, FLOPs. The size of fc1 and fc2 is that before
+/// maxout.
+pub type PaperLayer = (&'static str, [usize; 3], &'static str, &'static str);
+
+/// The paper's Table 3, with its misprint: conv2's FLOPs are 335M.
+pub const PAPER_LAYERS: [PaperLayer; 20] = [
+    ("conv1", [110, 110, 64], "9K", "115M"),
+    ("pool1", [55, 55, 64], "0", "0"),
+    ("rnorm1", [55, 55, 64], "0", "0"),
+    ("conv2a", [55, 55, 64], "4K", "13M"),
+    ("conv2", [55, 55, 192], "111K", "135M"),
+    ("rnorm2", [55, 55, 192], "0", "0"),
+    ("pool2", [28, 28, 192], "0", "0"),
+    ("conv3a", [28, 28, 192], "37K", "29M"),
+    ("conv3", [28, 28, 384], "664K", "521M"),
+    ("pool3", [14, 14, 384], "0", "0"),
+    ("conv4a", [14, 14, 384], "148K", "29M"),
+    ("conv4", [14, 14, 256], "885K", "173M"),
+    ("conv5a", [14, 14, 256], "66K", "13M"),
+    ("conv5", [14, 14, 256], "590K", "116M"),
+    ("conv6a", [14, 14, 256], "66K", "13M"),
+    ("conv6", [14, 14, 256], "590K", "116M"),
+    ("pool4", [7, 7, 256], "0", "0"),
+    ("fc1", [1, 1, 8192], "103M", "103M"),
+    ("fc2", [1, 1, 8192], "34M", "34M"),
+    ("fc7128", [1, 1, 128], "524K", "0.5M"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graph::Cost;
 
-    /// A layer of the paper's Table 3 as printed: name, size out, parameters, FLOPs. The size of fc1 and fc2 is that before
-    /// maxout.
-    type Row = (&'static str, [usize; 3], &'static str, &'static str);
-
-    const TABLE_3: [Row; 20] = [
-        ("conv1", [110, 110, 64], "9K", "115M"),
-        ("pool1", [55, 55, 64], "0", "0"),
-        ("rnorm1", [55, 55, 64], "0", "0"),
-        ("conv2a", [55, 55, 64], "4K", "13M"),
-        ("conv2", [55, 55, 192], "111K", CONV2_PRINTED),
-        ("rnorm2", [55, 55, 192], "0", "0"),
-        ("pool2", [28, 28, 192], "0", "0"),
-        ("conv3a", [28, 28, 192], "37K", "29M"),
-        ("conv3", [28, 28, 384], "664K", "521M"),
-        ("pool3", [14, 14, 384], "0", "0"),
-        ("conv4a", [14, 14, 384], "148K", "29M"),
-        ("conv4", [14, 14, 256], "885K", "173M"),
-        ("conv5a", [14, 14, 256], "66K", "13M"),
-        ("conv5", [14, 14, 256], "590K", "116M"),
-        ("conv6a", [14, 14, 256], "66K", "13M"),
-        ("conv6", [14, 14, 256], "590K", "116M"),
-        ("pool4", [7, 7, 256], "0", "0"),
-        ("fc1", [1, 1, 8192], "103M", "103M"),
-        ("fc2", [1, 1, 8192], "34M", "34M"),
-        ("fc7128", [1, 1, 128], "524K", "0.5M"),
-    ];
-
-    /// Erratum: conv2's FLOPs are printed as 135 M. FaceNet's own table has 335 M, which its size and kernel give, and only
-    /// with them the column sums to the 1.6 B that are printed below it.
+    /// What conv2's FLOPs are meant to be: FaceNet's own table has them, its size and kernel give them, and only with them the
+    /// column sums to the 1.6 B that are printed below it.
     const CONV2_PRINTED: &str = "135M";
     const CONV2_MEANT: &str = "335M";
 
@@ -105,7 +106,7 @@ mod tests {
     fn every_layer_has_the_papers_size_parameters_and_flops() {
         let g = nn1();
         let costs: Vec<Cost> = g.costs().collect();
-        for (name, size, parameters, flops) in TABLE_3 {
+        for (name, size, parameters, flops) in PAPER_LAYERS {
             let id = g.find(name).expect("a layer of the table");
             let Shape { h, w, c } = g.shape(id);
             assert_eq!([h, w, c], size, "{name}");
@@ -117,7 +118,7 @@ mod tests {
             assert_eq!(g.shape(g.find(maxout).expect("a maxout")).c, DENSE);
         }
         // The table's 22 rows, less the concatenation of one part; maxout has no row there, and the input is no layer.
-        assert_eq!(g.nodes().len(), TABLE_3.len() + 1 + 2 + 1);
+        assert_eq!(g.nodes().len(), PAPER_LAYERS.len() + 1 + 2 + 1);
     }
 
     #[test]
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!((millions(parameters), billions(flops as f64)), ("140M".into(), "1.6B".into()));
         let number =
             |text: &str| text.trim_end_matches('M').parse::<f64>().expect("a number") * 1e6;
-        let column: f64 = TABLE_3.iter().map(|row| number(row.3)).sum();
+        let column: f64 = PAPER_LAYERS.iter().map(|row| number(row.3)).sum();
         assert_eq!(billions(column), "1.4B");
         assert_eq!(billions(column - number(CONV2_PRINTED) + number(CONV2_MEANT)), "1.6B");
     }

@@ -6,6 +6,7 @@
 //!   bin/check             the tests of `tests/kernels`, built for CUDA
 //!   bin/bench             `kernels/benches/{detect,embed}.rs`
 //!   bin/steady            `kernels/benches/steady.rs`
+//!   bin/soak bin/accuracy detect: `kernels/benches/{soak,accuracy}.rs`
 //!   kernels/              images and manifest of `cargo xtask kernels`
 //!   packs/                weights; FaceNet's would fill a folder, and how long it takes does not depend on them
 //!   photos/               those in which tests look for a face
@@ -14,6 +15,7 @@
 //! ```
 //! `cargo xtask gpu report` writes `docs/performance.md` from what comes back. Refuses a folder of more than [`MOST_BYTES`]: it travels over whatever line there is.
 
+mod checks;
 mod frames;
 mod prediction;
 mod report;
@@ -67,6 +69,8 @@ struct Folder {
     /// What its benchmark takes besides the images, and how many runs of each.
     bench: &'static str,
     calls: &'static str,
+    /// Other programs of `kernels/benches` that its `run.sh` starts.
+    programs: &'static [&'static str],
     /// The peers' script and what it takes.
     peer: (&'static str, &'static str),
 }
@@ -80,6 +84,7 @@ const FOLDERS: [Folder; 2] = [
         rounds: "100",
         bench: "--packs packs --frames frames",
         calls: "2000",
+        programs: &["steady", "soak", "accuracy"],
         peer: (include_str!("python/detect_peer.py"), "--frames frames"),
     },
     Folder {
@@ -89,6 +94,7 @@ const FOLDERS: [Folder; 2] = [
         rounds: "20",
         bench: "",
         calls: "2000",
+        programs: &["steady"],
         peer: (include_str!("python/embed_peer.py"), ""),
     },
 ];
@@ -143,7 +149,10 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         fs::create_dir_all(out.join(part)).with_context(|| format!("making {}", out.display()))?;
     }
     copy(check, &out.join("bin/check"))?;
-    for (bench, name) in [(folder.name, "bench"), ("steady", "steady")] {
+    let own = [(folder.name, "bench")]
+        .into_iter()
+        .chain(folder.programs.iter().map(|&name| (name, name)));
+    for (bench, name) in own.clone() {
         let build = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--no-run"];
         copy(&built(&[&build[..], &["--bench", bench]].concat())?, &out.join("bin").join(name))?;
     }
@@ -182,11 +191,12 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         let executable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(out.join("run.sh"), executable).context("run.sh")?;
     }
-    let programs = ["check", "bench", "steady"].map(|name| out.join("bin").join(name));
+    let programs = ["check"].into_iter().chain(own.map(|(_, name)| name));
+    let programs = programs.map(|name| out.join("bin").join(name));
     run_aloud(std::process::Command::new("strip").args(programs))?;
     let (name, bytes) = (folder.name, size(&out)?);
     println!(
-        "gpu: {} MB in target/gpu/{name}; there: ./run.sh check, rounds, sanitize, bench, energy",
+        "gpu: {} MB in target/gpu/{name}; there: ./run.sh, which says what it does",
         bytes / 1_000_000
     );
     match bytes <= MOST_BYTES {

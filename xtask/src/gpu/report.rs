@@ -3,6 +3,7 @@
 //! Owns the page. No figure of it is typed: each is a result's, the count's, or the prediction's; what has no result stands
 //! there as not measured, with the file and field that will tell it.
 
+use super::checks;
 use super::prediction::{BOARDS, Measured, Range};
 use super::results::{Results, list, peer_ms};
 use super::roofline;
@@ -88,7 +89,7 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
         page += &paper(results);
         page += &work(results)?;
         page += &energy(results);
-        page += &checks(results);
+        page += &checks::section(results);
     }
     let _ = write!(page, "\n![Roofline of {}]({DRAWING})\n", all[all.len() - 1].card());
     page += &prediction(all)?;
@@ -96,11 +97,11 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
     Ok(page)
 }
 
-fn missing() -> String {
+pub(super) fn missing() -> String {
     "not measured yet".to_owned()
 }
 
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
     for row in rows {
         let _ = writeln!(table, "| {} |", row.join(" | "));
@@ -582,41 +583,6 @@ fn energy(results: &Results) -> String {
         "\n## Energy\n\nThe whole card's, while one thing runs over and over, by the driver's counter or its power every 50 ms; above idle: less what it \
          takes while nothing runs.\n\n{}",
         table(&["what", "who", "W", "mJ each", "mJ each above idle", ""], rows)
-    )
-}
-
-fn checks(results: &Results) -> String {
-    if results.rounds.is_empty() && results.sanitize.is_empty() {
-        return format!(
-            "\n## Checks\n\n{}: `rounds.json` and `sanitize.json` (kernels/RESULTS.md tells of earlier ones).\n",
-            missing()
-        );
-    }
-    let rounds = results.rounds.iter().map(|row| {
-        ["test", "done", "of"].map(|key| row[key].to_string().replace('"', "")).to_vec()
-    });
-    let mut tools: Vec<&str> =
-        results.sanitize.iter().filter_map(|row| row["tool"].as_str()).collect();
-    tools.sort_unstable();
-    tools.dedup();
-    let sanitized = tools.into_iter().map(|tool| {
-        let rows: Vec<_> = results.sanitize.iter().filter(|row| row["tool"] == tool).collect();
-        let clean = rows.iter().filter(|row| row["result"] == "ok").count();
-        let others = rows.iter().filter(|row| row["result"] != "ok");
-        let others = others.map(|row| {
-            format!(
-                "{} {}",
-                row["test"].as_str().unwrap_or("?"),
-                row["result"].as_str().unwrap_or("?")
-            )
-        });
-        let others: Vec<String> = others.collect();
-        vec![tool.to_owned(), rows.len().to_string(), clean.to_string(), others.join("; ")]
-    });
-    format!(
-        "\n## Checks\n\n{}\n{}",
-        table(&["random shapes of", "rounds done", "of"], rounds),
-        table(&["sanitizer", "tests", "clean", "others"], sanitized)
     )
 }
 

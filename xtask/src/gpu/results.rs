@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kernels/results/h200-2026-11-26/
-//!   detect/   turn-N/detect.json  peer.json  energy.json  rounds.json  sanitize.json
+//!   detect/   turn-N/detect.json  peer.json  energy.json  rounds.json  sanitize.json  soak.json  accuracy-MODEL.json
 //!   embed/    turn-N/embed.json   the same
 //! ```
 //! What is not there is null. A number that several turns have is their median.
@@ -25,6 +25,9 @@ pub(super) struct Results {
     pub(super) energy: Vec<Value>,
     pub(super) rounds: Vec<Value>,
     pub(super) sanitize: Vec<Value>,
+    pub(super) soak: Value,
+    /// One for each model.
+    pub(super) accuracy: Vec<Value>,
 }
 
 impl Results {
@@ -47,6 +50,8 @@ impl Results {
             energy: both("energy.json")?,
             rounds: both("rounds.json")?,
             sanitize: both("sanitize.json")?,
+            soak: read(&folder.join("detect/soak.json"))?,
+            accuracy: of_models(&folder.join("detect"))?,
         })
     }
 
@@ -96,6 +101,17 @@ fn read(path: &Path) -> Result<Value> {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| path.display().to_string()),
         Err(_) => Ok(Value::Null),
     }
+}
+
+/// The files `accuracy-*.json`, in their names' order.
+fn of_models(folder: &Path) -> Result<Vec<Value>> {
+    let Ok(listed) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut paths = listed.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.retain(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("accuracy-"))
+    });
+    paths.sort();
+    paths.iter().map(|path| read(path)).collect()
 }
 
 fn turns(folder: &Path, name: &str) -> Result<Value> {

@@ -47,6 +47,21 @@ impl Drop for Buffer {
     }
 }
 
+/// Tells what memory a device has left, whoever holds the device.
+#[derive(Clone, Debug)]
+pub struct Free(pub(super) Arc<Context>);
+
+impl Free {
+    /// Bytes; 0 if the driver does not tell.
+    ///
+    /// # Errors
+    /// [`DeviceError::Driver`] if the context cannot be entered.
+    pub fn bytes(&self) -> Result<usize, DeviceError> {
+        self.0.enter()?;
+        Ok(free_bytes())
+    }
+}
+
 /// What the device has left; 0 if it does not tell.
 fn free_bytes() -> usize {
     let (mut free, mut total) = (0, 0);

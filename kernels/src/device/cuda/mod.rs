@@ -17,7 +17,7 @@ mod kernels;
 mod memory;
 mod queue;
 
-pub use memory::{Buffer, Staging};
+pub use memory::{Buffer, Free, Staging};
 pub use queue::Graph;
 
 use super::{Address, Device, DeviceError, Step, within};
@@ -56,6 +56,26 @@ impl Cuda {
             context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let name = format!("{} with {} kernels", context.name()?, images.target);
         Ok(Self { name, multiprocessors, queue, kernels, context })
+    }
+
+    /// The same card with the same kernels and a queue of its own; no image is read or loaded again.
+    ///
+    /// # Errors
+    /// [`DeviceError::Driver`] if the driver gives no queue.
+    pub fn another(&self) -> Result<Self, DeviceError> {
+        Ok(Self {
+            name: self.name.clone(),
+            multiprocessors: self.multiprocessors,
+            queue: Queue::new(&self.context)?,
+            kernels: Arc::clone(&self.kernels),
+            context: Arc::clone(&self.context),
+        })
+    }
+
+    /// What tells its free memory.
+    #[must_use]
+    pub fn free(&self) -> Free {
+        Free(Arc::clone(&self.context))
     }
 
     /// # Safety
