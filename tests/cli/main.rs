@@ -17,6 +17,7 @@ mod server;
 mod site;
 mod start;
 mod store;
+mod tables;
 mod typed;
 mod update;
 mod vault;
