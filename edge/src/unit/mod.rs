@@ -71,6 +71,11 @@ pub trait Camera: Send {
         None
     }
 
+    /// Takes back a frame that the loop is done with, for the memory that it is kept in.
+    fn take_back(&mut self, frame: Frame) {
+        drop(frame);
+    }
+
     /// Frames since the start that a newer one took the place of before the loop asked.
     fn dropped(&self) -> u64 {
         0
@@ -224,6 +229,7 @@ impl Unit {
                 self.cost = FrameCost::default();
                 self.shared.lock().mend(Cause::Camera);
                 self.frame(&frame);
+                self.camera.take_back(frame);
                 let cost = FrameCost { whole: start.elapsed(), ..self.cost };
                 self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
             }
