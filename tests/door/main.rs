@@ -4,6 +4,7 @@
 mod access;
 mod acknowledged;
 mod administration;
+mod camera;
 mod clock;
 mod commissioned;
 mod config;
