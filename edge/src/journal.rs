@@ -31,9 +31,9 @@ impl Permit {
 /// Stage times of a decision, milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StageTimes {
-    /// Detection of the deciding frame.
+    /// Detection of the deciding frame; 0 if the engine did all in one go.
     pub detect_ms: f32,
-    /// Embedding and search of the deciding frame.
+    /// Embedding and search of the deciding frame, or all of one go.
     pub embed_ms: f32,
     /// First frame with the face to the decision.
     pub total_ms: f32,

@@ -129,7 +129,7 @@ pub struct State {
     owed: Vec<LogEntry>,
     /// Whether the log has such entries that are not durable yet.
     log_waits: bool,
-    index: Option<Index>,
+    index: Option<Arc<Index>>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
     /// Parts at fault with the reason and its remedy, in the order in which they failed.
@@ -324,7 +324,7 @@ impl State {
         match self.faults.first() {
             Some(&(part, _)) => Armed::Fault(part),
             None if let Some(why) = self.refusal() => Armed::Refuses(why),
-            None if self.index.as_ref().is_none_or(Index::is_empty) => Armed::EmptyGallery,
+            None if self.index.as_ref().is_none_or(|index| index.is_empty()) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
     }
@@ -640,7 +640,7 @@ impl State {
         match Index::new(embedder.metric, gallery.templates()) {
             Ok(index) if right => {
                 self.derive();
-                self.index = Some(index);
+                self.index = Some(Arc::new(index));
                 self.tell_arming();
             }
             _ => {
@@ -650,6 +650,12 @@ impl State {
                 self.fail(Cause::Gallery, why);
             }
         }
+    }
+
+    /// The search index, for an engine that searches by itself; `None` while there is no gallery that may be searched.
+    #[must_use]
+    pub fn index(&self) -> Option<Arc<Index>> {
+        self.index.clone()
     }
 
     /// Which search index it is, counted from the start; what was compared with another one is no evidence any more.

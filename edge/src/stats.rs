@@ -28,9 +28,9 @@ pub struct Stats {
 /// What one frame took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameCost {
-    /// Detection; `None` if no face was looked for.
+    /// Detection; `None` if no face was looked for, or if the engine did all in one go.
     pub detect: Option<Duration>,
-    /// Embedding and search; `None` if nobody was compared.
+    /// Embedding and search, or all of one go; `None` if nobody was compared.
     pub embed: Option<Duration>,
     /// All of it.
     pub whole: Duration,
@@ -57,7 +57,7 @@ impl Stats {
     pub fn frame(&mut self, cost: FrameCost, dropped: u64) {
         self.frames += 1;
         self.dropped = dropped;
-        self.searched += u64::from(cost.detect.is_some());
+        self.searched += u64::from(cost.detect.is_some() || cost.embed.is_some());
         self.frame.add(cost.whole);
         for (times, took) in [(&mut self.detect, cost.detect), (&mut self.embed, cost.embed)] {
             if let Some(took) = took {

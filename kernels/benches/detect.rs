@@ -228,11 +228,11 @@ fn frame<D: Device>(
         engine.set_gallery(rule.metric, &people(embedder, rule.embedding_len))?;
         // The first call records.
         let mut filled = |most: usize| -> Result<Vec<f64>> {
-            engine.recognise(&raw, most)?;
+            engine.recognise_raw(&raw, most)?;
             Ok(timed(typed.calls, || engine.recognise_filled(most).map(|_| ()))?)
         };
         let (one, all) = (filled(1)?, filled(RECOGNISED)?);
-        let copied = timed(typed.calls, || engine.recognise(&raw, RECOGNISED).map(|_| ()))?;
+        let copied = timed(typed.calls, || engine.recognise_raw(&raw, RECOGNISED).map(|_| ()))?;
         let share =
             |times: &[f64], share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
         *to = json!({

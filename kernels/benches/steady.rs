@@ -112,8 +112,8 @@ fn measure<D: Device>(typed: &Typed, device: D) -> Result<()> {
     let rule = embedder.embedder()?;
     let mut engine = engine.with_embedder(&embedder)?;
     engine.set_gallery(rule.metric, &people(&embedder, rule.embedding_len))?;
-    engine.recognise(&raw, 8)?;
-    over_and_over(typed.seconds, || Ok(engine.recognise(&raw, 8).map(drop)?))
+    engine.recognise_raw(&raw, 8)?;
+    over_and_over(typed.seconds, || Ok(engine.recognise_raw(&raw, 8).map(drop)?))
 }
 
 fn over_and_over(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<()> {

@@ -8,17 +8,17 @@ use crate::embed::Embedder;
 use crate::fragments::Uploaded;
 use crate::gallery::DeviceGallery;
 use crate::launch::{Found, Levels, Status};
-use crate::recognise::{Chains, MOST, Recognised};
+use crate::recognise::{Chains, MOST};
 use crate::room::{Geometry, Room};
 use crate::self_test::Expected;
 use crate::stages::Stages;
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
-use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
+use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError, Recognition};
 use threshold_models::frame::Frame;
 use threshold_models::pack::{Pack, PackError};
 use threshold_models::raw::RawFrame;
-use threshold_models::search::SearchError;
+use threshold_models::search::{Index, SearchError};
 use threshold_models::tensor::TensorSource;
 use threshold_record::{Metric, Template};
 
@@ -69,6 +69,7 @@ impl From<KernelError> for EngineError {
     fn from(fault: KernelError) -> Self {
         match fault {
             KernelError::Engine(fault) => fault,
+            KernelError::Search(fault) => Self::Search(fault),
             fault => Self::Device { what: fault.to_string() },
         }
     }
@@ -107,7 +108,8 @@ pub struct CudaEngine<D: Device> {
     // Each before what its graphs use, since fields are dropped in this order.
     chains: Chains<D>,
     room: Option<Room<D>>,
-    gallery: Option<DeviceGallery<D>>,
+    /// With the number of the index that it was made of.
+    gallery: Option<(u64, DeviceGallery<D>)>,
     packed: Packed,
     weights: Uploaded<D>,
     /// What the cascade's networks answer in the self-test, or why the CPU engine gave no answer.
@@ -259,7 +261,7 @@ impl<D: Device> CudaEngine<D> {
         embedder.embed(&self.device, frame, faces)
     }
 
-    /// Keeps the templates of a gallery on the device, for [`CudaEngine::recognise`], instead of those from before.
+    /// Keeps the templates of a gallery on the device, for [`CudaEngine::recognise_raw`], instead of those from before.
     ///
     /// # Errors
     /// [`EngineError::NoEmbedder`] without an embedder; [`SearchError`] if the templates differ in length or model, or are not
@@ -269,33 +271,44 @@ impl<D: Device> CudaEngine<D> {
         metric: Metric,
         templates: &[Template],
     ) -> Result<(), KernelError> {
-        self.chains = Chains::default();
-        self.gallery = None;
-        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
-        if let Some(first) = templates.first().filter(|first| first.model != embedder.model()) {
-            let (expected, found) = (embedder.model(), first.model);
-            return Err(SearchError::Model { expected, found }.into());
+        self.forget_gallery();
+        self.keep(&Index::new(metric, templates)?)
+    }
+
+    /// Keeps the templates of an index instead of those from before; nothing happens if these are the same.
+    fn keep(&mut self, index: &Index) -> Result<(), KernelError> {
+        if self.gallery.as_ref().is_some_and(|(number, _)| *number == index.number()) {
+            return Ok(());
         }
-        let gallery = DeviceGallery::new(&self.device, metric, templates)?;
-        let (expected, found) =
-            (embedder.output_bytes() / size_of::<f32>(), gallery.embedding_len());
-        if !gallery.is_empty() && expected != found {
+        // Dropped first: what is no longer the gallery is in no memory, whatever comes next.
+        self.forget_gallery();
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
+        if let Some(found) = index.model().filter(|&model| model != embedder.model()) {
+            return Err(SearchError::Model { expected: embedder.model(), found }.into());
+        }
+        let (expected, found) = (embedder.output_bytes() / size_of::<f32>(), index.embedding_len());
+        if !index.is_empty() && expected != found {
             return Err(SearchError::Length { expected, found }.into());
         }
-        self.gallery = Some(gallery);
+        self.gallery = Some((index.number(), DeviceGallery::of(&self.device, index)?));
         Ok(())
     }
 
-    /// Faces of a frame with their measures and candidates, of the `most` largest, 32 at most: detection, quality, crops,
+    fn forget_gallery(&mut self) {
+        self.chains = Chains::default();
+        self.gallery = None;
+    }
+
+    /// All faces of a frame, with measures and candidates of the `most` largest, 32 at most: detection, quality, crops,
     /// embeddings and search on the device, the frame read once and one graph launched.
     ///
     /// # Errors
     /// As [`CudaEngine::detect_raw`] and [`CudaEngine::embed_raw`].
-    pub fn recognise(
+    pub fn recognise_raw(
         &mut self,
         frame: &RawFrame<'_>,
         most: usize,
-    ) -> Result<Vec<Recognised>, KernelError> {
+    ) -> Result<Recognition, KernelError> {
         self.fill(frame)?;
         self.recognise_filled(most)
     }
@@ -303,19 +316,20 @@ impl<D: Device> CudaEngine<D> {
     /// The same of the frame whose bytes [`CudaEngine::input`] was given.
     ///
     /// # Errors
-    /// As [`CudaEngine::recognise`].
-    pub fn recognise_filled(&mut self, most: usize) -> Result<Vec<Recognised>, KernelError> {
+    /// As [`CudaEngine::recognise_raw`].
+    pub fn recognise_filled(&mut self, most: usize) -> Result<Recognition, KernelError> {
         self.counts = Counts::default();
         let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
-        let Some(room) = &self.room else { return Ok(Vec::new()) };
-        let (gallery, batch) = (self.gallery.as_ref(), most.clamp(1, MOST));
-        let rest = self.chains.run(&self.device, room, embedder, gallery, batch)?;
-        let recognised =
-            |(detection, (measures, candidates))| Recognised { detection, measures, candidates };
-        Ok(self.detections()?.into_iter().take(most).zip(rest).map(recognised).collect())
+        let Some(room) = &self.room else { return Ok(Recognition::default()) };
+        let gallery = self.gallery.as_ref().map(|(_, gallery)| gallery);
+        let batch = most.clamp(1, MOST);
+        let mut compared = self.chains.run(&self.device, room, embedder, gallery, batch)?;
+        let faces = self.detections()?;
+        compared.truncate(most.min(faces.len()));
+        Ok(Recognition { faces, compared })
     }
 
-    /// The embeddings of the first `n` faces that [`CudaEngine::recognise`] found last, at most as many as it found, read from the
+    /// The embeddings of the first `n` faces that [`CudaEngine::recognise_raw`] found last, at most as many as it found, read from the
     /// device; none once another frame was looked at.
     ///
     /// # Errors
@@ -394,5 +408,29 @@ where
 
     fn embed(&mut self, frame: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
         Ok(self.embed_raw(&RawFrame::of(frame), faces)?)
+    }
+
+    fn recognise(
+        &mut self,
+        frame: &Frame,
+        gallery: &Index,
+        most: usize,
+    ) -> Result<Recognition, EngineError> {
+        self.keep(gallery)?;
+        Ok(self.recognise_raw(&RawFrame::of(frame), most)?)
+    }
+
+    fn recognises_at_once(&self) -> bool {
+        true
+    }
+
+    fn hold(&mut self, gallery: Option<&Index>) -> Result<(), EngineError> {
+        match gallery {
+            Some(gallery) => Ok(self.keep(gallery)?),
+            None => {
+                self.forget_gallery();
+                Ok(())
+            }
+        }
     }
 }

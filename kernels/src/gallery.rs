@@ -20,7 +20,7 @@ use crate::launch::{
 };
 use half::f16;
 use threshold_models::engine::Embedding;
-use threshold_models::search::{Candidate, Candidates, SearchError};
+use threshold_models::search::{Candidate, Candidates, Index, SearchError};
 use threshold_record::{Metric, PersonId, Score, Template};
 
 /// Tiles that are laid out at once: 4 MB of 512-D int8.
@@ -78,26 +78,28 @@ impl<D: Device> DeviceGallery<D> {
     /// # Errors
     /// [`SearchError`] if the templates differ in length or model; [`DeviceError`] if the device has no room.
     pub fn new(device: &D, metric: Metric, templates: &[Template]) -> Result<Self, KernelError> {
-        let (len, model) =
-            templates.first().map_or((0, None), |first| (first.vector.len(), Some(first.model)));
-        for template in templates {
-            if let Some(expected) = model.filter(|&model| model != template.model) {
-                return Err(SearchError::Model { expected, found: template.model }.into());
-            }
-            check_len(len, template.vector.len())?;
-        }
-        let shape = GalleryShape { element: Element::Int8, metric, len, n: templates.len() };
-        let owner = |i: usize| (templates[i].person, templates[i].slot);
-        let gallery = Self::laid_out(device, shape, owner, |i, row| {
-            let template = &templates[i];
-            let mut norm = 0i32;
-            for (byte, &component) in row.iter_mut().zip(&template.vector) {
-                *byte = component as u8;
-                norm += i32::from(component) * i32::from(component);
-            }
-            Side { scale: template.scale, norm: norm as f32 }
-        });
-        Ok(gallery?)
+        Ok(Self::of(device, &Index::new(metric, templates)?)?)
+    }
+
+    /// The gallery of the CPU's index.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has no room.
+    pub fn of(device: &D, index: &Index) -> Result<Self, DeviceError> {
+        let (metric, len, n) = (index.metric(), index.embedding_len(), index.len());
+        let shape = GalleryShape { element: Element::Int8, metric, len, n };
+        Self::laid_out(
+            device,
+            shape,
+            |i| index.owner(i),
+            |i, row| {
+                for (byte, component) in row.iter_mut().zip(index.vector(i)) {
+                    *byte = component as u8;
+                }
+                let (scale, norm) = index.scale_and_norm(i);
+                Side { scale, norm: norm as f32 }
+            },
+        )
     }
 
     /// A gallery of half-precision vectors, of one model.

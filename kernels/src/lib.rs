@@ -29,5 +29,4 @@ pub use alone::Alone;
 pub use embed::{DeviceNetwork, Embedder, Recorded, Timed, Traced};
 pub use engine::{Counts, CudaEngine, KernelError};
 pub use gallery::{DeviceGallery, Enrolled};
-pub use recognise::Recognised;
 pub use stages::{Cell, Stages};

@@ -10,20 +10,8 @@ use crate::engine::KernelError;
 use crate::gallery::DeviceGallery;
 use crate::launch::{self, FoundTemplate, Measured, Status, TILE};
 use crate::room::Room;
-use threshold_models::engine::{Detection, Embedding};
+use threshold_models::engine::{Compared, Embedding};
 use threshold_models::quality::Measures;
-use threshold_models::search::Candidates;
-
-/// A face with what it looks like and who it may be.
-#[derive(Clone, Debug)]
-pub struct Recognised {
-    /// Where it is.
-    pub detection: Detection,
-    /// What it looks like, for `quality::grade`.
-    pub measures: Measures,
-    /// The best candidate of the gallery and the best of another person. An embedding that is no number is like nobody.
-    pub candidates: Candidates,
-}
 
 /// A program behind a room's detections.
 struct Chain<D: Device> {
@@ -51,7 +39,7 @@ pub(crate) const MOST: usize = TILE;
 
 impl<D: Device> Chains<D> {
     /// Runs over the room's input, for at most so many faces: measures and candidates of each place of the batch, of which as
-    /// many mean something as the room has detections.
+    /// many mean something as the room has detections. An embedding that is no number is like nobody.
     pub(crate) fn run(
         &mut self,
         device: &D,
@@ -59,7 +47,7 @@ impl<D: Device> Chains<D> {
         embedder: &Embedder<D>,
         gallery: Option<&DeviceGallery<D>>,
         most: usize,
-    ) -> Result<Vec<(Measures, Candidates)>, KernelError> {
+    ) -> Result<Vec<Compared>, KernelError> {
         self.last = None;
         let gallery = gallery.filter(|gallery| !gallery.is_empty());
         let batch = match gallery {
@@ -81,8 +69,9 @@ impl<D: Device> Chains<D> {
             Measures::from(measured)
         });
         let mut candidates = gallery.map(|gallery| gallery.candidates(found));
-        let of_place = || candidates.as_mut().and_then(Iterator::next).unwrap_or_default();
-        Ok(measures.zip(std::iter::repeat_with(of_place)).collect())
+        let mut of_place = || candidates.as_mut().and_then(Iterator::next).unwrap_or_default();
+        let compared = |measures| Compared { measures, candidates: of_place() };
+        Ok(measures.map(compared).collect())
     }
 
     /// The room has another frame now.

@@ -1,6 +1,8 @@
 //! The engine: what turns frames into detections and embeddings, whatever the arithmetic runs on.
 
 use crate::frame::Frame;
+use crate::quality::{self, Measures};
+use crate::search::{Candidates, Index, SearchError};
 
 /// A box in frame pixels: `x1 <= x2`, `y1 <= y2`; may stick out of the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,6 +36,24 @@ pub struct Detection {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedding(pub Vec<f32>);
 
+/// A face's looks, and whom it is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared {
+    /// What it looks like, for `quality::grade`.
+    pub measures: Measures,
+    /// The best candidate of the gallery and the best of another person.
+    pub candidates: Candidates,
+}
+
+/// What a frame shows, and who the largest faces on it may be.
+#[derive(Clone, Debug, Default)]
+pub struct Recognition {
+    /// All faces, as [`Engine::detect`] finds them.
+    pub faces: Vec<Detection>,
+    /// Of the first of them, in that order.
+    pub compared: Vec<Compared>,
+}
+
 /// Why an engine gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -56,6 +76,9 @@ pub enum EngineError {
         /// The network's name.
         network: &'static str,
     },
+    /// A gallery that the embedder's probes cannot be compared with.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The device that the engine runs on failed.
     #[error("{what}")]
     Device {
@@ -95,4 +118,40 @@ pub trait Engine: Send {
     /// # Errors
     /// [`EngineError`] if there is no embedder or the arithmetic failed.
     fn embed(&mut self, frame: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError>;
+
+    /// All faces of a frame, with looks and candidates of the `most` largest: detection, quality, embedding and the search of
+    /// that very gallery, whatever the engine held before. It scores a probe of each of them, good or not.
+    ///
+    /// # Errors
+    /// As [`Engine::detect`] and [`Engine::embed`]; [`EngineError::Search`] if the gallery is of another model's templates.
+    fn recognise(
+        &mut self,
+        frame: &Frame,
+        gallery: &Index,
+        most: usize,
+    ) -> Result<Recognition, EngineError> {
+        let faces = self.detect(frame)?;
+        let largest = faces.get(..most).unwrap_or(&faces);
+        let embeddings = if largest.is_empty() { Vec::new() } else { self.embed(frame, largest)? };
+        let compared = largest.iter().zip(&embeddings).map(|(face, embedding)| {
+            let candidates = gallery.search(embedding)?;
+            Ok(Compared { measures: quality::measure(frame, face), candidates })
+        });
+        let compared = compared.collect::<Result<_, SearchError>>()?;
+        Ok(Recognition { faces, compared })
+    }
+
+    /// True if [`Engine::recognise`] is one go, and takes the engine no longer than detection and embedding by themselves.
+    fn recognises_at_once(&self) -> bool {
+        false
+    }
+
+    /// Brings a gallery to where [`Engine::recognise`] will search it, so that this need not wait then, and forgets the one
+    /// before. An engine that searches where the gallery lies has nothing to do.
+    ///
+    /// # Errors
+    /// [`EngineError`] if there is no room for it, or its templates are another model's; none is held then.
+    fn hold(&mut self, _gallery: Option<&Index>) -> Result<(), EngineError> {
+        Ok(())
+    }
 }

@@ -107,7 +107,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
                 return Err(PictureFault::Truncated);
             }
             let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(fault)?;
-            frame(decoder, |decoder| match libjpeg(bytes, None)? {
+            frame(decoder, |decoder| match libjpeg(bytes, None, Vec::new())? {
                 Some(picture) => Ok(picture.into()),
                 None => DynamicImage::from_decoder(decoder).map_err(fault),
             })
@@ -129,12 +129,16 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, PictureFault> {
     }
 }
 
-/// Decodes one frame of motion JPEG, of the size that was agreed with the camera. The Huffman tables, which cameras leave
-/// out, are the standard's then; nothing turns the picture.
+/// Decodes one frame of motion JPEG, of the size that was agreed with the camera, into the memory of an earlier one. The Huffman
+/// tables, which cameras leave out, are the standard's then; nothing turns the picture.
 ///
 /// # Errors
 /// [`PictureFault`]; also if the frame has another size.
-pub fn decode_motion(bytes: &[u8], [width, height]: [usize; 2]) -> Result<Frame, PictureFault> {
+pub fn decode_motion(
+    bytes: &[u8],
+    [width, height]: [usize; 2],
+    memory: Vec<u8>,
+) -> Result<Frame, PictureFault> {
     if !bytes.starts_with(&[0xff, 0xd8, 0xff]) {
         return Err(PictureFault::Format { found: kind_of(bytes) });
     }
@@ -143,7 +147,8 @@ pub fn decode_motion(bytes: &[u8], [width, height]: [usize; 2]) -> Result<Frame,
     }
     let size = [width, height];
     let damaged = |words: &str| PictureFault::Damaged(words.to_owned());
-    let picture = libjpeg(bytes, Some(size))?.ok_or_else(|| damaged("its colours are CMYK"))?;
+    let picture =
+        libjpeg(bytes, Some(size), memory)?.ok_or_else(|| damaged("its colours are CMYK"))?;
     Frame::from_rgb(width, height, picture.into_raw())
         .map_err(|_| damaged("it has another size than was agreed"))
 }
@@ -173,11 +178,16 @@ fn refuse_large(width: u32, height: u32) -> Result<(), PictureFault> {
     Ok(())
 }
 
-/// The pixels of a JPEG as stored, by libjpeg-turbo; `None` for CMYK. One of another size than `expected` is refused before
-/// it is decoded.
-fn libjpeg(bytes: &[u8], expected: Option<[usize; 2]>) -> Result<Option<RgbImage>, PictureFault> {
+/// The pixels of a JPEG as stored, by libjpeg-turbo, in that memory; `None` for CMYK. One of another size than `expected` is
+/// refused before it is decoded.
+fn libjpeg(
+    bytes: &[u8],
+    expected: Option<[usize; 2]>,
+    memory: Vec<u8>,
+) -> Result<Option<RgbImage>, PictureFault> {
     // The library reports what it cannot decode by unwinding from its C code's error exit.
-    let decoded = std::panic::catch_unwind(|| -> std::io::Result<Option<RgbImage>> {
+    let decoded = std::panic::catch_unwind(move || -> std::io::Result<Option<RgbImage>> {
+        let mut pixels = memory;
         let header = mozjpeg::Decompress::new_mem(bytes)?;
         let (width, height) = header.size();
         if expected.is_some_and(|expected| expected != [width, height]) {
@@ -188,7 +198,10 @@ fn libjpeg(bytes: &[u8], expected: Option<[usize; 2]>) -> Result<Option<RgbImage
         }
         let mut decoder = header.rgb()?;
         let (width, height) = (decoder.width() as u32, decoder.height() as u32);
-        let pixels = decoder.read_scanlines::<u8>()?;
+        pixels.resize(width as usize * height as usize * 3, 0);
+        // What the decoder left out would be an earlier frame's.
+        let read = decoder.read_scanlines_into(&mut pixels)?.len();
+        pixels.truncate(read);
         decoder.finish()?;
         Ok(RgbImage::from_raw(width, height, pixels))
     });
@@ -330,26 +343,30 @@ mod tests {
         let whole = jpeg(&ramp(40, 30));
         let bare = without(&whole, 0xc4);
         assert!(bare.len() + 400 < whole.len());
-        let frame = decode_motion(&whole, [40, 30]).unwrap();
+        let frame = decode_motion(&whole, [40, 30], Vec::new()).unwrap();
         assert_eq!(frame, decode(&whole).unwrap());
-        assert_eq!(decode_motion(&bare, [40, 30]).unwrap(), frame);
+        assert_eq!(decode_motion(&bare, [40, 30], vec![9; 5000]).unwrap(), frame);
         // Filling behind the end, as of a driver's buffer.
-        assert_eq!(decode_motion(&[&bare[..], &[0; 99]].concat(), [40, 30]).unwrap(), frame);
+        assert_eq!(
+            decode_motion(&[&bare[..], &[0; 99]].concat(), [40, 30], Vec::new()).unwrap(),
+            frame
+        );
     }
 
     #[test]
     fn a_frame_of_motion_jpeg_that_is_cut_off_or_of_another_size_is_an_error() {
         let whole = jpeg(&ramp(40, 30));
         for len in 0..whole.len() - 1 {
-            assert!(decode_motion(&whole[..len], [40, 30]).is_err(), "{len} bytes");
+            assert!(decode_motion(&whole[..len], [40, 30], Vec::new()).is_err(), "{len} bytes");
         }
         for size in [[30, 40], [0, 0], [usize::MAX, 30]] {
-            let error = decode_motion(&whole, size).unwrap_err().to_string();
+            let error = decode_motion(&whole, size, Vec::new()).unwrap_err().to_string();
             assert!(error.contains("it has 40 x 30 px"), "{error}");
         }
-        let error = decode_motion(&without(&whole, 0xdb), [40, 30]).unwrap_err().to_string();
+        let error =
+            decode_motion(&without(&whole, 0xdb), [40, 30], Vec::new()).unwrap_err().to_string();
         assert!(error.contains("damaged"), "{error}");
-        assert!(decode_motion(b"RIFF....AVI ", [40, 30]).is_err());
+        assert!(decode_motion(b"RIFF....AVI ", [40, 30], Vec::new()).is_err());
     }
 
     #[test]

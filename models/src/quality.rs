@@ -116,6 +116,16 @@ impl Quality {
 /// there is a second one nearly as large.
 #[must_use]
 pub fn assess(frame: &Frame, faces: &[Detection], limits: &QualityLimits) -> Quality {
+    assess_measured(faces, limits, |first| measure(frame, first))
+}
+
+/// The same where somebody else measures the first face.
+#[must_use]
+pub fn assess_measured(
+    faces: &[Detection],
+    limits: &QualityLimits,
+    measure: impl FnOnce(&Detection) -> Measures,
+) -> Quality {
     let Some(first) = faces.first() else {
         return Quality { percent: 0, cause: Cause::NoFace };
     };
@@ -123,7 +133,7 @@ pub fn assess(frame: &Frame, faces: &[Detection], limits: &QualityLimits) -> Qua
     if second >= limits.second_face * side(first) {
         return Quality { percent: 0, cause: Cause::MoreThanOne };
     }
-    grade(&measure(frame, first), limits)
+    grade(&measure(first), limits)
 }
 
 /// The worst grade of one face's measures.

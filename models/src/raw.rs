@@ -1,7 +1,7 @@
 //! A frame as the camera gave it: the pixel formats of V4L2 that a unit takes, and the way from YUV to RGB.
 //!
 //! Owns the conversion, in integers, so that every engine has the same bytes: `kernels/cuda/frame.cuh` says it again for the
-//! GPU. Refuses to guess: matrix and range are the driver's to report, and BT.601 limited where it reports none.
+//! GPU; and the pixels one by one, for whoever needs few of them. Refuses to guess: matrix and range are the driver's to report, and BT.601 limited where it reports none.
 
 use crate::frame::Frame;
 
@@ -182,28 +182,26 @@ pub enum RawFrameError {
     },
 }
 
-/// Bytes of a camera with what they mean. Holding one proves that there are as many as the size needs.
-#[derive(Clone, Copy, Debug)]
-pub struct RawFrame<'a> {
+/// How a frame's bytes are to be read. Holding one proves that there are pixels and that a row fits its stride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PixelLayout {
     format: PixelFormat,
     width: usize,
     height: usize,
     stride: usize,
     colour: Colour,
-    bytes: &'a [u8],
 }
 
-impl<'a> RawFrame<'a> {
-    /// A frame whose rows are `stride` bytes apart; bytes behind the last row are left alone.
+impl PixelLayout {
+    /// Rows that are `stride` bytes apart.
     ///
     /// # Errors
-    /// [`RawFrameError`] if the frame is empty, a row does not fit its stride, or bytes are missing.
+    /// [`RawFrameError`] if there are no pixels, or a row does not fit its stride.
     pub fn new(
         format: PixelFormat,
         [width, height]: [usize; 2],
         stride: usize,
         colour: Colour,
-        bytes: &'a [u8],
     ) -> Result<Self, RawFrameError> {
         if width == 0 || height == 0 {
             return Err(RawFrameError::Empty { width, height });
@@ -212,28 +210,7 @@ impl<'a> RawFrame<'a> {
         if stride < needed {
             return Err(RawFrameError::Stride { format, needed, found: stride });
         }
-        let (needed, found) = (format.len(height, stride), bytes.len());
-        let bytes = bytes.get(..needed).ok_or(RawFrameError::TooShort { format, needed, found })?;
-        Ok(Self { format, width, height, stride, colour, bytes })
-    }
-
-    /// A frame's RGB.
-    #[must_use]
-    pub fn of(frame: &'a Frame) -> Self {
-        Self {
-            format: PixelFormat::Rgb24,
-            width: frame.width(),
-            height: frame.height(),
-            stride: frame.width() * 3,
-            colour: Colour::default(),
-            bytes: frame.rgb(),
-        }
-    }
-
-    /// Its layout.
-    #[must_use]
-    pub fn format(&self) -> PixelFormat {
-        self.format
+        Ok(Self { format, width, height, stride, colour })
     }
 
     /// Columns.
@@ -248,16 +225,77 @@ impl<'a> RawFrame<'a> {
         self.height
     }
 
+    /// True if the bytes are the RGB, without anything between the rows.
+    pub(crate) fn is_rgb(&self) -> bool {
+        self.format == PixelFormat::Rgb24 && self.stride == self.width * 3
+    }
+
+    /// As many of the bytes as the size needs.
+    pub(crate) fn of<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], RawFrameError> {
+        let (format, needed) = (self.format, self.format.len(self.height, self.stride));
+        let found = bytes.len();
+        bytes.get(..needed).ok_or(RawFrameError::TooShort { format, needed, found })
+    }
+}
+
+/// Bytes of a camera with what they mean. Holding one proves that there are as many as the size needs.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'a> {
+    layout: PixelLayout,
+    bytes: &'a [u8],
+}
+
+impl<'a> RawFrame<'a> {
+    /// A frame whose rows are `stride` bytes apart; bytes behind the last row are left alone.
+    ///
+    /// # Errors
+    /// [`RawFrameError`] if the frame is empty, a row does not fit its stride, or bytes are missing.
+    pub fn new(
+        format: PixelFormat,
+        size: [usize; 2],
+        stride: usize,
+        colour: Colour,
+        bytes: &'a [u8],
+    ) -> Result<Self, RawFrameError> {
+        let layout = PixelLayout::new(format, size, stride, colour)?;
+        Ok(Self { layout, bytes: layout.of(bytes)? })
+    }
+
+    /// A frame's bytes as they came.
+    #[must_use]
+    pub fn of(frame: &'a Frame) -> Self {
+        let (layout, bytes) = frame.as_it_came();
+        Self { layout, bytes }
+    }
+
+    /// Its layout.
+    #[must_use]
+    pub fn format(&self) -> PixelFormat {
+        self.layout.format
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.layout.width
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.layout.height
+    }
+
     /// Bytes from row to row.
     #[must_use]
     pub fn stride(&self) -> usize {
-        self.stride
+        self.layout.stride
     }
 
     /// How it becomes RGB.
     #[must_use]
     pub fn colour(&self) -> Colour {
-        self.colour
+        self.layout.colour
     }
 
     /// The bytes, as many as the size needs.
@@ -266,14 +304,36 @@ impl<'a> RawFrame<'a> {
         self.bytes
     }
 
+    /// The bytes row by row, those of chroma behind those of luma, without what lies between the rows.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> {
+        let len = self.format().stride(self.width());
+        self.bytes.chunks_exact(self.stride()).map(move |row| &row[..len])
+    }
+
+    /// Its pixels, for whoever reads few of them.
+    #[must_use]
+    pub fn pixels(&self) -> Pixels<'a> {
+        Pixels { frame: *self, conversion: self.colour().conversion() }
+    }
+
     /// The same as RGB; chroma is taken from the nearest sample.
     #[must_use]
     pub fn to_frame(&self) -> Frame {
-        let conversion = self.colour.conversion();
-        let mut rgb = vec![0; self.width * self.height * 3];
-        for (y, out) in rgb.chunks_exact_mut(self.width * 3).enumerate() {
-            let row = &self.bytes[y * self.stride..][..self.format.stride(self.width)];
-            match self.format {
+        let mut rgb = Vec::new();
+        self.write_rgb(&mut rgb);
+        // As many bytes as the size needs, by construction, and neither side is zero.
+        Frame::from_rgb(self.width(), self.height(), rgb)
+            .unwrap_or_else(|fault| unreachable!("{fault}"))
+    }
+
+    /// Makes `rgb` the frame's RGB, as [`RawFrame::to_frame`] has it; nothing is allocated if it held a frame of that size.
+    pub(crate) fn write_rgb(&self, rgb: &mut Vec<u8>) {
+        let PixelLayout { format, width, height, stride, colour } = self.layout;
+        let conversion = colour.conversion();
+        rgb.resize(width * height * 3, 0);
+        for (y, out) in rgb.chunks_exact_mut(width * 3).enumerate() {
+            let row = &self.bytes[y * stride..][..format.stride(width)];
+            match format {
                 PixelFormat::Rgb24 => out.copy_from_slice(row),
                 PixelFormat::Grey => {
                     for (pixel, &grey) in out.chunks_exact_mut(3).zip(row) {
@@ -287,14 +347,43 @@ impl<'a> RawFrame<'a> {
                     conversion.row(out, fours(row).map(|[u, a, v, b]| ([a, b], [u, v])));
                 }
                 PixelFormat::Nv12 => {
-                    let chroma = &self.bytes[(self.height + y / 2) * self.stride..];
+                    let chroma = &self.bytes[(height + y / 2) * stride..];
                     conversion.row(out, twos(row).zip(twos(chroma)));
                 }
             }
         }
-        // As many bytes as the size needs, by construction, and neither side is zero.
-        Frame::from_rgb(self.width, self.height, rgb)
-            .unwrap_or_else(|fault| unreachable!("{fault}"))
+    }
+}
+
+/// A frame's pixels one by one: what few of them take is no way to RGB for all.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    frame: RawFrame<'a>,
+    conversion: Conversion,
+}
+
+impl Pixels<'_> {
+    /// Red, green and blue of a pixel, as [`RawFrame::to_frame`] has them.
+    ///
+    /// # Panics
+    /// If it lies outside the frame.
+    #[must_use]
+    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
+        let RawFrame { layout: PixelLayout { format, width, height, stride, .. }, bytes } =
+            self.frame;
+        assert!(x < width && y < height, "pixel {x}, {y} of {width} x {height}");
+        let row = &bytes[y * stride..];
+        let four = || &row[x / 2 * 4..][..4];
+        match format {
+            PixelFormat::Rgb24 => [row[3 * x], row[3 * x + 1], row[3 * x + 2]],
+            PixelFormat::Grey => [row[x]; 3],
+            PixelFormat::Yuyv => self.conversion.rgb(four()[x % 2 * 2], four()[1], four()[3]),
+            PixelFormat::Uyvy => self.conversion.rgb(four()[x % 2 * 2 + 1], four()[0], four()[2]),
+            PixelFormat::Nv12 => {
+                let chroma = &bytes[(height + y / 2) * stride + x / 2 * 2..];
+                self.conversion.rgb(row[x], chroma[0], chroma[1])
+            }
+        }
     }
 }
 
@@ -372,6 +461,33 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn pixels_one_by_one_are_those_of_the_whole_and_rows_leave_out_what_lies_between_them() {
+        for (format, [width, height]) in
+            PixelFormat::ALL.into_iter().flat_map(|f| [(f, [5, 3]), (f, [8, 6]), (f, [1, 1])])
+        {
+            let stride = format.stride(width) + 3;
+            let bytes: Vec<u8> =
+                (0..format.len(height, stride)).map(|i| (i * i * 7 + i * 31) as u8).collect();
+            for (matrix, range) in [(Matrix::Bt601, Range::Limited), (Matrix::Bt709, Range::Full)] {
+                let colour = Colour { matrix, range };
+                let raw = RawFrame::new(format, [width, height], stride, colour, &bytes).unwrap();
+                let (frame, pixels) = (raw.to_frame(), raw.pixels());
+                for (i, pixel) in frame.rgb().chunks_exact(3).enumerate() {
+                    assert_eq!(pixels.at(i % width, i / width), pixel, "{format:?} pixel {i}");
+                }
+            }
+            let raw =
+                RawFrame::new(format, [width, height], stride, Colour::default(), &bytes).unwrap();
+            let packed = raw.rows().collect::<Vec<_>>().concat();
+            let stride = format.stride(width);
+            assert_eq!(packed.len(), format.len(height, stride));
+            let packed =
+                RawFrame::new(format, [width, height], stride, Colour::default(), &packed).unwrap();
+            assert_eq!(packed.to_frame(), raw.to_frame(), "{format:?}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! `THRESHOLD_FRAMES` makes them long, as in `cargo xtask soak unit`. What they measured goes to standard error, in lines that
 //! begin with `figure: `, as ratios: the machine does other work too.
 
+mod bytes;
+
 use crate::rig::{MODEL, axis, commission, template};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -74,7 +76,14 @@ fn figure(words: &str) {
 
 /// A clock that goes a tick with each frame, so that visits take no longer than their frames.
 #[derive(Debug, Default)]
-struct Ticks(AtomicU64);
+pub(crate) struct Ticks(AtomicU64);
+
+impl Ticks {
+    /// A frame later.
+    pub(crate) fn tick(&self) {
+        self.0.fetch_add(TICK_MS, Ordering::Relaxed);
+    }
+}
 
 impl Clock for Ticks {
     fn monotonic_ms(&self) -> u64 {
@@ -122,7 +131,7 @@ impl NullCamera {
 impl Camera for NullCamera {
     fn next(&mut self, _: Duration) -> Result<Event, CameraFault> {
         self.sequence += 1;
-        self.clock.0.fetch_add(TICK_MS, Ordering::Relaxed);
+        self.clock.tick();
         let shows = self.flickers && self.sequence.is_multiple_of(2)
             || !self.flickers && (100..100 + VISIT.1).contains(&(self.sequence % VISIT.0));
         let mut frame = if shows { self.somebody.clone() } else { self.nobody.clone() };
@@ -168,9 +177,9 @@ impl Lock for NullLock {
 }
 
 /// A unit with one person enrolled, on files of that folder.
-struct Bench {
-    unit: Unit,
-    shared: Shared,
+pub(crate) struct Bench {
+    pub(crate) unit: Unit,
+    pub(crate) shared: Shared,
     pulses: Arc<AtomicU64>,
     notices: Notices,
 }
@@ -181,10 +190,10 @@ fn bench(folder: &Path, flickers: bool, engine: Box<dyn Engine>) -> Bench {
     bench_of(folder, &ticks, camera, engine)
 }
 
-fn bench_of(
+pub(crate) fn bench_of(
     folder: &Path,
     ticks: &Arc<Ticks>,
-    camera: NullCamera,
+    camera: impl Camera + 'static,
     engine: Box<dyn Engine>,
 ) -> Bench {
     let clock: Arc<dyn Clock> = Arc::clone(ticks) as _;

@@ -4,6 +4,7 @@
 mod access;
 mod acknowledged;
 mod administration;
+mod camera;
 mod clock;
 mod commissioned;
 mod config;
@@ -23,6 +24,7 @@ mod manager;
 mod people;
 mod plain_model;
 mod policy;
+mod recognise;
 mod replay;
 mod rig;
 mod rule;

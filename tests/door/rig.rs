@@ -22,10 +22,13 @@ use threshold_edge::unit::{
     Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Presented, Reader, Sign, Unit,
 };
 use threshold_edge::zone::Zone;
-use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
+use threshold_models::engine::{
+    BBox, Compared, Detection, Embedding, Engine, EngineError, Recognition,
+};
 use threshold_models::frame::Frame;
 use threshold_models::pack::PackError;
-use threshold_models::search::quantise;
+use threshold_models::quality::measure;
+use threshold_models::search::{Index, quantise};
 use threshold_policy::Policy;
 use threshold_record::{
     Cause, Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile,
@@ -171,8 +174,24 @@ fn picture((low, high): (u8, u8)) -> Frame {
 /// What the engine of the bench has no room for while a crowd is shown.
 const OVERFLOW: usize = 77;
 
+/// What an engine that recognises in one go holds, and what it did.
+#[derive(Default)]
+pub(crate) struct OneGo {
+    /// True if it is such an engine.
+    able: bool,
+    /// The gallery that it was brought last, which is the one that it searches.
+    pub(crate) held: Option<Index>,
+    /// How often it was brought one, or none.
+    pub(crate) brought: usize,
+    /// Frames that it recognised in one go.
+    pub(crate) looks: usize,
+    /// What happens while the next such frame is compared.
+    pub(crate) meanwhile: Option<Box<dyn FnOnce() + Send>>,
+}
+
 #[derive(Clone)]
 struct BenchEngine {
+    one_go: Arc<Mutex<OneGo>>,
     showing: Arc<Mutex<Show>>,
     flash: MockFlash,
     told: Told,
@@ -212,6 +231,55 @@ impl Engine for BenchEngine {
     }
 
     fn embed(&mut self, _: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+        self.embed_for(faces, None)
+    }
+
+    /// Searches what it was brought, as a device does, whatever the loop says that there is.
+    fn recognise(
+        &mut self,
+        frame: &Frame,
+        gallery: &Index,
+        most: usize,
+    ) -> Result<Recognition, EngineError> {
+        let faces = self.detect(frame)?;
+        let first = &faces[..most.min(faces.len())];
+        // Nobody looked whether the face is fit to be compared: Ada's in the dark is Ada's.
+        let dark = Some(axis(1));
+        let probes = if first.is_empty() { Vec::new() } else { self.embed_for(first, dark)? };
+        let mut one_go = self.one_go.lock().unwrap();
+        one_go.looks += 1;
+        let held = one_go.held.as_ref().unwrap();
+        assert_eq!(held.number(), gallery.number(), "the gallery was changed and not brought");
+        let compared = first.iter().zip(&probes).map(|(face, probe)| Compared {
+            measures: measure(frame, face),
+            candidates: held.search(probe).unwrap(),
+        });
+        let compared = compared.collect();
+        if let Some(meanwhile) = one_go.meanwhile.take() {
+            meanwhile();
+        }
+        Ok(Recognition { faces, compared })
+    }
+
+    fn recognises_at_once(&self) -> bool {
+        self.one_go.lock().unwrap().able
+    }
+
+    fn hold(&mut self, gallery: Option<&Index>) -> Result<(), EngineError> {
+        let mut one_go = self.one_go.lock().unwrap();
+        one_go.brought += 1;
+        one_go.held = gallery.cloned();
+        Ok(())
+    }
+}
+
+impl BenchEngine {
+    /// An embedding of each face, of one in the dark only if there is one for it.
+    fn embed_for(
+        &self,
+        faces: &[Detection],
+        dark: Option<Embedding>,
+    ) -> Result<Vec<Embedding>, EngineError> {
         self.clock.advance(self.embed_ms.load(Ordering::SeqCst));
         // What would be left if the plug were pulled now.
         let left = self.flash.copy();
@@ -228,6 +296,9 @@ impl Engine for BenchEngine {
                 Ok(vec![Embedding(values); faces.len()])
             }
             Show::EmbedFails => Err(EngineError::NotFinite { network: "Inception-ResNet-v1" }),
+            Show::Dark if dark.is_some() => {
+                Ok(dark.into_iter().cycle().take(faces.len()).collect())
+            }
             other => panic!("no embedding was expected of {other:?}"),
         }
     }
@@ -374,6 +445,8 @@ pub(crate) struct Rig {
     pub(crate) embed_ms: Arc<AtomicU64>,
     /// How long it takes to look for faces in a frame.
     pub(crate) detect_ms: Arc<AtomicU64>,
+    /// What its engine does if it recognises in one go.
+    pub(crate) one_go: Arc<Mutex<OneGo>>,
     /// Credentials that the reader gives, one a step, each before the camera's event.
     pub(crate) reader: Arc<Mutex<VecDeque<Credential>>>,
     engine: BenchEngine,
@@ -462,7 +535,9 @@ impl Rig {
         let (embed_ms, detect_ms) = (Arc::default(), Arc::default());
         let showing = Arc::new(Mutex::new(Show::Nothing));
         let reader: Arc<Mutex<VecDeque<Credential>>> = Arc::default();
+        let one_go: Arc<Mutex<OneGo>> = Arc::default();
         let engine = BenchEngine {
+            one_go: Arc::clone(&one_go),
             showing: Arc::clone(&showing),
             flash: flash.clone(),
             told: Arc::clone(&told),
@@ -501,6 +576,7 @@ impl Rig {
             jammed,
             embed_ms,
             detect_ms,
+            one_go,
             reader,
             engine,
             unit,
@@ -509,9 +585,19 @@ impl Rig {
         }
     }
 
+    /// The same unit with an engine that recognises in one go.
+    pub(crate) fn in_one_go(self) -> Self {
+        self.one_go.lock().unwrap().able = true;
+        self
+    }
+
     /// The same unit with a spare engine, which takes so long to be made, and is not if it fails its self-test.
     pub(crate) fn backed(self, ms: u64, passes: bool) -> Self {
-        let (spare, clock) = (self.engine.clone(), Arc::clone(&self.clock));
+        let able = self.one_go.lock().unwrap().able;
+        // It holds nothing yet.
+        let one_go = Arc::new(Mutex::new(OneGo { able, ..OneGo::default() }));
+        let (spare, clock) =
+            (BenchEngine { one_go, ..self.engine.clone() }, Arc::clone(&self.clock));
         let shared = self.shared.clone();
         let made = move || {
             // Whoever looks meanwhile sees a unit that is not armed.

@@ -22,7 +22,7 @@ use threshold_wire::policy::{ModeSet, PolicyInfo};
 const GUESS: Credential = Credential::Wiegand26 { facility: 9, card: 9 };
 
 /// What a person was given.
-fn of(person: PersonId) -> Credential {
+pub(crate) fn of(person: PersonId) -> Credential {
     Credential::Keypad { digits: 4, number: person.0 }
 }
 
@@ -41,7 +41,7 @@ fn set_mode(rig: &mut Rig, mode: Mode) -> PolicyInfo {
 }
 
 /// Ada is number 1 and enrolled, Grace is number 2 and enrolled.
-fn two_enrolled(mode: Mode) -> Rig {
+pub(crate) fn two_enrolled(mode: Mode) -> Rig {
     let mut rig = Rig::new();
     let enrolled = (enrol(&mut rig, "Ada", 1), enrol(&mut rig, "Grace", 2));
     assert_eq!(enrolled, (ADA, GRACE));

@@ -9,7 +9,7 @@ use threshold_kernels::{CudaEngine, DeviceNetwork, Embedder, KernelError};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool as Threads, Simd};
 use threshold_models::crop::{CropRule, crop};
-use threshold_models::engine::{BBox, Detection, Embedding, Engine as _};
+use threshold_models::engine::{BBox, Detection, Embedding, Engine as _, Recognition};
 use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
 use threshold_models::pack::{Pack, Preprocessing};
 use threshold_models::quality::{self, Measures};
@@ -120,19 +120,18 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
     let templates: Vec<Template> = (1..).zip(&embeddings[..2]).map(template).collect();
     let index = Index::new(metric, &templates).unwrap();
     assert_eq!(
-        engine.recognise(&raw, 1).unwrap()[0].candidates,
+        engine.recognise_raw(&raw, 1).unwrap().compared[0].candidates,
         Candidates::default(),
         "no gallery"
     );
     engine.set_gallery(metric, &templates).unwrap();
     // Once more: the second run replays what the first recorded.
     for most in [3, 1, 3, 0] {
-        let recognised = engine.recognise(&raw, most).unwrap();
-        assert_eq!(recognised.len(), most);
+        let Recognition { faces: all, compared } = engine.recognise_raw(&raw, most).unwrap();
+        assert_eq!((&all, compared.len()), (&faces, most));
         let found = engine.last_embeddings(99).unwrap();
         assert!(found.len() >= most && found.len() <= faces.len(), "{} embeddings", found.len());
-        for (i, one) in recognised.iter().enumerate() {
-            assert_eq!(one.detection, faces[i]);
+        for (i, one) in compared.iter().enumerate() {
             let expected = quality::measure(&frame, &faces[i]);
             let Measures { yaw_deg, pitch_deg, roll_deg, .. } = expected;
             assert_eq!(Measures { yaw_deg, pitch_deg, roll_deg, ..one.measures }, expected);
@@ -140,7 +139,7 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
             assert!(cosine >= 0.999_999, "face {i} of {most}: {cosine}");
             assert_eq!(one.candidates, index.search(&found[i]).unwrap(), "face {i} of {most}");
         }
-        let best = |i: usize| recognised[i].candidates.best.unwrap();
+        let best = |i: usize| compared[i].candidates.best.unwrap();
         assert!((0..most.min(2)).all(|i| best(i).person == PersonId(i as u32 + 1)));
     }
     let other = Template { model: ModelTag([1; 8]), ..templates[0].clone() };
@@ -150,7 +149,10 @@ fn faces_are_recognised_on_the_device_as_they_are_step_by_step() {
     let fault = engine.set_gallery(metric, &[template((9, &long))]).unwrap_err();
     assert!(fault.to_string().contains("512"), "{fault}");
     // The gallery that was refused is not searched, and neither is the one before.
-    assert_eq!(engine.recognise(&raw, 1).unwrap()[0].candidates, Candidates::default());
+    assert_eq!(
+        engine.recognise_raw(&raw, 1).unwrap().compared[0].candidates,
+        Candidates::default()
+    );
 }
 
 #[test]

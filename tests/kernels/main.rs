@@ -14,6 +14,7 @@ mod networks;
 #[cfg(not(feature = "gpu"))]
 mod planted;
 mod quality;
+mod recognise;
 mod rig;
 mod search;
 mod suppression;

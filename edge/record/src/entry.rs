@@ -149,9 +149,9 @@ pub struct LogEntry {
     pub runner_up_score: Score,
     /// Threshold in force.
     pub threshold: Score,
-    /// Detection of the deciding frame, tenths of a millisecond, saturated.
+    /// Detection of the deciding frame, tenths of a millisecond, saturated; 0 if the engine did all in one go.
     pub detect_dms: u16,
-    /// Embedding and search of the deciding frame, tenths of a millisecond, saturated.
+    /// Embedding and search of the deciding frame, or all of one go, tenths of a millisecond, saturated.
     pub embed_dms: u16,
     /// First frame with the face to the decision, tenths of a millisecond, saturated.
     pub total_dms: u16,

@@ -7,6 +7,7 @@
 //! A credential begins a visit of its own, whose frames are compared with the one whom it names.
 
 mod claim;
+mod look;
 mod presence;
 mod sign;
 mod track;
@@ -19,14 +20,15 @@ use crate::engines::Spare;
 use crate::journal::Permit;
 use crate::notices::Notices;
 use crate::presentation;
-use crate::state::{Decided, NoAttempt, Shared};
+use crate::state::{Decided, Shared};
 use crate::stats::FrameCost;
 use claim::ClaimRation;
+use look::{Look, is_refused_anyway};
 use presence::Presence;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use threshold_models::engine::{Detection, Engine, EngineError};
+use threshold_models::engine::{Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_models::quality::{self, QualityLimits};
 use threshold_models::search;
@@ -69,6 +71,11 @@ pub trait Camera: Send {
     /// What is known already to be wrong with it, without waiting: a unit must not say that it is armed without a camera.
     fn fault(&self) -> Option<CameraFault> {
         None
+    }
+
+    /// Takes back a frame that the loop is done with, for the memory that it is kept in.
+    fn take_back(&mut self, frame: Frame) {
+        drop(frame);
     }
 
     /// Frames since the start that a newer one took the place of before the loop asked.
@@ -131,6 +138,8 @@ pub struct Unit {
     /// What is shown now.
     shown: Sign,
     engine: Option<Box<dyn Engine>>,
+    /// The gallery that it holds, by the number of the search index; `None` if it holds none that is known.
+    held: Option<u64>,
     /// What takes its place when it fails.
     spare: Option<Spare>,
     shared: Shared,
@@ -169,6 +178,7 @@ impl Unit {
             claims,
             shown,
             engine,
+            held: None,
             spare: None,
             shared,
             clock,
@@ -225,6 +235,7 @@ impl Unit {
                 self.shared.lock().mend(Cause::Camera);
                 self.frame(&frame);
                 let cost = FrameCost { whole: start.elapsed(), ..self.cost };
+                self.camera.take_back(frame);
                 self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
             }
             Ok(Event::Departure) => {
@@ -308,19 +319,26 @@ impl Unit {
         if !self.may_tell(frame) {
             return self.time_passes();
         }
-        let Some(engine) = self.engine.as_mut() else { return self.time_passes() };
+        if self.engine.is_none() {
+            return self.time_passes();
+        }
         if matches!(self.course, Course::Idle) && !self.presence.asks_for_a_look(frame) {
             return;
         }
+        if let Err(error) = self.follow_gallery() {
+            return self.engine_failed(&error);
+        }
         let start = Instant::now();
-        let faces = match engine.detect(frame) {
-            Ok(faces) => faces,
+        let look = match self.look(frame) {
+            Ok(look) => look,
             Err(error) => return self.engine_failed(&error),
         };
-        let detect = start.elapsed();
-        self.cost.detect = Some(detect);
-        let detect_ms = ms(detect);
-        let overflow = engine.overflow();
+        let took = start.elapsed();
+        match look.at_once {
+            Some(_) => self.cost.embed = Some(took),
+            None => self.cost.detect = Some(took),
+        }
+        let overflow = self.engine.as_ref().map_or(0, |engine| engine.overflow());
         if overflow > 0 && !self.overflowing {
             self.notices.tell(&format!(
                 "detector: a frame has {overflow} proposals more than there is room for, so a face may be missed; \
@@ -328,7 +346,7 @@ impl Unit {
             ));
         }
         self.overflowing = overflow > 0;
-        let (at_ms, seen) = (frame.captured_at_ms, !faces.is_empty());
+        let (at_ms, seen) = (frame.captured_at_ms, !look.faces.is_empty());
         // Nobody was looked for while this frame was searched: an absence counts from its end.
         let searched_ms = at_ms.max(self.clock.monotonic_ms());
         match &mut self.course {
@@ -348,39 +366,56 @@ impl Unit {
         if seen {
             self.stay(Sign::Look);
         }
-        self.observe(frame, &faces, detect_ms);
+        self.observe(frame, &look, took);
         self.ask();
         self.time_passes();
     }
 
     /// Takes what a frame tells into the visit's evidence.
-    fn observe(&mut self, frame: &Frame, faces: &[Detection], detect_ms: f32) {
-        let at_ms = frame.captured_at_ms;
-        let quality = quality::assess(frame, faces, &self.limits);
+    fn observe(&mut self, frame: &Frame, look: &Look, took: Duration) {
+        let (at_ms, Look { faces, at_once }) = (frame.captured_at_ms, look);
+        let quality = match at_once {
+            Some(found) => {
+                quality::assess_measured(faces, &self.limits, |_| found.compared.measures)
+            }
+            None => quality::assess(frame, faces, &self.limits),
+        };
         let Course::Open(visit) = &mut self.course else { return };
         if let Some(face) = faces.first() {
             visit.face_seen(at_ms, self.clock.monotonic_ms(), face);
         }
-        let mut embed_ms = 0.0;
+        let (detect_ms, mut embed_ms) = match at_once {
+            Some(_) => (0.0, ms(took)),
+            None => (ms(took), 0.0),
+        };
         let good = {
             let state = self.shared.lock();
-            let standing = state.standing(visit.evidence.subject(), visit.lockout);
-            let refused = standing.fault.is_some()
-                || standing.armed.is_err()
-                || standing.lockout.is_err()
-                || standing.people == 0;
-            // What will be refused anyway is not compared: no probe is scored without need.
-            !refused && quality.is_good() && quality.percent >= state.policy().quality_min
+            !is_refused_anyway(&state, visit)
+                && quality.is_good()
+                && quality.percent >= state.policy().quality_min
         };
         let observation = if good {
-            let (start, start_ms) = (Instant::now(), self.clock.monotonic_ms());
-            let compared = Self::compare(&self.shared, &mut self.engine, visit, frame, faces);
-            visit.compared(start_ms, self.clock.monotonic_ms());
+            let compared = match at_once {
+                Some(found) => {
+                    visit.compared(found.from_ms, found.to_ms);
+                    visit.evidence.compared_with(found.index_number);
+                    Ok(Some(found.compared.candidates))
+                }
+                None => {
+                    let (start, start_ms) = (Instant::now(), self.clock.monotonic_ms());
+                    let compared =
+                        Self::compare(&self.shared, &mut self.engine, visit, frame, faces);
+                    visit.compared(start_ms, self.clock.monotonic_ms());
+                    if let Ok(Some(_)) = compared {
+                        let embed = start.elapsed();
+                        self.cost.embed = Some(embed);
+                        embed_ms = ms(embed);
+                    }
+                    compared
+                }
+            };
             match compared {
                 Ok(Some(found)) => {
-                    let embed = start.elapsed();
-                    self.cost.embed = Some(embed);
-                    embed_ms = ms(embed);
                     let of = |candidate: search::Candidate| Candidate {
                         person: candidate.person,
                         score: candidate.score,
@@ -402,43 +437,8 @@ impl Unit {
         visit.timed(FrameTimes { at_ms, detect_ms, embed_ms });
     }
 
-    /// Scores a probe, after its attempt is durable; `None` if it may not be scored.
-    fn compare(
-        shared: &Shared,
-        engine: &mut Option<Box<dyn Engine>>,
-        visit: &mut Visit,
-        frame: &Frame,
-        faces: &[Detection],
-    ) -> Result<Option<search::Candidates>, EngineError> {
-        if !visit.attempt_open {
-            let opened = shared.lock().open_attempt();
-            match opened {
-                Ok(()) => visit.attempt_open = true,
-                Err(NoAttempt::LockedOut(locked)) => {
-                    visit.lockout = Err(locked);
-                    return Ok(None);
-                }
-                // The state knows of the fault already, and the decision will say it.
-                Err(NoAttempt::Store) => return Ok(None),
-            }
-        }
-        let (Some(engine), Some(first)) = (engine.as_mut(), faces.get(..1)) else {
-            return Ok(None);
-        };
-        let Some(embedding) = engine.embed(frame, first)?.pop() else { return Ok(None) };
-        let mut state = shared.lock();
-        visit.evidence.compared_with(state.index_number());
-        match state.search(visit.evidence.subject(), &embedding) {
-            Ok(found) => Ok(Some(found)),
-            Err(why) => {
-                state.fail(Cause::Gallery, &why);
-                Ok(None)
-            }
-        }
-    }
-
     fn engine_failed(&mut self, error: &EngineError) {
-        self.engine = None;
+        (self.engine, self.held) = (None, None);
         self.shared.lock().fail(Cause::Engine, &format!("{error}; start the unit again"));
         self.conclude();
         self.fall_back(error);

@@ -13,9 +13,9 @@ const MAX_TIMED: usize = 128;
 pub(super) struct FrameTimes {
     /// When it was captured.
     pub(super) at_ms: u64,
-    /// Detection.
+    /// Detection; 0 if the engine did all in one go.
     pub(super) detect_ms: f32,
-    /// Embedding and search; 0 if it was not compared.
+    /// Embedding and search, or all of one go; 0 if it was not compared.
     pub(super) embed_ms: f32,
 }
 

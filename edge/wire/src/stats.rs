@@ -26,7 +26,7 @@ pub struct Stats {
     pub decisions: Vec<DecisionCount, DECISION_KINDS>,
     /// Detection.
     pub detect: StageTime,
-    /// Embedding and search.
+    /// Embedding and search; detection too where the engine does all in one go.
     pub embed: StageTime,
     /// A frame from the camera to the end of what follows from it.
     pub frame: StageTime,

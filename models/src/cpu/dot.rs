@@ -71,6 +71,12 @@ impl Rows {
         self.lines.extend(lines(components));
     }
 
+    /// The components of a vector, and the zeros behind them.
+    pub(crate) fn components(&self, row: usize) -> impl Iterator<Item = i8> {
+        let lines = &self.lines[row * self.lines_each..][..self.lines_each];
+        lines.iter().flat_map(|line| line.0)
+    }
+
     /// The dot products of the probe with `products.len()` vectors from the one numbered `first` on.
     ///
     /// # Panics

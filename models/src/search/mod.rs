@@ -16,6 +16,7 @@ use crate::cpu::{Probe, Rows, Simd};
 use crate::engine::Embedding;
 use rank::{Claimed, Ranking, Top};
 use score::{Floor, dot, quantise_into};
+use std::sync::atomic::{AtomicU64, Ordering};
 use threshold_record::{MAX_EMBEDDING_LEN, Metric, ModelTag, PersonId, Template};
 
 pub use rank::{Candidate, Candidates};
@@ -46,9 +47,14 @@ pub enum SearchError {
     },
 }
 
+/// Indices that were made in this process.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// The templates of a gallery, laid out for a scan: what every template is asked for apart from what few are.
 #[derive(Clone, Debug)]
 pub struct Index {
+    number: u64,
+    model: Option<ModelTag>,
     metric: Metric,
     len: usize,
     vectors: Rows,
@@ -70,8 +76,9 @@ impl Index {
     ) -> Result<Self, SearchError> {
         let mut templates = templates.into_iter().peekable();
         let len = templates.peek().map_or(0, |first| first.vector.len());
-        let mut model = None;
         let mut index = Self {
+            number: MADE.fetch_add(1, Ordering::Relaxed),
+            model: None,
             metric,
             len,
             vectors: Rows::new(Simd::detect(), len),
@@ -80,7 +87,7 @@ impl Index {
             owners: Vec::new(),
         };
         for template in templates {
-            let expected = *model.get_or_insert(template.model);
+            let expected = *index.model.get_or_insert(template.model);
             if template.model != expected {
                 return Err(SearchError::Model { expected, found: template.model });
             }
@@ -112,6 +119,57 @@ impl Index {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.owners.is_empty()
+    }
+
+    /// Its number, which no index with other templates has in this process: what was made of one tells by it whether it is
+    /// still of this one.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whose templates they are; `None` without any.
+    #[must_use]
+    pub fn model(&self) -> Option<ModelTag> {
+        self.model
+    }
+
+    /// How they are compared.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Components of a vector; 0 without a template.
+    #[must_use]
+    pub fn embedding_len(&self) -> usize {
+        self.len
+    }
+
+    /// Whose a template is, and which of theirs.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn owner(&self, template: usize) -> (PersonId, u8) {
+        self.owners[template]
+    }
+
+    /// A template's scale and its vector's sum of squared components.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn scale_and_norm(&self, template: usize) -> (f32, i32) {
+        (self.scales[template], self.norms[template])
+    }
+
+    /// A template's vector.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn vector(&self, template: usize) -> impl Iterator<Item = i8> {
+        self.vectors.components(template).take(self.len)
     }
 
     /// The best candidate and the best of another person. Equal scores go to the lower person, then the lower slot.

@@ -5,9 +5,9 @@
 
 use super::choice::{Choice, name};
 use crate::config::CameraFormat;
-use threshold_models::frame::Frame;
+use threshold_models::frame::{Buffers, Frame};
 use threshold_models::picture;
-use threshold_models::raw::{Colour, Matrix, PixelFormat, Range, RawFrame};
+use threshold_models::raw::{Colour, Matrix, PixelFormat, PixelLayout, Range};
 use v4l::format::{Colorspace, FieldOrder, Quantization};
 
 /// The largest side, pixels; the kernels have no larger frame, and 32 bits hold what follows from it.
@@ -107,19 +107,21 @@ impl Layout {
         }
     }
 
-    /// The frame of a payload.
+    /// The frame of a payload. Pixels are taken as they are, with the memory of both `buffers`; a JPEG stays where it is, and is
+    /// decoded into the other one.
     ///
     /// # Errors
     /// [`Damage`] if it does not decode to the size that was agreed.
-    pub(super) fn frame(&self, bytes: &[u8]) -> Result<Frame, Damage> {
-        let Some(pixels) = pixel_format(self.format) else {
-            let frame = picture::decode_motion(bytes, [self.width, self.height])
-                .map_err(|fault| Damage(format!("sent a JPEG that is none: {fault}")))?;
-            return Ok(frame);
-        };
+    pub(super) fn frame(&self, buffers: &mut Buffers) -> Result<Frame, Damage> {
         let size = [self.width, self.height];
-        let raw = RawFrame::new(pixels, size, self.stride, self.colour, bytes);
-        Ok(raw.map_err(|fault| Damage(format!("sent no whole picture: {fault}")))?.to_frame())
+        let Some(pixels) = pixel_format(self.format) else {
+            let memory = std::mem::take(&mut buffers.rgb);
+            return picture::decode_motion(&buffers.bytes, size, memory)
+                .map_err(|fault| Damage(format!("sent a JPEG that is none: {fault}")));
+        };
+        PixelLayout::new(pixels, size, self.stride, self.colour)
+            .and_then(|layout| Frame::from_camera(layout, std::mem::take(buffers)))
+            .map_err(|fault| Damage(format!("sent no whole picture: {fault}")))
     }
 }
 
@@ -223,12 +225,13 @@ mod tests {
         for used in [64, 80] {
             assert_eq!(layout.payload(&buffer, used).unwrap().len(), 64);
         }
-        let frame = layout.frame(&buffer[..64]).unwrap();
+        let buffers = |len: usize| Buffers { bytes: buffer[..len].to_vec(), rgb: vec![1; 9] };
+        let frame = layout.frame(&mut buffers(64)).unwrap();
         assert_eq!((frame.width(), frame.height()), (6, 4));
-        assert!(layout.frame(&buffer[..63]).is_err());
+        assert!(layout.frame(&mut buffers(63)).is_err());
         let motion = Layout { format: CameraFormat::Mjpeg, ..layout };
         assert_eq!(motion.payload(&buffer, 80).unwrap().len(), 80);
-        let Damage(words) = motion.frame(&buffer).unwrap_err();
+        let Damage(words) = motion.frame(&mut buffers(80)).unwrap_err();
         assert!(words.contains("a JPEG that is none"), "{words}");
     }
 }

@@ -15,7 +15,7 @@ pub(super) const STUCK: Duration = Duration::from_secs(3);
 /// One picture as the camera gave it.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
-    /// Its bytes.
+    /// Its bytes; none while the loop has them in a frame.
     pub(super) bytes: Vec<u8>,
     /// How they are to be read; `None` in a buffer that never held a picture.
     pub(super) layout: Option<Layout>,

@@ -1,7 +1,8 @@
 //! A V4L2 device as a camera.
 //!
 //! Owns what the loop sees of it: the newest picture as a frame, within the loop's patience, or a fault in words. A frame
-//! whose bytes were there before is never handed on ([`freeze`]), nor one that does not decode.
+//! whose bytes were there before is never handed on ([`freeze`]), nor one that does not decode. Nothing becomes RGB here but a
+//! JPEG: the frame has the camera's own bytes, in the buffer that the thread wrote them to, and the loop gives it back.
 //! The parts: [`choice`] and [`layout`] say what is asked for and what is taken, [`device`] calls the driver, [`pump`] is
 //! the thread that does so, [`mailbox`] lies between it and the loop, [`stamp`] maps the
 //! driver's clock, [`shade`] notices a covered lens.
@@ -25,6 +26,8 @@ use pump::Driver;
 use shade::Shade;
 use std::sync::Arc;
 use std::time::Duration;
+use threshold_models::frame::{Buffers, Frame};
+use threshold_models::raw::RawFrame;
 
 /// Pictures in a row that must decode after ones that did not, before the camera counts as mended: one that now and then
 /// sends a good one would fill the log with its mending.
@@ -37,6 +40,8 @@ pub struct V4l2Camera {
     notices: Notices,
     /// The picture that was read last; its buffer goes round.
     read: Option<Raw>,
+    /// Where a frame becomes RGB; the loop has it with the frame.
+    rgb: Vec<u8>,
     freeze: Freeze,
     frozen: bool,
     shade: Shade,
@@ -78,6 +83,7 @@ impl V4l2Camera {
             mailbox,
             notices: notices.clone(),
             read: None,
+            rgb: Vec::new(),
             freeze: Freeze::default(),
             frozen: false,
             shade: Shade::default(),
@@ -87,10 +93,34 @@ impl V4l2Camera {
     }
 
     /// What a picture is to the loop.
-    fn judge(&mut self, picture: &Raw) -> Result<Event, CameraFault> {
-        let Some(layout) = picture.layout else { return Ok(Event::Nothing) };
-        let mut frame = match layout.frame(&picture.bytes) {
-            Ok(frame) => frame,
+    fn judge(&mut self, mut picture: Raw) -> Result<Event, CameraFault> {
+        let decoded = self.decode(&mut picture);
+        self.read = Some(picture);
+        let Some(frame) = decoded? else { return Ok(Event::Nothing) };
+        match self.is_live(&frame) {
+            Ok(true) => Ok(Event::Frame(frame)),
+            judged => {
+                self.take_back(frame);
+                judged.map(|_| Event::Nothing)
+            }
+        }
+    }
+
+    /// The frame of a picture, in its buffer; none of one that does not decode.
+    fn decode(&mut self, picture: &mut Raw) -> Result<Option<Frame>, CameraFault> {
+        let Some(layout) = picture.layout else { return Ok(None) };
+        let (bytes, rgb) = (std::mem::take(&mut picture.bytes), std::mem::take(&mut self.rgb));
+        let mut buffers = Buffers { bytes, rgb };
+        let decoded = layout.frame(&mut buffers);
+        // What the frame did not take.
+        (picture.bytes, self.rgb) = (buffers.bytes, buffers.rgb);
+        match decoded {
+            Ok(mut frame) => {
+                self.undecoded = 0;
+                frame.sequence = picture.sequence;
+                frame.captured_at_ms = picture.captured_at_ms;
+                Ok(Some(frame))
+            }
             Err(Damage(words)) => {
                 self.mailbox.lost(0, 1);
                 self.undecoded += 1;
@@ -99,35 +129,35 @@ impl V4l2Camera {
                     self.mending = MENDED;
                 }
                 if !is_fault {
-                    return Ok(Event::Nothing);
+                    return Ok(None);
                 }
-                return Err(CameraFault(format!(
+                Err(CameraFault(format!(
                     "{} {words}, {} times in a row: name another format in [camera]",
                     self.name, self.undecoded
-                )));
+                )))
             }
-        };
-        self.undecoded = 0;
+        }
+    }
+
+    /// Whether a frame is one of a camera that is live and in order.
+    fn is_live(&mut self, frame: &Frame) -> Result<bool, CameraFault> {
         if self.mending > 0 {
             self.mending -= 1;
-            return Ok(Event::Nothing);
+            return Ok(false);
         }
-        let digest = blake3::hash(frame.rgb());
-        let seen = self.freeze.look(*digest.as_bytes(), picture.captured_at_ms);
+        let seen = self.freeze.look(digest(frame), frame.captured_at_ms);
         let was = std::mem::replace(&mut self.frozen, seen == Seen::Frozen);
         match seen {
             Seen::Live => {
-                frame.sequence = picture.sequence;
-                frame.captured_at_ms = picture.captured_at_ms;
-                if self.shade.look(&frame) {
+                if self.shade.look(frame) {
                     self.notices.tell(&format!(
                         "camera: {} has shown one shade for a while: its lens is covered, or there is no light",
                         self.name
                     ));
                 }
-                Ok(Event::Frame(frame))
+                Ok(true)
             }
-            Seen::Repeated => Ok(Event::Nothing),
+            Seen::Repeated => Ok(false),
             Seen::Frozen => {
                 // Once: a camera that hangs may come back by that, and one that is in the dark does not.
                 if !was {
@@ -142,6 +172,15 @@ impl V4l2Camera {
     }
 }
 
+/// Of the bytes that came; what lies between the rows is no picture, and a driver may leave anything there.
+fn digest(frame: &Frame) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for row in RawFrame::of(frame).rows() {
+        hasher.update(row);
+    }
+    *hasher.finalize().as_bytes()
+}
+
 impl Camera for V4l2Camera {
     fn dropped(&self) -> u64 {
         self.mailbox.counts().dropped
@@ -149,13 +188,18 @@ impl Camera for V4l2Camera {
 
     fn next(&mut self, patience: Duration) -> Result<Event, CameraFault> {
         match self.mailbox.take(self.read.take(), patience) {
-            Found::Picture(picture) => {
-                let event = self.judge(&picture);
-                self.read = Some(picture);
-                event
-            }
+            Found::Picture(picture) => self.judge(picture),
             Found::Nothing => Ok(Event::Nothing),
             Found::Fault(fault) => Err(fault),
+        }
+    }
+
+    fn take_back(&mut self, frame: Frame) {
+        let Buffers { bytes, rgb } = frame.into_buffers();
+        match &mut self.read {
+            Some(read) if read.bytes.is_empty() => (read.bytes, self.rgb) = (bytes, rgb),
+            // Made of a JPEG, which stayed here.
+            _ => self.rgb = bytes,
         }
     }
 

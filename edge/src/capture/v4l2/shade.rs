@@ -4,6 +4,7 @@
 //! One without any noise repeats itself, which is a fault of its own (`freeze`).
 
 use threshold_models::frame::Frame;
+use threshold_models::raw::RawFrame;
 
 /// Tiles a side; the mean of each hides the noise of a sensor in the dark.
 const TILES: usize = 8;
@@ -40,11 +41,13 @@ impl Shade {
 /// Whether all tiles have about the same mean of green, which is most of what a sensor sees.
 fn is_one(frame: &Frame) -> bool {
     let (width, height) = (frame.width(), frame.height());
+    let pixels = RawFrame::of(frame).pixels();
     let mut tiles = [(0_u32, 0_u32); TILES * TILES];
     for y in (0..height).step_by(STEP) {
         for x in (0..width).step_by(STEP) {
             let tile = &mut tiles[y * TILES / height * TILES + x * TILES / width];
-            *tile = (tile.0 + u32::from(frame.rgb()[(y * width + x) * 3 + 1]), tile.1 + 1);
+            let [_, green, _] = pixels.at(x, y);
+            *tile = (tile.0 + u32::from(green), tile.1 + 1);
         }
     }
     let means = || tiles.iter().filter_map(|&(sum, count)| sum.checked_div(count));

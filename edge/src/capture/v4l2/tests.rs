@@ -10,7 +10,7 @@ use crate::config::CameraFormat;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Instant;
-use threshold_models::raw::Colour;
+use threshold_models::raw::{Colour, PixelFormat, PixelLayout};
 
 /// Sides of the device's pictures: grey, so that a frame's bytes are the buffer's three times over.
 const SIDE: usize = 8;
@@ -182,6 +182,48 @@ fn a_loop_that_is_slow_gets_the_newest_frame_and_the_others_are_counted() {
 }
 
 #[test]
+fn a_frames_memory_goes_round_and_only_who_asks_for_rgb_has_it_made() {
+    let device = Device::default();
+    let mut camera = camera(&device);
+    let (mut bytes, mut rgb) = (Vec::new(), Vec::new());
+    for byte in 1..=40 {
+        device.acts([Act::Picture(byte)]);
+        let frame = loop {
+            if let Ok(Event::Frame(frame)) = camera.next(Duration::from_millis(20)) {
+                break frame;
+            }
+        };
+        assert!(!frame.is_converted(), "nobody asked");
+        assert!(frame.rgb().iter().all(|&grey| grey == byte));
+        bytes.push(RawFrame::of(&frame).bytes().as_ptr() as usize);
+        rgb.push(frame.rgb().as_ptr() as usize);
+        camera.take_back(frame);
+    }
+    let places = |of: &mut Vec<usize>| {
+        of.sort_unstable();
+        of.dedup();
+        of.len()
+    };
+    assert!(places(&mut bytes) <= 3, "the thread's, the mailbox's and the loop's");
+    assert_eq!(places(&mut rgb), 1);
+}
+
+#[test]
+fn filling_between_the_rows_is_no_part_of_a_picture() {
+    let frame = |fill: u8, last: u8| {
+        let mut bytes = vec![fill; 4 * 7];
+        for row in bytes.chunks_exact_mut(7) {
+            row[..6].fill(50);
+        }
+        bytes[3 * 7 + 5] = last;
+        let layout = PixelLayout::new(PixelFormat::Grey, [6, 4], 7, Colour::default()).unwrap();
+        Frame::from_camera(layout, Buffers { bytes, rgb: Vec::new() }).unwrap()
+    };
+    assert_eq!(digest(&frame(0, 50)), digest(&frame(99, 50)));
+    assert_ne!(digest(&frame(0, 50)), digest(&frame(0, 51)));
+}
+
+#[test]
 fn a_camera_that_is_unplugged_is_a_fault_and_mends_when_it_is_plugged_in_again() {
     let device = Device::default();
     let mut camera = camera(&device);
@@ -299,7 +341,7 @@ fn after_bad_jpegs_fifty_good_pictures_in_a_row_mend_the_camera_and_one_bad_one_
     let device = Device::default();
     let mut camera = camera(&device);
     let grey = Playing { script: device, buffer: Vec::new(), sequence: 0 }.layout();
-    let bad = Raw {
+    let bad = || Raw {
         bytes: b"no JPEG at all".to_vec(),
         layout: Some(Layout { format: CameraFormat::Mjpeg, ..grey }),
         ..Raw::default()
@@ -309,22 +351,22 @@ fn after_bad_jpegs_fifty_good_pictures_in_a_row_mend_the_camera_and_one_bad_one_
         at_ms += 33;
         let bytes = vec![(at_ms / 33 % 251) as u8; BYTES];
         let picture = Raw { bytes, layout: Some(grey), captured_at_ms: at_ms, ..Raw::default() };
-        matches!(camera.judge(&picture), Ok(Event::Frame(_)))
+        matches!(camera.judge(picture), Ok(Event::Frame(_)))
     };
     // Now and then one is bad: nothing comes of it, and the next good one is a frame.
     for _ in 0..3 {
         for _ in 1..DAMAGED_IN_A_ROW {
-            assert!(matches!(camera.judge(&bad), Ok(Event::Nothing)));
+            assert!(matches!(camera.judge(bad()), Ok(Event::Nothing)));
         }
         assert!(good(&mut camera));
     }
     for _ in 1..DAMAGED_IN_A_ROW {
-        assert!(matches!(camera.judge(&bad), Ok(Event::Nothing)));
+        assert!(matches!(camera.judge(bad()), Ok(Event::Nothing)));
     }
-    let fault = camera.judge(&bad).unwrap_err().0;
+    let fault = camera.judge(bad()).unwrap_err().0;
     assert!(fault.contains("5 times in a row: name another format"), "{fault}");
     assert!((1..MENDED).all(|_| !good(&mut camera)), "mended too soon");
-    assert!(matches!(camera.judge(&bad), Ok(Event::Nothing)));
+    assert!(matches!(camera.judge(bad()), Ok(Event::Nothing)));
     assert!((0..MENDED).all(|_| !good(&mut camera)), "the bad one did not count");
     assert!((0..2 * MENDED).all(|_| good(&mut camera)));
 }
