@@ -29,15 +29,15 @@ impl Seeded {
     }
 }
 
-/// Embeddings of made-up people, three pictures of each, enough of them for galleries of 300.
+/// Embeddings of made-up people, enough of them for galleries of 300, and enough with four pictures for three templates each.
 fn made_up(path: &Path) {
     let mut random = Seeded(7);
     let mut names: Vec<String> = (0..760).map(|n| format!("Person_{n}")).collect();
     names.push(hostile());
     let (mut pictures, mut embeddings) = (Vec::new(), Vec::new());
-    for name in &names {
+    for (place, name) in names.iter().enumerate() {
         let mean: Vec<f32> = (0..24).map(|_| random.next()).collect();
-        for n in 0..3 {
+        for n in 0..if place < 200 { 4 } else { 3 } {
             // The one with the odd name looks least like himself.
             let noise = if name.starts_with('<') { 2.0 } else { 0.8 };
             let values: Vec<f32> = mean.iter().map(|v| v + noise * random.next()).collect();

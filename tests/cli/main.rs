@@ -6,6 +6,7 @@ mod cluster;
 mod commission;
 mod configured;
 mod door;
+mod enrolled;
 mod evaluation;
 mod flash;
 mod gallery;

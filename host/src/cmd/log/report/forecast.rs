@@ -238,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_of_nobodys_is_no_comparison() {
+        let mut tally = tally(true, false);
+        let before = tally.doors.clone();
+        let mut entry = LogEntry::of(EntryKind::Claim);
+        (entry.sequence, entry.reason) = (302, Reason::Unknown);
+        entry.wall = WallTime { unix_ms: 1_790_000_000_000, trusted: true };
+        tally.take(&Row::of(&entry, &|_| None));
+        (entry.kind, entry.sequence) = (EntryKind::Decision, 303);
+        entry.cause = threshold_record::Cause::UnknownCredential;
+        tally.take(&Row::of(&entry, &|_| None));
+        assert_eq!(tally.doors, before);
+        assert_eq!(tally.refused(), 62);
+    }
+
+    #[test]
     fn what_cannot_be_forecast_is_counted_and_said() {
         let why =
             |tally: &Tally, known: Known<'_>| outlook(tally, known).unwrap().left_out.unwrap();

@@ -229,7 +229,10 @@ impl Tally {
     fn take_decision(&mut self, row: &Row, admitted: bool) {
         let reason = row.reason.clone().unwrap_or_default();
         let one = std::mem::take(&mut self.claimed);
-        if unix_ms(row).is_some() && (admitted || matches!(&*reason, "unknown" | "ambiguous")) {
+        // Whoever showed a credential of nobody's was compared with nobody.
+        let compared = admitted
+            || matches!(&*reason, "unknown" | "ambiguous") && row.cause != "unknown_credential";
+        if compared && unix_ms(row).is_some() {
             self.doors.entry(self.door(row, one)).or_default().count(admitted);
         }
         self.threshold = row.threshold.or(self.threshold);
