@@ -18,6 +18,7 @@ use measure::level_size;
 use crate::local::{LocalTime, local_time};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::civil::Date;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use threshold_record::{Credential, Role};
@@ -347,6 +348,16 @@ pub struct Enrol {
     /// Enrol although the face resembles another enrolled person
     #[arg(long)]
     pub force: bool,
+    /// Also keep the faces in the vault, the default one or --vault=FILE; repeated, it passes over what is there already
+    // With an equals sign alone: a person named behind it would be taken for the file.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub vault: Option<Option<PathBuf>>,
+    /// For the vault: the day of the person's consent
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "vault", value_parser = day)]
+    pub consent: Option<Date>,
+    /// For the vault: the last day on which the data may be kept
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "vault", value_parser = day)]
+    pub keep_until: Option<Date>,
     /// The smallest face looked for, in pixels
     #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
     pub min_face: u32,
@@ -597,6 +608,11 @@ fn badge(typed: &str) -> Result<Credential, String> {
 /// A number for the keypad.
 fn keypad(typed: &str) -> Result<Credential, String> {
     Credential::keypad(typed).ok_or_else(|| "a number for the keypad has 1 to 8 digits".to_owned())
+}
+
+/// A day.
+fn day(typed: &str) -> Result<Date, String> {
+    typed.parse().map_err(|_| "a day is written as in 2026-01-31".to_owned())
 }
 
 /// A number of seconds.

@@ -6,6 +6,7 @@
 
 use crate::error::HostError;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -153,6 +154,7 @@ pub struct LogFile {
     form: Form,
     out: BufWriter<File>,
     last: Option<u64>,
+    contexts: BTreeSet<u16>,
     mended: bool,
 }
 
@@ -173,7 +175,9 @@ impl LogFile {
             .map_err(HostError::file(path))?;
         // Before the mending: what another run has half written is no line that was cut off.
         crate::kept::claim(&file, path)?;
-        let there = Contents::read(path, form, &file, &mut |_| ())?;
+        let mut contexts = BTreeSet::new();
+        let mut note = |row: Row| contexts.extend([row.context_model, row.context_policy]);
+        let there = Contents::read(path, form, &file, &mut note)?;
         let len = file.metadata().map_err(HostError::file(path))?.len();
         file.set_len(there.whole_bytes).map_err(HostError::file(path))?;
         let mut out = BufWriter::new(file);
@@ -183,6 +187,7 @@ impl LogFile {
             form,
             out,
             last: there.last,
+            contexts,
             mended: len != there.whole_bytes,
         };
         if form == Form::Csv && there.whole_bytes == 0 {
@@ -195,6 +200,12 @@ impl LogFile {
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.last
+    }
+
+    /// The context records of model and policy that its entries name; 0 for none.
+    #[must_use]
+    pub fn contexts(&self) -> &BTreeSet<u16> {
+        &self.contexts
     }
 
     /// True if a half-written last line was cut off when the file was opened.
@@ -219,6 +230,7 @@ impl LogFile {
         };
         self.write_line(&line)?;
         self.last = Some(row.sequence);
+        self.contexts.extend([row.context_model, row.context_policy]);
         Ok(())
     }
 

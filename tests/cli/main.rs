@@ -6,6 +6,8 @@ mod cluster;
 mod commission;
 mod configured;
 mod door;
+mod enrolled;
+mod evaluation;
 mod flash;
 mod gallery;
 mod kept;

@@ -101,7 +101,7 @@ pub enum Eval {
     /// Identification of people and strangers, by the door's own decision: FNIR at FPIR
     Identify(Identify),
     /// Grouping of all pictures, as `cluster` does it: pairwise F-measure
-    Cluster(Verify),
+    Cluster(Halved),
     /// The policy's forecast beside attempts simulated on people whom it never saw
     Forecast(EvalForecast),
     /// Average precision of the detector on WIDER FACE
@@ -125,6 +125,17 @@ pub struct Lfw {
     /// Also with values between layers in half precision, as the kernels compute: which decisions change
     #[arg(long)]
     pub halves: bool,
+    /// A page; it has the worst pairs as pictures
+    #[command(flatten)]
+    pub page: Page,
+}
+
+/// A page of an evaluation.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Page {
+    /// Also write a page with plots that needs nothing but itself, and the JSON beside it
+    #[arg(long, value_name = "FILE", value_parser = html_file)]
+    pub html: Option<PathBuf>,
 }
 
 /// `eval embed`
@@ -141,9 +152,23 @@ pub struct EvalEmbed {
     pub frames: u8,
 }
 
-/// `eval verify`, `eval cluster`
+/// `eval verify`
 #[derive(Args, Debug)]
 pub struct Verify {
+    /// Of what
+    #[command(flatten)]
+    pub of: Halved,
+    /// A page
+    #[command(flatten)]
+    pub page: Page,
+    /// The folder of the data set: the page shows the worst pairs as pictures
+    #[arg(long, value_name = "FOLDER", requires = "html")]
+    pub images: Option<PathBuf>,
+}
+
+/// `eval cluster`, and what `eval verify` is of
+#[derive(Args, Debug)]
+pub struct Halved {
     /// What `eval embed` wrote
     #[arg(long, value_name = "FILE")]
     pub embeddings: PathBuf,
@@ -170,6 +195,9 @@ pub struct Identify {
     /// Galleries drawn for each row
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub draws: u32,
+    /// A page
+    #[command(flatten)]
+    pub page: Page,
 }
 
 /// `eval forecast`
@@ -332,6 +360,15 @@ pub enum SimdName {
 fn count(typed: &str) -> Result<f64, String> {
     let count = typed.parse().ok().filter(|count| (0.0..=1e6).contains(count));
     count.ok_or_else(|| "a number from 0 to 1000000".to_owned())
+}
+
+/// A page's file.
+fn html_file(typed: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(typed);
+    let is_page = path.extension().is_some_and(|ending| ending == "html");
+    is_page
+        .then_some(path)
+        .ok_or_else(|| "a page's name ends in .html; its JSON is put beside it".to_owned())
 }
 
 /// A part of a whole.

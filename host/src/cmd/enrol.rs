@@ -4,6 +4,8 @@
 //! who got no template is taken out again.
 //! Refuses to push a face that the unit takes for somebody else, unless told to.
 
+mod vaulted;
+
 use super::Answer;
 use crate::engines::Engines;
 use crate::error::{HostError, cause_words};
@@ -15,15 +17,17 @@ use crate::session::{Session, SessionError};
 use crate::{args, meant::Meant};
 use anyhow::Context;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use threshold_models::quality::QualityLimits;
 use threshold_models::search::{distance, quantise};
 use threshold_record::{Cause, MAX_SLOTS, Name, PersonId, Template};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson, SearchGallery};
 use threshold_wire::message::{
-    Armed, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove, PersonSummary,
-    TemplatePut,
+    Armed, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonPutDone, PersonRemove,
+    PersonSummary, TemplatePut,
 };
+use vaulted::Keeping;
 
 /// Score from which two photos are one: the int8 template of a photo lies within 0.01 of the photo itself, two takes of
 /// one person lie 0.1 apart and more.
@@ -54,18 +58,36 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     let smallest = QualityLimits::default().min_face_px.min(typed.min_face as f32);
     let limits = QualityLimits { min_face_px: smallest, ..QualityLimits::default() };
     let bar = meant.say.bar(typed.photos.len() as u64, "checking photos");
+    let mut keeping = Keeping::open(meant, typed, &name, model.id)?;
     let mut photos = Vec::new();
     for path in &typed.photos {
-        let photo = read_one_face(&mut engine, path, typed.min_face, &limits)?;
-        photo.check()?;
-        photos.push(photo);
+        photos.push(match &mut keeping {
+            Some(keeping) => keeping.read(&mut engine, path, typed.min_face, &limits)?,
+            None => {
+                let photo = read_one_face(&mut engine, path, typed.min_face, &limits)?;
+                photo.check()?;
+                photo
+            }
+        });
         bar.inc(1);
     }
     bar.finish_and_clear();
     let enrolment = Enrolment { name, photos, model, force: typed.force };
     enrolment.warn_of_pairs(meant.say);
-    let enrolled = enrolment.carry_out(&mut session, meant.say)?;
-    meant.say.result(&enrolment.value(&enrolled), || enrolment.text(&enrolled))?;
+    let enrolled = match &mut keeping {
+        None => enrolment.carry_out(&mut session, meant.say)?,
+        Some(keeping) => {
+            let done =
+                enrolment.keep_and_carry_out(&mut session, meant.say, &mut || keeping.keep());
+            done.map_err(|error| keeping.half(error))?
+        }
+    };
+    let mut value = enrolment.value(&enrolled);
+    value["vault"] = keeping.as_ref().map_or(Value::Null, Keeping::value);
+    meant.say.result(&value, || {
+        let kept = keeping.as_ref().map(|keeping| format!("\n{}", keeping.text()));
+        enrolment.text(&enrolled) + &kept.unwrap_or_default()
+    })?;
     if let Armed::Refuses(why) = session.call::<GetInfo>(&Nothing {})?.armed {
         let why = cause_words(why);
         meant.say.warn(&format!(
@@ -88,8 +110,10 @@ struct Enrolment {
 struct Enrolled {
     person: PersonId,
     added: bool,
-    /// Slot of each photo's template.
+    /// Slot of the template of each photo that was not there.
     slots: Vec<u8>,
+    /// Photos that the unit had already, and that were passed over.
+    there: Vec<PathBuf>,
     generation: u64,
 }
 
@@ -133,15 +157,55 @@ impl Enrolment {
     ) -> anyhow::Result<Enrolled> {
         let people = People::read(session)?;
         let there = people.named(&self.name);
+        let all: Vec<&Photo> = self.photos.iter().collect();
         // Room before resemblance: without room nothing else matters.
-        self.free_slots(there)?;
-        for photo in &self.photos {
-            self.check_against_gallery(session, say, &people, there, photo)?;
+        self.free_slots(there, all.len())?;
+        for photo in &all {
+            if self.check_against_gallery(session, say, &people, there, photo)? {
+                say.warn(&format!(
+                    "{} is as good as a photo that {} has already: it takes a slot and adds nothing",
+                    photo.path.display(),
+                    self.name
+                ));
+            }
         }
+        self.put(session, there, &all, Vec::new())
+    }
+
+    /// The same with a vault: once everything is checked, `keep` keeps the photos, and only then the unit takes those that it has not.
+    fn keep_and_carry_out<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        say: Say,
+        keep: &mut dyn FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Enrolled> {
+        let people = People::read(session)?;
+        let there = people.named(&self.name);
+        let (mut fresh, mut passed) = (Vec::new(), Vec::new());
+        for photo in &self.photos {
+            // What a run before brought to the unit is not brought again.
+            match self.check_against_gallery(session, say, &people, there, photo)? {
+                true => passed.push(photo.path.clone()),
+                false => fresh.push(photo),
+            }
+        }
+        self.free_slots(there, fresh.len())?;
+        keep()?;
+        self.put(session, there, &fresh, passed)
+    }
+
+    /// Puts the person and a template of each photo into the gallery.
+    fn put<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        there: Option<&PersonSummary>,
+        photos: &[&Photo],
+        passed: Vec<PathBuf>,
+    ) -> anyhow::Result<Enrolled> {
         let put = PersonPut { name: self.name.clone(), if_there: IfThere::Use };
         let done = session.call::<PutPerson>(&put)?;
         let mut slots = Vec::new();
-        let pushed = self.push(session, there, done.person, done.added, &mut slots);
+        let pushed = self.push(session, there, &done, photos, &mut slots);
         let generation = match pushed {
             Ok(generation) => generation,
             // A unit that says no can still be told to forget; over a dead line there is nobody to tell, and the
@@ -156,11 +220,12 @@ impl Enrolment {
                 return Err(error);
             }
             Err(error) => {
-                let (n, all) = (slots.len(), self.photos.len());
+                let (n, all) = (slots.len(), photos.len());
                 return Err(error).context(format!("{n} of {all} photos are enrolled"));
             }
         };
-        Ok(Enrolled { person: done.person, added: done.added, slots, generation })
+        let (person, added) = (done.person, done.added);
+        Ok(Enrolled { person, added, slots, there: passed, generation })
     }
 
     /// Pushes a template for each photo; gives the gallery's generation.
@@ -168,19 +233,19 @@ impl Enrolment {
         &self,
         session: &mut Session<T>,
         there: Option<&PersonSummary>,
-        person: PersonId,
-        added: bool,
+        done: &PersonPutDone,
+        photos: &[&Photo],
         slots: &mut Vec<u8>,
     ) -> anyhow::Result<u64> {
+        let PersonPutDone { person, added, mut generation, .. } = *done;
         // Somebody else may have added the person meanwhile.
         let now = match there {
             None if !added => Some(People::read(session)?),
             _ => None,
         };
         let there = now.as_ref().map_or(there, |people| people.named(&self.name));
-        let free = self.free_slots(there.filter(|_| !added))?;
-        let mut generation = 0;
-        for (photo, slot) in self.photos.iter().zip(free) {
+        let free = self.free_slots(there.filter(|_| !added), photos.len())?;
+        for (photo, slot) in photos.iter().zip(free) {
             let (scale, vector) = quantise(&photo.embedding);
             let model = self.model.id.tag();
             let quality = photo.quality.percent;
@@ -195,14 +260,18 @@ impl Enrolment {
     }
 
     /// The free slots, lowest first.
-    fn free_slots(&self, there: Option<&PersonSummary>) -> Result<Vec<u8>, HostError> {
+    fn free_slots(
+        &self,
+        there: Option<&PersonSummary>,
+        wanted: usize,
+    ) -> Result<Vec<u8>, HostError> {
         let used = there.map_or(0, |person| person.slots);
         let free: Vec<u8> = (0..MAX_SLOTS).filter(|slot| used >> slot & 1 == 0).collect();
-        if self.photos.len() > free.len() {
+        if wanted > free.len() {
             return Err(HostError::SlotsFull {
                 name: self.name.as_str().to_owned(),
                 used: used.count_ones() as usize,
-                wanted: self.photos.len(),
+                wanted,
                 max: MAX_SLOTS.into(),
             });
         }
@@ -210,7 +279,7 @@ impl Enrolment {
     }
 
     /// Asks the unit whom the photo resembles: somebody else is an error, an enrolled person's own unlike photo a
-    /// warning.
+    /// warning. True if it is as good as one that the person has already.
     fn check_against_gallery<T: Transport>(
         &self,
         session: &mut Session<T>,
@@ -218,7 +287,7 @@ impl Enrolment {
         people: &People,
         there: Option<&PersonSummary>,
         photo: &Photo,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let (scale, vector) = quantise(&photo.embedding);
         let mut search = GallerySearch { model: self.model.id, scale, vector: Default::default() };
         fill(|| search.vector.extend_from_slice(&vector).is_ok(), vector.len())?;
@@ -249,14 +318,7 @@ impl Enrolment {
                 self.name
             ));
         }
-        if resembled().any(|one| own(one.person) && one.score.0 >= SAME_PHOTO) {
-            say.warn(&format!(
-                "{} is as good as a photo that {} has already: it takes a slot and adds nothing",
-                photo.path.display(),
-                self.name
-            ));
-        }
-        Ok(())
+        Ok(resembled().any(|one| own(one.person) && one.score.0 >= SAME_PHOTO))
     }
 
     fn value(&self, enrolled: &Enrolled) -> Value {
@@ -267,20 +329,31 @@ impl Enrolment {
                 "quality": photo.quality.percent,
             })
         };
-        let templates: Vec<Value> = self.photos.iter().zip(&enrolled.slots).map(template).collect();
+        let templates: Vec<Value> =
+            self.pushed(enrolled).zip(&enrolled.slots).map(template).collect();
         json!({
             "person": enrolled.person.0,
             "name": self.name.as_str(),
             "added": enrolled.added,
             "templates": templates,
+            "there_already": enrolled.there.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "generation": enrolled.generation,
         })
     }
 
+    /// The photos that were not there already.
+    fn pushed(&self, enrolled: &Enrolled) -> impl Iterator<Item = &Photo> {
+        self.photos.iter().filter(|photo| !enrolled.there.contains(&photo.path))
+    }
+
     fn text(&self, enrolled: &Enrolled) -> String {
-        let word = if enrolled.added { "is enrolled" } else { "has further templates" };
+        let word = match (enrolled.added, enrolled.slots.is_empty()) {
+            (true, _) => "is enrolled",
+            (false, false) => "has further templates",
+            (false, true) => "has all of these already",
+        };
         let mut lines = vec![format!("{} (#{}) {word}", self.name, enrolled.person.0)];
-        lines.extend(self.photos.iter().zip(&enrolled.slots).map(|(photo, slot)| {
+        lines.extend(self.pushed(enrolled).zip(&enrolled.slots).map(|(photo, slot)| {
             format!("  slot {slot}  quality {} %  {}", photo.quality.percent, photo.path.display())
         }));
         lines.join("\n")
@@ -340,7 +413,8 @@ mod tests {
         let enrolment = enrolment("Ann", 2);
         let done = enrolment.carry_out(&mut session, say()).unwrap();
         let person = PersonId(1);
-        let expected = Enrolled { person, added: true, slots: vec![0, 1], generation: 4 };
+        let (slots, there) = (vec![0, 1], vec![]);
+        let expected = Enrolled { person, added: true, slots, there, generation: 4 };
         assert_eq!(done, expected);
         assert_eq!(session.unit().people[0].slots, 0b11);
         let value = enrolment.value(&done);
@@ -400,6 +474,38 @@ mod tests {
         check(unit(0.5, true), false, false);
         check(unit(0.95, false), true, true);
         check(unit(0.42, true), false, true);
+    }
+
+    #[test]
+    fn the_vault_keeps_before_the_unit_takes_and_after_everything_is_checked() {
+        let kept_with = |unit: FakeUnit, n_photos: usize, fails: bool| {
+            let (mut session, mut kept) = (unit.session(), 0);
+            let enrolment = enrolment("Ann", n_photos);
+            let done = enrolment.keep_and_carry_out(&mut session, say(), &mut || {
+                kept += 1;
+                if fails { Err(anyhow::anyhow!("no room")) } else { Ok(()) }
+            });
+            let slots = session.unit().people.iter().map(|one| one.slots).max().unwrap_or(0);
+            (done.map(|done| (done.slots.len(), done.there.len())).ok(), kept, slots)
+        };
+        assert_eq!(kept_with(FakeUnit::new(), 2, false), (Some((2, 0)), 1, 0b11));
+        assert_eq!(kept_with(FakeUnit::new(), 2, true), (None, 1, 0), "the unit has nothing");
+        let refuses = || {
+            let mut unit = FakeUnit::new();
+            unit.refused = Some(store_fault());
+            unit
+        };
+        assert_eq!(kept_with(refuses(), 2, false), (None, 1, 0), "the vault alone has it");
+        let resembled = |person: &str, score: f32| {
+            let mut unit = FakeUnit::new();
+            let id = unit.add_person(person, 1);
+            unit.found = GallerySearchDone { best: resembles(id, score), runner_up: None };
+            unit
+        };
+        // Somebody else's face: neither half; a photo that the unit has is passed over.
+        assert_eq!(kept_with(resembled("Bob", 0.9), 1, false), (None, 0, 1));
+        assert_eq!(kept_with(resembled("Ann", 0.99), 2, false), (Some((0, 2)), 1, 1));
+        assert_eq!(kept_with(resembled("Ann", 0.9), 8, false), (None, 0, 1), "no room");
     }
 
     #[test]

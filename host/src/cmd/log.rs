@@ -11,6 +11,7 @@ pub mod verify;
 use super::Answer;
 use crate::error::HostError;
 use crate::kept::{self, KeptLog};
+use crate::log_contexts::LogContexts;
 use crate::log_file::{LogFile, Row};
 use crate::meant::Meant;
 use crate::people::Names;
@@ -81,8 +82,10 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
         |entry: &LogEntry, names: &Names| Ok(file.append(&Row::of(entry, &|id| names.of(id)))?);
     let pulled = read_up_to_head(&mut session, say, kept.as_ref(), end, typed.from, &mut append);
     // What came before a fault is kept, so that the next pull goes on after it.
+    let named = file.contexts().clone();
     file.finish()?;
     let pulled = pulled?;
+    LogContexts::keep(&path, &named, pulled.last.unwrap_or_default(), &mut session)?;
     let value = json!({
         "out": path.display().to_string(),
         "entries": pulled.count,

@@ -159,6 +159,42 @@ pub enum VaultError {
         /// The last day.
         until: Date,
     },
+    /// A consent that was not given yet.
+    #[error("the consent of {day} is in the future; the day on which it was given")]
+    Later {
+        /// The day.
+        day: Date,
+    },
+    /// More photos than fit beside those that are there.
+    #[error(
+        "{name} has {held} crops in the vault, which holds {max} of a person: {wanted} more do not fit; fewer photos"
+    )]
+    NoRoom {
+        /// Who.
+        name: String,
+        /// Crops that are there.
+        held: usize,
+        /// Crops that were to be kept.
+        wanted: usize,
+        /// How many fit.
+        max: u8,
+    },
+    /// Kept here, and not at the unit.
+    #[error(
+        "{name} is in the vault {} with these photos, and not with all of them at the unit: {why}; {advice}, then repeat the command: \
+         what is there already is passed over",
+        path.display()
+    )]
+    Half {
+        /// Who.
+        name: String,
+        /// The vault.
+        path: PathBuf,
+        /// What the unit's half failed with.
+        why: String,
+        /// What to do about it.
+        advice: String,
+    },
     /// A person's folder of which the name is no text: two of them could be taken for one.
     #[error("the name of the folder {path:?} is no UTF-8; rename it to the person's name")]
     FolderName {

@@ -6,14 +6,16 @@
 //! standard deviation over the folds, as numpy's default in that code.
 //! Thresholds are tried in 400 even steps over the metric's range (0.01 for squared L2, as published).
 
-use super::ParseError;
 use super::bootstrap::{N_RESAMPLES, SEED, SplitMix64};
+use super::histogram::Histogram;
+use super::{N_WORST, ParseError, WorstPair};
 use crate::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use crate::frame::Frame;
 use crate::search::distance;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use threshold_record::Metric;
+use threshold_record::distribution::impostor_fmr;
 
 /// Two pictures and whether they show one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +175,9 @@ pub fn usual_place(frame: &Frame) -> Detection {
     Detection { bbox, landmarks, score: 0.0 }
 }
 
+/// Points of the curve: below 1e-3, LFW's 3,000 impostor pairs say nothing.
+const N_DET: usize = 5;
+
 /// What one fold gave.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fold {
@@ -219,6 +224,14 @@ pub struct LfwResult {
     pub threshold: f64,
     /// True-accept rates at FAR 1e-2 and 1e-3.
     pub tar_at_far: Vec<TarAtFar>,
+    /// At each half decade of FAR from 0.1 to 1e-3, the loosest first: the curve.
+    pub det: Vec<TarAtFar>,
+    /// How the distances lie.
+    pub histogram: Histogram,
+    /// The nearest impostor pairs.
+    pub nearest_impostors: Vec<WorstPair>,
+    /// The furthest genuine pairs.
+    pub furthest_genuine: Vec<WorstPair>,
     /// Each fold.
     pub folds: Vec<Fold>,
     /// Number of pairs.
@@ -310,7 +323,20 @@ pub fn evaluate(
         .map(|picture| (*picture).to_owned())
         .collect();
     let result = judge(&judged, pairs.n_folds, metric)?;
-    Ok(LfwResult { pictures: pictures.len(), without_face, ..result })
+    let mut order: Vec<(&Judged, &Pair)> = judged.iter().zip(&pairs.pairs).collect();
+    order.sort_by(|a, b| a.0.distance.total_cmp(&b.0.distance));
+    let worst = |(judged, pair): &(&Judged, &Pair)| {
+        let [one, other] = pair.pictures.clone();
+        (judged.distance as f32, one, other)
+    };
+    let of_kind = |kind: bool| order.iter().filter(move |(judged, _)| judged.genuine == kind);
+    Ok(LfwResult {
+        pictures: pictures.len(),
+        without_face,
+        nearest_impostors: of_kind(false).take(N_WORST).map(worst).collect(),
+        furthest_genuine: of_kind(true).rev().take(N_WORST).map(worst).collect(),
+        ..result
+    })
 }
 
 /// A pair with its distance.
@@ -369,6 +395,10 @@ fn judge(judged: &[Judged], n_folds: usize, metric: Metric) -> Result<LfwResult,
         sd: accuracy.sd,
         threshold: (steps[first] + steps[last]) / 2.0,
         tar_at_far: [1e-2, 1e-3].map(|far| tar_at_far(&genuine, &impostor, far)).to_vec(),
+        det: (0..N_DET).map(|knot| tar_at_far(&genuine, &impostor, impostor_fmr(knot))).collect(),
+        histogram: Histogram::of(&genuine, &impostor),
+        nearest_impostors: Vec::new(),
+        furthest_genuine: Vec::new(),
         folds,
         pairs: judged.len(),
         pictures: 0,
@@ -560,5 +590,17 @@ mod tests {
         let result = evaluate(&pairs, Metric::L2, &embedded).unwrap();
         assert_eq!((result.pictures, result.pairs), (5, 4));
         assert_eq!(result.without_face, ["Bob/Bob_0010.jpg"]);
+        // The embeddings are 0 to 4, in the order of the names: Ann 0 and 1, Bob 2 and 3, Cy 4.
+        let worst = |distance, one: &str, other: &str| (distance, one.to_owned(), other.to_owned());
+        assert_eq!(
+            result.nearest_impostors,
+            [
+                worst(2.0, "Ann/Ann_0001.jpg", "Bob/Bob_0003.jpg"),
+                worst(2.0, "Bob/Bob_0003.jpg", "Cy/Cy_0001.jpg"),
+            ]
+        );
+        // Of equals the last one first.
+        assert_eq!(result.furthest_genuine[0].1, "Bob/Bob_0003.jpg");
+        assert_eq!(result.det.len(), N_DET);
     }
 }

@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod detection;
 pub mod embeddings;
 pub mod groups;
+pub mod histogram;
 pub mod identify;
 pub mod landmarks;
 pub mod lfw;
@@ -18,6 +19,12 @@ pub mod verify;
 
 use crate::engine::{BBox, Landmarks};
 use serde::Deserialize;
+
+/// A pair that is told as one of the worst: the distance, and the two pictures.
+pub type WorstPair = (f32, String, String);
+
+/// Pairs told as the worst of either kind.
+const N_WORST: usize = 10;
 
 /// A line of a ground-truth file that does not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,8 @@
 
 use super::bootstrap::{Interval, resamples};
 use super::embeddings::Subject;
+use super::histogram::Histogram;
+use super::{N_WORST, WorstPair};
 use crate::search::distance;
 use serde::Serialize;
 use threshold_record::Metric;
@@ -62,16 +64,17 @@ pub struct VerifyResult {
     pub impostor: usize,
     /// At each FMR, the loosest first.
     pub points: Vec<Point>,
+    /// At each half decade of FMR that is measured, the loosest first: the curve.
+    pub det: Vec<Point>,
+    /// How the distances lie.
+    pub histogram: Histogram,
     /// What a pack ships of them: every two people count once.
     pub distributions: Distributions,
     /// The nearest impostors: distance and the two pictures.
-    pub nearest_impostors: Vec<(f32, String, String)>,
+    pub nearest_impostors: Vec<WorstPair>,
     /// The furthest genuine pairs.
-    pub furthest_genuine: Vec<(f32, String, String)>,
+    pub furthest_genuine: Vec<WorstPair>,
 }
-
-/// Pairs told as the worst of either kind.
-const N_WORST: usize = 10;
 
 /// A pair of people, by their places, and the distance of two of their pictures.
 #[derive(Clone, Copy)]
@@ -131,6 +134,8 @@ pub fn verify(metric: Metric, subjects: &[Subject]) -> Option<VerifyResult> {
         genuine: genuine.len(),
         impostor: impostor.len(),
         points: FMRS.into_iter().chain([FMR_EXTRAPOLATED]).map(point).collect(),
+        det: (0..N_IMPOSTOR).map(impostor_fmr).map(point).collect(),
+        histogram: Histogram::of(&distances(&genuine), &distances(&impostor)),
         distributions: Distributions {
             impostor: std::array::from_fn(|knot| quantile(&|curve| curve.impostor[knot].into())),
             tail: quantile(&|curve| curve.tail),
@@ -141,7 +146,11 @@ pub fn verify(metric: Metric, subjects: &[Subject]) -> Option<VerifyResult> {
     })
 }
 
-/// The knot at a power of ten.
+fn distances(all: &[Comparison]) -> Vec<f64> {
+    all.iter().map(|one| one.distance.into()).collect()
+}
+
+/// The knot at a power of ten, or half of one.
 fn knot_of(fmr: f64) -> usize {
     (0..N_IMPOSTOR).find(|&knot| impostor_fmr(knot) <= fmr * 1.01).unwrap_or(N_IMPOSTOR - 1)
 }
@@ -331,6 +340,13 @@ mod tests {
         let beyond = result.points[4];
         assert!(beyond.extrapolated && beyond.threshold.at < result.points[3].threshold.at);
         assert!(result.distributions.is_sound(), "{:?}", result.distributions);
+        // The curve goes through the points, and the histogram has every comparison once.
+        let measured = result.points.iter().filter(|point| !point.extrapolated);
+        assert!(measured.clone().all(|point| result.det.contains(point)), "{:?}", result.det);
+        assert_eq!(result.det.len(), N_IMPOSTOR);
+        assert!(result.det.is_sorted_by(|a, b| a.fmr > b.fmr && a.fnmr.at <= b.fnmr.at));
+        assert_eq!(result.histogram.genuine.iter().sum::<u64>(), result.genuine as u64);
+        assert_eq!(result.histogram.impostor.iter().sum::<u64>(), result.impostor as u64);
         let [nearest, ..] = &result.nearest_impostors[..] else { panic!("no pairs") };
         assert_ne!(nearest.1.split('/').next(), nearest.2.split('/').next());
     }

@@ -16,7 +16,7 @@ use threshold_models::eval::groups::{GroupsResult, group};
 use threshold_models::eval::split::Half;
 use threshold_models::pack::Pack;
 
-pub(super) fn run(meant: &Meant, typed: &args::Verify) -> anyhow::Result<()> {
+pub(super) fn run(meant: &Meant, typed: &args::Halved) -> anyhow::Result<()> {
     let embeddings = embed::read(&typed.embeddings)?;
     let about = &embeddings.about;
     let half = half_of(typed.half);

@@ -138,7 +138,7 @@ pub(super) fn central(distributions: &Distributions) -> Distributions {
     }
 }
 
-fn plan(people: usize) -> Plan {
+pub(super) fn plan(people: usize) -> Plan {
     Plan {
         people,
         templates: 1,
@@ -160,7 +160,7 @@ fn cases(metric: Metric, frames: usize) -> Vec<(Plan, Rule)> {
 }
 
 /// A policy with a rule, whose visits are as long as those simulated.
-fn policy_of(metric: Metric, rule: Rule) -> Policy {
+pub(super) fn policy_of(metric: Metric, rule: Rule) -> Policy {
     Policy {
         margin: rule.margin,
         frames_needed: rule.needed,
@@ -170,7 +170,7 @@ fn policy_of(metric: Metric, rule: Rule) -> Policy {
     }
 }
 
-fn site(plan: Plan) -> Site {
+pub(super) fn site(plan: Plan) -> Site {
     Site {
         people: plan.people as u32,
         templates_each: plan.templates as f64,

@@ -1,13 +1,17 @@
 //! `threshold eval identify`: people and strangers before a gallery, by the decision that a door makes.
 //!
-//! Owns the rows of the table and the door's decision over a visit. The draws are `threshold_models::eval::identify`'s.
+//! Owns the rows of the table, the page and the door's decision over a visit. The draws are
+//! `threshold_models::eval::identify`'s; how FPIR grows with the gallery is `growth`'s.
 
-use super::embed;
 use super::forecast::{Extrapolated, extrapolate};
+use super::growth::{self, Growth};
 use super::verify::{share, title_of};
-use crate::args;
+use super::{embed, page};
 use crate::meant::Meant;
+use crate::report::plot::PlotError;
 use crate::say::table;
+use crate::{args, report};
+use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::json;
 use threshold_models::eval::bootstrap::N_RESAMPLES;
@@ -178,7 +182,8 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
         },
     )?;
     bar.finish_and_clear();
-    let beyond: Vec<Extrapolated> = match verify(about.metric, &subjects) {
+    let all = verify(about.metric, &subjects);
+    let beyond: Vec<Extrapolated> = match &all {
         None => vec![],
         Some(all) => {
             let at = |people| {
@@ -187,7 +192,9 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
             LARGER.into_iter().flat_map(at).collect()
         }
     };
-    let value = json!({
+    let distributions = all.as_ref().map(|all| &all.distributions);
+    let growth = growth::measure(about.metric, &subjects, distributions, typed.draws as usize)?;
+    let mut value = json!({
         "model": about.model,
         "model_name": about.model_name,
         "metric": about.metric.unit(),
@@ -196,8 +203,12 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
         "people": subjects.len(),
         "rows": found,
         "extrapolated": beyond,
+        "fpir_by_people": growth,
     });
-    meant.say.result(&value, || text(about, &subjects, &found, &beyond))?;
+    let told =
+        Told { about, people: subjects.len(), found: &found, beyond: &beyond, growth: &growth };
+    page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
+    meant.say.result(&value, || told.text())?;
     Ok(())
 }
 
@@ -212,60 +223,113 @@ fn measure(metric: Metric, subjects: &[Subject], row: Row) -> anyhow::Result<Fou
     })
 }
 
-fn text(about: &About, subjects: &[Subject], found: &[Found], beyond: &[Extrapolated]) -> String {
-    let mut lines = Vec::new();
-    for one in found {
-        let Row { plan, rule } = one.row;
-        for point in &one.points {
-            let [fnir, interval] = share(point.fnir);
-            lines.push(vec![
-                plan.people.to_string(),
-                plan.templates.to_string(),
-                words(plan.frames, rule),
-                format!("{}", rule.margin),
-                format!("{}", point.fpir),
-                format!("{} of {}", point.admitted, one.stranger_searches),
-                format!("{:.3}", about.metric.distance(Score(point.threshold.at as f32))),
-                fnir,
-                interval,
-            ]);
-        }
-    }
-    let threshold = format!("T, {}", about.metric.unit());
-    let head =
-        ["N", "templates", "frames", "margin", "FPIR", "admitted", &threshold, "FNIR", "95 %"];
-    format!(
-        "{}\ncheck half, {} people, {} draws of galleries; rates count searches, one a visit\n\
-         intervals: {N_RESAMPLES} bootstrap resamples of people\n{}",
-        title_of("identification, open set", about),
-        subjects.len(),
-        found.first().map_or(0, |one| one.row.plan.draws),
-        table(&head, &lines)
-    ) + &beyond_text(about, beyond)
+/// A result in words.
+struct Told<'a> {
+    about: &'a About,
+    people: usize,
+    found: &'a [Found],
+    beyond: &'a [Extrapolated],
+    growth: &'a Growth,
 }
 
-/// The galleries that were not drawn.
-fn beyond_text(about: &About, beyond: &[Extrapolated]) -> String {
-    let row = |one: &Extrapolated| {
-        let [fnir, interval] = share(one.fnir);
-        let basis = if one.beyond_measured_fmr { "extrapolated" } else { "measured" };
-        vec![
-            one.people.to_string(),
-            one.fpir.to_string(),
-            format!("{:.1e}, {basis}", one.fmr),
-            format!("{:.3}", one.threshold_distance),
-            fnir,
-            interval,
+/// The head of a table and its rows.
+type Table = (Vec<String>, Vec<Vec<String>>);
+
+impl Told<'_> {
+    fn title(&self) -> String {
+        title_of("identification, open set", self.about)
+    }
+
+    /// What was drawn.
+    fn lines(&self) -> [String; 2] {
+        let draws = self.found.first().map_or(0, |one| one.row.plan.draws);
+        [
+            format!(
+                "check half, {} people, {draws} draws of galleries; rates count searches, one a visit",
+                self.people
+            ),
+            format!("intervals: {N_RESAMPLES} bootstrap resamples of people"),
         ]
-    };
-    let rows: Vec<Vec<String>> = beyond.iter().map(row).collect();
-    let threshold = format!("T, {}", about.metric.unit());
-    let head = ["N", "FPIR", "FMR of comparisons", &threshold, "FNIR", "95 %"];
-    format!(
-        "\nextrapolated, not drawn: FPIR = 1 - (1 - FMR)^N, FNIR = FNMR of comparisons at T; 1 template, 1 frame\n{}",
-        table(&head, &rows)
-    )
+    }
+
+    fn rows(&self) -> Table {
+        let mut lines = Vec::new();
+        for one in self.found {
+            let Row { plan, rule } = one.row;
+            for point in &one.points {
+                let [fnir, interval] = share(point.fnir);
+                lines.push(vec![
+                    plan.people.to_string(),
+                    plan.templates.to_string(),
+                    words(plan.frames, rule),
+                    format!("{}", rule.margin),
+                    format!("{}", point.fpir),
+                    format!("{} of {}", point.admitted, one.stranger_searches),
+                    format!("{:.3}", self.about.metric.distance(Score(point.threshold.at as f32))),
+                    fnir,
+                    interval,
+                ]);
+            }
+        }
+        let threshold = format!("T, {}", self.about.metric.unit());
+        let head =
+            ["N", "templates", "frames", "margin", "FPIR", "admitted", &threshold, "FNIR", "95 %"];
+        (head.map(str::to_owned).to_vec(), lines)
+    }
+
+    /// The galleries that were not drawn.
+    fn beyond(&self) -> Table {
+        let row = |one: &Extrapolated| {
+            let [fnir, interval] = share(one.fnir);
+            let basis = if one.beyond_measured_fmr { "extrapolated" } else { "measured" };
+            vec![
+                one.people.to_string(),
+                one.fpir.to_string(),
+                format!("{:.1e}, {basis}", one.fmr),
+                format!("{:.3}", one.threshold_distance),
+                fnir,
+                interval,
+            ]
+        };
+        let threshold = format!("T, {}", self.about.metric.unit());
+        let head = ["N", "FPIR", "FMR of comparisons", &threshold, "FNIR", "95 %"];
+        (head.map(str::to_owned).to_vec(), self.beyond.iter().map(row).collect())
+    }
+
+    fn text(&self) -> String {
+        let set = |(head, rows): Table| {
+            table(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+        };
+        format!(
+            "{}\n{}\n{}\n{BEYOND}\n{}\n{}",
+            self.title(),
+            self.lines().join("\n"),
+            set(self.rows()),
+            set(self.beyond()),
+            self.growth.text(self.about.metric),
+        )
+    }
+
+    fn body(&self, typed: &args::Identify) -> Result<Markup, PlotError> {
+        let set = |(head, rows): Table| {
+            report::table(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+        };
+        Ok(html! {
+            (page::origin(typed.page.html.as_deref(), &self.lines()))
+            h2 { "FNIR at FPIR" }
+            p { "Part of the visits of enrolled people that are not admitted as themselves (FNIR), where so many of the strangers' "
+                "visits are admitted (FPIR), with N people in the gallery." }
+            (set(self.rows()))
+            (self.growth.section(self.about.metric)?)
+            h2 { "Larger galleries" }
+            p { (BEYOND) }
+            (set(self.beyond()))
+        })
+    }
 }
+
+/// What the figures of galleries that were not drawn are.
+const BEYOND: &str = "extrapolated, not drawn: FPIR = 1 - (1 - FMR)^N, FNIR = FNMR of comparisons at T; 1 template, 1 frame";
 
 pub(super) fn words(frames: Frames, rule: Rule) -> String {
     let Rule { needed, window, .. } = rule;

@@ -6,7 +6,10 @@
 mod cluster;
 mod embed;
 mod forecast;
+mod growth;
 mod identify;
+mod lfw;
+mod page;
 mod verify;
 
 use super::Answer;
@@ -21,12 +24,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use threshold_models::cpu::CpuEngine;
-use threshold_models::engine::{Embedding, Engine, EngineError};
+use threshold_models::engine::Engine;
 use threshold_models::eval::detection::{
     self, DetectionResult, SIZES_PX, Scored, SizeResult, parse_wider,
 };
 use threshold_models::eval::landmarks::{Comparison, LandmarksResult};
-use threshold_models::eval::lfw::{self, Embedded, Flips, LfwError, LfwResult, Pairs};
 use threshold_models::eval::{ParseError, Reference};
 use threshold_models::frame::Frame;
 use threshold_models::pack::Pack;
@@ -41,7 +43,7 @@ const MIN_FACE_PX: u32 = 20;
 /// A data set that cannot be read, a missing pack or picture.
 pub fn run(meant: &Meant, typed: &args::Eval) -> anyhow::Result<Answer> {
     match typed {
-        args::Eval::Lfw(typed) => run_lfw(meant, typed)?,
+        args::Eval::Lfw(typed) => lfw::run(meant, typed)?,
         args::Eval::Embed(typed) => embed::run(meant, typed)?,
         args::Eval::Verify(typed) => verify::run(meant, typed)?,
         args::Eval::Cluster(typed) => cluster::run(meant, typed)?,
@@ -51,65 +53,6 @@ pub fn run(meant: &Meant, typed: &args::Eval) -> anyhow::Result<Answer> {
         args::Eval::Landmarks(typed) => run_landmarks(meant, typed)?,
     }
     Ok(Answer::Yes)
-}
-
-fn run_lfw(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
-    pictures::folder(&typed.images)?;
-    let pairs = Pairs::parse(&text_of(&typed.pairs)?).map_err(in_file(&typed.pairs))?;
-    let pairs = match typed.limit_pairs {
-        Some(n) => pairs.limited(n),
-        None => pairs,
-    };
-    let engines = Engines::open(meant)?;
-    let model = engines.embedder(meant.model.as_ref())?;
-    let metric = model.embedder()?.metric;
-    let detector = engines.detector()?;
-    let pictures: Vec<String> = pairs.pictures().into_iter().map(str::to_owned).collect();
-    let embedded =
-        over(meant, &detector, Some(&model), &typed.images, &pictures, |engine, frame| {
-            whole_and_halves(engine, frame, typed.halves)
-        })?;
-    let (embedded, in_halves): (Vec<_>, Vec<_>) = embedded.into_iter().unzip();
-    let by_picture = |embedded: Vec<Embedded>| -> BTreeMap<String, Embedded> {
-        pictures.iter().cloned().zip(embedded).collect()
-    };
-    let embedded = by_picture(embedded);
-    let in_halves: Option<Vec<Embedded>> = in_halves.into_iter().collect();
-    let in_file = |error: LfwError| HostError::DataSet {
-        path: typed.pairs.display().to_string(),
-        line: 0,
-        what: error.to_string(),
-    };
-    let result = lfw::evaluate(&pairs, metric, &embedded).map_err(in_file)?;
-    let halves = match in_halves {
-        Some(halves) => {
-            let both = [&embedded, &by_picture(halves)];
-            Some(lfw::flips(&pairs, metric, &result, both).map_err(in_file)?)
-        }
-        None => None,
-    };
-    let mut value = named(&result, &model)?;
-    if let Some(halves) = &halves {
-        value["halves"] = serde_json::to_value(halves)?;
-    }
-    meant.say.result(&value, || lfw_text(&result, &model, halves.as_ref()))?;
-    Ok(())
-}
-
-/// A picture's embedding, and that in half precision if it is asked for.
-fn whole_and_halves(
-    engine: &mut CpuEngine,
-    frame: &Frame,
-    halves: bool,
-) -> Result<(Embedded, Option<Embedded>), EngineError> {
-    let (face, face_found) = lfw::face_of(engine, frame)?;
-    let one = |embeddings: Result<Vec<Embedding>, EngineError>| {
-        let embedding = embeddings?.pop().ok_or(EngineError::NoEmbedder)?;
-        Ok::<_, EngineError>(Embedded { embedding, face_found })
-    };
-    let whole = one(engine.embed(frame, &[face]))?;
-    let halves = halves.then(|| one(engine.embed_in_halves(frame, &[face]))).transpose()?;
-    Ok((whole, halves))
 }
 
 fn run_detection(meant: &Meant, typed: &args::Detection) -> anyhow::Result<()> {
@@ -215,71 +158,6 @@ fn title(what: &str, pack: &Pack) -> String {
     format!("{what}: {} (id {})", pack.meta.name, pack.id.tag())
 }
 
-fn lfw_text(result: &LfwResult, model: &Pack, halves: Option<&Flips>) -> String {
-    let unit = result.metric;
-    let folds = result.folds.len();
-    let n_genuine = result.pairs / 2;
-    let mut rows = vec![
-        [
-            "accuracy".to_owned(),
-            format!("{} +- {}", percent(result.accuracy), percent(result.sd)),
-            format!("of pairs judged rightly; mean and sd of {folds} folds"),
-        ],
-        [
-            "threshold".to_owned(),
-            format!("{:.3} {unit}", result.threshold),
-            "right most often over all pairs".to_owned(),
-        ],
-    ];
-    rows.extend(result.tar_at_far.iter().map(|point| {
-        [
-            format!("TAR at FAR {}", percent(point.far)),
-            percent(point.tar),
-            format!(
-                "of genuine pairs accepted (95 %: {} to {}), below {:.3} {unit}; FAR in impostor pairs",
-                percent(point.low),
-                percent(point.high),
-                point.threshold
-            ),
-        ]
-    }));
-    let distances = [("genuine", result.genuine), ("impostor", result.impostor)];
-    rows.extend(distances.map(|(kind, spread)| {
-        let value = format!("{:.3} +- {:.3} {unit}", spread.mean, spread.sd);
-        [format!("{kind} pairs"), value, "mean and sd of the distances".to_owned()]
-    }));
-    if let Some(halves) = halves {
-        rows.push([
-            "in half precision".to_owned(),
-            percent(halves.accuracy),
-            format!(
-                "of pairs judged rightly; {} judged otherwise, the furthest {:.4} {unit} from the threshold; distances up to {:.4} apart",
-                halves.flips, halves.furthest, halves.apart
-            ),
-        ]);
-    }
-    for (fold, one) in result.folds.iter().enumerate() {
-        rows.push([
-            format!("fold {}", fold + 1),
-            percent(one.accuracy),
-            format!("of its pairs, at {:.3} {unit} from the other folds", one.threshold),
-        ]);
-    }
-    let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
-    let mut text = format!(
-        "{}\n{} pairs (about {n_genuine} of each kind), {} pictures, {} without a face\n{}",
-        title("LFW", model),
-        result.pairs,
-        result.pictures,
-        result.without_face.len(),
-        table(&["figure", "value", "what it is"], &rows)
-    );
-    for picture in &result.without_face {
-        text += &format!("\nno face: {picture}");
-    }
-    text
-}
-
 fn detection_text(
     result: &DetectionResult,
     reference: Option<&DetectionResult>,
@@ -351,6 +229,7 @@ fn landmarks_text(result: &LandmarksResult, detector: &Pack) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use threshold_models::eval::lfw::Pairs;
 
     #[test]
     fn a_data_file_that_does_not_read_is_named_with_its_line() {

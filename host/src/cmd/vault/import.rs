@@ -4,21 +4,17 @@
 //! What does not fit is told with its line, at once and again in the result, and holds up nothing else.
 //! Refuses to keep a face that could not be enrolled.
 
-use super::{Answer, BATCH, template, today};
+use super::{Answer, BATCH, digest_of, source_of, today};
 use crate::engines::Engines;
-use crate::error::HostError;
 use crate::meant::Meant;
 use crate::parallel::{self, Pool};
-use crate::vault::crop::SourceCrop;
 use crate::vault::source::{self, BadRow, Listed, Wanted};
 use crate::vault::{Addition, Dates, PhotoDigest, Source, Vault, VaultError};
-use crate::{args, photo, remedy};
+use crate::{args, remedy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use threshold_models::engine::Engine;
-use threshold_models::picture;
 use threshold_models::quality::QualityLimits;
 use threshold_record::{ModelId, Name};
 
@@ -73,7 +69,7 @@ pub(super) fn run(
             |(), (wanted, held)| {
                 let path = &wanted.photo;
                 pool.with(fresh, |engine| {
-                    anyhow::Ok(source_of(engine, path, held, typed.min_face, &limits))
+                    anyhow::Ok(fresh_of(engine, path, held, typed.min_face, &limits))
                 })
             },
         )?;
@@ -175,35 +171,18 @@ fn consented(
 }
 
 /// What the vault keeps of a photo; `None` if it does already.
-fn source_of(
+fn fresh_of(
     engine: &mut dyn Engine,
     path: &Path,
     held: &[PhotoDigest],
     min_face_px: u32,
     limits: &QualityLimits,
 ) -> anyhow::Result<Option<Source>> {
-    if path.is_dir() {
-        return Err(HostError::FolderForPicture { path: path.display().to_string() }.into());
-    }
-    // A pipe or a device may have no end.
-    if !std::fs::metadata(path).map_err(HostError::file(path))?.is_file() {
-        let what = format!("{} is no regular file", path.display());
-        return Err(VaultError::Row { what }.into());
-    }
-    let mut hasher = blake3::Hasher::new();
-    let hashed = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
-    hashed.map_err(HostError::file(path))?;
-    let digest = *hasher.finalize().as_bytes();
+    let digest = digest_of(path)?;
     if held.contains(&digest) {
         return Ok(None);
     }
-    let frame = picture::read(path)?;
-    let (face, quality) = photo::one_face(engine, path, &frame, min_face_px, limits)?;
-    photo::check(path, quality)?;
-    let crop = SourceCrop::cut(&frame, &face, quality.percent)?;
-    // Of the crop and not of the photo, so that the same model makes the same template again.
-    let template = template(engine, &crop.frame, &crop.face)?;
-    Ok(Some(Source { digest, crop, template }))
+    Ok(Some(source_of(engine, path, digest, min_face_px, limits)?.0))
 }
 
 impl Imported {

@@ -9,18 +9,24 @@ mod re_embed;
 
 use super::Answer;
 use crate::engines::Engines;
+use crate::error::HostError;
 use crate::meant::Meant;
+use crate::photo::{self, Photo};
 use crate::say::{hex, table};
-use crate::vault::{self, Held, Quantised, Vault, VaultError};
+use crate::vault::crop::SourceCrop;
+use crate::vault::{self, Held, PhotoDigest, Quantised, Source, Vault, VaultError};
 use crate::{args, args::VaultCommand};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::json;
+use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
-use threshold_models::engine::{Detection, Engine, EngineError};
+use threshold_models::engine::{Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
+use threshold_models::picture;
+use threshold_models::quality::QualityLimits;
 use threshold_models::search::quantise;
 use threshold_record::{ModelId, PersonId};
 
@@ -198,17 +204,60 @@ fn copy(meant: &Meant, from: &Path, to: &Path) -> anyhow::Result<Answer> {
 
 /// The template of a face in a frame.
 fn template(engine: &mut dyn Engine, frame: &Frame, face: &Detection) -> anyhow::Result<Quantised> {
+    Ok(embedded(engine, frame, face)?.1)
+}
+
+/// The embedding of a face in a frame, and the template of it.
+fn embedded(
+    engine: &mut dyn Engine,
+    frame: &Frame,
+    face: &Detection,
+) -> anyhow::Result<(Embedding, Quantised)> {
     let embedding = engine.embed(frame, &[*face])?.pop().ok_or(EngineError::NoEmbedder)?;
     let (scale, vector) = quantise(&embedding);
     // No unit would take it.
     if scale <= 0.0 {
         return Err(VaultError::Crop("its embedding is empty".to_owned()).into());
     }
-    Ok((scale, vector))
+    Ok((embedding, (scale, vector)))
+}
+
+/// By what the vault knows a photo again.
+pub(super) fn digest_of(path: &Path) -> anyhow::Result<PhotoDigest> {
+    if path.is_dir() {
+        return Err(HostError::FolderForPicture { path: path.display().to_string() }.into());
+    }
+    // A pipe or a device may have no end.
+    if !std::fs::metadata(path).map_err(HostError::file(path))?.is_file() {
+        let what = format!("{} is no regular file", path.display());
+        return Err(VaultError::Row { what }.into());
+    }
+    let mut hasher = blake3::Hasher::new();
+    let hashed = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+    hashed.map_err(HostError::file(path))?;
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// What the vault keeps of a photo, and the photo as an enrolment takes it: both are of the crop and not of the photo, so that the
+/// same model makes the same template again.
+pub(super) fn source_of(
+    engine: &mut dyn Engine,
+    path: &Path,
+    digest: PhotoDigest,
+    min_face_px: u32,
+    limits: &QualityLimits,
+) -> anyhow::Result<(Source, Photo)> {
+    let frame = picture::read(path)?;
+    let (face, quality) = photo::one_face(engine, path, &frame, min_face_px, limits)?;
+    photo::check(path, quality)?;
+    let crop = SourceCrop::cut(&frame, &face, quality.percent)?;
+    let (embedding, template) = embedded(engine, &crop.frame, &crop.face)?;
+    let photo = Photo { path: path.to_path_buf(), face, quality, embedding };
+    Ok((Source { digest, crop, template }, photo))
 }
 
 /// The day, in UTC: a retention that ends some hours early or late harms nobody.
-fn today() -> Date {
+pub(super) fn today() -> Date {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or_default();
     TimeZone::UTC.to_datetime(Timestamp::from_second(now).unwrap_or_default()).date()

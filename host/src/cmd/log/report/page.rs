@@ -1,20 +1,17 @@
 //! The report's page: HTML that needs nothing but itself.
 //!
-//! Owns the words and the order. Every text of the log passes through the template's escaping. Refuses scripts, and whatever
-//! a browser would have to fetch.
+//! Owns the words and the order; the frame is `crate::report`'s. Every text of the log passes through the template's escaping.
 
-use super::plot::{self, PlotError};
-use super::tally::{Event, Someone, Tally, Trend};
+use super::forecast::Outlook;
+use super::plot;
+use super::tally::{Event, Someone, Tally, Trend, Visits};
 use crate::error::cause_words;
+use crate::report;
+use crate::report::plot::PlotError;
 use crate::say::plain;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use std::time::{Duration, SystemTime};
 use threshold_record::Cause;
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:800px;margin:2em auto;padding:0 1em;color:#222;background:#fff}\
-table{border-collapse:collapse;width:100%;margin:1em 0}th,td{text-align:left;padding:.2em .8em .2em 0;border-bottom:1px solid #ddd;vertical-align:top}\
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}h2{margin-top:2em}\
-.warn{background:#fbeee6;padding:.5em 1em;border-left:4px solid #c8553d}.note{color:#555}.a{color:#2a7f62}.r{color:#c8553d}";
 
 /// People in the table, at most: those with the most visits.
 const PEOPLE_LISTED: usize = 200;
@@ -23,22 +20,16 @@ const PEOPLE_LISTED: usize = 200;
 ///
 /// # Errors
 /// [`PlotError`].
-pub(super) fn page(title: &str, tally: &Tally) -> Result<String, PlotError> {
+pub(super) fn page(
+    title: &str,
+    tally: &Tally,
+    outlook: Option<&Outlook>,
+) -> Result<String, PlotError> {
     let people = people(tally)?;
     let over_time = plot::over_time(tally)?;
     let scores = plot::scores(tally)?;
     let by_hour = plot::by_hour(tally)?;
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Door log: " (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "Door log: " (title) }
+    let body = html! {
                 (summary(tally))
                 (sinking(tally))
                 h2 { "Visits over time" }
@@ -51,7 +42,7 @@ pub(super) fn page(title: &str, tally: &Tally) -> Result<String, PlotError> {
                     p.note { "No visit has a time: the unit's clock was never set (threshold clock set)." }
                 }
                 h2 { "Why visits were refused" }
-                (refusals(tally))
+                (refusals(tally, outlook))
                 h2 { "Scores" }
                 @if let Some(svg) = &scores {
                     p { "Best scores of those who were " span.a { "admitted" } " and of those whom "
@@ -62,14 +53,14 @@ pub(super) fn page(title: &str, tally: &Tally) -> Result<String, PlotError> {
                 } @else {
                     p.note { "Nobody was compared." }
                 }
-                h2 { "People" }
+                h2 { "Forecast and seen" }
+        (forecast(outlook))
+        h2 { "People" }
                 (people)
                 h2 { "Everything else" }
                 (others(tally))
-            }
-        }
     };
-    Ok(page.into_string())
+    Ok(report::page(&format!("Door log: {title}"), &body))
 }
 
 fn summary(tally: &Tally) -> Markup {
@@ -116,7 +107,46 @@ fn sinking(tally: &Tally) -> Markup {
     }
 }
 
-fn refusals(tally: &Tally) -> Markup {
+/// What was to be expected beside what was seen.
+fn forecast(outlook: Option<&Outlook>) -> Markup {
+    let Some(outlook) = outlook else {
+        return html! { p.note { "The entries with a time span less than a day, or none has one: nothing can be said a day." } };
+    };
+    let seen = format!("{:.2}", outlook.refused_a_day());
+    html! {
+        @if outlook.visits != Visits::default() {
+            p { "What the policies in force let expect of these " (outlook.visits.admitted + outlook.visits.refused)
+                " visits in " (format!("{:.1}", outlook.days)) " days, by their models' measured distances (95 % range):" }
+            table {
+                tr { th { "what" } th { "forecast" } th { "seen" } }
+                tr {
+                    td { "strangers let in, a month" }
+                    td { (outlook.admissions.to_string()) }
+                    td { "cannot be known: whoever was let in for somebody else stands here as that person, and nothing marks an "
+                        "admission that was disputed later" }
+                }
+                tr {
+                    td { "enrolled people refused for their score, a day" }
+                    td { (outlook.refusals.to_string()) }
+                    td { (seen) " visits a day were refused since nobody or more than one resembled enough; strangers are among "
+                        "them" }
+                }
+            }
+            p.note { "Whoever resembled nobody enough is taken for a stranger here, and whoever was let in for the person. Other "
+                "refusals are above, by cause." }
+        }
+        @if let Some((count, why)) = outlook.left_out {
+            p.note { "Nothing is forecast of " (count) " visits: " (why) "." }
+        }
+    }
+}
+
+/// Visits a day.
+fn a_day(count: u64, outlook: Option<&Outlook>) -> String {
+    outlook.map_or("unknown".to_owned(), |outlook| format!("{:.2}", count as f64 / outlook.days))
+}
+
+fn refusals(tally: &Tally, outlook: Option<&Outlook>) -> Markup {
     let mut rows: Vec<_> = tally.refusals.iter().collect();
     rows.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
     let all = tally.refused().max(1) as f64;
@@ -125,12 +155,13 @@ fn refusals(tally: &Tally) -> Markup {
             p.note { "None was." }
         } @else {
             table {
-                tr { th { "reason" } th { "what lay behind it" } th.n { "visits" } th.n { "share" } }
+                tr { th { "reason" } th { "what lay behind it" } th.n { "visits" } th.n { "a day" } th.n { "share" } }
                 @for ((reason, cause), count) in rows {
                     tr {
                         td { (plain(&reason.replace('_', " "))) }
                         td { (cause_text(cause)) }
                         td.n { (count) }
+                        td.n { (a_day(*count, outlook)) }
                         td.n { (format!("{:.1} %", 100.0 * *count as f64 / all)) }
                     }
                 }
@@ -172,7 +203,13 @@ fn people(tally: &Tally) -> Result<Markup, PlotError> {
             }
             @for (id, someone, spark) in &cells {
                 tr {
-                    td { (name_of(*id, someone)) }
+                    td {
+                        (name_of(*id, someone))
+                        @if someone.trend().is_some_and(|trend| trend.sinks()) {
+                            br;
+                            span.r { "sinks: enrol anew" }
+                        }
+                    }
                     td.n { (someone.admitted) }
                     td.n { (someone.refused) }
                     td.n { @if let Some(margin) = someone.least_margin { (format!("{margin:.3}")) } }
@@ -247,7 +284,7 @@ mod tests {
             let reason = if sequence % 4 == 0 { Reason::Unknown } else { Reason::Matched };
             tally.take(&row(sequence, reason, "Ann"));
         }
-        let page = page("log.jsonl", &tally).unwrap();
+        let page = page("log.jsonl", &tally, None).unwrap();
         for text in ["30 admitted", "10 refused", "0.40 s for half", "100.0 %", "<svg", "Ann"] {
             assert!(page.contains(text), "{text}: {page}");
         }
@@ -274,7 +311,7 @@ mod tests {
         // The latest time that can be written, and the plot still has few bars.
         odd.wall_unix_ms = 2_932_896 * super::super::tally::DAY_MS;
         tally.take(&odd);
-        let page = page("<title>", &tally).unwrap();
+        let page = page("<title>", &tally, None).unwrap();
         for text in ["<script", "<img", "<b>", "<i>", "<u>", "<s>", "<title>:", "<title></"] {
             assert!(!page.contains(text), "{text}: {page}");
         }
@@ -286,7 +323,7 @@ mod tests {
     fn a_log_without_a_single_visit_has_a_page_too() {
         let mut tally = Tally::default();
         tally.take(&Row::of(&LogEntry { sequence: 1, ..LogEntry::of(EntryKind::Boot) }, &|_| None));
-        let page = page("log", &tally).unwrap();
+        let page = page("log", &tally, None).unwrap();
         assert!(
             page.contains("clock was never set") && page.contains("Nobody was compared"),
             "{page}"

@@ -1,45 +1,18 @@
-//! The report's plots, as SVG that stands in the page.
+//! The plots of a log's page.
 //!
-//! Owns axes and marks; the page's style sheet owns the colours of text and lines by `currentColor` where the library lets it.
-//! Refuses to count: it draws what `tally` counted.
+//! Owns what stands on which axis; drawing is `crate::report::plot`'s. Refuses to count: it draws what `tally` counted.
 
 use super::tally::{DAY_MS, LAST_DAY, Point, SCORE_BARS, Tally, Visits};
-use plotters::coord::Shift;
+use crate::report::plot::{
+    self, Bars, GREEN as ADMITTED, GREY as LINE, PlotError, RED as REFUSED, WIDE, draw, failed,
+};
 use plotters::prelude::*;
 use std::time::{Duration, SystemTime};
 
-const WIDE: (u32, u32) = (760, 260);
 const SPARK: (u32, u32) = (160, 28);
-const ADMITTED: RGBColor = RGBColor(0x2a, 0x7f, 0x62);
-const REFUSED: RGBColor = RGBColor(0xc8, 0x55, 0x3d);
-const LINE: RGBColor = RGBColor(0x55, 0x55, 0x55);
 
 /// Bars of the plot over time, at most; more days are drawn as weeks, and more weeks as longer times.
 const BARS: u64 = 120;
-
-/// A drawing that could not be made.
-#[derive(Debug, thiserror::Error)]
-#[error("a plot of the report could not be drawn: {0}")]
-pub(super) struct PlotError(String);
-
-fn failed(error: impl std::fmt::Display) -> PlotError {
-    PlotError(error.to_string())
-}
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-fn draw(
-    size: (u32, u32),
-    plot: impl FnOnce(&Area<'_>) -> Result<(), PlotError>,
-) -> Result<String, PlotError> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        plot(&area)?;
-        area.present().map_err(failed)?;
-    }
-    Ok(svg)
-}
 
 /// A day as people write it, UTC; the last one that can be written for those after it, at which an axis may end.
 #[must_use]
@@ -141,41 +114,12 @@ pub(super) fn scores(tally: &Tally) -> Result<Option<String>, PlotError> {
         }
         bars
     };
-    let (admitted, unknown) = (bars(&tally.admitted_scores), bars(&tally.unknown_scores));
-    let most = admitted.iter().chain(&unknown).max().copied().unwrap_or(1).max(1) as f64 * 1.05;
-    let svg = draw(WIDE, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(8)
-            .x_label_area_size(28)
-            .y_label_area_size(48)
-            .build_cartesian_2d(low..high, 0f64..most)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_label_formatter(&|score| format!("{score:.2}"))
-            .y_label_formatter(&|count| format!("{count:.0}"))
-            .draw()
-            .map_err(failed)?;
-        for (bars, colour) in [(&unknown, REFUSED), (&admitted, ADMITTED)] {
-            let marks =
-                bars.iter().enumerate().filter(|&(_, &count)| count > 0).map(|(at, &count)| {
-                    let left = low + at as f64 * width;
-                    Rectangle::new(
-                        [(left, 0.0), (left + width, count as f64)],
-                        colour.mix(0.7).filled(),
-                    )
-                });
-            chart.draw_series(marks).map_err(failed)?;
-        }
-        if let Some(threshold) = tally.threshold {
-            let line =
-                PathElement::new([(threshold, 0.0), (threshold, most)], LINE.stroke_width(2));
-            chart.draw_series([line]).map_err(failed)?;
-        }
-        Ok(())
-    })?;
-    Ok(Some(svg))
+    let heights = |scores: &[f32]| bars(scores).map(|count| count as f64).to_vec();
+    let kinds =
+        [(REFUSED, heights(&tally.unknown_scores)), (ADMITTED, heights(&tally.admitted_scores))];
+    let lines: Vec<f64> = tally.threshold.into_iter().collect();
+    let height = &|count: f64| format!("{count:.0}");
+    plot::bars(&Bars { from: low, step: width, kinds: &kinds, lines: &lines, height }).map(Some)
 }
 
 /// A person's scores over time with the threshold below them, small.

@@ -3,6 +3,8 @@
 //! Owns the counting, one pass over the rows. Refuses to place an entry in time whose clock had not been set: such entries
 //! count in the sums and stand in no plot over time.
 
+use super::forecast::Door;
+use crate::log_contexts::LogContexts;
 use crate::log_file::Row;
 use std::collections::BTreeMap;
 
@@ -134,6 +136,14 @@ pub(super) struct Event {
 /// What a log comes to.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// What the entries refer to, as far as it is known.
+    pub(super) contexts: Option<LogContexts>,
+    /// Visits that were decided by scores, with a time that is known, by what they were decided with.
+    pub(super) doors: BTreeMap<Door, Visits>,
+    /// The first and the last known time, milliseconds since 1970 UTC.
+    pub(super) times: Option<(u64, u64)>,
+    /// A credential named somebody, whose visit is not decided yet.
+    claimed: bool,
     /// Entries.
     pub(super) entries: u64,
     /// The first sequence.
@@ -167,6 +177,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Nothing yet, of a log whose entries refer to these.
+    pub(super) fn of(contexts: Option<LogContexts>) -> Self {
+        Self { contexts, ..Self::default() }
+    }
+
     /// Counts a row; rows come in the log's order.
     pub(super) fn take(&mut self, row: &Row) {
         if self.entries == 0 {
@@ -175,6 +190,10 @@ impl Tally {
         self.entries += 1;
         self.last = row.sequence;
         self.untrusted += u64::from(unix_ms(row).is_none());
+        if let Some(now) = unix_ms(row) {
+            let (first, last) = self.times.unwrap_or((now, now));
+            self.times = Some((first.min(now), last.max(now)));
+        }
         if row.decision.is_empty() {
             self.take_other(row);
         } else {
@@ -183,6 +202,12 @@ impl Tally {
     }
 
     fn take_other(&mut self, row: &Row) {
+        match row.kind.as_str() {
+            // Of nobody's credential the visit ends at once.
+            "claim" => self.claimed = row.person != 0,
+            "boot" => self.claimed = false,
+            _ => {}
+        }
         *self.others.entry(row.kind.clone()).or_default() += 1;
         let what = match (row.by.as_str(), row.cause.as_str()) {
             ("", "none") if is_routine(&row.kind) => return,
@@ -203,6 +228,13 @@ impl Tally {
 
     fn take_decision(&mut self, row: &Row, admitted: bool) {
         let reason = row.reason.clone().unwrap_or_default();
+        let one = std::mem::take(&mut self.claimed);
+        // Whoever showed a credential of nobody's was compared with nobody.
+        let compared = admitted
+            || matches!(&*reason, "unknown" | "ambiguous") && row.cause != "unknown_credential";
+        if compared && unix_ms(row).is_some() {
+            self.doors.entry(self.door(row, one)).or_default().count(admitted);
+        }
         self.threshold = row.threshold.or(self.threshold);
         if let Some(unix_ms) = unix_ms(row) {
             self.days.entry(unix_ms / DAY_MS).or_default().count(admitted);
@@ -247,10 +279,28 @@ impl Tally {
         }
     }
 
+    /// What a visit was decided with.
+    fn door(&self, row: &Row, one: bool) -> Door {
+        let enrolled = self.contexts.as_ref().and_then(|known| known.enrolled_at(row.sequence));
+        Door {
+            model: row.context_model,
+            policy: row.context_policy,
+            threshold: row.threshold.unwrap_or_default().to_bits(),
+            people: enrolled.map_or(0, |enrolled| enrolled.people),
+            templates: enrolled.map_or(0, |enrolled| enrolled.templates),
+            one,
+        }
+    }
+
     /// Visits that let nobody in.
     #[must_use]
     pub(super) fn refused(&self) -> u64 {
         self.refusals.values().sum()
+    }
+
+    /// Everybody whose scores have a trend.
+    pub(super) fn drifts(&self) -> impl Iterator<Item = (u32, &Someone, Trend)> {
+        self.people.iter().filter_map(|(&id, someone)| Some((id, someone, someone.trend()?)))
     }
 
     /// Whose scores sink towards the threshold.
