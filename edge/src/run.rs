@@ -125,6 +125,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let slots = || updates.as_ref()?.slots_now().ok();
         trial.look(slots, &shared, !service.is_finished());
+        if let Some(updates) = &updates {
+            updates.look_beside(&shared);
+        }
         shared.lock().look_at_config();
     });
     manager.stopping();

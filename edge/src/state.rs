@@ -629,6 +629,26 @@ impl State {
         self.untidy
     }
 
+    /// Drops what lies beside the gallery, if it is of that model. A store that does not take that is told, and asked again.
+    pub fn drop_beside(&mut self, model: ModelId) {
+        let Ok(journal) = self.owing_nothing() else { return };
+        let store = journal.store_mut();
+        if store.beside_model() != Some(model) {
+            return;
+        }
+        let dropped = store.drop_beside();
+        self.untidy = true;
+        if let Err(error) = dropped {
+            self.notices
+                .tell(&format!("the templates of a model that nothing needs stay: {error}"));
+        }
+    }
+
+    /// The store has something to put off until nobody is there.
+    pub fn tidy_later(&mut self) {
+        self.untidy = true;
+    }
+
     /// Builds the search index anew: the gallery was loaded or changed.
     pub fn gallery_changed(&mut self) {
         self.untidy = true;

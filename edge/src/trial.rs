@@ -3,7 +3,7 @@
 //! Owns what counts as that: every part of the unit in order (camera, the packs' golden vectors, the gallery under its model, the
 //! store, the reader in every mode, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps
 //! from deciding is in order, unless it was armed when this version was installed: then it has to be armed. One that finds fewer people
-//! than there were then is not in order, since it may have read a full gallery as an empty one; nor is one at which the
+//! than there were then, those aside who were removed since, is not in order, since it may have read a full gallery as an empty one; nor is one at which the
 //! processor took the place of the device that computed then.
 //! Then the version confirms itself. With a part at fault for [`GIVE_UP`], or unconfirmed after [`DEADLINE`], the process ends to be
 //! started again, until the launcher goes back; where there is nothing to go back to it stays and says what is wrong.
@@ -149,6 +149,10 @@ impl Trial {
     /// What keeps the version from being confirmed; `None` if nothing does.
     fn fault(&self, state: &State, answers: bool) -> Option<String> {
         let (people, _) = state.gallery_size();
+        // Each removal since leaves a tombstone, which belongs to no version.
+        let removed = state.journal().map(|journal| journal.store().n_removed());
+        let removed =
+            removed.zip(self.before.removed).map_or(0, |(now, then)| now.saturating_sub(then));
         match (state.armed(), state.reader()) {
             (Armed::Starting | Armed::Fault(_), _) => Some(state.status()),
             _ if !answers => Some("the thread that answers administrators ended".to_owned()),
@@ -158,9 +162,9 @@ impl Trial {
             (Armed::Refuses(_), _) if self.before.armed => {
                 Some(format!("{}; before the update the unit was armed", state.status()))
             }
-            _ if people < self.before.people => Some(format!(
-                "the gallery has {people} people, and before the update it had {}; if somebody was removed since, \
-                 threshold confirm keeps this version",
+            _ if people.saturating_add(removed) < self.before.people => Some(format!(
+                "the gallery has {people} people, and before the update it had {}, of whom {removed} were removed since; if that \
+                 is right all the same, threshold confirm keeps this version",
                 self.before.people
             )),
             // Slower than what was chosen, and nobody may have noticed: the kernels of this version do not work here.

@@ -196,6 +196,9 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
                 about()
             )
         }
+        EntryKind::GalleryStaged => {
+            format!("{} put templates of another model beside the gallery, for an update", by())
+        }
         EntryKind::FellBack => {
             "The processor computes from here on in the place of the GPU; it passed its self-test"
                 .to_owned()

@@ -32,6 +32,7 @@ mod score;
 mod service;
 mod settings;
 mod signs;
+mod staged;
 mod update;
 mod verify;
 mod visits;

@@ -41,7 +41,7 @@ use threshold_wire::message::{Armed, IfThere, PersonPut, TemplatePut};
 use threshold_wire::recovery::{Asked, RecoveryKey};
 use threshold_wire::{Decoder, RequestError, call};
 
-/// The model of every unit here.
+/// The model of every unit here, but for versions of another one.
 pub(crate) const MODEL: ModelId = ModelId([7; 32]);
 
 /// The time zone of every unit here: daylight saving from the last Sunday of March to that of October.
@@ -468,22 +468,27 @@ impl Rig {
 
     /// A unit whose model's distances fall so, or were never measured.
     pub(crate) fn of(flash: &MockFlash, distributions: Option<Distributions>) -> Self {
-        Self::started(flash, distributions, Acknowledged::ByTheLine)
+        Self::started(flash, distributions, Acknowledged::ByTheLine, MODEL)
     }
 
     /// A unit as it starts, with what its log says of an acknowledgement.
     pub(crate) fn as_it_was(flash: &MockFlash) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::AsTheLogSays)
+        Self::started(flash, Some(far_apart()), Acknowledged::AsTheLogSays, MODEL)
     }
 
     /// The same on a line that is not trusted.
     pub(crate) fn on_a_line_that_nobody_trusts(flash: &MockFlash) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::ByNobodyHere)
+        Self::started(flash, Some(far_apart()), Acknowledged::ByNobodyHere, MODEL)
     }
 
     /// The same, and nobody commissions it.
     pub(crate) fn bare(flash: &MockFlash) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::Nothing)
+        Self::started(flash, Some(far_apart()), Acknowledged::Nothing, MODEL)
+    }
+
+    /// A unit whose version has another model.
+    pub(crate) fn of_model(flash: &MockFlash, model: ModelId) -> Self {
+        Self::started(flash, Some(far_apart()), Acknowledged::ByTheLine, model)
     }
 
     /// Commissions the unit in the name of its owner.
@@ -497,6 +502,7 @@ impl Rig {
         flash: &MockFlash,
         distributions: Option<Distributions>,
         acknowledged: Acknowledged,
+        model: ModelId,
     ) -> Self {
         let clock = Arc::new(BenchClock::default());
         let told = Told::default();
@@ -511,7 +517,7 @@ impl Rig {
         let mut state =
             State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal, record);
         let facts = EmbedderFacts {
-            id: MODEL,
+            id: model,
             name: "axes".to_owned(),
             metric: Metric::SquaredL2,
             crop: "none".to_owned(),

@@ -18,7 +18,7 @@ use threshold_edge::update::{Before, Updates};
 use threshold_host::cmd::flash::delta;
 use threshold_host::cmd::flash::file::BundleFile;
 use threshold_host::session::{Session, SessionError};
-use threshold_record::{EntryKind, KeyTag, Name, Role};
+use threshold_record::{EntryKind, KeyTag, ModelId, Name, Role};
 use threshold_slots::{Folder, Maker, Slot, Slots};
 use threshold_store::{LogSize, MockFlash, Object};
 use threshold_tests::lots::Lots;
@@ -36,15 +36,15 @@ use threshold_wire::update::{
 };
 use threshold_wire::{Arrived, Decoder, Endpoint, Frame, Hello, HelloRequest};
 
-const BOARD: &str = "bench";
+pub(crate) const BOARD: &str = "bench";
 
 /// Who makes versions.
-struct Factory {
+pub(crate) struct Factory {
     release: SigningKey,
     build: SigningKey,
 }
 
-type Files = Vec<(&'static str, FileKind, Vec<u8>)>;
+pub(crate) type Files = Vec<(&'static str, FileKind, Vec<u8>)>;
 
 impl Factory {
     fn new(byte: u8) -> Self {
@@ -60,7 +60,13 @@ impl Factory {
         Maker { compatible: BOARD.to_owned(), release_key: self.trust().release_key }
     }
 
-    fn bundle(&self, board: &str, version: &str, counter: u64, files: &Files) -> Vec<u8> {
+    pub(crate) fn bundle(
+        &self,
+        board: &str,
+        version: &str,
+        counter: u64,
+        files: &Files,
+    ) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let source = |(at, (name, kind, bytes)): (usize, &(&str, FileKind, Vec<u8>))| {
             let path = folder.path().join(at.to_string());
@@ -78,7 +84,7 @@ impl Factory {
 }
 
 /// A program of which a version changes a few bytes, a pack that stays, and a list.
-fn files(version: u8) -> Files {
+pub(crate) fn files(version: u8) -> Files {
     let mut lots = Lots(1);
     let mut program = lots.bytes(300_000);
     program[150_000..150_010].fill(version);
@@ -90,9 +96,9 @@ fn files(version: u8) -> Files {
 }
 
 /// A unit that runs version 1, of counter 3, from slot a.
-struct Unit {
-    bench: Bench,
-    factory: Factory,
+pub(crate) struct Unit {
+    pub(crate) bench: Bench,
+    pub(crate) factory: Factory,
     folder: tempfile::TempDir,
     flash: MockFlash,
 }
@@ -102,7 +108,7 @@ impl Unit {
         Self::running(&files(1))
     }
 
-    fn running(files: &Files) -> Self {
+    pub(crate) fn running(files: &Files) -> Self {
         let (factory, folder) = (Factory::new(7), tempfile::tempdir().unwrap());
         let slots = folder.path().join("slots");
         let first = factory.bundle(BOARD, "1.0", 3, files);
@@ -126,9 +132,14 @@ impl Unit {
 
     /// Starts the unit from that slot.
     fn start(&mut self, slot: Slot) {
+        self.start_as(slot, MODEL);
+    }
+
+    /// The same, of a version of that model.
+    pub(crate) fn start_as(&mut self, slot: Slot, model: ModelId) {
         // The program before lets go of its files and its slots.
         self.bench = Bench::of(Rig::on(&MockFlash::new()));
-        let mut rig = Rig::on(&self.flash);
+        let mut rig = Rig::of_model(&self.flash, model);
         let slots = Slots::open(&self.slots(), self.factory.maker(), Some(slot)).unwrap();
         let updates = Updates::of(slots, self.slots(), slot, &self.folder.path().join("data"));
         rig.shared.lock().set_updates(updates);
@@ -140,7 +151,7 @@ impl Unit {
         self.folder.path().join("slots")
     }
 
-    fn owner(&self) -> Session<BenchLine> {
+    pub(crate) fn owner(&self) -> Session<BenchLine> {
         self.bench.session(1)
     }
 
@@ -175,14 +186,14 @@ impl Unit {
         all
     }
 
-    fn told(&self) -> Told {
+    pub(crate) fn told(&self) -> Told {
         match self.bench.session(3).call::<GetSlots>(&Nothing {}).unwrap() {
             SlotsTold::Told(told) => told,
             other => panic!("{other:?}"),
         }
     }
 
-    fn kinds(&self, kind: EntryKind) -> Vec<KeyTag> {
+    pub(crate) fn kinds(&self, kind: EntryKind) -> Vec<KeyTag> {
         let log = self.bench.rig.borrow().log();
         log.iter().filter(|entry| entry.kind == kind).map(|entry| entry.by).collect()
     }
@@ -221,7 +232,7 @@ impl Unit {
     }
 
     /// Pushes a content and has it installed.
-    fn flash(&self, bytes: &[u8], accepts: u32) -> Result<(), UpdateRefusal> {
+    pub(crate) fn flash(&self, bytes: &[u8], accepts: u32) -> Result<(), UpdateRefusal> {
         let mut session = self.owner();
         let hash = session.push_update(bytes, &mut |_, _| {}).map_err(refusal)?;
         apply(&mut session, UpdateApply { hash, accepts })
@@ -251,7 +262,7 @@ fn refusal(error: SessionError) -> UpdateRefusal {
     }
 }
 
-fn owner_tag() -> KeyTag {
+pub(crate) fn owner_tag() -> KeyTag {
     administrator(1, Role::Owner).key_id().tag()
 }
 
@@ -272,7 +283,7 @@ fn a_bundle_is_installed_tried_and_confirmed_and_each_act_says_whose_it_was() {
     assert_eq!(SlotState::of(tried.state), Some(SlotState::Trial));
     assert_eq!(tried.bundle, id(&bundle[..]).unwrap());
     assert_eq!(unit.ending(), Some(Ending::Reboot));
-    assert_eq!(unit.staged(), ["armed", "people"], "what the trial is told of the unit");
+    assert_eq!(unit.staged(), ["armed", "people", "removed"], "what the trial is told of the unit");
 
     unit.start(Slot::B);
     assert!(unit.was_armed());
@@ -323,7 +334,7 @@ fn that_a_unit_was_armed_is_noted_for_the_version_that_was_installed_then_and_fo
     // An owner who takes his word back has a unit that is not armed, and so has whoever wipes it.
     unit.bench.rig.borrow().shared.lock().withdraw_photo(owner_tag()).unwrap();
     unit.flash(&unit.version(3, 3), 0).unwrap();
-    assert_eq!(unit.staged(), ["people"]);
+    assert_eq!(unit.staged(), ["people", "removed"]);
     unit.start(Slot::A);
     assert!(!unit.was_armed());
     assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
@@ -347,7 +358,7 @@ fn how_many_people_a_unit_has_is_noted_for_the_version_that_is_installed() {
     unit.flash(&unit.version(2, 3), UpdateApply::RE_ENROL).unwrap();
     assert_eq!(unit.before(), Before::default(), "of the version that runs nothing is noted");
     unit.start(Slot::B);
-    assert_eq!(unit.before(), Before { people: 2, ..Before::default() });
+    assert_eq!(unit.before(), Before { people: 2, removed: Some(0), ..Before::default() });
 }
 
 #[test]
@@ -647,7 +658,10 @@ fn another_embedder_is_installed_only_if_the_owner_accepts_that_everybody_enrols
     // The bench's model is no pack of any bundle.
     let refused = unit.flash(&unit.version(2, 3), 0).unwrap_err();
     assert_eq!(refused.code, UpdateRefusal::RE_ENROL);
-    assert!(refused.text.contains("1 people must be enrolled again"), "{refused}");
+    assert!(
+        refused.text.contains("no template of 1 people; send theirs with --gallery"),
+        "{refused}"
+    );
     assert!(unit.touched() == before);
     unit.flash(&unit.version(2, 3), UpdateApply::RE_ENROL).unwrap();
 }

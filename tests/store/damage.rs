@@ -118,8 +118,8 @@ fn each_fault_says_what_where_and_what_to_do() {
         ),
     );
     check(
-        after(Object::GallerySegment(1), |bytes| bytes[8] = 3),
-        "gallery.00000001.seg has format 3, this program reads up to 2; start the newer threshold-edge that wrote it".into(),
+        after(Object::GallerySegment(1), |bytes| bytes[8] = 4),
+        "gallery.00000001.seg has format 4, this program reads up to 3; start the newer threshold-edge that wrote it".into(),
     );
     check(
         after(Object::GallerySegment(1), |bytes| bytes.fill(0)),

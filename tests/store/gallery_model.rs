@@ -1,7 +1,7 @@
 //! The gallery against a plain model: a store whose gallery has small segments, and who should be in it.
 //!
 //! The law: what was acknowledged is there; what was under way is there whole or not at all, and nothing else ever; who was
-//! removed is gone for good; cleaning changes nothing that can be seen.
+//! removed is gone for good; cleaning changes nothing that can be seen. So it is for what lies beside the gallery.
 
 use crate::{entry, name};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +26,16 @@ pub(crate) enum Operation {
     /// Removes the person of that place in the list.
     Remove(usize),
     Tidy,
-    /// Opens the gallery for the other model, which drops the templates.
+    /// Opens the gallery for the other model, which drops the templates if none of that lie beside it.
     Rebase,
+    /// Makes a place for the other model's templates beside the gallery, and drops what lay there.
+    Beside,
+    /// Puts templates beside it, of the person of that place in the list and of the next one.
+    PutBeside(usize),
+    /// Drops what lies beside it.
+    DropBeside,
+    /// Opens the gallery for the model of which templates lie beside it.
+    Switch,
     /// Writes the anchor.
     Lockout,
     Reopen,
@@ -47,6 +55,28 @@ struct State {
     people: People,
     /// Numbers and marks.
     schedules: BTreeMap<u8, i8>,
+    /// Marks of the templates that lie beside it.
+    beside: Option<Marks>,
+}
+
+/// Marks of templates of the other model; nobody is there without one.
+type Marks = BTreeMap<PersonId, BTreeMap<u8, i8>>;
+
+impl State {
+    /// As a version of the other model finds it.
+    fn switched(mut self) -> Self {
+        let Some(mut beside) = self.beside.take() else { return self };
+        self.model = 1 - self.model;
+        let mut left = Marks::new();
+        for (id, (_, marks, _)) in &mut self.people {
+            let there = beside.remove(id).unwrap_or_default();
+            let here = std::mem::replace(marks, there);
+            left.extend((!here.is_empty()).then_some((*id, here)));
+        }
+        assert!(beside.is_empty(), "templates of nobody: {beside:?}");
+        self.beside = Some(left);
+        self
+    }
 }
 
 /// A store with what it should hold.
@@ -121,8 +151,40 @@ impl Run {
         StoreSize { log, gallery_segment_bytes: self.segment_bytes }
     }
 
-    fn found(&self) -> State {
-        let gallery = self.store.as_ref().unwrap().gallery().unwrap();
+    /// What the store shows. While a write that failed may stand on the flash, what lies beside the gallery is not looked into.
+    fn found(&self, is_settled: bool) -> State {
+        let store = self.store.as_ref().unwrap();
+        let mut state = Self::found_in(store);
+        if let Some(beside) = store.beside() {
+            assert_eq!(beside.model, MODELS[1 - state.model]);
+            if !is_settled {
+                let held = self.state.beside.clone().unwrap();
+                assert_eq!(beside.people as usize, held.len());
+                return State { beside: Some(held), ..state };
+            }
+            // What it holds a version of the other model sees.
+            let flash = self.flash.copy();
+            let keys = flash.keys();
+            flash.power_on();
+            let (mut other, _) = Store::open_sized(Box::new(flash), keys, self.size()).unwrap();
+            other.load_gallery(beside.model).unwrap();
+            let marks = Self::found_in(&other).people.into_iter().map(|(id, held)| (id, held.1));
+            let marks: Marks = marks.filter(|(_, marks)| !marks.is_empty()).collect();
+            assert_eq!(other.beside().unwrap().model, MODELS[state.model]);
+            assert_eq!(beside.people as usize, marks.len());
+            assert_eq!(beside.templates as usize, marks.values().map(BTreeMap::len).sum::<usize>());
+            let without = state
+                .people
+                .iter()
+                .filter(|(id, held)| !held.1.is_empty() && !marks.contains_key(id));
+            assert_eq!(beside.without as usize, without.count());
+            state.beside = Some(marks);
+        }
+        state
+    }
+
+    fn found_in(store: &Store) -> State {
+        let gallery = store.gallery().unwrap();
         let model = MODELS.iter().position(|&model| model == gallery.model()).unwrap();
         let members = gallery.members().map(|member| {
             assert_eq!(gallery.named(&member.person.name), Some(member));
@@ -144,7 +206,7 @@ impl Run {
             assert_eq!(*held, schedule(number, mark));
             (number, mark)
         });
-        State { model, people: members.collect(), schedules: schedules.collect() }
+        State { model, people: members.collect(), schedules: schedules.collect(), beside: None }
     }
 
     /// Opens the store and loads the gallery, and checks that it is one that may be.
@@ -159,10 +221,12 @@ impl Run {
             loaded => loaded?,
         }
         self.store = Some(store);
-        let found = self.found();
+        let found = self.found(true);
         let may_be = [&self.state].into_iter().chain(&self.others).any(|state| {
             let mut state = state.clone();
-            state.people.retain(|id, _| found.people.contains_key(id) || !self.doomed.contains(id));
+            let stays = |id: &_| found.people.contains_key(id) || !self.doomed.contains(id);
+            state.people.retain(|id, _| stays(id));
+            state.beside.iter_mut().for_each(|beside| beside.retain(|id, _| stays(id)));
             // An id that was not told is known by its name.
             let unnamed = |state: &State| {
                 let people = state.people.iter().filter(|(id, _)| self.given.contains(id));
@@ -171,6 +235,7 @@ impl Run {
             let names = |state: &State| state.people.values().cloned().collect::<BTreeSet<_>>();
             state.model == found.model
                 && state.schedules == found.schedules
+                && state.beside == found.beside
                 && unnamed(&state) == unnamed(&found)
                 && names(&state) == names(&found)
         });
@@ -187,7 +252,8 @@ impl Run {
 
     /// Compares what the store shows.
     fn check(&mut self) {
-        assert_eq!(self.found(), self.state);
+        let is_settled = self.others.is_empty() && self.doomed.is_empty();
+        assert_eq!(self.found(is_settled), self.state);
         let generation = self.store.as_ref().unwrap().gallery().unwrap().generation();
         assert!(generation >= self.generation, "{generation} after {}", self.generation);
         self.generation = generation;
@@ -214,6 +280,9 @@ impl Run {
             Operation::Rebase => {
                 let (flash, keys) = (Box::new(self.flash.clone()), self.flash.keys());
                 self.open()?;
+                if self.state.beside.is_some() {
+                    return self.step(Operation::Switch);
+                }
                 next = self.state.clone();
                 self.store = None;
                 let (mut store, _) = Store::open_sized(flash, keys, self.size())?;
@@ -271,10 +340,29 @@ impl Run {
                 }
                 removed
             }
+            Operation::Switch => {
+                self.open()?;
+                self.state = std::mem::take(&mut self.state).switched();
+                return self.open();
+            }
+            Operation::Beside => {
+                next.beside = Some(Marks::new());
+                self.store_mut().begin_beside(MODELS[1 - model])
+            }
+            // Nothing is written, so that nothing is settled.
+            Operation::DropBeside if next.beside.is_none() => {
+                return self.store_mut().drop_beside();
+            }
+            Operation::DropBeside => {
+                next.beside = None;
+                self.store_mut().drop_beside()
+            }
             Operation::PutMany(at) => return self.put_many(at),
+            Operation::PutBeside(at) => return self.put_beside(at),
             Operation::Remove(at) => {
                 let Some(person) = self.person(at) else { return Ok(()) };
                 next.people.remove(&person);
+                next.beside.iter_mut().for_each(|beside| drop(beside.remove(&person)));
                 let removed = self.store_mut().remove_person(person);
                 match removed {
                     Ok(_) => {
@@ -288,6 +376,7 @@ impl Run {
                         self.state = next.clone();
                         self.others.iter_mut().for_each(|state| {
                             state.people.remove(&person);
+                            state.beside.iter_mut().for_each(|beside| drop(beside.remove(&person)));
                         });
                         self.check();
                         return Err(removed.unwrap_err());
@@ -369,6 +458,45 @@ impl Run {
         Ok(())
     }
 
+    /// Puts templates of two people beside the gallery, in as many batches as it takes.
+    fn put_beside(&mut self, at: usize) -> Result<(), StoreError> {
+        let (mark, other) = (self.mark, 1 - self.state.model);
+        let ids: BTreeSet<_> = [at, at + 1].into_iter().filter_map(|at| self.person(at)).collect();
+        let members = ids.into_iter().map(|id| {
+            let name = name(&self.state.people[&id].0);
+            let templates = [2, 7].map(|slot| template(other, id, slot, mark)).to_vec();
+            Member::of(Person { id, name }, templates)
+        });
+        let members: Vec<_> = members.collect();
+        if self.state.beside.is_none() {
+            let refused = self.store_mut().put_beside(&members);
+            // Of somebody whose removal failed the tombstones are written first.
+            let nothing = Err(GalleryError::NothingBeside.into());
+            assert!(refused == nothing || matches!(refused, Err(StoreError::Flash(_))));
+            return Ok(());
+        }
+        let mut left = &members[..];
+        while !left.is_empty() {
+            let outcome = self.store_mut().put_beside(left);
+            let most = outcome.as_ref().map_or(left.len(), |&count| count);
+            let mut next = self.state.clone();
+            for member in &left[..most] {
+                let beside = next.beside.as_mut().unwrap().entry(member.person.id).or_default();
+                beside.extend([(2, mark), (7, mark)]);
+                if outcome.is_err() {
+                    // How many of the first a batch held that failed is not told.
+                    self.others.push(next.clone());
+                }
+            }
+            let count = outcome.inspect_err(|_| self.check())?;
+            self.others.clear();
+            self.state = next;
+            self.check();
+            left = &left[count..];
+        }
+        Ok(())
+    }
+
     fn store_mut(&mut self) -> &mut Store {
         self.store.as_mut().unwrap()
     }
@@ -403,6 +531,8 @@ impl Run {
         let people = &self.state.people;
         let live: usize =
             people.values().map(|(name, marks, _)| 60 + name.len() + marks.len() * 149).sum();
+        let beside = self.state.beside.iter().flatten();
+        let live = live + beside.map(|(_, marks)| marks.len() * 149).sum::<usize>();
         // Two neighbours are more than half a segment together, each is at most twice what it need be, and the last one is
         // as it is.
         let size = self.segment_bytes as usize;
@@ -415,7 +545,7 @@ impl Run {
 /// An operation by lot.
 pub(crate) fn drawn(lots: &mut Lots) -> Operation {
     let at = lots.below(8) as usize;
-    match lots.below(30) {
+    match lots.below(38) {
         0..=6 => Operation::Add,
         7..=13 => Operation::Put(at, lots.below(3) as u8),
         14..=17 => Operation::Remove(at),
@@ -425,6 +555,10 @@ pub(crate) fn drawn(lots: &mut Lots) -> Operation {
         23 => Operation::PutMany(at),
         24..=26 => Operation::Access(at),
         27..=28 => Operation::Schedule(1 + lots.below(3) as u8, lots.below(3) > 0),
+        29 => Operation::Beside,
+        30..=33 => Operation::PutBeside(at),
+        34 => Operation::DropBeside,
+        35..=36 => Operation::Switch,
         _ => Operation::Reopen,
     }
 }

@@ -53,7 +53,9 @@ fn live(mut run: Run, operations: &[Operation], harm: Harm) -> Lived {
         let outcome = run.step(operation);
         match harm {
             Harm::None => outcome.unwrap(),
-            _ if matches!(operation, Operation::Reopen | Operation::Rebase) => opened = outcome,
+            _ if matches!(operation, Operation::Reopen | Operation::Rebase | Operation::Switch) => {
+                opened = outcome;
+            }
             _ => {}
         }
     }
@@ -135,6 +137,38 @@ fn filled(people: usize, removed: usize) -> Run {
         run.step(Operation::Remove(at)).unwrap();
     }
     run.fork()
+}
+
+#[test]
+fn a_gallery_for_each_of_two_models_survives_a_cut_and_an_error_at_every_step_of_an_update() {
+    let mut cuts = 0;
+    // Staged, started by the new version, who was there changed and removed, and then confirmed or gone back from.
+    let staged = [Operation::Beside, Operation::PutBeside(0), Operation::PutBeside(2)];
+    let on_trial = [
+        Operation::Switch,
+        Operation::Remove(1),
+        Operation::Access(0),
+        Operation::Add,
+        Operation::Put(3, 0),
+    ];
+    let confirmed = [Operation::DropBeside, Operation::Tidy, Operation::Tidy, Operation::Reopen];
+    let reverted = [Operation::Switch, Operation::Reopen, Operation::Beside, Operation::Tidy];
+    for base in [filled(4, 0), filled(5, 1)] {
+        for ending in [confirmed, reverted] {
+            let operations: Vec<Operation> =
+                staged.into_iter().chain(on_trial).chain(ending).collect();
+            let life = |harm| live(base.fork(), &operations, harm);
+            for write in 1..=life(Harm::None).writes {
+                for lot in 0..8 * rounds() {
+                    cuts += life(Harm::Cut(write, lot)).cuts;
+                }
+                life(Harm::Fail(write, 1, FlashFault::Io));
+                life(Harm::Fail(write, 2, FlashFault::Io));
+                life(Harm::Fail(write, 3, FlashFault::Full));
+            }
+        }
+    }
+    assert!(cuts >= 1_500 * rounds(), "{cuts} cuts");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const SIZE: StoreSize =
 const PEOPLE: usize = 30;
 
 /// The image of a flash: its objects one after the other.
-fn image(flash: &MockFlash) -> Vec<u8> {
+pub(crate) fn image(flash: &MockFlash) -> Vec<u8> {
     let segments = |series| {
         let numbers = flash.segments(series).into_iter();
         numbers.map(move |number| Series::segment(series, number))
@@ -33,7 +33,7 @@ fn files(folder: &Path) -> Vec<u8> {
 }
 
 /// Pieces of 16 bytes, from every place.
-fn pieces(image: &[u8]) -> BTreeSet<[u8; 16]> {
+pub(crate) fn pieces(image: &[u8]) -> BTreeSet<[u8; 16]> {
     image.windows(16).map(|piece| piece.try_into().unwrap()).collect()
 }
 

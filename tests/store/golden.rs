@@ -8,14 +8,20 @@ use crate::{MODEL, name, open, template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use threshold_record::{
-    Access, ContextKind, Credential, Interval, KeyTag, LogEntry, PersonId, Schedule, ScheduleId,
+    Access, ContextKind, Credential, Interval, KeyTag, LogEntry, ModelId, PersonId, Schedule,
+    ScheduleId, Template,
 };
-use threshold_store::{Flash, KEY_FILE, LogSize, MockFlash, Object, Series, Store, StoreSize};
+use threshold_store::{
+    Beside, Flash, KEY_FILE, LogSize, Member, MockFlash, Object, Series, Store, StoreSize,
+};
 use threshold_tests::entry::full_entry;
 use zeroize::Zeroizing;
 
-/// The format that this program writes.
-const NEWEST: &str = "format-4";
+/// The formats that this program writes: of a gallery of one model, and of one beside which another model's templates lie.
+const NEWEST: [&str; 2] = ["format-4", "format-5"];
+
+/// The model of what lies beside the gallery in the last one.
+const OTHER: ModelId = ModelId([8; 32]);
 
 /// So that the golden log has several segments, and the golden gallery too.
 const SIZE: StoreSize =
@@ -88,8 +94,14 @@ fn emmys() -> Access {
     }
 }
 
-/// What every golden flash went through; those before format 4 without schedule and access.
-fn life(flash: &MockFlash) {
+/// Emmy's template of the other model.
+fn emmys_other() -> Template {
+    Template { model: OTHER.tag(), ..template(PersonId(3), 5, 9) }
+}
+
+/// What every golden flash went through; those before format 4 without schedule and access, those before format 5 without a second
+/// model.
+fn life(flash: &MockFlash, format: &str) {
     let (mut store, _) = Store::open_sized(Box::new(flash.clone()), flash.keys(), SIZE).unwrap();
     store.load_gallery(MODEL).unwrap();
     for (at, text) in ["Ada", "Grace", "Emmy"].into_iter().enumerate() {
@@ -99,6 +111,11 @@ fn life(flash: &MockFlash) {
     store.put_schedule(office()).unwrap();
     store.set_access(PersonId(3), emmys()).unwrap();
     store.remove_person(PersonId(2)).unwrap();
+    if format == "format-5" {
+        store.begin_beside(OTHER).unwrap();
+        let emmy = store.gallery().unwrap().member(PersonId(3)).unwrap().person.clone();
+        store.put_beside(&[Member::of(emmy, vec![emmys_other()])]).unwrap();
+    }
     assert_eq!(store.context_number(ContextKind::Model, b"a model").unwrap(), 1);
     assert_eq!(store.context_number(ContextKind::Policy, b"a policy").unwrap(), 2);
     for sequence in 1..=ENTRIES {
@@ -140,7 +157,7 @@ pub(crate) fn check(store: &Store) {
 
 #[test]
 fn every_released_format_opens_and_holds_what_was_written() {
-    for format in ["format-1", "format-2", "format-3", NEWEST] {
+    for format in ["format-1", "format-2", "format-3", "format-4", "format-5"] {
         let flash = flash(format);
         let (mut store, cut) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
         assert_eq!(cut, None);
@@ -148,7 +165,7 @@ fn every_released_format_opens_and_holds_what_was_written() {
         assert_eq!((store.log_head(), store.boot()), (ENTRIES, 2), "{format}");
         check(&store);
         let gallery = store.gallery().unwrap();
-        if format == NEWEST {
+        if NEWEST.contains(&format) {
             assert_eq!(gallery.schedules().collect::<Vec<_>>(), [&office()]);
             assert_eq!(gallery.member(PersonId(3)).unwrap().access(), emmys());
         } else {
@@ -168,13 +185,24 @@ fn every_released_format_opens_and_holds_what_was_written() {
         let store = open(&flash);
         check(&store);
         assert_eq!(store.gallery().unwrap().member(PersonId(3)).unwrap().access(), emmys());
+        let beside = Beside { model: OTHER, people: 1, templates: 1, without: 1 };
+        assert_eq!(store.beside(), Some(beside).filter(|_| format == "format-5"), "{format}");
+        drop(store);
+        let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).unwrap();
+        let opened =
+            store.load_gallery(OTHER).map(|gallery| gallery.templates().cloned().collect());
+        assert_eq!(opened.ok(), (format == "format-5").then(|| vec![emmys_other()]), "{format}");
     }
 }
 
 #[test]
-fn the_newest_format_is_written_to_the_byte() {
+fn the_newest_formats_are_written_to_the_byte() {
+    NEWEST.into_iter().for_each(is_written_to_the_byte);
+}
+
+fn is_written_to_the_byte(format: &str) {
     let flash = MockFlash::new();
-    life(&flash);
+    life(&flash, format);
     let mut made = BTreeMap::new();
     let segments = |series| {
         flash.segments(series).into_iter().map(move |number| Series::segment(series, number))
@@ -186,10 +214,10 @@ fn the_newest_format_is_written_to_the_byte() {
     }
     made.insert(KEY_FILE.to_owned(), flash.keys().secret().unwrap().unwrap().to_vec());
     if std::env::var_os("THRESHOLD_BLESS").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(folder(NEWEST)).unwrap();
+        std::fs::create_dir_all(folder(format)).unwrap();
         for (name, bytes) in &made {
-            std::fs::write(folder(NEWEST).join(name), bytes).unwrap();
+            std::fs::write(folder(format).join(name), bytes).unwrap();
         }
     }
-    assert!(made == files(NEWEST), "another layout of {NEWEST} (THRESHOLD_BLESS=1 accepts it)");
+    assert!(made == files(format), "another layout of {format} (THRESHOLD_BLESS=1 accepts it)");
 }

@@ -10,6 +10,7 @@ mod forge;
 mod found;
 mod full;
 mod gallery_access;
+mod gallery_beside;
 mod gallery_conversion;
 mod gallery_damage;
 mod gallery_model;

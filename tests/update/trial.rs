@@ -173,7 +173,7 @@ impl Started {
 }
 
 /// A unit that was armed, with nobody enrolled.
-const ARMED: Before = Before { armed: true, people: 0, device: false };
+const ARMED: Before = Before { armed: true, people: 0, removed: None, device: false };
 
 const SETTLE_MS: u64 = SETTLE.as_millis() as u64;
 const GIVE_UP_MS: u64 = GIVE_UP.as_millis() as u64;
@@ -348,6 +348,34 @@ fn a_version_that_finds_fewer_people_than_there_were_is_gone_back_from_and_one_t
         assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
         assert!(started.is_confirmed(), "it had {had}");
     }
+}
+
+#[test]
+fn a_version_during_whose_trial_people_are_removed_is_confirmed_and_one_that_lost_others_is_not() {
+    let people = |people| {
+        let before = Before { people, removed: Some(1), ..ARMED };
+        let unit = Unit { before, ..Unit::updated() };
+        // Somebody was removed before it was installed, who is not counted twice.
+        let (_, started) = unit.start();
+        started.enrol("Emmy");
+        started.remove_all();
+        started.enrol("Ada");
+        started.enrol("Grace");
+        started.remove_all();
+        started.enrol("Eve");
+        drop(started);
+        unit
+    };
+    let unit = people(3);
+    let (_, mut started) = unit.start();
+    started.arm();
+    assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+    assert!(started.is_confirmed(), "Ada and Grace were removed since");
+    let unit = people(4);
+    let (_, mut started) = unit.start();
+    started.arm();
+    let ending = started.go_on(GIVE_UP_MS + LINGER_MS + 3 * ROUND_MS);
+    assert_eq!((ending, started.is_confirmed()), (Some(Ending::GoBack), false));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{
-    Access, ContextKind, KeyId, Mode, PersonId, Role, Schedule, ScheduleId, Setting, ThresholdRule,
-    WallTime,
+    Access, ContextKind, KeyId, Mode, ModelId, PersonId, Role, Schedule, ScheduleId, Setting,
+    ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{
@@ -30,6 +30,9 @@ use threshold_wire::commission::{CommissionChallenge, CommissionFinish, Commissi
 use threshold_wire::config::{Change, ConfigSet};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
 use threshold_wire::gallery::GalleryApply;
+use threshold_wire::gallery::beside::{
+    BesideTold, GalleryBeside, GalleryStage, GalleryStageTold, GalleryStaged,
+};
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
@@ -361,6 +364,29 @@ fn bulk(s: &mut Sheet) {
     for (case, left_out) in [("", 0), ("left_out", 3), ("full", 16)] {
         s.answer::<endpoints::ApplyGallery>(case, samples::applied(left_out));
     }
+    s.call::<endpoints::StageGallery>("", GalleryStage { transfer: 8 }, Call::StageGallery);
+    let staged = |left_out| {
+        let left_out = samples::applied(left_out).left_out;
+        let model = ModelId([7; 32]);
+        let (people, templates, without, done) = (200, 600, 3, left_out.is_empty());
+        GalleryStageTold::Staged(GalleryStaged {
+            model,
+            people,
+            templates,
+            left_out,
+            without,
+            done,
+        })
+    };
+    s.answer::<endpoints::StageGallery>("", staged(0));
+    s.answer::<endpoints::StageGallery>("full", staged(16));
+    let refused = UpdateRefusal::new(UpdateRefusal::NOT_BESIDE, "a version is on trial; wait");
+    s.answer::<endpoints::StageGallery>("refused", GalleryStageTold::Refused(refused));
+    s.call::<endpoints::GetBeside>("", Nothing {}, Call::GetBeside);
+    s.answer::<endpoints::GetBeside>("", BesideTold { beside: None });
+    let beside =
+        GalleryBeside { model: ModelId([7; 32]), people: 2, templates: 5, without: 70_000 };
+    s.answer::<endpoints::GetBeside>("there", BesideTold { beside: Some(beside) });
     s.call::<endpoints::Reboot>("", Nothing {}, Call::Reboot);
     s.answer::<endpoints::Reboot>("", Nothing {});
     let wipe = Wipe { unit: "north door".try_into().unwrap() };

@@ -506,12 +506,13 @@ pub(crate) fn applied(left_out: u8) -> GalleryApplied {
     let left = |i: u8| LeftOut {
         person: PersonId(0x7000_0000 + u32::from(i)),
         name: name(&"n".repeat(64 - usize::from(i))),
-        why: match i % 6 {
+        why: match i % 7 {
             0 => Why::OtherId { holder: PersonId(u32::MAX) },
             1 => Why::Removed,
             2 => Why::OtherName,
             3 => Why::OtherAccess,
             4 => Why::NoSchedule,
+            5 => Why::NotThere,
             _ => Why::OtherClaim { holder: PersonId(u32::MAX) },
         },
     };

@@ -104,6 +104,8 @@ coded! {
         ConfigReverted = 37 => "config_reverted",
         /// The processor computes from now on in the place of a device that failed; the cause says when.
         FellBack = 38 => "fell_back",
+        /// An owner (`by`) has templates of another model put beside the gallery, for an update.
+        GalleryStaged = 40 => "gallery_staged",
     }
 }
 

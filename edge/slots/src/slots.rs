@@ -5,6 +5,7 @@ use crate::medium::Medium;
 use crate::state::{Event, Standing, State, Trial};
 use crate::{Folder, Maker, Slot, SlotError};
 use std::path::Path;
+use threshold_bundle::{FileEntry, FileKind};
 
 /// The slots of a unit.
 pub struct Slots {
@@ -155,6 +156,24 @@ impl Slots {
             Ok(_) => Ok(slot),
             Err(fault) => Err(SlotError::NoWayBack { slot, fault }),
         }
+    }
+
+    /// True if a version that may still be started, whatever the state says should run, has a pack of that digest, or none of its own,
+    /// or if that cannot be read. Reads a few small files, and takes damage of any other file for nothing.
+    #[must_use]
+    pub fn may_need(&self, pack: &[u8; 32]) -> bool {
+        let Ok(state) = self.state() else { return true };
+        Slot::BOTH.into_iter().any(|slot| {
+            match check::texts(self.medium.as_ref(), &self.maker, &state, slot) {
+                Ok((manifest, _)) => {
+                    let is_pack = |file: &&FileEntry| file.kind == FileKind::Pack;
+                    let mut packs = manifest.files.iter().filter(is_pack).peekable();
+                    packs.peek().is_none() || packs.any(|file| file.hash() == *pack)
+                }
+                Err(SlotFault::Io(_)) => true,
+                Err(_) => false,
+            }
+        })
     }
 
     /// What happened stands in a log entry that is durable.

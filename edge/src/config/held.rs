@@ -254,15 +254,19 @@ impl Held {
     }
 
     /// Writes beside what is set what is to take its place, on trial, and what this start runs with as what was before; durable on
-    /// return.
+    /// return. After a start that fell back, that takes the place of what was gone back from at once.
     ///
     /// # Errors
-    /// The medium's; what is set stays.
+    /// The medium's; what is set stays, or what this start runs with is set.
     pub fn stage(&self, next: &Table) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         // What did not prove itself yet is nothing to go back to.
         if !self.on_trial {
             self.write(PREVIOUS, &self.ran)?;
+        }
+        // The starts that are counted from now on are not those of what was gone back from, should the change fail.
+        if self.fell_back {
+            self.write(SET, &self.ran)?;
         }
         self.write(STAGED, next)?;
         self.put(TRIAL, &[STARTS])
@@ -609,6 +613,29 @@ mod tests {
         for _ in 0..2 * STARTS {
             let (held, fell) = unit.start();
             assert_eq!((held.running.camera.gain, fell), (Some(3), None), "it is kept");
+        }
+    }
+
+    #[test]
+    fn a_change_that_fails_after_going_back_gives_what_was_gone_back_from_no_start() {
+        let unit = Unit::new();
+        unit.set(Setting::Fps, "20").unwrap();
+        let (mut held, _) = unit.start();
+        let next = held.with(&[change(Setting::Fps, Some("60"))]).unwrap();
+        held.stage(&next).unwrap();
+        held.commit(next).unwrap();
+        (0..STARTS).for_each(|_| drop(unit.start()));
+        let (held, fell) = unit.start();
+        assert_eq!(fell.unwrap().cause, Cause::ConfigTrial);
+        // Its entry is not written, or the power goes.
+        held.stage(&held.with(&[change(Setting::Gain, Some("3"))]).unwrap()).unwrap();
+        drop(held);
+        for _ in 0..2 * STARTS {
+            let (mut held, _) = unit.start();
+            let camera = &held.running.camera;
+            assert_eq!((camera.fps, camera.gain), (20, unit.beneath().camera.gain));
+            held.lives(0).unwrap();
+            held.lives(u64::MAX).unwrap();
         }
     }
 

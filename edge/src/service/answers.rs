@@ -24,12 +24,12 @@ use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, Call, Caller, ChallengeCommission, Endpoint, FinishCommission,
-    FinishPairing, GetAccess, GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession,
-    PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule,
-    RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig,
-    SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush,
-    WipeUnit, WithdrawPhoto,
+    FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext,
+    GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery,
+    ListSchedules, OpenSession, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
+    RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
+    SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StageGallery, StartPairing,
+    StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -75,6 +75,9 @@ pub(super) fn answer(
         }
         Call::ApplyGallery(request) => {
             return reply::<ApplyGallery>(id, push::apply(desk, *request, asker));
+        }
+        Call::StageGallery(request) => {
+            return reply::<StageGallery>(id, push::stage(desk, *request, asker));
         }
         _ => {}
     }
@@ -138,11 +141,13 @@ pub(super) fn answer(
         Call::SetPassback(set) => reply::<SetPassback>(id, policy::set_passback(state, *set, by)),
         Call::GetConfig(_) => reply::<GetConfig>(id, config::get(state)),
         Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
+        Call::GetBeside(_) => reply::<GetBeside>(id, push::beside(state)),
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::ApplyGallery(_) => reply::<ApplyGallery>(id, Err(RequestError::NoSuchContent)),
+        Call::StageGallery(_) => reply::<StageGallery>(id, Err(RequestError::NoSuchContent)),
         Call::GetSlots(_)
         | Call::PushUpdate(_)
         | Call::ApplyUpdate(_)
@@ -553,7 +558,10 @@ pub(super) fn refused(state: &mut State, error: &StoreError) -> RequestError {
         GalleryError::OtherModel { .. }
         // A name is looked for before a schedule gets a number.
         | GalleryError::ScheduleNameTaken { .. }
-        | GalleryError::IdsUsedUp => RequestError::StoreFault { part: Cause::Gallery },
+        | GalleryError::IdsUsedUp
+        // A place is made beside the gallery before anything is put there, and for another model.
+        | GalleryError::SameModel
+        | GalleryError::NothingBeside => RequestError::StoreFault { part: Cause::Gallery },
         GalleryError::BadAccess(fault) => RequestError::BadAccess(AccessRefused::NotWhole(fault)),
         GalleryError::UnknownSchedule { id } => {
             RequestError::BadAccess(AccessRefused::UnknownSchedule { id })

@@ -3,8 +3,13 @@
 //! Owns what has arrived and keeps it across a cut for whoever pushes the same content again: a gallery in memory, so that a start
 //! forgets it, a bundle in its staging file. Nothing of it counts before all of it was checked. Then the host asks for one batch after the other: each is one change of
 //! the gallery, one new index and threshold and one durable batch of log entries, under one hold of the state.
+//! `stage` puts another model's templates beside the gallery, for an update.
 //! Refuses to bring back whoever was removed, to give an id, a name or a credential to somebody else, to take anything away, and to
 //! touch a limit: who comes new comes with all limits of the file or not at all, who is there under others is left out.
+
+mod stage;
+
+pub(super) use stage::{beside, stage};
 
 use super::Room;
 use super::answers::{self, journal, refused};
@@ -44,7 +49,7 @@ pub(super) struct Push {
     whole: Whole,
     receiver: Receiver,
     staged: Staged,
-    applying: Option<Box<Applying>>,
+    work: Option<Work>,
     /// When its sender was last heard.
     heard_ms: u64,
     /// No session is there in which chunks could come.
@@ -58,6 +63,15 @@ pub(super) enum Staged {
     Gallery(Vec<u8>),
     /// A bundle, in a file.
     Bundle(Box<Staging>),
+}
+
+/// What is done with a gallery that came whole.
+#[derive(Debug)]
+enum Work {
+    /// Its people are put into the unit's.
+    Applying(Box<Applying>),
+    /// Its templates are put beside it.
+    Staging(Box<stage::Staging>),
 }
 
 /// A gallery that was checked and is put into the unit's.
@@ -88,8 +102,7 @@ pub(super) fn start(
     if let Some(push) = &mut before {
         push.settle();
     }
-    let before =
-        before.filter(|push| push.by == by && push.whole == whole && push.applying.is_none());
+    let before = before.filter(|push| push.by == by && push.whole == whole && push.work.is_none());
     let (kept, staging) = match before {
         Some(Push { receiver, staged: Staged::Gallery(staging), .. }) => {
             (Some(receiver.resume()), staging)
@@ -115,7 +128,7 @@ impl Push {
         staged: Staged,
         now_ms: u64,
     ) -> Self {
-        Self { by, whole, receiver, staged, applying: None, heard_ms: now_ms, paused: false }
+        Self { by, whole, receiver, staged, work: None, heard_ms: now_ms, paused: false }
     }
 
     /// A frame of the session came in which the content comes.
@@ -258,16 +271,13 @@ pub(super) fn apply(
     asker: Option<Asker>,
 ) -> Result<GalleryApplied, RequestError> {
     let asker = asker.ok_or(RequestError::InsecureLink)?;
-    let known = desk.push.take_if(|push| {
-        let is_it = push.transfer() == request.transfer && Some(push.by) == asker.key;
-        is_it && push.receiver.is_done() && matches!(push.staged, Staged::Gallery(_))
-    });
-    let push = known.ok_or(RequestError::UnknownPush)?;
-    let Push { staged: Staged::Gallery(staging), applying, .. } = push else {
+    let push = whole(desk, request.transfer, asker)?;
+    let Push { staged: Staged::Gallery(staging), work, .. } = push else {
         return Err(RequestError::UnknownPush);
     };
-    let mut applying = match applying {
-        Some(applying) => applying,
+    let mut applying = match work {
+        Some(Work::Applying(applying)) => applying,
+        Some(Work::Staging(_)) => return Err(RequestError::UnknownPush),
         None => {
             // A tenth of a second for the largest gallery, in which nobody waits for the state.
             let content = checked(desk.shared, staging)?;
@@ -277,10 +287,19 @@ pub(super) fn apply(
     let mut state = desk.shared.lock();
     let applied = applying.step(&mut state, asker.tag())?;
     if !applied.done {
-        let (staged, applying) = (Staged::Gallery(Vec::new()), Some(applying));
-        *desk.push = Some(Push { staged, applying, ..push });
+        let (staged, work) = (Staged::Gallery(Vec::new()), Some(Work::Applying(applying)));
+        *desk.push = Some(Push { staged, work, ..push });
     }
     Ok(applied)
+}
+
+/// Takes a gallery that this administrator pushed and that arrived whole.
+fn whole(desk: &mut Room<'_>, transfer: u8, asker: Asker) -> Result<Push, RequestError> {
+    let known = desk.push.take_if(|push| {
+        let is_it = push.transfer() == transfer && Some(push.by) == asker.key;
+        is_it && push.receiver.is_done() && matches!(push.staged, Staged::Gallery(_))
+    });
+    known.ok_or(RequestError::UnknownPush)
 }
 
 impl Applying {

@@ -1,10 +1,11 @@
-//! How a unit stood when a version was installed, for that version's trial: that it was armed, how many people it had,
-//! and that a device computed.
+//! How a unit stood when a version was installed, for that version's trial: that it was armed, how many people it had and had
+//! removed, and that a device computed.
 //!
 //! ```text
 //! <data>/update/armed     BLAKE3 of the version's MANIFEST, 32 bytes; missing if the unit was not armed
 //! <data>/update/device    the same; missing if the processor computed, or nothing noted that
 //! <data>/update/people    BLAKE3, then u32, little endian
+//! <data>/update/removed   the same; missing if nothing noted that
 //! ```
 //! Owns that a note is of one version: whatever else runs finds none. Refuses to say how the unit stands now.
 
@@ -17,6 +18,7 @@ use std::path::Path;
 const ARMED: &str = "armed";
 const DEVICE: &str = "device";
 const PEOPLE: &str = "people";
+const REMOVED: &str = "removed";
 
 /// How the unit stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Before {
     pub armed: bool,
     /// People in its gallery; 0 if nobody noted that.
     pub people: u32,
+    /// People who had ever been removed from it; `None` if nobody noted that.
+    pub removed: Option<u32>,
     /// A device computed, and not the processor; false if nobody noted that.
     pub device: bool,
 }
@@ -35,7 +39,12 @@ pub struct Before {
 /// The medium's.
 pub(super) fn note(folder: &Path, manifest: &[u8; 32], before: Before) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    write(folder, PEOPLE, &[manifest.as_slice(), &before.people.to_le_bytes()].concat())?;
+    let count = |count: u32| [manifest.as_slice(), &count.to_le_bytes()].concat();
+    write(folder, PEOPLE, &count(before.people))?;
+    match before.removed {
+        Some(removed) => write(folder, REMOVED, &count(removed))?,
+        None => staging::remove(&folder.join(REMOVED))?,
+    }
     for (name, holds) in [(ARMED, before.armed), (DEVICE, before.device)] {
         match holds {
             true => write(folder, name, manifest)?,
@@ -57,10 +66,12 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// What was noted for that version.
 pub(super) fn noted(folder: &Path, manifest: &[u8; 32]) -> Before {
     let holds = |name| std::fs::read(folder.join(name)).is_ok_and(|noted| noted == manifest);
-    let people = std::fs::read(folder.join(PEOPLE)).unwrap_or_default();
-    let people = people.strip_prefix(manifest).and_then(|count| count.try_into().ok());
-    let people = people.map_or(0, u32::from_le_bytes);
-    Before { armed: holds(ARMED), people, device: holds(DEVICE) }
+    let count = |name| {
+        let noted = std::fs::read(folder.join(name)).ok()?;
+        Some(u32::from_le_bytes(noted.strip_prefix(manifest)?.try_into().ok()?))
+    };
+    let people = count(PEOPLE).unwrap_or(0);
+    Before { armed: holds(ARMED), people, removed: count(REMOVED), device: holds(DEVICE) }
 }
 
 /// Takes the notes away.
@@ -69,6 +80,7 @@ pub(super) fn noted(folder: &Path, manifest: &[u8; 32]) -> Before {
 /// The medium's.
 pub(super) fn forget(folder: &Path) -> io::Result<()> {
     staging::remove(&folder.join(PEOPLE))?;
+    staging::remove(&folder.join(REMOVED))?;
     staging::remove(&folder.join(DEVICE))?;
     staging::remove(&folder.join(ARMED))
 }

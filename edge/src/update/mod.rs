@@ -15,6 +15,7 @@ mod before;
 mod refusal;
 pub mod staging;
 
+use crate::journal::Journal;
 use crate::state::{Ending, Shared, State};
 use base::Running;
 use std::fs::File;
@@ -29,14 +30,15 @@ use threshold_bundle::{
 };
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
 use threshold_slots::{Folder, PROGRAM, Slot, Slots};
-use threshold_store::LogSize;
+use threshold_store::{LogSize, Store};
 use threshold_wire::message::EngineState;
 use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 
 pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
 pub use before::Before;
 pub(crate) use refusal::{
-    busy, medium, no_slots, not_allowed, slots as slots_refuse, unknown_bits,
+    busy, medium, no_slots, not_allowed, same_model, slots as slots_refuse, trial_needs_it,
+    unknown_bits,
 };
 
 /// What a unit is updated by: its slots, and where a bundle comes to.
@@ -53,8 +55,15 @@ struct Parts {
     staging: PathBuf,
     /// When somebody last sent or asked for something; [`NOTHING`] once what was pushed was forgotten.
     heard_ms: AtomicU64,
+    /// When templates were last put beside the gallery for a version that is still to come; [`NOTHING`] before that.
+    staged_ms: AtomicU64,
+    /// When it was last looked whether what lies there is needed; [`NOTHING`] before that.
+    looked_ms: AtomicU64,
     job: Mutex<Job>,
 }
+
+/// Time between two looks whether what lies beside the gallery is needed: each reads eight small files.
+const LOOK_MS: u64 = 10_000;
 
 /// Nothing is there that could become old.
 const NOTHING: u64 = u64::MAX;
@@ -77,7 +86,17 @@ impl Updates {
         // What cannot be taken away now is tried again when it is old, and when something is pushed.
         let _ = staging::begin(&staging);
         let heard_ms = AtomicU64::new(0);
-        Self(Arc::new(Parts { slots, folder, running, staging, heard_ms, job }))
+        let (staged_ms, looked_ms) = (AtomicU64::new(NOTHING), AtomicU64::new(NOTHING));
+        Self(Arc::new(Parts {
+            slots,
+            folder,
+            running,
+            staging,
+            heard_ms,
+            staged_ms,
+            looked_ms,
+            job,
+        }))
     }
 
     /// The slots; waits while something is installed.
@@ -123,6 +142,51 @@ impl Updates {
         if passed_ms >= staging::KEPT_MS && self.is_idle().is_ok() {
             let _ = staging::forget(&self.0.staging);
             self.heard(NOTHING);
+        }
+    }
+
+    /// Refuses so many bytes more in the data folder if the log and the gallery may need them.
+    pub(crate) fn has_room(&self, bytes: u64, store_bytes: u64) -> Result<(), UpdateRefusal> {
+        staging::make(&self.0.staging).map_err(|error| medium(&error))?;
+        staging::room_for(&self.0.staging, bytes, store_bytes)
+    }
+
+    /// Templates are put beside the gallery, for a version that is still to come.
+    pub(crate) fn staged(&self, now_ms: u64) {
+        self.0.staged_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Drops what lies beside the gallery once no version that may still be started is of its model: after a confirmation by which the
+    /// one before may not be gone back to, or once that one's slot is filled anew. What nobody installed a version for goes too, as
+    /// what was pushed does. For the loop; the store erases it when the unit idles.
+    pub fn look_beside(&self, shared: &Shared) {
+        let (model, now_ms) = {
+            let state = shared.lock();
+            let store = state.journal().map(Journal::store);
+            (store.and_then(Store::beside_model), state.clock().monotonic_ms())
+        };
+        let Some(model) = model else { return };
+        let since = |at: &AtomicU64| match at.load(Ordering::Relaxed) {
+            NOTHING => u64::MAX,
+            at => now_ms.saturating_sub(at),
+        };
+        let awaited = || {
+            let staged = since(&self.0.staged_ms);
+            // The version that it is for may take longer to come.
+            let heard = staged.min(since(&self.0.heard_ms));
+            staged != u64::MAX && heard < staging::KEPT_MS || self.is_idle().is_err()
+        };
+        if since(&self.0.looked_ms) < LOOK_MS || awaited() {
+            return;
+        }
+        self.0.looked_ms.store(now_ms, Ordering::Relaxed);
+        if self.slots_now().map_or(true, |slots| slots.may_need(&model.0)) {
+            return;
+        }
+        let mut state = shared.lock();
+        // Whatever was staged meanwhile is for a version to come.
+        if !awaited() {
+            state.drop_beside(model);
         }
     }
 
@@ -246,6 +310,7 @@ impl Updates {
             Before {
                 armed: state.refusal().is_none(),
                 people: state.gallery_size().0,
+                removed: state.journal().map(|journal| journal.store().n_removed()),
                 device: state.engine() == Some(EngineState::Device),
             }
         };
@@ -305,7 +370,8 @@ impl Updates {
         Ok(Running { folder, id, manifest, store_bytes, out: self.made() })
     }
 
-    /// The gallery's model is in the bundle, or whoever asked accepts that everybody is enrolled again.
+    /// The gallery's model is in the bundle, or that of what lies beside it, for everybody; or whoever asked accepts that the others are
+    /// enrolled again.
     fn check_model(
         &self,
         manifest: &Manifest,
@@ -321,10 +387,18 @@ impl Updates {
         let packs: Vec<_> =
             manifest.files.iter().filter(|file| file.kind == FileKind::Pack).collect();
         // Without packs of its own a version takes those of the machine.
-        let stays = packs.is_empty() || packs.iter().any(|pack| pack.hash() == model);
-        match stays || people == 0 || asked.accepts & UpdateApply::RE_ENROL != 0 {
+        let has = |model: [u8; 32]| packs.iter().any(|pack| pack.hash() == model);
+        if packs.is_empty() || has(model) || people == 0 {
+            return Ok(());
+        }
+        let beside = state.journal().and_then(|journal| journal.store().beside());
+        let without = match beside.filter(|beside| has(beside.model.0)) {
+            Some(beside) => beside.without,
+            None => people,
+        };
+        match without == 0 || asked.accepts & UpdateApply::RE_ENROL != 0 {
             true => Ok(()),
-            false => Err(refusal::re_enrol(people)),
+            false => Err(refusal::re_enrol(without)),
         }
     }
 

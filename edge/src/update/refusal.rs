@@ -121,13 +121,31 @@ pub(crate) fn slots(error: &SlotError) -> Refusal {
     }
 }
 
-/// The bundle brings another embedder.
-pub(crate) fn re_enrol(people: u32) -> Refusal {
+/// The bundle brings another embedder, and of so many people nothing of it lies beside the gallery.
+pub(super) fn re_enrol(people: u32) -> Refusal {
     let text = format!(
-        "the bundle brings another embedding model, so that {people} people must be enrolled again; repeat with --yes-re-enrol if \
-         that is meant"
+        "the bundle brings another embedding model, by which the unit has no template of {people} people; send theirs with --gallery \
+         (threshold vault re-embed, then threshold vault export), or repeat with --yes-re-enrol if they are to be enrolled again"
     );
     Refusal::new(Refusal::RE_ENROL, &text)
+}
+
+/// The gallery that should lie beside the unit's is of the same model.
+pub(crate) fn same_model() -> Refusal {
+    Refusal::new(
+        Refusal::NOT_BESIDE,
+        "the gallery is of the model that the unit runs; an update to the same model needs none, and its people come by threshold \
+         gallery push",
+    )
+}
+
+/// What lies beside the gallery is what the unit may go back to.
+pub(crate) fn trial_needs_it() -> Refusal {
+    Refusal::new(
+        Refusal::NOT_BESIDE,
+        "a version is on trial, and the unit may yet go back to the gallery of the one before; wait until it is confirmed, or \
+         threshold confirm or threshold revert",
+    )
 }
 
 /// The owner accepts what this version has no word for.

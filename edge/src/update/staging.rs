@@ -66,7 +66,7 @@ impl Staging {
             return Err(refusal::too_long(content.len, MAX_CONTENT_BYTES));
         }
         let fault = |error: io::Error| refusal::medium(&error);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+        make(folder).map_err(fault)?;
         let there = std::fs::metadata(folder.join(PUSHED)).map_or(0, |meta| meta.len());
         let said = |kept: &Resume| {
             let chunks = u64::from(kept.progress.next) * u64::from(kept.chunk_bytes);
@@ -140,6 +140,11 @@ impl Staging {
         self.hasher.update(piece.get(..len).unwrap_or(&[]));
         Ok((len < HASH_BYTES).then(|| *self.hasher.finalize().as_bytes()))
     }
+}
+
+/// Makes the folder, if it is not there.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// The content of that hash, if all of it has arrived.

@@ -10,7 +10,7 @@ mod digest;
 pub(crate) mod durable;
 mod load;
 mod put;
-mod record;
+pub(crate) mod record;
 mod segment;
 mod tidy;
 
@@ -76,6 +76,19 @@ pub struct Gallery {
     templates: usize,
 }
 
+/// What lies beside the gallery, for a version of another model: templates of the same people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The model that made them.
+    pub model: ModelId,
+    /// People who have templates there.
+    pub people: u32,
+    /// Templates.
+    pub templates: u32,
+    /// People who have templates in the gallery and none there: a version of that model does not know their faces.
+    pub without: u32,
+}
+
 /// A change that the gallery does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GalleryError {
@@ -119,6 +132,14 @@ pub enum GalleryError {
     /// The template cannot be compared.
     #[error("the template is not fit to be compared ({0}); enrol again")]
     BadTemplate(#[from] TemplateError),
+    /// The gallery itself is of that model.
+    #[error(
+        "the gallery is of that model already, so that nothing need lie beside it; push the file with threshold gallery push"
+    )]
+    SameModel,
+    /// No other model's templates lie beside it.
+    #[error("nothing lies beside the gallery; have the templates of another model staged first")]
+    NothingBeside,
     /// What is to hold of the person, or the schedule, is not whole.
     #[error("{0}")]
     BadAccess(#[from] AccessFault),
@@ -409,14 +430,42 @@ impl Gallery {
         Ok(())
     }
 
-    /// Whether a template is fit to be compared with the others.
-    fn check_vector(&self, template: &Template) -> Result<(), GalleryError> {
-        template.check()?;
-        let expected = self.model.tag();
-        if template.model != expected {
-            return Err(GalleryError::OtherModel { found: template.model, expected });
+    /// Whether templates of a model can be put beside the gallery, where there are so many: of people who are here, under their names,
+    /// in order of rising ids.
+    pub(crate) fn check_beside(
+        &self,
+        members: &[Member],
+        model: ModelId,
+        there: usize,
+    ) -> Result<(), GalleryError> {
+        let mut templates = there;
+        let mut before = PersonId::NOBODY;
+        for Member { person, templates: put, .. } in members {
+            let id = person.id;
+            let held = self.members.get(&id).ok_or(GalleryError::UnknownPerson { person: id })?;
+            if id <= before || held.person.name != person.name {
+                return Err(GalleryError::UsedId { person: id });
+            }
+            before = id;
+            let mut fresh = 0u8;
+            for template in put {
+                check_vector(template, model)?;
+                if template.person != id || fresh & 1 << template.slot != 0 {
+                    return Err(GalleryError::UnknownPerson { person: template.person });
+                }
+                fresh |= 1 << template.slot;
+            }
+            templates += put.len();
+        }
+        if templates > Self::CAPACITY {
+            return Err(GalleryError::Full { capacity: Self::CAPACITY });
         }
         Ok(())
+    }
+
+    /// Whether a template is fit to be compared with the others.
+    fn check_vector(&self, template: &Template) -> Result<(), GalleryError> {
+        check_vector(template, self.model)
     }
 
     /// Adds somebody who was checked.
@@ -484,4 +533,14 @@ impl Gallery {
         self.model = model;
         self.generation = generation;
     }
+}
+
+/// Whether a template is fit to be compared with others of that model.
+fn check_vector(template: &Template, model: ModelId) -> Result<(), GalleryError> {
+    template.check()?;
+    let expected = model.tag();
+    if template.model != expected {
+        return Err(GalleryError::OtherModel { found: template.model, expected });
+    }
+    Ok(())
 }

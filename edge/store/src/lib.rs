@@ -36,7 +36,7 @@ pub use chain::{ChainError, Checkpoint, verify_entries};
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
 pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
-pub use gallery::{Gallery, GalleryError, Member};
+pub use gallery::{Beside, Gallery, GalleryError, Member};
 pub use keys::{FileKeys, Keeper, KeyError, KeyProvider};
 pub use log::{FirstBad, LogSize, Verified, verify};
 pub use mock::{MockFlash, MockKeys};

@@ -18,7 +18,8 @@ use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
 use crate::flash::{Flash, Object};
 use crate::gallery::durable::{Change, DurableGallery};
-use crate::gallery::{self, Gallery, GalleryError, Member};
+use crate::gallery::record::NO_MODEL;
+use crate::gallery::{self, Beside, Gallery, GalleryError, Member};
 use crate::keyring::{self, Form, Keyring};
 use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize, State};
@@ -192,10 +193,11 @@ impl Store {
         Ok((store, cut))
     }
 
-    /// Loads the gallery of a model, or an empty one if none was ever written. Applies the tombstones.
+    /// Loads the gallery of a model, or an empty one if none was ever written; what lies beside it of another model stays there.
+    /// Applies the tombstones.
     ///
     /// # Errors
-    /// [`StoreError`] if the gallery is damaged, older than it was, or of another model.
+    /// [`StoreError`] if the gallery is damaged, older than it was, or of other models.
     pub fn load_gallery(&mut self, model: ModelId) -> Result<&Gallery, StoreError> {
         let durable = self.read_gallery(model)?;
         let gallery = durable.gallery();
@@ -219,7 +221,7 @@ impl Store {
         Ok(self.gallery.insert(durable).gallery())
     }
 
-    /// Loads the gallery for a model that it may not belong to: keeps the people, drops templates of another model.
+    /// Loads the gallery for a model that it may not belong to: keeps the people, drops templates of other models.
     /// Gives the number of templates dropped.
     ///
     /// # Errors
@@ -229,7 +231,8 @@ impl Store {
         model: ModelId,
     ) -> Result<usize, StoreError> {
         let mut durable = self.read_gallery(model)?;
-        let dropped = durable.gallery().n_templates();
+        let beside = durable.beside().map_or(0, |beside| beside.templates as usize);
+        let dropped = durable.gallery().n_templates() + beside;
         if durable.gallery().model() == model {
             self.gallery = Some(durable);
             return Ok(0);
@@ -327,15 +330,74 @@ impl Store {
         if let Some(Member { person, .. }) = dead {
             return Err(GalleryError::UsedId { person: person.id }.into());
         }
-        if members.iter().any(|member| self.doubtful.contains(&member.person.id)) {
-            // What is acknowledged now must not go with a removal that was not.
-            let tombstones = self.tombstones.clone();
-            self.save_tombstones(tombstones)?;
-        }
+        self.settle_doubts(members)?;
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
         let put = durable.put(self.flash.as_mut(), &self.keyring, members)?;
         self.note_gallery();
         Ok(put)
+    }
+
+    /// The model of what lies beside the gallery; `None` if nothing does.
+    #[must_use]
+    pub fn beside_model(&self) -> Option<ModelId> {
+        self.gallery.as_ref()?.beside_model()
+    }
+
+    /// People who were ever removed.
+    #[must_use]
+    pub fn n_removed(&self) -> u32 {
+        u32::try_from(self.tombstones.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What lies beside the gallery; `None` if nothing does. Looks at everybody.
+    #[must_use]
+    pub fn beside(&self) -> Option<Beside> {
+        self.gallery.as_ref()?.beside()
+    }
+
+    /// Has an empty place for templates of another model beside the gallery, and drops what was there; durable on return, and erased
+    /// like what was removed.
+    ///
+    /// # Errors
+    /// [`StoreError`], [`GalleryError::SameModel`] in it; what lies there is then as before.
+    pub fn begin_beside(&mut self, model: ModelId) -> Result<(), StoreError> {
+        if self.gallery().ok_or(StoreError::NoGallery)?.model() == model {
+            return Err(GalleryError::SameModel.into());
+        }
+        self.change(Change::Beside(model))
+    }
+
+    /// Puts templates of people who are in the gallery beside it, as [`Store::put_members`] puts them into it. They go with their
+    /// person, and everything else of a person stays what it is.
+    ///
+    /// # Errors
+    /// [`StoreError`], of the gallery's rules too: [`GalleryError::UnknownPerson`] for somebody who is not there.
+    pub fn put_beside(&mut self, members: &[Member]) -> Result<usize, StoreError> {
+        self.settle_doubts(members)?;
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        let put = durable.put_beside(self.flash.as_mut(), &self.keyring, members)?;
+        self.note_gallery();
+        Ok(put)
+    }
+
+    /// Drops what lies beside the gallery; durable on return, and erased like what was removed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is then as before.
+    pub fn drop_beside(&mut self) -> Result<(), StoreError> {
+        match self.beside_model() {
+            Some(_) => self.change(Change::Beside(NO_MODEL)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is acknowledged of people now must not go with a removal that was not.
+    fn settle_doubts(&mut self, members: &[Member]) -> Result<(), StoreError> {
+        if members.iter().any(|member| self.doubtful.contains(&member.person.id)) {
+            let tombstones = self.tombstones.clone();
+            self.save_tombstones(tombstones)?;
+        }
+        Ok(())
     }
 
     /// True if the person was in the gallery and was removed.

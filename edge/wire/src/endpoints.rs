@@ -17,6 +17,7 @@ use crate::clock::{ClockInfo, ClockSet};
 use crate::commission::{CommissionChallenge, CommissionFinish, Commissioned};
 use crate::config::{ConfigGot, ConfigSet};
 use crate::frame::Frame;
+use crate::gallery::beside::{BesideTold, GalleryStage, GalleryStageTold};
 use crate::gallery::{GalleryApplied, GalleryApply};
 use crate::handshake::{
     PairFinish, PairFinished, PairStart, PairStarted, SessionOpen, SessionOpened,
@@ -241,6 +242,10 @@ endpoints! {
     GetConfig "config/get" Owner Nothing => ConfigGot;
     /// Do so from your next start on.
     SetConfig "config/set" Owner ConfigSet => ConfigGot;
+    /// Put the templates of the gallery that I pushed beside yours, for the version of another model that I send next.
+    StageGallery "gallery/stage" Owner GalleryStage => GalleryStageTold;
+    /// Which model's templates lie beside your gallery?
+    GetBeside "gallery/beside" Viewer Nothing => BesideTold;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

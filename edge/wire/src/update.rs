@@ -193,6 +193,8 @@ impl UpdateRefusal {
     pub const NO_TRIAL: u16 = 10;
     /// The medium failed.
     pub const FAULT: u16 = 11;
+    /// The gallery is none that can lie beside the unit's.
+    pub const NOT_BESIDE: u16 = 12;
 
     /// A refusal with these words.
     #[must_use]

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use threshold_record::Presentation;
 use threshold_wire::Hello;
-use threshold_wire::endpoints::GetInfo;
+use threshold_wire::endpoints::{GetBeside, GetInfo};
+use threshold_wire::gallery::beside::GalleryBeside;
 use threshold_wire::message::{
     Armed, EngineState, Info, ModelInfo, Nothing, ReaderState, SecretKeeper,
 };
@@ -28,8 +29,15 @@ pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
         session.await_start(meant)?;
     }
     let info = session.call::<GetInfo>(&Nothing {})?;
+    // Whoever may only look from outside, or asks while the unit starts, is not told.
+    let beside = session.call::<GetBeside>(&Nothing {}).ok().and_then(|told| told.beside);
     let hello = session.hello();
-    meant.say.result(&value(hello, &info), || text(hello, &info))?;
+    let mut said = value(hello, &info);
+    said["gallery_beside"] = beside.as_ref().map_or(Value::Null, beside_value);
+    meant.say.result(&said, || {
+        let text = text(hello, &info);
+        beside.as_ref().map_or(text.clone(), |beside| format!("{text}\n{}", beside_text(beside)))
+    })?;
     Ok(Answer::Yes)
 }
 
@@ -105,6 +113,26 @@ fn value(hello: &Hello, info: &Info) -> Value {
         "uptime_ms": info.uptime_ms,
         "wall": { "unix_ms": info.wall.unix_ms, "trusted": info.wall.trusted },
     })
+}
+
+fn beside_value(beside: &GalleryBeside) -> Value {
+    json!({
+        "model": beside.model.to_string(),
+        "people": beside.people,
+        "templates": beside.templates,
+        "without": beside.without,
+    })
+}
+
+fn beside_text(beside: &GalleryBeside) -> String {
+    format!(
+        "NOTICE: beside the gallery lie {} templates of {} people by model {}, for the version in the other slot; {} people of the \
+         gallery have none there, and that version would not know them: enrol or push them again if the unit comes to run it",
+        beside.templates,
+        beside.people,
+        short_id(&beside.model.to_string()),
+        beside.without
+    )
 }
 
 fn model_value(model: &ModelInfo) -> Value {

@@ -303,6 +303,8 @@ impl FakeUnit {
             Call::SetPassback(_) => no::<at::SetPassback>(id),
             Call::GetConfig(_) => no::<at::GetConfig>(id),
             Call::SetConfig(_) => no::<at::SetConfig>(id),
+            Call::StageGallery(_) => no::<at::StageGallery>(id),
+            Call::GetBeside(_) => no::<at::GetBeside>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
 use crate::gallery::digest::{Digest, SetKey};
 use crate::gallery::durable::sealed;
-use crate::gallery::record::{self, Part, Statement};
+use crate::gallery::record::{self, OfModel, Part, Side, Statement};
 use crate::gallery::segment::{AROUND, Header};
 use crate::keyring::Keyring;
 use crate::snapshot;
@@ -51,14 +51,15 @@ pub(crate) fn convert(
         let mut records = vec![(Part::name_of(person.id), generation)];
         push(&|out| record::push_person(out, generation, person));
         for template in &member.templates {
-            records.push((Part::template(person.id, template.slot), generation));
-            push(&|out| record::push_template(out, generation, template));
+            records.push((Part::template(Side::First, person.id, template.slot), generation));
+            push(&|out| record::push_template(out, generation, Side::First, template));
         }
         digest.add(set.of_person(person.id, &records));
     }
-    let statement = Statement { generation, rebased: 0, model: gallery.model(), digest };
+    let first = OfModel { model: gallery.model(), rebased: 0 };
+    let statement = Statement { generation, first, second: OfModel::NEVER, digest };
     for (batch, number) in batches.into_iter().zip(1..) {
-        let header = Header::of(number, number);
+        let header = Header::of(number, number, &statement);
         let bytes = sealed(keyring, header, batch, statement)?;
         flash.replace(Object::GallerySegment(number), &bytes)?;
     }

@@ -30,7 +30,7 @@ impl SetKey {
         if records.is_empty() {
             return Digest::default();
         }
-        // What a person has fits into two of the hash's blocks, and nobody's schedules into three.
+        // What a person has of one model fits into two of the hash's blocks, and of two models into three.
         let mut bytes = heapless::Vec::<u8, { 4 + MAX_PARTS * 9 }>::new();
         let mut fits = bytes.extend_from_slice(&person.0.to_le_bytes()).is_ok();
         for (part, generation) in records {

@@ -6,14 +6,16 @@
 //! After a write that failed, what a segment's file holds is not known to the byte; the next change replaces the last one,
 //! and `tidy` every other.
 //! A removal is different: the tombstone made it durable, so memory goes first, and its record goes with the next batch.
-//! Terms: a record is *live* if the gallery in memory has what it says; everything else of a segment is dead.
+//! Templates stand on one of two sides, each of one model. The gallery in memory has those of the side that is *in view*; the others
+//! lie beside it, for a version of the other model, and go with their person.
+//! Terms: a record is *live* if the gallery has what it says, in view or beside; everything else of a segment is dead.
 
 use crate::error::StoreError;
 use crate::flash::{Flash, Object};
 use crate::gallery::digest::{Digest, SetKey};
-use crate::gallery::record::{self, Part, Raw, Statement};
+use crate::gallery::record::{self, NO_MODEL, OfModel, Part, Raw, Side, Statement};
 use crate::gallery::segment::{self, AROUND, Ending, HEADER, Header};
-use crate::gallery::{Gallery, GalleryError, Member};
+use crate::gallery::{Beside, Gallery, GalleryError, Member};
 use crate::keyring::Keyring;
 use std::collections::{BTreeMap, BTreeSet};
 use threshold_record::{Access, ModelId, Person, PersonId, Schedule, ScheduleId, Template};
@@ -27,8 +29,10 @@ pub(crate) enum Change {
     Access(PersonId, Box<Access>),
     /// A schedule, or that there is none of that number any more.
     Schedule(ScheduleId, Option<Box<Schedule>>),
-    /// The people stay, their templates go, and those to come are of this model.
+    /// The people stay, their templates go, of both sides, and those to come are of this model.
     Rebase(ModelId),
+    /// The side that is not in view is of this model from now on, or of none; what was there goes.
+    Beside(ModelId),
     /// Nothing but what waits: the removals.
     Removals,
 }
@@ -71,8 +75,11 @@ pub(crate) struct DurableGallery {
     pub(super) segment_bytes: u32,
     pub(super) set: SetKey,
     pub(super) digest: Digest,
-    /// The generation at which the gallery was given to its model.
-    pub(super) rebased: u64,
+    /// Of which model each side is.
+    pub(super) first: OfModel,
+    pub(super) second: OfModel,
+    /// The side whose templates the gallery has.
+    pub(super) view: Side,
     /// The highest generation given out.
     pub(super) given: u64,
     pub(super) places: BTreeMap<Part, Place>,
@@ -120,7 +127,9 @@ impl DurableGallery {
             segment_bytes,
             set: SetKey::of(keyring.store_id()),
             digest: Digest::default(),
-            rebased: 0,
+            first: OfModel { model, rebased: 0 },
+            second: OfModel::NEVER,
+            view: Side::First,
             given: 0,
             places: BTreeMap::new(),
             segments: BTreeMap::new(),
@@ -152,6 +161,7 @@ impl DurableGallery {
         }
         let before = records.len();
         let mut next = Statement { generation, ..self.statement() };
+        let mut emptied: &[Side] = &[];
         let part = match &change {
             Change::Person(person) => {
                 self.gallery.check_person(person)?;
@@ -160,8 +170,8 @@ impl DurableGallery {
             }
             Change::Template(template) => {
                 self.gallery.check_template(template)?;
-                record::push_template(&mut records, generation, template);
-                Some(Part::template(template.person, template.slot))
+                record::push_template(&mut records, generation, self.view, template);
+                Some(Part::template(self.view, template.person, template.slot))
             }
             Change::Access(person, access) => {
                 let person = *person;
@@ -179,20 +189,26 @@ impl DurableGallery {
                 Some(Part::schedule(*id))
             }
             Change::Rebase(model) => {
-                next.digest = Digest::default();
-                let kept = self.places.iter().filter(|(part, _)| !part.is_template());
-                let kept: Vec<(Part, u64)> =
-                    kept.map(|(&part, place)| (part, place.generation)).collect();
-                for of_person in kept.chunk_by(|a, b| a.0.person == b.0.person) {
-                    let person =
-                        of_person.first().map_or(PersonId::NOBODY, |(part, _)| part.person);
-                    next.digest.add(self.set.of_person(person, of_person));
+                emptied = &Side::BOTH;
+                next.first = OfModel { model: *model, rebased: generation };
+                if next.has_sides() {
+                    next.second = OfModel { model: NO_MODEL, rebased: generation };
                 }
-                (next.rebased, next.model) = (generation, *model);
+                None
+            }
+            Change::Beside(model) => {
+                emptied = match self.view {
+                    Side::First => &[Side::Second],
+                    Side::Second => &[Side::First],
+                };
+                *next.side_mut(self.view.other()) = OfModel { model: *model, rebased: generation };
                 None
             }
             Change::Removals => None,
         };
+        if !emptied.is_empty() {
+            next.digest = self.digest_without(emptied);
+        }
         if let Some(part) = part {
             let mut records = self.records_of(part.person);
             next.digest.take(self.set.of_person(part.person, &records));
@@ -205,6 +221,8 @@ impl DurableGallery {
         self.given = generation;
         let number = self.write(flash, keyring, records, len == 0, next)?;
         self.digest = next.digest;
+        (self.first, self.second) = (next.first, next.second);
+        self.drop_templates(emptied);
         let removed = std::mem::take(&mut self.waiting);
         if let Some(segment) = self.segments.get_mut(&number) {
             segment.removals.extend(removed.into_iter().map(|person| (person, generation)));
@@ -224,10 +242,9 @@ impl DurableGallery {
             Change::Template(template) => self.gallery.put_template(*template, generation),
             Change::Rebase(model) => {
                 self.gallery.rebase(model, generation);
-                self.rebased = generation;
-                self.drop_templates();
+                self.view = Side::First;
             }
-            Change::Removals => {}
+            Change::Beside(_) | Change::Removals => {}
         }
         Ok(())
     }
@@ -252,8 +269,8 @@ impl DurableGallery {
     pub(super) fn statement(&self) -> Statement {
         Statement {
             generation: self.gallery.generation,
-            rebased: self.rebased,
-            model: self.gallery.model,
+            first: self.first,
+            second: self.second,
             digest: self.digest,
         }
     }
@@ -285,12 +302,49 @@ impl DurableGallery {
         Some(place)
     }
 
-    fn drop_templates(&mut self) {
-        let parts: Vec<Part> =
-            self.places.keys().copied().filter(|part| part.is_template()).collect();
+    /// The model of the side that is not in view; `None` if that is of none.
+    pub(crate) fn beside_model(&self) -> Option<ModelId> {
+        Some(self.statement().side(self.view.other()).model).filter(|&model| model != NO_MODEL)
+    }
+
+    /// What lies on the side that is not in view; `None` if that is of no model.
+    pub(crate) fn beside(&self) -> Option<Beside> {
+        let (side, model) = (self.view.other(), self.beside_model()?);
+        let mut beside = Beside { model, people: 0, templates: 0, without: 0 };
+        for member in self.gallery.members() {
+            let parts = self.places.range(Part::all_of(member.person.id));
+            let there = parts.filter(|(part, _)| part.side() == Some(side)).count() as u32;
+            beside.templates += there;
+            beside.people += u32::from(there > 0);
+            beside.without += u32::from(there == 0 && !member.templates.is_empty());
+        }
+        Some(beside)
+    }
+
+    /// The digest without the templates of these sides.
+    fn digest_without(&self, emptied: &[Side]) -> Digest {
+        let stays = |part: &Part| part.side().is_none_or(|side| !emptied.contains(&side));
+        let kept = self.places.iter().filter(|(part, _)| stays(part));
+        let kept: Vec<(Part, u64)> = kept.map(|(&part, place)| (part, place.generation)).collect();
+        let mut digest = Digest::default();
+        for of_person in kept.chunk_by(|a, b| a.0.person == b.0.person) {
+            let person = of_person.first().map_or(PersonId::NOBODY, |(part, _)| part.person);
+            digest.add(self.set.of_person(person, of_person));
+        }
+        digest
+    }
+
+    /// The templates of these sides are dead now, and are to be erased wherever they stand.
+    fn drop_templates(&mut self, emptied: &[Side]) {
+        let is_dead = |part: &Part| part.side().is_some_and(|side| emptied.contains(&side));
+        let parts: Vec<Part> = self.places.keys().copied().filter(is_dead).collect();
+        if parts.is_empty() {
+            return;
+        }
         for part in parts {
             self.unplace(part);
         }
+        // Which of them holds a template that died before, nobody remembers.
         for segment in self.segments.values_mut() {
             segment.erase = true;
         }
@@ -316,7 +370,7 @@ impl DurableGallery {
                 self.rewrite(flash, keyring, &[number], &records, statement)?;
                 return Ok(number);
             }
-            if last.end + len <= room && !last.header.takes_all() {
+            if last.end + len <= room && !last.header.takes(&statement) {
                 // One of an earlier program, made anew before it takes what that does not know.
                 self.rewrite(flash, keyring, &[number], &records, statement)?;
                 return Ok(number);
@@ -327,7 +381,7 @@ impl DurableGallery {
             }
         }
         let through = self.segments.last_key_value().map_or(0, |(_, last)| last.header.through);
-        let header = Header::of(through + 1, through + 1);
+        let header = Header::of(through + 1, through + 1, &statement);
         let bytes = sealed(keyring, header, records, statement)?;
         if let Err(error) = flash.replace(Object::GallerySegment(header.number), &bytes) {
             self.begun.get_or_insert(keyring.current());
@@ -380,7 +434,7 @@ impl DurableGallery {
         let Some(through) = self.segments.get(&last).map(|last| last.header.through) else {
             return Ok(());
         };
-        let header = Header::of(first, through);
+        let header = Header::of(first, through, &statement);
         let mut live = BTreeMap::new();
         let mut removals = Vec::new();
         for &number in numbers {
@@ -447,8 +501,8 @@ impl DurableGallery {
             place.is_some_and(|at| at.segment == number && at.generation == raw.generation)
         };
         for batch in &read.batches {
-            let records =
-                record::split(&read.bytes[batch.plain.clone()]).map(|(records, _)| records);
+            let batch = record::split(&read.bytes[batch.plain.clone()], read.header.has_sides());
+            let records = batch.map(|(records, _)| records);
             for raw in records.into_iter().flatten().flatten() {
                 if let Some(part) = raw.part.filter(|&part| is_live(&raw, part)) {
                     into.insert(part, raw.bytes.to_vec());

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
 use crate::gallery::digest::Digest;
 use crate::gallery::durable::{Change, DurableGallery, Place, Segment};
-use crate::gallery::record::{self, MAX_PARTS, Part, Raw, Records, Statement};
+use crate::gallery::record::{self, MAX_PARTS, NO_MODEL, Part, Raw, Records, Side, Statement};
 use crate::gallery::segment::{self, Batch, Ending};
 use crate::gallery::{Gallery, Member};
 use crate::keyring::Keyring;
@@ -41,8 +41,8 @@ struct Contents {
 }
 
 impl DurableGallery {
-    /// Loads the gallery, which had reached a generation; an empty one of `model` if none was ever written. Applies the tombstones,
-    /// and erases what it can of those whom they bury.
+    /// Loads the gallery, which had reached a generation, with the side of `model` in view, or another one's if none is of that; an
+    /// empty one of `model` if none was ever written. Applies the tombstones, and erases what it can of those whom they bury.
     pub(crate) fn load(
         flash: &mut dyn Flash,
         keyring: &Keyring,
@@ -60,6 +60,10 @@ impl DurableGallery {
             return Err(StoreError::RolledBack { object, found: generation, expected: anchored });
         }
         let Some(statement) = contents.statement else { return Ok(durable) };
+        let of = |side: &Side| statement.side(*side).model;
+        let view = Side::BOTH.into_iter().find(|side| of(side) == model && model != NO_MODEL);
+        let used = || Side::BOTH.into_iter().find(|side| of(side) != NO_MODEL);
+        durable.view = view.or_else(used).unwrap_or(Side::First);
         durable.take_in(&mut contents, statement)?;
         if let Some((number, end, torn)) = contents.last
             && (torn || generation > anchored)
@@ -124,7 +128,7 @@ impl DurableGallery {
                     offset: u64::from(offset),
                     what: "a batch that is not one of a gallery",
                 };
-                let batch = record::split(&read.bytes[plain.clone()]);
+                let batch = record::split(&read.bytes[plain.clone()], read.header.has_sides());
                 let (records, statement) = batch.ok_or(malformed.clone())?;
                 contents.list(number, &mut segment, records, plain.start).ok_or(malformed)?;
                 contents.note(statement)?;
@@ -158,16 +162,24 @@ impl DurableGallery {
             for (at, record) in of_person.iter().enumerate() {
                 let Found { part, generation, segment, len, .. } = *record;
                 let superseded = of_person.get(at + 1).is_some_and(|next| next.part == part);
-                if superseded || part.is_template() && generation <= statement.rebased {
+                let side = part.side();
+                if side.is_some_and(|side| generation <= statement.side(side).rebased) {
+                    // Cleaning it was put off, or cut off.
+                    self.segments.entry(segment).and_modify(|segment| segment.erase = true);
+                    continue;
+                }
+                if superseded {
                     continue;
                 }
                 let bytes = contents.bytes(record).filter(|_| generation <= statement.generation);
                 let bytes = bytes.ok_or_else(|| mixed.clone())?;
-                if part.is_template() {
-                    templates.reserve_exact(of_person.len() - at);
-                    let tag = statement.model.tag();
-                    let read = record::read_template(bytes, person, tag, &mut templates);
-                    read.ok_or_else(|| mixed.clone())?;
+                if let Some(side) = side {
+                    if side == self.view {
+                        templates.reserve_exact(of_person.len() - at);
+                        let tag = statement.side(side).model.tag();
+                        let read = record::read_template(bytes, person, tag, &mut templates);
+                        read.ok_or_else(|| mixed.clone())?;
+                    }
                 } else if part.is_name() {
                     name = record::name(bytes);
                 } else if part.is_access() {
@@ -201,12 +213,14 @@ impl DurableGallery {
             return Err(mixed);
         }
         for segment in self.segments.values_mut() {
-            segment.erase = !contents.removed.is_empty()
+            segment.erase |= !contents.removed.is_empty()
                 && segment.held.iter().any(|person| contents.removed.contains(person));
         }
         self.places = places.into_iter().collect();
-        (self.digest, self.rebased, self.given) = (digest, statement.rebased, statement.generation);
-        let Statement { model, generation, .. } = statement;
+        let Statement { generation, first, second, .. } = statement;
+        (self.digest, self.given) = (digest, generation);
+        (self.first, self.second) = (first, second);
+        let model = statement.side(self.view).model;
         let gallery = Gallery::of_members(model, generation, members, schedules, n_templates);
         self.gallery = gallery.ok_or(mixed)?;
         Ok(())

@@ -1,14 +1,15 @@
 //! Many people at once: one batch, one generation, one sync.
 //!
 //! Owns how many fit into a batch. A batch is whole or not there, so that a cut leaves all of them or none.
+//! On the side that is not in view it puts templates alone, of people who are there.
 //! Refuses a batch of which anybody is against the gallery's rules.
 
 use crate::error::StoreError;
 use crate::flash::Flash;
-use crate::gallery::Member;
 use crate::gallery::durable::{DurableGallery, Place};
-use crate::gallery::record::{self, Part, Statement};
+use crate::gallery::record::{self, Part, Side, Statement};
 use crate::gallery::segment::AROUND;
+use crate::gallery::{GalleryError, Member};
 use crate::keyring::Keyring;
 
 impl DurableGallery {
@@ -20,6 +21,33 @@ impl DurableGallery {
     /// [`StoreError`]; the gallery is then as before.
     pub(crate) fn put(
         &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        members: &[Member],
+    ) -> Result<usize, StoreError> {
+        self.put_on(self.view, flash, keyring, members)
+    }
+
+    /// Puts templates of people who are there beside the gallery, by the same rules.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the gallery is then as before.
+    pub(crate) fn put_beside(
+        &mut self,
+        flash: &mut dyn Flash,
+        keyring: &Keyring,
+        members: &[Member],
+    ) -> Result<usize, StoreError> {
+        let side = self.view.other();
+        if self.beside_model().is_none() {
+            return Err(GalleryError::NothingBeside.into());
+        }
+        self.put_on(side, flash, keyring, members)
+    }
+
+    fn put_on(
+        &mut self,
+        side: Side,
         flash: &mut dyn Flash,
         keyring: &Keyring,
         members: &[Member],
@@ -41,7 +69,7 @@ impl DurableGallery {
                 write(&mut records);
                 parts.push((part, (records.len() - before) as u32));
             };
-            if self.gallery.member(id).is_none() {
+            if side == self.view && self.gallery.member(id).is_none() {
                 put(Part::name_of(id), &mut |out| {
                     record::push_person(out, generation, &member.person);
                 });
@@ -52,8 +80,8 @@ impl DurableGallery {
                 }
             }
             for template in &member.templates {
-                put(Part::template(id, template.slot), &mut |out| {
-                    record::push_template(out, generation, template);
+                put(Part::template(side, id, template.slot), &mut |out| {
+                    record::push_template(out, generation, side, template);
                 });
             }
             if taken > 0 && records.len() + AROUND > self.segment_bytes as usize {
@@ -70,7 +98,13 @@ impl DurableGallery {
             next.digest.add(self.set.of_person(id, &of_person));
         }
         let members = &members[..taken];
-        self.gallery.check_members(members)?;
+        match side == self.view {
+            true => self.gallery.check_members(members)?,
+            false => {
+                let there = self.beside().map_or(0, |beside| beside.templates as usize);
+                self.gallery.check_beside(members, next.side(side).model, there)?;
+            }
+        }
         if records.len() == removals {
             return Ok(taken);
         }
@@ -83,6 +117,10 @@ impl DurableGallery {
         }
         for (part, len) in parts {
             self.settle(part, Place { generation, segment: number, len });
+        }
+        self.gallery.generation = generation;
+        if side != self.view {
+            return Ok(taken);
         }
         for Member { person, templates, access } in members {
             if self.gallery.member(person.id).is_none() {

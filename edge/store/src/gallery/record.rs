@@ -9,11 +9,15 @@
 //!                form u8 (1 badge of 26 bits, 2 of 34, 3 keypad) | facility or digits u16 | card or number u32
 //!   5 schedule   of person 0: number u8 | name length u8 | intervals u8 | name, UTF-8 | each: days u8 | from u16 | to u16;
 //!                one without intervals says that there is none any more
-//! statement: generation u64 | rebased u64 | model id [32] | digest [32]
+//!   6 template   of the second side, else as 2
+//! statement: in a segment of version 3: rebased u64 | model id [32], of the second side
+//!            generation u64 | rebased u64 | model id [32] | digest [32]
 //! ```
 //! Little endian. Of two records of one part the one of the later generation counts. A removed person's records do not count,
-//! and neither do templates of a generation up to `rebased`, at which the gallery was given to the statement's model.
+//! and neither do templates of a generation up to their side's `rebased`, at which the side was given to its model; zeros for a model
+//! say that the side is empty.
 //! Of all statements that of the highest generation counts; those of one generation are equal.
+//! Terms: a *side* holds the templates of one model. Everything else of a person belongs to no side.
 
 use crate::gallery::digest::Digest;
 use heapless::Vec as Bounded;
@@ -23,8 +27,12 @@ use threshold_record::{
     Schedule, ScheduleId, Template,
 };
 
-/// Bytes of a statement.
-pub(crate) const STATEMENT: usize = 8 + 8 + 32 + 32;
+/// Bytes of what a statement says of the first side and the whole.
+const STATEMENT_FIRST: usize = 8 + 8 + 32 + 32;
+/// Bytes of what it says of the second side, before that.
+const STATEMENT_SECOND: usize = 8 + 32;
+/// Bytes of a statement, at most.
+pub(crate) const STATEMENT: usize = STATEMENT_SECOND + STATEMENT_FIRST;
 /// Bytes of a record that says who was removed.
 pub(crate) const REMOVED: usize = 1 + 8 + 4;
 
@@ -33,13 +41,16 @@ const KIND_TEMPLATE: u8 = 2;
 const KIND_REMOVED: u8 = 3;
 const KIND_ACCESS: u8 = 4;
 const KIND_SCHEDULE: u8 = 5;
+const KIND_SECOND_TEMPLATE: u8 = 6;
 
-/// Most parts that stand under one id: a person's are fewer than the schedules, which stand under nobody's.
-pub(crate) const MAX_PARTS: usize = MAX_SCHEDULES as usize;
-const _: () = assert!(MAX_PARTS >= 2 + MAX_SLOTS as usize, "name, access and templates");
+/// Most parts that stand under one id: name, access and the templates of both sides. The schedules, which stand under nobody's, are
+/// fewer.
+pub(crate) const MAX_PARTS: usize = 2 + 2 * MAX_SLOTS as usize;
+const _: () = assert!(MAX_PARTS >= MAX_SCHEDULES as usize, "nobody's schedules");
 
-/// What a record is about: a person's name, at place 0, the template of a slot, at the place after it, or what else holds of the
-/// person, behind the templates. Under nobody's id stand the schedules, each at the place of its number.
+/// What a record is about: a person's name, at place 0, the template of a slot, at the place after it, what else holds of the
+/// person, behind the templates, and behind that the templates of the second side. Under nobody's id stand the schedules, each at the
+/// place of its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Part {
     pub(crate) person: PersonId,
@@ -53,8 +64,12 @@ impl Part {
         Self { person, place: 0 }
     }
 
-    pub(crate) fn template(person: PersonId, slot: u8) -> Self {
-        Self { person, place: slot.saturating_add(1) }
+    pub(crate) fn template(side: Side, person: PersonId, slot: u8) -> Self {
+        let before = match side {
+            Side::First => 1,
+            Side::Second => Self::ACCESS + 1,
+        };
+        Self { person, place: slot.saturating_add(before) }
     }
 
     pub(crate) fn access(person: PersonId) -> Self {
@@ -69,8 +84,14 @@ impl Part {
         !self.person.is_nobody() && self.place == 0
     }
 
-    pub(crate) fn is_template(self) -> bool {
-        !self.person.is_nobody() && (1..=MAX_SLOTS).contains(&self.place)
+    /// The side whose template it is; `None` if it is none.
+    pub(crate) fn side(self) -> Option<Side> {
+        match self.place {
+            _ if self.person.is_nobody() => None,
+            1..=MAX_SLOTS => Some(Side::First),
+            place if place > Self::ACCESS => Some(Side::Second),
+            _ => None,
+        }
     }
 
     pub(crate) fn is_access(self) -> bool {
@@ -83,30 +104,97 @@ impl Part {
     }
 }
 
+/// Where templates stand: each side is of one model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    First,
+    Second,
+}
+
+impl Side {
+    pub(crate) const BOTH: [Self; 2] = [Self::First, Self::Second];
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// What a side is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OfModel {
+    /// [`NO_MODEL`] if it is empty.
+    pub(crate) model: ModelId,
+    /// The generation at which it was given to that, or emptied.
+    pub(crate) rebased: u64,
+}
+
+/// No model has that id.
+pub(crate) const NO_MODEL: ModelId = ModelId([0; 32]);
+
+impl OfModel {
+    /// A side that never held anything.
+    pub(crate) const NEVER: Self = Self { model: NO_MODEL, rebased: 0 };
+}
+
 /// What the whole gallery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) generation: u64,
-    pub(crate) rebased: u64,
-    pub(crate) model: ModelId,
+    pub(crate) first: OfModel,
+    pub(crate) second: OfModel,
     pub(crate) digest: Digest,
 }
 
 impl Statement {
+    /// True if only programs that know of sides read it.
+    pub(crate) fn has_sides(&self) -> bool {
+        self.second != OfModel::NEVER
+    }
+
+    pub(crate) fn side(&self, side: Side) -> OfModel {
+        match side {
+            Side::First => self.first,
+            Side::Second => self.second,
+        }
+    }
+
+    pub(crate) fn side_mut(&mut self, side: Side) -> &mut OfModel {
+        match side {
+            Side::First => &mut self.first,
+            Side::Second => &mut self.second,
+        }
+    }
+
     pub(crate) fn push(&self, out: &mut Vec<u8>) {
+        if self.has_sides() {
+            out.extend_from_slice(&self.second.rebased.to_le_bytes());
+            out.extend_from_slice(&self.second.model.0);
+        }
         out.extend_from_slice(&self.generation.to_le_bytes());
-        out.extend_from_slice(&self.rebased.to_le_bytes());
-        out.extend_from_slice(&self.model.0);
+        out.extend_from_slice(&self.first.rebased.to_le_bytes());
+        out.extend_from_slice(&self.first.model.0);
         out.extend_from_slice(&self.digest.to_bytes());
     }
 
-    fn from_bytes(mut rest: &[u8]) -> Option<Self> {
-        let rest = &mut rest;
+    /// Of the bytes of the first side and the whole, and those of the second if there are such.
+    fn from_bytes(mut first: &[u8], second: Option<&[u8; STATEMENT_SECOND]>) -> Option<Self> {
+        let rest = &mut first;
         let generation = u64::from_le_bytes(array(rest)?);
         let rebased = u64::from_le_bytes(array(rest)?);
-        let model = ModelId(array(rest)?);
+        let first = OfModel { model: ModelId(array(rest)?), rebased };
         let digest = Digest::from_bytes(array(rest)?);
-        Some(Self { generation, rebased, model, digest })
+        let mut second = second.map_or(&[][..], |second| second);
+        let second = match second.is_empty() {
+            true => OfModel::NEVER,
+            false => {
+                let rebased = u64::from_le_bytes(array(&mut second)?);
+                OfModel { model: ModelId(array(&mut second)?), rebased }
+            }
+        };
+        Some(Self { generation, first, second, digest })
     }
 }
 
@@ -121,10 +209,14 @@ pub(crate) struct Raw<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// Splits a batch into its records and its statement; `None` if it is not one.
-pub(crate) fn split(batch: &[u8]) -> Option<(Records<'_>, Statement)> {
-    let (records, statement) = batch.split_last_chunk::<STATEMENT>()?;
-    Some((Records(records), Statement::from_bytes(statement)?))
+/// Splits a batch into its records and its statement, which is one of sides if its segment says so; `None` if it is not one.
+pub(crate) fn split(batch: &[u8], has_sides: bool) -> Option<(Records<'_>, Statement)> {
+    let (records, first) = batch.split_last_chunk::<STATEMENT_FIRST>()?;
+    let (records, second) = match has_sides {
+        true => records.split_last_chunk().map(|(records, second)| (records, Some(second)))?,
+        false => (records, None),
+    };
+    Some((Records(records), Statement::from_bytes(first, second)?))
 }
 
 /// The records of a batch; one that is no record is given as `None`, and nothing after it.
@@ -152,12 +244,15 @@ fn first(bytes: &[u8]) -> Option<Raw<'_>> {
     let body = bytes.get(HEAD..)?;
     let (part, len) = match head[0] {
         // Nobody has neither a name nor a face.
-        KIND_PERSON | KIND_TEMPLATE | KIND_ACCESS if person.is_nobody() => return None,
+        KIND_PERSON | KIND_TEMPLATE | KIND_SECOND_TEMPLATE | KIND_ACCESS if person.is_nobody() => {
+            return None;
+        }
         KIND_PERSON => (Some(Part::name_of(person)), NAME_AT + usize::from(*bytes.get(HEAD)?)),
-        KIND_TEMPLATE => {
+        kind @ (KIND_TEMPLATE | KIND_SECOND_TEMPLATE) => {
+            let side = if kind == KIND_TEMPLATE { Side::First } else { Side::Second };
             let [slot, .., low, high] = body.first_chunk::<TEMPLATE_HEAD>()?;
             let len = usize::from(u16::from_le_bytes([*low, *high]));
-            let part = Part::template(person, *slot);
+            let part = Part::template(side, person, *slot);
             (Some(part).filter(|_| *slot < MAX_SLOTS), VECTOR_AT + len)
         }
         KIND_ACCESS => {
@@ -230,8 +325,12 @@ pub(crate) fn push_person(out: &mut Vec<u8>, generation: u64, person: &Person) {
     out.extend_from_slice(name);
 }
 
-pub(crate) fn push_template(out: &mut Vec<u8>, generation: u64, template: &Template) {
-    push_head(out, KIND_TEMPLATE, generation, template.person);
+pub(crate) fn push_template(out: &mut Vec<u8>, generation: u64, side: Side, template: &Template) {
+    let kind = match side {
+        Side::First => KIND_TEMPLATE,
+        Side::Second => KIND_SECOND_TEMPLATE,
+    };
+    push_head(out, kind, generation, template.person);
     out.extend_from_slice(&[template.slot, template.quality]);
     out.extend_from_slice(&template.scale.to_le_bytes());
     out.extend_from_slice(&(template.vector.len() as u16).to_le_bytes());

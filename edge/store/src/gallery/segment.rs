@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0 magic "THRGSG\r\n"
-//!  8 version u16 (2; 1 has no records of access and schedules, and takes none)
+//!  8 version u16 (2; 1 has no records of access and schedules, and takes none; 3 once the gallery's second side was used)
 //! 10 reserved u16, zero
 //! 12 number u32         from 1; the object's name says the same
 //! 16 through u32        the last of the segments that this one stands for, itself the first
@@ -20,15 +20,17 @@
 use crate::bytes::Reader;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object};
-use crate::gallery::record::STATEMENT;
+use crate::gallery::record::{STATEMENT, Statement};
 use crate::keyring::{Keyring, SEAL};
 use std::ops::Range;
 
 const MAGIC: [u8; 8] = *b"THRGSG\r\n";
-const VERSION: u16 = 2;
+const ONE_SIDE: u16 = 2;
+/// Only programs that know of sides read it; one that came before finds a later version, and not a damaged gallery.
+const SIDES: u16 = 3;
 pub(crate) const HEADER: usize = 24;
 const PREFIX: usize = 12;
-/// Bytes of a segment besides its records, if it has one batch.
+/// Bytes of a segment besides its records, if it has one batch, at most.
 pub(crate) const AROUND: usize = HEADER + PREFIX + SEAL + STATEMENT;
 /// A segment that is longer makes no sense: four times what is begun anew at, with room for a batch behind a full one.
 const MAX_BYTES: u64 = 1 << 20;
@@ -71,15 +73,21 @@ pub(crate) enum Ending {
 }
 
 impl Header {
-    /// The header of a segment that is written now.
-    pub(crate) fn of(number: u32, through: u32) -> Self {
-        Self { version: VERSION, number, through }
+    /// The header of a segment that is written now, with batches that end with such a statement.
+    pub(crate) fn of(number: u32, through: u32, statement: &Statement) -> Self {
+        let version = if statement.has_sides() { SIDES } else { ONE_SIDE };
+        Self { version, number, through }
     }
 
-    /// True if any batch may be appended to the segment: an earlier program that reads one of its own version expects no record
-    /// that it does not know.
-    pub(crate) fn takes_all(self) -> bool {
-        self.version == VERSION
+    /// True if a batch that ends with such a statement may be appended to the segment: an earlier program that reads one of its own
+    /// version expects no record that it does not know.
+    pub(crate) fn takes(self, statement: &Statement) -> bool {
+        self == Self::of(self.number, self.through, statement)
+    }
+
+    /// True if its batches say something of the second side.
+    pub(crate) fn has_sides(self) -> bool {
+        self.version == SIDES
     }
 
     /// The bytes of a segment without batches.
@@ -97,7 +105,7 @@ impl Header {
     fn from_bytes(number: u32, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut reader = Reader::new(Object::GallerySegment(number), bytes);
         reader.magic(&MAGIC)?;
-        let version = reader.version_up_to(VERSION)?;
+        let version = reader.version_up_to(SIDES)?;
         reader.zero(2)?;
         let misplaced = reader.damaged("the header of another segment");
         let (found, through) = (reader.u32()?, reader.u32()?);

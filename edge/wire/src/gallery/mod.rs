@@ -2,9 +2,10 @@
 //!
 //! Owns the two contents (`content` has the templates, `listing` only their digests), the `envelope` that a content lies
 //! in wherever it lies on a disk, and the messages that a unit applies one by. A person is an id with a name: ids are kept, so
-//! that whoever was removed from a unit stays removed, whichever file comes later.
+//! that whoever was removed from a unit stays removed, whichever file comes later. `beside` is what an update to another model brings.
 //! Refuses a content of which one byte is not right; nothing of it is taken then.
 
+pub mod beside;
 #[cfg(feature = "session")]
 pub mod content;
 #[cfg(feature = "session")]
@@ -88,6 +89,8 @@ pub enum Why {
         /// Whose.
         holder: PersonId,
     },
+    /// Nobody of that id is at the unit, and what goes beside its gallery adds nobody.
+    NotThere,
 }
 
 /// What is wrong with a content, or with its envelope. Nothing of it is taken.

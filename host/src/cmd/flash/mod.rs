@@ -1,13 +1,15 @@
 //! `threshold flash`: a bundle becomes what a unit runs.
 //!
 //! Owns the order: the bundle is checked here against what the unit believes, what will happen is said, what the unit has not is
-//! sent, installed, started on trial, and watched until it is confirmed or the unit went back. Works with a unit of any version.
-//! Refuses a bundle that the unit would refuse before a byte is sent, another embedding model without `--yes-re-enrol`, and to
-//! call done what is not confirmed.
+//! sent, installed, started on trial, and watched until it is confirmed or the unit went back. Works with a unit of any version, but
+//! for `--gallery`.
+//! Refuses a bundle that the unit would refuse before a byte is sent, another embedding model by which people have no template without
+//! `--yes-re-enrol`, and to call done what is not confirmed.
 
 pub mod delta;
 pub mod file;
 pub mod first;
+pub mod gallery;
 mod maker;
 mod watch;
 
@@ -18,9 +20,11 @@ use crate::say::hex;
 use crate::session::wait::through_cuts;
 use crate::session::{Session, SessionError};
 use file::BundleFile;
+use gallery::WithBundle;
 use serde_json::{Value, json};
 use std::time::Duration;
 use threshold_bundle::{FileKind, Installed, Trust};
+use threshold_record::ModelId;
 use threshold_wire::endpoints::{ApplyUpdate, GetSlots};
 use threshold_wire::message::Nothing;
 use threshold_wire::update::{
@@ -49,11 +53,26 @@ pub enum FlashError {
     },
     /// Another embedding model.
     #[error(
-        "the bundle brings another embedding model, so that {people} people must be enrolled again; --yes-re-enrol if that is meant"
+        "the bundle brings another embedding model, by which the unit has no template of {people} people; send theirs with --gallery (threshold vault re-embed, then threshold vault export), or --yes-re-enrol if they are to be enrolled again"
     )]
     ReEnrol {
         /// How many.
         people: u32,
+    },
+    /// The unit's own model stays.
+    #[error(
+        "the bundle brings the model that the unit runs, so that its gallery stays; leave --gallery out"
+    )]
+    SameModel,
+    /// The gallery is of neither.
+    #[error(
+        "{path} has templates of model {model}, which the bundle does not bring; export it with the bundle's pack (threshold vault export --model)"
+    )]
+    OtherGallery {
+        /// As typed.
+        path: String,
+        /// Its model.
+        model: ModelId,
     },
     /// The bundle of `--from` is not what the unit runs.
     #[error("{path} is not the bundle that the unit runs; give that one, or leave --from out")]
@@ -109,11 +128,29 @@ pub fn run(meant: &Meant, typed: &args::Flash) -> anyhow::Result<Answer> {
         })?;
         return Ok(Answer::Yes);
     }
-    check(&there, &running, &bundle, typed.yes_re_enrol)?;
+    check(&there, &running, &bundle, typed)?;
+    let gallery = typed.gallery.as_deref();
+    let gallery = gallery.map(|path| WithBundle::read(meant, path, &bundle)).transpose()?;
+    let staged = gallery.map(|gallery| gallery.stage(meant, &bundle)).transpose()?;
+    if let Some(staged) = &staged {
+        meant.say.note(&staged.text());
+        if staged.without > 0 && !typed.yes_re_enrol {
+            return Err(FlashError::ReEnrol { people: staged.without }.into());
+        }
+    }
     let base = base(meant, typed, &there, &running)?;
     let delta = base.and_then(|base| delta::of(&bundle, &base));
     let content = delta.as_deref().unwrap_or(&bundle.bytes);
-    meant.say.note(&plan(&unit, &there, &running, &bundle, content.len(), delta.is_some()));
+    let enrols_all = staged.is_none() && is_other_model(&there, &bundle);
+    meant.say.note(&plan(
+        &unit,
+        &there,
+        &running,
+        &bundle,
+        content.len(),
+        delta.is_some(),
+        enrols_all,
+    ));
     let sent = install(meant, content, typed.yes_re_enrol);
     let (sent_bytes, is_delta) = match sent {
         // The unit's own base is not what it said, or it opens no delta.
@@ -146,6 +183,7 @@ pub fn run(meant: &Meant, typed: &args::Flash) -> anyhow::Result<Answer> {
         "bundle_bytes": bundle.bytes.len(),
         "delta": is_delta,
         "slot": slot,
+        "gallery": staged.as_ref().map(gallery::StagedThere::value),
         "result": "confirmed",
     });
     meant.say.result(&value, || {
@@ -227,15 +265,16 @@ fn check(
     there: &Slots,
     running: &Slot,
     bundle: &BundleFile,
-    re_enrol: bool,
+    typed: &args::Flash,
 ) -> Result<(), FlashError> {
     if SlotState::of(running.state) == Some(SlotState::Trial) {
         return Err(FlashError::OnTrial { version: running.version.to_string() });
     }
-    if is_other_model(there, bundle) && !re_enrol {
-        return Err(FlashError::ReEnrol { people: there.people });
+    match (is_other_model(there, bundle), &typed.gallery) {
+        (true, None) if !typed.yes_re_enrol => Err(FlashError::ReEnrol { people: there.people }),
+        (false, Some(_)) => Err(FlashError::SameModel),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// True if nobody's template can be compared with the bundle's models. A bundle without packs leaves the unit its own.
@@ -278,6 +317,7 @@ fn plan(
     bundle: &BundleFile,
     len: usize,
     is_delta: bool,
+    enrols_all: bool,
 ) -> String {
     let manifest = &bundle.manifest;
     let mut text = format!("{unit}: {} -> {}", running.version, manifest.version);
@@ -289,7 +329,7 @@ fn plan(
     }
     let what = if is_delta { "what changed" } else { "the bundle whole" };
     text += &format!("; {:.1} MB to send ({what})", len as f64 / 1e6);
-    if is_other_model(there, bundle) {
+    if enrols_all {
         text += &format!(
             "; another embedding model: {} people must be enrolled again, and the trial is given up over their gallery unless you confirm \
              it (threshold confirm) and have the unit started once with --discard-templates",

@@ -288,7 +288,7 @@ fn about_bytes(info: &Info) -> u64 {
 }
 
 /// The administrator's key; without one nobody was ever paired.
-pub(super) fn own_key(meant: &Meant) -> anyhow::Result<SecretKey> {
+pub(in crate::cmd) fn own_key(meant: &Meant) -> anyhow::Result<SecretKey> {
     Ok(meant.keychain.secret()?.ok_or(RequestError::InsecureLink)?)
 }
 
@@ -328,7 +328,7 @@ impl Pushed {
     }
 }
 
-fn why_words(why: Why) -> String {
+pub(in crate::cmd) fn why_words(why: Why) -> String {
     match why {
         Why::Removed => {
             "was removed from this unit and stays removed; enrol the person anew from photos"
@@ -351,10 +351,14 @@ fn why_words(why: Why) -> String {
             "#{} has one of the person's badges or numbers here; take it from that one first",
             holder.0
         ),
+        Why::NotThere => {
+            "is not in the unit's gallery; enrol the person from photos, or push the file once the version runs"
+                .to_owned()
+        }
     }
 }
 
-fn left_value(left: &LeftOut) -> Value {
+pub(in crate::cmd) fn left_value(left: &LeftOut) -> Value {
     let (why, holder) = match left.why {
         Why::Removed => ("removed", None),
         Why::OtherName => ("id_taken", None),
@@ -362,6 +366,7 @@ fn left_value(left: &LeftOut) -> Value {
         Why::OtherAccess => ("other_access", None),
         Why::NoSchedule => ("no_schedule", None),
         Why::OtherClaim { holder: PersonId(holder) } => ("credential_taken", Some(holder)),
+        Why::NotThere => ("not_there", None),
     };
     json!({"person": left.person.0, "name": left.name.as_str(), "why": why, "holder": holder})
 }
