@@ -23,6 +23,7 @@ mod manager;
 mod people;
 mod plain_model;
 mod policy;
+mod prune;
 mod replay;
 mod rig;
 mod rule;
