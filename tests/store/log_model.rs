@@ -316,9 +316,9 @@ impl Run {
             assert!(self.oldest <= 1 || segments.len() == kept);
         }
         // No entry tells of a prune that did not happen, and the last one that is told of is known.
-        let told = there.iter().filter_map(|written| written.entry.first_kept());
+        let mut told = there.iter().filter_map(|written| written.entry.first_kept());
         assert!(told.clone().all(|first| first <= self.oldest), "{there:?}");
-        assert_eq!(store.log_pruned(), told.last().unwrap_or(0), "{there:?}");
+        assert_eq!(store.log_pruned(), told.next_back().unwrap_or(0), "{there:?}");
         for &number in segments.iter().rev().skip(1).filter(|_| !self.failed) {
             let len = self.flash.len(Object::Segment(number)).unwrap().unwrap_or(0);
             assert!(len >= u64::from(self.size.segment_bytes / 2), "segment {number}: {len}");

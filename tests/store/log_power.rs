@@ -184,17 +184,16 @@ fn a_prune_survives_every_cut_with_whatever_comes_before_and_after_it() {
     let mut cuts = 0;
     // Without an entry, with all of them in the last segment, and with one, two and three segments full.
     for base in [filled(0), filled(2), filled(3), filled(5), filled(8), filled(9)] {
-        for around in sequences(2) {
+        // The seed draws what is asked of each prune: from what on, of how many, and with which checkpoint.
+        for (seed, around) in (0..).zip(sequences(2)) {
             let operations = [around[0], Operation::Prune, around[1], Operation::Prune];
-            for seed in 0..3 {
-                let life = |harm| live(base.fork(), &operations, seed, harm);
-                for write in 1..=life(Harm::None).writes {
-                    for lot in 0..3 {
-                        cuts += life(Harm::Cut(write, lot)).cuts;
-                    }
-                    life(Harm::Fail(write, FlashFault::Io));
-                    life(Harm::Fail(write, FlashFault::Full));
+            let life = |harm| live(base.fork(), &operations, seed, harm);
+            for write in 1..=life(Harm::None).writes {
+                for lot in 0..3 {
+                    cuts += life(Harm::Cut(write, lot)).cuts;
                 }
+                life(Harm::Fail(write, FlashFault::Io));
+                life(Harm::Fail(write, FlashFault::Full));
             }
         }
     }
