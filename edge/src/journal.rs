@@ -9,7 +9,8 @@ use crate::unit::Clock;
 use std::sync::Arc;
 use threshold_policy::{Admission, Outcome};
 use threshold_record::{ClockContext, ContextError, ContextKind, LogEntry, WallTime};
-use threshold_store::{Store, StoreError};
+use threshold_store::{Proof, Pruned, Store, StoreError};
+use threshold_wire::message::LOG_PRUNE_LEAVES;
 
 /// Leave to move the lock once. Holding one proves that `policy::decide` admitted somebody and that the entry saying so
 /// is durable.
@@ -155,6 +156,21 @@ impl Journal {
             self.store.append(entry).map_err(|error| (taken, error))?;
         }
         self.store.sync().map_err(|error| (entries.len(), error))
+    }
+
+    /// Lets go of the oldest entries up to what is proven, and none from `before` on, with an entry that says so; `None` if there is
+    /// nothing that may go.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may be pruned all the same, entry and all.
+    pub fn prune(
+        &mut self,
+        proof: &Proof,
+        before: u64,
+        entry: LogEntry,
+    ) -> Result<Option<Pruned>, StoreError> {
+        let entry = self.filled(entry);
+        self.store.prune(proof, before, LOG_PRUNE_LEAVES, entry)
     }
 
     /// Makes durable what the log has of entries that [`Journal::write_all`] left there.

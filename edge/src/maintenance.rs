@@ -107,6 +107,7 @@ fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
         "log: {} entries, {} to {}, in {} segments are as the unit wrote them",
         verified.entries, verified.oldest, verified.head, verified.segments
     ));
+    tell_pruned(verified.pruned, notices);
     if verified.torn_bytes > 0 {
         notices.tell(&format!(
             "log: behind them stand {} bytes of a write that was cut off; the next start leaves them out",
@@ -174,6 +175,14 @@ fn tell_cut(cut: Option<TailCut>, notices: &Notices) {
     }
 }
 
+fn tell_pruned(first: u64, notices: &Notices) {
+    if first > 0 {
+        notices.tell(&format!(
+            "log: the entries before {first} were pruned by an owner, which an entry tells"
+        ));
+    }
+}
+
 fn objects(flash: &dyn Flash, folder: &Path, notices: &Notices) -> anyhow::Result<()> {
     notices.tell(&format!("{}:", folder.display()));
     let series = threshold_store::Series::ALL.into_iter();
@@ -195,6 +204,7 @@ fn facts(store: &Store, notices: &Notices) -> anyhow::Result<()> {
         store.log_head(),
         figures.log_bytes
     ));
+    tell_pruned(store.log_pruned(), notices);
     if let Some(gallery) = store.gallery() {
         notices.tell(&format!(
             "gallery: {} people with {} templates of model {}, generation {}, {} segments, {} bytes; {} people were removed",

@@ -9,6 +9,7 @@ mod access;
 mod commission;
 mod decide;
 mod mode;
+mod prune;
 mod rule;
 mod settings;
 

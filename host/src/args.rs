@@ -434,6 +434,8 @@ pub enum Log {
     Follow(Follow),
     /// Check the kept log against the unit's signatures, and the unit's log against the kept one
     Verify(VerifyLog),
+    /// Pull the log, and have the unit let go of its oldest entries, which are kept here then; as an owner
+    Prune(PruneLog),
     /// Make a page for people of a log that was pulled: visits over time, refusals by cause, each person's scores
     Report(LogReport),
 }
@@ -455,6 +457,14 @@ pub struct VerifyLog {
     /// The name of a unit that was paired: check what is kept of its log, without asking it
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// `log prune`
+#[derive(Args, Debug)]
+pub struct PruneLog {
+    /// Leave what is younger than so many days, as far as the unit's clock was set (default: whatever may go goes)
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub keep_days: Option<u32>,
 }
 
 /// `log pull`

@@ -375,8 +375,8 @@ pub enum HostError {
         /// The sequence that came.
         found: u64,
     },
-    /// The unit's log was full and the oldest entries went before they were read.
-    #[error("entries {first} to {last} were overwritten before they were read")]
+    /// The unit's log was full, or an owner had it pruned, and the oldest entries went before they were read.
+    #[error("entries {first} to {last} were overwritten or pruned before they were read")]
     LogOverwritten {
         /// The sequence that was due.
         first: u64,

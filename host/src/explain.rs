@@ -203,6 +203,10 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             "The processor computes from here on in the place of the GPU; it passed its self-test"
                 .to_owned()
         }
+        EntryKind::Pruned => {
+            let first = entry.first_kept().unwrap_or_default();
+            format!("{} had the entries before {first} pruned, which had been pulled", by())
+        }
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }

@@ -151,8 +151,8 @@ impl Names {
         let asked = |id: &PersonId| !id.is_nobody();
         let ids: BTreeSet<PersonId> = entries
             .iter()
-            // Of those the second number is a count, and nobody.
-            .filter(|entry| !entry.kind.is_of_inputs())
+            // Of those the second number is a count, and nobody; of a prune both are an entry's.
+            .filter(|entry| !entry.kind.is_of_inputs() && entry.kind != EntryKind::Pruned)
             .flat_map(|entry| [entry.person, entry.runner_up])
             .filter(asked)
             .filter(|id| !self.known.contains_key(id) && !self.gone.contains(id))

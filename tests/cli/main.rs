@@ -15,6 +15,7 @@ mod managed;
 mod pairing;
 mod photos;
 mod port;
+mod prune;
 mod server;
 mod site;
 mod start;

@@ -291,6 +291,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (36, "config_set"),
             (37, "config_reverted"),
             (38, "fell_back"),
+            (39, "pruned"),
         ],
     );
     check(

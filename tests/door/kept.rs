@@ -21,40 +21,40 @@ const ENTRY: usize = 97;
 const SIGNED: usize = 161;
 
 /// An administrator's folder, with a unit's log in it.
-struct Host {
+pub(crate) struct Host {
     _folder: tempfile::TempDir,
     keychain: Keychain,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keychain = Keychain::meant(Some(folder.path()));
         keychain.keep("bench", Some(KnownUnit::of(&[1; 32], Role::Owner))).unwrap();
         Self { _folder: folder, keychain }
     }
 
-    fn identity(&self, bench: &Bench) -> anyhow::Result<Identity> {
+    pub(crate) fn identity(&self, bench: &Bench) -> anyhow::Result<Identity> {
         Ok(trust::identity(&self.keychain, &mut bench.session(1))?.unwrap())
     }
 
-    fn path(&self, bench: &Bench) -> PathBuf {
+    pub(crate) fn path(&self, bench: &Bench) -> PathBuf {
         self.keychain.kept(&self.identity(bench).unwrap().key, "log")
     }
 
     /// Pulls; gives how many entries came.
-    fn pull(&self, bench: &Bench) -> anyhow::Result<u64> {
+    pub(crate) fn pull(&self, bench: &Bench) -> anyhow::Result<u64> {
         let identity = self.identity(bench)?;
         let mut kept = KeptLog::open(&self.path(bench), &identity)?;
         up_to_date(&mut bench.session(1), &identity, &mut kept, &mut |_| {})
     }
 
-    fn contents(&self, bench: &Bench) -> Contents {
+    pub(crate) fn contents(&self, bench: &Bench) -> Contents {
         kept::read(&self.path(bench)).unwrap().1
     }
 
     /// How the unit's log stands to what was kept.
-    fn compare(&self, bench: &Bench) -> anyhow::Result<Option<(u64, u64)>> {
+    pub(crate) fn compare(&self, bench: &Bench) -> anyhow::Result<Option<(u64, u64)>> {
         let contents = self.contents(bench);
         let identity = self.identity(bench)?;
         let live = compare(&mut bench.session(1), &identity, contents.tip, contents.signed)?;
@@ -73,13 +73,13 @@ fn bench() -> Bench {
 }
 
 /// A unit that starts on that flash.
-fn started(flash: &MockFlash) -> Bench {
+pub(crate) fn started(flash: &MockFlash) -> Bench {
     let mut rig = Rig::on(flash);
     rig.desk = Desk::new(rig.shared.clone(), false);
     Bench::of(rig)
 }
 
-fn head(bench: &Bench) -> u64 {
+pub(crate) fn head(bench: &Bench) -> u64 {
     bench.store(|store| store.log_head())
 }
 

@@ -24,6 +24,7 @@ mod manager;
 mod people;
 mod plain_model;
 mod policy;
+mod prune;
 mod recognise;
 mod replay;
 mod rig;

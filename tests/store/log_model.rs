@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use threshold_record::{ContextKind, EntryKind, LogEntry, PersonId};
 use threshold_store::{
-    Checkpoint, Flash, LogSize, MockFlash, Object, Series, Store, StoreError, verify,
+    Checkpoint, Flash, LogSize, MockFlash, Object, Proof, Series, Store, StoreError, verify,
 };
 use threshold_tests::lots::Lots;
 
@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     Lockout,
     /// Changes the data key.
     Rotate,
+    /// Lets go of the oldest segments, with a checkpoint that the host has or one of now.
+    Prune,
     Read,
     Reopen,
 }
@@ -62,8 +64,10 @@ pub(crate) struct Run {
     /// A checkpoint that a host was given.
     known: Option<Checkpoint>,
     mark: u32,
-    /// An error was reported, or the key changed, after which segments may be sealed early.
+    /// An error was reported, the key changed or the log was pruned, after which segments may be sealed early.
     failed: bool,
+    /// The log may have been pruned, so that there may be fewer segments than are kept.
+    pruned: bool,
 }
 
 impl Run {
@@ -81,6 +85,7 @@ impl Run {
             known: None,
             mark: 0,
             failed: false,
+            pruned: false,
         }
     }
 
@@ -114,7 +119,14 @@ impl Run {
             let others = self.others.remove(&sequence).unwrap_or_default();
             let at = sequence as usize - 1;
             let mut written = self.entries.get(at).into_iter().chain(&others);
-            let written = written.find(|written| written.entry == *found).cloned();
+            // What a prune that failed would have said is not known.
+            let same = |written: &&Written| {
+                let told = found.first_kept().map_or(written.entry, LogEntry::pruned);
+                let LogEntry { person, runner_up, .. } = told;
+                LogEntry { person, runner_up, ..written.entry } == *found
+            };
+            let written = written.find(same).cloned();
+            let written = written.map(|written| Written { entry: *found, ..written });
             let written = written.unwrap_or_else(|| {
                 panic!(
                     "entry {sequence} was never written: {found:?}\n{:?}\n{others:?}",
@@ -191,13 +203,54 @@ impl Run {
             }
             Operation::Lockout => store.save_lockout([1, self.mark as u8, 0, 0]),
             Operation::Rotate => store.rotate_keys(),
+            Operation::Prune => {
+                self.pruned = true;
+                let known = self.known.filter(|_| lots.below(3) == 0);
+                let known = known.unwrap_or_else(|| store.checkpoint());
+                let proof = prove(store, &known).unwrap();
+                let keep = lots.below(5);
+                let before = if lots.below(2) == 0 { u64::MAX } else { lots.below(next) };
+                let entry = LogEntry { kind: EntryKind::Pruned, ..written.entry };
+                let written = |entry| Written { entry, contexts: written.contexts };
+                let oldest = store.log_oldest();
+                let limit = known.sequence.saturating_sub(keep.max(1));
+                let limit = limit.min(before.saturating_sub(1));
+                match store.prune(&proof, before, keep, entry) {
+                    Ok(None) => {
+                        assert!(store.log_oldest() >= oldest);
+                        Ok(())
+                    }
+                    Ok(Some(pruned)) => {
+                        // From the oldest there was, which may be a later one than before the sync, up to the limit.
+                        assert!(pruned.first >= oldest && pruned.last <= limit, "{pruned:?}");
+                        assert_eq!(pruned.last + 1, store.log_oldest());
+                        assert_eq!(pruned.entry.first_kept(), Some(store.log_oldest()));
+                        assert_eq!(pruned.entry.sequence, store.log_head());
+                        self.entries.push(written(pruned.entry));
+                        let again = store.prune(&proof, before, keep, entry);
+                        assert_eq!(again, Ok(None), "what is pruned is pruned");
+                        Ok(())
+                    }
+                    Err(error) => {
+                        if store.log_head() == next {
+                            // Only the anchor after it failed.
+                            let page = store.log_page(next, 1).unwrap_or_default();
+                            self.entries.extend(page.first().copied().map(written));
+                        } else {
+                            self.others.entry(next).or_default().push(written(entry));
+                        }
+                        Err(error)
+                    }
+                }
+            }
             Operation::Read => {
                 self.read(lots);
                 Ok(())
             }
             Operation::Reopen => Ok(()),
         };
-        self.failed |= outcome.is_err() || operation == Operation::Rotate;
+        self.failed |=
+            outcome.is_err() || matches!(operation, Operation::Rotate | Operation::Prune);
         self.settle();
         let syncs = matches!(operation, Operation::Commit | Operation::Sync | Operation::Lockout);
         if outcome.is_ok() && syncs {
@@ -255,8 +308,17 @@ impl Run {
         // last are at least half full.
         let segments = self.flash.segments(Series::Log);
         let (kept, last) = (self.size.segments as usize, segments.last().copied().unwrap_or(0));
-        assert_eq!(segments.len(), kept.min(last as usize), "{segments:?}");
-        assert!(self.oldest <= 1 || segments.len() == kept);
+        if self.pruned {
+            assert!((1..=kept.min(last as usize)).contains(&segments.len()), "{segments:?}");
+            assert!(segments.windows(2).all(|two| two[0] + 1 == two[1]), "{segments:?}");
+        } else {
+            assert_eq!(segments.len(), kept.min(last as usize), "{segments:?}");
+            assert!(self.oldest <= 1 || segments.len() == kept);
+        }
+        // No entry tells of a prune that did not happen, and the last one that is told of is known.
+        let mut told = there.iter().filter_map(|written| written.entry.first_kept());
+        assert!(told.clone().all(|first| first <= self.oldest), "{there:?}");
+        assert_eq!(store.log_pruned(), told.next_back().unwrap_or(0), "{there:?}");
         for &number in segments.iter().rev().skip(1).filter(|_| !self.failed) {
             let len = self.flash.len(Object::Segment(number)).unwrap().unwrap_or(0);
             assert!(len >= u64::from(self.size.segment_bytes / 2), "segment {number}: {len}");
@@ -274,6 +336,16 @@ impl Run {
         self.open().unwrap();
         if lots.below(8) == 0 {
             self.verify();
+        }
+    }
+}
+
+/// Compares a checkpoint with the store's log, entry by entry.
+pub(crate) fn prove(store: &Store, checkpoint: &Checkpoint) -> Result<Proof, StoreError> {
+    let mut proving = store.prove(checkpoint)?;
+    loop {
+        if let Some(proof) = proving.step(store, 1)? {
+            return Ok(proof);
         }
     }
 }

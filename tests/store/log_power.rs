@@ -28,7 +28,7 @@ enum Harm {
 
 fn drawn(lots: &mut Lots) -> Operation {
     let kinds = [ContextKind::Model, ContextKind::Policy, ContextKind::Config];
-    match lots.below(17) {
+    match lots.below(18) {
         0..=4 => Operation::Append,
         5..=8 => Operation::Commit,
         9 | 10 => Operation::Sync,
@@ -36,6 +36,7 @@ fn drawn(lots: &mut Lots) -> Operation {
         13 => Operation::Lockout,
         14 => Operation::Read,
         15 => Operation::Rotate,
+        16 => Operation::Prune,
         _ => Operation::Reopen,
     }
 }
@@ -176,4 +177,25 @@ fn every_short_sequence_survives_every_cut_on_three_segments_of_three_entries() 
         }
     }
     assert!(cuts >= 70_000, "{cuts} cuts");
+}
+
+#[test]
+fn a_prune_survives_every_cut_with_whatever_comes_before_and_after_it() {
+    let mut cuts = 0;
+    // Without an entry, with all of them in the last segment, and with one, two and three segments full.
+    for base in [filled(0), filled(2), filled(3), filled(5), filled(8), filled(9)] {
+        // The seed draws what is asked of each prune: from what on, of how many, and with which checkpoint.
+        for (seed, around) in (0..).zip(sequences(2)) {
+            let operations = [around[0], Operation::Prune, around[1], Operation::Prune];
+            let life = |harm| live(base.fork(), &operations, seed, harm);
+            for write in 1..=life(Harm::None).writes {
+                for lot in 0..3 {
+                    cuts += life(Harm::Cut(write, lot)).cuts;
+                }
+                life(Harm::Fail(write, FlashFault::Io));
+                life(Harm::Fail(write, FlashFault::Full));
+            }
+        }
+    }
+    assert!(cuts >= 15_000, "{cuts} cuts");
 }

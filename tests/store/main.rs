@@ -26,6 +26,7 @@ mod medium;
 mod pace;
 mod power;
 mod process;
+mod prune;
 mod removal;
 mod rotation;
 mod segments;

@@ -42,7 +42,9 @@ use threshold_wire::message::{
 };
 use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
-use threshold_wire::trust::{CheckpointGet, CheckpointGot, CheckpointPlace, Identity};
+use threshold_wire::trust::{
+    CheckpointGet, CheckpointGot, CheckpointPlace, Identity, LogPrune, LogPruned,
+};
 use threshold_wire::update::{
     SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush, UpdatePushed, UpdateRefusal,
 };
@@ -227,8 +229,12 @@ fn trust(s: &mut Sheet) {
     for (case, place) in places {
         s.call::<endpoints::GetCheckpoint>(case, CheckpointGet { place }, Call::GetCheckpoint);
     }
-    let bytes = samples::counting::<160>(0x11).into();
-    s.answer::<endpoints::GetCheckpoint>("", CheckpointGot { bytes });
+    let bytes = samples::counting::<160>(0x11);
+    s.answer::<endpoints::GetCheckpoint>("", CheckpointGot { bytes: bytes.into() });
+    let prune = LogPrune { before: 300_000, checkpoint: bytes.into() };
+    s.call::<endpoints::PruneLog>("", prune, Call::PruneLog);
+    let pruned = LogPruned { entries: 93_001, oldest: 93_130, entry: 200_001 };
+    s.answer::<endpoints::PruneLog>("", pruned);
 }
 
 fn administrators(s: &mut Sheet) {

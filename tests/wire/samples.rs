@@ -365,6 +365,8 @@ pub(crate) fn errors() -> Vec<RequestError> {
         RequestError::BadProof,
         RequestError::RecoveryRecord,
         RequestError::BadPassback { most: 1440 },
+        RequestError::NotOfThisLog,
+        RequestError::LogPruned { first: 93_130 },
     ];
     let badge = Credential::Wiegand26 { facility: 12, card: 345 };
     let (person, holder) = (PersonId(300), name("Grace Hopper"));
@@ -425,6 +427,8 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::BadProof => return "bad_proof".to_owned(),
         RequestError::RecoveryRecord => return "recovery_record".to_owned(),
         RequestError::BadPassback { .. } => return "bad_passback".to_owned(),
+        RequestError::NotOfThisLog => return "not_of_this_log".to_owned(),
+        RequestError::LogPruned { .. } => return "log_pruned".to_owned(),
         RequestError::BadConfig(refused) => {
             return format!("bad_config:{}", config_refused(refused));
         }

@@ -106,6 +106,9 @@ coded! {
         FellBack = 38 => "fell_back",
         /// An owner (`by`) has templates of another model put beside the gallery, for an update.
         GalleryStaged = 40 => "gallery_staged",
+        /// An owner (`by`) had the unit let go of its oldest entries, which were pulled; [`LogEntry::first_kept`] is the first that
+        /// still counts.
+        Pruned = 39 => "pruned",
     }
 }
 
@@ -143,7 +146,7 @@ pub struct LogEntry {
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
     /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) or of a setting
-    /// (kind 36) its number.
+    /// (kind 36) its number. In one of a prune (kind 39) the two are one number, see [`LogEntry::first_kept`].
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,
@@ -232,6 +235,20 @@ impl LogEntry {
             by: KeyTag::NOBODY,
             about: KeyTag::NOBODY,
         }
+    }
+
+    /// The entry of a prune after which `first` is the oldest that counts; `runner_up` has the number's low half, `person` the high one.
+    #[must_use]
+    pub const fn pruned(first: u64) -> Self {
+        let (person, runner_up) = (PersonId((first >> 32) as u32), PersonId(first as u32));
+        Self { person, runner_up, ..Self::of(EntryKind::Pruned) }
+    }
+
+    /// Of the entry of a prune the first entry that still counts, those before it were let go of; `None` of every other entry.
+    #[must_use]
+    pub fn first_kept(&self) -> Option<u64> {
+        let first = (u64::from(self.person.0) << 32) | u64::from(self.runner_up.0);
+        (self.kind == EntryKind::Pruned).then_some(first)
     }
 
     /// The 64 bytes. Scores are rounded to 1/16384; times above their width are cut to it.

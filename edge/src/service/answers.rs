@@ -6,7 +6,8 @@
 use super::pull::{self, Pull};
 use super::reception::Asker;
 use super::{
-    Room, Session, access, administration, clock, commission, config, ending, policy, push, update,
+    Room, Session, access, administration, clock, commission, config, ending, policy, prune, push,
+    update,
 };
 use crate::journal::Journal;
 use crate::presentation;
@@ -26,10 +27,10 @@ use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, Call, Caller, ChallengeCommission, Endpoint, FinishCommission,
     FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext,
     GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery,
-    ListSchedules, OpenSession, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
-    SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StageGallery, StartPairing,
-    StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    ListSchedules, OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot,
+    RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
+    SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
+    StageGallery, StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -78,6 +79,10 @@ pub(super) fn answer(
         }
         Call::StageGallery(request) => {
             return reply::<StageGallery>(id, push::stage(desk, *request, asker));
+        }
+        Call::PruneLog(request) => {
+            let by = asker.map_or(KeyTag::NOBODY, Asker::tag);
+            return reply::<PruneLog>(id, prune::prune(desk.shared, request, by));
         }
         _ => {}
     }
@@ -148,6 +153,7 @@ pub(super) fn answer(
         Call::StartPush(_) => reply::<StartPush>(id, Err(RequestError::NoSuchContent)),
         Call::ApplyGallery(_) => reply::<ApplyGallery>(id, Err(RequestError::NoSuchContent)),
         Call::StageGallery(_) => reply::<StageGallery>(id, Err(RequestError::NoSuchContent)),
+        Call::PruneLog(_) => reply::<PruneLog>(id, Err(RequestError::NoSuchContent)),
         Call::GetSlots(_)
         | Call::PushUpdate(_)
         | Call::ApplyUpdate(_)
@@ -432,6 +438,7 @@ fn start_pull(
     }
     let content = match request.what {
         PullWhat::Log { from } => {
+            prune::check_there(&desk.shared.lock(), from)?;
             write_read(&mut desk.shared.lock(), from, desk.session, by)?;
             match pull::log(desk.shared, from) {
                 Some(Ok(content)) => content,
@@ -475,6 +482,7 @@ fn log_page(
     session: &mut Session,
     by: KeyTag,
 ) -> Result<LogPage, RequestError> {
+    prune::check_there(state, from)?;
     write_read(state, from, session, by)?;
     let store = journal(state)?.store();
     match store.log_page(from, LOG_PAGE_ENTRIES) {

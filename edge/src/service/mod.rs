@@ -13,6 +13,7 @@ mod ending;
 pub mod line;
 pub mod link;
 mod policy;
+mod prune;
 mod pull;
 mod push;
 mod reception;

@@ -17,7 +17,7 @@ use threshold_wire::session::{Inside, Session};
 use threshold_wire::{Encoded, RequestError};
 
 /// Entries that are read under one hold of the state.
-const PAGE_ENTRIES: usize = 1024;
+pub(super) const PAGE_ENTRIES: usize = 1024;
 
 /// A content on its way.
 #[derive(Debug)]

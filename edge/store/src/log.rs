@@ -5,7 +5,8 @@
 //! have been seen under a number that another entry then gets.
 //! Records wait in memory until they are made durable together: one batch, one append and one sync.
 //! A segment that took a failed or torn write takes nothing more; the next one's head says where it ends. When as many
-//! segments as are kept are full, the oldest goes: first a head that no longer counts it is durable, then it is removed.
+//! segments as are kept are full, the oldest goes: first a head that no longer counts it is durable, then it is removed. So do
+//! those that an owner has pruned (`prune`).
 //! Every context that an entry refers to stands in the entry's own segment: those in force are carried to the head of
 //! each new segment, so that no segment needs an older one.
 //! Refuses an entry that refers to a context not in force, and a log that stands further back than the anchor says.
@@ -22,6 +23,7 @@ mod batch;
 mod convert;
 mod open;
 mod plain;
+mod prune;
 mod reached;
 mod read;
 mod record;
@@ -105,6 +107,8 @@ pub(crate) struct Log {
     /// The context in force of each kind, by the kind's code; 0 for none.
     in_force: [u16; KINDS],
     converting: Option<Converting>,
+    /// The entry of the last prune that was seen, and the first entry that it left; zeros for none.
+    pruned: (u64, u64),
     cursor: Cell<Cursor>,
 }
 
@@ -134,6 +138,7 @@ impl Log {
             held: BTreeMap::new(),
             in_force: [0; KINDS],
             converting: None,
+            pruned: (0, 0),
             cursor: Cell::default(),
         }
     }
@@ -363,6 +368,12 @@ impl Log {
     pub(crate) fn oldest(&self) -> u64 {
         let first = self.segments.front().map_or(0, |front| front.first);
         if first > self.durable.tip.head { 0 } else { first }
+    }
+
+    /// The first entry that the last prune left; 0 if the log tells of none.
+    pub(crate) fn pruned(&self) -> u64 {
+        let (entry, first) = self.pruned;
+        if entry < self.oldest() { 0 } else { first }
     }
 
     /// Bytes that the log may still take beside those that it has.

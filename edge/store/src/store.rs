@@ -7,10 +7,12 @@
 
 mod administration;
 mod figures;
+mod prune;
 mod trust;
 mod wipe;
 
 pub use figures::Figures;
+pub use prune::{Proof, Proving, Pruned};
 
 use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
@@ -446,13 +448,16 @@ impl Store {
         Ok(())
     }
 
-    /// Does one step of what can wait until the unit idles, and says whether more is due: dead records of the gallery go, a
-    /// removal is bound to the anchor. A step reads two segments of the gallery at most, writes one, and takes three fdatasyncs
+    /// Does one step of what can wait until the unit idles, and says whether more is due: segments of the log that were pruned and
+    /// dead records of the gallery go, a removal is bound to the anchor. A step reads two segments of the gallery at most, writes one, and takes three fdatasyncs
     /// at most.
     ///
     /// # Errors
     /// [`StoreError`] of the flash; the step stays due.
     pub fn tidy_up(&mut self) -> Result<bool, StoreError> {
+        if self.log.remove_one(self.flash.as_mut())? {
+            return Ok(true);
+        }
         if self.unbound {
             self.write_anchor()?;
         } else if let Some(durable) = &mut self.gallery
@@ -593,6 +598,13 @@ impl Store {
     #[must_use]
     pub fn log_oldest(&self) -> u64 {
         self.log.oldest()
+    }
+
+    /// Sequence of the first entry that the last prune left: those before it were let go of because an owner asked for it. 0 if no
+    /// entry of the log tells of one any more.
+    #[must_use]
+    pub fn log_pruned(&self) -> u64 {
+        self.log.pruned()
     }
 
     /// Bytes that the log may still take beside those that it has, before its oldest segment goes for the newest.

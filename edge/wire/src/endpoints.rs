@@ -32,7 +32,7 @@ use crate::message::{
 use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet};
 use crate::speed::{SpeedSet, SpeedSettled};
 use crate::stats::Stats;
-use crate::trust::{CheckpointGet, CheckpointGot, Identity};
+use crate::trust::{CheckpointGet, CheckpointGot, Identity, LogPrune, LogPruned};
 use crate::update::{SlotsTold, UpdateApplied, UpdateApply, UpdateEnded, UpdatePush, UpdatePushed};
 use postcard_schema::Schema;
 use postcard_schema::key::Key;
@@ -246,6 +246,8 @@ endpoints! {
     StageGallery "gallery/stage" Owner GalleryStage => GalleryStageTold;
     /// Which model's templates lie beside your gallery?
     GetBeside "gallery/beside" Viewer Nothing => BesideTold;
+    /// Let go of your oldest entries: I have them.
+    PruneLog "log/prune" Owner LogPrune => LogPruned;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -364,6 +364,10 @@ pub type ContextGot = Context;
 /// Log entries in one transfer: 4 MiB, of which a unit makes the hash in a few milliseconds.
 pub const LOG_PULL_ENTRIES: u64 = 65_536;
 
+/// The newest entries, which no prune takes: a day at one a second, so that what a door did lately is at the door, and the last
+/// admissions that anti-passback looks for are among them.
+pub const LOG_PRUNE_LEAVES: u64 = 86_400;
+
 /// What a host may pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum PullWhat {
@@ -627,4 +631,19 @@ pub enum RequestError {
     /// The configuration cannot be so; nothing was changed.
     #[error(transparent)]
     BadConfig(ConfigRefused),
+    /// The checkpoint is none that this unit signed of its log as it is; nothing was pruned.
+    #[error(
+        "the checkpoint is not one that the unit signed of its log as it is now, so that nothing was pruned; see what threshold log \
+         verify says, and prune again"
+    )]
+    NotOfThisLog,
+    /// The entries that were asked for were pruned.
+    #[error(
+        "an owner had the entries before {first} pruned, and the unit has them no more; ask for them from {first} on, and look for the \
+         others in what was pulled before"
+    )]
+    LogPruned {
+        /// The first entry that the prune left.
+        first: u64,
+    },
 }

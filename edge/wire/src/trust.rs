@@ -41,3 +41,23 @@ pub struct CheckpointGot {
     /// Its bytes, as the store draws them.
     pub bytes: Vec<u8, CHECKPOINT_BYTES>,
 }
+
+/// Asks the unit to let go of its oldest entries, which the host has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct LogPrune {
+    /// The first entry that stays, whatever else may go.
+    pub before: u64,
+    /// A checkpoint that the unit signed: no entry behind it goes.
+    pub checkpoint: Vec<u8, CHECKPOINT_BYTES>,
+}
+
+/// What the unit let go of, durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct LogPruned {
+    /// How many entries went; 0 if there were none that may.
+    pub entries: u64,
+    /// Sequence of the oldest entry that is there now; 0 for an empty log.
+    pub oldest: u64,
+    /// Sequence of the entry that tells of it; 0 if none went.
+    pub entry: u64,
+}

@@ -5,6 +5,7 @@
 //! Refuses to leave an entry out or to give one twice: a gap is an error that names both its ends.
 
 pub mod keep;
+pub mod prune;
 pub mod report;
 pub mod verify;
 
@@ -43,6 +44,7 @@ pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
             follow(&mut Session::open_started(meant)?, say, typed, &mut print)?;
         }
         args::Log::Verify(typed) => return verify::run(meant, typed),
+        args::Log::Prune(typed) => return prune::run(meant, typed),
         args::Log::Report(typed) => return report::run(meant, typed),
     }
     Ok(Answer::Yes)
@@ -123,7 +125,9 @@ fn keep<T: Transport>(meant: &Meant, session: &mut Session<T>) -> anyhow::Result
     bar.finish_and_clear();
     for lost in kept.contents().lost.iter().skip(lost_before) {
         let (first, last) = (lost.start(), lost.end());
-        say.warn(&format!("entries {first} to {last} were overwritten before they were pulled"));
+        say.warn(&format!(
+            "entries {first} to {last} were overwritten or pruned before they were pulled"
+        ));
     }
     say.note(&format!("{} kept in {}", entries(came), path.display()));
     Ok(Some(kept))
@@ -198,7 +202,7 @@ fn first_there(say: Say, wanted: u64, head: LogHead) -> u64 {
     let wanted = wanted.max(1);
     if wanted < head.oldest {
         say.warn(&format!(
-            "entries {wanted} to {} were overwritten; starting with {}",
+            "entries {wanted} to {} were overwritten or pruned; starting with {}",
             head.oldest - 1,
             head.oldest
         ));
@@ -398,7 +402,7 @@ mod tests {
             assert_eq!((seen.len(), result.unwrap_err().to_string().as_str()), (0, expected));
         };
         check(unit(9), 0, 12, "log.csv ends with entry 12, the unit's log ends with 9");
-        check(unit(9), 5, 3, "entries 4 to 5 were overwritten before they were read");
+        check(unit(9), 5, 3, "entries 4 to 5 were overwritten or pruned before they were read");
     }
 
     #[test]
@@ -411,7 +415,7 @@ mod tests {
         });
         let (seen, result) = pulled(unit, None, None);
         let text = result.unwrap_err().to_string();
-        assert_eq!(text, "entries 33 to 40 were overwritten before they were read");
+        assert_eq!(text, "entries 33 to 40 were overwritten or pruned before they were read");
         assert_eq!(seen, (1..=32).collect::<Vec<_>>());
     }
 
@@ -448,7 +452,7 @@ mod tests {
             }
         };
         assert_eq!(seen, (1..=40).collect::<Vec<_>>());
-        assert_eq!(error, "entries 41 to 50 were overwritten before they were read");
+        assert_eq!(error, "entries 41 to 50 were overwritten or pruned before they were read");
     }
 
     fn followed(

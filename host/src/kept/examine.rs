@@ -38,6 +38,8 @@ pub struct Contents {
     pub signed: u64,
     /// Signed checkpoints.
     pub checkpoints: u64,
+    /// The last one of them.
+    pub checkpoint: Option<Checkpoint>,
     /// Entries that were gone from the unit before they were pulled.
     pub lost: Vec<RangeInclusive<u64>>,
     /// Entries that no signature vouches for, and none will: the pull that brought them was cut off, and what came after them
@@ -132,6 +134,7 @@ impl Contents {
     pub(super) fn take_signed(&mut self, checkpoint: &Checkpoint) {
         self.signed = checkpoint.sequence;
         self.checkpoints += 1;
+        self.checkpoint = Some(*checkpoint);
     }
 
     pub(super) fn take_begin(&mut self, checkpoint: &Checkpoint) {

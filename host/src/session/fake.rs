@@ -267,6 +267,7 @@ impl FakeUnit {
             }
             Call::StartPull(_) => no::<at::StartPull>(id),
             Call::StartPush(_) => no::<at::StartPush>(id),
+            Call::PruneLog(_) => no::<at::PruneLog>(id),
             Call::SetSpeed(set) => yes::<at::SetSpeed>(id, self.speed.asked(set)),
             Call::ApplyGallery(_) => no::<at::ApplyGallery>(id),
             Call::Reboot(_) => no::<at::Reboot>(id),

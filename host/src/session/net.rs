@@ -9,11 +9,11 @@ use super::telnet::{Setting, Telnet};
 use crate::error::HostError;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long the connection may take, and then all of the server's answers together. What the resolver of names takes comes
-/// before it.
+/// How long the connection may take, its name's address included, and then all of the server's answers together.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a change of the speed may take.
@@ -136,7 +136,8 @@ impl Net {
 fn connect(address: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::InvalidInput, "it is no <host>:<port>");
     let give_up = Instant::now() + PATIENCE;
-    for address in address.to_socket_addrs()? {
+    let resolve = |name: &str| Ok(name.to_socket_addrs()?.collect());
+    for address in resolved(address, PATIENCE, resolve)? {
         let left = give_up.saturating_duration_since(Instant::now());
         match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
             Ok(stream) => return Ok(stream),
@@ -144,6 +145,22 @@ fn connect(address: &str) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+/// The addresses of a name. The system's resolver has no time limit of ours (a name server that is away costs it tens of seconds),
+/// so it is asked on a thread of its own, which is left behind if its answer comes too late.
+fn resolved(
+    name: &str,
+    patience: Duration,
+    resolve: impl FnOnce(&str) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> io::Result<Vec<SocketAddr>> {
+    let (tell, told) = mpsc::channel();
+    let asked = name.to_owned();
+    // Nobody may listen any more by the time there is an answer.
+    let ask = move || drop(tell.send(resolve(&asked)));
+    std::thread::Builder::new().name("resolver".to_owned()).spawn(ask)?;
+    let late = || io::Error::new(ErrorKind::TimedOut, "no name server says in time where it is");
+    told.recv_timeout(patience).unwrap_or_else(|_| Err(late()))
 }
 
 fn waits(error: &io::Error) -> bool {
@@ -202,5 +219,42 @@ impl Transport for Net {
 
     fn name(&self) -> &str {
         &self.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_resolves_costs_the_patience_and_no_more() {
+        let patience = Duration::from_millis(50);
+        let (end, ended) = mpsc::channel::<()>();
+        let begun = Instant::now();
+        // A resolver that answers only once the test is over.
+        let silent = move |_: &str| {
+            let _ = ended.recv();
+            Ok(vec![])
+        };
+        let error = resolved("door.example:7000", patience, silent).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        assert!((patience..Duration::from_secs(2)).contains(&begun.elapsed()));
+        drop(end);
+        // One that says where it is, and one that says no, are taken at their word.
+        let here: SocketAddr = "127.0.0.1:7000".parse().unwrap();
+        let known = resolved("door.example:7000", PATIENCE, move |_| Ok(vec![here]));
+        assert_eq!(known.unwrap(), [here]);
+        let no = |_: &str| Err(ErrorKind::NotFound.into());
+        let error = resolved("door.example:7000", PATIENCE, no).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_at_once() {
+        for address in ["", "door", "127.0.0.1", "127.0.0.1:none"] {
+            let error = connect(address).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{address}: {error}");
+        }
     }
 }

@@ -62,11 +62,12 @@ impl Log {
         last: u32,
     ) -> Result<(), StoreError> {
         let head = Head::read(flash, keyring, last)?;
+        let mut oldest_before = 0;
         for number in head.oldest..last {
             let head = Head::read(flash, keyring, number)?;
-            self.follow(flash, keyring, &head)?;
+            self.follow(flash, keyring, &head, &mut oldest_before)?;
         }
-        self.follow(flash, keyring, &head)?;
+        self.follow(flash, keyring, &head, &mut oldest_before)?;
         self.begun = Some(head);
         Ok(())
     }
@@ -76,10 +77,15 @@ impl Log {
         flash: &dyn Flash,
         keyring: &Keyring,
         head: &Head,
+        oldest_before: &mut u32,
     ) -> Result<(), StoreError> {
         if let Some(before) = self.segments.back_mut() {
             before.end = head.previous_end;
             follows(flash, keyring, before, head)?;
+        }
+        // Only where segments went before it can it begin with a prune.
+        if head.oldest > std::mem::replace(oldest_before, head.oldest) {
+            self.note_prune(flash, keyring, head)?;
         }
         self.segments.push_back(head.segment(u32::MAX));
         Ok(())

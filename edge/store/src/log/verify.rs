@@ -35,6 +35,8 @@ pub struct Verified {
     pub segments: u32,
     /// Bytes of a torn end, which the next start leaves out.
     pub torn_bytes: u64,
+    /// The first entry that the last prune left, as far as the log still tells of one; 0 for none.
+    pub pruned: u64,
     /// The first entry that is not there as it was written.
     pub first_bad: Option<FirstBad>,
 }
@@ -82,6 +84,7 @@ pub fn verify(
         first: 1,
         segments: 0,
         torn_bytes: 0,
+        pruned: 0,
     };
     let first_bad = match walk.log(&anchor) {
         Ok(()) => None,
@@ -91,8 +94,8 @@ pub fn verify(
     let head = walk.reached.tip.head;
     let entries = (head + 1).saturating_sub(walk.first);
     let oldest = if entries == 0 { 0 } else { walk.first };
-    let Walk { segments, torn_bytes, .. } = walk;
-    Ok(Verified { oldest, head, entries, segments, torn_bytes, first_bad })
+    let Walk { segments, torn_bytes, pruned, .. } = walk;
+    Ok(Verified { oldest, head, entries, segments, torn_bytes, pruned, first_bad })
 }
 
 /// The host's checkpoint, and whether another entry or context stands in its place.
@@ -120,6 +123,7 @@ struct Walk<'a> {
     first: u64,
     segments: u32,
     torn_bytes: u64,
+    pruned: u64,
 }
 
 impl Walk<'_> {
@@ -212,8 +216,13 @@ impl Walk<'_> {
             _ => (len, End::Open),
         };
         let mut batches = Batches::new(self.flash, self.keyring, number, head.key, to.min(len));
-        let known = &mut self.known;
-        let mut see = |tip: &Tip, _: Record| known.pass(tip);
+        let (known, pruned) = (&mut self.known, &mut self.pruned);
+        let mut see = |tip: &Tip, record: Record| {
+            known.pass(tip);
+            if let Record::Entry(entry) = record {
+                *pruned = entry.first_kept().unwrap_or(*pruned);
+            }
+        };
         let start = u64::from(head.end);
         let read = self.reached.read_on(&self.chain, &mut batches, start, end, &mut see)?;
         if end == End::Sealed && read != to {
