@@ -235,6 +235,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (54, "config_trial"),
             (55, "device_lost"),
             (56, "device_unusable"),
+            (61, "near_twins"),
+            (62, "same_face"),
         ],
     );
     check(
@@ -291,6 +293,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (36, "config_set"),
             (37, "config_reverted"),
             (38, "fell_back"),
+            (41, "calibrated"),
         ],
     );
     check(

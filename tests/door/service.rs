@@ -15,11 +15,12 @@ use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
 };
 use threshold_wire::bulk::{Content, Window};
+use threshold_wire::calibrate::{CalibrateAsk, CalibrateStep};
 use threshold_wire::clock::ClockSet;
 use threshold_wire::commission::{CommissionFinish, Signature, Signed};
 use threshold_wire::config::ConfigSet;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ChallengeCommission, FinishCommission, GetAccess,
+    AcknowledgePhoto, ApplyGallery, Calibrate, ChallengeCommission, FinishCommission, GetAccess,
     GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
     GetStats, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule, PutTemplate,
     ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery,
@@ -142,13 +143,15 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetConfig>(&Nothing {}).unwrap_err(), refused);
     let set = ConfigSet { changes: heapless::Vec::new() };
     assert_eq!(rig.call::<SetConfig>(&set).unwrap_err(), refused);
+    let ask = CalibrateAsk { step: CalibrateStep::Begin, except: heapless::Vec::new() };
+    assert_eq!(rig.call::<Calibrate>(&ask).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     assert_eq!(rig.call::<ChallengeCommission>(&Nothing {}).unwrap_err(), refused);
     let key = Signed { key: [1; 32], signature: Signature::new() };
     let finish = CommissionFinish { key, successor: None };
     assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 48, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 49, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

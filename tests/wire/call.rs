@@ -216,6 +216,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::SetPassback::PATH, endpoints::SetPassback::CALLER, Owner),
         (endpoints::GetConfig::PATH, endpoints::GetConfig::CALLER, Owner),
         (endpoints::SetConfig::PATH, endpoints::SetConfig::CALLER, Owner),
+        (endpoints::Calibrate::PATH, endpoints::Calibrate::CALLER, Owner),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

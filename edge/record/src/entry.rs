@@ -104,6 +104,9 @@ coded! {
         ConfigReverted = 37 => "config_reverted",
         /// The processor computes from now on in the place of a device that failed; the cause says when.
         FellBack = 38 => "fell_back",
+        /// An owner (`by`) calibrated the unit at its door: `threshold` is the one in force with that, `best_score` the highest of a
+        /// recorded stranger, `runner_up_score` that of two enrolled people.
+        Calibrated = 41 => "calibrated",
     }
 }
 

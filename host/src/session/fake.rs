@@ -303,6 +303,7 @@ impl FakeUnit {
             Call::SetPassback(_) => no::<at::SetPassback>(id),
             Call::GetConfig(_) => no::<at::GetConfig>(id),
             Call::SetConfig(_) => no::<at::SetConfig>(id),
+            Call::Calibrate(_) => no::<at::Calibrate>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -408,6 +409,7 @@ impl FakeUnit {
                     forecast: None,
                     refusal: Some(Cause::Reader),
                 },
+                calibration: None,
             }),
             gallery: Some(GalleryInfo {
                 people: self.people.len() as u32,
