@@ -6,6 +6,7 @@
 //! One lock guards all of it. It is held for one change at a time, never while a network computes.
 
 mod access;
+mod calibration;
 mod commission;
 mod decide;
 mod mode;
@@ -13,6 +14,7 @@ mod prune;
 mod rule;
 mod settings;
 
+pub use calibration::{LOOK_BACK, PAGE, Stranger, Strangers, WORK, WouldBe};
 pub use commission::{NotCommissioned, RecoveryRecord};
 pub use decide::{Decided, NoAttempt};
 pub use mode::ReaderStanding;
@@ -27,6 +29,7 @@ use crate::unit::Clock;
 use crate::update::Updates;
 use crate::zone::Zone;
 use access::Admissions;
+use calibration::Twins;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
@@ -133,6 +136,10 @@ pub struct State {
     index: Option<Arc<Index>>,
     /// Counts the changes of the gallery since the start.
     index_number: u64,
+    /// Whom everybody is most like.
+    twins: Twins,
+    /// What the log tells of strangers; `None` if nobody asked since the start.
+    strangers: Option<Strangers>,
     /// Parts at fault with the reason and its remedy, in the order in which they failed.
     faults: Vec<(Cause, String)>,
     engine: Option<EngineState>,
@@ -197,6 +204,8 @@ impl State {
             log_waits: false,
             index: None,
             index_number: 0,
+            twins: Twins::default(),
+            strangers: None,
             faults,
             engine: None,
             fell_back_to: None,
@@ -590,6 +599,7 @@ impl State {
              commissions it",
         );
         (self.journal, self.index) = (None, None);
+        (self.twins, self.strangers) = (Twins::default(), None);
         self.index_number += 1;
         if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_before) {
             self.notices
@@ -656,6 +666,7 @@ impl State {
         self.index_number += 1;
         let (Some(journal), Some(embedder)) = (&self.journal, &self.embedder) else { return };
         let Some(gallery) = journal.store().gallery() else { return };
+        self.twins.restart(Some(gallery));
         // A template of another length would be an error here and not a silent miss at the door.
         let right = gallery.templates().all(|held| held.vector.len() == embedder.embedding_len);
         match Index::new(embedder.metric, gallery.templates()) {

@@ -137,6 +137,8 @@ pub enum Command {
     /// Show or settle how the unit's threshold comes about, or forecast what one means at a door
     #[command(subcommand)]
     Policy(Policy),
+    /// Show what the unit's own gallery and its recorded strangers say of its threshold, or put that in force; takes an owner
+    Calibrate(Calibrate),
     /// Show or set the unit's clock
     #[command(subcommand)]
     Clock(Clock),

@@ -667,6 +667,12 @@ pub fn cause_words(cause: Cause) -> &'static str {
             "what was set of the configuration over the line cannot be read or held to"
         }
         Cause::DeviceLost => "the GPU failed at work, and the processor computes in its place",
+        Cause::NearTwins => {
+            "two enrolled people are near twins, and the face is not nearer to one of them by the margin"
+        }
+        Cause::SameFace => {
+            "another enrolled person has the same face, as far as the margin can tell"
+        }
         Cause::DeviceUnusable => {
             "the GPU could not be used at the start, and the processor computes in its place"
         }
@@ -731,6 +737,13 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Reader => {
             "check [reader] in the unit's configuration and the wiring, then start the unit again; its own messages name \
              the line; or threshold policy mode identify"
+        }
+        Cause::NearTwins => {
+            "more and better photos of both people, or a badge or number for each (threshold policy mode both)"
+        }
+        Cause::SameFace => {
+            "if they are two people, a badge or number for each (threshold policy mode both); if they are one, remove one of \
+             them; threshold calibrate names them"
         }
         Cause::DeviceLost | Cause::DeviceUnusable => {
             "the unit's own messages say what failed; start it again to try the GPU again"

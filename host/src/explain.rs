@@ -199,6 +199,9 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::GalleryStaged => {
             format!("{} put templates of another model beside the gallery, for an update", by())
         }
+        EntryKind::Calibrated => {
+            format!("{} calibrated the unit: the threshold is {} now", by(), entry.threshold)
+        }
         EntryKind::FellBack => {
             "The processor computes from here on in the place of the GPU; it passed its self-test"
                 .to_owned()
@@ -244,6 +247,12 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             cause_words(entry.cause).to_owned()
         }
         Reason::Unknown => "the face resembles nobody enrolled closely enough".to_owned(),
+        Reason::Ambiguous if entry.cause == Cause::SameFace => {
+            let who = person(entry.person, name_of);
+            format!(
+                "{who} and another enrolled person have the same face, and no credential was given"
+            )
+        }
         Reason::Ambiguous => format!(
             "two people fit almost equally, {} and {}",
             person(entry.person, name_of),
@@ -372,6 +381,7 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
                     .to_owned(),
             }
         }
+        Reason::Ambiguous if because.is_some() => return because.map(str::to_owned),
         Reason::Ambiguous => {
             "more and better photos of both people, so that they lie apart".to_owned()
         }
@@ -496,6 +506,7 @@ mod tests {
             (EntryKind::Revoked, "Administrator 1a1a1a1a revoked administrator 2b2b2b2b"),
             (EntryKind::MadeOwner, "Administrator 1a1a1a1a made administrator 2b2b2b2b an owner"),
             (EntryKind::PolicySet, "1a1a1a1a settled another policy: threshold 0.000 now"),
+            (EntryKind::Calibrated, "1a1a1a1a calibrated the unit: the threshold is 0.000 now"),
         ] {
             assert!(words(kind).ends_with(told), "{}", words(kind));
         }

@@ -235,6 +235,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (54, "config_trial"),
             (55, "device_lost"),
             (56, "device_unusable"),
+            (61, "near_twins"),
+            (62, "same_face"),
         ],
     );
     check(
@@ -292,6 +294,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (37, "config_reverted"),
             (38, "fell_back"),
             (39, "pruned"),
+            (41, "calibrated"),
         ],
     );
     check(

@@ -4,6 +4,7 @@
 mod access;
 mod acknowledged;
 mod administration;
+mod calibrate;
 mod camera;
 mod clock;
 mod commissioned;
@@ -62,8 +63,14 @@ fn settings() -> Policy {
 }
 
 /// An armed unit without a fault and with people.
-const READY: Standing =
-    Standing { armed: Ok(()), fault: None, lockout: Ok(()), people: 3, mode: Mode::Identify };
+const READY: Standing<'static> = Standing {
+    armed: Ok(()),
+    fault: None,
+    lockout: Ok(()),
+    people: 3,
+    mode: Mode::Identify,
+    nearest: &[],
+};
 
 /// Nothing limits when anybody may enter.
 fn anybody(_: PersonId) -> Result<(), Cause> {

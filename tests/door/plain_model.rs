@@ -65,7 +65,7 @@ fn model(
     policy: &Policy,
     frames: &[Observation],
     ended: bool,
-    standing: &Standing,
+    standing: &Standing<'_>,
 ) -> Option<Decision> {
     let refuse = |reason| Some(Decision::Refuse(reason));
     if standing.fault.is_some() {
@@ -191,7 +191,7 @@ fn policy(lots: &mut Lots) -> Policy {
     policy
 }
 
-fn standing(lots: &mut Lots) -> Standing {
+fn standing(lots: &mut Lots) -> Standing<'static> {
     let mut standing = READY;
     match lots.below(40) {
         0 => standing.fault = Some(Cause::Camera),

@@ -11,7 +11,7 @@ use threshold_record::{
     Cause, Decision, EntryKind, LogEntry, PersonId, Presentation, Reason, Score, Threshold,
 };
 
-fn refused(policy: &Policy, evidence: &Evidence, standing: &Standing) -> (Reason, Cause) {
+fn refused(policy: &Policy, evidence: &Evidence, standing: &Standing<'_>) -> (Reason, Cause) {
     let mut outcome = outcome(decide(policy, evidence, standing, anybody));
     assert_eq!(outcome.decision(), Decision::Refuse(outcome.reason()));
     assert_eq!(outcome.take_admission(), None);
@@ -368,7 +368,7 @@ fn an_admission_tells_of_its_best_frame() {
 
 #[test]
 fn a_refusal_tells_of_the_frame_that_it_rests_on() {
-    let about = |frames: &[Observation], standing: &Standing| {
+    let about = |frames: &[Observation], standing: &Standing<'_>| {
         let outcome = outcome(decide(&policy(), &closed(frames), standing, anybody));
         (outcome.entry().person, outcome.at_ms(), outcome.frames_agreed())
     };

@@ -20,7 +20,7 @@ use threshold_wire::policy::{PolicyInfo, PolicyRefusal, PolicySet};
 
 /// FMR 10^-1 at 0.85, a half decade every 0.05, so 1e-3 at 0.65, 1e-4 at 0.55 and 1e-5 at 0.45, squared L2; half of the
 /// genuine at 0.5. A face between two axes is 0.586 from each.
-fn model() -> Distributions {
+pub(crate) fn model() -> Distributions {
     let exact = |at: f32| Quantile { at, low: at, high: at };
     Distributions {
         impostor: std::array::from_fn(|knot| exact(0.85 - 0.05 * knot as f32)),
@@ -342,7 +342,7 @@ fn a_policy_of_a_later_version_locks_and_is_left_as_it_is() {
     {
         let mut state = rig.shared.lock();
         let journal = state.journal_mut().unwrap();
-        journal.set_context(ContextKind::Policy, &[5, 1, 2, 3]).unwrap();
+        journal.set_context(ContextKind::Policy, &[6, 1, 2, 3]).unwrap();
         journal.write(LogEntry::of(EntryKind::LogRead)).unwrap();
     }
     for _ in 0..3 {
@@ -355,7 +355,7 @@ fn a_policy_of_a_later_version_locks_and_is_left_as_it_is() {
         again.visit(Show::Face(1), 3);
         let decision = *again.decisions().last().unwrap();
         assert_eq!((decision.reason, decision.cause), (Reason::Fault, Cause::Policy));
-        assert!(again.notices().contains("context of version 5"), "{}", again.notices());
+        assert!(again.notices().contains("context of version 6"), "{}", again.notices());
     }
 }
 

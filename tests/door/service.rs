@@ -15,16 +15,17 @@ use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
 };
 use threshold_wire::bulk::{Content, Window};
+use threshold_wire::calibrate::{CalibrateAsk, CalibrateStep};
 use threshold_wire::clock::ClockSet;
 use threshold_wire::commission::{CommissionFinish, Signature, Signed};
 use threshold_wire::config::ConfigSet;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ChallengeCommission, FinishCommission, GetAccess, GetBeside,
-    GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
-    GetStats, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule, PutTemplate,
-    ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery,
-    SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
-    StageGallery, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, Calibrate, ChallengeCommission, FinishCommission, GetAccess,
+    GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead,
+    GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule,
+    PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello,
+    SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy,
+    SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::gallery::beside::GalleryStage;
@@ -145,13 +146,15 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<SetConfig>(&set).unwrap_err(), refused);
     assert_eq!(rig.call::<StageGallery>(&GalleryStage { transfer: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<GetBeside>(&Nothing {}).unwrap_err(), refused);
+    let ask = CalibrateAsk { step: CalibrateStep::Begin, except: heapless::Vec::new() };
+    assert_eq!(rig.call::<Calibrate>(&ask).unwrap_err(), refused);
     assert_eq!(rig.flash.bytes(threshold_store::Object::GallerySegment(1)), gallery);
     assert_eq!(rig.call::<ChallengeCommission>(&Nothing {}).unwrap_err(), refused);
     let key = Signed { key: [1; 32], signature: Signature::new() };
     let finish = CommissionFinish { key, successor: None };
     assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 50, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 52, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

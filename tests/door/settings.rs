@@ -3,9 +3,10 @@
 use crate::settings as policy;
 use threshold_policy::rule::{Commission, Settled};
 use threshold_policy::settings::{MAX_WINDOW, PresentationRule};
-use threshold_policy::{Policy, PolicyError};
+use threshold_policy::{Calibrated, Policy, PolicyError};
 use threshold_record::{
-    ContextError, KeyTag, Metric, Mode, ModelId, Presentation, Score, Threshold, ThresholdRule,
+    ContextError, KeyTag, Metric, Mode, ModelId, PersonId, Presentation, Score, Threshold,
+    ThresholdRule,
 };
 
 fn check(policy: Policy, expected: Result<(), (PolicyError, &str)>) {
@@ -175,7 +176,36 @@ fn settled() -> Settled {
         commission: Some(Commission { by: KeyTag([5, 6, 7, 8]), recovery_key: [9; 32] }),
         passback_min: 300,
         mode: Mode::Verify,
+        calibration: None,
     }
+}
+
+fn calibrated() -> Calibrated {
+    Calibrated {
+        model: ModelId([7; 32]),
+        by: KeyTag([1, 2, 3, 4]),
+        threshold: Threshold(Score(0.625)),
+        people: 300,
+        templates: 900,
+        newest: PersonId(301),
+        strangers: 5000,
+    }
+}
+
+#[test]
+fn a_calibration_follows_the_record_of_before() {
+    let without = settled().to_context().unwrap();
+    let with = Settled { calibration: Some(calibrated()), ..settled() }.to_context().unwrap();
+    let mut golden = without.to_vec();
+    golden[0] = 5;
+    golden.push(1);
+    golden.extend([7; 32]); // model
+    golden.extend([1, 2, 3, 4]); // by
+    golden.extend([0, 0, 0x20, 0x3f]); // threshold 0.625
+    golden.extend([0xac, 0x02, 0x84, 0x07, 0xad, 0x02, 0x88, 0x27]); // 300, 900, 301, 5000
+    assert_eq!(&with[..], golden);
+    golden[0] = 4;
+    assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
 }
 
 #[test]
@@ -211,8 +241,22 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
         ] {
             let (commission, passback_min) = (None, 0);
             let change = u32::MAX;
-            let settled = Settled { policy, rule, change, photo, commission, passback_min, mode };
-            assert_eq!(Settled::from_context(&settled.to_context().unwrap()), Ok(settled));
+            for calibration in [None, Some(calibrated())] {
+                let settled = Settled {
+                    policy,
+                    rule,
+                    change,
+                    photo,
+                    commission,
+                    passback_min,
+                    mode,
+                    calibration,
+                };
+                let bytes = settled.to_context().unwrap();
+                // A program that knows no calibration reads what has none.
+                assert_eq!(bytes[0], if calibration.is_some() { 5 } else { 4 });
+                assert_eq!(Settled::from_context(&bytes), Ok(settled));
+            }
         }
     }
 }
@@ -260,13 +304,13 @@ fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
 #[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
-    for found in [0, 5, 255] {
+    for found in [0, 6, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
         let error = Settled::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 4 });
+        assert_eq!(error, ContextError::Version { found, supported: 5 });
         let expected =
-            format!("context of version {found}, this program reads up to 4; update this program");
+            format!("context of version {found}, this program reads up to 5; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {

@@ -219,6 +219,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::StageGallery::PATH, endpoints::StageGallery::CALLER, Owner),
         (endpoints::GetBeside::PATH, endpoints::GetBeside::CALLER, Viewer),
         (endpoints::PruneLog::PATH, endpoints::PruneLog::CALLER, Owner),
+        (endpoints::Calibrate::PATH, endpoints::Calibrate::CALLER, Owner),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

@@ -24,6 +24,7 @@ use threshold_wire::administration::{
     AdministratorRole, AdministratorRoleSet,
 };
 use threshold_wire::bulk::{Progress, Resume, Window};
+use threshold_wire::calibrate::{CalibrateAsk, CalibrateStep};
 use threshold_wire::call::{self, read_answer};
 use threshold_wire::clock::{ClockInfo, ClockSet};
 use threshold_wire::commission::{CommissionChallenge, CommissionFinish, Commissioned};
@@ -273,6 +274,18 @@ fn policy(s: &mut Sheet) {
     s.answer::<endpoints::AcknowledgePhoto>("", samples::fixed_policy());
     s.call::<endpoints::WithdrawPhoto>("", Nothing {}, Call::WithdrawPhoto);
     s.answer::<endpoints::WithdrawPhoto>("", samples::policy());
+    for (case, step) in [
+        ("begin", CalibrateStep::Begin),
+        ("look", CalibrateStep::Look),
+        ("apply", CalibrateStep::Apply),
+        ("drop", CalibrateStep::Drop),
+    ] {
+        let except = if step == CalibrateStep::Apply { 1..17 } else { 1..1 };
+        let ask = CalibrateAsk { step, except: except.collect() };
+        s.call::<endpoints::Calibrate>(case, ask, Call::Calibrate);
+    }
+    s.answer::<endpoints::Calibrate>("", samples::calibrate_told());
+    s.answer::<endpoints::Calibrate>("bare", samples::bare_calibrate_told());
 }
 
 fn commission(s: &mut Sheet) {

@@ -12,6 +12,9 @@ use threshold_tests::entry::full_entry;
 use threshold_wire::access::{AccessRefused, ZONE_BYTES};
 use threshold_wire::administration::AdministratorPage;
 use threshold_wire::bulk::Content;
+use threshold_wire::calibrate::{
+    CalibrateTold, DerivedTold, PairTold, StrangerTold, StrangersTold,
+};
 use threshold_wire::commission::{Commission, Signature, Signed};
 use threshold_wire::config::{Change, ConfigGot, ConfigRefused};
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
@@ -20,7 +23,9 @@ use threshold_wire::message::{
     Armed, ContextGot, EngineState, GalleryInfo, GalleryPage, GallerySearchDone, Info, LogPage,
     ModelInfo, PersonSummary, ReaderState, Resembled, SecretKeeper, StoreInfo,
 };
-use threshold_wire::policy::{OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal};
+use threshold_wire::policy::{
+    CalibrationHeld, OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal,
+};
 use threshold_wire::stats::{DecisionCount, StageTime, Stats};
 use threshold_wire::update::{Slot, SlotState, Slots};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
@@ -218,6 +223,7 @@ pub(crate) fn policy() -> PolicyInfo {
             forecast: None,
             refusal: Some(Cause::Reader),
         },
+        calibration: None,
     }
 }
 
@@ -230,6 +236,14 @@ pub(crate) fn fixed_policy() -> PolicyInfo {
         photo: Some(KeyTag(counting(0x40))),
         passback_min: 300,
         mode: Mode::Identify,
+        calibration: Some(CalibrationHeld {
+            by: KeyTag(counting(0x60)),
+            threshold: Threshold(Score(0.52)),
+            people: 17,
+            templates: 300,
+            strangers: 4000,
+            stale: true,
+        }),
         ..policy()
     }
 }
@@ -600,5 +614,64 @@ pub(crate) fn config(waiting: usize) -> ConfigGot {
         text: text.try_into().unwrap(),
         set: Setting::ALL.iter().copied().take(waiting).collect(),
         waiting: Setting::ALL.iter().copied().take(waiting).map(change).collect(),
+    }
+}
+
+/// A calibration with all that there can be.
+pub(crate) fn calibrate_told() -> CalibrateTold {
+    let pair = |n: u32| PairTold {
+        person: PersonId(n),
+        other: PersonId(n + 1),
+        score: Score(0.98),
+        alike: if n == 1 { Cause::SameFace } else { Cause::NearTwins },
+    };
+    let stranger =
+        |n: u64| StrangerTold { sequence: 1_000_000 + n, person: PersonId(7), score: Score(0.5) };
+    CalibrateTold {
+        compared: 300,
+        templates: 300,
+        unread: Some(0),
+        threshold: Threshold(Score(0.515)),
+        shipped: Threshold(Score(0.515)),
+        target: Some(1e-3),
+        people: 17,
+        without_template: 1,
+        near_twins: 34,
+        same_face: 2,
+        pairs: (1..=16).map(pair).collect(),
+        strangers: Some(StrangersTold {
+            visits: 5000,
+            comparable: 4000,
+            retries: 31,
+            quantiles: Some([Score(0.2), Score(0.3), Score(0.45)]),
+            highest: (0..8).map(stranger).collect(),
+            above: 1,
+            rate_high: 0.001_185,
+        }),
+        derived: Some(DerivedTold {
+            asked: Some(Threshold(Score(0.52))),
+            shown: true,
+            threshold: Threshold(Score(0.52)),
+            forecast: policy().forecast,
+            refusal: Some(Cause::TooManyRefusals),
+        }),
+    }
+}
+
+/// One that nobody asked for yet, in an empty gallery.
+pub(crate) fn bare_calibrate_told() -> CalibrateTold {
+    CalibrateTold {
+        compared: 0,
+        templates: 0,
+        unread: None,
+        target: None,
+        people: 0,
+        without_template: 0,
+        near_twins: 0,
+        same_face: 0,
+        pairs: heapless::Vec::new(),
+        strangers: None,
+        derived: None,
+        ..calibrate_told()
     }
 }

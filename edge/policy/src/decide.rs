@@ -7,11 +7,13 @@
 //! 4. the gallery is empty: `EmptyGallery`;
 //! 5. a credential names nobody: `Unknown`; the mode asks for one and none was given: pending, and `Unknown` at the end;
 //! 6. a frame of the visit was judged a spoof: `Spoof`;
-//! 7. k of the last n compared frames accept one person and none of the n accepts another: `Admit` if that person may enter
-//!    now, `Schedule` with the cause if not;
+//! 7. k of the last n compared frames accept one person and none of the n accepts another: `Ambiguous` with the cause `SameFace`
+//!    if the face was compared with everybody and another enrolled person has the same (`calibrate`), else `Admit` if that person
+//!    may enter now, `Schedule` with the cause if not;
 //! 8. the visit goes on and its limit of compared frames is not reached: pending;
 //! 9. at the end of the visit, by how near it came to an admission: `Ambiguous` (a score reached the threshold and
-//!    another person's came within the margin, or two people were accepted), `TooFewFrames` (somebody was accepted,
+//!    another person's came within the margin, or two people were accepted; the cause says if those two are near twins by their
+//!    own templates), `TooFewFrames` (somebody was accepted,
 //!    in too few frames), `Unknown` (compared, nobody reached the threshold), `Quality` (never compared; the cause of
 //!    the best frame).
 //!
@@ -24,6 +26,7 @@
 //! Faults come first because a unit in doubt about itself must not tell who stands before it; ambiguity comes
 //! before unknown because it is the one that the administrator can do something about.
 
+use crate::calibrate::{Alike, Nearest};
 use crate::evidence::{Candidate, Evidence, Observation, Subject};
 use crate::{LockedOut, Policy};
 use threshold_record::{
@@ -49,8 +52,8 @@ impl Admission {
 }
 
 /// How the unit stands, apart from the visit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing<'a> {
     /// Fine after self-test and gallery load, if the threshold keeps the owner's rule; why not otherwise.
     pub armed: Result<(), Cause>,
     /// The part that failed, if one did; [`Cause::Store`] among them.
@@ -61,6 +64,8 @@ pub struct Standing {
     pub people: u32,
     /// With whom a face is compared.
     pub mode: Mode,
+    /// Whom each enrolled person is most like, in order of the people, as far as that was compared.
+    pub nearest: &'a [Nearest],
 }
 
 /// What is known of a visit so far.
@@ -185,7 +190,7 @@ impl Outcome {
 pub fn decide(
     policy: &Policy,
     evidence: &Evidence,
-    standing: &Standing,
+    standing: &Standing<'_>,
     may_enter: impl FnOnce(PersonId) -> Result<(), Cause>,
 ) -> Verdict {
     let refuse = |reason, cause| refusal(policy, evidence, reason, cause);
@@ -226,9 +231,13 @@ pub fn decide(
         && leader.rivals == 0
         && leader.frames >= policy.frames_needed
     {
-        let (reason, cause) = match may_enter(leader.person) {
-            Ok(()) => (Reason::Matched, Cause::None),
-            Err(cause) => (Reason::Schedule, cause),
+        let same = || policy.alike_of(standing.nearest, leader.person) == Alike::SameFace;
+        let (reason, cause) = match evidence.subject() {
+            Subject::Everybody if same() => (Reason::Ambiguous, Cause::SameFace),
+            _ => match may_enter(leader.person) {
+                Ok(()) => (Reason::Matched, Cause::None),
+                Err(cause) => (Reason::Schedule, cause),
+            },
         };
         let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, cause);
         outcome.frames_agreed = leader.frames;
@@ -239,7 +248,7 @@ pub fn decide(
     if !evidence.is_closed() && evidence.compared() < u32::from(policy.frames_limit) {
         return Verdict::Pending;
     }
-    at_the_end(policy, evidence, leader)
+    at_the_end(policy, evidence, leader, standing.nearest)
 }
 
 /// The person whom most frames of the window accept.
@@ -302,15 +311,23 @@ fn leader<'a>(policy: &Policy, evidence: &'a Evidence) -> Option<Leader<'a>> {
     leader
 }
 
-fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) -> Verdict {
+fn at_the_end(
+    policy: &Policy,
+    evidence: &Evidence,
+    leader: Option<Leader<'_>>,
+    nearest: &[Nearest],
+) -> Verdict {
     let (window, subject) = (evidence.window(policy.frames_window), evidence.subject());
     if let Some(frame) = window.iter().find(|frame| is_of_another(subject, frame)) {
         let cause = Cause::OtherThanClaimed;
         return decided(policy, evidence, Some(frame), Reason::Unknown, cause);
     }
     if let Some(leader) = leader {
-        let reason = if leader.rivals > 0 { Reason::Ambiguous } else { Reason::TooFewFrames };
-        let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, Cause::None);
+        let (reason, cause) = match leader.rivals {
+            0 => (Reason::TooFewFrames, Cause::None),
+            _ => (Reason::Ambiguous, twins(policy, nearest, leader.frame)),
+        };
+        let mut outcome = outcome(policy, evidence, Some(leader.frame), reason, cause);
         outcome.frames_agreed = leader.frames;
         return Verdict::Decided(outcome);
     }
@@ -318,7 +335,8 @@ fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) 
         reaches(policy, subject, frame).is_some() && policy.counts(frame.presentation)
     };
     if let Some(frame) = window.iter().find(near) {
-        return decided(policy, evidence, Some(frame), Reason::Ambiguous, Cause::None);
+        let cause = twins(policy, nearest, frame);
+        return decided(policy, evidence, Some(frame), Reason::Ambiguous, cause);
     }
     let Some(compared) = evidence.best_compared() else {
         let cause = evidence.best_poor().map_or(Cause::NoFace, |poor| poor.cause);
@@ -330,6 +348,16 @@ fn at_the_end(policy: &Policy, evidence: &Evidence, leader: Option<Leader<'_>>) 
         None => Reason::Unknown,
     };
     decided(policy, evidence, Some(compared), reason, compared.cause)
+}
+
+/// What the two people of a frame are to each other by their own templates, if that is why it is ambiguous.
+fn twins(policy: &Policy, nearest: &[Nearest], frame: &Observation) -> Cause {
+    let both = frame.best.zip(frame.runner_up);
+    match both.map(|(best, other)| policy.alike_both(nearest, best.person, other.person)) {
+        Some(Alike::SameFace) => Cause::SameFace,
+        Some(Alike::NearTwins) => Cause::NearTwins,
+        Some(Alike::Apart) | None => Cause::None,
+    }
 }
 
 /// True for a frame of a 1:1 visit that is more like somebody else who is enrolled than like the claimed person.

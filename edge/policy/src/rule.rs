@@ -6,6 +6,7 @@
 //! or a commission of somebody who does not own the unit.
 
 use crate::Policy;
+use crate::calibrate::Calibrated;
 use crate::forecast::{Admissions, Arming, Forecast, Site, Target, Why, arm, forecast};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,8 @@ pub struct Settled {
     pub passback_min: u16,
     /// With whom a face is compared.
     pub mode: Mode,
+    /// The calibration in force.
+    pub calibration: Option<Calibrated>,
 }
 
 /// The longest time until the same person is admitted again, minutes: a day.
@@ -158,6 +161,18 @@ pub struct Commission {
     pub by: KeyTag,
     /// The recovery key, an Ed25519 public key.
     pub recovery_key: [u8; 32],
+}
+
+/// Version 4 of the context record, which knew no calibration.
+#[derive(Serialize, Deserialize)]
+struct WithoutCalibration {
+    policy: Policy,
+    rule: ThresholdRule,
+    change: u32,
+    photo: Option<KeyTag>,
+    commission: Option<Commission>,
+    passback_min: u16,
+    mode: Mode,
 }
 
 /// Version 3 of the context record, which knew no commission, no anti-passback and one mode.
@@ -201,15 +216,19 @@ impl Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement, 3 no commission, no anti-passback and no mode but [`Mode::Identify`].
-    pub const VERSION: u8 = 4;
+    /// acknowledgement, 3 no commission, no anti-passback and no mode but [`Mode::Identify`], 4 no calibration.
+    pub const VERSION: u8 = 5;
+
+    /// The version in which a record without a calibration is still written, so that a program that knows none reads it.
+    const WITHOUT_CALIBRATION: u8 = 4;
 
     /// What holds before an owner settled anything.
     #[must_use]
     pub const fn by_default(policy: Policy) -> Self {
         let rule = ThresholdRule::DEFAULT;
         let (photo, commission, passback_min) = (None, None, 0);
-        Self { policy, rule, change: 0, photo, commission, passback_min, mode: Mode::DEFAULT }
+        let mode = Mode::DEFAULT;
+        Self { policy, rule, change: 0, photo, commission, passback_min, mode, calibration: None }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -230,12 +249,18 @@ impl Settled {
     /// The bytes of its context record.
     ///
     /// # Errors
-    /// [`ContextError::TooLong`]; does not happen with the fields of version 4.
+    /// [`ContextError::TooLong`]; does not happen with the fields of version 5.
     pub fn to_context(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
-        context::encode(Self::VERSION, self)
+        if self.calibration.is_some() {
+            return context::encode(Self::VERSION, self);
+        }
+        let Self { policy, rule, change, photo, commission, passback_min, mode, .. } = *self;
+        let without =
+            WithoutCalibration { policy, rule, change, photo, commission, passback_min, mode };
+        context::encode(Self::WITHOUT_CALIBRATION, &without)
     }
 
-    /// What a context record's bytes say, of version 1 to 4. Nobody acknowledged anything before version 3; before version 4 nobody
+    /// What a context record's bytes say, of version 1 to 5. Nobody calibrated a unit before version 5. Nobody acknowledged anything before version 3; before version 4 nobody
     /// commissioned a unit, nobody had to wait, and every face was compared with everybody.
     ///
     /// # Errors
@@ -255,8 +280,25 @@ impl Settled {
                     commission: None,
                     passback_min: 0,
                     mode: Mode::DEFAULT,
+                    calibration: None,
                 },
             ),
+            Some(&Self::WITHOUT_CALIBRATION) => context::decode(Self::WITHOUT_CALIBRATION, bytes)
+                .map(|it: WithoutCalibration| {
+                    let WithoutCalibration { policy, rule, change, photo, .. } = it;
+                    let WithoutCalibration { commission, passback_min, mode, .. } = it;
+                    let calibration = None;
+                    Self {
+                        policy,
+                        rule,
+                        change,
+                        photo,
+                        commission,
+                        passback_min,
+                        mode,
+                        calibration,
+                    }
+                }),
             _ => context::decode(Self::VERSION, bytes),
         }
     }

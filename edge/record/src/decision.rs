@@ -190,6 +190,10 @@ coded! {
         DeviceLost = 55 => "device_lost",
         /// The device that shall compute could not be had at the start, or failed its self-test.
         DeviceUnusable = 56 => "device_unusable",
+        /// The two people are near twins: their own templates are almost as alike as the threshold asks.
+        NearTwins = 61 => "near_twins",
+        /// Another enrolled person has the same face, as far as the margin can tell: only a credential tells the two apart.
+        SameFace = 62 => "same_face",
     }
 }
 

@@ -109,6 +109,9 @@ coded! {
         /// An owner (`by`) had the unit let go of its oldest entries, which were pulled; [`LogEntry::first_kept`] is the first that
         /// still counts.
         Pruned = 39 => "pruned",
+        /// An owner (`by`) calibrated the unit at its door: `threshold` is the one in force with that, `best_score` the highest of a
+        /// recorded stranger, `runner_up_score` that of two enrolled people.
+        Calibrated = 41 => "calibrated",
     }
 }
 

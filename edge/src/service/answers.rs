@@ -6,8 +6,8 @@
 use super::pull::{self, Pull};
 use super::reception::Asker;
 use super::{
-    Room, Session, access, administration, clock, commission, config, ending, policy, prune, push,
-    update,
+    Room, Session, access, administration, calibrate, clock, commission, config, ending, policy,
+    prune, push, update,
 };
 use crate::journal::Journal;
 use crate::presentation;
@@ -24,12 +24,12 @@ use threshold_wire::access::AccessRefused;
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, Call, Caller, ChallengeCommission, Endpoint, FinishCommission,
-    FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext,
-    GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery,
-    ListSchedules, OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot,
-    RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho,
-    SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
+    AcknowledgePhoto, ApplyGallery, Calibrate, Call, Caller, ChallengeCommission, Endpoint,
+    FinishCommission, FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig,
+    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators,
+    ListGallery, ListSchedules, OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate,
+    ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery,
+    SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
     StageGallery, StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
@@ -147,6 +147,7 @@ pub(super) fn answer(
         Call::GetConfig(_) => reply::<GetConfig>(id, config::get(state)),
         Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
         Call::GetBeside(_) => reply::<GetBeside>(id, push::beside(state)),
+        Call::Calibrate(ask) => reply::<Calibrate>(id, calibrate::answer(state, ask, by)),
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),

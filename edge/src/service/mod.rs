@@ -6,6 +6,7 @@
 mod access;
 mod administration;
 mod answers;
+mod calibrate;
 mod clock;
 mod commission;
 mod config;

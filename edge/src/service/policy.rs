@@ -9,7 +9,8 @@ use threshold_policy::rule::{self, PASSBACK_MOST, RuleError};
 use threshold_record::{Cause, KeyTag};
 use threshold_wire::RequestError;
 use threshold_wire::policy::{
-    ModeSet, OnePolicy, PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal, PolicySet,
+    CalibrationHeld, ModeSet, OnePolicy, PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal,
+    PolicySet,
 };
 
 /// The policy; `None` without a model, whose scores a threshold is on, and for one that cannot be read.
@@ -32,6 +33,14 @@ pub(super) fn info(state: &State) -> Option<PolicyInfo> {
         passback_min: settled.passback_min,
         mode: state.mode(),
         one: one(state),
+        calibration: state.calibration().map(|held| CalibrationHeld {
+            by: held.by,
+            threshold: held.threshold,
+            people: held.people,
+            templates: held.templates,
+            strangers: held.strangers,
+            stale: state.calibration_is_stale(),
+        }),
     })
 }
 
@@ -46,7 +55,7 @@ fn one(state: &State) -> OnePolicy {
     }
 }
 
-fn told(forecast: Forecast) -> PolicyForecast {
+pub(super) fn told(forecast: Forecast) -> PolicyForecast {
     let Forecast { fpir, fnir, .. } = forecast;
     PolicyForecast { fpir: fpir.at, fpir_high: fpir.high, fnir: fnir.at, fnir_high: fnir.high }
 }

@@ -32,7 +32,8 @@ pub enum NoAttempt {
 
 impl State {
     /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
-    /// threshold of 1:N asks.
+    /// threshold of 1:N asks. Whoever has the claimed person's face by the enrolled templates is nobody else here: it is what the
+    /// credential was asked for.
     ///
     /// # Errors
     /// In words, if there is no gallery or the embedding is not of its length.
@@ -40,10 +41,20 @@ impl State {
         let index = self.index.as_ref().ok_or("no gallery is loaded")?;
         let found = match subject {
             Subject::Everybody => index.search(probe),
-            Subject::Person(person) => index.verify(probe, person).map(|found| {
+            Subject::Person(person) => index.verify(probe, person).and_then(|found| {
                 let threshold = self.derived.policy.threshold;
                 let known = |other: &Candidate| threshold.accepts(other.score);
-                Candidates { runner_up: found.runner_up.filter(known), ..found }
+                let of_one_face = self.of_one_face(person);
+                let runner_up = match of_one_face.as_slice() {
+                    [_] => found.runner_up,
+                    _ => {
+                        let theirs = |&one: &_| usize::from(self.templates_of(one));
+                        let theirs: usize = of_one_face.iter().map(theirs).sum();
+                        let mut top = index.top(probe, theirs + 1)?.into_iter();
+                        top.find(|other| !of_one_face.contains(&other.person))
+                    }
+                };
+                Ok(Candidates { runner_up: runner_up.filter(known), ..found })
             }),
             Subject::Nobody => Ok(Candidates::default()),
         };
@@ -52,7 +63,7 @@ impl State {
 
     /// How the unit stands for a visit of which the frames are compared so.
     #[must_use]
-    pub fn standing(&self, subject: Subject, lockout: Result<(), LockedOut>) -> Standing {
+    pub fn standing(&self, subject: Subject, lockout: Result<(), LockedOut>) -> Standing<'_> {
         let people = match (&self.index, &self.journal) {
             (Some(index), Some(journal)) if !index.is_empty() => {
                 journal.store().gallery().map_or(0, |gallery| gallery.n_people() as u32)
@@ -65,7 +76,7 @@ impl State {
             None => Err(Cause::None),
         };
         let fault = self.faults.first().map(|&(part, _)| part);
-        Standing { armed, fault, lockout, people, mode: self.mode() }
+        Standing { armed, fault, lockout, people, mode: self.mode(), nearest: self.nearest() }
     }
 
     /// Whether an attempt may be opened now.

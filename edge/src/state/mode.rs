@@ -58,7 +58,10 @@ impl State {
     /// What holds where a face is compared with one person of so many templates. Without an embedder, and if what is settled
     /// cannot be read, nobody is compared at all: that is a fault.
     fn derived_for_one(&self, templates: u8) -> Derived {
-        self.derived_at(1, f64::from(templates.max(1))).unwrap_or(self.derived)
+        let each = f64::from(templates.max(1));
+        // Calibrated is what strangers score against everybody; it says nothing of one person.
+        let derived = self.settled.and_then(|settled| self.derived_at(&settled.policy, 1, each));
+        derived.unwrap_or(self.derived)
     }
 
     /// The most templates that anybody in the gallery has, and what holds there: the strictest threshold of 1:1.
@@ -141,7 +144,7 @@ impl State {
         named.map_or(Subject::Nobody, Subject::Person)
     }
 
-    fn templates_of(&self, person: PersonId) -> u8 {
+    pub(super) fn templates_of(&self, person: PersonId) -> u8 {
         let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
         let member = gallery.and_then(|gallery| gallery.member(person));
         member.map_or(0, |member| u8::try_from(member.templates.len()).unwrap_or(u8::MAX))

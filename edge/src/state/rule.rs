@@ -7,9 +7,9 @@
 
 use super::State;
 use crate::journal::Journal;
-use threshold_policy::Policy;
 use threshold_policy::forecast::{Range, Site};
 use threshold_policy::rule::{self, Derived, Measured, Owner, Refusal, Settled};
+use threshold_policy::{Calibrated, Policy};
 use threshold_record::{Cause, ContextKind, EntryKind, KeyTag, LogEntry, Role, ThresholdRule};
 use threshold_store::StoreError;
 
@@ -216,17 +216,24 @@ impl State {
     /// Derives the threshold for the gallery as it is.
     pub(super) fn derive(&mut self) {
         let (people, templates) = self.gallery_size();
-        if let Some(derived) =
-            self.derived_at(people, f64::from(templates) / f64::from(people.max(1)))
-        {
+        let each = f64::from(templates) / f64::from(people.max(1));
+        let floor = self.settled.zip(self.embedder.as_ref()).map(|(settled, embedder)| {
+            Calibrated::floor(settled.calibration.as_ref(), &settled.policy, embedder.id)
+        });
+        if let Some(derived) = floor.and_then(|floor| self.derived_at(&floor, people, each)) {
             self.derived = derived;
         }
         self.derive_for_one();
     }
 
-    /// What is settled leads to this where a face is compared with so many people of so many templates each; `None` without
-    /// an embedder, and if it cannot be read.
-    pub(super) fn derived_at(&self, people: u32, templates_each: f64) -> Option<Derived> {
+    /// What is settled leads to this above a floor where a face is compared with so many people of so many templates each; `None`
+    /// without an embedder, and if it cannot be read.
+    pub(super) fn derived_at(
+        &self,
+        floor: &Policy,
+        people: u32,
+        templates_each: f64,
+    ) -> Option<Derived> {
         let (settled, embedder) = (self.settled.as_ref()?, self.embedder.as_ref()?);
         let site = Site { people, templates_each, strangers_a_day: 0.0, visits_a_day: 0.0 };
         let model = Measured {
@@ -234,7 +241,7 @@ impl State {
             metric: embedder.metric,
             distributions: embedder.distributions.as_ref(),
         };
-        Some(rule::derive(&settled.rule, &settled.policy, &model, &site))
+        Some(rule::derive(&settled.rule, floor, &model, &site))
     }
 
     /// The thresholds in force and what is to be expected of them, in words.
@@ -245,6 +252,10 @@ impl State {
                 "fixed by the owner, who takes the risk".to_owned()
             }
             None => "nothing settled".to_owned(),
+        };
+        let settled = match self.calibration() {
+            Some(one) => format!("{settled}, calibrated to {} or more", one.threshold.0),
+            None => settled,
         };
         let (people, templates) = self.gallery_size();
         let (most, for_one) = self.strictest_for_one();

@@ -224,6 +224,10 @@ impl Unit {
     }
 
     fn take(&mut self, patience: Duration) {
+        // Bounded, and never while somebody waits for a decision.
+        if !matches!(self.course, Course::Open(_)) {
+            self.shared.lock().calibrate_a_little();
+        }
         if let Some(presented) = self.reader.next() {
             self.claim(presented);
         }

@@ -12,6 +12,7 @@ use crate::administration::{
     AdministratorPage, AdministratorPageRequest, AdministratorRevoke, AdministratorRevoked,
     AdministratorRole, AdministratorRoleSet,
 };
+use crate::calibrate::{CalibrateAsk, CalibrateTold};
 use crate::call::{self, Refusal};
 use crate::clock::{ClockInfo, ClockSet};
 use crate::commission::{CommissionChallenge, CommissionFinish, Commissioned};
@@ -248,6 +249,8 @@ endpoints! {
     GetBeside "gallery/beside" Viewer Nothing => BesideTold;
     /// Let go of your oldest entries: I have them.
     PruneLog "log/prune" Owner LogPrune => LogPruned;
+    /// What do your own gallery and your strangers say of your threshold?
+    Calibrate "policy/calibrate" Owner CalibrateAsk => CalibrateTold;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

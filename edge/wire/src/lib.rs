@@ -18,6 +18,7 @@ extern crate std;
 pub mod access;
 pub mod administration;
 pub mod bulk;
+pub mod calibrate;
 pub mod call;
 pub mod clock;
 pub mod commission;

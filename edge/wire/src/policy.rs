@@ -33,6 +33,25 @@ pub struct PolicyInfo {
     pub mode: Mode,
     /// What holds where a face is compared with one person alone (1:1).
     pub one: OnePolicy,
+    /// The calibration in force.
+    pub calibration: Option<CalibrationHeld>,
+}
+
+/// A calibration in force.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct CalibrationHeld {
+    /// Who put it in force.
+    pub by: KeyTag,
+    /// The threshold of 1:N is not below this.
+    pub threshold: Threshold,
+    /// People of the gallery that it was made with.
+    pub people: u32,
+    /// Templates of them.
+    pub templates: u32,
+    /// Strangers that it rests on.
+    pub strangers: u32,
+    /// True if the gallery grew since.
+    pub stale: bool,
 }
 
 /// The threshold of a comparison with whoever has the most templates: for everybody else it is that or looser, and never below

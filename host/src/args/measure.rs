@@ -89,6 +89,20 @@ pub struct Forecast {
     pub fnir: Option<f64>,
 }
 
+/// `calibrate`
+#[derive(Args, Clone, Debug)]
+pub struct Calibrate {
+    /// Put what it comes to in force: the threshold is not below it from then on
+    #[arg(long)]
+    pub apply: bool,
+    /// Leave out entries of the log that were no stranger's; up to 16
+    #[arg(long, value_name = "SEQUENCE", num_args = 1..=16, action = clap::ArgAction::Set)]
+    pub except: Vec<u64>,
+    /// Take the calibration in force away
+    #[arg(long, conflicts_with_all = ["apply", "except"])]
+    pub drop: bool,
+}
+
 /// `eval`
 #[derive(Debug, Subcommand)]
 pub enum Eval {
@@ -104,6 +118,8 @@ pub enum Eval {
     Cluster(Halved),
     /// The policy's forecast beside attempts simulated on people whom it never saw
     Forecast(EvalForecast),
+    /// What a calibration does at doors simulated with people whom it never saw
+    Calibrate(EvalCalibrate),
     /// Average precision of the detector on WIDER FACE
     Detection(Detection),
     /// Landmarks against a reference
@@ -209,6 +225,17 @@ pub struct EvalForecast {
     /// Attempts of strangers for each case
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub attempts: u32,
+}
+
+/// `eval calibrate`
+#[derive(Args, Debug)]
+pub struct EvalCalibrate {
+    /// What `eval embed` wrote
+    #[arg(long, value_name = "FILE")]
+    pub embeddings: PathBuf,
+    /// Doors of each row, at most; as many as there are people for
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub doors: u32,
 }
 
 /// `eval detection`

@@ -4,6 +4,7 @@ pub mod access;
 pub mod acknowledge;
 pub mod administrators;
 pub mod bench;
+mod calibrate;
 pub mod clock;
 pub mod cluster;
 pub mod commission;
@@ -107,6 +108,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Eval(typed) => eval::run(meant, typed),
         Command::Table(typed) => table::run(meant, typed),
         Command::Policy(typed) => policy::run(meant, typed),
+        Command::Calibrate(typed) => calibrate::run(meant, typed),
         Command::Clock(typed) => clock::run(meant, *typed),
         Command::Config(typed) => config::run(meant, typed),
         Command::Access(typed) => access::run(meant, typed),

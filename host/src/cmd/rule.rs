@@ -122,12 +122,20 @@ pub(super) fn value(policy: &PolicyInfo, metric: Metric) -> Value {
         "why": policy.refusal.map(|refusal| refusal.why.text()),
         "people_at_most": policy.refusal.map(|refusal| refusal.people_at_most),
         "passback_min": policy.passback_min,
+        "calibration": policy.calibration.map(|held| json!({
+            "score_threshold": round(held.threshold.0.0),
+            "people": held.people,
+            "templates": held.templates,
+            "strangers": held.strangers,
+            "stale": held.stale,
+            "by": (!held.by.is_nobody()).then(|| held.by.to_string()),
+        })),
         "photo_acknowledged": policy.photo.is_some(),
         "photo_acknowledged_by": policy.photo.filter(|by| !by.is_nobody()).map(|by| by.to_string()),
     })
 }
 
-fn forecast_value(forecast: PolicyForecast) -> Value {
+pub(super) fn forecast_value(forecast: PolicyForecast) -> Value {
     json!({
         "fpir": forecast.fpir,
         "fpir_high": forecast.fpir_high,
@@ -161,6 +169,19 @@ pub(super) fn rows(policy: &PolicyInfo, metric: Metric) -> Vec<(&'static str, St
         ),
         ("forecast", forecast(policy)),
     ];
+    if let Some(held) = policy.calibration {
+        let stale = match held.stale {
+            true => "; the gallery grew since, threshold calibrate says what it comes to now",
+            false => "",
+        };
+        rows.push((
+            "calibrated",
+            format!(
+                "score {} or more, by {} strangers at {} people with {} templates{stale}",
+                held.threshold.0, held.strangers, held.people, held.templates
+            ),
+        ));
+    }
     if policy.passback_min > 0 {
         let minutes = policy.passback_min;
         rows.push(("passback", format!("the same person is admitted again after {minutes} min")));
@@ -248,7 +269,7 @@ fn forecast(policy: &PolicyInfo) -> String {
 mod tests {
     use super::*;
     use threshold_record::{KeyTag, ModelId};
-    use threshold_wire::policy::{OnePolicy, PolicyRefusal};
+    use threshold_wire::policy::{CalibrationHeld, OnePolicy, PolicyRefusal};
 
     const ARMED: PolicyInfo = PolicyInfo {
         rule: ThresholdRule::DEFAULT,
@@ -272,6 +293,7 @@ mod tests {
             }),
             refusal: None,
         },
+        calibration: None,
     };
 
     fn said(policy: &PolicyInfo) -> String {
@@ -308,6 +330,28 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(value(&refusing, Metric::L2)["why"], "too_many_refusals");
+    }
+
+    #[test]
+    fn a_calibration_is_said_with_what_it_rests_on_and_whether_it_is_stale() {
+        assert!(!said(&ARMED).contains("calibrated"), "{}", said(&ARMED));
+        let held = CalibrationHeld {
+            by: KeyTag([0x1a; 4]),
+            threshold: Threshold(Score(0.55)),
+            people: 9,
+            templates: 11,
+            strangers: 412,
+            stale: false,
+        };
+        let of =
+            |stale| PolicyInfo { calibration: Some(CalibrationHeld { stale, ..held }), ..ARMED };
+        let text = said(&of(false));
+        assert!(
+            text.contains("calibrated score 0.55 or more, by 412 strangers at 9 people"),
+            "{text}"
+        );
+        assert!(!text.contains("grew") && said(&of(true)).contains("the gallery grew since"));
+        assert_eq!(value(&of(true), Metric::L2)["calibration"]["stale"], true);
     }
 
     #[test]

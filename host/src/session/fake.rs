@@ -306,6 +306,7 @@ impl FakeUnit {
             Call::SetConfig(_) => no::<at::SetConfig>(id),
             Call::StageGallery(_) => no::<at::StageGallery>(id),
             Call::GetBeside(_) => no::<at::GetBeside>(id),
+            Call::Calibrate(_) => no::<at::Calibrate>(id),
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);
@@ -411,6 +412,7 @@ impl FakeUnit {
                     forecast: None,
                     refusal: Some(Cause::Reader),
                 },
+                calibration: None,
             }),
             gallery: Some(GalleryInfo {
                 people: self.people.len() as u32,

@@ -20,7 +20,9 @@ use threshold_models::eval::identify::{FnirAtFpir, Frames, Plan, Searches};
 use threshold_models::eval::split::Half;
 use threshold_models::eval::verify::verify;
 use threshold_models::search::Candidates;
-use threshold_policy::{Candidate, Evidence, Observation, Policy, Standing, Verdict, decide};
+use threshold_policy::{
+    Candidate, Evidence, Observation, Outcome, Policy, Standing, Verdict, decide,
+};
 use threshold_record::{Cause, Decision, Metric, Mode, PersonId, Presentation, Score, Threshold};
 
 /// The rates of strangers admitted that are reported.
@@ -55,6 +57,16 @@ impl Rule {
         frames: &[Candidates],
         threshold: Score,
     ) -> Option<PersonId> {
+        admitted(self.outcome(metric, frames, threshold)?.decision())
+    }
+
+    /// What becomes of such a visit; it always ends.
+    pub(super) fn outcome(
+        self,
+        metric: Metric,
+        frames: &[Candidates],
+        threshold: Score,
+    ) -> Option<Outcome> {
         let policy = Policy {
             threshold: Threshold(threshold),
             margin: self.margin,
@@ -68,17 +80,18 @@ impl Rule {
             lockout: Ok(()),
             people: 1,
             mode: Mode::Identify,
+            nearest: &[],
         };
         let mut evidence = Evidence::begin(0);
         for (frame, at_ms) in frames.iter().zip(1..) {
             evidence.observe(observation(frame, at_ms));
             if let Verdict::Decided(outcome) = decide(&policy, &evidence, &standing, |_| Ok(())) {
-                return admitted(outcome.decision());
+                return Some(outcome);
             }
         }
         evidence.close();
         match decide(&policy, &evidence, &standing, |_| Ok(())) {
-            Verdict::Decided(outcome) => admitted(outcome.decision()),
+            Verdict::Decided(outcome) => Some(outcome),
             Verdict::Pending => None,
         }
     }

@@ -3,6 +3,7 @@
 //! Owns the running over pictures and the tables. The protocols are `threshold_models::eval`'s.
 //! Refuses to print a rate without what it counts: pairs, faces or detections.
 
+mod calibrate;
 mod cluster;
 mod embed;
 mod forecast;
@@ -48,6 +49,7 @@ pub fn run(meant: &Meant, typed: &args::Eval) -> anyhow::Result<Answer> {
         args::Eval::Verify(typed) => verify::run(meant, typed)?,
         args::Eval::Cluster(typed) => cluster::run(meant, typed)?,
         args::Eval::Identify(typed) => identify::run(meant, typed)?,
+        args::Eval::Calibrate(typed) => calibrate::run(meant, typed)?,
         args::Eval::Forecast(typed) => forecast::run(meant, typed)?,
         args::Eval::Detection(typed) => run_detection(meant, typed)?,
         args::Eval::Landmarks(typed) => run_landmarks(meant, typed)?,
