@@ -235,6 +235,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (54, "config_trial"),
             (55, "device_lost"),
             (56, "device_unusable"),
+            (63, "enrolling"),
+            (64, "another_person"),
         ],
     );
     check(
@@ -291,6 +293,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (36, "config_set"),
             (37, "config_reverted"),
             (38, "fell_back"),
+            (42, "enrolment_begun"),
+            (43, "enrolment_ended"),
         ],
     );
     check(

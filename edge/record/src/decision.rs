@@ -190,6 +190,10 @@ coded! {
         DeviceLost = 55 => "device_lost",
         /// The device that shall compute could not be had at the start, or failed its self-test.
         DeviceUnusable = 56 => "device_unusable",
+        /// An enrolment is under way at the door, which decides nobody until that has ended.
+        Enrolling = 63 => "enrolling",
+        /// The face of an enrolment is another's: than the one that was seen before, or somebody's who is enrolled.
+        AnotherPerson = 64 => "another_person",
     }
 }
 

@@ -6,7 +6,8 @@
 use super::pull::{self, Pull};
 use super::reception::Asker;
 use super::{
-    Room, Session, access, administration, clock, commission, config, ending, policy, push, update,
+    Room, Session, access, administration, clock, commission, config, ending, enrolment, policy,
+    push, update,
 };
 use crate::journal::Journal;
 use crate::presentation;
@@ -23,9 +24,10 @@ use threshold_wire::access::AccessRefused;
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, Call, Caller, ChallengeCommission, Endpoint, FinishCommission,
-    FinishPairing, GetAccess, GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo,
-    GetLogHead, GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, OpenSession,
+    AcknowledgePhoto, ApplyGallery, BeginEnrolment, Call, Caller, CancelEnrolment,
+    ChallengeCommission, Endpoint, FinishCommission, FinishPairing, GetAccess, GetCheckpoint,
+    GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, OpenSession,
     PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule,
     RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig,
     SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StartPairing, StartPull, StartPush,
@@ -79,7 +81,7 @@ pub(super) fn answer(
         _ => {}
     }
     let by = asker.map_or(KeyTag::NOBODY, Asker::tag);
-    let Room { shared, session, reception, .. } = desk;
+    let Room { shared, session, reception, enrolment: begun_here, .. } = desk;
     let mut state = shared.lock();
     let state = &mut *state;
     match call {
@@ -138,6 +140,18 @@ pub(super) fn answer(
         Call::SetPassback(set) => reply::<SetPassback>(id, policy::set_passback(state, *set, by)),
         Call::GetConfig(_) => reply::<GetConfig>(id, config::get(state)),
         Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
+        Call::BeginEnrolment(begin) => {
+            let begun = enrolment::begin(state, begin, asker);
+            if let Ok(begun) = &begun {
+                **begun_here = Some(begun.number);
+            }
+            reply::<BeginEnrolment>(id, begun)
+        }
+        Call::GetEnrolment(of) => reply::<GetEnrolment>(id, enrolment::get(state, *of, asker)),
+        Call::KeepEnrolment(of) => reply::<KeepEnrolment>(id, enrolment::keep(state, *of, asker)),
+        Call::CancelEnrolment(of) => {
+            reply::<CancelEnrolment>(id, enrolment::cancel(state, *of, asker))
+        }
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),

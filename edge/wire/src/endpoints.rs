@@ -16,6 +16,9 @@ use crate::call::{self, Refusal};
 use crate::clock::{ClockInfo, ClockSet};
 use crate::commission::{CommissionChallenge, CommissionFinish, Commissioned};
 use crate::config::{ConfigGot, ConfigSet};
+use crate::enrolment::{
+    EnrolmentBegin, EnrolmentBegun, EnrolmentKept, EnrolmentNumber, EnrolmentStatus,
+};
 use crate::frame::Frame;
 use crate::gallery::{GalleryApplied, GalleryApply};
 use crate::handshake::{
@@ -241,6 +244,14 @@ endpoints! {
     GetConfig "config/get" Owner Nothing => ConfigGot;
     /// Do so from your next start on.
     SetConfig "config/set" Owner ConfigSet => ConfigGot;
+    /// Look at the person before you and gather templates; decide nobody meanwhile.
+    BeginEnrolment "enrolment/begin" Enroller EnrolmentBegin => EnrolmentBegun;
+    /// How does it go? Asked again and again, or it ends.
+    GetEnrolment "enrolment/get" Enroller EnrolmentNumber => EnrolmentStatus;
+    /// Put what you gathered into the gallery.
+    KeepEnrolment "enrolment/keep" Enroller EnrolmentNumber => EnrolmentKept;
+    /// Forget what you gathered.
+    CancelEnrolment "enrolment/cancel" Enroller EnrolmentNumber => EnrolmentStatus;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

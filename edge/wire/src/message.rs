@@ -6,6 +6,7 @@ use crate::access::AccessRefused;
 use crate::bulk::{Content, Progress, Resume, Window};
 use crate::commission::Commission;
 use crate::config::ConfigRefused;
+use crate::enrolment::EnrolmentRefused;
 use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
 use heapless::{String, Vec};
@@ -627,4 +628,7 @@ pub enum RequestError {
     /// The configuration cannot be so; nothing was changed.
     #[error(transparent)]
     BadConfig(ConfigRefused),
+    /// The enrolment at the door cannot be; nothing was changed.
+    #[error(transparent)]
+    BadEnrolment(EnrolmentRefused),
 }
