@@ -158,8 +158,8 @@ fn spoilt(image: &RgbImage, face: &Detection) -> Vec<(Cause, RgbImage)> {
         all.push((Cause::TooFar, scaled(image, far)));
         let sigma = face_px / 128.0 * (6.0 + 4.0 * part);
         all.push((Cause::Blurred, imageops::blur(image, sigma)));
-        all.push((Cause::TooDark, each(image, |value| value * (0.03 + 0.1 * part))));
-        all.push((Cause::TooBright, each(image, |value| value + 170.0 + 60.0 * part)));
+        all.push((Cause::TooDark, each(image, |value| value * (0.06 + 0.1 * part))));
+        all.push((Cause::TooBright, each(image, |value| value + 120.0 + 60.0 * part)));
         // Eyes, or nose and mouth, behind something plain.
         let (from, to) = if step % 2 == 0 { (0.2, 0.5) } else { (0.5, 1.0) };
         let level = 20 * step as u8 + 30;

@@ -11,7 +11,7 @@ use crate::unit::track;
 use shots::{OF_EACH, Offered, Shot, Shots, pose_of};
 use threshold_models::engine::{Detection, Embedding};
 use threshold_models::frame::Frame;
-use threshold_models::quality::{Quality, QualityLimits, grade, measure};
+use threshold_models::quality::{Quality, QualityLimits, assess, grade, measure};
 use threshold_models::search::Candidate;
 use threshold_record::{Cause, EnrolmentEnd, HeadPose, KeyId, KeyTag, Name, PersonId};
 use threshold_wire::enrolment::{EnrolmentStage, EnrolmentStatus};
@@ -42,22 +42,20 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// What a frame shows. Of an enrolment any second face is one too many, however small: nobody stands behind somebody's templates.
+    /// What a frame shows. What the door would refuse has the door's cause; beside that any second face is one too many here, however
+    /// small, so that nobody stands behind somebody's templates.
     pub(crate) fn of(frame: &Frame, faces: &[Detection], limits: &QualityLimits) -> Self {
         let at_ms = frame.captured_at_ms;
-        let without = |cause| {
-            let quality = Quality { percent: 0, cause };
-            Self { at_ms, face: None, quality, yaw_deg: 0.0 }
-        };
-        match faces {
-            [] => without(Cause::NoFace),
-            [face] => {
-                let measures = measure(frame, face);
-                let quality = grade(&measures, limits);
-                Self { at_ms, face: Some(*face), quality, yaw_deg: measures.yaw_deg }
-            }
-            _ => without(Cause::MoreThanOne),
+        if let [face] = faces {
+            let measures = measure(frame, face);
+            let quality = grade(&measures, limits);
+            return Self { at_ms, face: Some(*face), quality, yaw_deg: measures.yaw_deg };
         }
+        let quality = match assess(frame, faces, limits) {
+            poor if !poor.is_good() => poor,
+            _ => Quality { percent: 0, cause: Cause::MoreThanOne },
+        };
+        Self { at_ms, face: None, quality, yaw_deg: 0.0 }
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
     ) -> (anyhow::Result<EnrolmentKept>, Vec<&'static str>) {
         let mut session = unit.session();
         let flag = AtomicBool::new(interrupted);
-        let kept = carry_out(&mut session, Say::new(true), &begin(), &flag);
+        let kept = carry_out(&mut session, Say::new(false), &begin(), &flag);
         let obeyed = std::mem::take(&mut session.unit().obeyed);
         (kept, obeyed)
     }
