@@ -159,7 +159,7 @@ fn spoilt(image: &RgbImage, face: &Detection) -> Vec<(Cause, RgbImage)> {
         let sigma = face_px / 128.0 * (6.0 + 4.0 * part);
         all.push((Cause::Blurred, imageops::blur(image, sigma)));
         all.push((Cause::TooDark, each(image, |value| value * (0.06 + 0.1 * part))));
-        all.push((Cause::TooBright, each(image, |value| value + 120.0 + 60.0 * part)));
+        all.push((Cause::TooBright, each(image, |value| value + 150.0 + 60.0 * part)));
         // Eyes, or nose and mouth, behind something plain.
         let (from, to) = if step % 2 == 0 { (0.2, 0.5) } else { (0.5, 1.0) };
         let level = 20 * step as u8 + 30;
@@ -189,7 +189,7 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
         })
         .collect();
     let mut bad = Vec::new();
-    let (mut good, mut refused) = (0, Vec::new());
+    let (mut good, mut good_taken, mut refused) = (0, 0, Vec::new());
     for (name, image) in names.iter().zip(&images) {
         let (width, height) = image.dimensions();
         let frame = Frame::from_rgb(width as usize, height as usize, image.as_raw().clone());
@@ -202,7 +202,8 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
             ("smaller", scaled(image, 300)),
         ] {
             good += 1;
-            let (_, _, cause) = door.enrol(&variant);
+            let (embedded, _, cause) = door.enrol(&variant);
+            good_taken += usize::from(embedded > 0);
             if cause != Cause::None {
                 refused.push((*name, what, cause));
             }
@@ -212,16 +213,22 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
         }
     }
     assert!(bad.len() >= 200, "{}", bad.len());
-    let mut accepted = 0;
+    let (mut accepted, mut passed) = (0, 0);
     let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (expected, image) in &bad {
         let (embedded, taken, cause) = door.enrol(image);
         accepted += usize::from((embedded, taken) != (0, 0));
+        passed += usize::from(cause == Cause::None);
         *causes.entry((expected.text(), cause.text())).or_default() += 1;
     }
     let n = bad.len();
     println!("{accepted} of {n} bad pictures taken; spoilt so, and called: {causes:?}");
+    println!(
+        "{good_taken} of {good} good pictures taken at once, as straight; refused: {refused:?}"
+    );
     assert_eq!(accepted, 0, "of {n}: {causes:?}");
+    // What the gate lets pass is not taken all the same, as long as it looks aside of what is asked for; no more than one in a hundred.
+    assert!(100 * passed <= n, "{causes:?}");
     for spoilt in ["too_far", "blurred", "too_dark", "too_bright", "covered", "more_than_one"] {
         let of = causes.iter().filter(|((so, _), _)| *so == spoilt);
         let right = of.clone().filter(|((_, called), _)| [spoilt, "no_face"].contains(called));
