@@ -253,6 +253,6 @@ mod tests {
         assert_eq!(qualities[1], [90, 70, 99, 55]);
         assert_eq!(qualities[2], [90, 99, 55]);
         assert_eq!(qualities[3], [90, 99]);
-        assert_eq!(qualities[4], []);
+        assert!(qualities[4].is_empty());
     }
 }
