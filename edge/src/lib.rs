@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod door;
 pub mod engines;
+pub(crate) mod enrolment;
 pub mod journal;
 pub mod lock;
 pub mod maintenance;

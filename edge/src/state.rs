@@ -9,6 +9,7 @@ mod access;
 mod calibration;
 mod commission;
 mod decide;
+mod enrolment;
 mod mode;
 mod prune;
 mod rule;
@@ -17,11 +18,13 @@ mod settings;
 pub use calibration::{LOOK_BACK, PAGE, Stranger, Strangers, WORK, WouldBe};
 pub use commission::{NotCommissioned, RecoveryRecord};
 pub use decide::{Decided, NoAttempt};
+pub(crate) use enrolment::NotKept;
 pub use mode::ReaderStanding;
 pub use settings::NotSet;
 
 use crate::clock::WallClock;
 use crate::config::Held;
+use crate::enrolment::Enrolment;
 use crate::journal::Journal;
 use crate::notices::Notices;
 use crate::stats::Stats;
@@ -35,8 +38,8 @@ use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
 use threshold_policy::{Lockout, Policy};
 use threshold_record::{
-    Cause, Distributions, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score, Threshold,
-    WallTime,
+    Cause, Distributions, EnrolmentEnd, EntryKind, LogEntry, Metric, ModelContext, ModelId, Score,
+    Threshold, WallTime,
 };
 use threshold_store::StoreError;
 use threshold_wire::message::{Armed, EngineState};
@@ -156,6 +159,8 @@ pub struct State {
     updates: Option<Updates>,
     /// What it was told to do.
     config: Option<Held>,
+    /// The enrolment at the door that is under way, or that ended last.
+    enrolment: Option<Enrolment>,
     stats: Stats,
 }
 
@@ -215,6 +220,7 @@ impl State {
             ending: None,
             updates: None,
             config: None,
+            enrolment: None,
             stats: Stats::default(),
         }
     }
@@ -365,6 +371,9 @@ impl State {
         self.notices.tell(&format!("fault: {}: {why}", part.text()));
         self.faults.push((part, why.to_owned()));
         self.tell_arming();
+        if let Some(part) = self.cannot_enrol() {
+            self.end_enrolment(EnrolmentEnd::Fault, part);
+        }
     }
 
     /// A part works again.
@@ -561,6 +570,7 @@ impl State {
 
     /// Writes down that the unit stops now, behind what is owed. What the log does not take is told, and lost.
     pub fn stop(&mut self) {
+        self.end_enrolment(EnrolmentEnd::Cancelled, Cause::None);
         self.write(LogEntry::of(EntryKind::Disarmed));
         for LogEntry { kind, person, .. } in &self.owed {
             self.notices.tell(&format!(
@@ -598,8 +608,8 @@ impl State {
             "wiped: nothing that this unit knew can be read any more, but the record of its recovery key: it moves no lock before that key \
              commissions it",
         );
-        (self.journal, self.index) = (None, None);
         (self.twins, self.strangers) = (Twins::default(), None);
+        (self.journal, self.index, self.enrolment) = (None, None, None);
         self.index_number += 1;
         if let Some(Err(error)) = self.updates.as_ref().map(Updates::forget_before) {
             self.notices

@@ -95,7 +95,7 @@ pub enum Command {
     /// Show or change who administers the unit
     #[command(subcommand)]
     Administrators(Administrators),
-    /// Enrol a person from photos with one face each
+    /// Enrol a person from photos with one face each, or at the door by the unit's own camera
     Enrol(Enrol),
     /// Show or change the people in the unit's gallery
     #[command(subcommand)]
@@ -340,13 +340,22 @@ impl RoleName {
 /// `enrol`
 // A --photo before the person would take the person for a further photo.
 #[derive(Args, Debug)]
-#[command(override_usage = "threshold enrol [OPTIONS] <PERSON> --photo <FILE>...")]
+#[command(
+    override_usage = "threshold enrol [OPTIONS] <PERSON> --photo <FILE>...\n       threshold enrol [OPTIONS] <PERSON> --at-door"
+)]
 pub struct Enrol {
     /// The person's name; an enrolled name gets further templates
     pub person: String,
     /// Photos of that person with one face each
-    #[arg(long = "photo", value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long = "photo", value_name = "FILE", required_unless_present = "at_door", num_args = 1..)]
     pub photos: Vec<PathBuf>,
+    /// The person stands before the unit and looks into its camera, from several sides; no picture leaves the unit, and meanwhile its
+    /// door decides nobody
+    #[arg(long, conflicts_with_all = ["photos", "vault"])]
+    pub at_door: bool,
+    /// Templates to keep at most of what the unit's camera sees, 1 to 8 (default: 3)
+    #[arg(long, value_name = "N", requires = "at_door", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub templates: Option<u8>,
     /// Enrol although the face resembles another enrolled person
     #[arg(long)]
     pub force: bool,
@@ -361,7 +370,7 @@ pub struct Enrol {
     #[arg(long, value_name = "YYYY-MM-DD", requires = "vault", value_parser = day)]
     pub keep_until: Option<Date>,
     /// The smallest face looked for, in pixels
-    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face(), conflicts_with = "at_door")]
     pub min_face: u32,
 }
 

@@ -5,7 +5,7 @@
 
 use crate::kept::Bad;
 use std::path::PathBuf;
-use threshold_record::{Cause, EntryError, KeyId, ModelId, PersonId};
+use threshold_record::{Cause, EnrolmentEnd, EntryError, KeyId, ModelId, PersonId};
 
 /// A fault that the administrator sees.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +266,16 @@ pub enum HostError {
         score: f32,
         /// What counts as the same person.
         threshold: f32,
+    },
+    /// An enrolment at the door that ended without a template.
+    #[error("{}: nothing is kept", end_words(*end, *cause, other.as_deref()))]
+    NotEnrolled {
+        /// How it ended.
+        end: EnrolmentEnd,
+        /// What for.
+        cause: Cause,
+        /// Whom the face resembles, if that was told.
+        other: Option<String>,
     },
     /// A name that the gallery cannot hold.
     #[error("{what}")]
@@ -676,6 +686,33 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::DeviceUnusable => {
             "the GPU could not be used at the start, and the processor computes in its place"
         }
+        Cause::Enrolling => "an enrolment is under way at the door",
+        Cause::AnotherPerson => "the face is another person's",
+    }
+}
+
+/// What an end of an enrolment without a template is, in words.
+#[must_use]
+pub fn end_words(end: EnrolmentEnd, cause: Cause, other: Option<&str>) -> String {
+    match end {
+        EnrolmentEnd::Cancelled => "the enrolment was given up".to_owned(),
+        EnrolmentEnd::TimedOut if cause == Cause::None => {
+            "the time was over before every side of the face was seen".to_owned()
+        }
+        EnrolmentEnd::TimedOut => format!(
+            "the time was over before every side of the face was seen, at last: {}",
+            cause_words(cause)
+        ),
+        EnrolmentEnd::LineGone => "the unit was not asked for it in time".to_owned(),
+        EnrolmentEnd::SomebodyElse => match other {
+            Some(other) => format!("this face matches {other}, who is enrolled already"),
+            None => "this face matches somebody who is enrolled already".to_owned(),
+        },
+        EnrolmentEnd::Fault => format!("a part of the unit failed, {}", cause_words(cause)),
+        EnrolmentEnd::NotKept => "the gallery did not take the templates".to_owned(),
+        EnrolmentEnd::Kept | EnrolmentEnd::Later(_) => {
+            format!("the unit ended the enrolment by itself ({end})")
+        }
     }
 }
 
@@ -748,6 +785,8 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::DeviceLost | Cause::DeviceUnusable => {
             "the unit's own messages say what failed; start it again to try the GPU again"
         }
+        Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
+        Cause::AnotherPerson => "one person at a time, until it is done",
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

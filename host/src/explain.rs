@@ -3,12 +3,12 @@
 //! Owns the wording of `why` and of the one-line form that `log` prints.
 //! Refuses to judge anew: every number comes from the entry, names and model from its context.
 
-use crate::error::{cause_help, cause_words};
+use crate::error::{cause_help, cause_words, end_words};
 use crate::say::plain;
 use std::time::{Duration, SystemTime};
 use threshold_record::{
-    Cause, EntryKind, KeyTag, LogEntry, Metric, PersonId, Presentation, Reason, Score, Setting,
-    WallTime,
+    Cause, EnrolmentEnd, EntryKind, KeyTag, LogEntry, Metric, PersonId, Presentation, Reason,
+    Score, Setting, WallTime,
 };
 
 /// The model of an entry, from its context record.
@@ -210,6 +210,23 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             let first = entry.first_kept().unwrap_or_default();
             format!("{} had the entries before {first} pruned, which had been pulled", by())
         }
+        EntryKind::EnrolmentBegun => {
+            let of = match entry.person.is_nobody() {
+                true => "of somebody new".to_owned(),
+                false => format!("of {}", about()),
+            };
+            format!("{} began an enrolment at the door, {of}; it decides nobody until that has ended", by())
+        }
+        EntryKind::EnrolmentEnded => {
+            let end = u8::try_from(entry.runner_up.0).map_or(EnrolmentEnd::Later(u8::MAX), EnrolmentEnd::from_code);
+            match end {
+                EnrolmentEnd::Kept => format!("The enrolment at the door has ended: {} has its templates", about()),
+                end => format!(
+                    "The enrolment at the door has ended: {}, nothing is kept",
+                    end_words(end, entry.cause, None)
+                ),
+            }
+        }
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }
@@ -392,6 +409,7 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
         Reason::LockedOut => {
             "wait until the lock-out ends; threshold info shows how long".to_owned()
         }
+        Reason::NotArmed if entry.cause == Cause::Enrolling => return because.map(str::to_owned),
         Reason::NotArmed => "threshold info says what is missing".to_owned(),
     })
 }

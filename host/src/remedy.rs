@@ -16,7 +16,7 @@ use threshold_models::engine::EngineError;
 use threshold_models::import::{FetchError, ImportError};
 use threshold_models::pack::PackError;
 use threshold_models::picture::PictureError;
-use threshold_record::{ContextError, EntryError, NameError, Setting};
+use threshold_record::{ContextError, EnrolmentEnd, EntryError, NameError, Setting};
 use threshold_store::{ChainError, ReceiptError};
 use threshold_wire::gallery::GalleryFault;
 use threshold_wire::pairing::CodeError;
@@ -240,6 +240,21 @@ fn of_host(error: &HostError) -> Option<String> {
         E::MatchesOther { name, .. } => format!(
             "enrol the photo as {name:?} if it is that person, another photo if not; --force for twins"
         ),
+        E::NotEnrolled { end, cause, other } => match (end, other) {
+            (EnrolmentEnd::SomebodyElse, Some(other)) => format!(
+                "enrol under that name if it is {other}; --force for twins"
+            ),
+            (EnrolmentEnd::SomebodyElse, None) => {
+                "an owner who tries it is told who that is; --force for twins".to_owned()
+            }
+            (EnrolmentEnd::Cancelled, _) => "the same command again, to begin anew".to_owned(),
+            (EnrolmentEnd::LineGone, _) => {
+                "check the cable, then the same command again".to_owned()
+            }
+            _ => cause_help(*cause)
+                .unwrap_or("the same command again; the person follows what is said")
+                .to_owned(),
+        },
         E::BadZone { .. } => SAME_BUILD.to_owned(),
         E::BadTime { .. } => "a time from 1970 on and before the year 9999".to_owned(),
         E::BadHours { .. } => {

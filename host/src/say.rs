@@ -74,6 +74,16 @@ impl Say {
         eprintln!("try: {}", plain(&remedy::of(error)));
     }
 
+    /// A line on stderr that says how something stands, and is drawn anew; silent where stderr is no terminal.
+    #[must_use]
+    pub fn live(self) -> ProgressBar {
+        let bar = ProgressBar::new(1);
+        if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len}  {msg}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
     /// A progress bar on stderr; silent where stderr is no terminal.
     #[must_use]
     pub fn bar(self, steps: u64, what: &'static str) -> ProgressBar {

@@ -1,6 +1,7 @@
 //! Tests of the area `cli`; each file is one subject. They drive the real binaries.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+mod at_door;
 mod binary;
 mod cluster;
 mod commission;

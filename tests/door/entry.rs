@@ -237,6 +237,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (56, "device_unusable"),
             (61, "near_twins"),
             (62, "same_face"),
+            (63, "enrolling"),
+            (64, "another_person"),
         ],
     );
     check(
@@ -295,6 +297,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (38, "fell_back"),
             (39, "pruned"),
             (41, "calibrated"),
+            (42, "enrolment_begun"),
+            (43, "enrolment_ended"),
         ],
     );
     check(

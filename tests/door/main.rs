@@ -10,6 +10,8 @@ mod clock;
 mod commissioned;
 mod config;
 mod ending;
+mod enrolment;
+mod enrolment_photos;
 mod entry;
 mod evidence;
 mod faults;

@@ -73,6 +73,12 @@ pub(crate) enum Show {
     Face(usize),
     /// The same face beside that place, as of somebody else who stands there.
     Beside(usize),
+    /// That face, turned to the person's left.
+    Left(usize),
+    /// That face, turned to the person's right.
+    Right(usize),
+    /// The face of that number, and a second one far behind it.
+    Two(usize),
     /// A frame with a face halfway between two numbers.
     Between(usize, usize),
     /// A frame with a face, of the same pixels as one without.
@@ -210,18 +216,28 @@ impl Engine for BenchEngine {
             Show::Nobody | Show::Crowd => Ok(Vec::new()),
             _ => {
                 let aside = if matches!(show, Show::Beside(_)) { 58.0 } else { 0.0 };
-                Ok(vec![Detection {
+                // A nose so far from the middle is a head turned by 20 degrees.
+                let nose = match show {
+                    Show::Left(_) => 106.0,
+                    Show::Right(_) => 94.0,
+                    _ => 100.0,
+                };
+                let face = Detection {
                     bbox: BBox { x1: 60.0 + aside, y1: 50.0, x2: 140.0 + aside, y2: 150.0 },
                     landmarks: [
                         [84.0, 84.0],
                         [116.0, 84.0],
-                        [100.0, 101.3],
+                        [nose, 101.3],
                         [86.0, 116.0],
                         [114.0, 116.0],
                     ]
                     .map(|[x, y]| [x + aside, y]),
                     score: 1.0,
-                }])
+                };
+                let small = BBox { x1: 2.0, y1: 2.0, x2: 40.0, y2: 44.0 };
+                let behind =
+                    matches!(show, Show::Two(_)).then_some(Detection { bbox: small, ..face });
+                Ok([face].into_iter().chain(behind).collect())
             }
         }
     }
@@ -289,7 +305,10 @@ impl BenchEngine {
         self.told.lock().unwrap().attempts_at_embed.push(store.lockout()[1]);
         let show = *self.showing.lock().unwrap();
         match show {
-            Show::Face(number) | Show::Beside(number) => Ok(vec![axis(number); faces.len()]),
+            Show::Face(number)
+            | Show::Beside(number)
+            | Show::Left(number)
+            | Show::Right(number) => Ok(vec![axis(number); faces.len()]),
             Show::Between(a, b) => {
                 let half = |i| if i == a || i == b { 0.5f32.sqrt() } else { 0.0 };
                 let values = (0..LEN).map(half).collect();

@@ -20,13 +20,15 @@ use threshold_wire::clock::ClockSet;
 use threshold_wire::commission::{CommissionFinish, Signature, Signed};
 use threshold_wire::config::ConfigSet;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, Calibrate, ChallengeCommission, FinishCommission, GetAccess,
-    GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead,
-    GetPolicy, GetStats, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule,
+    AcknowledgePhoto, ApplyGallery, BeginEnrolment, Calibrate, CancelEnrolment,
+    ChallengeCommission, FinishCommission, GetAccess, GetBeside, GetCheckpoint, GetClock,
+    GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
+    KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule,
     PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello,
     SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy,
     SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
+use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentNumber};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::gallery::beside::GalleryStage;
 use threshold_wire::message::{
@@ -153,8 +155,14 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let key = Signed { key: [1; 32], signature: Signature::new() };
     let finish = CommissionFinish { key, successor: None };
     assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
+    let begin = EnrolmentBegin { name: Name::new("Eve").unwrap(), templates: 3, force: false };
+    assert_eq!(rig.call::<BeginEnrolment>(&begin).unwrap_err(), refused);
+    let of = EnrolmentNumber { number: 1 };
+    assert_eq!(rig.call::<GetEnrolment>(&of).unwrap_err(), refused);
+    assert_eq!(rig.call::<KeepEnrolment>(&of).unwrap_err(), refused);
+    assert_eq!(rig.call::<CancelEnrolment>(&of).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 52, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 56, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -220,6 +220,10 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::GetBeside::PATH, endpoints::GetBeside::CALLER, Viewer),
         (endpoints::PruneLog::PATH, endpoints::PruneLog::CALLER, Owner),
         (endpoints::Calibrate::PATH, endpoints::Calibrate::CALLER, Owner),
+        (endpoints::BeginEnrolment::PATH, endpoints::BeginEnrolment::CALLER, Enroller),
+        (endpoints::GetEnrolment::PATH, endpoints::GetEnrolment::CALLER, Enroller),
+        (endpoints::KeepEnrolment::PATH, endpoints::KeepEnrolment::CALLER, Enroller),
+        (endpoints::CancelEnrolment::PATH, endpoints::CancelEnrolment::CALLER, Enroller),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{
-    Access, ContextKind, KeyId, Mode, ModelId, PersonId, Role, Schedule, ScheduleId, Setting,
-    ThresholdRule, WallTime,
+    Access, ContextKind, EnrolmentEnd, KeyId, Mode, ModelId, PersonId, Role, Schedule, ScheduleId,
+    Setting, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{
@@ -30,6 +30,7 @@ use threshold_wire::clock::{ClockInfo, ClockSet};
 use threshold_wire::commission::{CommissionChallenge, CommissionFinish, Commissioned};
 use threshold_wire::config::{Change, ConfigSet};
 use threshold_wire::endpoints::{self, ERROR_KEY, TABLE};
+use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentBegun, EnrolmentNumber, EnrolmentStage};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::gallery::beside::{
     BesideTold, GalleryBeside, GalleryStage, GalleryStageTold, GalleryStaged,
@@ -124,6 +125,7 @@ fn sheet() -> Sheet {
     clock(s);
     access(s);
     config(s);
+    enrolment(s);
     s.call::<endpoints::GetStats>("", Nothing {}, Call::GetStats);
     s.answer::<endpoints::GetStats>("", samples::stats());
     s.answer::<endpoints::GetStats>("bare", samples::bare_stats());
@@ -361,6 +363,33 @@ fn config(s: &mut Sheet) {
     s.answer::<endpoints::SetConfig>("", samples::config(1));
 }
 
+fn enrolment(s: &mut Sheet) {
+    for (case, force) in [("", false), ("force", true)] {
+        let begin = EnrolmentBegin { name: samples::name("Grace Hopper"), templates: 3, force };
+        s.call::<endpoints::BeginEnrolment>(case, begin, Call::BeginEnrolment);
+    }
+    let begun = EnrolmentBegun {
+        number: 70_001,
+        person: PersonId(300),
+        silence_ms: 5_000,
+        longest_ms: 90_000,
+    };
+    s.answer::<endpoints::BeginEnrolment>("", begun);
+    let of = EnrolmentNumber { number: 70_001 };
+    s.call::<endpoints::GetEnrolment>("", of, Call::GetEnrolment);
+    s.answer::<endpoints::GetEnrolment>("", samples::enrolment(EnrolmentStage::Gathering));
+    s.answer::<endpoints::GetEnrolment>("enough", samples::enrolment(EnrolmentStage::Enough));
+    for &end in EnrolmentEnd::ALL {
+        let status = samples::enrolment(EnrolmentStage::Ended(end));
+        s.answer::<endpoints::GetEnrolment>(end.text(), status);
+    }
+    s.call::<endpoints::KeepEnrolment>("", of, Call::KeepEnrolment);
+    s.answer::<endpoints::KeepEnrolment>("", samples::enrolment_kept());
+    s.call::<endpoints::CancelEnrolment>("", of, Call::CancelEnrolment);
+    let cancelled = EnrolmentStage::Ended(EnrolmentEnd::Cancelled);
+    s.answer::<endpoints::CancelEnrolment>("", samples::enrolment(cancelled));
+}
+
 fn bulk(s: &mut Sheet) {
     let (content, window) = (samples::content(), Window::of_baud(115_200));
     let progress = Progress { next: 70_000, map: 0b1010 };
@@ -528,12 +557,13 @@ fn every_variant_of_errors_and_refusals_is_among_the_samples() {
                     | RequestError::BadGallery(_)
                     | RequestError::BadAccess(_)
                     | RequestError::BadConfig(_)
+                    | RequestError::BadEnrolment(_)
             )
         })
         .map(samples::error_name)
         .collect();
     names.dedup();
-    let (errors, refusals) = (names.len() as u8 + 4, samples::REFUSALS.len() as u8);
+    let (errors, refusals) = (names.len() as u8 + 5, samples::REFUSALS.len() as u8);
     // From 128 on a number takes two bytes.
     for number in 0..128 {
         let is_error = is_variant(FrameKind::Error, ERROR_KEY, number);

@@ -4,9 +4,10 @@
 //! the endpoint table makes `golden.rs` fail: neither goes without a golden line.
 
 use threshold_record::{
-    Access, AccessFault, Administrator, Cause, ContextKind, Credential, Interval, KeyId, KeyTag,
-    LogEntry, Metric, Mode, ModelId, ModelTag, Name, PersonId, Presentation, Role, Schedule,
-    ScheduleId, Score, Setting, Template, TemplateError, Threshold, ThresholdRule, WallTime,
+    Access, AccessFault, Administrator, Cause, ContextKind, Credential, EnrolmentEnd, HeadPose,
+    Interval, KeyId, KeyTag, LogEntry, Metric, Mode, ModelId, ModelTag, Name, PersonId,
+    Presentation, Role, Schedule, ScheduleId, Score, Setting, Template, TemplateError, Threshold,
+    ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{AccessRefused, ZONE_BYTES};
@@ -17,6 +18,9 @@ use threshold_wire::calibrate::{
 };
 use threshold_wire::commission::{Commission, Signature, Signed};
 use threshold_wire::config::{Change, ConfigGot, ConfigRefused};
+use threshold_wire::enrolment::{
+    EnrolmentKept, EnrolmentRefused, EnrolmentStage, EnrolmentStatus, TemplateKept,
+};
 use threshold_wire::gallery::{GalleryApplied, GalleryFault, LeftOut, Why};
 use threshold_wire::handshake::{HandshakeRefusal, NoiseMessage, SessionOpen};
 use threshold_wire::message::{
@@ -406,6 +410,7 @@ pub(crate) fn errors() -> Vec<RequestError> {
     ];
     errors.extend(accesses.map(RequestError::BadAccess));
     errors.extend(config_refusals().map(RequestError::BadConfig));
+    errors.extend(enrolment_refusals().map(RequestError::BadEnrolment));
     errors.extend(galleries.map(RequestError::BadGallery));
     errors.extend(bad_templates.map(RequestError::BadTemplate));
     errors
@@ -445,6 +450,9 @@ pub(crate) fn error_name(error: &RequestError) -> String {
         RequestError::LogPruned { .. } => return "log_pruned".to_owned(),
         RequestError::BadConfig(refused) => {
             return format!("bad_config:{}", config_refused(refused));
+        }
+        RequestError::BadEnrolment(refused) => {
+            return format!("bad_enrolment:{}", enrolment_refused(refused));
         }
         RequestError::BadAccess(refused) => {
             return format!("bad_access:{}", access_refused(refused));
@@ -603,6 +611,61 @@ fn config_refused(refused: &ConfigRefused) -> &'static str {
         ConfigRefused::Typed { .. } => "typed",
         ConfigRefused::Twice { .. } => "twice",
         ConfigRefused::NotKept => "not_kept",
+    }
+}
+
+fn enrolment_refusals() -> [EnrolmentRefused; 7] {
+    [
+        EnrolmentRefused::Busy,
+        EnrolmentRefused::Unknown,
+        EnrolmentRefused::NotEnough,
+        EnrolmentRefused::BadCount { most: 8 },
+        EnrolmentRefused::SomebodyElse { other: None },
+        EnrolmentRefused::SomebodyElse { other: Some(PersonId(300)) },
+        EnrolmentRefused::UnlikeOwn { person: PersonId(301) },
+    ]
+}
+
+fn enrolment_refused(refused: &EnrolmentRefused) -> &'static str {
+    match refused {
+        EnrolmentRefused::Busy => "busy",
+        EnrolmentRefused::Unknown => "unknown",
+        EnrolmentRefused::NotEnough => "not_enough",
+        EnrolmentRefused::BadCount { .. } => "bad_count",
+        EnrolmentRefused::SomebodyElse { other: None } => "somebody_else",
+        EnrolmentRefused::SomebodyElse { other: Some(_) } => "somebody_else_named",
+        EnrolmentRefused::UnlikeOwn { .. } => "unlike_own",
+    }
+}
+
+/// An enrolment at the door that stands so.
+pub(crate) fn enrolment(stage: EnrolmentStage) -> EnrolmentStatus {
+    let resembled = matches!(stage, EnrolmentStage::Ended(EnrolmentEnd::SomebodyElse))
+        .then_some(Resembled { person: PersonId(5), score: Score(0.75) });
+    EnrolmentStatus {
+        stage,
+        pose: HeadPose::Left,
+        cause: Cause::Blurred,
+        quality: 44,
+        yaw_deg: -17,
+        taken: [3, 2, 1],
+        of_each: 3,
+        frames: 70_000,
+        discarded: 300,
+        left_ms: 80_000,
+        resembled,
+    }
+}
+
+/// What is kept of one.
+pub(crate) fn enrolment_kept() -> EnrolmentKept {
+    let templates = [(0, 91, HeadPose::Frontal), (2, 80, HeadPose::Left), (7, 77, HeadPose::Right)]
+        .map(|(slot, quality, pose)| TemplateKept { slot, quality, pose });
+    EnrolmentKept {
+        person: PersonId(300),
+        added: true,
+        templates: templates.into_iter().collect(),
+        generation: 0x0102_0304_0506,
     }
 }
 

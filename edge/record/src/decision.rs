@@ -194,6 +194,10 @@ coded! {
         NearTwins = 61 => "near_twins",
         /// Another enrolled person has the same face, as far as the margin can tell: only a credential tells the two apart.
         SameFace = 62 => "same_face",
+        /// An enrolment is under way at the door, which decides nobody until that has ended.
+        Enrolling = 63 => "enrolling",
+        /// The face of an enrolment is another's: than the one that was seen before, or somebody's who is enrolled.
+        AnotherPerson = 64 => "another_person",
     }
 }
 

@@ -112,6 +112,12 @@ coded! {
         /// An owner (`by`) calibrated the unit at its door: `threshold` is the one in force with that, `best_score` the highest of a
         /// recorded stranger, `runner_up_score` that of two enrolled people.
         Calibrated = 41 => "calibrated",
+        /// An administrator (`by`) began an enrolment at the door, of somebody in the gallery (`person`) or of somebody new: until it
+        /// has ended the door decides nobody.
+        EnrolmentBegun = 42 => "enrolment_begun",
+        /// The enrolment at the door that was begun last has ended; `runner_up` says how ([`crate::EnrolmentEnd`]), the cause why, and
+        /// `person` is who has templates more.
+        EnrolmentEnded = 43 => "enrolment_ended",
     }
 }
 
@@ -148,8 +154,8 @@ pub struct LogEntry {
     /// Best candidate, the person whom a credential named, or the one that an administrator's act was about.
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
-    /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32) or of a setting
-    /// (kind 36) its number. In one of a prune (kind 39) the two are one number, see [`LogEntry::first_kept`].
+    /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32), of a setting
+    /// (kind 36) or of an enrolment's end (kind 43) its number. In one of a prune (kind 39) the two are one number, see [`LogEntry::first_kept`].
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,

@@ -12,6 +12,7 @@ pub mod context;
 pub mod credential;
 pub mod decision;
 pub mod distribution;
+pub mod enrolment;
 pub mod entry;
 pub mod id;
 pub mod mode;
@@ -32,6 +33,7 @@ pub use context::{
 pub use credential::{Credential, CredentialError};
 pub use decision::{Cause, Decision, Presentation, Reason};
 pub use distribution::{Distributions, Quantile};
+pub use enrolment::{EnrolmentEnd, HeadPose};
 pub use entry::{EntryError, EntryKind, LogEntry, WallTime};
 pub use id::{ModelId, ModelTag, PersonId};
 pub use mode::Mode;

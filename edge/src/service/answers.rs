@@ -6,8 +6,8 @@
 use super::pull::{self, Pull};
 use super::reception::Asker;
 use super::{
-    Room, Session, access, administration, calibrate, clock, commission, config, ending, policy,
-    prune, push, update,
+    Room, Session, access, administration, calibrate, clock, commission, config, ending, enrolment,
+    policy, prune, push, update,
 };
 use crate::journal::Journal;
 use crate::presentation;
@@ -24,13 +24,14 @@ use threshold_wire::access::AccessRefused;
 use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, Calibrate, Call, Caller, ChallengeCommission, Endpoint,
-    FinishCommission, FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig,
-    GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats, ListAdministrators,
-    ListGallery, ListSchedules, OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate,
-    ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery,
-    SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
-    StageGallery, StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, BeginEnrolment, Calibrate, Call, Caller, CancelEnrolment,
+    ChallengeCommission, Endpoint, FinishCommission, FinishPairing, GetAccess, GetBeside,
+    GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead,
+    GetPolicy, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules,
+    OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
+    RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
+    SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StageGallery, StartPairing,
+    StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -87,7 +88,7 @@ pub(super) fn answer(
         _ => {}
     }
     let by = asker.map_or(KeyTag::NOBODY, Asker::tag);
-    let Room { shared, session, reception, .. } = desk;
+    let Room { shared, session, reception, enrolment: begun_here, .. } = desk;
     let mut state = shared.lock();
     let state = &mut *state;
     match call {
@@ -148,6 +149,18 @@ pub(super) fn answer(
         Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
         Call::GetBeside(_) => reply::<GetBeside>(id, push::beside(state)),
         Call::Calibrate(ask) => reply::<Calibrate>(id, calibrate::answer(state, ask, by)),
+        Call::BeginEnrolment(begin) => {
+            let begun = enrolment::begin(state, begin, asker);
+            if let Ok(begun) = &begun {
+                **begun_here = Some(begun.number);
+            }
+            reply::<BeginEnrolment>(id, begun)
+        }
+        Call::GetEnrolment(of) => reply::<GetEnrolment>(id, enrolment::get(state, *of, asker)),
+        Call::KeepEnrolment(of) => reply::<KeepEnrolment>(id, enrolment::keep(state, *of, asker)),
+        Call::CancelEnrolment(of) => {
+            reply::<CancelEnrolment>(id, enrolment::cancel(state, *of, asker))
+        }
         // These were answered above.
         Call::SetSpeed(_) => reply::<SetSpeed>(id, Err(RequestError::NoSuchContent)),
         Call::StartPull(_) => reply::<StartPull>(id, Err(RequestError::NoSuchContent)),

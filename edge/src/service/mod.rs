@@ -11,6 +11,7 @@ mod clock;
 mod commission;
 mod config;
 mod ending;
+mod enrolment;
 pub mod line;
 pub mod link;
 mod policy;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
-use threshold_record::Cause;
+use threshold_record::{Cause, EnrolmentEnd};
 use threshold_wire::bulk::Packet;
 use threshold_wire::call::Message;
 use threshold_wire::session::Inside;
@@ -55,6 +56,8 @@ pub struct Desk {
     pull: Option<Pull>,
     push: Option<Push>,
     transfer: u8,
+    /// The enrolment that was begun over this line.
+    enrolment: Option<u32>,
     speed: SpeedAtUnit,
     /// A transfer that the host asked about, and that the unit does not know.
     unknown: Option<u8>,
@@ -77,6 +80,7 @@ struct Room<'a> {
     pull: &'a mut Option<Pull>,
     push: &'a mut Option<Push>,
     transfer: &'a mut u8,
+    enrolment: &'a mut Option<u32>,
     speed: &'a mut SpeedAtUnit,
 }
 
@@ -95,6 +99,7 @@ impl Desk {
             pull: None,
             push: None,
             transfer: 0,
+            enrolment: None,
             speed: SpeedAtUnit::default(),
             unknown: None,
         }
@@ -203,9 +208,12 @@ impl Desk {
         self.session_over();
     }
 
-    /// Nothing more comes or goes in the session that was; what was pushed in it waits for the next.
+    /// Nothing more comes or goes in the session that was; what was pushed in it waits for the next, an enrolment ends.
     fn session_over(&mut self) {
         (self.pull, self.unknown) = (None, None);
+        if let Some(number) = self.enrolment.take() {
+            self.shared.lock().end_enrolment_of(number, EnrolmentEnd::LineGone);
+        }
         if let Some(push) = &mut self.push {
             push.pause();
         }
@@ -280,8 +288,8 @@ impl Desk {
     }
 
     fn answer(&mut self, frame: &Frame<'_>, asker: Option<Asker>) -> Option<Message> {
-        let Self { shared, session, reception, pull, push, transfer, speed, .. } = self;
-        let mut room = Room { shared, session, reception, pull, push, transfer, speed };
+        let Self { shared, session, reception, pull, push, transfer, enrolment, speed, .. } = self;
+        let mut room = Room { shared, session, reception, pull, push, transfer, enrolment, speed };
         let answer = match Call::read(frame) {
             Ok(call) => answers::answer(&call, frame.id, asker, &mut room),
             Err(refusal) => call::refusal_message(frame.id, refusal),

@@ -72,6 +72,8 @@ impl State {
         };
         let armed = match self.refuses(subject) {
             Some(why) => Err(why),
+            // Whoever stands there is looked at for another's sake.
+            None if self.is_enrolling() => Err(Cause::Enrolling),
             None if self.started => Ok(()),
             None => Err(Cause::None),
         };

@@ -5,12 +5,14 @@
 //! A visit begins when the camera announces somebody, or with the first face; it ends with its decision, with the
 //! departure, or when no face has been seen for a while. One visit is one decision and one log entry.
 //! A credential begins a visit of its own, whose frames are compared with the one whom it names.
+//! While an enrolment is under way there is no visit: `enrol` says what becomes of the frames.
 
 mod claim;
+mod enrol;
 mod look;
 mod presence;
 mod sign;
-mod track;
+pub(crate) mod track;
 mod visit;
 
 pub use claim::{NoReader, Presented, Reader};
@@ -152,6 +154,8 @@ pub struct Unit {
     /// The last frame held more than the engine has room for.
     overflowing: bool,
     course: Course,
+    /// The enrolment that was under way at the last event.
+    enrolment: Option<u32>,
 }
 
 impl Unit {
@@ -167,7 +171,7 @@ impl Unit {
     ) -> Self {
         let limits = QualityLimits::default();
         let (presence, cost) = (Presence::new(), FrameCost::default());
-        let (overflowing, course) = (false, Course::Idle);
+        let (overflowing, course, enrolment) = (false, Course::Idle, None);
         let (indicator, shown) = (Box::new(NoIndicator), Sign::Starting);
         let (reader, claims) = (Box::new(NoReader), ClaimRation::default());
         Self {
@@ -188,6 +192,7 @@ impl Unit {
             cost,
             overflowing,
             course,
+            enrolment,
         }
     }
 
@@ -231,7 +236,10 @@ impl Unit {
         if let Some(presented) = self.reader.next() {
             self.claim(presented);
         }
-        match self.camera.next(patience) {
+        let event = self.camera.next(patience);
+        let enrolling = self.enrolling();
+        match event {
+            Ok(event) if let Some(number) = enrolling => self.enrol(number, event),
             Ok(Event::Arrival) => self.arrive(),
             Ok(Event::Frame(frame)) => {
                 let start = Instant::now();

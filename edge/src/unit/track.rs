@@ -7,7 +7,7 @@ use threshold_models::engine::{BBox, Detection};
 
 /// True if the later face is where the earlier one was: the boxes overlap, and the landmarks' middle has moved by less than
 /// half the larger side, which is no more than twice the smaller. Somebody who walks by at arm's length moves a third of a face from frame to frame at 25 frames a second.
-pub(super) fn is_same_face(earlier: &Detection, later: &Detection) -> bool {
+pub(crate) fn is_same_face(earlier: &Detection, later: &Detection) -> bool {
     let (a, b) = (&earlier.bbox, &later.bbox);
     let overlap = a.x1.max(b.x1) < a.x2.min(b.x2) && a.y1.max(b.y1) < a.y2.min(b.y2);
     let side = |of: &BBox| (of.x2 - of.x1).max(of.y2 - of.y1);

@@ -272,11 +272,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the gallery is then as before.
     pub fn add_person(&mut self, name: Name) -> Result<PersonId, StoreError> {
+        let person = self.fresh_person(name)?;
+        let id = person.id;
+        self.change(Change::Person(person))?;
+        Ok(id)
+    }
+
+    /// A person of that name under an id that was never used, to be put; who is put first takes the id.
+    ///
+    /// # Errors
+    /// [`StoreError`] without a gallery, and once every id was used.
+    pub fn fresh_person(&self, name: Name) -> Result<Person, StoreError> {
         let gallery = self.gallery().ok_or(StoreError::NoGallery)?;
         let last = gallery.last_id().max(self.tombstones.last_id()).max(self.anchor.last_id);
         let id = PersonId(last.0.checked_add(1).ok_or(GalleryError::IdsUsedUp)?);
-        self.change(Change::Person(Person { id, name }))?;
-        Ok(id)
+        Ok(Person { id, name })
     }
 
     /// Puts a template into its slot, in place of one that stands there; durable on return.

@@ -17,6 +17,9 @@ use crate::call::{self, Refusal};
 use crate::clock::{ClockInfo, ClockSet};
 use crate::commission::{CommissionChallenge, CommissionFinish, Commissioned};
 use crate::config::{ConfigGot, ConfigSet};
+use crate::enrolment::{
+    EnrolmentBegin, EnrolmentBegun, EnrolmentKept, EnrolmentNumber, EnrolmentStatus,
+};
 use crate::frame::Frame;
 use crate::gallery::beside::{BesideTold, GalleryStage, GalleryStageTold};
 use crate::gallery::{GalleryApplied, GalleryApply};
@@ -251,6 +254,14 @@ endpoints! {
     PruneLog "log/prune" Owner LogPrune => LogPruned;
     /// What do your own gallery and your strangers say of your threshold?
     Calibrate "policy/calibrate" Owner CalibrateAsk => CalibrateTold;
+    /// Look at the person before you and gather templates; decide nobody meanwhile.
+    BeginEnrolment "enrolment/begin" Enroller EnrolmentBegin => EnrolmentBegun;
+    /// How does it go? Asked again and again, or it ends.
+    GetEnrolment "enrolment/get" Enroller EnrolmentNumber => EnrolmentStatus;
+    /// Put what you gathered into the gallery.
+    KeepEnrolment "enrolment/keep" Enroller EnrolmentNumber => EnrolmentKept;
+    /// Forget what you gathered.
+    CancelEnrolment "enrolment/cancel" Enroller EnrolmentNumber => EnrolmentStatus;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

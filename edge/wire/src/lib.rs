@@ -24,6 +24,7 @@ pub mod clock;
 pub mod commission;
 pub mod config;
 pub mod endpoints;
+pub mod enrolment;
 pub mod frame;
 pub mod gallery;
 pub mod handshake;

@@ -6,6 +6,7 @@ use crate::access::AccessRefused;
 use crate::bulk::{Content, Progress, Resume, Window};
 use crate::commission::Commission;
 use crate::config::ConfigRefused;
+use crate::enrolment::EnrolmentRefused;
 use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
 use heapless::{String, Vec};
@@ -646,4 +647,7 @@ pub enum RequestError {
         /// The first entry that the prune left.
         first: u64,
     },
+    /// The enrolment at the door cannot be; nothing was changed.
+    #[error(transparent)]
+    BadEnrolment(EnrolmentRefused),
 }

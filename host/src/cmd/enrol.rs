@@ -1,9 +1,10 @@
-//! `threshold enrol`: a person's photos become templates in the unit's gallery.
+//! `threshold enrol`: a person's photos become templates in the unit's gallery; or, in `at_door`, what the unit's camera sees.
 //!
 //! Owns the order: everything is checked before anything is pushed, so that a bad photo changes nothing, and a person
 //! who got no template is taken out again.
 //! Refuses to push a face that the unit takes for somebody else, unless told to.
 
+mod at_door;
 mod vaulted;
 
 use super::Answer;
@@ -42,6 +43,9 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     if id_of(&name).is_some() {
         let what = format!("{:?} would be taken for the person with that id", name.as_str());
         return Err(HostError::BadName { what }.into());
+    }
+    if typed.at_door {
+        return at_door::run(meant, typed, name);
     }
     let mut session = Session::open_started(meant)?;
     let info = session.call::<GetInfo>(&Nothing {})?;
@@ -88,13 +92,19 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
         let kept = keeping.as_ref().map(|keeping| format!("\n{}", keeping.text()));
         enrolment.text(&enrolled) + &kept.unwrap_or_default()
     })?;
+    warn_if_locked(&mut session, meant.say)?;
+    Ok(Answer::Yes)
+}
+
+/// Says it if the door stays locked with the gallery as it is now.
+fn warn_if_locked<T: Transport>(session: &mut Session<T>, say: Say) -> Result<(), SessionError> {
     if let Armed::Refuses(why) = session.call::<GetInfo>(&Nothing {})?.armed {
         let why = cause_words(why);
-        meant.say.warn(&format!(
+        say.warn(&format!(
             "the door stays locked now: {why}; threshold policy show says what helps"
         ));
     }
-    Ok(Answer::Yes)
+    Ok(())
 }
 
 /// What is to be pushed.

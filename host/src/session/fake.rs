@@ -6,15 +6,18 @@
 
 use super::Session;
 use super::port::Transport;
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 use threshold_record::{
-    Cause, Context, EntryKind, KeyId, KeyTag, LogEntry, Metric, Mode, ModelContext, ModelId, Name,
-    PersonId, Presentation, Schedule, Score, Template, Threshold, ThresholdRule, WallTime,
+    Cause, Context, EnrolmentEnd, EntryKind, KeyId, KeyTag, LogEntry, Metric, Mode, ModelContext,
+    ModelId, Name, PersonId, Presentation, Schedule, Score, Template, Threshold, ThresholdRule,
+    WallTime,
 };
 use threshold_wire::access::SchedulePage;
 use threshold_wire::commission::Commission;
 use threshold_wire::endpoints as at;
+use threshold_wire::enrolment::{EnrolmentBegun, EnrolmentKept, EnrolmentStage, EnrolmentStatus};
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
     Armed, EngineState, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead,
@@ -83,6 +86,10 @@ pub(crate) struct FakeUnit {
     pub(crate) speed: SpeedAtUnit,
     pub(crate) host_baud: u32,
     pub(crate) carries: (u32, u32),
+    /// What an enrolment at the door says of itself, poll by poll.
+    pub(crate) enrolment: VecDeque<EnrolmentStatus>,
+    /// What is kept of it.
+    pub(crate) kept: Option<EnrolmentKept>,
     decoder: Decoder,
     last: LastAnswer,
     arriving: Vec<(Duration, Vec<u8>)>,
@@ -110,6 +117,8 @@ impl FakeUnit {
             speed: SpeedAtUnit::default(),
             host_baud: BASE,
             carries: (u32::MAX, u32::MAX),
+            enrolment: VecDeque::new(),
+            kept: None,
             decoder: Decoder::new(),
             last: LastAnswer::new(),
             arriving: vec![],
@@ -307,6 +316,32 @@ impl FakeUnit {
             Call::StageGallery(_) => no::<at::StageGallery>(id),
             Call::GetBeside(_) => no::<at::GetBeside>(id),
             Call::Calibrate(_) => no::<at::Calibrate>(id),
+            Call::BeginEnrolment(_) => yes::<at::BeginEnrolment>(
+                id,
+                EnrolmentBegun {
+                    number: 7,
+                    person: PersonId::NOBODY,
+                    silence_ms: 5_000,
+                    longest_ms: 90_000,
+                },
+            ),
+            Call::GetEnrolment(_) => {
+                // The last one stays.
+                let status = self.enrolment[0];
+                if self.enrolment.len() > 1 {
+                    self.enrolment.pop_front();
+                }
+                yes::<at::GetEnrolment>(id, status)
+            }
+            Call::CancelEnrolment(_) => {
+                let stage = EnrolmentStage::Ended(EnrolmentEnd::Cancelled);
+                let status = EnrolmentStatus { stage, ..self.enrolment[0] };
+                yes::<at::CancelEnrolment>(id, status)
+            }
+            Call::KeepEnrolment(_) => match self.kept.clone() {
+                Some(kept) => yes::<at::KeepEnrolment>(id, kept),
+                None => no::<at::KeepEnrolment>(id),
+            },
             Call::GetContext(wanted) => {
                 let number = wanted.number;
                 let found = self.contexts.iter().find(|context| context.number == number);

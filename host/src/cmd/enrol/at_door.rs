@@ -1,0 +1,340 @@
+//! `threshold enrol --at-door`: the person looks into the unit's own camera, and the unit makes the templates.
+//!
+//! Owns the polling and what the person is told meanwhile. Refuses to see a face: no picture and no embedding leaves the unit. Whatever
+//! ends this program leaves nothing on the unit: what was gathered is kept only when it asks for that, and a unit that is not asked any
+//! more ends by itself.
+
+use super::{Answer, warn_if_locked};
+use crate::error::HostError;
+use crate::people::People;
+use crate::say::Say;
+use crate::session::port::Transport;
+use crate::session::{Session, SessionError};
+use crate::{args, meant::Meant};
+use anyhow::Context;
+use serde_json::{Value, json};
+use signal_hook::consts::SIGINT;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use threshold_record::{Cause, EnrolmentEnd, HeadPose, Name, PersonId};
+use threshold_wire::RequestError;
+use threshold_wire::endpoints::{BeginEnrolment, CancelEnrolment, GetEnrolment, KeepEnrolment};
+use threshold_wire::enrolment::{
+    EnrolmentBegin, EnrolmentKept, EnrolmentNumber, EnrolmentRefused, EnrolmentStage,
+    EnrolmentStatus, TEMPLATES,
+};
+
+/// Time between two polls: some a second, which a line of 115,200 baud hardly notices.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Enrols the person who stands before the unit.
+///
+/// # Errors
+/// A name that cannot be used, a unit that says no, a time that was over, or whoever typed Ctrl-C.
+pub(super) fn run(meant: &Meant, typed: &args::Enrol, name: Name) -> anyhow::Result<Answer> {
+    let mut session = Session::open_started(meant)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // From here on Ctrl-C is an end of the enrolment, and not of this program in the middle of it.
+    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)).context("no signal handler")?;
+    let begin = EnrolmentBegin {
+        name,
+        templates: typed.templates.unwrap_or(TEMPLATES),
+        force: typed.force,
+    };
+    let kept = carry_out(&mut session, meant.say, &begin, &interrupted)?;
+    meant.say.result(&value(&begin.name, &kept), || text(&begin.name, &kept))?;
+    warn_if_locked(&mut session, meant.say)?;
+    Ok(Answer::Yes)
+}
+
+fn carry_out<T: Transport>(
+    session: &mut Session<T>,
+    say: Say,
+    begin: &EnrolmentBegin,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<EnrolmentKept> {
+    let begun = session.call::<BeginEnrolment>(begin)?;
+    let of = EnrolmentNumber { number: begun.number };
+    let bar = say.live();
+    let mut told = None;
+    let ended = loop {
+        if interrupted.load(Ordering::Relaxed) {
+            session.call::<CancelEnrolment>(&of)?;
+            break Err((EnrolmentEnd::Cancelled, Cause::None, None));
+        }
+        let status = session.call::<GetEnrolment>(&of)?;
+        let now = (advice(&status), status.taken, status.stage);
+        if told.as_ref() != Some(&now) {
+            if say.is_json() {
+                Say::line(&progress(&status, now.0).to_string())?;
+            } else if bar.is_hidden() {
+                say.note(&line(&status, now.0));
+            }
+            told = Some(now);
+        }
+        let of_each = status.of_each.max(1);
+        bar.set_length(u64::from(of_each) * status.taken.len() as u64);
+        bar.set_position(status.taken.iter().map(|&taken| u64::from(taken.min(of_each))).sum());
+        bar.set_message(advice(&status));
+        match status.stage {
+            EnrolmentStage::Gathering => session.pause(POLL)?,
+            EnrolmentStage::Enough => match session.call::<KeepEnrolment>(&of) {
+                Ok(kept) => break Ok(kept),
+                Err(error) => match error.refusal() {
+                    Some(&RequestError::BadEnrolment(EnrolmentRefused::SomebodyElse { other })) => {
+                        break Err((EnrolmentEnd::SomebodyElse, Cause::AnotherPerson, other));
+                    }
+                    // The face was lost between the two calls: it goes on.
+                    Some(RequestError::BadEnrolment(EnrolmentRefused::NotEnough)) => {
+                        session.pause(POLL)?;
+                    }
+                    _ => return Err(error.into()),
+                },
+            },
+            EnrolmentStage::Ended(end) => {
+                let other = status.resembled.map(|other| other.person);
+                break Err((end, status.cause, other));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    match ended {
+        Ok(kept) => Ok(kept),
+        Err((end, cause, other)) => {
+            let other = other.map(|id| called(session, id)).transpose()?;
+            Err(HostError::NotEnrolled { end, cause, other }.into())
+        }
+    }
+}
+
+/// Whom an owner is told that the face resembles.
+fn called<T: Transport>(session: &mut Session<T>, id: PersonId) -> Result<String, SessionError> {
+    let name = People::read(session)?.name_of(id).unwrap_or_default();
+    Ok(format!("{name} (#{})", id.0))
+}
+
+/// What the person is to do now.
+fn advice(status: &EnrolmentStatus) -> &'static str {
+    match status.stage {
+        EnrolmentStage::Ended(_) => return "it is over",
+        EnrolmentStage::Enough => return "that is enough, thank you",
+        EnrolmentStage::Gathering => {}
+    }
+    match status.cause {
+        Cause::NoFace => "look at the camera, with the whole face in view",
+        Cause::TooFar => "come closer",
+        Cause::TooNear => "step back, until the whole face is in view",
+        Cause::TooDark => "more light on the face",
+        Cause::TooBright => "less light on the face",
+        Cause::Blurred => "hold still",
+        Cause::Covered => "uncover eyes, nose and mouth",
+        Cause::MoreThanOne => "one person at a time: everybody else out of view",
+        Cause::AnotherPerson => "that was another face: one person only, from the beginning",
+        Cause::TurnedAway => match status.pose {
+            HeadPose::Frontal => "look straight at the camera",
+            HeadPose::Left | HeadPose::Right => "turn back a little, and keep the head upright",
+        },
+        _ => match (status.pose, status.yaw_deg) {
+            (HeadPose::Frontal, -10..=10) => "good: keep looking at the camera",
+            (HeadPose::Frontal, _) => "look straight at the camera",
+            (HeadPose::Left, 13..) | (HeadPose::Right, ..=-13) => "good: stay like that",
+            (HeadPose::Left, _) => "turn your head a little to your left",
+            (HeadPose::Right, _) => "turn your head a little to your right",
+        },
+    }
+}
+
+/// How far it is, in one line.
+fn line(status: &EnrolmentStatus, advice: &str) -> String {
+    let [frontal, left, right] = status.taken;
+    let of = status.of_each;
+    format!(
+        "straight {frontal}/{of}, left {left}/{of}, right {right}/{of}, quality {} %: {advice}",
+        status.quality
+    )
+}
+
+fn progress(status: &EnrolmentStatus, advice: &str) -> Value {
+    let (stage, end) = match status.stage {
+        EnrolmentStage::Gathering => ("gathering", None),
+        EnrolmentStage::Enough => ("enough", None),
+        EnrolmentStage::Ended(end) => ("ended", Some(end.text())),
+    };
+    let [frontal, left, right] = status.taken;
+    json!({
+        "stage": stage,
+        "end": end,
+        "say": advice,
+        "pose": status.pose.text(),
+        "cause": status.cause.to_string(),
+        "quality": status.quality,
+        "yaw_deg": status.yaw_deg,
+        "taken": { "frontal": frontal, "left": left, "right": right },
+        "of_each": status.of_each,
+        "frames": status.frames,
+        "discarded": status.discarded,
+        "left_ms": status.left_ms,
+    })
+}
+
+fn value(name: &Name, kept: &EnrolmentKept) -> Value {
+    let templates: Vec<Value> = kept
+        .templates
+        .iter()
+        .map(|it| json!({ "slot": it.slot, "quality": it.quality, "pose": it.pose.text() }))
+        .collect();
+    json!({
+        "person": kept.person.0,
+        "name": name.as_str(),
+        "added": kept.added,
+        "templates": templates,
+        "generation": kept.generation,
+    })
+}
+
+fn text(name: &Name, kept: &EnrolmentKept) -> String {
+    let word = if kept.added { "is enrolled" } else { "has further templates" };
+    let mut lines = vec![format!("{name} (#{}) {word}", kept.person.0)];
+    lines.extend(
+        kept.templates
+            .iter()
+            .map(|it| format!("  slot {}  quality {} %  {}", it.slot, it.quality, it.pose.text())),
+    );
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::session::fake::{FakeUnit, Fault};
+    use threshold_record::Score;
+    use threshold_wire::enrolment::TemplateKept;
+    use threshold_wire::message::Resembled;
+
+    fn status(pose: HeadPose, cause: Cause, yaw_deg: i8, taken: [u8; 3]) -> EnrolmentStatus {
+        EnrolmentStatus {
+            stage: EnrolmentStage::Gathering,
+            pose,
+            cause,
+            quality: 80,
+            yaw_deg,
+            taken,
+            of_each: 3,
+            frames: 9,
+            discarded: 0,
+            left_ms: 50_000,
+            resembled: None,
+        }
+    }
+
+    fn at_stage(stage: EnrolmentStage, cause: Cause) -> EnrolmentStatus {
+        EnrolmentStatus { stage, ..status(HeadPose::Right, cause, 0, [3; 3]) }
+    }
+
+    fn begin() -> EnrolmentBegin {
+        EnrolmentBegin { name: Name::new("Ann").unwrap(), templates: 3, force: false }
+    }
+
+    fn enrolled(
+        unit: FakeUnit,
+        interrupted: bool,
+    ) -> (anyhow::Result<EnrolmentKept>, Vec<&'static str>) {
+        let mut session = unit.session();
+        let flag = AtomicBool::new(interrupted);
+        let kept = carry_out(&mut session, Say::new(false), &begin(), &flag);
+        let obeyed = std::mem::take(&mut session.unit().obeyed);
+        (kept, obeyed)
+    }
+
+    #[test]
+    fn the_person_is_told_what_to_do() {
+        for (pose, cause, yaw_deg, words) in [
+            (HeadPose::Frontal, Cause::NoFace, 0, "look at the camera"),
+            (HeadPose::Frontal, Cause::TooFar, 0, "closer"),
+            (HeadPose::Frontal, Cause::TooDark, 0, "more light"),
+            (HeadPose::Left, Cause::Blurred, 20, "hold still"),
+            (HeadPose::Frontal, Cause::None, 3, "keep looking"),
+            (HeadPose::Frontal, Cause::None, 20, "straight at the camera"),
+            (HeadPose::Left, Cause::None, 3, "to your left"),
+            (HeadPose::Left, Cause::None, 20, "stay like that"),
+            (HeadPose::Left, Cause::TurnedAway, 60, "turn back"),
+            (HeadPose::Right, Cause::None, 20, "to your right"),
+            (HeadPose::Right, Cause::None, -20, "stay like that"),
+            (HeadPose::Frontal, Cause::AnotherPerson, 0, "another face"),
+            (HeadPose::Frontal, Cause::MoreThanOne, 0, "one person at a time"),
+        ] {
+            let said = advice(&status(pose, cause, yaw_deg, [0; 3]));
+            assert!(said.contains(words), "{pose:?} {cause:?} {yaw_deg}: {said}");
+        }
+        let said = line(&status(HeadPose::Left, Cause::None, 0, [3, 1, 0]), "turn");
+        assert_eq!(said, "straight 3/3, left 1/3, right 0/3, quality 80 %: turn");
+    }
+
+    #[test]
+    fn it_is_polled_until_it_is_enough_and_then_kept() {
+        let mut unit = FakeUnit::new();
+        unit.enrolment = [
+            status(HeadPose::Frontal, Cause::NoFace, 0, [0; 3]),
+            status(HeadPose::Left, Cause::None, 0, [3, 0, 0]),
+            at_stage(EnrolmentStage::Enough, Cause::None),
+        ]
+        .into();
+        let template = TemplateKept { slot: 0, quality: 91, pose: HeadPose::Left };
+        let kept = EnrolmentKept {
+            person: PersonId(4),
+            added: true,
+            templates: [template].into_iter().collect(),
+            generation: 9,
+        };
+        unit.kept = Some(kept.clone());
+        let (done, obeyed) = enrolled(unit, false);
+        assert_eq!(done.unwrap(), kept);
+        let polls = ["enrolment/get"; 3];
+        let calls = [&["hello", "enrolment/begin"][..], &polls, &["enrolment/keep"]].concat();
+        assert_eq!(obeyed, calls);
+        let name = begin().name;
+        assert_eq!(text(&name, &kept), "Ann (#4) is enrolled\n  slot 0  quality 91 %  left");
+        assert_eq!(value(&name, &kept)["templates"][0]["pose"], "left");
+    }
+
+    #[test]
+    fn ctrl_c_gives_it_up_at_the_unit_too() {
+        let mut unit = FakeUnit::new();
+        unit.enrolment = [status(HeadPose::Frontal, Cause::NoFace, 0, [0; 3])].into();
+        let (done, obeyed) = enrolled(unit, true);
+        assert_eq!(obeyed.last(), Some(&"enrolment/cancel"));
+        let error = done.unwrap_err().to_string();
+        assert_eq!(error, "the enrolment was given up: nothing is kept");
+    }
+
+    #[test]
+    fn an_end_at_the_unit_is_told_with_whom_the_face_resembles_if_that_is_known() {
+        let check = |status: EnrolmentStatus, words: &str| {
+            let mut unit = FakeUnit::new();
+            unit.add_person("Bob", 1);
+            unit.enrolment = [status].into();
+            let (done, obeyed) = enrolled(unit, false);
+            let error = done.unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+            assert!(!obeyed.contains(&"enrolment/keep"));
+        };
+        let over = |end, cause| at_stage(EnrolmentStage::Ended(end), cause);
+        check(over(EnrolmentEnd::TimedOut, Cause::TooDark), "the face is too dark");
+        check(over(EnrolmentEnd::LineGone, Cause::None), "not asked for it in time");
+        check(over(EnrolmentEnd::Fault, Cause::Camera), "the camera failed");
+        let somebody = over(EnrolmentEnd::SomebodyElse, Cause::AnotherPerson);
+        check(somebody, "matches somebody who is enrolled already");
+        let bob = Some(Resembled { person: PersonId(1), score: Score(0.9) });
+        check(EnrolmentStatus { resembled: bob, ..somebody }, "matches Bob (#1)");
+    }
+
+    #[test]
+    fn a_line_that_goes_ends_it_at_once() {
+        let mut unit = FakeUnit::with(Fault::GoneAfter(4));
+        unit.enrolment = [status(HeadPose::Frontal, Cause::NoFace, 0, [0; 3])].into();
+        let (done, _) = enrolled(unit, false);
+        assert!(done.unwrap_err().to_string().contains("was unplugged"));
+    }
+}
