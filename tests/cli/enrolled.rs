@@ -86,4 +86,14 @@ fn one_command_enrols_at_the_unit_and_keeps_in_the_vault() {
     assert_eq!((at_unit(), in_vault()), (2, 2));
     let said = tool(&["enrol", "Bob", "--vault=other.db", "--photo", "b1.png"]);
     assert!(said.error().0.contains("there is no vault other.db"), "{said:?}");
+
+    // What the entries of a pulled log refer to is kept beside them.
+    json_of(&["log", "pull", "--out", "log.jsonl"]);
+    let kept = std::fs::read_to_string(unit.folder.path().join("log.jsonl.contexts")).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let enrolled = &kept["gallery"][0];
+    assert_eq!((&enrolled["people"], &enrolled["templates"]), (&json!(1), &json!(2)));
+    let kinds: Vec<_> =
+        kept["contexts"].as_array().unwrap().iter().map(|one| &one["kind"]).collect();
+    assert!(kinds.contains(&&json!("model")) && kinds.contains(&&json!("policy")), "{kinds:?}");
 }

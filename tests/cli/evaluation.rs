@@ -39,7 +39,7 @@ fn made_up(path: &Path) {
         let mean: Vec<f32> = (0..24).map(|_| random.next()).collect();
         for n in 0..if place < 200 { 4 } else { 3 } {
             // The one with the odd name looks least like himself.
-            let noise = if name.starts_with('<') { 2.0 } else { 0.8 };
+            let noise = if name.starts_with('<') { 30.0 } else { 0.8 };
             let values: Vec<f32> = mean.iter().map(|v| v + noise * random.next()).collect();
             let norm = values.iter().map(|v| v * v).sum::<f32>().sqrt();
             embeddings.push(Embedding(values.iter().map(|v| v / norm).collect()));
