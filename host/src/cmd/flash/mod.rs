@@ -272,18 +272,21 @@ fn check(
     }
     match (is_other_model(there, bundle), &typed.gallery) {
         (true, None) if !typed.yes_re_enrol => Err(FlashError::ReEnrol { people: there.people }),
-        (false, Some(_)) => Err(FlashError::SameModel),
+        (_, Some(_)) if !brings_another(there, bundle) => Err(FlashError::SameModel),
         _ => Ok(()),
     }
 }
 
-/// True if nobody's template can be compared with the bundle's models. A bundle without packs leaves the unit its own.
+/// True if nobody's template can be compared with the bundle's models.
 fn is_other_model(there: &Slots, bundle: &BundleFile) -> bool {
+    there.people > 0 && brings_another(there, bundle)
+}
+
+/// True if the unit's model is none of the bundle's. A bundle without packs leaves the unit its own.
+fn brings_another(there: &Slots, bundle: &BundleFile) -> bool {
     let mut packs = bundle.manifest.files.iter().filter(|file| file.kind == FileKind::Pack);
     let has = packs.clone().next().is_some();
-    has && there.people > 0
-        && there.model != [0; 32]
-        && !packs.any(|pack| pack.hash() == there.model)
+    has && there.model != [0; 32] && !packs.any(|pack| pack.hash() == there.model)
 }
 
 /// The bundle that the unit runs, if it is here.
