@@ -4,7 +4,7 @@
 //! little moves some distances by much.
 //!
 //! Run by `run.sh accuracy`. Owns the running; the protocol and what counts as another answer are `models::eval::lfw`'s. The
-//! graph's face is the one that the picture is about, if it is among the largest that are embedded there.
+//! graph's face is the one that the picture is about, if it is among the largest, which are embedded there.
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -265,15 +265,13 @@ where
     D::Staging: Send,
     D::Graph: Send,
 {
-    let raw = RawFrame::of(frame);
-    let faces: Vec<Detection> =
-        engine.recognise(&raw, MOST)?.iter().map(|one| one.detection).collect();
+    let faces = engine.recognise_raw(&RawFrame::of(frame), MOST)?.faces;
     match lfw::in_the_middle(frame, &faces) {
-        Some(at) if faces.len() < MOST => {
+        Some(at) if at < MOST => {
             let embedding = engine.last_embeddings(at + 1)?.pop().ok_or(EngineError::NoEmbedder)?;
             Ok((Embedded { embedding, face_found: true }, faces[at], true))
         }
-        // So many faces that there may be more behind them, or none.
+        // Behind those that are embedded, or none.
         _ => {
             let (face, face_found) = lfw::face_of(engine, frame)?;
             let embedding = engine.embed(frame, &[face])?.pop().ok_or(EngineError::NoEmbedder)?;

@@ -169,14 +169,14 @@ fn measure<D: Device>(
                 &one.bytes,
             )?;
             let begin = Instant::now();
-            let found = engine.recognise(&raw, one.most)?;
+            let found = engine.recognise_raw(&raw, one.most)?;
             us.push(begin.elapsed().as_secs_f64() * 1e6);
-            *seen.entry(found.len()).or_default() += 1;
+            *seen.entry(found.compared.len()).or_default() += 1;
             let mut said = String::new();
             write!(said, "{found:?}")?;
             if lots.below(16) == 0 {
                 // What lies on the device is asked for as well, and must be numbers.
-                engine.last_embeddings(found.len())?;
+                engine.last_embeddings(found.compared.len())?;
             }
             let mut hasher = DefaultHasher::new();
             said.hash(&mut hasher);

@@ -35,6 +35,7 @@ impl Unit {
         self.cost = FrameCost::default();
         self.shared.lock().mend(Cause::Camera);
         self.enrol_frame(number, &frame);
+        self.camera.take_back(frame);
         let cost = FrameCost { whole: start.elapsed(), ..self.cost };
         self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
     }
