@@ -21,10 +21,10 @@ use threshold_wire::config::ConfigSet;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, ChallengeCommission, FinishCommission, GetAccess,
     GetCheckpoint, GetClock, GetConfig, GetContext, GetIdentity, GetInfo, GetLogHead, GetPolicy,
-    GetStats, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule, PutTemplate,
-    ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery,
-    SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed,
-    StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    GetStats, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson, PutSchedule,
+    PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello,
+    SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy,
+    SetRole, SetSpeed, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::message::{
@@ -34,7 +34,7 @@ use threshold_wire::message::{
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
 use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::speed::{BASE, LADDER, QUIET_MS, SpeedSet};
-use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
+use threshold_wire::trust::{CheckpointGet, CheckpointPlace, LogPrune};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
 };
@@ -148,7 +148,9 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let finish = CommissionFinish { key, successor: None };
     assert_eq!(rig.call::<FinishCommission>(&finish).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
-    assert_eq!(TABLE.len(), 48, "an endpoint was added: say here whether such a line may call it");
+    let prune = LogPrune { before: u64::MAX, checkpoint: [0; 160].into() };
+    assert_eq!(rig.call::<PruneLog>(&prune).unwrap_err(), refused);
+    assert_eq!(TABLE.len(), 49, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]
