@@ -296,6 +296,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (37, "config_reverted"),
             (38, "fell_back"),
             (39, "pruned"),
+            (40, "gallery_staged"),
             (41, "calibrated"),
             (42, "enrolment_begun"),
             (43, "enrolment_ended"),

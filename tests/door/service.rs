@@ -23,10 +23,11 @@ use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, BeginEnrolment, Calibrate, CancelEnrolment,
     ChallengeCommission, FinishCommission, GetAccess, GetBeside, GetCheckpoint, GetClock,
     GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
-    KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PutPerson, PutSchedule,
-    PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello,
-    SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy,
-    SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit, WithdrawPhoto,
+    KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson,
+    PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator,
+    SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback,
+    SetPolicy, SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit,
+    WithdrawPhoto,
 };
 use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentNumber};
 use threshold_wire::gallery::GalleryApply;
@@ -38,7 +39,7 @@ use threshold_wire::message::{
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
 use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
 use threshold_wire::speed::{BASE, LADDER, QUIET_MS, SpeedSet};
-use threshold_wire::trust::{CheckpointGet, CheckpointPlace};
+use threshold_wire::trust::{CheckpointGet, CheckpointPlace, LogPrune};
 use threshold_wire::{
     Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, Refusal, RequestError, call,
 };
@@ -162,6 +163,8 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<KeepEnrolment>(&of).unwrap_err(), refused);
     assert_eq!(rig.call::<CancelEnrolment>(&of).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
+    let prune = LogPrune { before: u64::MAX, checkpoint: [0; 160].into() };
+    assert_eq!(rig.call::<PruneLog>(&prune).unwrap_err(), refused);
     assert_eq!(TABLE.len(), 56, "an endpoint was added: say here whether such a line may call it");
 }
 

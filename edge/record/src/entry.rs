@@ -104,11 +104,11 @@ coded! {
         ConfigReverted = 37 => "config_reverted",
         /// The processor computes from now on in the place of a device that failed; the cause says when.
         FellBack = 38 => "fell_back",
-        /// An owner (`by`) has templates of another model put beside the gallery, for an update.
-        GalleryStaged = 40 => "gallery_staged",
         /// An owner (`by`) had the unit let go of its oldest entries, which were pulled; [`LogEntry::first_kept`] is the first that
         /// still counts.
         Pruned = 39 => "pruned",
+        /// An owner (`by`) has templates of another model put beside the gallery, for an update.
+        GalleryStaged = 40 => "gallery_staged",
         /// An owner (`by`) calibrated the unit at its door: `threshold` is the one in force with that, `best_score` the highest of a
         /// recorded stranger, `runner_up_score` that of two enrolled people.
         Calibrated = 41 => "calibrated",

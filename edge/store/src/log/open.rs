@@ -62,7 +62,7 @@ impl Log {
         last: u32,
     ) -> Result<(), StoreError> {
         let head = Head::read(flash, keyring, last)?;
-        let mut oldest_before = 0;
+        let mut oldest_before = 1;
         for number in head.oldest..last {
             let head = Head::read(flash, keyring, number)?;
             self.follow(flash, keyring, &head, &mut oldest_before)?;
