@@ -468,6 +468,7 @@ fn pairs_are_compared_in_slices_and_never_while_a_visit_is_open() {
 
 /// Prints what all pairs of 1,000 people with three templates take by the index; `--nocapture` shows it.
 #[test]
+#[allow(clippy::print_stdout, reason = "a figure for whoever asks for it")]
 fn pace_of_all_pairs_of_a_thousand_people() {
     let mut lots = Lots(5);
     for len in [128usize, 512] {

@@ -197,8 +197,8 @@ impl Policy {
     pub fn alike(&self, score: Score) -> Alike {
         let apart = score.0 < self.threshold.0.0 - self.margin;
         match () {
-            // The template's own score is 1. Written so that a NaN comes to this.
-            () if !(score.0 <= 1.0 - self.margin) => Alike::SameFace,
+            // The template's own score is 1.
+            () if score.0.is_nan() || score.0 > 1.0 - self.margin => Alike::SameFace,
             () if apart => Alike::Apart,
             () => Alike::NearTwins,
         }
