@@ -1,33 +1,34 @@
 //! Enrolment at the door with both binaries: the person looks into the unit's camera, the tool says how it goes, and Ctrl-C leaves nothing.
 
 use crate::binary::{Ran, Unit, run, stock, threshold};
+use image::RgbImage;
 use image::imageops::{self, FilterType};
-use image::{Rgb, RgbImage};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest that any of it may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The face with its nose moved aside, as of a head that is turned: the picture's middle slides to the right by so much of its width.
-fn turned(image: &RgbImage, middle: f32, by: f32) -> RgbImage {
-    let width = image.width() as f32;
-    RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        // Two straight pieces that meet at the middle, wherever that is now.
-        let (x, to) = (x as f32 / width, middle + by);
-        let from = match x < to {
-            true => x / to * middle,
-            false => middle + (x - to) / (1.0 - to) * (1.0 - middle),
-        };
-        let at = (from * width).clamp(0.0, width - 1.001);
-        let (left, part) = (at as u32, at.fract());
-        let mix = |channel: usize| {
-            let value = |x| f32::from(image.get_pixel(x, y).0[channel]);
-            (value(left) * (1.0 - part) + value(left + 1) * part) as u8
-        };
-        Rgb([mix(0), mix(1), mix(2)])
-    })
+/// A photo whose largest face stands in the middle of the picture, 150 px high: somebody who turns the head and stays in place.
+fn placed(unit: &Unit, photo: &Path) -> RgbImage {
+    let found = unit.run(&["--json", "detect", photo.to_str().unwrap()]).json();
+    let edges = &found["pictures"][0]["faces"][0]["box"];
+    let at = |edge: usize| edges[edge].as_f64().unwrap_or_else(|| panic!("{found}"));
+    let scale = 150.0 / (at(3) - at(1));
+    let whole = image::open(photo).unwrap().into_rgb8();
+    let px = |of: f64| (of * scale) as u32;
+    let whole = imageops::resize(
+        &whole,
+        px(whole.width().into()),
+        px(whole.height().into()),
+        FilterType::Triangle,
+    );
+    let aside = |low: f64, high: f64| 240 - ((low + high) / 2.0 * scale) as i64;
+    let mut picture = RgbImage::new(480, 480);
+    imageops::replace(&mut picture, &whole, aside(at(0), at(2)), aside(at(1), at(3)));
+    picture
 }
 
 /// Starts the enrolment; its standard error is read line by line.
@@ -99,20 +100,9 @@ fn a_person_is_enrolled_by_the_units_own_camera_and_comes_in() {
     let Some(photos) = stock("an enrolment at the door") else { return };
     let unit = Unit::start(&["--model", "dlib"]);
     unit.acknowledge();
-    let whole = image::open(photos.join("obama.jpg")).unwrap().into_rgb8();
-    let straight =
-        imageops::resize(&whole, whole.width() * 480 / whole.height(), 480, FilterType::Triangle);
-    let at = unit.folder.path().join("straight.png");
-    straight.save(&at).unwrap();
-    let found = unit.run(&["--json", "detect", at.to_str().unwrap()]).json();
-    let points = &found["pictures"][0]["faces"][0]["landmarks"];
-    let nose = points[2][0].as_f64().unwrap_or_else(|| panic!("{found}"));
-    let eyes = |side: usize| points[side][0].as_f64().unwrap();
-    let width = f64::from(straight.width());
-    let (middle, between) = ((nose / width) as f32, ((eyes(1) - eyes(0)) / width) as f32);
-    // A quarter of the distance of the eyes: some 25 degrees.
-    let left = turned(&straight, middle, 0.25 * between);
-    let right = turned(&straight, middle, -0.25 * between);
+    // One person in three photos: straight, turned to the own left by some 14 degrees, and to the right by some 19.
+    let [straight, left, right] =
+        ["obama.jpg", "obama3.jpg", "obama2.jpg"].map(|name| placed(&unit, &photos.join(name)));
 
     let mut child = begin(&unit, &["--json", "enrol", "Ada", "--at-door"]);
     let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -199,7 +199,7 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
             ("as it is", image.clone()),
             ("darker", each(image, |value| value * 0.8)),
             ("brighter", each(image, |value| value + 20.0)),
-            ("smaller", scaled(image, 300)),
+            ("larger", scaled(image, 420)),
         ] {
             good += 1;
             let (embedded, _, cause) = door.enrol(&variant);
@@ -227,7 +227,8 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
         "{good_taken} of {good} good pictures taken at once, as straight; refused: {refused:?}"
     );
     assert_eq!(accepted, 0, "of {n}: {causes:?}");
-    // What the gate lets pass is not taken all the same, as long as it looks aside of what is asked for; no more than one in a hundred.
+    // Heads that look aside are not taken before one that looks straight, so that this says what the gate by itself lets pass: no more
+    // than one in a hundred, which is a plain cover beside which the detector finds landmarks all the same.
     assert!(100 * passed <= n, "{causes:?}");
     for spoilt in ["too_far", "blurred", "too_dark", "too_bright", "covered", "more_than_one"] {
         let of = causes.iter().filter(|((so, _), _)| *so == spoilt);
