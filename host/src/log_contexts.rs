@@ -99,8 +99,9 @@ impl LogContexts {
                 templates: gallery.templates,
             });
         }
-        if kept != before {
-            let path = path_of(log);
+        let path = path_of(log);
+        // A file that says nothing tells that a pull was there and the unit knew no more.
+        if kept != before || !path.exists() {
             let fresh = path.with_extension("contexts.tmp");
             let written = std::fs::write(&fresh, serde_json::to_vec(&kept)?);
             written

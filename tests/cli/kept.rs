@@ -39,6 +39,7 @@ fn a_kept_log_is_verified_and_what_was_done_to_it_or_the_unit_is_named() {
     assert_eq!(lines as u64, last);
     let report = ada(&unit, &["--json", "log", "report", "log.jsonl", "--out", "log.html"]).json();
     assert_eq!((&report["entries"], &report["first"]), (&last.into(), &1.into()));
+    assert!(folder.join("log.jsonl.contexts").is_file());
     assert!(report["forecast"].is_null(), "a log of minutes forecasts nothing: {report}");
     let page = std::fs::read_to_string(folder.join("log.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("paired"), "{page}");

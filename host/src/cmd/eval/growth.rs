@@ -149,7 +149,8 @@ impl Growth {
         let svg = plot::curves(&axes, &[forecast, drawn])?;
         Ok(html! {
             h2 { "FPIR by N" }
-            p { (self.what(metric)) ": " span.a { "drawn" } ", and " span.r { "forecast by the policy" } ", each with its 95 % band." }
+            p { (self.what(metric)) ": " span.a { "drawn" } ", and " span.r { "forecast by the policy" } ", each with its 95 % band. Where "
+                "no visit was admitted the band has no width, which says nothing of how few visits there were." }
             @if let Some(svg) = svg { (PreEscaped(svg)) }
             (report::table(&head, &rows))
         })
