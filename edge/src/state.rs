@@ -645,7 +645,7 @@ impl State {
         let tidied = journal.store_mut().tidy_up();
         self.untidy = tidied == Ok(true);
         if let Err(error) = tidied {
-            self.notices.tell(&format!("the gallery is not cleaned: {error}"));
+            self.notices.tell(&format!("the store is not tidied: {error}"));
         }
         self.untidy
     }

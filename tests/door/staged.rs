@@ -213,17 +213,28 @@ fn a_version_that_may_still_be_gone_back_to_keeps_its_gallery_until_its_slot_is_
 #[test]
 fn what_was_staged_for_a_version_that_nobody_installs_goes_after_a_while_and_at_a_start() {
     let (mut unit, [first, other], people) = unit_with(&["Ada"]);
-    let staged = || put_beside(&unit.bench, 1, &gallery(other, &people)).map(drop);
-    staged().unwrap();
+    let staged = |unit: &Unit| {
+        put_beside(&unit.bench, 1, &gallery(other, &people)).unwrap();
+    };
+    staged(&unit);
     look(&unit, KEPT_MS - 1_000);
     assert!(beside(&unit).is_some());
     look(&unit, 60_000);
     assert_eq!(beside(&unit), None);
-    staged().unwrap();
+    staged(&unit);
     start(&mut unit, Slot::A, first);
     look(&unit, 0);
     assert_eq!(beside(&unit), None);
     assert!(opens(&unit, 1, &people[0]));
+    // A bundle that was on its way at the start may be the one that it is for.
+    staged(&unit);
+    std::fs::create_dir_all(unit.pushed().parent().unwrap()).unwrap();
+    std::fs::write(unit.pushed(), [1; 100]).unwrap();
+    start(&mut unit, Slot::A, first);
+    look(&unit, 20_000);
+    assert!(beside(&unit).is_some());
+    look(&unit, KEPT_MS);
+    assert_eq!(beside(&unit), None);
 }
 
 #[test]

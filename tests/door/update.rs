@@ -151,6 +151,11 @@ impl Unit {
         self.folder.path().join("slots")
     }
 
+    /// The content that comes, or has come.
+    pub(crate) fn pushed(&self) -> std::path::PathBuf {
+        self.folder.path().join("data/update/pushed")
+    }
+
     pub(crate) fn owner(&self) -> Session<BenchLine> {
         self.bench.session(1)
     }

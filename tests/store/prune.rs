@@ -1,11 +1,11 @@
 //! Pruning the log: what may go, what it takes, and that what is left is told from a log with a gap.
 
-use crate::entry;
 use crate::log_model::prove;
+use crate::{MODEL, entry, name, template};
 use threshold_record::{ContextKind, EntryKind, LogEntry, PersonId};
 use threshold_store::{
     ChainError, Checkpoint, Flash, FlashFault, LogSize, MockFlash, Object, Series, Store,
-    StoreError, verify,
+    StoreError, StoreSize, verify,
 };
 
 /// Eight segments of nine entries each.
@@ -279,4 +279,35 @@ fn many_segments_go_by_and_by_and_count_for_nothing_at_once() {
     // A start takes the rest.
     let store = open(&left);
     assert_eq!((store.log_oldest(), left.segments(Series::Log).len()), (went.last + 1, 2));
+}
+
+#[test]
+fn nothing_of_a_removed_person_waits_for_segments_of_the_log() {
+    let flash = MockFlash::new();
+    let size = StoreSize { log: SIZE, gallery_segment_bytes: 8192 };
+    let mut store = Store::open_sized(Box::new(flash.clone()), flash.keys(), size).unwrap().0;
+    store.load_gallery(MODEL).unwrap();
+    let people: Vec<PersonId> =
+        (0..30).map(|at| store.add_person(name(&format!("person {at}"))).unwrap()).collect();
+    for slot in 0..3 {
+        for &person in &people {
+            store.put_template(template(person, slot, 5)).unwrap();
+        }
+    }
+    commit(&mut store, 70);
+    while store.tidy_up().unwrap() {}
+    let proof = prove(&store, &store.checkpoint()).unwrap();
+    store.prune(&proof, u64::MAX, 0, pruned()).unwrap();
+    let left = flash.segments(Series::Log).len();
+    assert!(left > 4, "{left} segments, of which most are pruned");
+    store.remove_person(people[0]).unwrap();
+    let mut steps = 0;
+    while store.receipt(people[0], 1).is_none() {
+        assert!(store.tidy_up().unwrap());
+        steps += 1;
+    }
+    assert!(steps > 0, "the templates stood in several segments");
+    assert_eq!(flash.segments(Series::Log).len(), left);
+    while store.tidy_up().unwrap() {}
+    assert_eq!(flash.segments(Series::Log).len(), 2);
 }

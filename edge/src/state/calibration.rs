@@ -124,9 +124,11 @@ impl Strangers {
 
     /// Reads a page.
     fn go_on(&mut self, store: &Store, model: &ModelContext) -> Result<(), StoreError> {
-        let count = self.unread.min(PAGE);
-        let from = self.next + 1 - count;
-        for entry in store.log_page(from, count as usize)?.iter().rev() {
+        let (count, last) = (self.unread.min(PAGE), self.next);
+        let from = last + 1 - count;
+        // An owner may have pruned the log since the last page: what is gone is not read, and nothing is read twice.
+        let page = store.log_page(from, count as usize)?;
+        for entry in page.iter().rev().filter(|entry| entry.sequence <= last) {
             let of_model = match self.models.get(&entry.context_model) {
                 Some(&known) => known,
                 None => {
@@ -139,7 +141,8 @@ impl Strangers {
             };
             self.take(entry, of_model);
         }
-        self.unread -= count;
+        let is_pruned = from <= store.log_oldest();
+        self.unread = if is_pruned { 0 } else { self.unread - count };
         self.next = from.saturating_sub(1);
         if self.unread == 0 {
             self.finish();

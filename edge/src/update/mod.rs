@@ -84,9 +84,11 @@ impl Updates {
     pub fn of(slots: Slots, folder: PathBuf, running: Slot, data: &Path) -> Self {
         let (slots, job, staging) = (Mutex::new(slots), Mutex::new(Job::Idle), data.join("update"));
         // What cannot be taken away now is tried again when it is old, and when something is pushed.
-        let _ = staging::begin(&staging);
+        let goes_on = staging::begin(&staging).unwrap_or(false);
         let heard_ms = AtomicU64::new(0);
-        let (staged_ms, looked_ms) = (AtomicU64::new(NOTHING), AtomicU64::new(NOTHING));
+        // A bundle that goes on may be the one for which something was staged.
+        let staged_ms = AtomicU64::new(if goes_on { 0 } else { NOTHING });
+        let looked_ms = AtomicU64::new(NOTHING);
         Self(Arc::new(Parts {
             slots,
             folder,

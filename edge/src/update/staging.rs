@@ -168,20 +168,20 @@ pub fn forget(folder: &Path) -> io::Result<()> {
 }
 
 /// Takes off the medium what a start finds and nobody goes on with: what was made of a delta, and a content that is old. A clock that
-/// is behind its time makes it young, and then it is kept for as long as one that came just now.
+/// is behind its time makes it young, and then it is kept for as long as one that came just now. True if a content is kept.
 ///
 /// # Errors
 /// The medium's.
-pub(super) fn begin(folder: &Path) -> io::Result<()> {
+pub(super) fn begin(folder: &Path) -> io::Result<bool> {
     remove(&folder.join(MADE))?;
     remove(&folder.join(PROGRESS_FRESH))?;
     let age = std::fs::metadata(folder.join(PUSHED))
         .and_then(|meta| meta.modified())
         .map(|at| at.elapsed().unwrap_or_default());
     match age {
-        Ok(age) if age < Duration::from_millis(KEPT_MS) => Ok(()),
-        Ok(_) => forget(folder),
-        Err(error) if error.kind() == ErrorKind::NotFound => forget(folder),
+        Ok(age) if age < Duration::from_millis(KEPT_MS) => Ok(true),
+        Ok(_) => forget(folder).map(|()| false),
+        Err(error) if error.kind() == ErrorKind::NotFound => forget(folder).map(|()| false),
         Err(error) => Err(error),
     }
 }

@@ -458,27 +458,31 @@ impl Store {
         Ok(())
     }
 
-    /// Does one step of what can wait until the unit idles, and says whether more is due: segments of the log that were pruned and
-    /// dead records of the gallery go, a removal is bound to the anchor. A step reads two segments of the gallery at most, writes one, and takes three fdatasyncs
-    /// at most.
+    /// Does one step of what can wait until the unit idles, and says whether more is due: a removal is bound to the anchor, dead
+    /// records of the gallery go, and last, since nobody waits for them, segments of the log that were pruned. A step reads two
+    /// segments of the gallery at most, writes one, and takes three fdatasyncs at most.
     ///
     /// # Errors
     /// [`StoreError`] of the flash; the step stays due.
     pub fn tidy_up(&mut self) -> Result<bool, StoreError> {
-        if self.log.remove_one(self.flash.as_mut())? {
-            return Ok(true);
-        }
         if self.unbound {
             self.write_anchor()?;
-        } else if let Some(durable) = &mut self.gallery
-            && !durable.tidy(self.flash.as_mut(), &self.keyring)?
-        {
             self.note_gallery();
-            self.drop_old_keys()?;
-            return Ok(self.unbound);
+            return Ok(true);
         }
-        self.note_gallery();
-        Ok(self.gallery.is_some())
+        if let Some(durable) = &mut self.gallery {
+            let is_due = durable.is_due(&self.keyring);
+            let more = durable.tidy(self.flash.as_mut(), &self.keyring)?;
+            self.note_gallery();
+            if more {
+                return Ok(true);
+            }
+            self.drop_old_keys()?;
+            if is_due || self.unbound {
+                return Ok(self.unbound || self.log.has_old(self.flash.as_ref()));
+            }
+        }
+        Ok(self.log.remove_one(self.flash.as_mut())?)
     }
 
     /// Tells the log, with its next batch, how far the gallery has come; the anchor follows when it is written.

@@ -61,15 +61,20 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Markup {
     }
 }
 
-/// Writes a file that may show people: a new one is for this user alone.
+/// Writes a file that may show people, for this user alone, whoever could read one that was there; whole or not at all.
 ///
 /// # Errors
 /// [`HostError::File`] if the disk refuses.
 pub fn write(path: &Path, text: &str) -> Result<(), HostError> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".tmp");
+    let fresh = Path::new(&fresh);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(HostError::file(path))
+    options.write(true).create_new(true).mode(0o600);
+    // What a run that was cut left there may be anybody's to read.
+    let _ = std::fs::remove_file(fresh);
+    let written = options.open(fresh).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.and_then(|()| std::fs::rename(fresh, path)).map_err(HostError::file(path))
 }
 
 #[cfg(test)]

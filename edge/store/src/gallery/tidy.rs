@@ -28,6 +28,11 @@ enum Step {
 }
 
 impl DurableGallery {
+    /// True if a step is due.
+    pub(crate) fn is_due(&self, keyring: &Keyring) -> bool {
+        self.due(keyring).is_some()
+    }
+
     /// Does one step if one is due, and says whether another is.
     ///
     /// # Errors

@@ -160,6 +160,11 @@ impl Log {
         }
     }
 
+    /// True if there are such.
+    pub(crate) fn has_old(&self, flash: &dyn Flash) -> bool {
+        !self.old(flash).is_empty()
+    }
+
     /// Removes the oldest of them. True if there are more.
     pub(crate) fn remove_one(&self, flash: &mut dyn Flash) -> Result<bool, FlashError> {
         let old = self.old(flash);

@@ -64,14 +64,16 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The entry behind the last one that is known to be older than so many days. One that was written while the unit's clock was not
-/// set is as old as the next one behind it whose time is known, or older.
+/// The entry behind the last one that is known to be older than so many days, before the first one that is known to be younger: the
+/// unit's clock may have been set back. One that was written while it was not set is as old as the next one behind it whose time is
+/// known, or older.
 fn first_younger(path: &Path, days: u32, now_ms: u64) -> Result<u64, HostError> {
     let from_ms = now_ms.saturating_sub(u64::from(days) * DAY_MS);
     let old = kept::entries(path, 1)?
-        .filter(|entry| entry.wall.trusted && entry.wall.unix_ms < from_ms)
+        .filter(|entry| entry.wall.trusted)
+        .take_while(|entry| entry.wall.unix_ms < from_ms)
         .map(|entry| entry.sequence);
-    Ok(old.max().map_or(1, |last| last.saturating_add(1)))
+    Ok(old.last().map_or(1, |last| last.saturating_add(1)))
 }
 
 #[cfg(test)]
@@ -102,5 +104,12 @@ mod tests {
             [first(40), first(30), first(29), first(20), first(15), first(5)],
             [1, 1, 3, 3, 5, 7]
         );
+        // The clock was set back by mistake, and right again: what is younger stays, whatever stands behind it.
+        for (sequence, unix_ms) in [(8, day(39)), (9, day(2)), (10, day(40))] {
+            let wall = WallTime { unix_ms: unix_ms.unwrap_or_default(), trusted: true };
+            kept.append(&LogEntry { sequence, wall, ..LogEntry::of(EntryKind::Boot) }).unwrap();
+        }
+        kept.sync().unwrap();
+        assert_eq!([first(5), first(15)], [7, 5]);
     }
 }
