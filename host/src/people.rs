@@ -151,8 +151,11 @@ impl Names {
         let asked = |id: &PersonId| !id.is_nobody();
         let ids: BTreeSet<PersonId> = entries
             .iter()
-            // Of those the second number is a count, and nobody; of a prune both are an entry's.
-            .filter(|entry| !entry.kind.is_of_inputs() && entry.kind != EntryKind::Pruned)
+            // Of those the second number is a count, and nobody; of a prune both are an entry's, and of an enrolment's end it says how.
+            .filter(|entry| {
+                let no_people = [EntryKind::Pruned, EntryKind::EnrolmentEnded];
+                !entry.kind.is_of_inputs() && !no_people.contains(&entry.kind)
+            })
             .flat_map(|entry| [entry.person, entry.runner_up])
             .filter(asked)
             .filter(|id| !self.known.contains_key(id) && !self.gone.contains(id))

@@ -188,6 +188,60 @@ fn a_stranger_who_came_near_raises_the_threshold_by_the_owners_word_until_it_is_
 }
 
 #[test]
+fn whom_a_stricter_threshold_hides_still_speaks_against_a_claim() {
+    let mut rig = after_a_stranger();
+    let grace = rig.enrol("Grace", 2);
+    give_number(&mut rig, ADA);
+    rig.call::<SetMode>(&ModeSet { mode: Mode::Both }).unwrap();
+    let mut claim = |rig: &mut Rig| {
+        rig.show(&[Show::Nothing]);
+        rig.give(number(ADA));
+        rig.show(&[Show::Between(1, 2); 4]);
+        rig.clock.advance(20_000);
+        rig.show(&[Show::Nothing; 2]);
+        let entry = *rig.decisions().last().unwrap();
+        assert_eq!((entry.reason, entry.runner_up), (Reason::Ambiguous, grace));
+        (entry.threshold.0, entry.runner_up_score.0)
+    };
+    claim(&mut rig);
+    calibrated(&mut rig);
+    ask(&mut rig, CalibrateStep::Apply, &[]);
+    // Nobody so alike is recognised by the face any more; that the face is as near to Grace's is no less true.
+    let (_, runner_up) = claim(&mut rig);
+    assert!(runner_up < policy(&mut rig).threshold.0.0);
+    assert_eq!(rig.pulses(), 0);
+}
+
+#[test]
+fn what_is_in_force_is_lowered_by_taking_it_away_alone() {
+    let mut rig = after_a_stranger();
+    let told = calibrated(&mut rig);
+    let sequence = told.strangers.unwrap().highest[0].sequence;
+    ask(&mut rig, CalibrateStep::Apply, &[]);
+    let held = policy(&mut rig).threshold;
+    assert!(held.0 > told.shipped.0);
+    let without = ask(&mut rig, CalibrateStep::Apply, &[sequence]);
+    assert_eq!(without.strangers.unwrap().visits, 0);
+    assert_eq!(policy(&mut rig).threshold, held);
+    ask(&mut rig, CalibrateStep::Drop, &[]);
+    ask(&mut rig, CalibrateStep::Apply, &[sequence]);
+    assert_eq!(policy(&mut rig).threshold, told.shipped);
+}
+
+#[test]
+fn whoever_is_enrolled_while_the_log_is_read_was_compared_with_nobody_in_it() {
+    let mut rig = after_a_stranger();
+    calibrated(&mut rig);
+    rig.enrol("Grace", 2);
+    for _ in 0..100 {
+        rig.show(&[Show::Nothing]);
+    }
+    let told = ask(&mut rig, CalibrateStep::Apply, &[]);
+    assert!(told.derived.is_some_and(|derived| !derived.shown));
+    assert!(policy(&mut rig).calibration.unwrap().stale);
+}
+
+#[test]
 fn an_entry_that_the_owner_knows_better_is_left_out() {
     let mut rig = after_a_stranger();
     let told = calibrated(&mut rig);
@@ -287,6 +341,10 @@ fn bounds_are_those_of_clopper_and_pearson() {
         (10, 1000, 0.016_91),
         (200, 86_400, 0.002_602),
         (201, 86_400, 1.0),
+        (199, 200, 0.999_74),
+        (195, 200, 0.9901),
+        (150, 151, 0.999_66),
+        (200, 205, 0.9904),
     ] {
         let found = highest_rate(k, n);
         assert!((found / expected - 1.0).abs() < 2e-3, "{k} of {n}: {found}, not {expected}");

@@ -76,9 +76,12 @@ fn power(mut base: f64, mut n: u32) -> f64 {
     power
 }
 
-/// The probability of `k` or fewer of `n` at a rate below 1. With `k` up to [`ALLOWED_MOST`] a first term that an f64 cannot hold
-/// belongs to a sum that is as good as nothing.
+/// The probability of `k` or fewer of `n` at a rate between 0 and 1. With `k` up to [`ALLOWED_MOST`], and up to half of `n`, a first
+/// term that an f64 cannot hold belongs to a sum that is as good as nothing; above that the others are counted.
 fn at_most(k: u32, n: u32, rate: f64) -> f64 {
+    if k < n && k > n / 2 {
+        return 1.0 - at_most(n - k - 1, n, 1.0 - rate);
+    }
     let mut term = power(1.0 - rate, n);
     let mut sum = term;
     for i in 0..k.min(n) {

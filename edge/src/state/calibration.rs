@@ -7,6 +7,7 @@
 //! threshold.
 
 use super::State;
+use crate::journal::Journal;
 use std::collections::BTreeMap;
 use threshold_models::engine::Embedding;
 use threshold_models::search::Index;
@@ -104,6 +105,10 @@ pub struct Strangers {
     pub strangers: Vec<Stranger>,
     /// Refusals that were left out as an enrolled person's.
     pub retries: u32,
+    /// People, templates and the newest person when the reading began.
+    people: u32,
+    templates: u32,
+    newest: PersonId,
     next: u64,
     /// The newest entry of an enrolment.
     enrolled: u64,
@@ -152,7 +157,9 @@ impl Strangers {
 
     fn take(&mut self, entry: &LogEntry, of_model: bool) {
         match entry.kind {
-            EntryKind::Enrolled => self.enrolled = self.enrolled.max(entry.sequence),
+            EntryKind::Enrolled | EntryKind::GalleryStaged => {
+                self.enrolled = self.enrolled.max(entry.sequence)
+            }
             // The decision after it is of a comparison with one person, which says nothing of strangers before the whole gallery.
             EntryKind::Claim if self.unknown_last => {
                 self.visits.pop();
@@ -254,7 +261,14 @@ impl State {
 
     /// Begins to read what the log tells of strangers, from its end as it is now.
     pub fn read_strangers(&mut self) {
-        self.strangers = self.journal.as_ref().map(|journal| Strangers::begin(journal.store()));
+        let ((people, templates), newest) = (self.gallery_size(), self.newest());
+        let begin = |journal: &Journal| Strangers {
+            people,
+            templates,
+            newest,
+            ..Strangers::begin(journal.store())
+        };
+        self.strangers = self.journal.as_ref().map(begin);
     }
 
     /// The calibration in force: the one that was put in force for this model.
@@ -297,20 +311,27 @@ impl State {
             ThresholdRule::Target { fpir } => Some(fpir),
             ThresholdRule::Fixed { .. } => None,
         };
+        // What is in force stays: only an owner who takes it away lowers anything.
+        let held = self.calibration().map_or(settled.policy.threshold, |one| one.threshold);
+        let (people, templates) = self.gallery_size();
+        // Nobody was compared with those who came since.
+        let grew = people > strangers.people
+            || templates > strangers.templates
+            || self.newest() > strangers.newest;
         let counted = || strangers.strangers.iter().filter(|one| !except.contains(&one.sequence));
         let of = |one: &Stranger| one.score;
-        let comparable: Vec<Score> = counted().filter(|one| one.comparable).map(of).collect();
+        let comparable: Vec<Score> =
+            counted().filter(|one| one.comparable && !grew).map(of).collect();
         let all: Vec<Score> = counted().map(of).collect();
         // Too few to show anything: above all that ever came.
         let asked = asked(&comparable, fpir).filter(|one| one.shown).or_else(|| asked(&all, None));
-        let (people, templates) = self.gallery_size();
         let calibrated = Calibrated {
             model: embedder.id,
             by,
-            threshold: asked.map_or(settled.policy.threshold, |asked| asked.threshold),
-            people,
-            templates,
-            newest: self.newest(),
+            threshold: asked.map(|asked| asked.threshold).filter(|one| *one > held).unwrap_or(held),
+            people: strangers.people,
+            templates: strangers.templates,
+            newest: strangers.newest,
             strangers: all.len() as u32,
         };
         let floor = Calibrated::floor(Some(&calibrated), &settled.policy, embedder.id);
@@ -369,7 +390,11 @@ impl State {
         let mut of_one_face = vec![person];
         let mut at = 0;
         while let Some(&one) = of_one_face.get(at) {
-            for pair in nearest.iter().filter(|pair| policy.alike(pair.score) == Alike::SameFace) {
+            let same = |pair: &&Nearest| {
+                // What is no number takes nobody out of what speaks against an admission.
+                pair.score.0.is_finite() && policy.alike(pair.score) == Alike::SameFace
+            };
+            for pair in nearest.iter().filter(same) {
                 for (a, b) in [(pair.person, pair.other), (pair.other, pair.person)] {
                     if a == one && !of_one_face.contains(&b) {
                         of_one_face.push(b);

@@ -2,8 +2,8 @@
 //!
 //! Owns the order: the entry that one begins is durable before the first frame is looked at, and what was gathered is one durable change
 //! of the gallery, with the entry of an enrolment, before the entry that says how it ended. One at a time.
-//! While one is under way no visit is decided but as a refusal (`State::standing`), and neither an attempt nor a lock-out is touched:
-//! what it compares are the embeddings of one face among themselves, and with the gallery to find that it is somebody's already.
+//! While one is under way no visit is decided but as a refusal (`State::standing`), and no attempt is opened; one that was open counts
+//! as failed. What it compares are the embeddings of one face among themselves, and with the gallery to find that it is somebody's already.
 
 use super::State;
 use crate::enrolment::shots::{Shot, Shots};
@@ -115,19 +115,18 @@ impl State {
 
     /// Ends the enrolment that is under way, if one is, with nobody more in the gallery.
     pub(super) fn end_enrolment(&mut self, end: EnrolmentEnd, cause: Cause) {
-        self.enrolment_ends(end, cause, PersonId::NOBODY, 0);
+        if let Some(entry) = self.enrolment_ended(end, cause) {
+            // Nothing holds by this entry, so that it is not owed where the log takes none: a start ends an enrolment too.
+            self.write(entry);
+        }
     }
 
-    fn enrolment_ends(&mut self, end: EnrolmentEnd, cause: Cause, person: PersonId, quality: u8) {
-        let Some(enrolment) = self.enrolment.as_mut().filter(|held| held.is_under_way()) else {
-            return;
-        };
+    /// The enrolment that is under way has ended; the entry that says so.
+    fn enrolment_ended(&mut self, end: EnrolmentEnd, cause: Cause) -> Option<LogEntry> {
+        let enrolment = self.enrolment.as_mut().filter(|held| held.is_under_way())?;
         enrolment.end(end, cause);
-        let by = enrolment.by().tag();
-        let runner_up = PersonId(end.code().into());
-        let entry = LogEntry::of(EntryKind::EnrolmentEnded);
-        // Nothing holds by this entry, so that it is not owed where the log takes none: a start ends an enrolment too.
-        self.write(LogEntry { person, runner_up, cause, quality, by, ..entry });
+        let (by, runner_up) = (enrolment.by().tag(), PersonId(end.code().into()));
+        Some(LogEntry { runner_up, cause, by, ..LogEntry::of(EntryKind::EnrolmentEnded) })
     }
 
     /// Takes in what a frame shows; the pose if its embedding is wanted.
@@ -231,9 +230,13 @@ impl State {
             .and_then(|journal| journal.store_mut().put_members(&[member]))
             .inspect_err(|error| self.owe_if_it_may_hold(error, entry))?;
         self.gallery_changed();
+        // First, since a log that takes nothing is a fault, which would end it as one.
+        let ended = self.enrolment_ended(EnrolmentEnd::Kept, Cause::None);
         // Somebody is enrolled whose entry is owed: the door stays locked until the log has it.
         let _ = self.write_or_owe(entry);
-        self.enrolment_ends(EnrolmentEnd::Kept, Cause::None, person, quality);
+        if let Some(ended) = ended {
+            self.write(LogEntry { person, quality, ..ended });
+        }
         let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
         let generation = gallery.map_or(0, Gallery::generation);
         Ok(EnrolmentKept { person, added: wanted.person.is_none(), templates, generation })

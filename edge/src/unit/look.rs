@@ -39,7 +39,7 @@ pub(super) struct AtOnce {
 
 impl Unit {
     /// Lets an engine that searches by itself have the gallery as it is, whatever changed it since the last look. It would not
-    /// search another one; but it should neither begin with that while somebody waits, nor keep who was removed. An idle unit
+    /// search another one; but it should neither begin with that while somebody waits, nor keep who was removed any longer than until the next frame that is looked at. An idle unit
     /// looks twice a second, so that a gallery which is filled one by one is not brought anew for each.
     pub(super) fn follow_gallery(&mut self) -> Result<(), EngineError> {
         let engine = self.engine.as_mut().filter(|engine| engine.recognises_at_once());
