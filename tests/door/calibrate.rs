@@ -193,7 +193,7 @@ fn whom_a_stricter_threshold_hides_still_speaks_against_a_claim() {
     let grace = rig.enrol("Grace", 2);
     give_number(&mut rig, ADA);
     rig.call::<SetMode>(&ModeSet { mode: Mode::Both }).unwrap();
-    let mut claim = |rig: &mut Rig| {
+    let claim = |rig: &mut Rig| {
         rig.show(&[Show::Nothing]);
         rig.give(number(ADA));
         rig.show(&[Show::Between(1, 2); 4]);
