@@ -751,7 +751,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::BeyondMeasurement | Cause::TooManyRefusals => {
             "take another model, threshold policy set --target <fpir> with a looser one, or --threshold <score> \
-             --accept-risk"
+             --accept-risk; threshold calibrate --drop, where a calibration is in force"
         }
         Cause::NotAcknowledged => {
             "threshold policy acknowledge, which says what that means; takes an owner"
@@ -776,7 +776,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
              the line; or threshold policy mode identify"
         }
         Cause::NearTwins => {
-            "more and better photos of both people, or a badge or number for each (threshold policy mode both)"
+            "more and better photos of both people; threshold calibrate names them"
         }
         Cause::SameFace => {
             "if they are two people, a badge or number for each (threshold policy mode both); if they are one, remove one of \

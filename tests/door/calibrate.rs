@@ -222,7 +222,15 @@ fn what_is_in_force_is_lowered_by_taking_it_away_alone() {
     assert!(held.0 > told.shipped.0);
     let without = ask(&mut rig, CalibrateStep::Apply, &[sequence]);
     assert_eq!(without.strangers.unwrap().visits, 0);
-    assert_eq!(policy(&mut rig).threshold, held);
+    // It stays, with what it rests on.
+    let kept = policy(&mut rig);
+    assert_eq!((kept.threshold, kept.calibration.unwrap().strangers), (held, 1));
+    let entries = |rig: &Rig| {
+        rig.log().iter().filter(|entry| entry.kind == EntryKind::Calibrated).count()
+    };
+    let before = entries(&rig);
+    ask(&mut rig, CalibrateStep::Apply, &[sequence]);
+    assert_eq!(entries(&rig), before, "nothing is said twice");
     ask(&mut rig, CalibrateStep::Drop, &[]);
     ask(&mut rig, CalibrateStep::Apply, &[sequence]);
     assert_eq!(policy(&mut rig).threshold, told.shipped);
@@ -238,6 +246,7 @@ fn whoever_is_enrolled_while_the_log_is_read_was_compared_with_nobody_in_it() {
     }
     let told = ask(&mut rig, CalibrateStep::Apply, &[]);
     assert!(told.derived.is_some_and(|derived| !derived.shown));
+    assert_eq!(told.strangers.unwrap().comparable, 0);
     assert!(policy(&mut rig).calibration.unwrap().stale);
 }
 

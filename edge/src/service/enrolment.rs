@@ -1,6 +1,6 @@
 //! What the unit answers of an enrolment at the door: begin, how it goes, keep, cancel.
 //!
-//! Owns the checks before one begins, and that nobody but who began it hears of it; an owner may end it. Refuses a second one beside it, and to name to
+//! Owns the checks before one begins, and that nobody but who began it hears of it. Refuses a second one beside it, and to name to
 //! anybody but an owner whom a face resembles.
 
 use super::answers::{embedder, gallery, journal, refused};
@@ -87,29 +87,16 @@ pub(super) fn keep(
     })
 }
 
-/// Ends it, with nothing kept, for who began it or an owner; nothing happens if it has ended.
+/// Ends it, with nothing kept; nothing happens if it has ended.
 pub(super) fn cancel(
     state: &mut State,
     of: EnrolmentNumber,
     asker: Option<Asker>,
 ) -> Result<EnrolmentStatus, RequestError> {
-    of_or_owners(state, of, asker)?;
+    own(state, of, asker)?;
     state.end_enrolment_of(of.number, EnrolmentEnd::Cancelled);
     let now_ms = state.clock().monotonic_ms();
-    Ok(of_or_owners(state, of, asker)?.status(now_ms, is_owner(asker)))
-}
-
-/// The enrolment of that number, if who asks began it or is an owner, whose door it is.
-fn of_or_owners(
-    state: &mut State,
-    of: EnrolmentNumber,
-    asker: Option<Asker>,
-) -> Result<&mut Enrolment, RequestError> {
-    if !is_owner(asker) {
-        return own(state, of, asker);
-    }
-    let held = state.enrolment_mut().filter(|held| held.number() == of.number);
-    held.ok_or(RequestError::BadEnrolment(EnrolmentRefused::Unknown))
+    Ok(own(state, of, asker)?.status(now_ms, is_owner(asker)))
 }
 
 /// The enrolment of that number, if who asks began it.

@@ -208,6 +208,8 @@ impl Strangers {
 pub struct WouldBe {
     /// What the strangers ask for; `None` of nobody.
     pub asked: Option<Asked>,
+    /// The highest score of a stranger who counts.
+    pub highest: Option<Score>,
     /// What is then in force.
     pub derived: Derived,
     /// Why it is not put in force; `None` if it may be.
@@ -299,6 +301,15 @@ impl State {
         people.map(|member| member.person.id).max().unwrap_or(PersonId::NOBODY)
     }
 
+    /// True if the gallery grew since the log was begun to be read: nobody in it was compared with those who came.
+    #[must_use]
+    pub fn grew_since(&self, strangers: &Strangers) -> bool {
+        let (people, templates) = self.gallery_size();
+        people > strangers.people
+            || templates > strangers.templates
+            || self.newest() > strangers.newest
+    }
+
     /// What would be in force with what is known now, without these entries; `None` until all is known.
     #[must_use]
     pub fn would_be(&self, except: &[u64], by: KeyTag) -> Option<WouldBe> {
@@ -312,12 +323,10 @@ impl State {
             ThresholdRule::Fixed { .. } => None,
         };
         // What is in force stays: only an owner who takes it away lowers anything.
-        let held = self.calibration().map_or(settled.policy.threshold, |one| one.threshold);
+        let held = self.calibration();
+        let least = held.map_or(settled.policy.threshold, |one| one.threshold);
         let (people, templates) = self.gallery_size();
-        // Nobody was compared with those who came since.
-        let grew = people > strangers.people
-            || templates > strangers.templates
-            || self.newest() > strangers.newest;
+        let grew = self.grew_since(strangers);
         let counted = || strangers.strangers.iter().filter(|one| !except.contains(&one.sequence));
         let of = |one: &Stranger| one.score;
         let comparable: Vec<Score> =
@@ -325,14 +334,19 @@ impl State {
         let all: Vec<Score> = counted().map(of).collect();
         // Too few to show anything: above all that ever came.
         let asked = asked(&comparable, fpir).filter(|one| one.shown).or_else(|| asked(&all, None));
+        let above = asked.map(|asked| asked.threshold).filter(|one| *one > least);
         let calibrated = Calibrated {
             model: embedder.id,
             by,
-            threshold: asked.map(|asked| asked.threshold).filter(|one| *one > held).unwrap_or(held),
+            threshold: above.unwrap_or(least),
             people: strangers.people,
             templates: strangers.templates,
             newest: strangers.newest,
-            strangers: all.len() as u32,
+            // What stays rests on those whom it came from as well.
+            strangers: held
+                .filter(|_| above.is_none())
+                .map_or(0, |one| one.strangers)
+                .max(all.len() as u32),
         };
         let floor = Calibrated::floor(Some(&calibrated), &settled.policy, embedder.id);
         let each = f64::from(templates) / f64::from(people.max(1));
@@ -346,7 +360,7 @@ impl State {
         // One that the rule gives by itself is no reason against a calibration.
         let before = self.shipped()?.refusal.map(why);
         let refusal = refusal.filter(|_| refusal != before);
-        Some(WouldBe { asked, derived, refusal, calibrated })
+        Some(WouldBe { asked, highest: all.first().copied(), derived, refusal, calibrated })
     }
 
     /// An owner puts a calibration in force, if nothing is against it; true if it is.
@@ -357,11 +371,13 @@ impl State {
         if would_be.refusal.is_some() {
             return Ok(false);
         }
+        if self.calibration() == Some(&would_be.calibrated) {
+            return Ok(true);
+        }
         let ceiling = self.nearest().iter().map(|one| one.score.0).fold(0.0, f32::max);
-        let stranger = self.strangers.as_ref().and_then(|all| all.strangers.first());
         let entry = LogEntry {
             by,
-            best_score: stranger.map_or(Score(0.0), |one| one.score),
+            best_score: would_be.highest.unwrap_or(Score(0.0)),
             runner_up_score: Score(ceiling),
             ..LogEntry::of(EntryKind::Calibrated)
         };

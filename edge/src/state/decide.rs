@@ -32,8 +32,7 @@ pub enum NoAttempt {
 
 impl State {
     /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
-    /// loosest threshold asks, which nothing raises: a stricter one of 1:N, be it by a target, the gallery's size or a calibration,
-    /// would hide who is a reason to refuse. Whoever has the claimed person's face by the enrolled templates is nobody else here: it is what the
+    /// threshold of 1:N asks, in force or without the calibration: a calibration hides nobody who is a reason to refuse. Whoever has the claimed person's face by the enrolled templates is nobody else here: it is what the
     /// credential was asked for.
     ///
     /// # Errors
@@ -44,9 +43,10 @@ impl State {
             Subject::Everybody => index.search(probe),
             Subject::Person(person) => index.verify(probe, person).and_then(|found| {
                 let derived = self.derived.policy.threshold;
-                let loosest = self.settled.map_or(derived, |settled| settled.policy.threshold);
+                let shipped = self.calibration().and_then(|_| self.shipped());
+                let shipped = shipped.map_or(derived, |shipped| shipped.policy.threshold);
                 let known = |other: &Candidate| {
-                    loosest.accepts(other.score) || derived.accepts(other.score)
+                    derived.accepts(other.score) || shipped.accepts(other.score)
                 };
                 let of_one_face = self.of_one_face(person);
                 let runner_up = match of_one_face.as_slice() {

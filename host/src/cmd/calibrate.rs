@@ -47,10 +47,10 @@ pub(super) fn run(meant: &Meant, typed: &args::Calibrate) -> anyhow::Result<Answ
     let people = People::read(&mut session)?;
     let policy = session.call::<GetPolicy>(&Nothing {})?;
     let asked = told.derived.and_then(|derived| derived.asked);
-    let in_force = policy.calibration.is_some_and(|held| {
-        // Of nobody's scores the floor is what is in force of a calibration.
-        !held.stale && held.threshold == asked.unwrap_or(policy.floor)
-    });
+    // One that is above what is asked stays, and of nobody's scores the floor is what is in force of a calibration.
+    let in_force = policy
+        .calibration
+        .is_some_and(|held| held.threshold.0 >= asked.unwrap_or(policy.floor).0);
     let name = |person| people.name_of(person).unwrap_or_else(|| format!("#{}", person.0));
     meant
         .say
@@ -248,7 +248,7 @@ fn text(
             (Some(asked), _, None) => format!("{}: above all of them", score(asked, metric)),
         },
     );
-    row("threshold", format!("{}, never below the shipped one", score(derived.threshold, metric)));
+    row("threshold", format!("{}, never below the shipped one nor one in force, which --drop takes away", score(derived.threshold, metric)));
     if let Some(forecast) = derived.forecast {
         row(
             "forecast",
@@ -264,7 +264,7 @@ fn text(
             row("refuses", format!("to be put in force: {}", cause_words(why)));
             row(
                 "helps",
-                "threshold why on the entries above; --except leaves out one that was no stranger's"
+                "threshold why on the entries above; --except leaves out one that was no stranger's; --drop takes away what is in force"
                     .to_owned(),
             );
         }

@@ -74,7 +74,11 @@ pub fn write(path: &Path, text: &str) -> Result<(), HostError> {
     // What a run that was cut left there may be anybody's to read.
     let _ = std::fs::remove_file(fresh);
     let written = options.open(fresh).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.and_then(|()| std::fs::rename(fresh, path)).map_err(HostError::file(path))
+    let written = written.and_then(|()| std::fs::rename(fresh, path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(fresh);
+        HostError::file(path)(error)
+    })
 }
 
 #[cfg(test)]

@@ -45,6 +45,10 @@ pub fn run(meant: &Meant, typed: &args::PruneLog) -> anyhow::Result<Answer> {
     meant.say.result(&value, || {
         let (unit, kept) = (say::plain(&unit), kept.path().display());
         match entries {
+            0 if before < u64::MAX => format!(
+                "nothing is there to prune: by the unit's clock entry {before} is the first that may be younger than is asked for; {unit} begins \
+                 with entry {oldest}, keeps its newest {LOG_PRUNE_LEAVES} entries at least, and lets go of whole segments of its log only"
+            ),
             0 => format!(
                 "nothing is there to prune: {unit} keeps its newest {LOG_PRUNE_LEAVES} entries at least, lets go of whole segments \
                  of its log only, and begins with entry {oldest}"
