@@ -344,7 +344,7 @@ mod tests {
             "9 recorded, 8 of them since",
             "entry 77: 0.6100 with Emmy",
             "too few to show that 1e-3 is kept, which takes 3000 at least",
-            "score 0.62 or more",
+            "score 0.620 or more",
             "--apply puts it in force",
         ] {
             assert!(text.contains(part), "{part}: {text}");

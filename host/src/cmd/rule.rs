@@ -347,7 +347,7 @@ mod tests {
             |stale| PolicyInfo { calibration: Some(CalibrationHeld { stale, ..held }), ..ARMED };
         let text = said(&of(false));
         assert!(
-            text.contains("calibrated score 0.55 or more, by 412 strangers at 9 people"),
+            text.contains("calibrated score 0.550 or more, by 412 strangers at 9 people"),
             "{text}"
         );
         assert!(!text.contains("grew") && said(&of(true)).contains("the gallery grew since"));
