@@ -775,9 +775,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
             "check [reader] in the unit's configuration and the wiring, then start the unit again; its own messages name \
              the line; or threshold policy mode identify"
         }
-        Cause::NearTwins => {
-            "more and better photos of both people; threshold calibrate names them"
-        }
+        Cause::NearTwins => "more and better photos of both people; threshold calibrate names them",
         Cause::SameFace => {
             "if they are two people, a badge or number for each (threshold policy mode both); if they are one, remove one of \
              them; threshold calibrate names them"

@@ -225,9 +225,8 @@ fn what_is_in_force_is_lowered_by_taking_it_away_alone() {
     // It stays, with what it rests on.
     let kept = policy(&mut rig);
     assert_eq!((kept.threshold, kept.calibration.unwrap().strangers), (held, 1));
-    let entries = |rig: &Rig| {
-        rig.log().iter().filter(|entry| entry.kind == EntryKind::Calibrated).count()
-    };
+    let entries =
+        |rig: &Rig| rig.log().iter().filter(|entry| entry.kind == EntryKind::Calibrated).count();
     let before = entries(&rig);
     ask(&mut rig, CalibrateStep::Apply, &[sequence]);
     assert_eq!(entries(&rig), before, "nothing is said twice");

@@ -82,9 +82,8 @@ fn told(state: &State, except: &[u64], by: KeyTag) -> Result<CalibrateTold, Requ
         near_twins: count(&|alike| alike != Alike::Apart),
         same_face: count(&|alike| alike == Alike::SameFace),
         pairs: pairs.take(threshold_wire::calibrate::TWINS_TOLD).collect(),
-        strangers: strangers.map(|all| {
-            strangers_told(all, except, in_force.threshold.0, state.grew_since(all))
-        }),
+        strangers: strangers
+            .map(|all| strangers_told(all, except, in_force.threshold.0, state.grew_since(all))),
         derived: would_be.map(|would_be| DerivedTold {
             asked: would_be.asked.map(|asked| asked.threshold),
             shown: would_be.asked.is_some_and(|asked| asked.shown),
@@ -100,12 +99,7 @@ fn without_template(state: &State) -> Result<u32, RequestError> {
     Ok(bare.count() as u32)
 }
 
-fn strangers_told(
-    all: &Strangers,
-    except: &[u64],
-    in_force: Score,
-    grew: bool,
-) -> StrangersTold {
+fn strangers_told(all: &Strangers, except: &[u64], in_force: Score, grew: bool) -> StrangersTold {
     let counted: Vec<&Stranger> =
         all.strangers.iter().filter(|one| !except.contains(&one.sequence)).collect();
     let comparable: Vec<Score> =

@@ -48,9 +48,8 @@ pub(super) fn run(meant: &Meant, typed: &args::Calibrate) -> anyhow::Result<Answ
     let policy = session.call::<GetPolicy>(&Nothing {})?;
     let asked = told.derived.and_then(|derived| derived.asked);
     // One that is above what is asked stays, and of nobody's scores the floor is what is in force of a calibration.
-    let in_force = policy
-        .calibration
-        .is_some_and(|held| held.threshold.0 >= asked.unwrap_or(policy.floor).0);
+    let in_force =
+        policy.calibration.is_some_and(|held| held.threshold.0 >= asked.unwrap_or(policy.floor).0);
     let name = |person| people.name_of(person).unwrap_or_else(|| format!("#{}", person.0));
     meant
         .say
@@ -248,7 +247,13 @@ fn text(
             (Some(asked), _, None) => format!("{}: above all of them", score(asked, metric)),
         },
     );
-    row("threshold", format!("{}, never below the shipped one nor one in force, which --drop takes away", score(derived.threshold, metric)));
+    row(
+        "threshold",
+        format!(
+            "{}, never below the shipped one nor one in force, which --drop takes away",
+            score(derived.threshold, metric)
+        ),
+    );
     if let Some(forecast) = derived.forecast {
         row(
             "forecast",
