@@ -25,8 +25,12 @@ const EMULATED: [(&str, &[&str], &[&str]); 3] = [
     ("wire", &[], &[]),
     ("store", &["golden", "conversion"], &[]),
     // QEMU's emulation of a process does not pass on an exclusive claim on a terminal, and what starts itself again alone is not
-    // emulated then.
-    ("door", &[], &["visitors_come_one_after", "over_a_real_pseudo_terminal", "long::"]),
+    // emulated then. A picture through the detector takes seconds there, and the bad ones of an enrolment are two hundred.
+    (
+        "door",
+        &[],
+        &["visitors_come_one_after", "over_a_real_pseudo_terminal", "long::", "enrolment_photos"],
+    ),
 ];
 
 /// A machine that can build for aarch64.
