@@ -16,7 +16,7 @@ use crate::error::HostError;
 use crate::log_contexts::LogContexts;
 use crate::log_file;
 use crate::meant::Meant;
-use crate::{args, say};
+use crate::{args, report, say};
 use forecast::Outlook;
 use serde_json::Value;
 use serde_json::json;
@@ -38,7 +38,7 @@ pub fn run(meant: &Meant, typed: &args::LogReport) -> anyhow::Result<Answer> {
     let title = typed.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let outlook = forecast::outlook(&tally, &measured(meant));
     let page = page::page(&say::plain(&title), &tally, outlook.as_ref())?;
-    std::fs::write(&typed.out, page).map_err(HostError::file(&typed.out))?;
+    report::write(&typed.out, &page)?;
     let sinking: Vec<_> = tally.sinking().collect();
     let value = json!({
         "out": typed.out.display().to_string(),
