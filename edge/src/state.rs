@@ -125,6 +125,8 @@ pub struct State {
     settling_failed: bool,
     /// What that leads to at the gallery as it is.
     derived: Derived,
+    /// The same without a calibration; `None` as long as there is no embedder.
+    shipped: Option<Derived>,
     /// The most templates of one person, and what it leads to where a face is compared with them alone.
     most_templates: u8,
     derived_for_most: Derived,
@@ -200,6 +202,7 @@ impl State {
             settled: None,
             settling_failed: false,
             derived: Derived { policy, forecast: None, refusal: None },
+            shipped: None,
             most_templates: 0,
             derived_for_most: Derived { policy, forecast: None, refusal: None },
             reader: ReaderStanding::None,

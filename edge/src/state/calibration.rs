@@ -290,9 +290,7 @@ impl State {
     /// What the shipped distributions lead to, whatever is calibrated; `None` without an embedder.
     #[must_use]
     pub fn shipped(&self) -> Option<Derived> {
-        let (people, templates) = self.gallery_size();
-        let each = f64::from(templates) / f64::from(people.max(1));
-        self.derived_at(&self.settled?.policy, people, each)
+        self.shipped
     }
 
     fn newest(&self) -> PersonId {

@@ -32,7 +32,7 @@ pub enum NoAttempt {
 
 impl State {
     /// Whom an embedding is most like; for a claimed person how like them it is, and beside that who else is more than the
-    /// threshold of 1:N asks, in force or without the calibration: a calibration hides nobody who is a reason to refuse. Whoever has the claimed person's face by the enrolled templates is nobody else here: it is what the
+    /// threshold of 1:N asks without a calibration, which only raises it: it hides nobody who is a reason to refuse. Whoever has the claimed person's face by the enrolled templates is nobody else here: it is what the
     /// credential was asked for.
     ///
     /// # Errors
@@ -42,12 +42,8 @@ impl State {
         let found = match subject {
             Subject::Everybody => index.search(probe),
             Subject::Person(person) => index.verify(probe, person).and_then(|found| {
-                let derived = self.derived.policy.threshold;
-                let shipped = self.calibration().and_then(|_| self.shipped());
-                let shipped = shipped.map_or(derived, |shipped| shipped.policy.threshold);
-                let known = |other: &Candidate| {
-                    derived.accepts(other.score) || shipped.accepts(other.score)
-                };
+                let threshold = self.shipped.unwrap_or(self.derived).policy.threshold;
+                let known = |other: &Candidate| threshold.accepts(other.score);
                 let of_one_face = self.of_one_face(person);
                 let runner_up = match of_one_face.as_slice() {
                     [_] => found.runner_up,

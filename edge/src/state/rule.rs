@@ -217,12 +217,14 @@ impl State {
     pub(super) fn derive(&mut self) {
         let (people, templates) = self.gallery_size();
         let each = f64::from(templates) / f64::from(people.max(1));
+        let shipped = self.settled.and_then(|it| self.derived_at(&it.policy, people, each));
         let floor = self.settled.zip(self.embedder.as_ref()).map(|(settled, embedder)| {
             Calibrated::floor(settled.calibration.as_ref(), &settled.policy, embedder.id)
         });
         if let Some(derived) = floor.and_then(|floor| self.derived_at(&floor, people, each)) {
             self.derived = derived;
         }
+        self.shipped = shipped;
         self.derive_for_one();
     }
 

@@ -14,14 +14,14 @@ impl Unit {
     /// The enrolment that is under way. A visit is none beside it.
     pub(super) fn enrolling(&mut self) -> Option<u32> {
         let under_way = self.shared.lock().enrolment_under_way();
-        if under_way.is_some() && under_way != self.enrolment {
-            self.end();
-            self.show(Sign::Look);
-        }
+        let is_new = under_way != self.enrolment;
         self.enrolment = under_way;
         if under_way.is_some() {
             // A credential that was given meanwhile had its refusal. Whoever stands there when the enrolment ends is asked after a rest.
             self.end();
+            if is_new {
+                self.show(Sign::Look);
+            }
             let now_ms = self.clock.monotonic_ms();
             self.course = Course::Spent { announced: false, since_ms: now_ms, face_ms: now_ms };
         }

@@ -4,7 +4,7 @@
 //! the bundle does not bring. Unlike the rest of an update it takes a unit of this program's version: the unit that runs must know
 //! what it is given.
 
-use super::super::gallery::copy::{left_value, own_key, why_words};
+use super::super::gallery::copy::{left_value, left_words, own_key};
 use super::FlashError;
 use super::file::BundleFile;
 use crate::gallery_file;
@@ -154,14 +154,7 @@ impl StagedThere {
              (threshold info counts them): enrol or push these again then",
             self.templates, self.people, self.without
         );
-        for left in &self.left_out {
-            text += &format!(
-                "\n{} (#{}) was left out: {}",
-                left.name,
-                left.person.0,
-                why_words(left.why)
-            );
-        }
+        self.left_out.iter().for_each(|left| text += &format!("\n{}", left_words(left)));
         text
     }
 }

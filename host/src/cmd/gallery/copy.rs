@@ -316,19 +316,17 @@ impl Pushed {
             self.equal,
             templates(self.templates)
         );
-        for left in &self.left_out {
-            text += &format!(
-                "\n{} (#{}) was left out: {}",
-                left.name,
-                left.person.0,
-                why_words(left.why)
-            );
-        }
+        self.left_out.iter().for_each(|left| text += &format!("\n{}", left_words(left)));
         text
     }
 }
 
-pub(in crate::cmd) fn why_words(why: Why) -> String {
+/// Somebody who was left out, with the reason.
+pub(in crate::cmd) fn left_words(LeftOut { person, name, why }: &LeftOut) -> String {
+    format!("{name} (#{}) was left out: {}", person.0, why_words(*why))
+}
+
+fn why_words(why: Why) -> String {
     match why {
         Why::Removed => {
             "was removed from this unit and stays removed; enrol the person anew from photos"
