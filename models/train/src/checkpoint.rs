@@ -1,8 +1,8 @@
 //! Checkpoints: everything that a run needs to go on, in one file that is there whole or not at all.
 //!
 //! ```text
-//! safetensors: p.<name> parameters, m.<name> and v.<name> Adam's moments, all F32
-//! __metadata__: threshold.checkpoint = {"format": 1, "step": ..., "best": ..., "config": <blake3 of the configuration>}
+//! safetensors: p.<name> parameters, a.<name> their moving average if there is one, m.<name> and v.<name> Adam's moments, all F32
+//! __metadata__: threshold.checkpoint = {"format": 1, "step": ..., "best": ..., "best_step": ..., "config": <blake3 of the configuration>}
 //! ```
 //! The file is written beside its place, made durable, and renamed; a disk that is full leaves the one before.
 //! Refuses one of another configuration: its losses would be another run's.
@@ -27,10 +27,14 @@ const FORMAT: u32 = 1;
 pub struct Checkpoint {
     /// The network's parameters.
     pub parameters: Tensors,
+    /// Their moving average; empty if the run has none.
+    pub average: Tensors,
     /// The optimiser, which knows how many steps were taken.
     pub adam: Adam,
     /// The best validation so far.
     pub best: f64,
+    /// Steps taken when it was.
+    pub best_step: usize,
     /// Digest of the configuration ([`digest`]).
     pub config: String,
 }
@@ -40,6 +44,9 @@ struct Meta {
     format: u32,
     step: usize,
     best: f64,
+    /// Missing in those of builds before early stop.
+    #[serde(default)]
+    best_step: usize,
     config: String,
 }
 
@@ -49,11 +56,13 @@ impl Checkpoint {
     /// # Errors
     /// If it could not be written; what stood there before still does.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let parts = [("p", &self.parameters), ("m", &self.adam.first), ("v", &self.adam.second)];
+        let Self { parameters, average, adam, .. } = self;
+        let parts = [("p", parameters), ("a", average), ("m", &adam.first), ("v", &adam.second)];
         let meta = Meta {
             format: FORMAT,
             step: self.adam.steps,
             best: self.best,
+            best_step: self.best_step,
             config: self.config.clone(),
         };
         let text = serde_json::to_string(&meta)?;
@@ -93,11 +102,12 @@ impl Checkpoint {
         if meta.format != FORMAT {
             bail!("{}: its format is {}, this build reads {FORMAT}", path.display(), meta.format);
         }
-        let [mut parameters, mut first, mut second] = [const { Tensors::new() }; 3];
+        let [mut parameters, mut average, mut first, mut second] = [const { Tensors::new() }; 4];
         for (name, view) in SafeTensors::deserialize(&bytes).with_context(at)?.tensors() {
             let (part, name) = name.split_once('.').unwrap_or(("", &name));
             let tensors = match part {
                 "p" => &mut parameters,
+                "a" => &mut average,
                 "m" => &mut first,
                 "v" => &mut second,
                 _ => bail!("{}: tensor {name} is of no checkpoint", path.display()),
@@ -109,7 +119,8 @@ impl Checkpoint {
             );
         }
         let adam = Adam { steps: meta.step, first, second };
-        Ok(Self { parameters, adam, best: meta.best, config: meta.config })
+        let Meta { best, best_step, config, .. } = meta;
+        Ok(Self { parameters, average, adam, best, best_step, config })
     }
 }
 
@@ -169,7 +180,8 @@ mod tests {
         let parameters = Tensors::from([("a.weight".to_owned(), tensor)]);
         let mut adam = Adam::new(&parameters);
         adam.step(&mut parameters.clone(), &parameters, 0.1);
-        Checkpoint { parameters, adam, best: 0.875, config: digest("x") }
+        let average = parameters.clone();
+        Checkpoint { parameters, average, adam, best: 0.875, best_step: 1, config: digest("x") }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Owns its keys, their defaults and their bounds. Refuses a key that it does not know, since a misspelt one would train
 //! something else than was meant.
 
+use crate::learner::Descent;
 use crate::pictures::{People, Wider};
 use crate::sample::Augment;
 use crate::stage::Stage;
@@ -31,6 +32,15 @@ pub struct Config {
     /// Adam's step at the start; it falls to a hundredth over the run, by half a cosine.
     #[serde(default = "learning_rate")]
     pub learning_rate: f32,
+    /// Part of every weight that a step of rate 1 takes away.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_decay: f32,
+    /// Part of the parameters' moving average that stays at each step; the average is then what is judged and handed out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub average: f32,
+    /// Epochs without a better one after which the run is over.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub patience: usize,
     /// Part of the class losses that is learnt from, the largest ones (online hard sample mining).
     #[serde(default = "hard_share")]
     pub hard_share: f32,
@@ -143,18 +153,20 @@ impl Config {
         Ok(config)
     }
 
+    /// How the run's parameters move, and for how long.
+    #[must_use]
+    pub fn descent(&self) -> Descent {
+        let Self { learning_rate, weight_decay, average, epochs, steps, patience, .. } = *self;
+        Descent { learning_rate, weight_decay, average, epochs, steps, patience }
+    }
+
     /// What is out of range, as a clause.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let counts = [
-            ("epochs", self.epochs, 1, 1_000_000),
-            ("steps", self.steps, 1, 1_000_000),
-            ("batch", self.batch, 8, 65_536),
-            ("validation", self.validation, 2, 1_000_000),
-        ];
+        let counts =
+            [("batch", self.batch, 8, 65_536), ("validation", self.validation, 2, 1_000_000)];
         let Tasks { class, bbox, landmarks } = self.tasks;
         let parts = [
-            ("learning_rate", self.learning_rate, 1e-9, 1.0),
             ("hard_share", self.hard_share, 0.01, 1.0),
             ("mined", self.mined, 0.0, 1.0),
             ("min_face_px", self.min_face_px, 6.0, 10_000.0),
@@ -163,8 +175,10 @@ impl Config {
             ("tasks.bbox", bbox, 0.0, 1000.0),
             ("tasks.landmarks", landmarks, 0.0, 1000.0),
         ];
-        if let Some(fault) = out_of_range(&counts).or_else(|| out_of_range(&parts)) {
-            return Some(fault);
+        let descent = self.descent().fault();
+        let fault = descent.or_else(|| out_of_range(&counts)).or_else(|| out_of_range(&parts));
+        if fault.is_some() {
+            return fault;
         }
         let Mix { negative, positive, part, landmarks } = self.mix;
         if [negative, positive].contains(&0)
@@ -174,6 +188,15 @@ impl Config {
         }
         self.augment.fault().map(|fault| format!("augment: {fault}"))
     }
+}
+
+/// What a run's text leaves out where it has none, so that it is the text of runs before there were such keys.
+pub(crate) fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+/// As above.
+pub(crate) fn is_never(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A configuration as its file has it, and the file's folder, absolute, at which its paths start: so the copy in the run's

@@ -5,7 +5,7 @@
 
 use crate::config::Config;
 use crate::facenet;
-use crate::run::PARAMETERS;
+use crate::learner::PARAMETERS;
 use anyhow::{Context as _, Result, bail};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};

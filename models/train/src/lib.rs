@@ -15,6 +15,7 @@ pub mod config;
 pub mod export;
 pub mod facenet;
 pub mod layers;
+pub mod learner;
 pub mod loss;
 pub mod pictures;
 pub mod random;

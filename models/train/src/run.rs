@@ -4,17 +4,14 @@
 //! run.toml             the configuration, paths absolute
 //! run.json             version, detector's model id, pictures read and left out, what each epoch gave
 //! losses.csv           one line for each step: step, class, box, landmarks, total
-//! last.checkpoint      after the last epoch, with which the run goes on
-//! best.checkpoint      after the epoch that validated best
-//! best.safetensors     its parameters alone, under the names that packs have
-//! bad-batch.safetensors, bad.checkpoint   what gave a loss that is no number, if one did
+//! and the checkpoints of `crate::learner`
 //! ```
-//! Owns this folder and the loop. Refuses to print: a `Watch` is told.
+//! Owns these files and the loop. Refuses to print: a `Watch` is told.
 
-use crate::adam::{Adam, rate_at};
 use crate::batch::{Batch, Batches};
-use crate::checkpoint::{self, Checkpoint, digest, write_whole};
+use crate::checkpoint::write_whole;
 use crate::config::Config;
+use crate::learner::Learner;
 use crate::loss::Losses;
 use crate::pictures::Loaded;
 use crate::sample::Drawer;
@@ -79,7 +76,7 @@ pub struct Run<'a> {
     trainable: Trainable,
     batches: Batches<'a>,
     balanced: Balanced,
-    state: Checkpoint,
+    learner: Learner,
     losses: String,
     outcome: Outcome,
 }
@@ -96,22 +93,9 @@ impl<'a> Run<'a> {
         folder: &Path,
         threads: usize,
     ) -> Result<Self> {
-        let at = || folder.display().to_string();
-        std::fs::create_dir_all(folder).with_context(at)?;
+        let untrained = start::parameters(&config.stage.graph(), config.seed);
         let text = toml::to_string(config)?;
-        let last = folder.join(LAST);
-        let fresh = !last.exists();
-        let state = if fresh {
-            let parameters = start::parameters(&config.stage.graph(), config.seed);
-            let adam = Adam::new(&parameters);
-            Checkpoint { parameters, adam, best: NONE_YET, config: digest(&text) }
-        } else {
-            Checkpoint::read(&last)?
-        };
-        state.is_of(&text, folder)?;
-        if fresh {
-            write_whole(&folder.join("run.toml"), text.as_bytes()).with_context(at)?;
-        }
+        let learner = Learner::open(folder, &text, config.descent(), untrained.clone())?;
         let drawer = Drawer {
             pictures: &loaded.train,
             stage: config.stage,
@@ -126,7 +110,6 @@ impl<'a> Run<'a> {
             config.validation,
             config.seed,
         )?;
-        let untrained = start::parameters(&config.stage.graph(), config.seed);
         let (windows, mined) = balanced.windows();
         let outcome = Outcome {
             version: env!("CARGO_PKG_VERSION"),
@@ -140,16 +123,16 @@ impl<'a> Run<'a> {
                 false => None,
             },
             epochs: Vec::new(),
-            best: state.best,
+            best: learner.best(),
         };
-        let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, state.adam.steps)?;
+        let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, learner.steps())?;
         Ok(Self {
             config,
             folder: folder.to_path_buf(),
             trainable: Trainable::new(config.stage.graph()),
             batches: Batches::new(drawer, &config.mix, config.batch, config.seed, threads)?,
             balanced,
-            state,
+            learner,
             losses,
             outcome,
         })
@@ -161,8 +144,11 @@ impl<'a> Run<'a> {
     /// If a loss is no number (its batch is saved), or the folder cannot be written; the last checkpoint stays.
     pub fn go(&mut self, limit: usize, watch: &mut dyn Watch) -> Result<&Outcome> {
         let steps = self.config.steps;
-        let first = self.state.adam.steps / steps;
+        let first = self.learner.steps() / steps;
         for epoch in (first..self.config.epochs).take(limit) {
+            if self.learner.is_over() {
+                break;
+            }
             let mut sum = 0.0;
             for step in epoch * steps..(epoch + 1) * steps {
                 let losses = self.step(step)?;
@@ -183,44 +169,35 @@ impl<'a> Run<'a> {
     /// The parameters as they are now.
     #[must_use]
     pub fn parameters(&self) -> &Tensors {
-        &self.state.parameters
+        self.learner.parameters()
     }
 
     fn step(&mut self, step: usize) -> Result<Losses> {
         let batch = self.batches.draw(step)?;
-        let Config { tasks, hard_share, learning_rate, steps, epochs, .. } = *self.config;
+        let Config { tasks, hard_share, .. } = *self.config;
         let (losses, gradients) =
-            self.trainable.gradients(&self.state.parameters, &batch, &tasks, hard_share)?;
+            self.trainable.gradients(self.learner.parameters(), &batch, &tasks, hard_share)?;
         let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
         if !losses.total.is_finite() || !finite {
             return Err(self.give_up(step, &batch, &losses));
         }
-        let rate = rate_at(learning_rate, step, steps * epochs);
-        self.state.adam.step(&mut self.state.parameters, &gradients, rate);
+        self.learner.step(&gradients);
         let Losses { class, bbox, landmarks, total } = losses;
         let _ = writeln!(self.losses, "{},{class},{bbox},{landmarks},{total}", step + 1);
         Ok(losses)
     }
 
     fn validate(&mut self, epoch: usize, loss: f64, watch: &mut dyn Watch) -> Result<()> {
-        let accuracy = self.balanced.accuracy(&self.state.parameters)?;
-        let is_best = accuracy.all > self.state.best;
-        if is_best {
-            self.state.best = accuracy.all;
-            self.state.write(&self.folder.join(BEST))?;
-            let parameters = self.state.parameters.iter();
-            let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor));
-            checkpoint::write(&self.folder.join(PARAMETERS), parameters, None)?;
-        }
-        let epoch = Epoch { epoch, step: self.state.adam.steps, loss, accuracy };
+        let accuracy = self.balanced.accuracy(self.learner.judged())?;
+        self.learner.judge(accuracy.all)?;
+        let epoch = Epoch { epoch, step: self.learner.steps(), loss, accuracy };
         self.outcome.epochs.push(epoch);
-        self.outcome.best = self.state.best;
+        self.outcome.best = self.learner.best();
         let at = || format!("writing into {}", self.folder.display());
         let text = serde_json::to_string_pretty(&self.outcome)?;
         write_whole(&self.folder.join("run.json"), text.as_bytes()).with_context(at)?;
         write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
-        // Last: where it names a step, everything beside it is of that step or a later one.
-        self.state.write(&self.folder.join(LAST))?;
+        self.learner.keep()?;
         watch.epoch(&epoch);
         Ok(())
     }
@@ -240,15 +217,7 @@ impl<'a> Run<'a> {
             ("landmarks".to_owned(), tensor(&batch.landmarks)),
             ("landmarks_on".to_owned(), tensor(&batch.landmarks_on)),
         ]);
-        let named = tensors.iter().map(|(name, tensor)| (name.clone(), tensor));
-        let saved = checkpoint::write(&self.folder.join(BAD_BATCH), named, None)
-            .and_then(|()| self.state.write(&self.folder.join(BAD_CHECKPOINT)));
-        let place = match saved {
-            Ok(()) => {
-                format!("the batch is {BAD_BATCH} in the run's folder, its network bad.checkpoint")
-            }
-            Err(why) => format!("the batch could not be saved: {why:#}"),
-        };
+        let place = self.learner.give_up(&tensors);
         anyhow::anyhow!(
             "step {}: the loss is no number ({losses:?}); {place}; lower learning_rate and begin anew, or go on from \
              the last checkpoint",
@@ -257,15 +226,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Below every accuracy.
-pub(crate) const NONE_YET: f64 = -1.0;
-pub(crate) const LAST: &str = "last.checkpoint";
-pub(crate) const BEST: &str = "best.checkpoint";
 pub(crate) const LOSSES: &str = "losses.csv";
-/// Parameters of the best epoch, under the names that packs have.
-pub const PARAMETERS: &str = "best.safetensors";
-pub(crate) const BAD_BATCH: &str = "bad-batch.safetensors";
-pub(crate) const BAD_CHECKPOINT: &str = "bad.checkpoint";
 const LOSSES_HEAD: &str = "step,class,box,landmarks,total\n";
 
 /// The losses of the steps that the checkpoint has behind it; what was told of later ones is dropped.

@@ -109,6 +109,51 @@ fn a_run_that_was_cut_goes_on_with_the_same_losses_bit_by_bit() {
 }
 
 #[test]
+fn a_run_with_an_average_goes_on_bit_by_bit_and_what_it_hands_out_is_the_average() {
+    let config = Config {
+        epochs: 4,
+        steps: 6,
+        batch: 32,
+        average: 0.9,
+        weight_decay: 0.01,
+        ..config(Stage::PNet)
+    };
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = go(&config, whole.path(), 4, 1);
+    go(&config, cut.path(), 2, 1);
+    assert_eq!(go(&config, cut.path(), 4, 1), expected);
+    let [last, again] = [whole.path(), cut.path()]
+        .map(|folder| Checkpoint::read(&folder.join("last.checkpoint")).unwrap());
+    assert_eq!(last, again);
+    let best = Checkpoint::read(&whole.path().join("best.checkpoint")).unwrap();
+    let mut tensors = detector().tensors();
+    tensors.extend(best.average.clone());
+    let pack = export::of(&tensors, &detector(), "a test", "mtcnn-trained", "none").unwrap();
+    let folders = [whole.path().to_path_buf()];
+    let exported = export::detector(&folders, &detector(), "mtcnn-trained", "none").unwrap();
+    assert_eq!(exported.tensors(), pack.tensors());
+    assert_ne!(best.average, best.parameters);
+}
+
+#[test]
+fn a_run_without_a_better_epoch_ends_when_its_patience_does() {
+    // A rate at which nothing is learnt: every epoch judges as the first one did.
+    let config = Config {
+        epochs: 20,
+        steps: 2,
+        batch: 16,
+        learning_rate: 1e-9,
+        patience: 3,
+        ..config(Stage::PNet)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    go(&config, folder.path(), 20, 1);
+    assert_eq!(losses(folder.path()).lines().count(), 1 + 4 * 2);
+    go(&config, folder.path(), 20, 1);
+    assert_eq!(losses(folder.path()).lines().count(), 1 + 4 * 2, "it stays ended");
+}
+
+#[test]
 fn a_folder_of_another_configuration_is_refused() {
     let config = Config { epochs: 1, steps: 2, batch: 16, ..config(Stage::PNet) };
     let folder = tempfile::tempdir().unwrap();

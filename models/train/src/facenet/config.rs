@@ -3,7 +3,8 @@
 //! Owns its keys, their defaults and their bounds. Refuses a key that it does not know, as the cascade's does.
 
 use super::triplet::Negatives;
-use crate::config::{out_of_range, parse};
+use crate::config::{is_never, is_zero, out_of_range, parse};
+use crate::learner::Descent;
 use crate::pictures::People;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,15 @@ pub struct Config {
     /// Adam's step at the start; it falls to a hundredth over the run, by half a cosine.
     #[serde(default = "learning_rate")]
     pub learning_rate: f32,
+    /// Part of every weight that a step of rate 1 takes away.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_decay: f32,
+    /// Part of the parameters' moving average that stays at each step; the average is then what is judged and handed out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub average: f32,
+    /// Epochs without a better one after which the run is over.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub patience: usize,
     /// Alpha of eq. 5: how much further than a positive a negative should be, squared distance.
     #[serde(default = "margin")]
     pub margin: f32,
@@ -92,21 +102,23 @@ impl Config {
         Ok(config)
     }
 
+    /// How the run's parameters move, and for how long.
+    #[must_use]
+    pub fn descent(&self) -> Descent {
+        let Self { learning_rate, weight_decay, average, epochs, steps, patience, .. } = *self;
+        Descent { learning_rate, weight_decay, average, epochs, steps, patience }
+    }
+
     /// What is out of range, as a clause.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let counts = [
-            ("epochs", self.epochs, 1, 1_000_000),
-            ("steps", self.steps, 1, 1_000_000),
             ("batch_people", self.batch_people, 2, 1_000),
             ("batch_photos", self.batch_photos, 2, 100),
         ];
-        let parts = [
-            ("learning_rate", self.learning_rate, 1e-9, 1.0),
-            ("margin", self.margin, 0.001, 4.0),
-            ("held_back", self.held_back, 0.01, 0.9),
-        ];
-        out_of_range(&counts).or_else(|| out_of_range(&parts))
+        let parts = [("margin", self.margin, 0.001, 4.0), ("held_back", self.held_back, 0.01, 0.9)];
+        let descent = self.descent().fault();
+        descent.or_else(|| out_of_range(&counts)).or_else(|| out_of_range(&parts))
     }
 }
 

@@ -1,11 +1,10 @@
 //! A run: epochs of batches of triplets, a validation and a checkpoint after each, in a folder as `crate::run` has it.
 //!
 //! ```text
-//! run.toml, last.checkpoint, best.checkpoint, best.safetensors   as there
+//! run.toml, and the checkpoints of `crate::learner`   as there
 //! run.json             version, packs, people and photos, what each epoch gave, and once it is done the check half
 //! losses.csv           one line for each step: step, triplets, loss, spread
 //! features             the photos' features, unless the configuration names another place
-//! bad-batch.safetensors, bad.checkpoint   what gave a loss that is no number, or one point for everybody
 //! ```
 //! Owns the draw of batches and the loop.
 //! The check half of the people is judged once, by the best parameters, when the last epoch is done: nothing is chosen by it.
@@ -15,13 +14,11 @@ use super::pairs::{Judged, Unseen};
 use super::photos::Photos;
 use super::start::{self, FEATURES, INSTALLED_LEN, LEN};
 use super::triplet::{self, loss, select, spread, squared_distances};
-use crate::adam::{Adam, rate_at};
-use crate::checkpoint::{self, Checkpoint, digest, write_whole};
+use crate::checkpoint::write_whole;
+use crate::learner::Learner;
 use crate::pictures::is_held;
 use crate::random::Random;
-use crate::run::{
-    BAD_BATCH, BAD_CHECKPOINT, BEST, LAST, LOSSES, NONE_YET, PARAMETERS, told_losses,
-};
+use crate::run::{LOSSES, told_losses};
 use crate::trainable::Trainable;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -136,7 +133,7 @@ pub struct Run<'a> {
     installed: Tensors,
     start: Tensors,
     unseen: Unseen,
-    state: Checkpoint,
+    learner: Learner,
     losses: String,
     outcome: Outcome,
 }
@@ -163,24 +160,10 @@ impl<'a> Run<'a> {
                 config.batch_people
             );
         }
-        let at = || folder.display().to_string();
-        std::fs::create_dir_all(folder).with_context(at)?;
         let text = toml::to_string(config)?;
         let installed = start::installed(embedder)?;
         let start = start::principal(&installed, &features(people), config.seed)?;
-        let last = folder.join(LAST);
-        let fresh = !last.exists();
-        let state = if fresh {
-            let adam = Adam::new(&start);
-            let parameters = start.clone();
-            Checkpoint { parameters, adam, best: NONE_YET, config: digest(&text) }
-        } else {
-            Checkpoint::read(&last)?
-        };
-        state.is_of(&text, folder)?;
-        if fresh {
-            write_whole(&folder.join("run.toml"), text.as_bytes()).with_context(at)?;
-        }
+        let learner = Learner::open(folder, &text, config.descent(), start.clone())?;
         let unseen = Unseen::draw(&people.held).context("the held-back people (held_back)")?;
         let outcome = Outcome {
             version: env!("CARGO_PKG_VERSION"),
@@ -193,11 +176,11 @@ impl<'a> Run<'a> {
             random: unseen.judge(&start::random(&installed, config.seed), LEN)?,
             installed: unseen.judge(&installed, INSTALLED_LEN)?,
             epochs: Vec::new(),
-            best: state.best,
+            best: learner.best(),
             done: None,
             check: None,
         };
-        let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, state.adam.steps)?;
+        let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, learner.steps())?;
         let trainable = Trainable::new(net::inception_resnet_v1_head(LEN));
         let folder = folder.to_path_buf();
         Ok(Self {
@@ -208,7 +191,7 @@ impl<'a> Run<'a> {
             installed,
             start,
             unseen,
-            state,
+            learner,
             losses,
             outcome,
         })
@@ -221,8 +204,11 @@ impl<'a> Run<'a> {
     /// the last checkpoint stays.
     pub fn go(&mut self, limit: usize, epoch_done: &mut dyn FnMut(&Epoch)) -> Result<&Outcome> {
         let Config { steps, epochs, .. } = *self.config;
-        let first = self.state.adam.steps / steps;
+        let first = self.learner.steps() / steps;
         for epoch in (first..epochs).take(limit) {
+            if self.learner.is_over() {
+                break;
+            }
             let (mut sum, mut triplets) = (0.0, 0);
             for step in epoch * steps..(epoch + 1) * steps {
                 let (loss, n) = self.step(step)?;
@@ -232,7 +218,7 @@ impl<'a> Run<'a> {
             let [loss, triplets] = [sum, triplets as f64].map(|sum| sum / steps as f64);
             epoch_done(&self.validate(epoch + 1, loss, triplets)?);
         }
-        if self.state.adam.steps >= steps * epochs {
+        if self.learner.is_over() {
             self.look_at_the_check_half()?;
         }
         Ok(&self.outcome)
@@ -247,15 +233,15 @@ impl<'a> Run<'a> {
     /// The parameters as they are now.
     #[must_use]
     pub fn parameters(&self) -> &Tensors {
-        &self.state.parameters
+        self.learner.parameters()
     }
 
     fn step(&mut self, step: usize) -> Result<(f32, usize)> {
         let mut random = Random::of(&[self.config.seed, STREAM, step as u64]);
         let (features, people) = self.batch(&mut random);
-        let Config { negatives, margin, learning_rate, steps, epochs, .. } = *self.config;
+        let Config { negatives, margin, .. } = *self.config;
         let (found, gradients) =
-            self.trainable.gradients_of(&self.state.parameters, &features, |values| {
+            self.trainable.gradients_of(self.learner.parameters(), &features, |values| {
                 let embedding = self.trainable.output("embedding").unwrap_or_default();
                 let embeddings = values[embedding].reshape((people.len(), LEN))?;
                 let distances = squared_distances(&triplet::values(&embeddings)?, LEN);
@@ -274,8 +260,7 @@ impl<'a> Run<'a> {
             };
             return Err(self.give_up(step, &what, features));
         }
-        let rate = rate_at(learning_rate, step, steps * epochs);
-        self.state.adam.step(&mut self.state.parameters, &gradients, rate);
+        self.learner.step(&gradients);
         let _ = writeln!(self.losses, "{},{triplets},{loss},{spread}", step + 1);
         Ok((loss, triplets))
     }
@@ -295,27 +280,20 @@ impl<'a> Run<'a> {
     }
 
     fn validate(&mut self, epoch: usize, loss: f64, triplets: f64) -> Result<Epoch> {
-        let held = self.unseen.judge(&self.state.parameters, LEN)?;
-        if held.accuracy > self.state.best {
-            self.state.best = held.accuracy;
-            self.state.write(&self.folder.join(BEST))?;
-            let parameters = self.state.parameters.iter();
-            let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor));
-            checkpoint::write(&self.folder.join(PARAMETERS), parameters, None)?;
-        }
-        let epoch = Epoch { epoch, step: self.state.adam.steps, loss, triplets, held };
+        let held = self.unseen.judge(self.learner.judged(), LEN)?;
+        self.learner.judge(held.accuracy)?;
+        let epoch = Epoch { epoch, step: self.learner.steps(), loss, triplets, held };
         self.outcome.epochs.push(epoch);
-        self.outcome.best = self.state.best;
+        self.outcome.best = self.learner.best();
         self.tell()?;
         let at = || format!("writing into {}", self.folder.display());
         write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
-        // Last: where it names a step, everything beside it is of that step or a later one.
-        self.state.write(&self.folder.join(LAST))?;
+        self.learner.keep()?;
         Ok(epoch)
     }
 
     fn look_at_the_check_half(&mut self) -> Result<()> {
-        let best = Checkpoint::read(&self.folder.join(BEST))?.parameters;
+        let best = self.learner.best_judged()?;
         self.outcome.done = Some(self.unseen.judge(&best, LEN)?);
         let check = &self.people.check;
         let unseen = match &self.config.pairs {
@@ -345,15 +323,7 @@ impl<'a> Run<'a> {
     fn give_up(&self, step: usize, what: &str, features: Vec<f32>) -> anyhow::Error {
         let shape = vec![features.len() / FEATURES, FEATURES];
         let batch = Tensor { shape, data: features };
-        let named = std::iter::once(("features".to_owned(), &batch));
-        let saved = checkpoint::write(&self.folder.join(BAD_BATCH), named, None)
-            .and_then(|()| self.state.write(&self.folder.join(BAD_CHECKPOINT)));
-        let place = match saved {
-            Ok(()) => format!(
-                "the batch is {BAD_BATCH} in the run's folder, its network {BAD_CHECKPOINT}"
-            ),
-            Err(why) => format!("the batch could not be saved: {why:#}"),
-        };
+        let place = self.learner.give_up(&Tensors::from([("features".to_owned(), batch)]));
         anyhow::anyhow!(
             "step {}: {what}; {place}; lower learning_rate, take negatives = \"semi-hard\", and begin anew, or go on from \
              the last checkpoint",
