@@ -66,8 +66,18 @@ fn launch(folder: &Path) -> Child {
         .unwrap()
 }
 
-/// A bundle of a developer's, with this program.
+/// A bundle of a developer's, with this program and dlib's network.
 fn bundle(folder: &Path, version: &str, counter: u64, program: &Path) -> PathBuf {
+    bundle_with(folder, (version, counter), program, "dlib-resnet29.pack")
+}
+
+/// The same with another embedder's pack.
+fn bundle_with(
+    folder: &Path,
+    (version, counter): (&str, u64),
+    program: &Path,
+    embedder: &str,
+) -> PathBuf {
     let packs = threshold_tests::packs().unwrap();
     let pack = |name: &str| packs.path().join(name);
     let notes = folder.join(format!("{version}.notes"));
@@ -75,7 +85,7 @@ fn bundle(folder: &Path, version: &str, counter: u64, program: &Path) -> PathBuf
     let source = |name: &str, kind, path| Source { name: name.to_owned(), kind, path };
     let sources = [
         source("threshold-edge", FileKind::Program, program.to_owned()),
-        source("packs/dlib-resnet29.pack", FileKind::Pack, pack("dlib-resnet29.pack")),
+        source(&format!("packs/{embedder}"), FileKind::Pack, pack(embedder)),
         source("packs/mtcnn.pack", FileKind::Pack, pack("mtcnn.pack")),
         source("notes", FileKind::List, notes),
     ];
@@ -100,6 +110,18 @@ fn slots(unit: &Unit) -> serde_json::Value {
     ada(unit, &["--json", "--wait=60", "slots"]).json()
 }
 
+/// Makes a paired unit that does not run start from slots from now on, beginning with this bundle.
+fn installed(unit: &mut Unit, first: &Path) -> Service {
+    unit.kill();
+    let folder = unit.folder.path();
+    let key = development_key().verifying_key().to_bytes();
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let maker = format!("compatible = \"bench\"\nrelease_key = \"{key}\"\n");
+    std::fs::write(folder.join("maker.toml"), maker).unwrap();
+    assert_eq!(run(launcher(folder, "install").arg(first)).status, 0);
+    Service::start(folder)
+}
+
 #[test]
 fn a_unit_is_flashed_tried_and_confirmed_and_a_version_that_does_not_start_is_given_up() {
     let Some(photos) = stock("an update from end to end") else { return };
@@ -109,15 +131,9 @@ fn a_unit_is_flashed_tried_and_confirmed_and_a_version_that_does_not_start_is_gi
     assert_eq!(ada(&unit, &["enrol", "Ada", "--photo", &photo]).status, 0);
     // A program that no launcher started has no slots.
     assert!(ada(&unit, &["slots"]).error().0.contains("does not run from a slot"));
-    unit.kill();
-    let key = development_key().verifying_key().to_bytes();
-    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    let maker = format!("compatible = \"bench\"\nrelease_key = \"{key}\"\n");
-    std::fs::write(folder.join("maker.toml"), maker).unwrap();
     let edge = binaries().join("threshold-edge");
     let first = bundle(&folder, "1.0", 1, &edge);
-    assert_eq!(run(launcher(&folder, "install").arg(&first)).status, 0);
-    let service = Service::start(&folder);
+    let service = installed(&mut unit, &first);
     let there = slots(&unit);
     assert_eq!(
         (&there["slots"][0]["version"], &there["slots"][0]["state"]),
@@ -172,5 +188,74 @@ fn a_unit_is_flashed_tried_and_confirmed_and_a_version_that_does_not_start_is_gi
     }
     // Nobody had to be enrolled again.
     assert!(ada(&unit, &["gallery", "list"]).stdout.contains("Ada"));
+    drop(service);
+}
+
+#[test]
+fn a_version_of_another_model_comes_with_everybodys_templates_and_whoever_is_removed_is_in_neither()
+{
+    let test = "an update that changes the model";
+    let Some(photos) = stock(test) else { return };
+    let facenet = threshold_tests::packs().and_then(|packs| packs.named("facenet").ok());
+    let Some(facenet) = facenet.map(|pack| format!("{}.pack", pack.meta.name)) else {
+        return threshold_tests::skipped(test, "no pack of FaceNet");
+    };
+    let mut unit = paired(&["--dev-button", "button", "--model", "dlib"]);
+    let folder = unit.folder.path().to_owned();
+    assert_eq!(ada(&unit, &["vault", "init"]).status, 0);
+    for (name, photo) in [("Ann", "obama.jpg"), ("Bob", "biden.jpg")] {
+        let photo = photos.join(photo).display().to_string();
+        let enrolled =
+            ada(&unit, &["--model", "dlib", "enrol", name, "--photo", &photo, "--vault"]);
+        assert_eq!(enrolled.status, 0, "{enrolled:?}");
+    }
+    let edge = binaries().join("threshold-edge");
+    let first = bundle(&folder, "1.0", 1, &edge);
+    let service = installed(&mut unit, &first);
+    let confirmed = ada(&unit, &["--wait=60", "confirm"]);
+    assert_eq!(confirmed.status, 0, "{confirmed:?}");
+
+    let second = bundle_with(&folder, ("2.0", 1), &edge, &facenet).display().to_string();
+    let alone = ada(&unit, &["flash", &second]);
+    let (error, remedy) = alone.error();
+    assert!(
+        error.contains("another embedding model") || remedy.contains("--gallery"),
+        "{error} {remedy}"
+    );
+    let facenet = ["--json", "--model", "facenet"];
+    let made = ada(&unit, &[&facenet[..], &["vault", "re-embed"]].concat());
+    assert_eq!(made.json()["templates"], 2, "{made:?}");
+    let out = ["vault", "export", "--out", "new.gallery"];
+    assert_eq!(ada(&unit, &[&facenet[..], &out].concat()).json()["templates"], 2);
+    let flashed = ada(&unit, &["--json", "flash", &second, "--gallery", "new.gallery"]);
+    let told = flashed.json();
+    assert_eq!(told["result"], "confirmed", "{flashed:?}");
+    let staged = &told["gallery"];
+    assert_eq!((&staged["people"], &staged["without"]), (&2.into(), &0.into()), "{told}");
+
+    // Both know the people by templates of their own, and whoever leaves now is gone from both.
+    let people = || {
+        let listed = ada(&unit, &["--json", "--wait=60", "gallery", "list"]).json();
+        let of = |person: &serde_json::Value| {
+            (person["name"].as_str().unwrap().to_owned(), person["templates"].as_u64().unwrap())
+        };
+        listed["people"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(people(), [("Ann".to_owned(), 1), ("Bob".to_owned(), 1)]);
+    let removed = ada(&unit, &["gallery", "remove", "Bob"]);
+    assert_eq!(removed.status, 0, "{removed:?}");
+    let back = ada(&unit, &["revert"]);
+    assert_eq!(back.status, 0, "{back:?}");
+    // It answers before it starts anew, and may do so in the middle of a question.
+    let begun = Instant::now();
+    loop {
+        let asked = ada(&unit, &["--json", "--wait=60", "slots"]);
+        if asked.status == 0 && asked.json()["slots"][0]["running"] == true {
+            assert_eq!(asked.json()["slots"][0]["version"], "1.0", "{asked:?}");
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{asked:?}");
+    }
+    assert_eq!(people(), [("Ann".to_owned(), 1)]);
     drop(service);
 }
