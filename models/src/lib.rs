@@ -23,6 +23,7 @@ pub mod pack;
 #[cfg(feature = "picture")]
 pub mod picture;
 pub mod plan;
+pub mod presentation;
 pub mod quality;
 pub mod raw;
 pub mod search;

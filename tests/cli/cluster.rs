@@ -46,6 +46,14 @@ fn faces_are_grouped_and_folders_of_one_person_are_named() {
     assert!(text.contains("group 1: people/Ann/1.png, people/Bob/1.png"), "{text}");
     assert!(text.contains("Ann and Bob may be one person: "), "{text}");
 
+    let ran = cluster(&["--json", "cluster", "people", "--html", "out.html"]);
+    assert_eq!((ran.status, &ran.json()["html"]), (1, &json!("out.html")));
+    let page = std::fs::read_to_string(at("out.html")).unwrap();
+    assert!(page.contains("Ann and Bob</td>") && page.contains("pictures of people"), "{page}");
+    // The pair, and the group that both are in.
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 4);
+    assert_eq!(std::fs::read_to_string(at("out.json")).unwrap(), ran.stdout);
+
     // Nobody twice; then a picture that is none beside a good one.
     std::fs::remove_dir_all(at("people/Bob")).unwrap();
     let ran = cluster(&["--json", "cluster", "people"]);

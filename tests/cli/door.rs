@@ -100,6 +100,14 @@ fn an_owner_settles_a_target_which_the_unit_keeps_over_a_start_and_refuses_when_
     assert_eq!((shown.status, &policy["target_fpir"]), (0, &0.001.into()), "{policy}");
     assert_eq!((&policy["templates"], &policy["arms"]), (&1.into(), &true.into()), "{policy}");
     let loose = policy["score_threshold"].as_f64().unwrap();
+    // In months: the host says how they become a part of the visits, which is what the unit keeps.
+    let months = ["policy", "set", "--months", "12", "--strangers-per-day", "10"];
+    let set = unit.run(&months);
+    assert_eq!(set.status, 0, "{set:?}");
+    assert!(set.stderr.contains("one in 3652 of their visits: target FPIR 2.7e-4"), "{set:?}");
+    assert!(set.stdout.contains("at most 2.7e-4 of strangers' visits"), "{set:?}");
+    let alone = unit.run(&months[..4]);
+    assert!(alone.status == 2 && alone.stderr.contains("--strangers-per-day"), "{alone:?}");
     let set = unit.run(&["--json", "policy", "set", "--target", "1e-4"]);
     let tight = set.json()["score_threshold"].as_f64().unwrap();
     assert!(set.status == 0 && tight > loose, "{set:?}");

@@ -31,13 +31,18 @@ impl Seeded {
 
 /// Embeddings of made-up people, enough of them for galleries of 300, and enough with four pictures for three templates each.
 fn made_up(path: &Path) {
+    made_up_by(path, "ab".repeat(32), "made up".to_owned());
+}
+
+/// The same, said to be of a model.
+fn made_up_by(path: &Path, model: String, model_name: String) {
     let mut random = Seeded(7);
     let mut names: Vec<String> = (0..760).map(|n| format!("Person_{n}")).collect();
     names.push(hostile());
     let (mut pictures, mut embeddings) = (Vec::new(), Vec::new());
     for (place, name) in names.iter().enumerate() {
         let mean: Vec<f32> = (0..24).map(|_| random.next()).collect();
-        for n in 0..if place < 200 { 4 } else { 3 } {
+        for n in 0..if place < 300 { 4 } else { 3 } {
             // The one with the odd name looks least like himself.
             let noise = if name.starts_with('<') { 30.0 } else { 0.8 };
             let values: Vec<f32> = mean.iter().map(|v| v + noise * random.next()).collect();
@@ -48,8 +53,8 @@ fn made_up(path: &Path) {
     }
     let about = About {
         format: EMBEDDINGS_FORMAT,
-        model: "ab".repeat(32),
-        model_name: "made up".to_owned(),
+        model,
+        model_name,
         metric: Metric::SquaredL2,
         detector: "cd".repeat(32),
         pictures_digest: PicturesDigest::default().finish(),
@@ -61,7 +66,7 @@ fn made_up(path: &Path) {
 }
 
 /// Runs in a folder, and gives the page and the JSON, which is what was printed.
-fn paged(folder: &Path, args: &[&str]) -> (String, Value) {
+pub(crate) fn paged(folder: &Path, args: &[&str]) -> (String, Value) {
     let ran = run(threshold(&["--json"]).args(args).current_dir(folder));
     assert_eq!(ran.status, 0, "{ran:?}");
     let page = std::fs::read_to_string(folder.join("out.html")).unwrap();
@@ -78,7 +83,7 @@ fn needs_nothing(page: &str) {
     }
 }
 
-fn has(page: &str, text: &str) {
+pub(crate) fn has(page: &str, text: &str) {
     assert!(page.contains(&format!(">{text}<")), "{text} is not in {page}");
 }
 
@@ -175,6 +180,47 @@ fn a_page_of_identification_has_the_numbers_of_the_json() {
         }
     }
     assert_eq!(page.matches("<svg").count(), 1);
+    // Up to two pictures and two templates there are people for.
+    let again = value["second_identities"].as_array().unwrap();
+    assert_eq!(again.len(), 2, "{again:?}");
+    for row in again {
+        assert!(at(row, "false_alarms") <= 0.005 * at(row, "enrolments"), "{row}");
+        has(&page, &format!("{:.2} %", at(&row["caught"], "at") * 100.0));
+    }
+}
+
+#[test]
+fn pages_of_forecast_and_grouping_have_the_numbers_of_the_json() {
+    let Some(packs) = threshold_tests::packs() else {
+        return threshold_tests::skipped("pages of forecast and grouping", "no packs");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pack = packs.embedders().find(|pack| pack.meta.name.starts_with("facenet")).unwrap();
+    let (id, name) = (pack.id().unwrap().to_string(), pack.meta.name.clone());
+    made_up_by(&folder.join("made.embeddings"), id, name);
+    let with = |what: &[&str]| {
+        let args = ["--embeddings", "made.embeddings", "--html", "out.html"];
+        paged(folder, &[&["eval"], what, &args].concat())
+    };
+    let (page, value) = with(&["forecast", "--attempts", "2000"]);
+    let rows = value["rows"].as_array().unwrap();
+    // Four galleries and the one of three templates, at three rates each.
+    assert_eq!(rows.len(), 15);
+    for row in rows {
+        let [at, low, high] = ["forecast", "forecast_low", "forecast_high"].map(|key| at(row, key));
+        has(&page, &format!("{at:.4} ({low:.4} to {high:.4})"));
+        let [at, low, high] = ["at", "low", "high"].map(|key| self::at(&row["fpir"], key));
+        has(&page, &format!("{at:.4} ({low:.4} to {high:.4})"));
+    }
+    assert_eq!(page.matches("<svg").count(), 5);
+    assert!(page.contains(&format!("refuses above N = {}", value["refusal"]["people_at_most"])));
+    // What shipped was not measured on people who were made up.
+    assert!(at(&value, "shipped_apart") > 0.01, "{value}");
+    let (page, value) = with(&["cluster"]);
+    for key in ["precision", "recall", "f_measure"] {
+        has(&page, &format!("{:.2} %", at(&value[key], "at") * 100.0));
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod enrolled;
 mod evaluation;
 mod flash;
 mod gallery;
+mod judged;
 mod kept;
 mod managed;
 mod pairing;

@@ -5,6 +5,7 @@ use threshold_policy::forecast::{
     Admissions, Arming, Basis, DAYS_A_MONTH, Derivation, Help, Site, Target, Why, arm, forecast,
     judge,
 };
+use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{Distributions, Metric, Quantile, Score, Threshold};
 
 const METRIC: Metric = Metric::L2;
@@ -20,6 +21,7 @@ fn model() -> Distributions {
         impostor: std::array::from_fn(|knot| exact(0.9 - 0.05 * knot as f32)),
         tail: exact(0.1),
         genuine: [0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.8].map(exact),
+        templates: INDEPENDENT,
     }
 }
 
@@ -101,6 +103,7 @@ fn the_threshold_keeps_the_target_and_is_no_stricter_than_it_must() {
             target: &target,
             policy: &policy,
             metric: METRIC,
+            distributions: &model(),
             site: &SITE,
             forecast: &found,
         };
@@ -109,6 +112,41 @@ fn the_threshold_keeps_the_target_and_is_no_stricter_than_it_must() {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
+}
+
+#[test]
+fn templates_of_one_person_count_as_they_were_measured_to_err_together() {
+    let mut known = model();
+    for (place, one) in known.templates.iter_mut().enumerate() {
+        let at = 1.0 + 0.5 * (place as f32 + 1.0);
+        *one = Quantile { at, low: 1.0, high: at + 0.5 };
+    }
+    assert!(known.is_sound());
+    let fpir = |templates_each: f64| {
+        forecast(&policy(0.6), METRIC, &known, &Site { templates_each, ..SITE }).fpir
+    };
+    let of = |comparisons: i32| 1.0 - (1.0 - 1e-4f64).powi(comparisons);
+    near(fpir(1.0).at, of(100));
+    near(fpir(3.0).at, of(200));
+    near(fpir(3.0).low, of(100));
+    near(fpir(3.0).high, of(250));
+    // Half of the people have one more.
+    near(fpir(2.5).at, of(175));
+    near(fpir(8.0).at, of(450));
+    // Nobody has nine, and a ninth would count in full.
+    near(fpir(9.0).at, of(550));
+    let text = Derivation {
+        target: &Target { admissions: Admissions::Fpir(0.01), fnir: 0.5 },
+        policy: &policy(0.6),
+        metric: METRIC,
+        distributions: &known,
+        site: &Site { templates_each: 3.0, ..SITE },
+        forecast: &forecast(&policy(0.6), METRIC, &known, &SITE),
+    };
+    assert!(text.to_string().contains("a search is 250 comparisons"), "{text}");
+    // Worse than independent is no measurement.
+    known.templates[0].high = 2.1;
+    assert!(!known.is_sound());
 }
 
 #[test]

@@ -25,6 +25,7 @@ use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
 use threshold_policy::Policy;
+use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{Distributions, KeyTag, Metric, Name, Quantile, WallTime};
 use threshold_store::{MockFlash, Store};
 use threshold_tests::{packs, skipped};
@@ -218,6 +219,7 @@ pub(crate) fn bench_of(
             impostor: std::array::from_fn(|knot| exact(1.9 - 0.01 * knot as f32)),
             tail: exact(4.0),
             genuine: std::array::from_fn(|knot| exact(0.01 * knot as f32)),
+            templates: INDEPENDENT,
         }),
     };
     state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));

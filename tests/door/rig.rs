@@ -30,6 +30,7 @@ use threshold_models::pack::PackError;
 use threshold_models::quality::measure;
 use threshold_models::search::{Index, quantise};
 use threshold_policy::Policy;
+use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{
     Cause, Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile,
     Role, Template, WallTime,
@@ -330,6 +331,7 @@ fn far_apart() -> Distributions {
         impostor: std::array::from_fn(|knot| exact(1.9 - 0.01 * knot as f32)),
         tail: exact(4.0),
         genuine: std::array::from_fn(|knot| exact(0.01 * knot as f32)),
+        templates: INDEPENDENT,
     }
 }
 

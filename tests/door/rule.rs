@@ -8,6 +8,7 @@ use threshold_models::pack::Network;
 use threshold_policy::Policy;
 use threshold_policy::forecast::Site;
 use threshold_policy::rule::{self, Measured};
+use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{
     Cause, ContextKind, Distributions, EntryKind, KeyTag, LogEntry, ModelId, PersonId, Quantile,
     Reason, Role, Score, Threshold, ThresholdRule,
@@ -26,6 +27,7 @@ pub(crate) fn model() -> Distributions {
         impostor: std::array::from_fn(|knot| exact(0.85 - 0.05 * knot as f32)),
         tail: exact(0.05),
         genuine: [0.1, 0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85].map(exact),
+        templates: INDEPENDENT,
     }
 }
 

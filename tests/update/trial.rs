@@ -16,6 +16,7 @@ use threshold_edge::update::Before;
 use threshold_edge::zone::Zone;
 use threshold_edge::{start, unit::Clock};
 use threshold_policy::Policy;
+use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{
     Cause, Distributions, EntryKind, KeyTag, Metric, ModelId, Name, PersonId, Quantile, WallTime,
 };
@@ -48,6 +49,7 @@ fn far_apart() -> Distributions {
         impostor: std::array::from_fn(|knot| exact(1.9 - 0.01 * knot as f32)),
         tail: exact(4.0),
         genuine: std::array::from_fn(|knot| exact(0.01 * knot as f32)),
+        templates: INDEPENDENT,
     }
 }
 

@@ -7,8 +7,9 @@
 //! FMR and FNMR count comparisons of one probe with one template; FPIR and FNIR count visits at N people.
 //!
 //! What is assumed, and on which side it errs:
-//! - A search of N people with t templates each is N t comparisons that err independently: `1 - (1 - FMR)^(N t)`.
-//!   Templates of one person err together, and so do a stranger's comparisons, so the true rate is lower.
+//! - A search of N people with t templates each is N e comparisons that err independently: `1 - (1 - FMR)^(N e)`, where e is as
+//!   many independent comparisons as the best of t templates of one person errs, which was measured with the distances (1 to t).
+//!   A stranger's comparisons with several people err together too, so the true rate is lower.
 //! - Where two frames or more must agree (k >= 2), a visit counts as one search: frames of one visit are alike, so a second
 //!   look brings little that is new. Certain is only Markov's bound, `frames_limit / k` times that; the evaluation
 //!   measures what it really is. With k = 1 every frame is another chance, and `frames_limit` searches are counted.
@@ -20,7 +21,9 @@ use crate::Policy;
 use core::f64::consts::LN_10;
 use core::fmt;
 use threshold_record::distribution::{GENUINE_FNMR, N_IMPOSTOR, impostor_fmr};
-use threshold_record::{Distributions, Metric, Quantile, Score, Threshold, ThresholdRule};
+use threshold_record::{
+    Distributions, MAX_SLOTS, Metric, Quantile, Score, Threshold, ThresholdRule,
+};
 
 /// Days in a mean month.
 pub const DAYS_A_MONTH: f64 = 30.4375;
@@ -181,6 +184,25 @@ impl Curve<'_> {
         }
     }
 
+    /// As many independent comparisons the best of so many templates of one person errs as. Between two whole numbers some people
+    /// have the one and some the other; beyond the last every template is a comparison of its own.
+    fn templates(&self, each: f64) -> f64 {
+        let mut before = 1.0;
+        for (one, templates) in self.distributions.templates.iter().zip(2u8..) {
+            let factor = f64::from(match self.end {
+                End::At => one.at,
+                End::Low => one.low,
+                End::High => one.high,
+            });
+            let part = each - f64::from(templates - 1);
+            if part <= 1.0 {
+                return before + (factor - before) * part.max(0.0);
+            }
+            before = factor;
+        }
+        before + (each - f64::from(MAX_SLOTS)).max(0.0)
+    }
+
     /// FNMR of comparisons accepted up to a distance; never below what the last knot says.
     fn fnmr(&self, distance: f64) -> f64 {
         let knot = |one: &Quantile| {
@@ -233,9 +255,9 @@ fn at_least_once(rate: f64, n: u64) -> f64 {
     1.0 - missed
 }
 
-/// Comparisons of a search.
-fn comparisons(site: &Site) -> u64 {
-    let all = f64::from(site.people) * site.templates_each.max(1.0);
+/// Independent comparisons that a search errs like.
+fn comparisons(site: &Site, curve: &Curve<'_>) -> u64 {
+    let all = f64::from(site.people) * curve.templates(site.templates_each);
     // Rounded up, but for what the mean's own rounding adds.
     (all + 0.999_999) as u64
 }
@@ -246,7 +268,7 @@ fn searches(policy: &Policy) -> f64 {
 }
 
 fn fpir_at(distance: f64, curve: &Curve<'_>, policy: &Policy, site: &Site) -> f64 {
-    let search = at_least_once(curve.fmr(distance), comparisons(site));
+    let search = at_least_once(curve.fmr(distance), comparisons(site, curve));
     (search * searches(policy)).min(1.0)
 }
 
@@ -438,6 +460,8 @@ pub struct Derivation<'a> {
     pub policy: &'a Policy,
     /// The model's metric.
     pub metric: Metric,
+    /// How its distances fall.
+    pub distributions: &'a Distributions,
     /// The door.
     pub site: &'a Site,
     /// What is to be expected.
@@ -446,7 +470,7 @@ pub struct Derivation<'a> {
 
 impl fmt::Display for Derivation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, policy, metric, site, forecast } = self;
+        let Self { target, policy, metric, distributions, site, forecast } = self;
         let wanted = target.fpir(site);
         match target.admissions {
             Admissions::Fpir(_) => writeln!(f, "target: FPIR {wanted:.1e} of strangers' visits")?,
@@ -468,12 +492,19 @@ impl fmt::Display for Derivation<'_> {
                 "a visit counts as {n} searches (one frame decides, {n} are looked at)"
             )?,
         }
-        let per_search = comparisons(site);
-        writeln!(
-            f,
-            "a search is {per_search} comparisons ({} people, {} templates each), taken as independent",
-            site.people, site.templates_each
-        )?;
+        let per_search = comparisons(site, &Curve { distributions, end: End::High });
+        let (people, each) = (site.people, site.templates_each);
+        match each > 1.0 {
+            true => writeln!(
+                f,
+                "a search is {per_search} comparisons, taken as independent ({people} people, {each} templates each, which err together \
+                 as measured)"
+            )?,
+            false => writeln!(
+                f,
+                "a search is {per_search} comparisons ({people} people, {each} templates each), taken as independent"
+            )?,
+        }
         let at = match forecast.basis {
             Basis::Measured => "measured",
             Basis::Extrapolated => "extrapolated by the fitted tail, at most a decade",

@@ -7,6 +7,7 @@
 //! A table of distances at half decades of FMR says what mean and standard deviation cannot: the tail of impostors,
 //! where a door works, is not the normal one.
 
+use crate::template::MAX_SLOTS;
 use serde::{Deserialize, Serialize};
 
 /// Knots of the impostors' distances: FMR 1e-1, 10^-1.5, 1e-2, and so on to 1e-5.
@@ -14,6 +15,24 @@ pub const N_IMPOSTOR: usize = 9;
 
 /// Knots of the genuine distances.
 pub const N_GENUINE: usize = 10;
+
+/// Factors of several templates of one person: of 2, of 3, and so on to as many as a person may have.
+pub const N_TEMPLATES: usize = MAX_SLOTS as usize - 1;
+
+/// The factors where nobody measured them: each template errs for itself, which no template does more than.
+pub const INDEPENDENT: [Quantile; N_TEMPLATES] = {
+    let mut all = [Quantile { at: 1.0, low: 1.0, high: 1.0 }; N_TEMPLATES];
+    let (mut place, mut templates) = (0, 2.0);
+    while place < N_TEMPLATES {
+        all[place] = Quantile { at: templates, low: templates, high: templates };
+        (place, templates) = (place + 1, templates + 1.0);
+    }
+    all
+};
+
+fn independent() -> [Quantile; N_TEMPLATES] {
+    INDEPENDENT
+}
 
 /// The FNMR at each genuine knot: this part of the genuine comparisons lies at that distance or beyond.
 pub const GENUINE_FNMR: [f64; N_GENUINE] = [0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
@@ -59,6 +78,10 @@ pub struct Distributions {
     pub tail: Quantile,
     /// Distance at or beyond which each of [`GENUINE_FNMR`] of the genuine comparisons lies: it grows.
     pub genuine: [Quantile; N_GENUINE],
+    /// As many independent comparisons the best of 2 templates of one person errs as, of 3, and so on: from 1 to that many. A
+    /// table of before these were measured has [`INDEPENDENT`].
+    #[serde(default = "independent")]
+    pub templates: [Quantile; N_TEMPLATES],
 }
 
 impl Distributions {
@@ -75,6 +98,10 @@ impl Distributions {
         let grows = |pair: &[Quantile]| matches!(pair, [a, b] if a.at <= b.at && a.low <= b.low && a.high <= b.high);
         self.impostor.iter().chain(&self.genuine).chain([&self.tail]).all(fits)
             && self.tail.low > 0.0
+            && self.templates.iter().zip(&INDEPENDENT).all(|(one, most)| {
+                1.0 <= one.low && one.low <= one.at && one.at <= one.high && one.high <= most.high
+            })
+            && self.templates.windows(2).all(grows)
             && self.impostor.windows(2).all(falls)
             && self.genuine.windows(2).all(grows)
     }

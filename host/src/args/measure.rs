@@ -53,8 +53,14 @@ pub struct Acknowledge {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PolicySet {
     /// At most this part of strangers' visits admitted, as 1e-3; the unit derives the threshold
-    #[arg(long, value_name = "FPIR", value_parser = part, conflicts_with = "threshold", required_unless_present = "threshold")]
+    #[arg(long, value_name = "FPIR", value_parser = part, conflicts_with_all = ["threshold", "months"], required_unless_present_any = ["threshold", "months"])]
     pub target: Option<f64>,
+    /// At most one false admission in so many months, at --strangers-per-day; the unit is given the part of visits that this comes to
+    #[arg(long, value_name = "MONTHS", value_parser = above_zero, conflicts_with = "threshold", requires = "strangers_per_day")]
+    pub months: Option<f64>,
+    /// Visits of people who are not enrolled
+    #[arg(long, value_name = "COUNT", value_parser = above_zero, requires = "months")]
+    pub strangers_per_day: Option<f64>,
     /// A fixed score instead, whatever the gallery holds; takes --accept-risk
     #[arg(long, value_name = "SCORE", requires = "accept_risk")]
     pub threshold: Option<f32>,
@@ -115,7 +121,7 @@ pub enum Eval {
     /// Identification of people and strangers, by the door's own decision: FNIR at FPIR
     Identify(Identify),
     /// Grouping of all pictures, as `cluster` does it: pairwise F-measure
-    Cluster(Halved),
+    Cluster(EvalCluster),
     /// The policy's forecast beside attempts simulated on people whom it never saw
     Forecast(EvalForecast),
     /// What a calibration does at doors simulated with people whom it never saw
@@ -124,6 +130,10 @@ pub enum Eval {
     Detection(Detection),
     /// Landmarks against a reference
     Landmarks(Landmarks),
+    /// How many good and bad pictures the quality gate takes, and for which cause it refuses the others
+    Quality(EvalQuality),
+    /// Attacks that pass and people who do not (APCER, BPCER), by whatever presentation-attack detector is installed
+    Pad(EvalPad),
 }
 
 /// `eval lfw`
@@ -182,7 +192,18 @@ pub struct Verify {
     pub images: Option<PathBuf>,
 }
 
-/// `eval cluster`, and what `eval verify` is of
+/// `eval cluster`
+#[derive(Args, Debug)]
+pub struct EvalCluster {
+    /// Of what
+    #[command(flatten)]
+    pub of: Halved,
+    /// A page
+    #[command(flatten)]
+    pub page: Page,
+}
+
+/// What `eval verify` and `eval cluster` are of
 #[derive(Args, Debug)]
 pub struct Halved {
     /// What `eval embed` wrote
@@ -225,6 +246,13 @@ pub struct EvalForecast {
     /// Attempts of strangers for each case
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub attempts: u32,
+    /// Whose attempts: those of check were never seen, those of fit are by the people whose distances the forecast has, and tell how
+    /// much of a difference is the forecast's own
+    #[arg(long, value_enum, value_name = "HALF", default_value = "check")]
+    pub half: HalfName,
+    /// A page
+    #[command(flatten)]
+    pub page: Page,
 }
 
 /// `eval calibrate`
@@ -250,6 +278,9 @@ pub struct Detection {
     /// Another detector's boxes, judged beside ours
     #[arg(long, value_name = "FILE")]
     pub detections: Option<PathBuf>,
+    /// A page
+    #[command(flatten)]
+    pub page: Page,
 }
 
 /// `eval landmarks`
@@ -264,6 +295,34 @@ pub struct Landmarks {
     /// Only the first N pictures
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// A page; it has the picture of the largest error
+    #[command(flatten)]
+    pub page: Page,
+}
+
+/// `eval quality`
+#[derive(Args, Debug)]
+pub struct EvalQuality {
+    /// A folder of pictures that should be taken
+    #[arg(long, value_name = "FOLDER")]
+    pub good: Option<PathBuf>,
+    /// A folder of pictures that should not; those below a folder named after a cause, as too_far, should be refused for it
+    #[arg(long, value_name = "FOLDER", required_unless_present = "good")]
+    pub bad: Option<PathBuf>,
+    /// A page; it has the pictures that were judged wrongly
+    #[command(flatten)]
+    pub page: Page,
+}
+
+/// `eval pad`
+#[derive(Args, Debug)]
+pub struct EvalPad {
+    /// The folder of presentations: `bona_fide` with pictures of live people, and a folder of pictures for each kind of attack
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: PathBuf,
+    /// A page
+    #[command(flatten)]
+    pub page: Page,
 }
 
 /// `bench`
@@ -387,6 +446,12 @@ pub enum SimdName {
 fn count(typed: &str) -> Result<f64, String> {
     let count = typed.parse().ok().filter(|count| (0.0..=1e6).contains(count));
     count.ok_or_else(|| "a number from 0 to 1000000".to_owned())
+}
+
+/// A count that is more than nothing.
+fn above_zero(typed: &str) -> Result<f64, String> {
+    let count = count(typed).ok().filter(|&count| count > 0.0);
+    count.ok_or_else(|| "a number above 0, at most 1000000".to_owned())
 }
 
 /// A page's file.

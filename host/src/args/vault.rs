@@ -1,6 +1,6 @@
 //! `vault` and `cluster` as typed.
 
-use super::min_face;
+use super::{Page, min_face};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -97,4 +97,7 @@ pub struct Cluster {
     /// The smallest face looked for, in pixels
     #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
     pub min_face: u32,
+    /// A page; it has the groups as pictures
+    #[command(flatten)]
+    pub page: Page,
 }

@@ -5,14 +5,18 @@
 //! the people to somebody. The linkage is `threshold_models::cluster`'s. Of a picture only its faces' embeddings are kept, so that memory is bounded by their number.
 //! Refuses to say that two people are one: a threshold is wrong now and then, and somebody looks.
 
+use super::eval::page;
 use super::{Answer, door_distance, round};
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
+use crate::say::plain;
 use crate::vault::source::person_of;
-use crate::{args, parallel, pictures, remedy};
+use crate::{args, parallel, pictures, remedy, report};
+use maud::{Markup, html};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use threshold_models::cluster;
 use threshold_models::engine::{Embedding, Engine};
@@ -22,6 +26,10 @@ use threshold_record::Metric;
 
 /// The most faces: their embeddings take 40 MB, and all pairs of them are compared some three times, in a few minutes.
 const MAX_FACES: usize = 20_000;
+
+/// What a page shows at most, so that it stays below 50 MB: groups and pairs of people, and faces of each group.
+const MAX_SHOWN: usize = 200;
+const MAX_FACES_SHOWN: usize = 8;
 
 /// A face of a picture.
 struct Face {
@@ -116,7 +124,7 @@ pub fn run(meant: &Meant, typed: &args::Cluster) -> anyhow::Result<Answer> {
             "faces": double.faces.iter().map(face).collect::<Vec<Value>>(),
         })
     };
-    let value = json!({
+    let mut value = json!({
         "model": pack.id.to_string(),
         "model_name": pack.meta.name,
         "distance_unit": metric.unit(),
@@ -128,15 +136,20 @@ pub fn run(meant: &Meant, typed: &args::Cluster) -> anyhow::Result<Answer> {
         "without_face": without.iter().map(path).collect::<Vec<_>>(),
         "faults": faults,
     });
+    let summary = format!(
+        "{} faces in {} pictures make {} groups by {} (mean distance up to {threshold:.3} {})",
+        faces.len(),
+        pictures.len(),
+        groups.len(),
+        pack.meta.name,
+        metric.unit()
+    );
+    let shown = |face: usize| (name(face), pictures[faces[face].picture].as_path());
+    page::write(&typed.page, &mut value, "faces in groups", || {
+        Ok(body(&typed.page, &summary, &groups, &doubles, metric, shown))
+    })?;
     meant.say.result(&value, || {
-        let mut lines = vec![format!(
-            "{} faces in {} pictures make {} groups by {} (mean distance up to {threshold:.3} {})",
-            faces.len(),
-            pictures.len(),
-            groups.len(),
-            pack.meta.name,
-            metric.unit()
-        )];
+        let mut lines = vec![summary];
         for (number, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
             let faces: Vec<String> = group.iter().map(|&face| name(face)).collect();
             lines.push(format!("group {}: {}", number + 1, faces.join(", ")));
@@ -159,6 +172,51 @@ pub fn run(meant: &Meant, typed: &args::Cluster) -> anyhow::Result<Answer> {
         0 if doubles.is_empty() => Ok(Answer::Yes),
         0 => Ok(Answer::No),
         failed => Err(HostError::PicturesLeft { failed, all: pictures.len() }.into()),
+    }
+}
+
+/// The page: who may be one person, then every group of two faces or more.
+fn body<'a>(
+    typed: &args::Page,
+    summary: &String,
+    groups: &[Vec<usize>],
+    doubles: &[Double],
+    metric: Metric,
+    shown: impl Fn(usize) -> (String, &'a Path),
+) -> Markup {
+    let face = |face: usize| {
+        let (name, path) = shown(face);
+        report::picture(&name, path)
+    };
+    let grouped: Vec<(usize, &Vec<usize>)> =
+        groups.iter().enumerate().filter(|(_, group)| group.len() > 1).collect();
+    html! {
+        (page::origin(typed.html.as_deref(), std::slice::from_ref(summary)))
+        p.warn { (page::PICTURES_OF_PEOPLE) }
+        @if !doubles.is_empty() {
+            h2 { "Who may be one person" }
+            @if doubles.len() > MAX_SHOWN { p.note { "The first " (MAX_SHOWN) " of " (doubles.len()) "." } }
+            div.wide {
+                table {
+                    tr { th { "people" } th.n { "distance, " (metric.unit()) } th { "one" } th { "the other" } }
+                    @for Double { people: [a, b], distance, faces } in doubles.iter().take(MAX_SHOWN) {
+                        tr {
+                            td { (plain(a)) " and " (plain(b)) }
+                            td.n { (format!("{distance:.3}")) }
+                            @for &one in faces { td { (face(one)) } }
+                        }
+                    }
+                }
+            }
+        }
+        h2 { "Groups of two faces or more: " (grouped.len()) }
+        @if grouped.len() > MAX_SHOWN { p.note { "The first " (MAX_SHOWN) "; the JSON has all." } }
+        @for (number, group) in grouped.iter().take(MAX_SHOWN) {
+            h3 { "Group " (number + 1) ": " (group.len()) " faces" @if group.len() > MAX_FACES_SHOWN { ", the first " (MAX_FACES_SHOWN) } }
+            div.wide {
+                table { tr { @for &one in group.iter().take(MAX_FACES_SHOWN) { td { (face(one)) } } } }
+            }
+        }
     }
 }
 

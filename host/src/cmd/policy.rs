@@ -85,7 +85,9 @@ impl Told<'_> {
     fn text(&self, policy: &Policy, arming: &Arming, door: &Policy, as_shipped: &Arming) -> String {
         let forecast = forecast_of(arming);
         let Self { target, site, metric, .. } = self;
-        let derivation = Derivation { target, policy, metric: *metric, site, forecast };
+        let distributions = &self.scores.distributions;
+        let derivation =
+            Derivation { target, policy, metric: *metric, distributions, site, forecast };
         format!(
             "policy forecast: {} (id {})\n{derivation}\n{}\n{forecast}\n\
              the floor, which an owner may fix instead, distance {:.3} {}: {}\n{}\n\

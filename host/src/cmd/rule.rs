@@ -10,7 +10,8 @@ use crate::meant::Meant;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
-use threshold_record::{Cause, Metric, Mode, Score, Threshold, ThresholdRule};
+use threshold_policy::forecast::{Admissions, DAYS_A_MONTH, Site, Target};
+use threshold_record::{Cause, Metric, Mode, ModelId, Score, Threshold, ThresholdRule};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{GetInfo, GetPolicy, SetMode, SetPassback, SetPolicy};
 use threshold_wire::message::{ModelInfo, Nothing};
@@ -26,18 +27,62 @@ pub fn run(meant: &Meant, typed: Option<&args::PolicySet>) -> anyhow::Result<Ans
     let policy = match typed {
         None => session.call::<GetPolicy>(&Nothing {})?,
         Some(typed) => {
-            let rule = match (typed.target, typed.threshold) {
-                (_, Some(score)) => {
-                    ThresholdRule::Fixed { model: model.id, threshold: Threshold(Score(score)) }
-                }
-                (Some(fpir), None) => ThresholdRule::Target { fpir },
-                // The command line takes one of the two.
-                (None, None) => ThresholdRule::DEFAULT,
-            };
-            session.call::<SetPolicy>(&PolicySet { rule })?
+            if let Some(asked) = InMonths::of(typed) {
+                meant.say.note(&asked.derivation());
+            }
+            session.call::<SetPolicy>(&PolicySet { rule: rule_of(typed, model.id) })?
         }
     };
     show(meant, &policy, model.metric)
+}
+
+/// The rule that was typed.
+fn rule_of(typed: &args::PolicySet, model: ModelId) -> ThresholdRule {
+    if let Some(score) = typed.threshold {
+        return ThresholdRule::Fixed { model, threshold: Threshold(Score(score)) };
+    }
+    let in_months = InMonths::of(typed).map(|asked| asked.fpir());
+    // The command line takes one of the three.
+    typed.target.or(in_months).map_or(ThresholdRule::DEFAULT, |fpir| ThresholdRule::Target { fpir })
+}
+
+/// A target in months, which the unit is given as a part of the visits: who comes to a door, the administrator knows.
+#[derive(Clone, Copy, Debug)]
+struct InMonths {
+    months: f64,
+    strangers_a_day: f64,
+}
+
+impl InMonths {
+    fn of(typed: &args::PolicySet) -> Option<Self> {
+        let (months, strangers_a_day) = (typed.months?, typed.strangers_per_day?);
+        Some(Self { months, strangers_a_day })
+    }
+
+    /// The part of the visits in two digits, rounded down, as the unit then shows it.
+    fn fpir(self) -> f64 {
+        let Self { months, strangers_a_day } = self;
+        let site = Site { people: 1, templates_each: 1.0, strangers_a_day, visits_a_day: 0.0 };
+        let admissions = Admissions::OneInMonths(months);
+        let fpir = Target { admissions, fnir: Target::FNIR }.fpir(&site);
+        let exponent = fpir.log10().floor() as i32 - 1;
+        let digits = (fpir / 10f64.powi(exponent)).floor();
+        format!("{digits}e{exponent}").parse().unwrap_or(fpir)
+    }
+
+    fn derivation(self) -> String {
+        let Self { months, strangers_a_day } = self;
+        let visits = months * DAYS_A_MONTH * strangers_a_day;
+        let fpir = self.fpir();
+        let looser = match fpir >= ThresholdRule::FPIR_MOST {
+            true => ", the loosest target that a unit takes",
+            false => "",
+        };
+        format!(
+            "one false admission in {months} months at {strangers_a_day} strangers a day is one in {visits:.0} of their visits: \
+             target FPIR {fpir:e}{looser}"
+        )
+    }
 }
 
 /// Settles after how many minutes the same person is admitted again.
@@ -268,7 +313,7 @@ fn forecast(policy: &PolicyInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use threshold_record::{KeyTag, ModelId};
+    use threshold_record::KeyTag;
     use threshold_wire::policy::{CalibrationHeld, OnePolicy, PolicyRefusal};
 
     const ARMED: PolicyInfo = PolicyInfo {
@@ -319,6 +364,27 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(value(&ARMED, Metric::L2)["arms"], true);
+    }
+
+    #[test]
+    fn a_target_in_months_becomes_a_part_of_the_visits_and_says_how() {
+        let asked = InMonths { months: 12.0, strangers_a_day: 20.0 };
+        assert_eq!(asked.fpir(), 1.3e-4, "1 in 7305");
+        let said = asked.derivation();
+        assert!(said.contains("12 months at 20 strangers a day is one in 7305"), "{said}");
+        assert!(said.ends_with("target FPIR 1.3e-4"), "{said}");
+        let typed = args::PolicySet {
+            target: None,
+            months: Some(12.0),
+            strangers_per_day: Some(20.0),
+            threshold: None,
+            accept_risk: false,
+        };
+        let rule = rule_of(&typed, ModelId([7; 32]));
+        assert_eq!(rule, ThresholdRule::Target { fpir: asked.fpir() });
+        let loose = InMonths { months: 0.1, strangers_a_day: 1.0 };
+        assert_eq!(loose.fpir(), ThresholdRule::FPIR_MOST);
+        assert!(loose.derivation().contains("the loosest target"), "{}", loose.derivation());
     }
 
     #[test]

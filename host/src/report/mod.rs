@@ -61,6 +61,27 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Markup {
     }
 }
 
+/// A picture above its path, which is one below the folder; without a folder the path alone.
+#[must_use]
+pub fn shown(path: &str, folder: Option<&Path>) -> Markup {
+    match folder {
+        Some(folder) => picture(path, &folder.join(path)),
+        None => html! { (plain(path)) },
+    }
+}
+
+/// A picture, small, above what it is called.
+#[must_use]
+pub fn picture(name: &str, path: &Path) -> Markup {
+    html! {
+        @match thumbnail::of(path) {
+            Ok(uri) => { img src=(uri) alt=(plain(name)); br; }
+            Err(_) => { span.note { "not there, or no picture" } br; }
+        }
+        (plain(name))
+    }
+}
+
 /// Writes a file that may show people, for this user alone, whoever could read one that was there; whole or not at all.
 ///
 /// # Errors

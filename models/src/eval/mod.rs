@@ -1,6 +1,6 @@
 //! Evaluation: what a pack and a cascade are worth on pictures whose answer is known.
 //!
-//! Owns the protocols (`lfw`, `verify`, `identify`, `groups`, `detection`, `landmarks`) and the forms of their ground truth.
+//! Owns the protocols (`lfw`, `verify`, `identify`, `groups`, `detection`, `landmarks`, `presentation`) and the forms of their ground truth.
 //! Refuses to read pictures or run over them: the caller brings embeddings and detections, so that it can work on
 //! many pictures at once and show how far it is. The same code judges our own answers and a reference's.
 //! Terms: a *genuine* pair shows one person twice, an *impostor* pair two people.
@@ -14,7 +14,9 @@ pub mod histogram;
 pub mod identify;
 pub mod landmarks;
 pub mod lfw;
+pub mod presentation;
 pub mod split;
+mod templates;
 pub mod verify;
 
 use crate::engine::{BBox, Landmarks};

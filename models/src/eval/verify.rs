@@ -8,6 +8,8 @@
 //! Every interval is a bootstrap over people, with the threshold chosen anew in each resample, so that what a few people
 //! with look-alikes do to the tail is in it.
 //!
+//! How alike one person's templates are (`templates`) is counted at FMR 1e-4, about where a door works.
+//!
 //! The tail: below the distance at FMR 1e-4, the distances of impostors are taken to fall off exponentially, so that one
 //! decade of FMR costs the same distance again and again (`tail`: the mean excess times ln 10). A normal tail falls
 //! faster, so this errs to the stricter threshold; people who look alike are what may make it fall slower.
@@ -15,6 +17,7 @@
 use super::bootstrap::{Interval, resamples};
 use super::embeddings::Subject;
 use super::histogram::Histogram;
+use super::templates::factors;
 use super::{N_WORST, WorstPair};
 use crate::search::distance;
 use serde::Serialize;
@@ -140,6 +143,7 @@ pub fn verify(metric: Metric, subjects: &[Subject]) -> Option<VerifyResult> {
             impostor: std::array::from_fn(|knot| quantile(&|curve| curve.impostor[knot].into())),
             tail: quantile(&|curve| curve.tail),
             genuine: std::array::from_fn(|i| quantile(&|curve| curve.genuine[i].into())),
+            templates: factors(metric, subjects, of_people.0.impostor[knot_of(FMR_TAIL)]),
         },
         nearest_impostors: impostor.iter().take(N_WORST).map(named).collect(),
         furthest_genuine: genuine.iter().rev().take(N_WORST).map(named).collect(),

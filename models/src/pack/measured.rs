@@ -9,7 +9,7 @@
 //! longer agree.
 
 use super::meta::ScoreStats;
-use threshold_record::distribution::{N_GENUINE, N_IMPOSTOR};
+use threshold_record::distribution::{N_GENUINE, N_IMPOSTOR, N_TEMPLATES};
 use threshold_record::{Distributions, Quantile};
 
 /// Digests of the weights, as `import::known` checks them.
@@ -36,6 +36,8 @@ struct Table {
     impostor: [Row; N_IMPOSTOR],
     tail: Row,
     genuine: [Row; N_GENUINE],
+    /// Factors of 2 to 8 templates of one person.
+    templates: [Row; N_TEMPLATES],
 }
 
 impl Table {
@@ -45,6 +47,7 @@ impl Table {
             impostor: self.impostor.map(quantile),
             tail: quantile(self.tail),
             genuine: self.genuine.map(quantile),
+            templates: self.templates.map(quantile),
         }
     }
 }
@@ -74,6 +77,15 @@ const FACENET_TABLE: Table = Table {
         [1.1365, 1.0181, 1.3900],
         [1.3900, 1.0491, 1.8212],
     ],
+    templates: [
+        [1.5971, 1.4178, 1.8498],
+        [2.1160, 1.7724, 2.7595],
+        [2.2212, 1.7829, 3.2786],
+        [2.4534, 1.8621, 4.0000],
+        [2.6035, 1.9077, 4.8665],
+        [2.7115, 1.9556, 6.8927],
+        [3.7115, 2.9556, 7.8927],
+    ],
 };
 
 const DLIB_TABLE: Table = Table {
@@ -100,6 +112,15 @@ const DLIB_TABLE: Table = Table {
         [0.6104, 0.5860, 0.6634],
         [0.6634, 0.6065, 0.7192],
         [0.7192, 0.6196, 0.7331],
+    ],
+    templates: [
+        [1.6860, 1.5185, 1.8581],
+        [2.2092, 1.9361, 2.5943],
+        [2.5927, 2.1447, 3.3956],
+        [2.9423, 2.4932, 4.3639],
+        [3.1448, 2.6249, 4.9035],
+        [3.3231, 2.7487, 6.4061],
+        [4.3231, 3.7487, 7.4061],
     ],
 };
 

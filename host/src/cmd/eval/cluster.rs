@@ -1,30 +1,30 @@
 //! `threshold eval cluster`: how right `threshold cluster` groups the pictures of a data set.
 //!
-//! Owns the table. The counting is `threshold_models::eval::groups`'s; the threshold is that of `cluster`, of the pack that
+//! Owns the table and the page. The counting is `threshold_models::eval::groups`'s; the threshold is that of `cluster`, of the pack that
 //! made the embeddings.
 
-use super::embed;
 use super::verify::{half_of, share, title_of, with_origin};
+use super::{embed, page};
 use crate::args;
 use crate::cmd::door_distance;
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
+use crate::say::table;
 use threshold_models::eval::bootstrap::N_RESAMPLES;
-use threshold_models::eval::embeddings::About;
 use threshold_models::eval::groups::{GroupsResult, group};
 use threshold_models::eval::split::Half;
 use threshold_models::pack::Pack;
 
-pub(super) fn run(meant: &Meant, typed: &args::Halved) -> anyhow::Result<()> {
-    let embeddings = embed::read(&typed.embeddings)?;
+pub(super) fn run(meant: &Meant, typed: &args::EvalCluster) -> anyhow::Result<()> {
+    let embeddings = embed::read(&typed.of.embeddings)?;
     let about = &embeddings.about;
-    let half = half_of(typed.half);
+    let half = half_of(typed.of.half);
     let engines = Engines::open(meant)?;
     let made_by = |id: &str| id == about.model;
     let mut packs = engines.packs().embedders();
     let pack = packs.find(|entry| entry.id().is_ok_and(|id| made_by(&id.to_string())));
-    let path = || typed.embeddings.display().to_string();
+    let path = || typed.of.embeddings.display().to_string();
     let wrong = |what: String| HostError::DataSet { path: path(), line: 0, what };
     let pack =
         pack.ok_or_else(|| wrong(format!("the pack of {} is not here", about.model_name)))?;
@@ -33,32 +33,48 @@ pub(super) fn run(meant: &Meant, typed: &args::Halved) -> anyhow::Result<()> {
     let result = result.ok_or_else(|| {
         wrong(format!("the {} half holds no two pictures of one person", half.name()))
     })?;
-    let value = with_origin(serde_json::to_value(&result)?, about, half);
-    meant.say.result(&value, || text(&result, about, half))?;
+    let mut value = with_origin(serde_json::to_value(&result)?, about, half);
+    let (title, lines) = (title_of("grouping", about), lines(&result, half));
+    let rows = rows(&result);
+    page::write(&typed.page, &mut value, &title, || {
+        Ok(page::tabled(&typed.page, &lines, &FIGURES, &rows))
+    })?;
+    meant
+        .say
+        .result(&value, || format!("{title}\n{}\n{}", lines.join("\n"), table(&FIGURES, &rows)))?;
     Ok(())
 }
 
-fn text(result: &GroupsResult, about: &About, half: Half) -> String {
-    let line = |name: &str, rate| {
+/// What was grouped.
+fn lines(result: &GroupsResult, half: Half) -> [String; 3] {
+    [
+        format!(
+            "{} half: {} people, {} pictures; {} groups at {:.3} {}",
+            half.name(),
+            result.people,
+            result.pictures,
+            result.groups,
+            result.threshold,
+            result.metric
+        ),
+        format!(
+            "of {} pairs in one group {} show one person, of {} pairs of one person",
+            result.grouped, result.right, result.genuine
+        ),
+        format!(
+            "rates count pairs of pictures; intervals: {N_RESAMPLES} bootstrap resamples of people"
+        ),
+    ]
+}
+
+const FIGURES: [&str; 3] = ["figure", "value", "95 %"];
+
+fn rows(result: &GroupsResult) -> Vec<Vec<String>> {
+    let figures =
+        [("precision", result.precision), ("recall", result.recall), ("F", result.f_measure)];
+    let row = |(name, rate): (&str, _)| {
         let [at, interval] = share(rate);
-        format!("{name:<10} {at}  (95 %: {interval})")
+        vec![name.to_owned(), at, interval]
     };
-    format!(
-        "{}\n{} half: {} people, {} pictures; {} groups at {:.3} {}\n\
-         of {} pairs in one group {} show one person, of {} pairs of one person\n{}\n{}\n{}\n\
-         rates count pairs of pictures; intervals: {N_RESAMPLES} bootstrap resamples of people",
-        title_of("grouping", about),
-        half.name(),
-        result.people,
-        result.pictures,
-        result.groups,
-        result.threshold,
-        result.metric,
-        result.grouped,
-        result.right,
-        result.genuine,
-        line("precision", result.precision),
-        line("recall", result.recall),
-        line("F", result.f_measure),
-    )
+    figures.map(row).to_vec()
 }

@@ -1,17 +1,20 @@
 //! `threshold eval forecast`: what the policy forecasts, beside attempts simulated on people whom it never saw.
 //!
 //! Owns the cases and the comparison. The distances are the fit half's, beside which the shipped ones are laid; the attempts
-//! are drawn from the check half and go through the search and the decision of a door.
+//! are drawn from the check half, or from the fit half to tell the forecast's own error from what other people make of it, and
+//! go through the search and the decision of a door.
 
-use super::embed;
 use super::identify::{LONE, Rule};
-use super::verify::title_of;
+use super::verify::{half_of, title_of};
+use super::{embed, page};
 use crate::args;
 use crate::cmd::policy::scores_of;
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
+use crate::report::plot::{self, Axes, Curve, PlotError};
 use crate::say::table;
+use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 use serde_json::json;
 use threshold_models::eval::bootstrap::{Interval, N_RESAMPLES};
@@ -75,7 +78,8 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalForecast) -> anyhow::Result<(
         HostError::DataSet { path, line: 0, what }
     })?;
     let apart = apart(&scores.distributions, &fitted.distributions);
-    let subjects = embeddings.subjects(Half::Check);
+    let half = half_of(typed.half);
+    let subjects = embeddings.subjects(half);
     let attempts = u64::from(typed.attempts);
     let mut compared = Vec::new();
     let cases = cases(metric, about.frames);
@@ -93,17 +97,19 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalForecast) -> anyhow::Result<(
     bar.finish_and_clear();
     found.into_iter().for_each(|rows| compared.extend(rows));
     let refusal = refusal(metric, &fitted.distributions, &subjects, attempts / 10)?;
-    let value = json!({
+    let mut value = json!({
         "model": about.model,
         "model_name": about.model_name,
         "metric": metric.unit(),
         "pictures_digest": about.pictures_digest,
-        "half": Half::Check,
+        "half": half,
         "shipped_apart": apart,
         "rows": compared,
         "refusal": refusal,
     });
-    meant.say.result(&value, || text(about, &compared, &refusal, apart))?;
+    let told = Told { about, half, compared: &compared, refusal: &refusal, apart };
+    page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
+    meant.say.result(&value, || told.text())?;
     Ok(())
 }
 
@@ -120,10 +126,16 @@ fn shipped(meant: &Meant, about: &About) -> anyhow::Result<ScoreStats> {
         .into())
 }
 
-/// The largest difference of two tables' distances.
+/// The largest difference of two tables' distances and factors.
 fn apart(a: &Distributions, b: &Distributions) -> f32 {
     let all = |one: &Distributions| -> Vec<Quantile> {
-        one.impostor.iter().chain(&one.genuine).chain([&one.tail]).copied().collect()
+        one.impostor
+            .iter()
+            .chain(&one.genuine)
+            .chain([&one.tail])
+            .chain(&one.templates)
+            .copied()
+            .collect()
     };
     all(a).iter().zip(&all(b)).map(|(a, b)| (a.at - b.at).abs()).fold(0.0, f32::max)
 }
@@ -135,6 +147,7 @@ pub(super) fn central(distributions: &Distributions) -> Distributions {
         impostor: distributions.impostor.map(exact),
         tail: exact(distributions.tail),
         genuine: distributions.genuine.map(exact),
+        templates: distributions.templates.map(exact),
     }
 }
 
@@ -151,7 +164,9 @@ pub(super) fn plan(people: usize) -> Plan {
 
 fn cases(metric: Metric, frames: usize) -> Vec<(Plan, Rule)> {
     let mut cases = [10, 100, 300].map(|people| (plan(people), LONE)).to_vec();
-    cases.push((Plan { templates: 3, least_enrolled: 4, ..plan(30) }, LONE));
+    // The same people with one template and with three: what differs is the templates and not who has so many pictures.
+    let much_photographed = Plan { least_enrolled: 4, ..plan(30) };
+    cases.extend([1, 3].map(|templates| (Plan { templates, ..much_photographed }, LONE)));
     let door = Rule::of_door(metric);
     if frames >= usize::from(door.window) {
         cases.push((Plan { frames: Frames::Augmented, ..plan(100) }, door));
@@ -294,46 +309,120 @@ fn refusal(
     })
 }
 
-fn text(about: &About, compared: &[Compared], refusal: &Refusal, apart: f32) -> String {
-    let row = |one: &Compared| {
-        vec![
-            one.people.to_string(),
-            one.templates.to_string(),
-            super::identify::words(one.frames, one.rule),
-            format!("{:.3}", one.threshold_distance),
-            format!("{:.4} ({:.4} to {:.4})", one.forecast, one.forecast_low, one.forecast_high),
-            format!("{:.4} ({:.4} to {:.4})", one.fpir.at, one.fpir.low, one.fpir.high),
-            one.attempts.to_string(),
-            format!("{:.2}", one.ratio),
+/// A result in words.
+struct Told<'a> {
+    about: &'a About,
+    half: Half,
+    compared: &'a [Compared],
+    refusal: &'a Refusal,
+    apart: f32,
+}
+
+impl Told<'_> {
+    fn title(&self) -> String {
+        title_of("forecast and simulated attempts", self.about)
+    }
+
+    fn lines(&self) -> [String; 2] {
+        [
+            format!(
+                "distances of the fit half, attempts of strangers of the {} half; rates count searches, one an attempt",
+                self.half.name()
+            ),
+            format!(
+                "intervals: {N_RESAMPLES} bootstrap resamples of people; shipped distances differ from this fit half's by {:.4} \
+                 at most",
+                self.apart
+            ),
         ]
-    };
-    let threshold = format!("T, {}", about.metric.unit());
-    let head = [
-        "N",
-        "templates",
-        "frames",
-        &threshold,
-        "FPIR forecast",
-        "FPIR simulated",
-        "attempts",
-        "ratio",
-    ];
-    let rows: Vec<Vec<String>> = compared.iter().map(row).collect();
-    let missed = match refusal.missed_at {
-        Some(people) => format!("the target is first missed at N = {people}"),
-        None => "the target is kept up to N = 300".to_owned(),
-    };
-    format!(
-        "{}\ndistances of the fit half, attempts of strangers of the check half; rates count searches, one an attempt\n\
-         intervals: {N_RESAMPLES} bootstrap resamples of people; shipped distances differ from this fit half's by {apart:.4} at most\n\
-         {}\na unit with distance {:.3} for FPIR {} refuses above N = {}; simulated FPIR there {:.4} ({:.4} to {:.4}); {missed}",
-        title_of("forecast and simulated attempts", about),
-        table(&head, &rows),
-        refusal.threshold_distance,
-        refusal.target_fpir,
-        refusal.people_at_most,
-        refusal.fpir.at,
-        refusal.fpir.low,
-        refusal.fpir.high,
-    )
+    }
+
+    fn rows(&self) -> ([String; 8], Vec<Vec<String>>) {
+        let row = |one: &Compared| {
+            vec![
+                one.people.to_string(),
+                one.templates.to_string(),
+                super::identify::words(one.frames, one.rule),
+                format!("{:.3}", one.threshold_distance),
+                format!(
+                    "{:.4} ({:.4} to {:.4})",
+                    one.forecast, one.forecast_low, one.forecast_high
+                ),
+                format!("{:.4} ({:.4} to {:.4})", one.fpir.at, one.fpir.low, one.fpir.high),
+                one.attempts.to_string(),
+                format!("{:.2}", one.ratio),
+            ]
+        };
+        let threshold = format!("T, {}", self.about.metric.unit());
+        let head = [
+            "N",
+            "templates",
+            "frames",
+            &threshold,
+            "FPIR forecast",
+            "FPIR simulated",
+            "attempts",
+            "ratio",
+        ];
+        (head.map(str::to_owned), self.compared.iter().map(row).collect())
+    }
+
+    /// Where a unit refuses.
+    fn refusal(&self) -> String {
+        let refusal = self.refusal;
+        let missed = match refusal.missed_at {
+            Some(people) => format!("the target is first missed at N = {people}"),
+            None => "the target is kept up to N = 300".to_owned(),
+        };
+        format!(
+            "a unit with distance {:.3} for FPIR {} refuses above N = {}; simulated FPIR there {:.4} ({:.4} to {:.4}); {missed}",
+            refusal.threshold_distance,
+            refusal.target_fpir,
+            refusal.people_at_most,
+            refusal.fpir.at,
+            refusal.fpir.low,
+            refusal.fpir.high,
+        )
+    }
+
+    fn text(&self) -> String {
+        let (head, rows) = self.rows();
+        let table = table(&head.each_ref().map(String::as_str), &rows);
+        format!("{}\n{}\n{table}\n{}", self.title(), self.lines().join("\n"), self.refusal())
+    }
+
+    fn body(&self, typed: &args::EvalForecast) -> Result<Markup, PlotError> {
+        let (head, rows) = self.rows();
+        // The rows of one case stand together, one for each FPIR.
+        let plots = self.compared.chunks(FPIRS.len()).map(|case| {
+            let curve = |colour, of: &dyn Fn(&Compared) -> Interval| Curve {
+                colour,
+                points: case.iter().map(|one| (one.threshold_distance.into(), of(one))).collect(),
+            };
+            let forecast = curve(plot::RED, &|one| Interval {
+                at: one.forecast,
+                low: one.forecast_low,
+                high: one.forecast_high,
+            });
+            let most = case.iter().map(|one| one.attempts).max().unwrap_or(0).max(1);
+            let distance = format!("T, {}", self.about.metric.unit());
+            let axes = Axes { x: &distance, y: "FPIR", y_least: 1.0 / most as f64 };
+            plot::curves(&axes, &[forecast, curve(plot::GREEN, &|one| one.fpir)])
+        });
+        let plots = plots.collect::<Result<Vec<_>, _>>()?;
+        Ok(html! {
+            (page::tabled(&typed.page, &self.lines(), &head.each_ref().map(String::as_str), &rows))
+            p { (self.refusal()) "." }
+            h2 { "FPIR by threshold" }
+            p { span.a { "Simulated" } ", and " span.r { "forecast by the policy" } ", each with its 95 % band; a ratio of "
+                (FACTOR) " either way is how far a forecast may be off." }
+            @for (case, svg) in self.compared.chunks(FPIRS.len()).zip(&plots) {
+                @if let ([first, ..], Some(svg)) = (case, svg) {
+                    h3 { "N = " (first.people) ", templates of each: " (first.templates) ", frames: "
+                        (super::identify::words(first.frames, first.rule)) }
+                    (PreEscaped(svg))
+                }
+            }
+        })
+    }
 }

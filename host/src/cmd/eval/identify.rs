@@ -3,10 +3,11 @@
 //! Owns the rows of the table, the page and the door's decision over a visit. The draws are
 //! `threshold_models::eval::identify`'s; how FPIR grows with the gallery is `growth`'s.
 
+use super::again::Again;
 use super::forecast::{Extrapolated, extrapolate};
 use super::growth::{self, Growth};
 use super::verify::{share, title_of};
-use super::{embed, page};
+use super::{again, embed, page};
 use crate::meant::Meant;
 use crate::report::plot::PlotError;
 use crate::say::table;
@@ -207,6 +208,7 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     };
     let distributions = all.as_ref().map(|all| &all.distributions);
     let growth = growth::measure(about.metric, &subjects, distributions, typed.draws as usize)?;
+    let again = again::measure(about.metric, &subjects, typed.draws as usize)?;
     let mut value = json!({
         "model": about.model,
         "model_name": about.model_name,
@@ -217,9 +219,10 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
         "rows": found,
         "extrapolated": beyond,
         "fpir_by_people": growth,
+        "second_identities": again,
     });
-    let told =
-        Told { about, people: subjects.len(), found: &found, beyond: &beyond, growth: &growth };
+    let (people, growth, again) = (subjects.len(), &growth, &again[..]);
+    let told = Told { about, people, found: &found, beyond: &beyond, growth, again };
     page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
     meant.say.result(&value, || told.text())?;
     Ok(())
@@ -243,10 +246,11 @@ struct Told<'a> {
     found: &'a [Found],
     beyond: &'a [Extrapolated],
     growth: &'a Growth,
+    again: &'a [Again],
 }
 
 /// The head of a table and its rows.
-type Table = (Vec<String>, Vec<Vec<String>>);
+pub(super) type Table = (Vec<String>, Vec<Vec<String>>);
 
 impl Told<'_> {
     fn title(&self) -> String {
@@ -314,12 +318,14 @@ impl Told<'_> {
             table(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
         };
         format!(
-            "{}\n{}\n{}\n{BEYOND}\n{}\n{}",
+            "{}\n{}\n{}\n{BEYOND}\n{}\n{}\n{}\n{}",
             self.title(),
             self.lines().join("\n"),
             set(self.rows()),
             set(self.beyond()),
             self.growth.text(self.about.metric),
+            again::WHAT,
+            set(again::table(self.again, self.about.metric)),
         )
     }
 
@@ -337,6 +343,9 @@ impl Told<'_> {
             h2 { "Larger galleries" }
             p { (BEYOND) }
             (set(self.beyond()))
+            h2 { "Second identities" }
+            p { (again::WHAT) "; a false alarm is one of somebody new." }
+            (set(again::table(self.again, self.about.metric)))
         })
     }
 }

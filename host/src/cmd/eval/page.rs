@@ -1,11 +1,11 @@
 //! `--html`: an evaluation as one page for people, and its numbers as JSON beside it.
 //!
-//! Owns what the pages of all protocols have in common: histogram, error curves, the worst pairs. Every number in a page is of
+//! Owns what the pages of all protocols, and that of `cluster`, have in common: histogram, error curves, the worst pairs. Every number in a page is of
 //! the same result as the JSON. Refuses to copy a picture anywhere but into the page that was asked for: the JSON has paths.
 
 use crate::args;
+use crate::report;
 use crate::report::plot::{self, Axes, Bars, Curve, PlotError};
-use crate::report::{self, thumbnail};
 use crate::say::plain;
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
@@ -14,11 +14,15 @@ use threshold_models::eval::WorstPair;
 use threshold_models::eval::bootstrap::Interval;
 use threshold_models::eval::histogram::Histogram;
 
+/// What a page with pictures begins them with.
+pub(in crate::cmd) const PICTURES_OF_PEOPLE: &str = "This page holds pictures of people. They were put into this file alone, since it was \
+    asked for with them; give it to nobody who may not see them.";
+
 /// Writes the page and the JSON beside it, if a page was asked for. `value` gets the page's path as `html`.
 ///
 /// # Errors
 /// A plot that cannot be drawn, and a disk that refuses.
-pub(super) fn write(
+pub(in crate::cmd) fn write(
     typed: &args::Page,
     value: &mut Value,
     title: &str,
@@ -38,13 +42,26 @@ fn beside(page: &Path) -> std::path::PathBuf {
 }
 
 /// What a page says of the JSON beside it.
-pub(super) fn origin(path: Option<&Path>, lines: &[String]) -> Markup {
+pub(in crate::cmd) fn origin(path: Option<&Path>, lines: &[String]) -> Markup {
     let name = path.map(|path| beside(path).file_name().unwrap_or_default().to_owned());
     html! {
         @for line in lines { p { (plain(line)) } }
         @if let Some(name) = name {
             p.note { "The same numbers as JSON: " code { (plain(&name.to_string_lossy())) } ", beside this page." }
         }
+    }
+}
+
+/// A page of what its figures are of, and a table of them.
+pub(super) fn tabled(
+    typed: &args::Page,
+    lines: &[String],
+    head: &[&str],
+    rows: &[Vec<String>],
+) -> Markup {
+    html! {
+        (origin(typed.html.as_deref(), lines))
+        (report::table(head, rows))
     }
 }
 
@@ -105,8 +122,7 @@ pub(super) fn worst(
     html! {
         h2 { "Worst pairs" }
         @if images.is_some() {
-            p.warn { "This page holds pictures of people. They were put into this file alone, since it was asked for with them; "
-                "give it to nobody who may not see them." }
+            p.warn { (PICTURES_OF_PEOPLE) }
         } @else {
             p.note { "Without pictures: " code { "--images" } " with the folder of the data set shows them." }
         }
@@ -125,23 +141,10 @@ fn pairs(pairs: &[WorstPair], unit: &str, images: Option<&Path>) -> Markup {
                 @for (distance, one, other) in pairs {
                     tr {
                         td.n { (format!("{distance:.3}")) }
-                        @for picture in [one, other] { td { (shown(picture, images)) } }
+                        @for picture in [one, other] { td { (report::shown(picture, images)) } }
                     }
                 }
             }
         }
-    }
-}
-
-/// A picture above its path below the folder.
-fn shown(picture: &str, images: Option<&Path>) -> Markup {
-    let small = images.map(|folder| thumbnail::of(&folder.join(picture)));
-    html! {
-        @match small {
-            Some(Ok(uri)) => { img src=(uri) alt=(plain(picture)); br; }
-            Some(Err(_)) => { span.note { "not there, or no picture" } br; }
-            None => {}
-        }
-        (plain(picture))
     }
 }
