@@ -25,7 +25,7 @@ pub use settings::NotSet;
 use crate::clock::WallClock;
 use crate::config::Held;
 use crate::enrolment::Enrolment;
-use crate::journal::Journal;
+use crate::journal::{Journal, Wait};
 use crate::notices::Notices;
 use crate::stats::Stats;
 use crate::unit::Clock;
@@ -474,6 +474,32 @@ impl State {
                 self.store_failed(&error);
                 None
             }
+        }
+    }
+
+    /// Writes an entry that may wait to become durable, behind what is owed. If that fails the store is at fault, which disarms.
+    pub fn write_soon(&mut self, entry: LogEntry, wait: Wait) -> Option<LogEntry> {
+        self.journal.as_ref()?;
+        let written = self.name_again().and_then(|journal| journal.write_soon(entry, wait));
+        written.map_err(|error| self.store_failed(&error)).ok()
+    }
+
+    /// Makes entries durable that waited for as long as they may; gives the milliseconds until others have, `None` if none
+    /// waits. If that fails the store is at fault, which disarms.
+    pub fn commit_due(&mut self) -> Option<u64> {
+        let committed = self.journal.as_mut()?.commit_due();
+        committed.unwrap_or_else(|error| {
+            self.store_failed(&error);
+            None
+        })
+    }
+
+    /// Makes entries durable that wait, for whoever is about to read the log. If that fails the store is at fault, which disarms,
+    /// and what was durable can be read.
+    pub fn commit_waiting(&mut self) {
+        let journal = self.journal.as_mut().filter(|journal| journal.store().has_waiting());
+        if let Some(Err(error)) = journal.map(Journal::sync) {
+            self.store_failed(&error);
         }
     }
 

@@ -8,6 +8,7 @@ mod calibrate;
 mod camera;
 mod clock;
 mod commissioned;
+mod commits;
 mod config;
 mod ending;
 mod enrolment;

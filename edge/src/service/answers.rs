@@ -473,13 +473,15 @@ fn start_pull(
     Ok(PullOffer { transfer, content, window })
 }
 
-/// Writes down that somebody reads the log, once a session, if there is anything to read.
+/// Makes durable what waits, so that it is read too, and writes down that somebody reads the log, once a session, if there is anything
+/// to read.
 fn write_read(
     state: &mut State,
     from: u64,
     session: &mut Session,
     by: KeyTag,
 ) -> Result<(), RequestError> {
+    state.commit_waiting();
     let head = journal(state)?.store().log_head();
     if from <= head && head > 0 && !session.read_logged {
         session.read_logged = true;
@@ -505,7 +507,8 @@ fn log_page(
     }
 }
 
-fn log_head(state: &State) -> Result<LogHead, RequestError> {
+fn log_head(state: &mut State) -> Result<LogHead, RequestError> {
+    state.commit_waiting();
     let store = journal(state)?.store();
     Ok(LogHead { oldest: store.log_oldest(), head: store.log_head() })
 }
@@ -516,6 +519,7 @@ fn identity(state: &State) -> Result<Identity, RequestError> {
 }
 
 fn checkpoint(state: &mut State, place: CheckpointPlace) -> Result<CheckpointGot, RequestError> {
+    state.commit_waiting();
     let store = journal(state)?.store();
     let checkpoint = match place {
         CheckpointPlace::Head => Ok(store.checkpoint()),

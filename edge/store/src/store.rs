@@ -558,6 +558,12 @@ impl Store {
         self.bind_log()
     }
 
+    /// True if an entry was appended that is not durable yet.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.log.has_waiting()
+    }
+
     /// Appends an entry and makes it durable: what stands before every pulse of the lock.
     ///
     /// # Errors
