@@ -31,6 +31,7 @@ mod policy;
 mod prune;
 mod recognise;
 mod replay;
+mod reserve;
 mod rig;
 mod rule;
 mod score;

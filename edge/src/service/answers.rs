@@ -30,8 +30,8 @@ use threshold_wire::endpoints::{
     GetPolicy, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules,
     OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
     RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
-    SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StageGallery, StartPairing,
-    StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
+    StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -145,6 +145,7 @@ pub(super) fn answer(
         Call::PutSchedule(set) => reply::<PutSchedule>(id, access::put(state, set, by)),
         Call::RemoveSchedule(gone) => reply::<RemoveSchedule>(id, access::remove(state, *gone, by)),
         Call::SetPassback(set) => reply::<SetPassback>(id, policy::set_passback(state, *set, by)),
+        Call::SetReserve(ask) => reply::<SetReserve>(id, policy::set_reserve(state, *ask, by)),
         Call::GetConfig(_) => reply::<GetConfig>(id, config::get(state)),
         Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
         Call::GetBeside(_) => reply::<GetBeside>(id, push::beside(state)),

@@ -153,6 +153,7 @@ impl State {
             }
             self.lockout.pass();
             self.save_lockout();
+            self.count_admission();
         } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
             self.lockout.take_back();
             self.save_lockout();

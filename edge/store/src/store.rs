@@ -8,11 +8,13 @@
 mod administration;
 mod figures;
 mod prune;
+mod reserve;
 mod trust;
 mod wipe;
 
 pub use figures::Figures;
 pub use prune::{Proof, Proving, Pruned};
+pub use reserve::RESERVE_BYTES;
 
 use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
