@@ -1,12 +1,15 @@
 //! The journal: every event becomes a durable log entry, in the order in which it happened.
 //!
-//! Owns the store, and what every entry has in common: start, times, contexts. Each entry is on flash when the call
-//! returns. Only here a decision's [`Admission`] becomes a [`Permit`], and only after its entry is durable (safety
-//! rule 1); the lock takes nothing else.
+//! Owns the store, and what every entry has in common: start, times, contexts. An entry is on flash when the call
+//! returns, but for those of which nobody relies on that: a refusal and what merely happened wait for each other, as long
+//! as [`Wait`] says and no longer, so that several share one write of the flash (`commits` sees to it). Whatever is made
+//! durable takes everything before it along, so that the log's order is that of the calls. Only here a decision's
+//! [`Admission`] becomes a [`Permit`], and only after its entry is durable (safety rule 1); the lock takes nothing else.
 
 use crate::clock::WallClock;
 use crate::unit::Clock;
 use std::sync::Arc;
+use std::thread::Thread;
 use threshold_policy::{Admission, Outcome};
 use threshold_record::{ClockContext, ContextError, ContextKind, LogEntry, WallTime};
 use threshold_store::{Proof, Pruned, Store, StoreError};
@@ -26,6 +29,27 @@ impl Permit {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+}
+
+/// What an entry is that may wait to become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A decision that opens nothing.
+    Refusal,
+    /// Something that happened, of which no answer and no act depends on the log.
+    Event,
+}
+
+impl Wait {
+    /// How long it waits at most before its write begins, so that it is durable within 100 ms or a second: a medium may take
+    /// the rest for the write.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        match self {
+            Self::Refusal => 50,
+            Self::Event => 900,
+        }
     }
 }
 
@@ -54,6 +78,10 @@ pub struct Journal {
     clock: Arc<dyn Clock>,
     wall: WallClock,
     contexts: Contexts,
+    /// Who sees to it that nothing waits for too long; without one nothing waits.
+    committer: Option<Thread>,
+    /// When what waits has to be made durable.
+    due_ms: Option<u64>,
 }
 
 /// Why a journal cannot go on in a store.
@@ -86,7 +114,8 @@ impl Journal {
             store.context_number(ContextKind::Clock, &bytes)?;
         }
         let wall = WallClock::not_set(latest_ms);
-        Ok(Self { store, clock, wall, contexts: Contexts::default() })
+        let contexts = Contexts::default();
+        Ok(Self { store, clock, wall, contexts, committer: None, due_ms: None })
     }
 
     /// The wall clock's time.
@@ -146,6 +175,47 @@ impl Journal {
         self.store.commit(entry)
     }
 
+    /// Lets entries wait from now on: that thread is unparked when one begins to, and asks [`Journal::commit_due`] until then.
+    /// `None` lets nothing wait any more.
+    pub fn let_wait(&mut self, committer: Option<Thread>) {
+        self.committer = committer;
+    }
+
+    /// Writes an entry that may wait, and comes in the log's order here all the same; durable on return if nobody sees to what waits.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the entry is then not in the log, or it is not known whether it is.
+    pub fn write_soon(&mut self, entry: LogEntry, wait: Wait) -> Result<LogEntry, StoreError> {
+        let Some(committer) = &self.committer else { return self.write(entry) };
+        let entry = self.filled(entry);
+        let waits_already = self.store.has_waiting();
+        let entry = self.store.append(entry)?;
+        let due_ms = self.clock.monotonic_ms().saturating_add(wait.ms());
+        let before = self.due_ms.filter(|_| waits_already);
+        self.due_ms = Some(before.map_or(due_ms, |before| before.min(due_ms)));
+        if before.is_none_or(|before| due_ms < before) {
+            committer.unpark();
+        }
+        Ok(entry)
+    }
+
+    /// Makes what waits durable if its time has come; gives the milliseconds until it comes, `None` if nothing waits.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what waits is then tried again with the next entry.
+    pub fn commit_due(&mut self) -> Result<Option<u64>, StoreError> {
+        let Some(due_ms) = self.due_ms.filter(|_| self.store.has_waiting()) else {
+            self.due_ms = None;
+            return Ok(None);
+        };
+        let left_ms = due_ms.saturating_sub(self.clock.monotonic_ms());
+        if left_ms > 0 {
+            return Ok(Some(left_ms));
+        }
+        self.due_ms = None;
+        self.store.sync().map(|()| None)
+    }
+
     /// Writes many entries; durable on return, in few batches.
     ///
     /// # Errors
@@ -173,7 +243,7 @@ impl Journal {
         self.store.prune(proof, before, LOG_PRUNE_LEAVES, entry)
     }
 
-    /// Makes durable what the log has of entries that [`Journal::write_all`] left there.
+    /// Makes everything durable that waits, and what the log has of entries that [`Journal::write_all`] left there.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -194,7 +264,7 @@ impl Journal {
         }
     }
 
-    /// Writes a decision; durable on return. An admission comes back as a permit.
+    /// Writes a decision. An admission is durable on return, with everything before it, and comes back as a permit; a refusal may wait.
     ///
     /// # Errors
     /// [`StoreError`]; there is no permit then, whatever was decided.
@@ -203,16 +273,18 @@ impl Journal {
         mut outcome: Outcome,
         times: StageTimes,
     ) -> Result<(LogEntry, Option<Permit>), StoreError> {
-        let entry = self.write(LogEntry {
+        let entry = LogEntry {
             detect_dms: tenths(times.detect_ms),
             embed_dms: tenths(times.embed_ms),
             total_dms: tenths(times.total_ms),
             ..outcome.entry()
-        })?;
-        let permit = outcome
-            .take_admission()
-            .map(|admission| Permit { _admission: admission, sequence: entry.sequence });
-        Ok((entry, permit))
+        };
+        let Some(admission) = outcome.take_admission() else {
+            return Ok((self.write_soon(entry, Wait::Refusal)?, None));
+        };
+        let entry = self.write(entry)?;
+        let permit = Permit { _admission: admission, sequence: entry.sequence };
+        Ok((entry, Some(permit)))
     }
 }
 

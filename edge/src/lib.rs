@@ -10,6 +10,7 @@
 pub mod args;
 pub mod capture;
 pub mod clock;
+pub mod commits;
 pub mod config;
 pub mod door;
 pub mod engines;

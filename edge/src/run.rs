@@ -5,6 +5,7 @@
 use crate::args::{Command, Typed};
 use crate::capture;
 use crate::clock::SystemClock;
+use crate::commits::Commits;
 use crate::config::{self, Config, Held};
 use crate::door;
 use crate::maintenance;
@@ -86,6 +87,11 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     };
     let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     let shared = Shared::new(state);
+    // Without the thread each entry is durable before the next one.
+    let commits = Commits::spawn(&shared);
+    if let Err(error) = &commits {
+        notices.tell(&format!("log: every entry is written by itself: {error}"));
+    }
     shared.lock().set_config(held, fell_back.as_ref());
     let updates = trial::slots(notices)
         .map(|(slots, folder, slot)| Updates::of(slots, folder, slot, &config.unit.data));
@@ -135,6 +141,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     drop(unit);
     drop(door.end);
     drop(reader.end);
+    drop(commits);
     shared.lock().stop();
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.
     let _ = service.join();

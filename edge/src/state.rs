@@ -12,6 +12,7 @@ mod decide;
 mod enrolment;
 mod mode;
 mod prune;
+mod reserve;
 mod rule;
 mod settings;
 
@@ -25,7 +26,7 @@ pub use settings::NotSet;
 use crate::clock::WallClock;
 use crate::config::Held;
 use crate::enrolment::Enrolment;
-use crate::journal::Journal;
+use crate::journal::{Journal, Wait};
 use crate::notices::Notices;
 use crate::stats::Stats;
 use crate::unit::Clock;
@@ -33,6 +34,7 @@ use crate::update::Updates;
 use crate::zone::Zone;
 use access::Admissions;
 use calibration::Twins;
+use reserve::Reserve;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use threshold_models::search::Index;
 use threshold_policy::rule::{Derived, Settled};
@@ -43,6 +45,7 @@ use threshold_record::{
 };
 use threshold_store::StoreError;
 use threshold_wire::message::{Armed, EngineState};
+use threshold_wire::policy::ReserveStanding;
 
 /// The shared state behind its lock.
 #[derive(Clone, Debug)]
@@ -134,6 +137,8 @@ pub struct State {
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
+    /// How the reserve stands.
+    reserve: Reserve,
     /// The entries of changes that hold, which the log did not take yet.
     owed: Vec<LogEntry>,
     /// Whether the log has such entries that are not durable yet.
@@ -208,6 +213,7 @@ impl State {
             reader: ReaderStanding::None,
             lockout: Lockout::default(),
             admissions: Admissions::default(),
+            reserve: Reserve::default(),
             owed: Vec::new(),
             log_waits: false,
             index: None,
@@ -331,6 +337,7 @@ impl State {
     /// Says that every part was tried, and writes down whether the unit is armed.
     pub fn start_done(&mut self) {
         self.started = true;
+        self.restore_reserve();
         self.tell_arming();
     }
 
@@ -358,6 +365,9 @@ impl State {
                 "armed, but nobody is enrolled: everybody is refused".to_owned()
             }
             (Armed::Starting, _) => "starting".to_owned(),
+            _ if let ReserveStanding::Open { left } = self.reserve_standing() => {
+                format!("armed, but the medium is full: {left} admissions more at most; free space")
+            }
             _ => "armed".to_owned(),
         }
     }
@@ -474,6 +484,32 @@ impl State {
                 self.store_failed(&error);
                 None
             }
+        }
+    }
+
+    /// Writes an entry that may wait to become durable, behind what is owed. If that fails the store is at fault, which disarms.
+    pub fn write_soon(&mut self, entry: LogEntry, wait: Wait) -> Option<LogEntry> {
+        self.journal.as_ref()?;
+        let written = self.name_again().and_then(|journal| journal.write_soon(entry, wait));
+        written.map_err(|error| self.store_failed(&error)).ok()
+    }
+
+    /// Makes entries durable that waited for as long as they may; gives the milliseconds until others have, `None` if none
+    /// waits. If that fails the store is at fault, which disarms.
+    pub fn commit_due(&mut self) -> Option<u64> {
+        let committed = self.journal.as_mut()?.commit_due();
+        committed.unwrap_or_else(|error| {
+            self.store_failed(&error);
+            None
+        })
+    }
+
+    /// Makes entries durable that wait, for whoever is about to read the log. If that fails the store is at fault, which disarms,
+    /// and what was durable can be read.
+    pub fn commit_waiting(&mut self) {
+        let journal = self.journal.as_mut().filter(|journal| journal.store().has_waiting());
+        if let Some(Err(error)) = journal.map(Journal::sync) {
+            self.store_failed(&error);
         }
     }
 
@@ -631,11 +667,17 @@ impl State {
         self.fail(Cause::Store, &error.to_string());
     }
 
-    /// Tries a store that was at fault again, by an entry that says so.
+    /// Tries a store that was at fault again, by an entry that says so. One whose medium is full has the reserve, if its owner wants
+    /// that.
     pub fn retry_store(&mut self) {
         if self.started && self.is_at_fault(Cause::Store) {
             let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
-            if self.write(entry).is_some() {
+            let written = self.name_again().and_then(|journal| journal.write(entry));
+            let goes_on = match written {
+                Ok(_) => true,
+                Err(error) => error.is_full() && self.open_reserve(),
+            };
+            if goes_on {
                 self.mend(Cause::Store);
             }
         }

@@ -688,6 +688,9 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::Enrolling => "an enrolment is under way at the door",
         Cause::AnotherPerson => "the face is another person's",
+        Cause::ReserveUsedUp => {
+            "the medium of the log is full, and as many were admitted out of the reserve as the owner allowed"
+        }
     }
 }
 
@@ -785,6 +788,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
         Cause::AnotherPerson => "one person at a time, until it is done",
+        Cause::ReserveUsedUp => "free space on the medium of the unit's data folder",
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

@@ -206,6 +206,13 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             "The processor computes from here on in the place of the GPU; it passed its self-test"
                 .to_owned()
         }
+        EntryKind::ReserveOpened => format!(
+            "The medium of the log is full: out of the reserve the door admits {} times more at most",
+            entry.runner_up.0
+        ),
+        EntryKind::ReserveWhole => {
+            "The reserve's count of admissions has ended: the medium has room again, or the owner wants no reserve".to_owned()
+        }
         EntryKind::Pruned => {
             let first = entry.first_kept().unwrap_or_default();
             format!("{} had the entries before {first} pruned, which had been pulled", by())

@@ -151,9 +151,10 @@ impl Names {
         let asked = |id: &PersonId| !id.is_nobody();
         let ids: BTreeSet<PersonId> = entries
             .iter()
-            // Of those the second number is a count, and nobody; of a prune both are an entry's, and of an enrolment's end it says how.
+            // Of those the second number is a count, and nobody; of a prune both are an entry's, of an enrolment's end it says how, and of a reserve how often.
             .filter(|entry| {
-                let no_people = [EntryKind::Pruned, EntryKind::EnrolmentEnded];
+                let no_people =
+                    [EntryKind::Pruned, EntryKind::EnrolmentEnded, EntryKind::ReserveOpened];
                 !entry.kind.is_of_inputs() && !no_people.contains(&entry.kind)
             })
             .flat_map(|entry| [entry.person, entry.runner_up])

@@ -120,8 +120,17 @@ fn an_owner_settles_a_target_which_the_unit_keeps_over_a_start_and_refuses_when_
     };
     assert!(error.contains("from the model's floor up to 1"), "{error}");
     assert!(remedy.contains("threshold policy show"), "{remedy}");
+    let reserve = |unit: &Unit, asked: &[&str]| {
+        let ran = unit.run(&[&["--json", "policy", "reserve"], asked].concat());
+        let told = ran.json();
+        (ran.status, told["admissions"].clone(), told["standing"].clone())
+    };
+    assert_eq!(reserve(&unit, &[]), (0, 0.into(), "none".into()));
+    let whole = (0, 20.into(), "whole".into());
+    assert_eq!(reserve(&unit, &["20"]), whole);
     unit.kill();
     unit.restart(&["--model", "dlib"]);
+    assert_eq!(reserve(&unit, &[]), whole);
     let info = unit.run(&["--json", "info"]).json();
     assert_eq!((&info["state"], &info["policy"]["target_fpir"]), (&"armed".into(), &1e-4.into()));
     let refusing = unit.run(&["policy", "set", "--target", "1e-6"]);

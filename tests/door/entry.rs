@@ -239,6 +239,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (62, "same_face"),
             (63, "enrolling"),
             (64, "another_person"),
+            (66, "reserve_used_up"),
         ],
     );
     check(
@@ -300,6 +301,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (41, "calibrated"),
             (42, "enrolment_begun"),
             (43, "enrolment_ended"),
+            (45, "reserve_opened"),
+            (46, "reserve_whole"),
         ],
     );
     check(

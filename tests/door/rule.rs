@@ -344,7 +344,7 @@ fn a_policy_of_a_later_version_locks_and_is_left_as_it_is() {
     {
         let mut state = rig.shared.lock();
         let journal = state.journal_mut().unwrap();
-        journal.set_context(ContextKind::Policy, &[6, 1, 2, 3]).unwrap();
+        journal.set_context(ContextKind::Policy, &[7, 1, 2, 3]).unwrap();
         journal.write(LogEntry::of(EntryKind::LogRead)).unwrap();
     }
     for _ in 0..3 {
@@ -357,7 +357,7 @@ fn a_policy_of_a_later_version_locks_and_is_left_as_it_is() {
         again.visit(Show::Face(1), 3);
         let decision = *again.decisions().last().unwrap();
         assert_eq!((decision.reason, decision.cause), (Reason::Fault, Cause::Policy));
-        assert!(again.notices().contains("context of version 6"), "{}", again.notices());
+        assert!(again.notices().contains("context of version 7"), "{}", again.notices());
     }
 }
 

@@ -26,7 +26,7 @@ use threshold_wire::endpoints::{
     KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson,
     PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator,
     SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback,
-    SetPolicy, SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit,
+    SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit,
     WithdrawPhoto,
 };
 use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentNumber};
@@ -37,7 +37,7 @@ use threshold_wire::message::{
     PersonPut, PersonRemove, TemplatePut,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
-use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
+use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet, ReserveAsk};
 use threshold_wire::speed::{BASE, LADDER, QUIET_MS, SpeedSet};
 use threshold_wire::trust::{CheckpointGet, CheckpointPlace, LogPrune};
 use threshold_wire::{
@@ -144,6 +144,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let id = ScheduleId(1);
     assert_eq!(rig.call::<RemoveSchedule>(&ScheduleRemove { id }).unwrap_err(), refused);
     assert_eq!(rig.call::<SetPassback>(&PassbackSet { minutes: 1 }).unwrap_err(), refused);
+    assert_eq!(rig.call::<SetReserve>(&ReserveAsk { admissions: Some(3) }).unwrap_err(), refused);
     assert_eq!(rig.call::<GetConfig>(&Nothing {}).unwrap_err(), refused);
     let set = ConfigSet { changes: heapless::Vec::new() };
     assert_eq!(rig.call::<SetConfig>(&set).unwrap_err(), refused);
@@ -165,7 +166,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
     let prune = LogPrune { before: u64::MAX, checkpoint: [0; 160].into() };
     assert_eq!(rig.call::<PruneLog>(&prune).unwrap_err(), refused);
-    assert_eq!(TABLE.len(), 56, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 57, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

@@ -177,6 +177,7 @@ fn settled() -> Settled {
         passback_min: 300,
         mode: Mode::Verify,
         calibration: None,
+        reserve: 0,
     }
 }
 
@@ -206,6 +207,24 @@ fn a_calibration_follows_the_record_of_before() {
     assert_eq!(&with[..], golden);
     golden[0] = 4;
     assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+}
+
+#[test]
+fn a_reserve_follows_the_calibration_or_that_there_is_none() {
+    for calibration in [None, Some(calibrated())] {
+        let without = Settled { calibration, ..settled() };
+        let mut golden = without.to_context().unwrap().to_vec();
+        if calibration.is_none() {
+            golden.push(0);
+        }
+        golden[0] = 6;
+        golden.push(100);
+        let settled = Settled { reserve: 100, ..without };
+        assert_eq!(&settled.to_context().unwrap()[..], golden);
+        assert_eq!(Settled::from_context(&golden), Ok(settled));
+        golden[0] = 5;
+        assert_eq!(Settled::from_context(&golden), Err(ContextError::Malformed));
+    }
 }
 
 #[test]
@@ -251,6 +270,7 @@ fn the_context_record_has_golden_bytes_and_comes_back() {
                     passback_min,
                     mode,
                     calibration,
+                    reserve: 0,
                 };
                 let bytes = settled.to_context().unwrap();
                 // A program that knows no calibration reads what has none.
@@ -304,13 +324,13 @@ fn a_context_of_version_2_is_what_was_settled_and_acknowledges_nothing() {
 #[test]
 fn a_context_of_a_later_version_or_of_other_bytes_is_refused() {
     let sound = settled().to_context().unwrap().to_vec();
-    for found in [0, 6, 255] {
+    for found in [0, 7, 255] {
         let mut bytes = sound.clone();
         bytes[0] = found;
         let error = Settled::from_context(&bytes).unwrap_err();
-        assert_eq!(error, ContextError::Version { found, supported: 5 });
+        assert_eq!(error, ContextError::Version { found, supported: 6 });
         let expected =
-            format!("context of version {found}, this program reads up to 5; update this program");
+            format!("context of version {found}, this program reads up to 6; update this program");
         assert_eq!(error.to_string(), expected);
     }
     for len in 0..sound.len() {

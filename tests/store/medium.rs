@@ -4,11 +4,11 @@
 use crate::process::{orders, real_folder, started_again, tell};
 use crate::{MODEL, OBJECTS, entry, name, template};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use threshold_record::{Cause, EntryKind, LogEntry, PersonId, Presentation, Reason, WallTime};
-use threshold_store::{FlashFault, Object, Store, StoreError};
+use threshold_store::{FlashFault, Object, RESERVE_BYTES, Store, StoreError};
 use threshold_tests::skipped;
 
 /// The one place where a store is opened here.
@@ -197,6 +197,52 @@ fn a_full_medium_is_a_fault_and_the_store_goes_on_once_there_is_space() {
         return skipped("a full medium", "this machine lets nobody mount a small one");
     };
     let test = "medium::the_other_process_fills_its_medium_and_goes_on_once_there_is_space";
+    assert_eq!(said(started_again(&before, test, folder.path(), 0)), "went on");
+}
+
+#[test]
+fn the_other_process_has_room_in_its_reserve_on_a_full_medium() {
+    let Some((folder, _)) = orders() else { return };
+    let path = folder.join("data");
+    let mut store = furnish(&path);
+    store.make_reserve().unwrap();
+    assert_eq!(fs::metadata(path.join("store.reserve")).unwrap().len(), RESERVE_BYTES as u64);
+    let mut other_files = fs::File::create(folder.join("other files")).unwrap();
+    while other_files.write_all(&[1; 4096]).is_ok() {}
+    let full = loop {
+        if let Err(error) = store.commit(entry(1)) {
+            break error;
+        }
+    };
+    assert!(full.is_full(), "{full}");
+    let head = store.log_head();
+    store.take_reserve().unwrap();
+    for mark in 1..=100 {
+        store.save_lockout([1, 1, 0, 0]).unwrap();
+        store.commit(entry(mark)).unwrap();
+        store.save_lockout([1, 0, 0, 0]).unwrap();
+    }
+    let error = store.make_reserve().unwrap_err();
+    assert!(error.is_full() && store.has_reserve() == Ok(false), "{error}");
+    drop(store);
+    let mut store = open(&path).unwrap();
+    assert_eq!(store.log_head(), head + 100);
+    drop(other_files);
+    fs::remove_file(folder.join("other files")).unwrap();
+    store.make_reserve().unwrap();
+    assert_eq!(store.has_reserve(), Ok(true));
+    tell("went on");
+}
+
+#[test]
+fn a_reserve_is_room_for_a_hundred_admissions_on_a_full_medium() {
+    let folder = real_folder();
+    let path = folder.path().to_str().unwrap();
+    let mount = "mount -t tmpfs -o size=2m tmpfs \"$0\" && exec \"$@\"";
+    let Some(before) = with_mounts_of_its_own(mount, path) else {
+        return skipped("a reserve on a full medium", "this machine lets nobody mount a small one");
+    };
+    let test = "medium::the_other_process_has_room_in_its_reserve_on_a_full_medium";
     assert_eq!(said(started_again(&before, test, folder.path(), 0)), "went on");
 }
 

@@ -224,6 +224,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::GetEnrolment::PATH, endpoints::GetEnrolment::CALLER, Enroller),
         (endpoints::KeepEnrolment::PATH, endpoints::KeepEnrolment::CALLER, Enroller),
         (endpoints::CancelEnrolment::PATH, endpoints::CancelEnrolment::CALLER, Enroller),
+        (endpoints::SetReserve::PATH, endpoints::SetReserve::CALLER, Owner),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

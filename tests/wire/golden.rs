@@ -42,7 +42,9 @@ use threshold_wire::message::{
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
     TemplatePut, TemplatePutDone, Wipe,
 };
-use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet};
+use threshold_wire::policy::{
+    ModeSet, PassbackSet, PolicySet, ReserveAsk, ReserveStanding, ReserveTold,
+};
 use threshold_wire::speed::{SpeedSet, SpeedSettled};
 use threshold_wire::trust::{
     CheckpointGet, CheckpointGot, CheckpointPlace, Identity, LogPrune, LogPruned,
@@ -347,6 +349,17 @@ fn access(s: &mut Sheet) {
     s.answer::<endpoints::RemoveSchedule>("", done);
     s.call::<endpoints::SetPassback>("", PassbackSet { minutes: 300 }, Call::SetPassback);
     s.answer::<endpoints::SetPassback>("", samples::fixed_policy());
+    for (case, admissions) in [("", Some(100)), ("asked", None)] {
+        s.call::<endpoints::SetReserve>(case, ReserveAsk { admissions }, Call::SetReserve);
+    }
+    for (case, admissions, standing) in [
+        ("", 100, ReserveStanding::Whole),
+        ("none", 0, ReserveStanding::None),
+        ("missing", 3, ReserveStanding::Missing),
+        ("open", 3, ReserveStanding::Open { left: 2 }),
+    ] {
+        s.answer::<endpoints::SetReserve>(case, ReserveTold { admissions, standing });
+    }
 }
 
 fn config(s: &mut Sheet) {

@@ -149,7 +149,13 @@ pub struct Settled {
     pub mode: Mode,
     /// The calibration in force.
     pub calibration: Option<Calibrated>,
+    /// How often the door admits while a full medium has room for the log in the reserve only, at most [`RESERVE_MOST`]; 0 for
+    /// never, and then nothing is held back.
+    pub reserve: u8,
 }
+
+/// The most admissions out of the reserve: with the attempts before them they take a tenth of it.
+pub const RESERVE_MOST: u8 = 100;
 
 /// The longest time until the same person is admitted again, minutes: a day.
 pub const PASSBACK_MOST: u16 = 24 * 60;
@@ -161,6 +167,19 @@ pub struct Commission {
     pub by: KeyTag,
     /// The recovery key, an Ed25519 public key.
     pub recovery_key: [u8; 32],
+}
+
+/// Version 5 of the context record, which knew no reserve.
+#[derive(Serialize, Deserialize)]
+struct WithoutReserve {
+    policy: Policy,
+    rule: ThresholdRule,
+    change: u32,
+    photo: Option<KeyTag>,
+    commission: Option<Commission>,
+    passback_min: u16,
+    mode: Mode,
+    calibration: Option<Calibrated>,
 }
 
 /// Version 4 of the context record, which knew no calibration.
@@ -216,10 +235,13 @@ impl Owner {
 
 impl Settled {
     /// The version of the context record; 1 was the policy alone, whose threshold no owner had settled, 2 knew no
-    /// acknowledgement, 3 no commission, no anti-passback and no mode but [`Mode::Identify`], 4 no calibration.
-    pub const VERSION: u8 = 5;
+    /// acknowledgement, 3 no commission, no anti-passback and no mode but [`Mode::Identify`], 4 no calibration, 5 no reserve.
+    pub const VERSION: u8 = 6;
 
-    /// The version in which a record without a calibration is still written, so that a program that knows none reads it.
+    /// The version in which a record without a reserve is still written, if it has a calibration.
+    const WITHOUT_RESERVE: u8 = 5;
+
+    /// The version in which a record without either is still written, so that a program that knows neither reads it.
     const WITHOUT_CALIBRATION: u8 = 4;
 
     /// What holds before an owner settled anything.
@@ -227,8 +249,18 @@ impl Settled {
     pub const fn by_default(policy: Policy) -> Self {
         let rule = ThresholdRule::DEFAULT;
         let (photo, commission, passback_min) = (None, None, 0);
-        let mode = Mode::DEFAULT;
-        Self { policy, rule, change: 0, photo, commission, passback_min, mode, calibration: None }
+        let (mode, calibration, reserve) = (Mode::DEFAULT, None, 0);
+        Self {
+            policy,
+            rule,
+            change: 0,
+            photo,
+            commission,
+            passback_min,
+            mode,
+            calibration,
+            reserve,
+        }
     }
 
     /// Who acknowledged that a photo opens this door, if that holds (safety rule 9): an administrator's word for as long as the
@@ -249,18 +281,31 @@ impl Settled {
     /// The bytes of its context record.
     ///
     /// # Errors
-    /// [`ContextError::TooLong`]; does not happen with the fields of version 5.
+    /// [`ContextError::TooLong`]; does not happen with the fields of version 6.
     pub fn to_context(&self) -> Result<Vec<u8, MAX_CONTEXT_BYTES>, ContextError> {
-        if self.calibration.is_some() {
+        if self.reserve > 0 {
             return context::encode(Self::VERSION, self);
         }
         let Self { policy, rule, change, photo, commission, passback_min, mode, .. } = *self;
+        if let calibration @ Some(_) = self.calibration {
+            let without = WithoutReserve {
+                policy,
+                rule,
+                change,
+                photo,
+                commission,
+                passback_min,
+                mode,
+                calibration,
+            };
+            return context::encode(Self::WITHOUT_RESERVE, &without);
+        }
         let without =
             WithoutCalibration { policy, rule, change, photo, commission, passback_min, mode };
         context::encode(Self::WITHOUT_CALIBRATION, &without)
     }
 
-    /// What a context record's bytes say, of version 1 to 5. Nobody calibrated a unit before version 5. Nobody acknowledged anything before version 3; before version 4 nobody
+    /// What a context record's bytes say, of version 1 to 6. Nobody held back a reserve before version 6. Nobody calibrated a unit before version 5. Nobody acknowledged anything before version 3; before version 4 nobody
     /// commissioned a unit, nobody had to wait, and every face was compared with everybody.
     ///
     /// # Errors
@@ -273,32 +318,34 @@ impl Settled {
             }),
             Some(3) => context::decode(3, bytes).map(
                 |WithoutCommission { policy, rule, change, photo }| Self {
-                    policy,
                     rule,
                     change,
                     photo,
-                    commission: None,
-                    passback_min: 0,
-                    mode: Mode::DEFAULT,
-                    calibration: None,
+                    ..Self::by_default(policy)
                 },
             ),
             Some(&Self::WITHOUT_CALIBRATION) => context::decode(Self::WITHOUT_CALIBRATION, bytes)
-                .map(|it: WithoutCalibration| {
-                    let WithoutCalibration { policy, rule, change, photo, .. } = it;
-                    let WithoutCalibration { commission, passback_min, mode, .. } = it;
-                    let calibration = None;
-                    Self {
-                        policy,
-                        rule,
-                        change,
-                        photo,
-                        commission,
-                        passback_min,
-                        mode,
-                        calibration,
-                    }
+                .map(|it: WithoutCalibration| Self {
+                    rule: it.rule,
+                    change: it.change,
+                    photo: it.photo,
+                    commission: it.commission,
+                    passback_min: it.passback_min,
+                    mode: it.mode,
+                    ..Self::by_default(it.policy)
                 }),
+            Some(&Self::WITHOUT_RESERVE) => {
+                context::decode(Self::WITHOUT_RESERVE, bytes).map(|it: WithoutReserve| Self {
+                    rule: it.rule,
+                    change: it.change,
+                    photo: it.photo,
+                    commission: it.commission,
+                    passback_min: it.passback_min,
+                    mode: it.mode,
+                    calibration: it.calibration,
+                    ..Self::by_default(it.policy)
+                })
+            }
             _ => context::decode(Self::VERSION, bytes),
         }
     }

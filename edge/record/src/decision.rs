@@ -198,6 +198,8 @@ coded! {
         Enrolling = 63 => "enrolling",
         /// The face of an enrolment is another's: than the one that was seen before, or somebody's who is enrolled.
         AnotherPerson = 64 => "another_person",
+        /// The medium is full, and as many were admitted out of the reserve as the owner allowed.
+        ReserveUsedUp = 66 => "reserve_used_up",
     }
 }
 

@@ -118,6 +118,11 @@ coded! {
         /// The enrolment at the door that was begun last has ended; `runner_up` says how ([`crate::EnrolmentEnd`]), the cause why, and
         /// `person` is who has templates more.
         EnrolmentEnded = 43 => "enrolment_ended",
+        /// The medium is full, and the reserve that was held back makes room for the log: the door admits as often as the owner
+        /// allowed (`runner_up`), counted from here on over every start.
+        ReserveOpened = 45 => "reserve_opened",
+        /// The reserve is held back again, or the owner wants none any more: the count has ended.
+        ReserveWhole = 46 => "reserve_whole",
     }
 }
 

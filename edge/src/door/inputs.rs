@@ -7,6 +7,7 @@ use super::lines::{Edge, Inputs, LineFault, Output};
 use super::outputs::Orders;
 use super::ration::{Due, Rations};
 use super::watch::{Input, Watch};
+use crate::journal::Wait;
 use crate::notices::Notices;
 use crate::service::Button;
 use crate::state::Shared;
@@ -176,7 +177,13 @@ impl Feeling {
 
     fn write(&self, Due { kind, more }: Due) -> bool {
         let entry = LogEntry { runner_up: PersonId(more), ..LogEntry::of(kind) };
-        self.shared.lock().write(entry).is_some()
+        let mut state = self.shared.lock();
+        let written = match kind {
+            // Whoever opens the housing is near the plug, and whoever forces the door may look for it.
+            EntryKind::Tampered | EntryKind::DoorForced => state.write(entry),
+            _ => state.write_soon(entry, Wait::Event),
+        };
+        written.is_some()
     }
 
     fn say(&self, Due { kind, more }: Due) {

@@ -30,8 +30,8 @@ use threshold_wire::endpoints::{
     GetPolicy, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules,
     OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
     RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
-    SetConfig, SetMode, SetPassback, SetPolicy, SetRole, SetSpeed, StageGallery, StartPairing,
-    StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
+    StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -145,6 +145,7 @@ pub(super) fn answer(
         Call::PutSchedule(set) => reply::<PutSchedule>(id, access::put(state, set, by)),
         Call::RemoveSchedule(gone) => reply::<RemoveSchedule>(id, access::remove(state, *gone, by)),
         Call::SetPassback(set) => reply::<SetPassback>(id, policy::set_passback(state, *set, by)),
+        Call::SetReserve(ask) => reply::<SetReserve>(id, policy::set_reserve(state, *ask, by)),
         Call::GetConfig(_) => reply::<GetConfig>(id, config::get(state)),
         Call::SetConfig(set) => reply::<SetConfig>(id, config::set(state, set, by)),
         Call::GetBeside(_) => reply::<GetBeside>(id, push::beside(state)),
@@ -473,13 +474,15 @@ fn start_pull(
     Ok(PullOffer { transfer, content, window })
 }
 
-/// Writes down that somebody reads the log, once a session, if there is anything to read.
+/// Makes durable what waits, so that it is read too, and writes down that somebody reads the log, once a session, if there is anything
+/// to read.
 fn write_read(
     state: &mut State,
     from: u64,
     session: &mut Session,
     by: KeyTag,
 ) -> Result<(), RequestError> {
+    state.commit_waiting();
     let head = journal(state)?.store().log_head();
     if from <= head && head > 0 && !session.read_logged {
         session.read_logged = true;
@@ -505,7 +508,8 @@ fn log_page(
     }
 }
 
-fn log_head(state: &State) -> Result<LogHead, RequestError> {
+fn log_head(state: &mut State) -> Result<LogHead, RequestError> {
+    state.commit_waiting();
     let store = journal(state)?.store();
     Ok(LogHead { oldest: store.log_oldest(), head: store.log_head() })
 }
@@ -516,6 +520,7 @@ fn identity(state: &State) -> Result<Identity, RequestError> {
 }
 
 fn checkpoint(state: &mut State, place: CheckpointPlace) -> Result<CheckpointGot, RequestError> {
+    state.commit_waiting();
     let store = journal(state)?.store();
     let checkpoint = match place {
         CheckpointPlace::Head => Ok(store.checkpoint()),

@@ -10,7 +10,7 @@ use threshold_record::{Cause, KeyTag};
 use threshold_wire::RequestError;
 use threshold_wire::policy::{
     CalibrationHeld, ModeSet, OnePolicy, PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal,
-    PolicySet,
+    PolicySet, ReserveAsk, ReserveTold,
 };
 
 /// The policy; `None` without a model, whose scores a threshold is on, and for one that cannot be read.
@@ -101,6 +101,19 @@ pub(super) fn set_passback(
     }
     state.settle_passback(set.minutes, by).map_err(|error| refused(state, &error))?;
     get(state)
+}
+
+/// Settles how often the door admits while the medium is full, or tells it.
+pub(super) fn set_reserve(
+    state: &mut State,
+    ask: ReserveAsk,
+    by: KeyTag,
+) -> Result<ReserveTold, RequestError> {
+    get(state)?;
+    if let Some(admissions) = ask.admissions {
+        state.settle_reserve(admissions, by).map_err(|error| refused(state, &error))?;
+    }
+    Ok(ReserveTold { admissions: state.reserve_settled(), standing: state.reserve_standing() })
 }
 
 /// An owner settles with whom a face is compared.

@@ -15,7 +15,7 @@ use threshold_record::{Cause, Decision, LogEntry, Reason};
 pub struct Decided {
     /// Admit or refuse. An admission whose entry could not be made durable comes without a permit, and opens nothing.
     pub decision: Decision,
-    /// The entry as it stands in the log; `None` if it could not be written.
+    /// The entry as it stands in the log, that of a refusal perhaps not durable yet; `None` if it could not be written.
     pub entry: Option<LogEntry>,
     /// Leave to move the lock.
     pub permit: Option<Permit>,
@@ -115,7 +115,7 @@ impl State {
     }
 
     /// Asks for the decision of a visit; `None` while more frames are needed. A decision is written down before this
-    /// returns, and only then comes with a permit.
+    /// returns, an admission durably, and only then it comes with a permit.
     pub fn decide(
         &mut self,
         evidence: &Evidence,
@@ -153,6 +153,7 @@ impl State {
             }
             self.lockout.pass();
             self.save_lockout();
+            self.count_admission();
         } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
             self.lockout.take_back();
             self.save_lockout();

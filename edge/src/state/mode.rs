@@ -1,10 +1,11 @@
 //! With whom a face is compared: the owner's mode, what a credential claims, and the threshold of a comparison with one person.
 //!
-//! Owns the claim's entry, which is durable before a frame is compared with the one whom it names. Derives the threshold of 1:1
+//! Owns the claim's entry, which is durable with the attempt, before a frame is compared with the one whom it names. Derives the threshold of 1:1
 //! from the same rule as that of 1:N, at one person with their templates, so that too many people are no reason against it.
 //! Refuses to keep a credential or to write one down: the log has the person whom it named, or nobody.
 
 use super::State;
+use crate::journal::Wait;
 use threshold_policy::rule::Derived;
 use threshold_policy::{Policy, Subject};
 use threshold_record::{Cause, Credential, EntryKind, KeyTag, LogEntry, Mode, PersonId};
@@ -133,14 +134,15 @@ impl State {
         }
     }
 
-    /// Somebody gave a credential: whom it names, as the log's entry says before this returns. Somebody without a template
+    /// Somebody gave a credential: whom it names; the log's entry that says so stands before that of the decision. Somebody without a template
     /// cannot be compared, and is nobody here.
     pub fn claim(&mut self, credential: Credential) -> Subject {
         let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
         let named = gallery.and_then(|gallery| gallery.claimed(credential));
         let named = named.filter(|&person| self.templates_of(person) > 0);
         let person = named.unwrap_or(PersonId::NOBODY);
-        self.write(LogEntry { person, ..LogEntry::of(EntryKind::Claim) });
+        let entry = LogEntry { person, ..LogEntry::of(EntryKind::Claim) };
+        self.write_soon(entry, Wait::Event);
         named.map_or(Subject::Nobody, Subject::Person)
     }
 

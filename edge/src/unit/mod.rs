@@ -265,6 +265,7 @@ impl Unit {
         if matches!(self.course, Course::Idle) {
             let mut state = self.shared.lock();
             state.tidy_up();
+            state.look_after_reserve();
             let sign = match state.armed() {
                 Armed::Fault(_) | Armed::Refuses(_) => Sign::Fault,
                 _ => Sign::Idle,

@@ -2,7 +2,7 @@
 
 use crate::administrators::AdministratorError;
 use crate::chain::ChainError;
-use crate::flash::{FlashError, Object};
+use crate::flash::{FlashError, FlashFault, Object};
 use crate::gallery::GalleryError;
 use crate::keys::KeyError;
 use threshold_record::{ModelId, PersonId};
@@ -191,4 +191,12 @@ pub enum StoreError {
         /// Why the file could not be replaced.
         source: Box<Self>,
     },
+}
+
+impl StoreError {
+    /// True if the medium has no space left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Flash(error) if error.fault == FlashFault::Full)
+    }
 }

@@ -22,6 +22,8 @@ pub enum Object {
     Administrators,
     /// Says that everything else is being wiped.
     Wiping,
+    /// Room that is held back for a full medium.
+    Reserve,
     /// The record of the owner's recovery key: no part of the store, which a wipe leaves as it is (`commission`).
     Commission,
     /// A segment of the log, by its number.
@@ -55,7 +57,7 @@ impl Series {
 
 impl Object {
     /// Every object of the store but the segments.
-    pub const FIXED: [Self; 7] = [
+    pub const FIXED: [Self; 8] = [
         Self::Keys,
         Self::Gallery,
         Self::Tombstones,
@@ -63,6 +65,7 @@ impl Object {
         Self::SingleLog,
         Self::Administrators,
         Self::Wiping,
+        Self::Reserve,
     ];
 
     /// Its name, which is the file's name in the file body.
@@ -102,6 +105,7 @@ impl fmt::Display for Object {
             Self::SingleLog => f.write_str("events.log"),
             Self::Administrators => f.write_str("store.administrators"),
             Self::Wiping => f.write_str("store.wiping"),
+            Self::Reserve => f.write_str("store.reserve"),
             Self::Commission => f.write_str("store.commission"),
             Self::Segment(number) => write!(f, "events.{number:08}.log"),
             Self::GallerySegment(number) => write!(f, "gallery.{number:08}.seg"),

@@ -42,4 +42,4 @@ pub use log::{FirstBad, LogSize, Verified, verify};
 pub use mock::{MockFlash, MockKeys};
 pub use overlay::Overlay;
 pub use receipt::{Receipt, ReceiptError};
-pub use store::{Figures, KEY_FILE, Proof, Proving, Pruned, Store, StoreSize};
+pub use store::{Figures, KEY_FILE, Proof, Proving, Pruned, RESERVE_BYTES, Store, StoreSize};

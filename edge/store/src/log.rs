@@ -359,6 +359,11 @@ impl Log {
         self.durable.tip.head
     }
 
+    /// True if an entry waits to be made durable.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.tip.head > self.durable.tip.head
+    }
+
     /// Count of durable batches.
     pub(crate) fn durable_batches(&self) -> u64 {
         self.durable.batches

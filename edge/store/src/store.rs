@@ -8,11 +8,13 @@
 mod administration;
 mod figures;
 mod prune;
+mod reserve;
 mod trust;
 mod wipe;
 
 pub use figures::Figures;
 pub use prune::{Proof, Proving, Pruned};
+pub use reserve::RESERVE_BYTES;
 
 use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
@@ -556,6 +558,12 @@ impl Store {
         self.note_state();
         self.log.sync(self.flash.as_mut(), &self.keyring)?;
         self.bind_log()
+    }
+
+    /// True if an entry was appended that is not durable yet.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.log.has_waiting()
     }
 
     /// Appends an entry and makes it durable: what stands before every pulse of the lock.

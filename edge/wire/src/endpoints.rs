@@ -33,7 +33,7 @@ use crate::message::{
     PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
     RequestError, TemplatePut, TemplatePutDone, Wipe,
 };
-use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet};
+use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet, ReserveAsk, ReserveTold};
 use crate::speed::{SpeedSet, SpeedSettled};
 use crate::stats::Stats;
 use crate::trust::{CheckpointGet, CheckpointGot, Identity, LogPrune, LogPruned};
@@ -262,6 +262,8 @@ endpoints! {
     KeepEnrolment "enrolment/keep" Enroller EnrolmentNumber => EnrolmentKept;
     /// Forget what you gathered.
     CancelEnrolment "enrolment/cancel" Enroller EnrolmentNumber => EnrolmentStatus;
+    /// Admit so often while the medium of your log is full, or say how often you do.
+    SetReserve "policy/reserve" Owner ReserveAsk => ReserveTold;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -98,6 +98,38 @@ pub struct PassbackSet {
     pub minutes: u16,
 }
 
+/// How often shall the door admit while the medium of the log is full?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct ReserveAsk {
+    /// So often, at most 100 times, and 0 for never; `None` only asks.
+    pub admissions: Option<u8>,
+}
+
+/// How the reserve of a unit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum ReserveStanding {
+    /// None is held back.
+    None,
+    /// It is held back.
+    Whole,
+    /// It cannot be held back yet.
+    Missing,
+    /// The medium is full, and its room is used.
+    Open {
+        /// Admissions that are left.
+        left: u8,
+    },
+}
+
+/// What holds of the reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct ReserveTold {
+    /// How often the door admits while the medium is full.
+    pub admissions: u8,
+    /// How the reserve stands.
+    pub standing: ReserveStanding,
+}
+
 /// Settles with whom a face is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct ModeSet {

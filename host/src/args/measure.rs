@@ -28,6 +28,12 @@ pub enum Policy {
         #[arg(value_parser = clap::value_parser!(u16).range(0..=1440))]
         minutes: u16,
     },
+    /// Admit so many times more while the medium of the unit's log is full, 0 for never; without a number, show it; takes an owner
+    Reserve {
+        /// Admissions, at most 100
+        #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+        admissions: Option<u8>,
+    },
 }
 
 /// `policy mode`

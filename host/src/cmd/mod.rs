@@ -23,6 +23,7 @@ pub mod log;
 pub mod model;
 pub mod pair;
 pub mod policy;
+pub mod reserve;
 pub mod rule;
 pub mod schedule;
 pub mod slots;

@@ -4,7 +4,7 @@
 //! Refuses to ask a unit: it says what a threshold would mean; what one does, `rule` shows and
 //! changes, and `acknowledge` has the owner's word for what it cannot tell.
 
-use super::{Answer, acknowledge, rule};
+use super::{Answer, acknowledge, reserve, rule};
 use crate::args::{self, Forecast as Typed};
 use crate::engines::Engines;
 use crate::error::HostError;
@@ -30,6 +30,7 @@ pub fn run(meant: &Meant, typed: &args::Policy) -> anyhow::Result<Answer> {
         args::Policy::Acknowledge(typed) => return acknowledge::run(meant, *typed),
         args::Policy::Withdraw => return acknowledge::withdraw(meant),
         args::Policy::Passback { minutes } => return rule::passback(meant, *minutes),
+        args::Policy::Reserve { admissions } => return reserve::run(meant, *admissions),
     };
     let pack = Engines::open(meant)?.embedder(meant.model.as_ref())?;
     let embedder = pack.embedder()?;

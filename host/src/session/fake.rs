@@ -311,6 +311,7 @@ impl FakeUnit {
             Call::PutSchedule(_) => no::<at::PutSchedule>(id),
             Call::RemoveSchedule(_) => no::<at::RemoveSchedule>(id),
             Call::SetPassback(_) => no::<at::SetPassback>(id),
+            Call::SetReserve(_) => no::<at::SetReserve>(id),
             Call::GetConfig(_) => no::<at::GetConfig>(id),
             Call::SetConfig(_) => no::<at::SetConfig>(id),
             Call::StageGallery(_) => no::<at::StageGallery>(id),
