@@ -23,7 +23,7 @@ pub use mode::ReaderStanding;
 pub use settings::NotSet;
 
 use crate::clock::WallClock;
-use crate::config::Held;
+use crate::config::{ControllerConfig, Held};
 use crate::enrolment::Enrolment;
 use crate::journal::Journal;
 use crate::notices::Notices;
@@ -131,6 +131,8 @@ pub struct State {
     most_templates: u8,
     derived_for_most: Derived,
     reader: ReaderStanding,
+    /// Whom each admission is told to, without lines if there is nobody.
+    controller: ControllerConfig,
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
@@ -206,6 +208,7 @@ impl State {
             most_templates: 0,
             derived_for_most: Derived { policy, forecast: None, refusal: None },
             reader: ReaderStanding::None,
+            controller: ControllerConfig::default(),
             lockout: Lockout::default(),
             admissions: Admissions::default(),
             owed: Vec::new(),

@@ -688,6 +688,8 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::Enrolling => "an enrolment is under way at the door",
         Cause::AnotherPerson => "the face is another person's",
+        Cause::NoCard => "the person has no card that the door controller takes",
+        Cause::Controller => "the lines to the door controller failed",
     }
 }
 
@@ -785,6 +787,12 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
         Cause::AnotherPerson => "one person at a time, until it is done",
+        Cause::NoCard => {
+            "threshold access set gives the person a badge; [controller] in the unit's configuration says which ones are taken"
+        }
+        Cause::Controller => {
+            "check [controller] in the unit's configuration and the wiring, then start the unit again; its own messages name the line"
+        }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

@@ -239,6 +239,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (62, "same_face"),
             (63, "enrolling"),
             (64, "another_person"),
+            (70, "no_card"),
+            (71, "controller"),
         ],
     );
     check(
@@ -300,6 +302,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (41, "calibrated"),
             (42, "enrolment_begun"),
             (43, "enrolment_ended"),
+            (49, "not_sent"),
         ],
     );
     check(

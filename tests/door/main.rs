@@ -9,6 +9,7 @@ mod camera;
 mod clock;
 mod commissioned;
 mod config;
+mod controller;
 mod ending;
 mod enrolment;
 mod enrolment_photos;

@@ -198,6 +198,10 @@ coded! {
         Enrolling = 63 => "enrolling",
         /// The face of an enrolment is another's: than the one that was seen before, or somebody's who is enrolled.
         AnotherPerson = 64 => "another_person",
+        /// The person has no card that the door controller takes.
+        NoCard = 70 => "no_card",
+        /// The lines to the door controller failed.
+        Controller = 71 => "controller",
     }
 }
 

@@ -118,6 +118,8 @@ coded! {
         /// The enrolment at the door that was begun last has ended; `runner_up` says how ([`crate::EnrolmentEnd`]), the cause why, and
         /// `person` is who has templates more.
         EnrolmentEnded = 43 => "enrolment_ended",
+        /// The door controller was not told of the last admission of `person`; the cause says why.
+        NotSent = 49 => "not_sent",
     }
 }
 
