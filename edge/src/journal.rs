@@ -11,7 +11,9 @@ use crate::unit::Clock;
 use std::sync::Arc;
 use std::thread::Thread;
 use threshold_policy::{Admission, Outcome};
-use threshold_record::{ClockContext, ContextError, ContextKind, LogEntry, WallTime};
+use threshold_record::{
+    ClockContext, ContextError, ContextKind, Credential, LogEntry, PersonId, WallTime,
+};
 use threshold_store::{Proof, Pruned, Store, StoreError};
 use threshold_wire::message::LOG_PRUNE_LEAVES;
 
@@ -20,8 +22,9 @@ use threshold_wire::message::LOG_PRUNE_LEAVES;
 #[derive(Debug)]
 #[must_use = "a permit that nobody takes to the lock opens nothing"]
 pub struct Permit {
-    _admission: Admission,
+    admission: Admission,
     sequence: u64,
+    card: Option<Credential>,
 }
 
 impl Permit {
@@ -29,6 +32,23 @@ impl Permit {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// Who is admitted.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        self.admission.person()
+    }
+
+    /// The card by which a door controller is told of the person; `None` if there is no such card, or no controller.
+    #[must_use]
+    pub fn card(&self) -> Option<Credential> {
+        self.card
+    }
+
+    /// The same leave, with the card that the gallery holds for the person.
+    pub(crate) fn with_card(self, card: Option<Credential>) -> Self {
+        Self { card, ..self }
     }
 }
 
@@ -283,7 +303,7 @@ impl Journal {
             return Ok((self.write_soon(entry, Wait::Refusal)?, None));
         };
         let entry = self.write(entry)?;
-        let permit = Permit { _admission: admission, sequence: entry.sequence };
+        let permit = Permit { admission, sequence: entry.sequence, card: None };
         Ok((entry, Some(permit)))
     }
 }

@@ -30,4 +30,5 @@ pub mod stats;
 pub mod trial;
 pub mod unit;
 pub mod update;
+pub(crate) mod wiegand;
 pub mod zone;

@@ -53,7 +53,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let beneath = Config::of(&typed)?;
     // Before anything else, so that a relay which an unit killed in its pulse left released is locked again. What was set over the
     // line says nothing of the wiring.
-    let mut lines = door::Lines::take(&beneath.door);
+    let mut lines = door::Lines::take(&beneath.door, &beneath.controller);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;

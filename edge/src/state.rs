@@ -24,7 +24,7 @@ pub use mode::ReaderStanding;
 pub use settings::NotSet;
 
 use crate::clock::WallClock;
-use crate::config::Held;
+use crate::config::{ControllerConfig, Held};
 use crate::enrolment::Enrolment;
 use crate::journal::{Journal, Wait};
 use crate::notices::Notices;
@@ -134,6 +134,8 @@ pub struct State {
     most_templates: u8,
     derived_for_most: Derived,
     reader: ReaderStanding,
+    /// Whom each admission is told to, without lines if there is nobody.
+    controller: ControllerConfig,
     lockout: Lockout,
     /// Who was admitted when.
     admissions: Admissions,
@@ -211,6 +213,7 @@ impl State {
             most_templates: 0,
             derived_for_most: Derived { policy, forecast: None, refusal: None },
             reader: ReaderStanding::None,
+            controller: ControllerConfig::default(),
             lockout: Lockout::default(),
             admissions: Admissions::default(),
             reserve: Reserve::default(),

@@ -691,6 +691,8 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::ReserveUsedUp => {
             "the medium of the log is full, and as many were admitted out of the reserve as the owner allowed"
         }
+        Cause::NoCard => "the person has no card that the door controller takes",
+        Cause::Controller => "the lines to the door controller failed",
     }
 }
 
@@ -789,6 +791,12 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
         Cause::AnotherPerson => "one person at a time, until it is done",
         Cause::ReserveUsedUp => "free space on the medium of the unit's data folder",
+        Cause::NoCard => {
+            "threshold access set gives the person a badge; [controller] in the unit's configuration says which ones are taken"
+        }
+        Cause::Controller => {
+            "check [controller] in the unit's configuration and the wiring, then start the unit again; its own messages name the line"
+        }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

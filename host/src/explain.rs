@@ -234,6 +234,9 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
                 ),
             }
         }
+        EntryKind::NotSent => {
+            format!("The door controller was not told that {} was admitted: {}", about(), cause())
+        }
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }
@@ -299,6 +302,11 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
                     format!("{who} may not enter any more, the person's validity has ended")
                 }
                 Cause::OutsideSchedule => format!("{who} may not enter at this hour"),
+                Cause::NoCard => {
+                    format!(
+                        "{who} has no card that the door controller takes, which holds the lock"
+                    )
+                }
                 Cause::Passback => {
                     format!("{who} was admitted a short while ago, and not again so soon")
                 }
@@ -375,7 +383,7 @@ const NEAR_MISS: f32 = 0.1;
 fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
     if entry.kind != EntryKind::Decision {
         return match entry.kind {
-            EntryKind::Fault | EntryKind::Disarmed => cause_help(entry.cause).map(str::to_owned),
+            EntryKind::Fault | EntryKind::Disarmed | EntryKind::NotSent => cause_help(entry.cause).map(str::to_owned),
             EntryKind::DoorForced => Some(
                 "look at the door and at what was recorded there; if nobody forced it, check the contact and \
                  request-to-exit wiring"
@@ -483,6 +491,7 @@ mod tests {
             Cause::OutsideSchedule,
             Cause::Passback,
             Cause::ClockNotSet,
+            Cause::NoCard,
         ] {
             let text = explain(&LogEntry { cause, ..decision(Reason::Schedule) }, &names, None);
             let headline = text.lines().nth(1).unwrap_or_default().to_owned();
@@ -547,6 +556,20 @@ mod tests {
         };
         assert!(words(0).ends_with("Somebody inside asked to leave"), "{}", words(0));
         assert!(words(7).ends_with("asked to leave (and 7 times before)"), "{}", words(7));
+    }
+
+    #[test]
+    fn an_admission_that_the_controller_was_not_told_of_says_why_and_what_would_help() {
+        let entry =
+            |cause| LogEntry { person: PersonId(7), cause, ..LogEntry::of(EntryKind::NotSent) };
+        for (cause, why, help) in [
+            (Cause::NoCard, "no card that the door controller takes", "threshold access set"),
+            (Cause::Controller, "the lines to the door controller failed", "check [controller]"),
+        ] {
+            let text = explain(&entry(cause), &names, None);
+            assert!(text.contains("was not told that Ann (#7) was admitted: "), "{text}");
+            assert!(text.contains(why) && text.contains(help), "{text}");
+        }
     }
 
     #[test]

@@ -240,6 +240,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (63, "enrolling"),
             (64, "another_person"),
             (66, "reserve_used_up"),
+            (70, "no_card"),
+            (71, "controller"),
         ],
     );
     check(
@@ -303,6 +305,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (43, "enrolment_ended"),
             (45, "reserve_opened"),
             (46, "reserve_whole"),
+            (49, "not_sent"),
         ],
     );
     check(

@@ -10,6 +10,7 @@ mod clock;
 mod commissioned;
 mod commits;
 mod config;
+mod controller;
 mod ending;
 mod enrolment;
 mod enrolment_photos;

@@ -123,6 +123,8 @@ impl Clock for BenchClock {
 pub(crate) struct Seen {
     /// Sequences of the pulses' entries.
     pub(crate) pulses: Vec<u64>,
+    /// The cards of the pulses' permits.
+    pub(crate) cards: Vec<Option<Credential>>,
     /// Pulses whose entry a power cut at that instant would have taken.
     pub(crate) not_durable: Vec<u64>,
     /// Failed attempts that the flash held, durably, at each embedding.
@@ -366,6 +368,7 @@ impl Lock for BenchLock {
         });
         let mut told = self.told.lock().unwrap();
         told.pulses.push(sequence);
+        told.cards.push(permit.card());
         if !durable {
             told.not_durable.push(sequence);
         }
@@ -712,6 +715,11 @@ impl Rig {
     /// How many pulses the lock got.
     pub(crate) fn pulses(&self) -> usize {
         self.told.lock().unwrap().pulses.len()
+    }
+
+    /// The cards that the lock got, one for each pulse.
+    pub(crate) fn cards(&self) -> Vec<Option<Credential>> {
+        self.told.lock().unwrap().cards.clone()
     }
 
     /// The signs that were shown since this was last asked.

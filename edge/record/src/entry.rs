@@ -123,6 +123,8 @@ coded! {
         ReserveOpened = 45 => "reserve_opened",
         /// The reserve is held back again, or the owner wants none any more: the count has ended.
         ReserveWhole = 46 => "reserve_whole",
+        /// The door controller was not told of the last admission of `person`; the cause says why.
+        NotSent = 49 => "not_sent",
     }
 }
 

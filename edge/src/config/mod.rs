@@ -6,12 +6,14 @@
 
 mod camera;
 mod check;
+mod controller;
 mod door;
 mod held;
 mod reader;
 mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
+pub use controller::{CardFormat, ControllerConfig, LockHolder};
 pub use door::{DoorConfig, LineConfig};
 pub use held::{FellBack, Held};
 pub use reader::{KeypadKind, ReaderConfig};
@@ -40,6 +42,8 @@ pub struct Config {
     pub door: DoorConfig,
     /// What it reads badges and numbers with.
     pub reader: ReaderConfig,
+    /// Whom it tells of each admission.
+    pub controller: ControllerConfig,
     /// What it recognises with.
     pub engine: EngineConfig,
 }
@@ -242,6 +246,7 @@ impl Config {
             ("engine", self.engine.check()),
             ("door", self.door.check()),
             ("reader", self.reader.check(&self.door)),
+            ("controller", self.controller.check(&self.door, &self.reader)),
         ];
         let broken = |(section, checked): (_, anyhow::Result<()>)| {
             checked.err().map(|error| (section, error.to_string()))

@@ -26,6 +26,8 @@ pub(super) struct Pins {
     pub(super) hangs: bool,
     /// Driving the relay panics.
     pub(super) panics: bool,
+    /// The time, where a test plays it.
+    pub(super) now: Option<Instant>,
 }
 
 impl Pins {
@@ -96,7 +98,8 @@ impl Output for FakeOutput {
             return Err(vanished(self.1));
         }
         pins.levels.insert(self.1, active);
-        pins.driven.push((self.1, active, Instant::now()));
+        let now = pins.now.unwrap_or_else(Instant::now);
+        pins.driven.push((self.1, active, now));
         changed.notify_all();
         Ok(())
     }

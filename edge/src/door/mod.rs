@@ -1,11 +1,13 @@
 //! The door as hardware: lines of a GPIO chip that the unit moves and feels.
 //!
 //! Owns the order of a start: the relay is driven inactive before anything else of the unit is looked at. Refuses to run
-//! on as if nothing were: a line that is configured and cannot be had is a fault of the lock, the door stays locked, and the unit says why.
+//! on as if nothing were: a line that is configured and cannot be had is a fault of the lock, or of the controller that is told of
+//! admissions; the door stays locked, and the unit says why.
 //! Free egress never depends on the unit (safety rule 7): request-to-exit is wired past the relay, and the input only
-//! masks an alarm. Readers of badges are `reader`'s; Wiegand output is not built.
+//! masks an alarm. Readers of badges are `reader`'s.
 
 mod bounce;
+mod controller;
 #[cfg(test)]
 mod fake;
 pub(crate) mod gpio;
@@ -16,8 +18,9 @@ mod pattern;
 mod pulse;
 mod ration;
 mod watch;
+mod word;
 
-use crate::config::DoorConfig;
+use crate::config::{ControllerConfig, DoorConfig, LockHolder};
 use crate::lock::LogOnlyLock;
 use crate::notices::Notices;
 use crate::service::Button;
@@ -28,15 +31,19 @@ use inputs::{Feeling, LineButton, Wired};
 use lines::{Chip, LineFault};
 use outputs::{Jammed, Lamps, Orders, Outputs, Relay};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use threshold_record::Cause;
 use watch::Input;
+use word::{Machine, Pace, Wires};
 
 /// The door's lines, taken from the chip: every output is inactive from then on.
 pub struct Lines {
     config: DoorConfig,
     taken: Option<Result<Taken, LineFault>>,
     button: LineButton,
+    controller: ControllerConfig,
+    wires: Option<Result<Wires, LineFault>>,
 }
 
 struct Taken {
@@ -58,6 +65,7 @@ pub struct Door {
 #[derive(Default)]
 pub struct End {
     orders: Option<Arc<Orders>>,
+    stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -66,6 +74,7 @@ impl Drop for End {
         if let Some(orders) = &self.orders {
             orders.stop();
         }
+        self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             // A thread that panicked has dropped its lines.
             let _ = thread.join();
@@ -76,11 +85,16 @@ impl Drop for End {
 impl Lines {
     /// Takes the lines that are configured. What cannot be had is told by [`Lines::open`].
     #[must_use]
-    pub fn take(config: &DoorConfig) -> Self {
+    pub fn take(config: &DoorConfig, controller: &ControllerConfig) -> Self {
         let chip = || GpioChip::open(&config.chip, "door");
         let any = config.lines().next().is_some();
         let taken = any.then(|| chip().and_then(|chip| Taken::from(&chip, config)));
-        Self { config: config.clone(), taken, button: LineButton::default() }
+        let wires = controller.lines().map(|lines| {
+            let chip = GpioChip::open(&controller.chip, "controller")?;
+            Wires::take(&chip, lines)
+        });
+        let (button, controller) = (LineButton::default(), controller.clone());
+        Self { config: config.clone(), taken, button, controller, wires }
     }
 
     /// Takes the times of the configuration that this start runs with; the wiring stays as it was taken.
@@ -100,6 +114,43 @@ impl Lines {
     /// # Errors
     /// If the system gives no thread.
     pub fn open(
+        mut self,
+        shared: &Shared,
+        clock: &Arc<dyn Clock>,
+        notices: &Notices,
+    ) -> std::io::Result<Door> {
+        let (controller, wires) = (std::mem::take(&mut self.controller), self.wires.take());
+        let mut door = self.open_door(shared, clock, notices)?;
+        let (Some(wires), Some((d0, d1))) = (wires, controller.lines()) else { return Ok(door) };
+        let chip = controller.chip.display();
+        let lock = match controller.lock {
+            LockHolder::Controller => "it holds the lock, and the unit has none",
+            LockHolder::Unit => "the unit holds the lock",
+        };
+        notices.tell(&format!(
+            "controller: D0 is line {} of {chip}, D1 line {}; {lock}",
+            d0.line, d1.line
+        ));
+        shared.lock().set_controller(controller);
+        match wires {
+            Err(fault) => {
+                shared.lock().fail(Cause::Controller, &fault.0);
+                door.lock = Box::new(Jammed(fault));
+            }
+            Ok(wires) => {
+                let sends = (wires, Box::new(Machine) as Box<dyn Pace>);
+                let stop = &door.end.stop;
+                let (lock, thread) =
+                    controller::start(sends, door.lock, shared, clock, notices, stop)?;
+                door.lock = lock;
+                door.end.threads.push(thread);
+            }
+        }
+        Ok(door)
+    }
+
+    /// The same without the controller.
+    fn open_door(
         self,
         shared: &Shared,
         clock: &Arc<dyn Clock>,
@@ -142,7 +193,8 @@ impl Lines {
         let driven = Arc::clone(&orders);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let indicator = Box::new(Lamps(Arc::clone(&orders)));
-        let mut end = End { orders: Some(orders), threads: Vec::new() };
+        let mut end = End::default();
+        end.orders = Some(orders);
         end.threads.push(thread("door-out").spawn(move || outputs::drive(&outputs, &driven))?);
         end.threads.push(thread("door-in").spawn(move || feeling.run())?);
         Ok(Door { lock, indicator, end })
@@ -203,14 +255,17 @@ impl std::fmt::Debug for End {
 #[cfg(test)]
 mod tests {
     use super::fake::FakeChip;
+    use super::word::tests::read;
     use super::*;
     use crate::clock::SystemClock;
     use crate::config::LineConfig;
-    use crate::journal::Journal;
+    use crate::journal::{Journal, Permit, StageTimes};
     use crate::state::{Identity, RecoveryRecord, State};
+    use crate::wiegand::Sent;
     use crate::zone::Zone;
     use std::time::{Duration, Instant};
-    use threshold_record::{EntryKind, LogEntry};
+    use threshold_policy::{Candidate, Evidence, Observation, Policy, Standing, Verdict, decide};
+    use threshold_record::{Credential, EntryKind, LogEntry, Metric, Mode, PersonId, Score};
     use threshold_store::{MockFlash, Store};
 
     const EXIT: u32 = 3;
@@ -235,15 +290,15 @@ mod tests {
     }
 
     /// A door on a chip that does what it is told, with a store in memory.
-    struct Bench {
-        chip: FakeChip,
+    pub(super) struct Bench {
+        pub(super) chip: FakeChip,
         flash: MockFlash,
-        shared: Shared,
-        clock: Arc<dyn Clock>,
+        pub(super) shared: Shared,
+        pub(super) clock: Arc<dyn Clock>,
     }
 
     impl Bench {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
             let flash = MockFlash::new();
             let (store, _) = Store::open(Box::new(flash.clone()), flash.keys()).expect("a store");
@@ -263,7 +318,8 @@ mod tests {
 
         fn lines(&self, config: &DoorConfig) -> Lines {
             let taken = Some(Taken::from(&self.chip, config));
-            Lines { config: config.clone(), taken, button: LineButton::default() }
+            let (button, controller) = (LineButton::default(), ControllerConfig::default());
+            Lines { config: config.clone(), taken, button, controller, wires: None }
         }
 
         fn open(&self, lines: Lines) -> Door {
@@ -271,7 +327,34 @@ mod tests {
             lines.open(&self.shared, &self.clock, &notices).expect("threads")
         }
 
-        fn log(&self) -> Vec<LogEntry> {
+        /// Leave for somebody who was admitted, whose entry is durable.
+        pub(super) fn permit(&self, person: PersonId) -> Permit {
+            let policy = Policy::for_model(Metric::SquaredL2, 1.0);
+            let mut evidence = Evidence::begin(0);
+            for at_ms in 1..=u64::from(policy.frames_needed) {
+                let best = Candidate { person, score: Score(policy.threshold.0.0 + 0.1) };
+                let poor = Observation::poor(at_ms, 100, Cause::None);
+                evidence.observe(Observation { best: Some(best), ..poor });
+            }
+            let standing = Standing {
+                armed: Ok(()),
+                fault: None,
+                lockout: Ok(()),
+                people: 1,
+                mode: Mode::Identify,
+                nearest: &[],
+            };
+            let Verdict::Decided(outcome) = decide(&policy, &evidence, &standing, |_| Ok(()))
+            else {
+                panic!("undecided")
+            };
+            let mut state = self.shared.lock();
+            let journal = state.journal_mut().expect("a journal");
+            let written = journal.write_decision(outcome, StageTimes::default());
+            written.expect("it is durable").1.expect("an admission")
+        }
+
+        pub(super) fn log(&self) -> Vec<LogEntry> {
             let state = self.shared.lock();
             state.journal().expect("a journal").store().log_page(1, 1_000).expect("a log")
         }
@@ -286,7 +369,7 @@ mod tests {
             there()
         }
 
-        fn fault(&self) -> Option<Cause> {
+        pub(super) fn fault(&self) -> Option<Cause> {
             self.shared.lock().standing(threshold_policy::Subject::Everybody, Ok(())).fault
         }
     }
@@ -396,7 +479,7 @@ mod tests {
     #[test]
     fn a_door_without_lines_only_tells_and_has_no_threads() {
         let bench = Bench::new();
-        let lines = Lines::take(&DoorConfig::default());
+        let lines = Lines::take(&DoorConfig::default(), &ControllerConfig::default());
         assert!(lines.button().is_none());
         let door = bench.open(lines);
         assert!(door.end.threads.is_empty());
@@ -405,18 +488,59 @@ mod tests {
 
     #[test]
     fn what_was_set_over_the_line_changes_the_times_of_lines_that_are_taken_and_no_wiring() {
-        let mut lines = Lines::take(&DoorConfig::default());
+        let mut lines = Lines::take(&DoorConfig::default(), &ControllerConfig::default());
         let set = DoorConfig { relay_pulse_ms: 700, held_open_s: 9, ..config() };
         lines.running(&set);
         let expected = DoorConfig { relay_pulse_ms: 700, held_open_s: 9, ..DoorConfig::default() };
         assert_eq!(lines.config, expected);
     }
 
+    fn controller(lock: LockHolder) -> ControllerConfig {
+        let line = |line| Some(LineConfig { line, active_low: true });
+        let (chip, d0, d1) = ("nowhere/gpiochip0".into(), line(7), line(8));
+        ControllerConfig { chip, d0, d1, lock, ..ControllerConfig::default() }
+    }
+
+    #[test]
+    fn an_admission_releases_the_lock_and_the_controller_is_told() {
+        let bench = Bench::new();
+        let controller = controller(LockHolder::Unit);
+        let wires = Wires::take(&bench.chip, controller.lines().expect("two lines"));
+        let lines = Lines { controller, wires: Some(wires), ..bench.lines(&config()) };
+        let mut door = bench.open(lines);
+        let card = Credential::Wiegand26 { facility: 12, card: 345 };
+        let permit = bench.permit(PersonId(1)).with_card(Some(card));
+        door.lock.pulse(permit).expect("it is released");
+        assert!(bench.chip.is_active("relay") && door.lock.is_active());
+        // By the machine's own time: a word that it tears is sent again.
+        let (begun, sent) = (Instant::now(), Some(Ok(Sent::Card(card))));
+        while read(&bench.chip).last().copied() != sent && begun.elapsed() < Duration::from_secs(20)
+        {
+            std::thread::yield_now();
+        }
+        assert_eq!(read(&bench.chip).last().copied(), sent);
+        drop(door);
+        assert!(bench.chip.pins().levels.values().all(|active| !active));
+        assert_eq!(bench.fault(), None);
+    }
+
+    #[test]
+    fn lines_to_a_controller_that_cannot_be_had_are_its_fault() {
+        for lock in [LockHolder::Unit, LockHolder::Controller] {
+            let bench = Bench::new();
+            let mut door = bench.open(Lines::take(&DoorConfig::default(), &controller(lock)));
+            assert_eq!(bench.fault(), Some(Cause::Controller));
+            let fault = door.lock.pulse(bench.permit(PersonId(1))).expect_err("it moves nothing");
+            assert!(fault.0.contains("chip in [controller] names one"), "{fault}");
+        }
+    }
+
     #[test]
     fn a_chip_that_is_not_there_is_a_fault_of_the_lock() {
         let bench = Bench::new();
         let chip = "nowhere/gpiochip0".into();
-        let _door = bench.open(Lines::take(&DoorConfig { chip, ..config() }));
+        let _door =
+            bench.open(Lines::take(&DoorConfig { chip, ..config() }, &ControllerConfig::default()));
         assert_eq!(bench.fault(), Some(Cause::Lock));
     }
 }

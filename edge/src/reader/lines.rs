@@ -3,10 +3,10 @@
 //! Owns the trait and its body over the kernel's character device; the tests have one that lies. Refuses to guess a time: it
 //! is the kernel's, taken in the interrupt. Refuses a chip without interrupts, since nobody looks often enough for 50 us.
 
-use super::wiegand::Data;
 use crate::config::ReaderConfig;
 use crate::door::gpio::{CONSUMER, GpioChip};
 use crate::door::lines::LineFault;
+use crate::wiegand::Data;
 use gpiocdev::Request;
 use gpiocdev::line::{EdgeDetection, EventClock};
 use std::time::Duration;

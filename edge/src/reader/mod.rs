@@ -6,12 +6,12 @@
 
 mod lines;
 mod typing;
-mod wiegand;
 
 use crate::config::{KeypadKind, ReaderConfig};
 use crate::notices::Notices;
 use crate::state::{ReaderStanding, Shared};
 use crate::unit::{Clock, NoReader, Presented, Reader};
+use crate::wiegand::{Burst, Decoder, Frame, PAUSE_US, Refused, Sent};
 use lines::{GpioPulses, Pulses};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,7 +21,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use threshold_record::Credential;
 use typing::Typing;
-use wiegand::{Burst, Decoder, Frame, PAUSE_US, Refused, Sent};
 
 /// Credentials that wait for the loop; more are dropped, for whoever gave them will again.
 const QUEUE: usize = 4;
@@ -264,11 +263,11 @@ impl std::fmt::Debug for End {
 #[cfg(test)]
 mod tests {
     use super::lines::Pulse;
-    use super::wiegand::{Data, encode};
     use super::*;
     use crate::clock::SystemClock;
     use crate::door::lines::LineFault;
     use crate::state::{Identity, RecoveryRecord, State};
+    use crate::wiegand::{Data, encode, lines_of};
     use crate::zone::Zone;
     use std::sync::Mutex;
     use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -348,8 +347,7 @@ mod tests {
 
         /// Sends bits, 2 ms apart, and lets the lines rest.
         fn send(&mut self, bits: u64, count: u8) {
-            for at in (0..count).rev() {
-                let data = if bits >> at & 1 == 1 { Data::D1 } else { Data::D0 };
+            for data in lines_of(bits, count) {
                 self.pulse(data, 2_000, false);
             }
             self.at_us += 2 * PAUSE_US;
@@ -415,8 +413,7 @@ mod tests {
         let badge = Credential::Wiegand26 { facility: 1, card: 2 };
         let (bits, count) = encode(badge).expect("a badge");
         bench.send(bits ^ 1, count);
-        for at in 0..26 {
-            let data = if bits >> (25 - at) & 1 == 1 { Data::D1 } else { Data::D0 };
+        for (at, data) in lines_of(bits, count).enumerate() {
             bench.pulse(data, 2_000, at == 13);
         }
         bench.at_us += 2 * PAUSE_US;

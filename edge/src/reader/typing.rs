@@ -3,7 +3,7 @@
 //! `*` forgets what was typed, `#` ends it. Refuses to go on with what somebody left, after a pause, and a number of more
 //! digits than a credential has: it is none, not its first digits.
 
-use super::wiegand::Key;
+use crate::wiegand::Key;
 use threshold_record::Credential;
 
 /// After so long without a key what was typed is forgotten, microseconds. Counted from the last key: of a number that is

@@ -5,11 +5,12 @@
 //! counts as none, so that pulling the plug lets nobody in earlier. Refuses to judge: `policy::access` does.
 
 use super::State;
+use crate::config::ControllerConfig;
 use std::collections::BTreeMap;
 use threshold_policy::rule::PASSBACK_MOST;
 use threshold_policy::{Asking, Moment, may_enter};
 use threshold_record::{
-    Access, Cause, EntryKind, KeyTag, LogEntry, PersonId, Reason, Schedule, ScheduleId,
+    Access, Cause, Credential, EntryKind, KeyTag, LogEntry, PersonId, Reason, Schedule, ScheduleId,
 };
 use threshold_store::{Store, StoreError};
 
@@ -107,7 +108,22 @@ impl State {
             moment: if now.trusted { moment() } else { None },
             since_admission_ms: self.admissions.since(person, self.clock.monotonic_ms()),
         };
-        may_enter(&asking, self.settled.map_or(0, |settled| settled.passback_min))
+        may_enter(&asking, self.settled.map_or(0, |settled| settled.passback_min))?;
+        // An admission that the holder of the lock is never told of would be none.
+        let untold = self.controller.holds_lock() && self.controller.card_of(&access).is_none();
+        if untold { Err(Cause::NoCard) } else { Ok(()) }
+    }
+
+    /// There is a door controller that is told of each admission.
+    pub fn set_controller(&mut self, controller: ControllerConfig) {
+        self.controller = controller;
+    }
+
+    /// By which card the door controller is told of a person; `None` without such a card, and without a controller.
+    pub(super) fn card_of(&self, person: PersonId) -> Option<Credential> {
+        self.controller.lines()?;
+        let gallery = self.journal.as_ref().and_then(|journal| journal.store().gallery());
+        self.controller.card_of(&gallery?.member(person)?.access())
     }
 
     /// Settles what holds of a person besides the name, with the entry that says who did it.

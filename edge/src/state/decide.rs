@@ -147,6 +147,10 @@ impl State {
             Ok((entry, permit)) => (Some(entry), permit),
             Err(()) => (None, None),
         };
+        let permit = permit.map(|permit| {
+            let card = self.card_of(permit.person());
+            permit.with_card(card)
+        });
         if permit.is_some() {
             if let Decision::Admit(person) = decision {
                 self.admissions.note(person, self.clock.monotonic_ms());

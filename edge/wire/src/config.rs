@@ -22,13 +22,14 @@ pub const WHY_BYTES: usize = 96;
 pub const SETTINGS: usize = Setting::ALL.len();
 
 /// Keys that a unit does not tell, by section and name: folders and devices of its machine.
-pub const UNTOLD: [&str; 8] = [
+pub const UNTOLD: [&str; 9] = [
     "unit.data",
     "unit.commission",
     "camera.source",
     "link.serial",
     "door.chip",
     "reader.chip",
+    "controller.chip",
     "engine.packs",
     "engine.kernels",
 ];

@@ -1,4 +1,5 @@
-//! Wiegand: from pulses on two lines to what a reader or a keypad sent. Pure: lines and times come in, no clock is read.
+//! Wiegand: from pulses on two lines to what a reader or a keypad sent, and from a badge's number to the bits that a door controller
+//! is sent. Pure: lines and times come in, no clock is read.
 //!
 //! Each pulse on D0 is a bit 0, each on D1 a bit 1, the highest first; a pause ends the frame.
 //!
@@ -15,7 +16,7 @@
 use threshold_record::Credential;
 
 /// A silence that ends a frame, microseconds: readers send their bits at most 20 ms apart.
-pub(super) const PAUSE_US: u64 = 25_000;
+pub(crate) const PAUSE_US: u64 = 25_000;
 
 /// Pulses nearer than this are none of a reader's, microseconds: it sends them 200 apart at least, and the time stamps of
 /// interrupts shake.
@@ -26,7 +27,7 @@ const MOST_BITS: u8 = 64;
 
 /// One of the two lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Data {
+pub(crate) enum Data {
     /// A bit 0.
     D0,
     /// A bit 1.
@@ -35,7 +36,7 @@ pub(super) enum Data {
 
 /// How a keypad sends its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Burst {
+pub(crate) enum Burst {
     /// In 4 bits.
     Four,
     /// In 8 bits, the upper half the complement of the lower.
@@ -44,7 +45,7 @@ pub(super) enum Burst {
 
 /// A key of a keypad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// 0 to 9.
     Digit(u8),
     /// `*`: what was typed is forgotten.
@@ -55,7 +56,7 @@ pub(super) enum Key {
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// The number of a badge.
     Card(Credential),
     /// A key was pressed.
@@ -64,7 +65,7 @@ pub(super) enum Sent {
 
 /// Why a frame says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// It has another number of bits than any that is read.
     Length,
     /// A parity does not hold, or a key is none.
@@ -74,11 +75,11 @@ pub(super) enum Refused {
 }
 
 /// A frame that ended.
-pub(super) type Frame = Result<Sent, Refused>;
+pub(crate) type Frame = Result<Sent, Refused>;
 
 /// The frame that comes in, at most [`MOST_BITS`] of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     /// How the keypad sends its keys; `None` without one.
     keypad: Option<Burst>,
     bits: u64,
@@ -88,12 +89,12 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(keypad: Option<Burst>) -> Self {
+    pub(crate) fn new(keypad: Option<Burst>) -> Self {
         Self { keypad, bits: 0, count: 0, noisy: false, last_us: 0 }
     }
 
     /// A pulse came. Gives the frame before it, if that ended with the pause between.
-    pub(super) fn pulse(&mut self, data: Data, at_us: u64) -> Option<Frame> {
+    pub(crate) fn pulse(&mut self, data: Data, at_us: u64) -> Option<Frame> {
         let ended = self.rest(at_us);
         if self.count > 0 {
             self.noisy |= at_us < self.last_us.saturating_add(NEAREST_US);
@@ -105,7 +106,7 @@ impl Decoder {
     }
 
     /// Nothing more has come until now: the frame, if it ended with that.
-    pub(super) fn rest(&mut self, now_us: u64) -> Option<Frame> {
+    pub(crate) fn rest(&mut self, now_us: u64) -> Option<Frame> {
         if self.count == 0 || now_us < self.last_us.saturating_add(PAUSE_US) {
             return None;
         }
@@ -115,18 +116,18 @@ impl Decoder {
     }
 
     /// Pulses were lost: the frame that comes in is none.
-    pub(super) fn spoil(&mut self, now_us: u64) {
+    pub(crate) fn spoil(&mut self, now_us: u64) {
         (self.noisy, self.last_us) = (true, self.last_us.max(now_us));
         self.count = self.count.max(1);
     }
 
     /// True while a frame comes in.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.count > 0
     }
 
     /// True if what comes in is longer than any frame.
-    pub(super) fn is_flooded(&self) -> bool {
+    pub(crate) fn is_flooded(&self) -> bool {
         self.count > MOST_BITS
     }
 
@@ -178,8 +179,7 @@ fn key(code: u64) -> Frame {
 }
 
 /// The bits of a badge's number, the highest first, and how many there are; `None` for a number that was typed.
-#[cfg(test)]
-pub(super) fn encode(credential: Credential) -> Option<(u64, u8)> {
+pub(crate) fn encode(credential: Credential) -> Option<(u64, u8)> {
     let (half, payload) = match credential {
         Credential::Wiegand26 { facility, card } => {
             (12, u64::from(facility) << 16 | u64::from(card))
@@ -193,6 +193,11 @@ pub(super) fn encode(credential: Credential) -> Option<(u64, u8)> {
     let (upper, lower) = (payload >> half, payload & ((1 << half) - 1));
     let bits = ones(upper) << (2 * half + 1) | payload << 1 | (ones(lower) ^ 1);
     Some((bits, 2 * half as u8 + 2))
+}
+
+/// Which line each of so many bits is a pulse of, in the order in which they are sent.
+pub(crate) fn lines_of(bits: u64, count: u8) -> impl Iterator<Item = Data> {
+    (0..count).rev().map(move |at| if bits >> at & 1 == 1 { Data::D1 } else { Data::D0 })
 }
 
 #[cfg(test)]
@@ -221,8 +226,8 @@ mod tests {
 
     /// Pulses of these bits, the highest first, from a time on.
     fn pulses(bits: u64, count: u8, from_us: u64, gap_us: u64) -> Vec<(Data, u64)> {
-        let data = |at: u8| if bits >> (count - 1 - at) & 1 == 1 { Data::D1 } else { Data::D0 };
-        (0..count).map(|at| (data(at), from_us + u64::from(at) * gap_us)).collect()
+        let at_us = (0..).map(|at| from_us + at * gap_us);
+        lines_of(bits, count).zip(at_us).collect()
     }
 
     /// What a decoder makes of pulses, and of the silence after them.
@@ -252,6 +257,42 @@ mod tests {
         // Facility 0, card 0: even parity 0, odd parity 1.
         let read = decode(None, &pulses(1, 34, 7, 2_000));
         assert_eq!(read, [Ok(Sent::Card(Credential::Wiegand34 { facility: 0, card: 0 }))]);
+    }
+
+    /// Words written out by hand: parity, facility, card, parity.
+    #[test]
+    fn known_words_are_sent_and_read() {
+        for (credential, word) in [
+            (Credential::Wiegand26 { facility: 0, card: 0 }, "0 00000000 0000000000000000 1"),
+            (Credential::Wiegand26 { facility: 1, card: 1 }, "1 00000001 0000000000000001 0"),
+            (
+                Credential::Wiegand26 { facility: 101, card: 54_321 },
+                "1 01100101 1101010000110001 1",
+            ),
+            (
+                Credential::Wiegand26 { facility: 255, card: 65_535 },
+                "0 11111111 1111111111111111 1",
+            ),
+            (
+                Credential::Wiegand34 { facility: 1_000, card: 40_000 },
+                "0 0000001111101000 1001110001000000 0",
+            ),
+            (
+                Credential::Wiegand34 { facility: 65_535, card: 1 },
+                "0 1111111111111111 0000000000000001 0",
+            ),
+        ] {
+            let sent: Vec<Data> = word
+                .bytes()
+                .filter(|byte| *byte != b' ')
+                .map(|byte| if byte == b'1' { Data::D1 } else { Data::D0 })
+                .collect();
+            let (bits, count) = encode(credential).expect("a badge");
+            assert_eq!(lines_of(bits, count).collect::<Vec<_>>(), sent, "{credential}");
+            let timed: Vec<(Data, u64)> = sent.into_iter().zip((0..).step_by(2_000)).collect();
+            assert_eq!(decode(None, &timed), [Ok(Sent::Card(credential))]);
+        }
+        assert_eq!(encode(Credential::Keypad { digits: 4, number: 42 }), None);
     }
 
     #[test]
