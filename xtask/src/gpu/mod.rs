@@ -17,6 +17,7 @@
 
 mod checks;
 mod frames;
+mod paper;
 mod prediction;
 mod report;
 mod results;
