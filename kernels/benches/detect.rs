@@ -5,12 +5,13 @@
 //! Owns no gate: figures of a card are reported beside that card's own ceilings.
 
 mod stand_ins;
+mod table_1;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde_json::{Value, json};
 use stand_ins::{PEOPLE, facenet, people, yuyv};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use threshold_kernels::device::{Device, DeviceError};
@@ -29,6 +30,10 @@ const COPIED_EMULATED: usize = 1 << 16;
 const ROUNDS_EMULATED: u32 = 2;
 /// Frames whose stages are timed one by one.
 const STAGED: usize = 50;
+/// Frames of which it is told how many there are in a second.
+const IN_A_ROW: usize = 300;
+/// Parts of the calls that are quicker than what is told of a latency.
+const QUANTILES: [f64; 9] = [0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0];
 /// Most faces of a frame that are recognised.
 const RECOGNISED: usize = 8;
 
@@ -115,6 +120,24 @@ fn page(report: &Value) -> String {
             stages.join(", "),
         );
     }
+    page += "\nFrames a second, each copied to the pinned input first: one at a time, and two under way, so that one is copied while the card \
+         works on the other.\n\n\
+         | frame | min face | faces | one at a time | two under way | recognised, FaceNet: one | two |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n";
+    for row in report["frames"].as_array().into_iter().flatten() {
+        let a_second = |of: &Value| {
+            let of = &of["frames_a_second"];
+            ["one_at_a_time", "two_under_way"].map(|key| format!("{:.0}", number(&of[key])))
+        };
+        let ([one, two], [facenet_one, facenet_two]) = (a_second(row), a_second(&row["facenet"]));
+        page += &format!(
+            "| {} | {} | {} | {one} | {two} | {facenet_one} | {facenet_two} |\n",
+            row["frame"].as_str().unwrap_or("?"),
+            row["min_face"],
+            row["faces"],
+        );
+    }
+    page += &table_1::page(&report["table_1"]);
     page
 }
 
@@ -159,6 +182,7 @@ fn measure<D: Device>(
         .collect::<std::io::Result<_>>()?;
     frames.retain(|path| path.extension().is_some_and(|kind| kind == "png"));
     frames.sort();
+    let table_1 = table_1::measure(&open()?, &alone, typed.calls)?;
     let mut rows = Vec::new();
     for path in &frames {
         for &min_face_px in &typed.min_face {
@@ -171,6 +195,8 @@ fn measure<D: Device>(
         "copy_gb_a_second": bytes_a_second / 1e9,
         "tensor_tflops": 2.0 * multiplied_a_second / 1e12,
         "frames": rows,
+        "quantiles": QUANTILES,
+        "table_1": table_1,
     }))
 }
 
@@ -187,6 +213,44 @@ fn timed(
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
+}
+
+/// [`QUANTILES`] of times in ascending order.
+fn quantiles(times: &[f64]) -> Vec<f64> {
+    let at = |part: f64| ((times.len() as f64 * part) as usize).min(times.len() - 1);
+    QUANTILES.into_iter().map(|part| times[at(part)]).collect()
+}
+
+/// Frames a second, one at a time and two under way, with the copy of each; the faces alone, or so many of them recognised.
+fn frames_a_second<D: Device>(
+    engine: &mut CudaEngine<D>,
+    raw: &RawFrame<'_>,
+    (calls, most): (usize, Option<usize>),
+) -> Result<Value, KernelError> {
+    let calls = calls.clamp(1, IN_A_ROW);
+    let begin = |engine: &mut CudaEngine<D>| match most {
+        Some(most) => engine.begin_recognition(raw, most),
+        None => engine.begin(raw),
+    };
+    let mut a_second = [0.0; 2];
+    for (told, under_way) in a_second.iter_mut().zip(1..) {
+        let mut pending = VecDeque::new();
+        let mut start = Instant::now();
+        // As many again: the first ones record and warm up.
+        for call in 0..2 * calls {
+            if call == calls {
+                start = Instant::now();
+            }
+            pending.push_back(begin(engine)?);
+            if pending.len() == under_way {
+                pending.pop_front().map(|first| engine.finish(first)).transpose()?;
+            }
+        }
+        *told = calls as f64 / start.elapsed().as_secs_f64();
+        pending.into_iter().try_for_each(|last| engine.finish(last).map(drop))?;
+    }
+    let [one, two] = a_second;
+    Ok(json!({"one_at_a_time": one, "two_under_way": two}))
 }
 
 fn frame<D: Device>(
@@ -207,6 +271,7 @@ fn frame<D: Device>(
     // The frame lies in the pinned input, where a camera would have written it; then the same with the copy there.
     let times = timed(typed.calls, || engine.detect_filled().map(|_| ()))?;
     let copied = timed(typed.calls, || engine.detect_raw(&raw).map(|_| ()))?;
+    let a_second = frames_a_second(&mut engine, &raw, (typed.calls, None))?;
     let share = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)];
     let mut stages: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     for _ in 0..STAGED.min(typed.calls.max(1)) {
@@ -233,11 +298,14 @@ fn frame<D: Device>(
         };
         let (one, all) = (filled(1)?, filled(RECOGNISED)?);
         let copied = timed(typed.calls, || engine.recognise_raw(&raw, RECOGNISED).map(|_| ()))?;
+        let a_second = frames_a_second(&mut engine, &raw, (typed.calls, Some(RECOGNISED)))?;
         let share =
             |times: &[f64], share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
         *to = json!({
             "p50_ms": share(&all, 50), "p95_ms": share(&all, 95), "p99_ms": share(&all, 99), "max_ms": all.last(),
             "one_p50_ms": share(&one, 50), "copied_p50_ms": share(&copied, 50),
+            "frames_a_second": a_second,
+            "quantiles_ms": quantiles(&all),
         });
     }
     let [with_dlib, with_facenet] = recognised;
@@ -253,6 +321,8 @@ fn frame<D: Device>(
         "p95_ms": share(0.95),
         "max_ms": times.last(),
         "copied_p50_ms": copied[copied.len() / 2],
+        "frames_a_second": a_second,
+        "quantiles_ms": quantiles(&times),
         "dlib": with_dlib,
         "facenet": with_facenet,
         "stages_us": stages,

@@ -1,5 +1,6 @@
 //! A hundred thousand frames through the graph from frame to candidates: drawn contents, sizes and numbers of faces, two
-//! galleries by turns. A frame that comes again must give the same bits; memory must not grow, nor a frame's time.
+//! galleries by turns, one at a time or two under way. A frame that comes again must give the same bits; memory must not grow, nor a
+//! frame's time.
 //!
 //! Run by `run.sh soak`. A visit to a frame size builds the graphs anew, as a unit's start does; so does a change of the gallery,
 //! which is what an enrolment costs.
@@ -15,8 +16,8 @@ use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use threshold_kernels::CudaEngine;
 use threshold_kernels::device::Device;
+use threshold_kernels::{CudaEngine, Pending};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::pack::PackDir;
 use threshold_models::picture;
@@ -152,15 +153,16 @@ fn measure<D: Device>(
     let start = Instant::now();
     let each = (typed.frames / PARTS).max(1);
     for part in 0..PARTS {
-        // Sizes and galleries by turns, so that each goes with each.
-        let (size, gallery) = (part % 2, part / 2 % 2);
+        // Sizes, galleries and one or two at a time by turns, so that each goes with each.
+        let (size, gallery, in_twos) = (part % 2, part / 2 % 2, part / 4 % 2 == 1);
         let templates = if gallery == 0 { &everybody[..] } else { &everybody[..FEW] };
         engine.set_gallery(rule.metric, templates)?;
         let stride = PixelFormat::Yuyv.stride(SIZES[size][0]);
         let mut us = Vec::with_capacity(each);
+        let mut under_way: Option<(usize, Pending)> = None;
         for _ in 0..each {
-            let n = frames[size].len();
-            let one = &mut frames[size][lots.below(n)];
+            let at = lots.below(frames[size].len());
+            let one = &frames[size][at];
             let raw = RawFrame::new(
                 PixelFormat::Yuyv,
                 SIZES[size],
@@ -169,8 +171,13 @@ fn measure<D: Device>(
                 &one.bytes,
             )?;
             let begin = Instant::now();
-            let found = engine.recognise_raw(&raw, one.most)?;
+            let begun = Some((at, engine.begin_recognition(&raw, one.most)?));
+            // Two are under way, or one at a time. The last of a part is given up.
+            let ended = if in_twos { std::mem::replace(&mut under_way, begun) } else { begun };
+            let Some((at, pending)) = ended else { continue };
+            let found = engine.finish(pending)?;
             us.push(begin.elapsed().as_secs_f64() * 1e6);
+            let one = &mut frames[size][at];
             *seen.entry(found.compared.len()).or_default() += 1;
             let mut said = String::new();
             write!(said, "{found:?}")?;

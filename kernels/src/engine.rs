@@ -1,15 +1,16 @@
-//! The engine on a device: one graph for each frame, no host round trip inside.
+//! The engine on a device: one graph for each frame, no host round trip inside, and two frames under way at most.
 //!
-//! Owns the weights on the device and the room of the current frame geometry. Refuses to fall back: a device that fails is
+//! Owns the weights on the device and the places of frames. Refuses to fall back: a device that fails is
 //! an error, and who asked decides what then.
 
 use crate::device::{Device, DeviceError};
 use crate::embed::Embedder;
 use crate::fragments::Uploaded;
 use crate::gallery::DeviceGallery;
-use crate::launch::{Found, Levels, Status};
-use crate::recognise::{Chains, MOST};
-use crate::room::{Geometry, Room};
+use crate::launch::{Found, Status};
+use crate::places::{PLACES, Pending, Place};
+use crate::recognise::Asked;
+use crate::room::Room;
 use crate::self_test::Expected;
 use crate::stages::Stages;
 use crate::weights::Packed;
@@ -63,6 +64,14 @@ pub enum KernelError {
     /// Templates or probes that cannot be searched.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// No place for another frame.
+    #[error("the frames that there is room for are under way; finish one of them first")]
+    UnderWay,
+    /// A frame that is not under way in this engine.
+    #[error(
+        "this frame is not under way: the gallery or the embedder changed since it began, or another engine has it; begin it again"
+    )]
+    NotUnderWay,
 }
 
 impl From<KernelError> for EngineError {
@@ -105,9 +114,12 @@ impl From<Status> for Counts {
 
 /// Detection and embedding on a device.
 pub struct CudaEngine<D: Device> {
-    // Each before what its graphs use, since fields are dropped in this order.
-    chains: Chains<D>,
-    room: Option<Room<D>>,
+    // Before what their graphs use, since fields are dropped in this order.
+    places: [Place<D>; PLACES],
+    /// The place that [`CudaEngine::input`] gave last.
+    filled: usize,
+    /// The place of the recognition that ended last and how many faces it found, if no frame was begun since.
+    last: Option<(usize, usize)>,
     /// With the number of the index that it was made of.
     gallery: Option<(u64, DeviceGallery<D>)>,
     packed: Packed,
@@ -133,10 +145,11 @@ impl<D: Device> CudaEngine<D> {
         options.check()?;
         let (packed, weights) = Packed::of(detector)?.upload(&device)?;
         let (expected, counts) = (Expected::new(detector), Counts::default());
-        let (room, gallery, embedder, chains) = (None, None, None, Chains::default());
+        let (places, filled, last, gallery, embedder) = Default::default();
         let detector = Self {
-            chains,
-            room,
+            places,
+            filled,
+            last,
             gallery,
             packed,
             weights,
@@ -153,10 +166,12 @@ impl<D: Device> CudaEngine<D> {
     ///
     /// # Errors
     /// [`KernelError`] if the pack is a detector's, or the device has no room.
-    pub fn with_embedder(self, pack: &Pack) -> Result<Self, KernelError> {
-        let embedder = Some(Embedder::new(&self.device, pack)?);
+    pub fn with_embedder(mut self, pack: &Pack) -> Result<Self, KernelError> {
+        let embedder = Embedder::new(&self.device, pack)?;
         // A gallery is of one embedder's templates.
-        Ok(Self { embedder, gallery: None, chains: Chains::default(), ..self })
+        self.forget_gallery();
+        self.embedder = Some(embedder);
+        Ok(self)
     }
 
     /// Reads the weights back from the device, runs each network of the cascade beside the CPU engine's answers and the
@@ -189,7 +204,7 @@ impl<D: Device> CudaEngine<D> {
         Ok(self.weights.flip(&self.device, at)?)
     }
 
-    /// How many proposals the stages of the last frame had.
+    /// How many proposals the stages of the frame had that ended last.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
@@ -198,38 +213,108 @@ impl<D: Device> CudaEngine<D> {
     /// Faces of a frame as the camera gave it, by box area descending, then score, then index.
     ///
     /// # Errors
-    /// [`KernelError`] if the device failed or a network gave a value that is not finite.
+    /// As [`CudaEngine::finish`].
     pub fn detect_raw(&mut self, frame: &RawFrame<'_>) -> Result<Vec<Detection>, KernelError> {
-        self.fill(frame)?;
-        self.detect_filled()
+        let pending = self.begin(frame)?;
+        Ok(self.finish(pending)?.faces)
     }
 
     /// Where the bytes of the next frame like this one go, of which only the geometry counts; empty for a frame without a level.
     /// The memory is pinned, and the device reads it: a camera's bytes that are written here are copied no further, and
-    /// [`CudaEngine::detect_filled`] finds their faces. What is not written keeps what it held.
+    /// [`CudaEngine::begin_filled`] begins with them. What is not written keeps what it held. It is never that of a frame which is
+    /// under way.
     ///
     /// # Errors
-    /// [`KernelError`] if the frame is too large or the device has no room.
+    /// [`KernelError`] if two frames are under way, the frame is too large or the device has no room.
     pub fn input(&mut self, like: &RawFrame<'_>) -> Result<&mut [u8], KernelError> {
-        self.make_room(like)?;
-        Ok(self.room.as_mut().map_or(&mut [], Room::input))
+        let mut free = None;
+        for (at, place) in self.places.iter_mut().enumerate() {
+            if place.is_free(&self.device)? {
+                free = Some((at, place));
+                break;
+            }
+        }
+        // The first that is free, so that whoever has one frame at a time has one room.
+        let (at, place) = free.ok_or(KernelError::UnderWay)?;
+        self.filled = at;
+        place.fit(&self.device, like, &self.options, &self.packed)?;
+        Ok(place.room().map_or(&mut [], Room::input))
     }
 
     /// Faces of the frame whose bytes [`CudaEngine::input`] was given, as [`CudaEngine::detect_raw`] finds them.
     ///
     /// # Errors
-    /// As [`CudaEngine::detect_raw`].
+    /// As [`CudaEngine::finish`].
     pub fn detect_filled(&mut self) -> Result<Vec<Detection>, KernelError> {
-        self.counts = Counts::default();
-        self.chains.forget_last();
-        let Some(room) = &mut self.room else { return Ok(Vec::new()) };
-        room.run(&self.device)?;
-        self.detections()
+        let pending = self.begin_filled()?;
+        Ok(self.finish(pending)?.faces)
     }
 
-    /// What the room found in its last frame.
-    fn detections(&mut self) -> Result<Vec<Detection>, KernelError> {
-        let Some(room) = &self.room else { return Ok(Vec::new()) };
+    /// Begins to look for the faces of a frame, and returns while the device works: the next frame may be begun before
+    /// [`CudaEngine::finish`] is asked for this one. Two are under way at most.
+    ///
+    /// # Errors
+    /// [`KernelError`] if two frames are under way, the frame is too large, or the device failed.
+    pub fn begin(&mut self, frame: &RawFrame<'_>) -> Result<Pending, KernelError> {
+        self.fill(frame)?;
+        self.begin_filled()
+    }
+
+    /// The same of the frame whose bytes [`CudaEngine::input`] was given.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::begin`].
+    pub fn begin_filled(&mut self) -> Result<Pending, KernelError> {
+        self.last = None;
+        self.places[self.filled].begin(&self.device, None)
+    }
+
+    /// Begins to recognise the `most` largest faces of a frame, as [`CudaEngine::recognise_raw`] does.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::begin`]; [`EngineError::NoEmbedder`] without an embedder.
+    pub fn begin_recognition(
+        &mut self,
+        frame: &RawFrame<'_>,
+        most: usize,
+    ) -> Result<Pending, KernelError> {
+        self.fill(frame)?;
+        self.begin_recognition_filled(most)
+    }
+
+    /// The same of the frame whose bytes [`CudaEngine::input`] was given.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::begin_recognition`].
+    pub fn begin_recognition_filled(&mut self, most: usize) -> Result<Pending, KernelError> {
+        self.last = None;
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
+        let gallery = self.gallery.as_ref().map(|(_, gallery)| gallery);
+        let asked = Asked { embedder, gallery, most };
+        self.places[self.filled].begin(&self.device, Some(asked))
+    }
+
+    /// Waits for a frame that is under way: its faces, and what was compared if that was asked for.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the device failed or a network gave a value that is not finite; [`KernelError::NotUnderWay`] if gallery or
+    /// embedder changed since the frame's recognition began, or if another engine began it.
+    pub fn finish(&mut self, pending: Pending) -> Result<Recognition, KernelError> {
+        (self.counts, self.last) = (Counts::default(), None);
+        let at = self.places.iter().position(|place| place.has(&pending));
+        let at = at.ok_or(KernelError::NotUnderWay)?;
+        let gallery = self.gallery.as_ref().map(|(_, gallery)| gallery);
+        let compared = self.places[at].finish(&self.device, gallery)?;
+        let faces = self.detections(at)?;
+        self.last = compared.is_some().then_some((at, faces.len()));
+        let mut compared = compared.unwrap_or_default();
+        compared.truncate(faces.len());
+        Ok(Recognition { faces, compared })
+    }
+
+    /// What the room of a place found in its last frame.
+    fn detections(&mut self, place: usize) -> Result<Vec<Detection>, KernelError> {
+        let Some(room) = self.places[place].room() else { return Ok(Vec::new()) };
         let (status, found) = room.result();
         self.counts = status.into();
         let networks = ["P-Net", "R-Net", "O-Net"].into_iter().enumerate();
@@ -295,22 +380,22 @@ impl<D: Device> CudaEngine<D> {
     }
 
     fn forget_gallery(&mut self) {
-        self.chains = Chains::default();
-        self.gallery = None;
+        self.places.iter_mut().for_each(Place::forget_chains);
+        (self.gallery, self.last) = (None, None);
     }
 
     /// All faces of a frame, with measures and candidates of the `most` largest, 32 at most: detection, quality, crops,
     /// embeddings and search on the device, the frame read once and one graph launched.
     ///
     /// # Errors
-    /// As [`CudaEngine::detect_raw`] and [`CudaEngine::embed_raw`].
+    /// As [`CudaEngine::begin_recognition`] and [`CudaEngine::finish`].
     pub fn recognise_raw(
         &mut self,
         frame: &RawFrame<'_>,
         most: usize,
     ) -> Result<Recognition, KernelError> {
-        self.fill(frame)?;
-        self.recognise_filled(most)
+        let pending = self.begin_recognition(frame, most)?;
+        self.finish(pending)
     }
 
     /// The same of the frame whose bytes [`CudaEngine::input`] was given.
@@ -318,25 +403,19 @@ impl<D: Device> CudaEngine<D> {
     /// # Errors
     /// As [`CudaEngine::recognise_raw`].
     pub fn recognise_filled(&mut self, most: usize) -> Result<Recognition, KernelError> {
-        self.counts = Counts::default();
-        let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
-        let Some(room) = &self.room else { return Ok(Recognition::default()) };
-        let gallery = self.gallery.as_ref().map(|(_, gallery)| gallery);
-        let batch = most.clamp(1, MOST);
-        let mut compared = self.chains.run(&self.device, room, embedder, gallery, batch)?;
-        let faces = self.detections()?;
-        compared.truncate(most.min(faces.len()));
-        Ok(Recognition { faces, compared })
+        let pending = self.begin_recognition_filled(most)?;
+        self.finish(pending)
     }
 
-    /// The embeddings of the first `n` faces that [`CudaEngine::recognise_raw`] found last, at most as many as it found, read from the
-    /// device; none once another frame was looked at.
+    /// The embeddings of the first `n` faces of the recognition that ended last, at most as many as it found, read from the device;
+    /// none once another frame was begun.
     ///
     /// # Errors
     /// [`EngineError::NoEmbedder`] without an embedder; [`KernelError`] if the device failed or an embedding is not finite.
     pub fn last_embeddings(&self, n: usize) -> Result<Vec<Embedding>, KernelError> {
         let embedder = self.embedder.as_ref().ok_or(EngineError::NoEmbedder)?;
-        self.chains.embeddings(&self.device, embedder, n)
+        let Some((at, faces)) = self.last else { return Ok(Vec::new()) };
+        self.places[at].chains().embeddings(&self.device, embedder, n.min(faces))
     }
 
     /// Each step of a frame with its time in microseconds, by the device's clock; empty for a frame without a level.
@@ -348,7 +427,7 @@ impl<D: Device> CudaEngine<D> {
         frame: &RawFrame<'_>,
     ) -> Result<Vec<(&'static str, f32)>, KernelError> {
         self.fill(frame)?;
-        match &mut self.room {
+        match self.places[self.filled].room() {
             Some(room) => Ok(room.time_us(&self.device)?),
             None => Ok(Vec::new()),
         }
@@ -358,26 +437,6 @@ impl<D: Device> CudaEngine<D> {
         let input = self.input(frame)?;
         if !input.is_empty() {
             input.copy_from_slice(frame.bytes());
-        }
-        Ok(())
-    }
-
-    fn make_room(&mut self, frame: &RawFrame<'_>) -> Result<(), KernelError> {
-        if self.room.as_ref().is_none_or(|room| room.geometry != Geometry::of(frame)) {
-            let (width, height) = (frame.width(), frame.height());
-            check_size(frame)?;
-            let levels = Levels::new(width, height, self.options.min_face_px, self.options.factor);
-            if !levels.are_countable() {
-                return Err(KernelError::Frame { width, height });
-            }
-            // Dropped first: both at once would need twice the memory.
-            self.chains = Chains::default();
-            self.room = None;
-            if !levels.is_empty() {
-                let thresholds = self.options.thresholds;
-                let room = Room::new(&self.device, frame, &levels, thresholds, &self.packed)?;
-                self.room = Some(room);
-            }
         }
         Ok(())
     }

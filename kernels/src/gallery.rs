@@ -13,7 +13,7 @@
 //! A chunk is 16 bytes. Tiles, because a thread that has a template of its own needs no other thread's sum, and 32 chunks in a
 //! row are what a warp reads at once; whole vectors one behind the other would give 32 threads 32 places to read from.
 
-use crate::device::{Device, DeviceError, Program, Region, Step};
+use crate::device::{Device, DeviceError, Program, Region};
 use crate::engine::KernelError;
 use crate::launch::{
     self, CHUNK_BYTES, Element, FoundTemplate, GalleryShape, NO_TEMPLATE, PAIR_BYTES, Side, TILE,
@@ -39,26 +39,14 @@ pub struct Enrolled {
 
 /// What a program is recorded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Request {
-    batch: usize,
+pub(crate) struct Request {
+    /// Probes.
+    pub(crate) batch: usize,
     /// Rounds, each of which finds the best of what the ones before did not.
-    rounds: usize,
+    pub(crate) rounds: usize,
 }
 
-/// What lies between the kernels, for the largest batch.
-#[derive(Clone, Copy, Debug, Default)]
-struct Between {
-    probes: Region,
-    probe_sides: Region,
-    pairs: Region,
-    /// Zeros, for ever.
-    no_ceilings: Region,
-    /// The best key of the round before, for each probe.
-    lasts: Region,
-}
-
-/// The templates of a gallery in a device's memory. One search runs at a time: all use the same room for what lies between
-/// its kernels.
+/// The templates of a gallery in a device's memory, which several programs may search at a time.
 pub struct DeviceGallery<D: Device> {
     // Before the buffers, which their graphs use, since fields are dropped in this order.
     programs: Vec<(Request, Program<D>)>,
@@ -68,7 +56,6 @@ pub struct DeviceGallery<D: Device> {
     owners: Vec<(PersonId, u8)>,
     /// Vectors, sides, persons.
     templates: [Region; 3],
-    between: Between,
     _buffers: Vec<D::Buffer>,
 }
 
@@ -168,7 +155,6 @@ impl<D: Device> DeviceGallery<D> {
         }
         let persons: Vec<u32> = owners.iter().take(shape.n).map(|(person, _)| person.0).collect();
         let blocks = shape.blocks(device.multiprocessors());
-        let most = launch::batch_of(shape.element, usize::MAX);
         let mut buffers = Vec::new();
         let mut keep = |buffer: D::Buffer, len: usize| {
             let region = Region { at: device.address(&buffer), len };
@@ -185,16 +171,8 @@ impl<D: Device> DeviceGallery<D> {
             keep(filled(bytemuck::cast_slice(&sides))?, size_of_val(&sides[..])),
             keep(filled(bytemuck::cast_slice(&persons))?, size_of_val(&persons[..])),
         ];
-        let mut empty = |len: usize| device.alloc(len).map(|buffer| keep(buffer, len));
-        let between = Between {
-            probes: empty(shape.probe_bytes(most))?,
-            probe_sides: empty(most * size_of::<Side>())?,
-            pairs: empty(blocks * most * PAIR_BYTES)?,
-            no_ceilings: empty(most * size_of::<u64>())?,
-            lasts: empty(most * size_of::<u64>())?,
-        };
         let programs = Vec::new();
-        Ok(Self { programs, shape, blocks, owners, templates, between, _buffers: buffers })
+        Ok(Self { programs, shape, blocks, owners, templates, _buffers: buffers })
     }
 
     /// Number of templates.
@@ -277,37 +255,44 @@ impl<D: Device> DeviceGallery<D> {
         Ok(all)
     }
 
-    /// The size of the batch in which so many probes are searched, or the largest: what [`DeviceGallery::steps`] takes.
+    /// The size of the batch in which so many probes are searched, or the largest.
     #[must_use]
     pub fn batch_of(&self, n_probes: usize) -> usize {
         launch::batch_of(self.shape.element, n_probes)
     }
 
-    /// The steps of a search, for a graph in which the embeddings lie on the device already: `batch` of f32, one behind the
-    /// other, of which some may mean nothing. Two [`FoundTemplate`] a probe are written to `found`, for
+    /// Adds so many rounds of a search to a program that has the embeddings on the device already: `batch` of f32, one behind
+    /// the other, of which some may mean nothing. Two [`FoundTemplate`] a probe and round are written to `found`, for
     /// [`DeviceGallery::candidates`].
     ///
     /// # Panics
     /// If a region is too short, or `batch` is none that [`DeviceGallery::batch_of`] gives.
-    #[must_use]
-    pub fn steps(&self, batch: usize, embeddings: Region, found: Region) -> [Step; 3] {
-        let [scan, rank] = self.round(batch, self.between.no_ceilings, found);
-        [self.quantise(batch, embeddings), scan, rank]
-    }
-
-    fn quantise(&self, batch: usize, embeddings: Region) -> Step {
-        let Between { probes, probe_sides, .. } = self.between;
-        launch::quantise(&self.shape, batch, [embeddings, probes, probe_sides])
-    }
-
-    /// Finds the best below the ceilings.
-    fn round(&self, batch: usize, ceilings: Region, found: Region) -> [Step; 2] {
-        let Between { probes, probe_sides, pairs, lasts, .. } = self.between;
-        let regions = [probes, probe_sides, ceilings, pairs];
-        [
-            launch::scan(&self.shape, batch, self.blocks, self.templates, regions),
-            launch::rank(batch, self.blocks, [pairs, found, lasts]),
-        ]
+    pub(crate) fn push(
+        &self,
+        program: &mut Program<D>,
+        device: &D,
+        Request { batch, rounds }: Request,
+        [embeddings, found]: [Region; 2],
+    ) -> Result<(), DeviceError> {
+        let (shape, blocks) = (&self.shape, self.blocks);
+        let mut take = |len: usize| program.take(device, len);
+        // What lies between the kernels is this program's alone, since others may search at the same time.
+        let probes = take(shape.probe_bytes(batch))?;
+        let probe_sides = take(batch * size_of::<Side>())?;
+        let pairs = take(blocks * batch * PAIR_BYTES)?;
+        // Zeros, for ever; and the best key of the round before, for each probe.
+        let (no_ceilings, lasts) =
+            (take(batch * size_of::<u64>())?, take(batch * size_of::<u64>())?);
+        program.push(launch::quantise(shape, batch, [embeddings, probes, probe_sides]));
+        let (mut ceilings, mut rest) = (no_ceilings, found);
+        for _ in 0..rounds {
+            let (found, after) = rest.split_at(batch * 2 * size_of::<FoundTemplate>());
+            let regions = [probes, probe_sides, ceilings, pairs];
+            program.push(launch::scan(shape, batch, blocks, self.templates, regions));
+            program.push(launch::rank(batch, blocks, [pairs, found, lasts]));
+            (ceilings, rest) = (lasts, after);
+        }
+        Ok(())
     }
 
     /// What the bytes at `found` say, probe by probe.
@@ -327,13 +312,7 @@ impl<D: Device> DeviceGallery<D> {
         let embeddings = program.take(device, input_len)?;
         let found = program.take(device, rounds * round_len)?;
         program.push_input(device, embeddings);
-        program.push(self.quantise(batch, embeddings));
-        let (mut ceilings, mut rest) = (self.between.no_ceilings, found);
-        for _ in 0..rounds {
-            let (found, after) = rest.split_at(round_len);
-            self.round(batch, ceilings, found).into_iter().for_each(|step| program.push(step));
-            (ceilings, rest) = (self.between.lasts, after);
-        }
+        self.push(&mut program, device, request, [embeddings, found])?;
         program.push_output(device, found, 0);
         program.record(device)?;
         self.programs.push((request, program));

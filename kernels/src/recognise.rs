@@ -7,11 +7,20 @@
 use crate::device::{Device, Program, Region};
 use crate::embed::Embedder;
 use crate::engine::KernelError;
-use crate::gallery::DeviceGallery;
+use crate::gallery::{DeviceGallery, Request};
 use crate::launch::{self, FoundTemplate, Measured, Status, TILE};
 use crate::room::Room;
 use threshold_models::engine::{Compared, Embedding};
 use threshold_models::quality::Measures;
+
+/// What is asked for beside detection.
+pub(crate) struct Asked<'a, D: Device> {
+    pub(crate) embedder: &'a Embedder<D>,
+    /// Nobody is sought without one.
+    pub(crate) gallery: Option<&'a DeviceGallery<D>>,
+    /// Most faces that are recognised.
+    pub(crate) most: usize,
+}
 
 /// A program behind a room's detections.
 struct Chain<D: Device> {
@@ -24,32 +33,29 @@ struct Chain<D: Device> {
 /// whoever owns all of them drops these first.
 pub(crate) struct Chains<D: Device> {
     all: Vec<Chain<D>>,
-    /// Which of them ran last, for how many faces that there were.
-    last: Option<(usize, usize)>,
+    /// Which of them was begun last.
+    begun: usize,
 }
 
 impl<D: Device> Default for Chains<D> {
     fn default() -> Self {
-        Self { all: Vec::new(), last: None }
+        Self { all: Vec::new(), begun: 0 }
     }
 }
 
 /// Most faces of a frame that are recognised.
-pub(crate) const MOST: usize = TILE;
+const MOST: usize = TILE;
 
 impl<D: Device> Chains<D> {
-    /// Runs over the room's input, for at most so many faces: measures and candidates of each place of the batch, of which as
-    /// many mean something as the room has detections. An embedding that is no number is like nobody.
-    pub(crate) fn run(
+    /// Begins over the room's input.
+    pub(crate) fn begin(
         &mut self,
         device: &D,
         room: &Room<D>,
-        embedder: &Embedder<D>,
-        gallery: Option<&DeviceGallery<D>>,
-        most: usize,
-    ) -> Result<Vec<Compared>, KernelError> {
-        self.last = None;
+        Asked { embedder, gallery, most }: Asked<'_, D>,
+    ) -> Result<(), KernelError> {
         let gallery = gallery.filter(|gallery| !gallery.is_empty());
+        let most = most.clamp(1, MOST);
         let batch = match gallery {
             Some(gallery) => gallery.batch_of(most),
             None => most.next_power_of_two().min(MOST),
@@ -61,9 +67,21 @@ impl<D: Device> Chains<D> {
                 self.all.len() - 1
             }
         };
-        let found = self.all[at].program.run_filled(device)?;
-        self.last = Some((at, (room.result().0.detections as usize).min(batch)));
-        let (measured, found) = found.split_at(batch * size_of::<Measured>());
+        self.begun = at;
+        Ok(self.all[at].program.begin(device)?)
+    }
+
+    /// Waits for what was begun: measures and candidates of each place of the batch, of which as many mean something as the room
+    /// has detections. An embedding that is no number is like nobody.
+    pub(crate) fn finish(
+        &mut self,
+        device: &D,
+        gallery: Option<&DeviceGallery<D>>,
+    ) -> Result<Vec<Compared>, KernelError> {
+        let gallery = gallery.filter(|gallery| !gallery.is_empty());
+        let Some(chain) = self.all.get_mut(self.begun) else { return Ok(Vec::new()) };
+        let found = chain.program.finish(device)?;
+        let (measured, found) = found.split_at(chain.batch * size_of::<Measured>());
         let measures = measured.chunks_exact(size_of::<Measured>()).map(|bytes| {
             let measured: Measured = bytemuck::pod_read_unaligned(bytes);
             Measures::from(measured)
@@ -74,22 +92,17 @@ impl<D: Device> Chains<D> {
         Ok(measures.map(compared).collect())
     }
 
-    /// The room has another frame now.
-    pub(crate) fn forget_last(&mut self) {
-        self.last = None;
-    }
-
-    /// The embeddings of the first `n` faces of the last run, at most as many as there were; none if there was none.
+    /// The embeddings of the first `n` faces of the last run that the room found, at most as many as the batch has; none if
+    /// nothing ran.
     pub(crate) fn embeddings(
         &self,
         device: &D,
         embedder: &Embedder<D>,
         n: usize,
     ) -> Result<Vec<Embedding>, KernelError> {
-        let Some((at, faces)) = self.last else { return Ok(Vec::new()) };
-        let chain = &self.all[at];
+        let Some(chain) = self.all.get(self.begun) else { return Ok(Vec::new()) };
         let bytes = chain.program.read(device, chain.embeddings)?;
-        embedder.embeddings(&bytes, n.min(faces))
+        embedder.embeddings(&bytes, n.min(chain.batch))
     }
 }
 
@@ -111,9 +124,12 @@ impl<D: Device> Chain<D> {
         program.push(launch::quality(batch, room.picture(), faces, status, measured));
         let embeddings = embedder.push(&mut program, device, batch, from, count)?;
         if let Some(gallery) = gallery {
-            for step in gallery.steps(batch, embeddings, found) {
-                program.push(step);
-            }
+            gallery.push(
+                &mut program,
+                device,
+                Request { batch, rounds: 1 },
+                [embeddings, found],
+            )?;
         }
         program.record(device)?;
         Ok(Self { batch, program, embeddings })

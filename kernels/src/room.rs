@@ -167,9 +167,14 @@ impl<D: Device> Room<D> {
         &mut self.program.input()[..self.frame_len]
     }
 
-    /// Runs over the input, for [`Room::result`].
-    pub(crate) fn run(&mut self, device: &D) -> Result<(), DeviceError> {
-        self.program.run_filled(device).map(|_| ())
+    /// Begins over the input.
+    pub(crate) fn begin(&mut self, device: &D) -> Result<(), DeviceError> {
+        self.program.begin(device)
+    }
+
+    /// Waits for what was begun, for [`Room::result`].
+    pub(crate) fn finish(&mut self, device: &D) -> Result<(), DeviceError> {
+        self.program.finish(device).map(|_| ())
     }
 
     /// The status and the detections of the last run, also of one by another program that has this room's steps.

@@ -10,6 +10,7 @@ use crate::launch::{
 use crate::picture;
 use crate::weights::Packed;
 use half::f16;
+use threshold_models::net::PNET_CELL_PX;
 use threshold_models::raw::RawFrame;
 
 /// A proposal of P-Net.
@@ -23,13 +24,42 @@ pub struct Cell {
     pub reg: [f32; 4],
 }
 
+/// Which of the cascade's networks.
+#[derive(Clone, Copy, Debug)]
+pub enum CascadeNetwork {
+    /// P-Net.
+    Proposals,
+    /// R-Net.
+    Refinement,
+    /// O-Net.
+    Output,
+}
+
+/// One of the cascade's networks over one window, recorded: to be timed.
+pub struct OneWindow<'a, D: Device> {
+    // Before what is given, into which its steps point.
+    program: Program<D>,
+    _given: Program<D>,
+    device: &'a D,
+}
+
+impl<D: Device> OneWindow<'_, D> {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn replay(&mut self) -> Result<(), DeviceError> {
+        self.program.run(self.device, &[]).map(|_| ())
+    }
+}
+
 /// A detector's networks on a device.
 pub struct Stages<'a, D: Device> {
     pub(crate) device: &'a D,
     pub(crate) packed: &'a Packed,
 }
 
-impl<D: Device> Stages<'_, D> {
+impl<'a, D: Device> Stages<'a, D> {
     /// Every level's pixels, four values each, one level after the other.
     ///
     /// # Errors
@@ -84,14 +114,24 @@ impl<D: Device> Stages<'_, D> {
     ) -> Result<Vec<[f32; RNET_ANSWERS]>, DeviceError> {
         let status = Status { rnet_kept: boxes.len() as u32, ..Status::default() };
         let (device, mut program) = self.program()?;
-        let (view, boxes_at, status) = crops(&mut program, device, frame, boxes, RNET_MAX, status)?;
+        let crops = crops(&mut program, device, frame, boxes, RNET_MAX, status)?;
+        let answers = self.push_rnet(&mut program, crops)?;
+        answers_of(&mut program, device, answers, boxes.len())
+    }
+
+    fn push_rnet(
+        &self,
+        program: &mut Program<D>,
+        (view, boxes, status): (PictureView, Region, Region),
+    ) -> Result<Region, DeviceError> {
+        let device = self.device;
         let features = program.take(device, RNET_MAX * RNET_FEATURES * 2)?;
         let answers = program.take(device, RNET_MAX * RNET_ANSWERS * size_of::<f32>())?;
-        let regions = [boxes_at, features, status];
+        let regions = [boxes, features, status];
         program.push(launch::rnet(device.multiprocessors(), view, self.packed.rnet, regions));
         let regions = [features, answers, status];
         program.push(launch::rnet_heads(self.packed.rnet_heads, regions));
-        answers_of(&mut program, device, answers, boxes.len())
+        Ok(answers)
     }
 
     /// O-Net's answers for boxes of a frame, [`ONET_ANSWERS`] values each.
@@ -105,13 +145,23 @@ impl<D: Device> Stages<'_, D> {
     ) -> Result<Vec<[f32; ONET_ANSWERS]>, DeviceError> {
         let status = Status { onet_kept: boxes.len() as u32, ..Status::default() };
         let (device, mut program) = self.program()?;
-        let (view, boxes_at, status) = crops(&mut program, device, frame, boxes, ONET_MAX, status)?;
+        let crops = crops(&mut program, device, frame, boxes, ONET_MAX, status)?;
+        let answers = self.push_onet(&mut program, crops)?;
+        answers_of(&mut program, device, answers, boxes.len())
+    }
+
+    fn push_onet(
+        &self,
+        program: &mut Program<D>,
+        (view, boxes, status): (PictureView, Region, Region),
+    ) -> Result<Region, DeviceError> {
+        let device = self.device;
         let pool1 = program.take(device, ONET_POOL1_BYTES)?;
         let pool2 = program.take(device, ONET_POOL2_BYTES)?;
         let features = program.take(device, ONET_MAX * ONET_FEATURES * 2)?;
         let hidden = program.take(device, ONET_HIDDEN_BYTES)?;
         let answers = program.take(device, ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
-        let regions = [boxes_at, pool1, pool2, features, status];
+        let regions = [boxes, pool1, pool2, features, status];
         for step in launch::onet(device.multiprocessors(), view, self.packed.onet, regions) {
             program.push(step);
         }
@@ -119,10 +169,55 @@ impl<D: Device> Stages<'_, D> {
         for step in launch::onet_heads(self.packed.onet_heads, regions) {
             program.push(step);
         }
-        answers_of(&mut program, device, answers, boxes.len())
+        Ok(answers)
     }
 
-    fn program(&self) -> Result<(&D, Program<D>), DeviceError> {
+    /// A network over a frame that is one window, which lies on the device already; R-Net and O-Net with its crop and resizing, which
+    /// their kernels do as well.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn one_window(
+        &self,
+        network: CascadeNetwork,
+        frame: &RawFrame<'_>,
+    ) -> Result<OneWindow<'a, D>, DeviceError> {
+        let (device, mut given) = self.program()?;
+        let (_, mut program) = self.program()?;
+        let whole = [[0.0, 0.0, frame.width() as f32, frame.height() as f32]];
+        match network {
+            CascadeNetwork::Proposals => {
+                let levels = Levels::new(frame.width(), frame.height(), PNET_CELL_PX as f64, 0.5);
+                let picture = picture::push_filled(&mut given, device, frame)?;
+                let table = given.take_filled(device, levels.bytes())?;
+                let pixels = given.take(device, levels.pixel_bytes())?;
+                given.push(launch::pyramid(picture, &levels, table, pixels));
+                let keys = given.take(device, levels.cells() * size_of::<u64>())?;
+                let regs = given.take(device, levels.cells() * size_of::<[f32; 4]>())?;
+                let status = given.take(device, size_of::<Status>())?;
+                // Which no cell passes: they would be appended run by run.
+                let above_all = 2.0;
+                let outputs = [keys, regs, status];
+                let pnet = self.packed.pnet;
+                program.push(launch::pnet(&levels, [table, pixels], pnet, above_all, outputs));
+            }
+            CascadeNetwork::Refinement => {
+                let status = Status { rnet_kept: 1, ..Status::default() };
+                let crops = crops(&mut given, device, frame, &whole, RNET_MAX, status)?;
+                self.push_rnet(&mut program, crops)?;
+            }
+            CascadeNetwork::Output => {
+                let status = Status { onet_kept: 1, ..Status::default() };
+                let crops = crops(&mut given, device, frame, &whole, ONET_MAX, status)?;
+                self.push_onet(&mut program, crops)?;
+            }
+        }
+        given.run(device, &[])?;
+        program.record(device)?;
+        Ok(OneWindow { program, _given: given, device })
+    }
+
+    fn program(&self) -> Result<(&'a D, Program<D>), DeviceError> {
         Ok((self.device, Program::new(self.device, 0, 0)?))
     }
 }

@@ -3,14 +3,15 @@
 use crate::rig::{alone, drawn, machine, machine_of, noise, rounds, weights};
 use half::f16;
 use std::sync::Arc;
-use threshold_kernels::device::DeviceError;
+use threshold_kernels::device::paper::Paper;
+use threshold_kernels::device::{DeviceError, Step};
 use threshold_kernels::launch::Found;
-use threshold_kernels::{CudaEngine, DeviceNetwork, Embedder, KernelError};
+use threshold_kernels::{CudaEngine, DeviceNetwork, Embedder, KernelError, one_output};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool as Threads, Simd};
 use threshold_models::crop::{CropRule, crop};
 use threshold_models::engine::{BBox, Detection, Embedding, Engine as _, Recognition};
-use threshold_models::graph::{Conv, Graph, Op, Shape, ValueId};
+use threshold_models::graph::{Act, Conv, Cost, Graph, Op, Pool, PoolKind, Shape, ValueId};
 use threshold_models::pack::{Pack, Preprocessing};
 use threshold_models::quality::{self, Measures};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
@@ -271,11 +272,12 @@ fn narrowed(graph: &Graph, by: usize) -> Graph {
     narrow
 }
 
+/// The one output.
 fn on_the_cpu(graph: &Graph, tensors: &Tensors, input: &[f32]) -> Vec<f32> {
     let pool = Arc::new(Threads::new(1));
     let mut network = Network::new(graph, tensors, Simd::detect(), pool).unwrap();
     network.run(input).unwrap();
-    network.output("embedding").unwrap().to_vec()
+    network.output(graph.outputs()[0].0).unwrap().to_vec()
 }
 
 #[test]
@@ -293,24 +295,79 @@ fn the_papers_networks_say_the_same_in_half_precision() {
     }
 }
 
-/// On a card FaceNet itself; on the emulator, which takes a second for a face, a narrow network.
 #[test]
-fn a_large_batch_says_what_each_of_its_items_says_alone() {
-    let graph =
-        if cfg!(feature = "gpu") { net::inception_resnet_v1() } else { narrowed(&net::nn2(), 8) };
-    let tensors = synthetic::weights([&graph]);
+fn the_networks_of_the_papers_first_table_run_as_embedders_do() {
+    let pnet = net::pnet(12, 12);
+    for graph in [net::net12(), pnet, net::net24(), net::rnet(), net::net48(), net::onet()] {
+        let one = one_output(&graph);
+        let of = |graph: &Graph| graph.costs().sum::<Cost>().macs;
+        // P-Net's channels are ten, and the classes of all are two.
+        let more = of(&one) as f64 / of(&graph) as f64;
+        assert!((1.0..1.6).contains(&more), "{}: {more} times the work", graph.name());
+        let tensors = synthetic::weights([&one]);
+        let machine = machine_of(10, 132);
+        let mut network = DeviceNetwork::new(&machine, &one, &tensors).unwrap();
+        let input = synthetic::input(4, one.shape(one.input()));
+        let found = network.run(&machine, &input).unwrap();
+        let cosine = cosine(&found, &on_the_cpu(&one, &tensors, &input));
+        assert!(cosine >= LEAST_COSINE, "{}: {cosine}", graph.name());
+    }
+}
+
+/// Items of a large batch: one more than the largest class of batch holds.
+const LARGE: u64 = 33;
+
+/// What these of a large batch's items say in it is what each says alone.
+fn check_large_batch(graph: &Graph, items: impl IntoIterator<Item = usize>) {
+    let tensors = synthetic::weights([graph]);
     let machine = machine_of(9, 132);
-    let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
-    let len = graph.shape(graph.input()).len();
-    let input: Vec<f32> =
-        (0..33).flat_map(|seed| synthetic::input(seed, graph.shape(graph.input()))).collect();
+    let mut network = DeviceNetwork::new(&machine, graph, &tensors).unwrap();
+    let shape = graph.shape(graph.input());
+    let input: Vec<f32> = (0..LARGE).flat_map(|seed| synthetic::input(seed, shape)).collect();
     let all = network.run(&machine, &input).unwrap();
-    let embedding_len = all.len() / 33;
-    for (i, found) in all.chunks_exact(embedding_len).enumerate() {
-        let alone = network.run(&machine, &input[i * len..][..len]).unwrap();
-        let cosine = cosine(found, &alone);
+    let embedding_len = all.len() / LARGE as usize;
+    for i in items {
+        let alone = network.run(&machine, &input[i * shape.len()..][..shape.len()]).unwrap();
+        let cosine = cosine(&all[i * embedding_len..][..embedding_len], &alone);
         assert!(cosine >= LEAST_COSINE, "item {i}: {cosine}");
     }
+}
+
+/// Narrow, so that the emulator comes to its end, and on a card a sanitizer.
+#[test]
+fn a_large_batch_says_what_each_of_its_items_says_alone() {
+    check_large_batch(&narrowed(&net::nn2(), 8), 0..LARGE as usize);
+}
+
+/// A batch of it takes tiles that none of the narrow network's takes: one layer on each side of a pool.
+#[test]
+fn a_large_batch_in_large_tiles_says_what_its_items_say_alone() {
+    let mut graph = Graph::new("wide", Shape { h: 17, w: 17, c: 64 });
+    let x = graph.conv("first", graph.input(), Conv::new(128, 3, 3).act(Act::Relu));
+    let x = graph.pool("pool", x, Pool::new(PoolKind::Max, 3, 2));
+    let x = graph.conv("second", x, Conv::new(64, 1, 1).act(Act::Relu));
+    let x = graph.dense("dense", x, 64, true, Act::None);
+    let x = graph.l2_norm("embedding", x);
+    graph.output("embedding", x);
+    let paper = Paper::new(132);
+    let of_paper = &&paper;
+    let network = DeviceNetwork::new(of_paper, &graph, &synthetic::weights([&graph])).unwrap();
+    drop(network.timed(of_paper, 32, 1).unwrap());
+    let recorded = paper.recorded().into_iter().flatten();
+    let kernels = recorded.filter_map(|step| match step {
+        Step::Launch(launch) => Some(launch.kernel),
+        _ => None,
+    });
+    assert!(kernels.into_iter().any(|kernel| kernel == "layers"), "no large tile");
+    check_large_batch(&graph, [0, 1, 30, 31, 32]);
+}
+
+/// FaceNet itself, which the emulator takes a second a face for, and racecheck longer than it is given (`run.sh`): its tiles are those of
+/// `every_division...` and its layers those of `every_layer_shape_of_facenet...`.
+#[cfg(feature = "gpu")]
+#[test]
+fn facenets_large_batch_says_what_its_items_say_alone() {
+    check_large_batch(&net::inception_resnet_v1(), 0..LARGE as usize);
 }
 
 #[test]

@@ -148,6 +148,20 @@ fn options_out_of_range_and_missing_tensors_are_named() {
     assert!(fault.to_string().contains("onet.conv3.slope"), "{fault}");
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn memory_that_a_card_does_not_have_is_refused_and_the_card_goes_on() {
+    let device = machine(1);
+    let much = 1 << 50;
+    let fault = device.alloc(much).unwrap_err();
+    let told = |asked, free: usize| asked == much && free > 0 && free < much;
+    assert!(
+        matches!(fault, DeviceError::OutOfMemory { asked, free } if told(asked, free)),
+        "{fault}"
+    );
+    assert!(device.alloc(8).is_ok());
+}
+
 #[test]
 fn copies_beyond_a_buffer_are_refused() {
     let device = machine(1);

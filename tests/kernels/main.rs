@@ -9,8 +9,11 @@ mod detection;
 mod embedders;
 mod faults;
 mod frames;
+#[cfg(not(feature = "gpu"))]
+mod launches;
 mod layers;
 mod networks;
+mod places;
 #[cfg(not(feature = "gpu"))]
 mod planted;
 mod quality;

@@ -35,7 +35,7 @@ fn yuyv(grey: impl Iterator<Item = u8>) -> Frame {
 }
 
 /// The face of a photo, in the middle of a camera's frame.
-fn face_of(photo: &Frame, detector: &Pack) -> Frame {
+pub(crate) fn face_of(photo: &Frame, detector: &Pack) -> Frame {
     let mut engine = CpuEngine::new(detector, None, &EngineOptions::default()).unwrap();
     let bbox = engine.detect(photo).unwrap()[0].bbox;
     let side = 1.8 * (bbox.x2 - bbox.x1).max(bbox.y2 - bbox.y1);
@@ -48,8 +48,8 @@ fn face_of(photo: &Frame, detector: &Pack) -> Frame {
     yuyv(pixels.chunks_exact(3).map(|pixel| (pixel.iter().sum::<f32>() / 3.0) as u8))
 }
 
-/// A gallery of people whose embeddings are so far from the one given.
-fn gallery(metric: Metric, model: ModelTag, of: &Embedding, people: &[(u32, f32)]) -> Index {
+/// Templates of people whose embeddings are so far from the one given.
+pub(crate) fn templates(model: ModelTag, of: &Embedding, people: &[(u32, f32)]) -> Vec<Template> {
     let mut templates = Vec::new();
     for &(person, apart) in people {
         let mut lots = Lots(u64::from(person));
@@ -61,7 +61,11 @@ fn gallery(metric: Metric, model: ModelTag, of: &Embedding, people: &[(u32, f32)
         let person = PersonId(person);
         templates.push(Template { person, slot: 0, model, quality: 90, scale, vector });
     }
-    Index::new(metric, &templates).unwrap()
+    templates
+}
+
+fn gallery(metric: Metric, model: ModelTag, of: &Embedding, people: &[(u32, f32)]) -> Index {
+    Index::new(metric, &templates(model, of, people)).unwrap()
 }
 
 fn near(found: Candidates, expected: Candidates, band: f32, what: &str) {

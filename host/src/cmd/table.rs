@@ -1,6 +1,6 @@
 //! `threshold table`: the paper's three tables made again, each figure beside the paper's own.
 //!
-//! Owns the paper's figures (Jin et al., tables 1 to 3) and the words beside them. Refuses an accuracy that no trained network
+//! Owns the paper's figures (Jin et al., tables 2 and 3; 1 is `net::PAPER_NETWORKS`) and the words beside them. Refuses an accuracy that no trained network
 //! gave: without a run's folder such a cell says "not trained". Times are this machine's, with drawn weights, since how long a
 //! network takes does not depend on them; the paper's are those of its graphics card.
 
@@ -22,42 +22,20 @@ use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{EngineOptions, Pool, Simd};
 use threshold_models::engine::EngineError;
 use threshold_models::graph::Cost;
-use threshold_models::net::{self, PNET_CELL_PX};
+use threshold_models::net::{self, PAPER_NETWORKS, PAPER_PASSES, PNET_CELL_PX};
 use threshold_models::picture;
 
 const NOT_TRAINED: &str = "not trained";
-/// Forward passes of Table 1.
-const PASSES: usize = 300;
 
-/// A row of the paper's Table 1.
-struct NetworkRow {
-    group: u32,
-    network: NetworkName,
-    called: &'static str,
-    /// 300 forward passes, on a graphics card.
-    seconds: f64,
-    /// Validation, percent.
-    accuracy: f64,
-}
-
-const NETWORKS: [NetworkRow; 6] = [
-    row(1, NetworkName::Net12, "12-Net", 0.043, 93.10),
-    row(1, NetworkName::Pnet, "P-Net", 0.040, 93.70),
-    row(2, NetworkName::Net24, "24-Net", 0.738, 93.80),
-    row(2, NetworkName::Rnet, "R-Net", 0.466, 94.50),
-    row(3, NetworkName::Net48, "48-Net", 3.601, 92.10),
-    row(3, NetworkName::Onet, "O-Net", 1.411, 93.50),
+/// The networks of the paper's Table 1, in the order of [`PAPER_NETWORKS`].
+const NETWORKS: [NetworkName; PAPER_NETWORKS.len()] = [
+    NetworkName::Net12,
+    NetworkName::Pnet,
+    NetworkName::Net24,
+    NetworkName::Rnet,
+    NetworkName::Net48,
+    NetworkName::Onet,
 ];
-
-const fn row(
-    group: u32,
-    network: NetworkName,
-    called: &'static str,
-    seconds: f64,
-    accuracy: f64,
-) -> NetworkRow {
-    NetworkRow { group, network, called, seconds, accuracy }
-}
 
 /// The paper's Table 2: frames a second, and on what.
 const DETECTORS: [(&str, f64, &str); 4] = [
@@ -92,16 +70,16 @@ fn networks(meant: &Meant, typed: &args::TableNetworks) -> anyhow::Result<()> {
     let trained: BTreeMap<String, f64> = trained.into_iter().collect();
     let (simd, pool) = (Simd::detect(), Arc::new(Pool::new(meant.threads)));
     let mut passes = Vec::new();
-    for row in &NETWORKS {
+    for network in NETWORKS {
         let level = (PNET_CELL_PX, PNET_CELL_PX);
-        passes.push(pass((row.network, level), 1, (simd, Arc::clone(&pool)))?);
+        passes.push(pass((network, level), 1, (simd, Arc::clone(&pool)))?);
     }
     // By turns, so that whatever else the machine does is everybody's.
     let once = Turns { calls: 1, warm_up: 0, simd: None };
     let mut seconds = vec![Vec::new(); NETWORKS.len()];
     for _ in 0..=typed.turns {
         for (pass, seconds) in passes.iter_mut().zip(&mut seconds) {
-            let all = || (0..PASSES).try_for_each(|_| pass());
+            let all = || (0..PAPER_PASSES).try_for_each(|_| pass());
             seconds.push(Times::of::<EngineError>(&once, all)?.median_ms() / 1e3);
         }
     }
@@ -112,27 +90,27 @@ fn networks(meant: &Meant, typed: &args::TableNetworks) -> anyhow::Result<()> {
         counted[counted.len() / 2]
     };
     let (mut rows, mut values) = (Vec::new(), Vec::new());
-    for (row, seconds) in NETWORKS.iter().zip(&seconds) {
-        let cost: Cost = layers::graph(row.network, (PNET_CELL_PX, PNET_CELL_PX)).costs().sum();
-        let accuracy = trained.get(&name_of(row.network)).map(|part| part * 100.0);
+    for ((network, paper), seconds) in NETWORKS.into_iter().zip(&PAPER_NETWORKS).zip(&seconds) {
+        let cost: Cost = layers::graph(network, (PNET_CELL_PX, PNET_CELL_PX)).costs().sum();
+        let accuracy = trained.get(&name_of(network)).map(|part| part * 100.0);
         let ours = median(seconds);
         rows.push(vec![
-            row.group.to_string(),
-            row.called.to_owned(),
-            format!("{:.3}", row.seconds),
+            paper.group.to_string(),
+            paper.network.to_owned(),
+            format!("{:.3}", paper.seconds),
             format!("{ours:.3}"),
-            format!("{:.2} %", row.accuracy),
+            format!("{:.2} %", paper.accuracy),
             accuracy.map_or(NOT_TRAINED.to_owned(), |accuracy| format!("{accuracy:.2} %")),
             cost.parameters.to_string(),
             cost.macs.to_string(),
         ]);
         values.push(json!({
-            "group": row.group, "network": name_of(row.network), "paper_s": row.seconds, "seconds": figure(ours),
-            "paper_accuracy": row.accuracy, "accuracy": accuracy, "parameters": cost.parameters, "macs": cost.macs,
+            "group": paper.group, "network": name_of(network), "paper_s": paper.seconds, "seconds": figure(ours),
+            "paper_accuracy": paper.accuracy, "accuracy": accuracy, "parameters": cost.parameters, "macs": cost.macs,
         }));
     }
     let value = json!({
-        "table": 1, "passes": PASSES, "turns": typed.turns, "threads": meant.threads, "networks": values,
+        "table": 1, "passes": PAPER_PASSES, "turns": typed.turns, "threads": meant.threads, "networks": values,
     });
     let head = [
         "group",
@@ -146,7 +124,7 @@ fn networks(meant: &Meant, typed: &args::TableNetworks) -> anyhow::Result<()> {
     ];
     meant.say.result(&value, || {
         format!(
-            "Table 1: {PASSES} forward passes of one window, median of {} turns on {}; the paper's on a graphics card\n{}",
+            "Table 1: {PAPER_PASSES} forward passes of one window, median of {} turns on {}; the paper's on a graphics card\n{}",
             typed.turns,
             machine(meant.threads, simd),
             table(&head, &rows),
@@ -292,6 +270,14 @@ fn nn1(meant: &Meant) -> anyhow::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn the_networks_are_those_of_the_papers_rows() {
+        for (network, paper) in NETWORKS.into_iter().zip(&PAPER_NETWORKS) {
+            let graph = layers::graph(network, (PNET_CELL_PX, PNET_CELL_PX));
+            assert_eq!(graph.name(), paper.network);
+        }
+    }
 
     #[test]
     fn an_accuracy_is_a_runs_last_epochs() {

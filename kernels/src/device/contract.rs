@@ -8,7 +8,9 @@ use super::{Device, DeviceError, Launch, Step};
 /// Runs a body on the emulator, and on the first GPU if there is one with images.
 macro_rules! on_every_device {
     ($body:ident) => {
+        // One runs a graph when it is waited for, the other when it is begun.
         $body(&Emulator::new(1).unwrap());
+        $body(&Emulator::new(2).unwrap());
         #[cfg(feature = "cuda")]
         if let Some(device) = cuda() {
             $body(&device);
@@ -88,6 +90,46 @@ fn steps<D: Device>(device: &D) {
 #[test]
 fn steps_run_in_order_timed_or_not_and_recorded_ones_only_when_replayed() {
     on_every_device!(steps);
+}
+
+fn begun<D: Device>(device: &D) {
+    let made = || {
+        let (input, result) = (device.staging(4).unwrap(), device.staging(4).unwrap());
+        let buffer = device.alloc(4).unwrap();
+        let (at, to) = (device.address(&buffer), device.staging_address(&result));
+        let steps = vec![
+            Step::Upload { from: device.staging_address(&input), to: at, len: 4 },
+            Step::Download { from: at, to, len: 4 },
+        ];
+        // SAFETY: what the steps touch is handed on with the graph, and outlives it below.
+        let graph = unsafe { device.record(steps) }.unwrap();
+        (graph, input, result, buffer)
+    };
+    let (mut first, mut input, result, _buffer) = made();
+    let (mut second, mut other_input, other_result, _other_buffer) = made();
+    input.as_mut().copy_from_slice(b"abcd");
+    other_input.as_mut().copy_from_slice(b"efgh");
+    // SAFETY: nobody touches either's memory until both are finished.
+    unsafe { device.begin(&mut first) }.unwrap();
+    // SAFETY: as above.
+    unsafe { device.begin(&mut second) }.unwrap();
+    device.finish(&mut second).unwrap();
+    assert_eq!(other_result.as_ref(), b"efgh");
+    device.finish(&mut first).unwrap();
+    assert_eq!(result.as_ref(), b"abcd");
+    input.as_mut().copy_from_slice(b"ijkl");
+    device.finish(&mut first).unwrap();
+    assert_eq!(result.as_ref(), b"abcd", "what was not begun does nothing");
+    // SAFETY: as above, until it is dropped.
+    unsafe { device.begin(&mut first) }.unwrap();
+    drop(first);
+    device.replay(&mut second).unwrap();
+    assert_eq!(other_result.as_ref(), b"efgh");
+}
+
+#[test]
+fn two_graphs_are_under_way_at_a_time_and_one_that_is_dropped_has_ended() {
+    on_every_device!(begun);
 }
 
 fn unknown<D: Device>(device: &D) {

@@ -12,6 +12,8 @@ pub mod cuda;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+#[cfg(all(test, feature = "emulator"))]
+pub(crate) mod failing;
 pub mod paper;
 mod program;
 
@@ -113,7 +115,7 @@ pub enum Step {
     },
 }
 
-/// A device with its memory and its queue of work. Every call returns when its work is done.
+/// A device with its memory and its queue of work. Every call but [`Device::begin`] returns when its work is done.
 pub trait Device {
     /// Device memory, freed on drop.
     type Buffer;
@@ -182,14 +184,35 @@ pub trait Device {
     /// As [`Device::run`].
     ///
     /// # Safety
-    /// Every address in the steps stays valid, for what its step reads and writes, as long as the graph is replayed.
+    /// Every address in the steps stays valid, for what its step reads and writes, until the graph is dropped.
     unsafe fn record(&self, steps: Vec<Step>) -> Result<Self::Graph, DeviceError>;
 
-    /// Launches a graph.
+    /// Launches a graph and does not wait for its end: another one that is begun meanwhile may run beside it. A graph that is
+    /// dropped before it was finished has ended by then, or never ran.
+    ///
+    /// # Errors
+    /// As [`Device::run`]; nothing of it is under way then.
+    ///
+    /// # Safety
+    /// Until [`Device::finish`] returns or the graph is dropped, it is not begun again, and nobody but its own steps writes what
+    /// they read or touches what they write.
+    unsafe fn begin(&self, graph: &mut Self::Graph) -> Result<(), DeviceError>;
+
+    /// Waits for the end of a graph that was begun; does nothing for one that was not.
     ///
     /// # Errors
     /// As [`Device::run`].
-    fn replay(&self, graph: &mut Self::Graph) -> Result<(), DeviceError>;
+    fn finish(&self, graph: &mut Self::Graph) -> Result<(), DeviceError>;
+
+    /// Launches a graph and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    fn replay(&self, graph: &mut Self::Graph) -> Result<(), DeviceError> {
+        // SAFETY: nothing happens until it is finished; that its addresses are valid is the promise of who recorded it.
+        unsafe { self.begin(graph) }?;
+        self.finish(graph)
+    }
 }
 
 /// The bytes `at..at + len`, if a buffer of `buffer` bytes has them.

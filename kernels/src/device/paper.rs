@@ -108,7 +108,11 @@ impl Device for &Paper {
         Ok(())
     }
 
-    fn replay(&self, (): &mut ()) -> Result<(), DeviceError> {
+    unsafe fn begin(&self, (): &mut ()) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn finish(&self, (): &mut ()) -> Result<(), DeviceError> {
         Ok(())
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Program<D: Device> {
     input: D::Staging,
     output: D::Staging,
     buffers: Vec<(Region, D::Buffer)>,
+    /// Begun, and not finished.
+    is_running: bool,
 }
 
 impl<D: Device> Program<D> {
@@ -23,7 +25,8 @@ impl<D: Device> Program<D> {
         output_len: usize,
     ) -> Result<Self, DeviceError> {
         let (input, output) = (device.staging(input_len)?, device.staging(output_len)?);
-        Ok(Self { graph: None, steps: Vec::new(), input, output, buffers: Vec::new() })
+        let (steps, buffers) = (Vec::new(), Vec::new());
+        Ok(Self { graph: None, steps, input, output, buffers, is_running: false })
     }
 
     /// A buffer of zeros.
@@ -55,7 +58,11 @@ impl<D: Device> Program<D> {
     }
 
     /// The output's bytes after a run of its steps.
+    ///
+    /// # Panics
+    /// While it runs.
     pub(crate) fn output(&self) -> &[u8] {
+        assert!(!self.is_running, "the output of a program that runs");
         self.output.as_ref()
     }
 
@@ -95,21 +102,48 @@ impl<D: Device> Program<D> {
 
     /// Runs the steps over an input as long as the staging; the output's bytes.
     pub(crate) fn run(&mut self, device: &D, input: &[u8]) -> Result<&[u8], DeviceError> {
-        self.input.as_mut().copy_from_slice(input);
+        self.input().copy_from_slice(input);
         self.run_filled(device)
     }
 
-    /// The staging of the input, for [`Program::run_filled`]; what is not written keeps what it held.
+    /// The staging of the input, for [`Program::begin`] and [`Program::run_filled`]; what is not written keeps what it held.
+    ///
+    /// # Panics
+    /// While it runs.
     pub(crate) fn input(&mut self) -> &mut [u8] {
+        assert!(!self.is_running, "the input of a program that runs");
         self.input.as_mut()
     }
 
     /// Runs the steps over what [`Program::input`] was given; the output's bytes.
     pub(crate) fn run_filled(&mut self, device: &D) -> Result<&[u8], DeviceError> {
+        self.begin(device)?;
+        self.finish(device)
+    }
+
+    /// Begins the recorded steps over what [`Program::input`] was given; what is not recorded has run when this returns. Programs
+    /// that share buffers do not run at a time: a place has one room, and runs that or one of the chains behind it.
+    ///
+    /// # Panics
+    /// While it runs.
+    pub(crate) fn begin(&mut self, device: &D) -> Result<(), DeviceError> {
+        assert!(!self.is_running, "a program that runs is begun");
         match &mut self.graph {
-            Some(graph) => device.replay(graph)?,
+            // SAFETY: until it has ended this program gives neither its staging nor its buffers to anybody, and programs that
+            // share them do not run (above).
+            Some(graph) => unsafe { device.begin(graph) }?,
             // SAFETY: as in `record`.
             None => unsafe { device.run(&self.steps) }?,
+        }
+        self.is_running = true;
+        Ok(())
+    }
+
+    /// Waits for what was begun; the output's bytes.
+    pub(crate) fn finish(&mut self, device: &D) -> Result<&[u8], DeviceError> {
+        let was_running = std::mem::take(&mut self.is_running);
+        if let Some(graph) = self.graph.as_mut().filter(|_| was_running) {
+            device.finish(graph)?;
         }
         Ok(self.output.as_ref())
     }
@@ -137,8 +171,9 @@ impl<D: Device> Program<D> {
     /// What a region of this program holds now.
     ///
     /// # Panics
-    /// If it is no region of this program.
+    /// If it is no region of this program, and while it runs.
     pub(crate) fn read(&self, device: &D, region: Region) -> Result<Vec<u8>, DeviceError> {
+        assert!(!self.is_running, "a region of a program that runs");
         let mut bytes = vec![0; region.len];
         let found = self.buffers.iter().find(|(own, _)| own.at == region.at);
         let (_, buffer) =

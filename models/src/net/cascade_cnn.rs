@@ -9,6 +9,36 @@
 
 use crate::graph::{Act, Conv, Graph, LocalNorm, Pool, PoolKind, Shape, ValueId};
 
+/// A network of the paper's Table 1 (Jin et al.), which sets Cascade CNN's beside MTCNN's.
+#[derive(Clone, Copy, Debug)]
+pub struct PaperNetwork {
+    /// Those of one group have inputs of one size.
+    pub group: u32,
+    /// The graph's name.
+    pub network: &'static str,
+    /// What [`PAPER_PASSES`] forward passes take there, on a graphics card.
+    pub seconds: f64,
+    /// Its accuracy on the paper's validation set, percent.
+    pub accuracy: f64,
+}
+
+/// Forward passes of Table 1.
+pub const PAPER_PASSES: usize = 300;
+
+/// Table 1, row by row.
+pub const PAPER_NETWORKS: [PaperNetwork; 6] = [
+    paper(1, "12-Net", 0.043, 93.10),
+    paper(1, "P-Net", 0.040, 93.70),
+    paper(2, "24-Net", 0.738, 93.80),
+    paper(2, "R-Net", 0.466, 94.50),
+    paper(3, "48-Net", 3.601, 92.10),
+    paper(3, "O-Net", 1.411, 93.50),
+];
+
+const fn paper(group: u32, network: &'static str, seconds: f64, accuracy: f64) -> PaperNetwork {
+    PaperNetwork { group, network, seconds, accuracy }
+}
+
 /// 12-Net, over 12 x 12 crops: output `prob` (2: no face, face).
 #[must_use]
 pub fn net12() -> Graph {

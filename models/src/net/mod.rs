@@ -13,7 +13,7 @@ mod pnet;
 mod resnet;
 mod rnet;
 
-pub use cascade_cnn::{net12, net24, net48};
+pub use cascade_cnn::{PAPER_NETWORKS, PAPER_PASSES, PaperNetwork, net12, net24, net48};
 pub use dlib_resnet29::dlib_resnet29;
 pub use inception_resnet_v1::{
     inception_resnet_v1, inception_resnet_v1_128, inception_resnet_v1_head,

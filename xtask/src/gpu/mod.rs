@@ -17,6 +17,7 @@
 
 mod checks;
 mod frames;
+mod paper;
 mod prediction;
 mod report;
 mod results;
@@ -90,7 +91,7 @@ const FOLDERS: [Folder; 2] = [
     Folder {
         name: "embed",
         check: "embedders layers search",
-        sanitize: "every_division every_step crops search",
+        sanitize: "every_division every_step a_large_batch crops search",
         rounds: "20",
         bench: "",
         calls: "2000",

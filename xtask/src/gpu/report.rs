@@ -3,10 +3,10 @@
 //! Owns the page. No figure of it is typed: each is a result's, the count's, or the prediction's; what has no result stands
 //! there as not measured, with the file and field that will tell it.
 
-use super::checks;
 use super::prediction::{BOARDS, Measured, Range};
 use super::results::{Results, list, peer_ms};
 use super::roofline;
+use super::{checks, paper};
 use crate::bench::figures::Line;
 use crate::kernels::count;
 use crate::repository::root;
@@ -23,8 +23,6 @@ const PAGE: &str = "docs/performance.md";
 const DRAWING: &str = "performance-roofline.svg";
 /// The frame that goals are set for.
 const FRAME: (&str, f64) = ("1280x720-1", 40.0);
-/// Of the paper's Table 2, on a Titan Black.
-const PAPER_FPS: f64 = 93.0;
 
 /// Writes the page from these folders of results, or from all that are kept.
 ///
@@ -84,9 +82,11 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
         let _ = write!(page, "\n# {} (`{}`)\n", results.card(), results.name);
         page += &goals(results);
         page += &detection(results);
+        page += &latency(results);
         page += &embedding(results);
         page += &scaling(results);
-        page += &paper(results);
+        page += &paper::in_a_second(results);
+        page += &paper::tables(results);
         page += &work(results)?;
         page += &energy(results);
         page += &checks::section(results);
@@ -110,7 +110,7 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
 }
 
 /// Milliseconds or a ratio to three digits.
-fn told(value: Option<f64>) -> String {
+pub(super) fn told(value: Option<f64>) -> String {
     match value {
         None => String::new(),
         Some(value) if value >= 100.0 => format!("{value:.0}"),
@@ -327,6 +327,28 @@ fn detection(results: &Results) -> String {
     )
 }
 
+/// How the times of [`FRAME`] are spread.
+fn latency(results: &Results) -> String {
+    let row = results.frame(FRAME.0, FRAME.1);
+    let rows = [("detection", row), ("with dlib", &row["dlib"]), ("with FaceNet", &row["facenet"])];
+    let rows = rows.into_iter().filter_map(|(what, of)| {
+        let told = of["quantiles_ms"].as_array()?.iter().map(|ms| told(ms.as_f64()));
+        Some(std::iter::once(what.to_owned()).chain(told).collect())
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let head = format!("\n## Latency\n\nOf {} at min face {}: ", FRAME.0, FRAME.1);
+    if rows.is_empty() {
+        return format!("{head}{} (`detect.json` frames[].quantiles_ms).\n", missing());
+    }
+    let parts = list(&results.detect["quantiles"]).iter().filter_map(Value::as_f64);
+    let parts: Vec<String> = parts.map(|part| format!("{:.0} %", 100.0 * part)).collect();
+    let columns: Vec<&str> = std::iter::once("").chain(parts.iter().map(String::as_str)).collect();
+    format!(
+        "{head}milliseconds than which so many of the calls are quicker; 0 % is the quickest call, 100 % the slowest.\n\n{}",
+        table(&columns, rows)
+    )
+}
+
 fn embedding(results: &Results) -> String {
     let ours = list(&results.embed["networks"]).iter().map(|row| {
         let us = |key: &str| told(row[key].as_f64());
@@ -443,39 +465,6 @@ fn scaling(results: &Results) -> String {
          Search, from probes on the host to candidates on the host; floor: the gallery's bytes at the copy's rate.\n\n{}",
         table(&["what", "ms at 0", "us more", "for each", "r²", "points"], rows),
         table(&["gallery", "probes", "p50 us", "p95 us", "floor us"], searches)
-    )
-}
-
-fn paper(results: &Results) -> String {
-    let row = |what: &str, ms: Option<f64>| {
-        let fps = ms.map(|ms| 1e3 / ms);
-        vec![
-            what.to_owned(),
-            fps.map_or_else(missing, |fps| format!("{fps:.0}")),
-            told(fps.map(|fps| fps / PAPER_FPS)),
-        ]
-    };
-    let ms = |frame: &str, least: f64| results.frame(frame, least)["copied_p50_ms"].as_f64();
-    let rows = vec![
-        vec![
-            "the paper, Titan Black (Table 2)".to_owned(),
-            format!("{PAPER_FPS:.0}"),
-            "1".to_owned(),
-        ],
-        row("ours, 640 x 480, min face 20, 1 face", ms("640x480-1", 20.0)),
-        row("ours, 640 x 480, min face 20, 20 faces", ms("640x480-20", 20.0)),
-        row("ours, 1280 x 720, min face 40, 1 face", ms("1280x720-1", 40.0)),
-        row(
-            "facenet-pytorch, 640 x 480, min face 20, 1 face",
-            results.peer_frame("640x480-1", 20.0)["p50_ms"].as_f64(),
-        ),
-    ];
-    format!(
-        "\n## The paper's Table 2\n\nFrames a second, one after the other, the copy of the frame included. The paper does not tell its frame; \
-         its card has 5.1 TFLOP/s of f32, so that the ratio is of cards as well. Its Table 1 (300 times each network against \
-         Cascade CNN's) is {} on a card.\n\n{}",
-        missing(),
-        table(&["what", "FPS", "times the paper's"], rows)
     )
 }
 

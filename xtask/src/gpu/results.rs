@@ -14,6 +14,7 @@ use std::fs;
 use std::path::Path;
 
 /// One card's.
+#[derive(Default)]
 pub(super) struct Results {
     /// The folder's name.
     pub(super) name: String,

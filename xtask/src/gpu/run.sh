@@ -98,7 +98,11 @@ sanitize)
     # shellcheck disable=SC2086
     tests=$(./bin/check --list --format terse ${THRESHOLD_TESTS:-@SANITIZE@} | sed -n 's/: test$//p')
     for tool in "$@"; do
-        for test in $tests; do echo "$tool $test"; done
+        for test in $tests; do
+            # Whose tiles and layers other tests have, of which racecheck comes to the end.
+            case "$tool $test" in "racecheck "*facenets_large_batch*) continue ;; esac
+            echo "$tool $test"
+        done
     done | xargs -n 2 -P "${THRESHOLD_JOBS:-4}" "$here/run.sh" sanitized
     names="tool test errors seconds result"
     sort "$out/sanitize/lines" | json "$names" > "$out/sanitize.json"

@@ -114,7 +114,8 @@ impl Drop for Staging {
 
 impl AsRef<[u8]> for Staging {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `len` initialised bytes that this value owns; the device writes them only within calls that end before.
+        // SAFETY: `len` initialised bytes that this value owns; the device writes them only within calls, and while a graph is
+        // under way nobody asks (`Device::begin`).
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }

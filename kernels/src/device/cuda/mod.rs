@@ -9,7 +9,7 @@
 //! | `images` | the folder of images, and which of them suit |
 //! | `kernels` | loaded images, checked launches |
 //! | `memory` | buffers and staging |
-//! | `queue` | the stream, graphs, events, and whose fault it was |
+//! | `queue` | streams, graphs, events, and whose fault it was |
 
 mod driver;
 mod images;
@@ -179,9 +179,14 @@ impl Device for Cuda {
         unsafe { self.queue.record(&self.kernels, &steps) }
     }
 
-    fn replay(&self, graph: &mut Graph) -> Result<(), DeviceError> {
+    unsafe fn begin(&self, graph: &mut Graph) -> Result<(), DeviceError> {
         self.context.enter()?;
-        graph.replay(&self.queue)
+        graph.begin()
+    }
+
+    fn finish(&self, graph: &mut Graph) -> Result<(), DeviceError> {
+        self.context.enter()?;
+        graph.finish()
     }
 }
 

@@ -1,8 +1,8 @@
-//! The stream that all work goes through, graphs recorded from it, and events that time it.
+//! The stream that steps go through, graphs recorded from it, each with a stream of its own to run in, and events that time them.
 //!
 //! Owns the translation of steps into the driver's calls, and the blame: a fault in a kernel shows only when the device is
 //! waited for, and is then every later call's answer too. Refuses to leave work behind: whatever goes wrong, what was begun
-//! has ended when a call returns, since the caller's buffers live no longer than that.
+//! has ended when a call returns or the graph is dropped, since the caller's buffers live no longer than that.
 
 use super::driver::{Context, check, words};
 use super::kernels::Kernels;
@@ -141,6 +141,8 @@ impl Queue {
         kernels: &Arc<Kernels>,
         steps: &[Step],
     ) -> Result<Graph, DeviceError> {
+        // Before the recording, in which nothing may be made.
+        let queue = Self::new(&self.context)?;
         let mode = CaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream is this value's; nothing is allocated until the recording ends.
         let code = unsafe { sys::cuStreamBeginCapture_v2(self.stream, mode) };
@@ -172,9 +174,7 @@ impl Queue {
             let _ = unsafe { sys::cuGraphDestroy(template) };
         }
         let exec = exec?;
-        let names = names(steps);
-        let (kernels, context) = (Arc::clone(kernels), Arc::clone(&self.context));
-        Ok(Graph { exec, names, context, _kernels: kernels })
+        Ok(Graph { exec, names: names(steps), queue, _kernels: Arc::clone(kernels) })
     }
 }
 
@@ -187,12 +187,12 @@ impl Drop for Queue {
     }
 }
 
-/// Recorded steps, launched as one.
+/// Recorded steps, launched as one in a stream of their own: two graphs that are under way at a time run beside each other.
 #[derive(Debug)]
 pub struct Graph {
     exec: sys::CUgraphExec,
     names: Vec<&'static str>,
-    context: Arc<Context>,
+    queue: Queue,
     /// Whose kernels it launches.
     _kernels: Arc<Kernels>,
 }
@@ -201,18 +201,28 @@ pub struct Graph {
 unsafe impl Send for Graph {}
 
 impl Graph {
-    /// Launches it and waits.
-    pub(super) fn replay(&mut self, queue: &Queue) -> Result<(), DeviceError> {
-        queue.complete(&self.names, || {
-            // SAFETY: whoever recorded the steps promised that their addresses stay valid.
-            check("cuGraphLaunch", unsafe { sys::cuGraphLaunch(self.exec, queue.stream) })
-        })
+    /// Launches it; what cannot be launched has ended.
+    pub(super) fn begin(&mut self) -> Result<(), DeviceError> {
+        // SAFETY: whoever recorded the steps promised that their addresses stay valid.
+        let code = unsafe { sys::cuGraphLaunch(self.exec, self.queue.stream) };
+        let begun = check("cuGraphLaunch", code);
+        if begun.is_err() {
+            self.finish()?;
+        }
+        begun
+    }
+
+    /// Waits for its end.
+    pub(super) fn finish(&mut self) -> Result<(), DeviceError> {
+        self.queue.finish(&self.names)
     }
 }
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        if self.context.enter().is_ok() {
+        if self.queue.context.enter().is_ok() {
+            // One that was begun and not finished; its buffers may go now.
+            let _ = self.finish();
             // SAFETY: made with this value and destroyed once; every launch of it was waited for.
             let _ = unsafe { sys::cuGraphExecDestroy(self.exec) };
         }
