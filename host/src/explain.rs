@@ -3,7 +3,7 @@
 //! Owns the wording of `why` and of the one-line form that `log` prints.
 //! Refuses to judge anew: every number comes from the entry, names and model from its context.
 
-use crate::error::{cause_help, cause_words, end_words};
+use crate::causes::{cause_help, cause_words, end_words};
 use crate::say::plain;
 use std::time::{Duration, SystemTime};
 use threshold_record::{

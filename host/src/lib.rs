@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod causes;
 pub mod cmd;
 pub mod draw;
 pub mod engines;

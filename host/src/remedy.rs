@@ -4,10 +4,11 @@
 //! behind the last semicolon; it is cut off there, so that it stands in the remedy's line and nowhere else.
 //! Refuses to repeat the error: a remedy names the next step, as a command where there is one.
 
+use crate::causes::cause_help;
 use crate::cmd::flash::FlashError;
 use crate::cmd::flash::first::FirstError;
 use crate::cmd::model::FACENET_AT;
-use crate::error::{HostError, cause_help};
+use crate::error::HostError;
 use crate::session::SessionError;
 use crate::vault::VaultError;
 use std::io::ErrorKind;

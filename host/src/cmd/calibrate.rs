@@ -5,7 +5,7 @@
 
 use super::{Answer, round, rule};
 use crate::args;
-use crate::error::{cause_help, cause_words};
+use crate::causes::{cause_help, cause_words};
 use crate::meant::Meant;
 use crate::people::People;
 use crate::session::Session;

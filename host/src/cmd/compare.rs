@@ -5,8 +5,8 @@
 
 use super::detect::face_value;
 use super::{Answer, door_distance, round};
+use crate::causes::cause_words;
 use crate::engines::Engines;
-use crate::error::cause_words;
 use crate::explain::short_id;
 use crate::photo::{Photo, read_one_face};
 use crate::{args, meant::Meant};

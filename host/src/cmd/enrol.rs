@@ -8,8 +8,9 @@ mod at_door;
 mod vaulted;
 
 use super::Answer;
+use crate::causes::cause_words;
 use crate::engines::Engines;
-use crate::error::{HostError, cause_words};
+use crate::error::HostError;
 use crate::people::{People, id_of};
 use crate::photo::{Photo, read_one_face};
 use crate::say::Say;

@@ -3,7 +3,7 @@
 //! Owns the words for a unit's state and the notices that nobody may overlook.
 
 use super::{Answer, clock, commission, round, rule};
-use crate::error::{cause_help, cause_words};
+use crate::causes::{cause_help, cause_words};
 use crate::explain::short_id;
 use crate::meant::Meant;
 use crate::say::plain;

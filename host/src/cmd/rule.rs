@@ -5,7 +5,7 @@
 
 use super::{Answer, round};
 use crate::args;
-use crate::error::{cause_help, cause_words};
+use crate::causes::{cause_help, cause_words};
 use crate::meant::Meant;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};

@@ -7,7 +7,8 @@
 use super::super::Answer;
 use super::templates;
 use crate::args;
-use crate::error::{HostError, cause_words};
+use crate::causes::cause_words;
+use crate::error::HostError;
 use crate::gallery_file;
 use crate::meant::Meant;
 use crate::say::Say;

@@ -5,7 +5,7 @@
 use super::forecast::Outlook;
 use super::plot;
 use super::tally::{Event, Someone, Tally, Trend, Visits};
-use crate::error::cause_words;
+use crate::causes::cause_words;
 use crate::report;
 use crate::report::plot::PlotError;
 use crate::say::plain;
