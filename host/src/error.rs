@@ -688,6 +688,9 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::Enrolling => "an enrolment is under way at the door",
         Cause::AnotherPerson => "the face is another person's",
+        Cause::Keys => {
+            "what keeps the unit's secret does not give it, or its counter does not stand with the flash"
+        }
     }
 }
 
@@ -785,6 +788,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
         Cause::AnotherPerson => "one person at a time, until it is done",
+        Cause::Keys => {
+            "look at [keys] in the unit's configuration and at its TPM; the unit's own messages say which fault it is, and what to do"
+        }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"
         }

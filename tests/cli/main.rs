@@ -12,6 +12,7 @@ mod evaluation;
 mod flash;
 mod gallery;
 mod kept;
+mod keys;
 mod managed;
 mod pairing;
 mod photos;

@@ -239,6 +239,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (62, "same_face"),
             (63, "enrolling"),
             (64, "another_person"),
+            (68, "keys"),
         ],
     );
     check(

@@ -198,6 +198,8 @@ coded! {
         Enrolling = 63 => "enrolling",
         /// The face of an enrolment is another's: than the one that was seen before, or somebody's who is enrolled.
         AnotherPerson = 64 => "another_person",
+        /// What keeps the unit's secret does not give it, or its counter does not stand with the flash.
+        Keys = 68 => "keys",
     }
 }
 

@@ -8,12 +8,14 @@ mod camera;
 mod check;
 mod door;
 mod held;
+mod keys;
 mod reader;
 mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
 pub use door::{DoorConfig, LineConfig};
 pub use held::{FellBack, Held};
+pub use keys::{KeeperKind, KeysConfig};
 pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;
@@ -42,6 +44,8 @@ pub struct Config {
     pub reader: ReaderConfig,
     /// What it recognises with.
     pub engine: EngineConfig,
+    /// What keeps its secret.
+    pub keys: KeysConfig,
 }
 
 /// `[unit]`

@@ -22,7 +22,7 @@ pub const WHY_BYTES: usize = 96;
 pub const SETTINGS: usize = Setting::ALL.len();
 
 /// Keys that a unit does not tell, by section and name: folders and devices of its machine.
-pub const UNTOLD: [&str; 8] = [
+pub const UNTOLD: [&str; 9] = [
     "unit.data",
     "unit.commission",
     "camera.source",
@@ -31,6 +31,7 @@ pub const UNTOLD: [&str; 8] = [
     "reader.chip",
     "engine.packs",
     "engine.kernels",
+    "keys.tpm",
 ];
 
 /// What stands behind a line of the text whose value is the default.
