@@ -3,7 +3,7 @@
 //! Owns names, help texts and defaults. Refuses to open anything: [`crate::run`] does, part by part, so that a part that
 //! fails leaves a unit that can say so.
 
-use crate::config::EngineKind;
+use crate::config::{EngineKind, KeeperKind};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -71,6 +71,15 @@ pub enum StoreCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Have something else keep the unit's secret; gallery, log and identity stay
+    MoveSecret {
+        /// Where.
+        #[command(flatten)]
+        folder: StoreFolder,
+        /// What shall keep it
+        #[arg(long, value_name = "KEEPER", value_enum)]
+        to: KeeperKind,
+    },
 }
 
 /// `label`
@@ -90,6 +99,9 @@ pub struct StoreFolder {
     /// The unit's data folder
     #[arg(value_name = "FOLDER")]
     pub data: PathBuf,
+    /// The TPM that keeps the secret, or shall (default: /dev/tpmrm0 where the folder's secret is sealed by a TPM)
+    #[arg(long, value_name = "DEVICE")]
+    pub tpm: Option<PathBuf>,
 }
 
 /// `run`

@@ -4,6 +4,7 @@
 //! of what was durable is a fault, and its remedy a backup.
 
 use crate::args::{Label, StoreCommand, StoreFolder};
+use crate::config::{KeeperKind, KeysConfig};
 use crate::notices::Notices;
 use anyhow::{Context as _, bail};
 use qrcode::QrCode;
@@ -12,9 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 use threshold_store::overlay::Changed;
 use threshold_store::{
-    FileFlash, FileKeys, Flash, KEY_FILE, Keeper, KeyProvider, MockKeys, Object, Overlay, Store,
-    StoreError, TailCut, verify,
+    FileFlash, Flash, Keeper, KeyProvider, Object, Overlay, StillKeys, Store, StoreError, TailCut,
+    verify,
 };
+use threshold_tpm::SEALED_FILE;
 use threshold_wire::pairing::PairingCode;
 
 /// Steps after which tidying is given up: more than a full gallery has segments, three times over.
@@ -29,6 +31,7 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
         StoreCommand::Inspect(typed) => inspect(typed, notices),
         StoreCommand::Verify(typed) => check(typed, notices),
         StoreCommand::Repair { folder, dry_run } => repair(folder, *dry_run, notices),
+        StoreCommand::MoveSecret { folder, to } => move_secret(folder, *to, notices),
     }
 }
 
@@ -38,7 +41,8 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
 /// # Errors
 /// If the store cannot be opened.
 pub fn label(typed: &Label, asked_for: &Notices) -> anyhow::Result<()> {
-    let (store, _) = Store::open_folder(&typed.folder.data)?;
+    let flash = FileFlash::open(&typed.folder.data).context("data folder")?;
+    let (store, _) = Store::open(Box::new(flash), keeper(&typed.folder))?;
     let code = PairingCode::of_bytes(*store.pairing_code()).text();
     asked_for.tell(&format!("pairing code: {code}"));
     if typed.qr {
@@ -50,7 +54,19 @@ pub fn label(typed: &Label, asked_for: &Notices) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
+/// The keeper of a folder's secret: the TPM that was named, or that sealed what lies there, or else the file.
+fn keeper(typed: &StoreFolder) -> Arc<dyn KeyProvider> {
+    let is_sealed = typed.tpm.is_some() || typed.data.join(SEALED_FILE).exists();
+    keeper_of_kind(typed, if is_sealed { KeeperKind::Tpm } else { KeeperKind::File })
+}
+
+fn keeper_of_kind(typed: &StoreFolder, keeper: KeeperKind) -> Arc<dyn KeyProvider> {
+    let by_default = KeysConfig::default();
+    let tpm = typed.tpm.clone().unwrap_or(by_default.tpm);
+    KeysConfig { keeper, tpm }.of(&typed.data)
+}
+
+fn open(typed: &StoreFolder) -> anyhow::Result<FileFlash> {
     let folder = &typed.data;
     if !folder.is_dir() {
         bail!(
@@ -65,27 +81,21 @@ fn open(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
             folder.display()
         );
     }
-    Ok((flash, FileKeys::at(&folder.join(KEY_FILE))))
+    Ok(flash)
 }
 
 /// The same, of a unit that is not being wiped: to open such a one is to finish that.
-fn whole(typed: &StoreFolder) -> anyhow::Result<(FileFlash, FileKeys)> {
-    let (flash, keys) = open(typed)?;
+fn whole(typed: &StoreFolder) -> anyhow::Result<FileFlash> {
+    let flash = open(typed)?;
     if flash.len(Object::Wiping)?.is_some() {
         bail!("a wipe was begun here and not finished; the next start of the unit finishes it");
     }
-    Ok((flash, keys))
+    Ok(flash)
 }
 
 /// The flash with a keeper, on neither of which anything is changed.
 fn looked_at(typed: &StoreFolder) -> anyhow::Result<(Overlay, Arc<dyn KeyProvider>)> {
-    let (flash, keys) = whole(typed)?;
-    // Without a secret a start would make one; here that goes to memory like everything else.
-    let keys: Arc<dyn KeyProvider> = match keys.secret().map_err(StoreError::from)? {
-        Some(_) => Arc::new(keys),
-        None => Arc::new(MockKeys::default()),
-    };
-    Ok((Overlay::over(flash), keys))
+    Ok((Overlay::over(whole(typed)?), Arc::new(StillKeys::over(keeper(typed)))))
 }
 
 fn inspect(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
@@ -100,8 +110,8 @@ fn inspect(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
 }
 
 fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
-    let (flash, keys) = whole(typed)?;
-    let keys: Arc<dyn KeyProvider> = Arc::new(keys);
+    let flash = whole(typed)?;
+    let keys: Arc<dyn KeyProvider> = Arc::new(StillKeys::over(keeper(typed)));
     let verified = verify(&flash, &keys, None)?;
     notices.tell(&format!(
         "log: {} entries, {} to {}, in {} segments are as the unit wrote them",
@@ -130,8 +140,7 @@ fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
 
 fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Result<()> {
     if !dry_run {
-        let (flash, keys) = open(typed)?;
-        start(Box::new(flash), Arc::new(keys), notices)?;
+        start(Box::new(open(typed)?), keeper(typed), notices)?;
         notices.tell("done: the next start finds nothing to mend");
         return Ok(());
     }
@@ -148,6 +157,37 @@ fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Resu
         };
         notices.tell(&line);
     }
+    Ok(())
+}
+
+/// Has another keeper hold the secret of a folder. It is kept there, and the store was opened with it, before the one before forgets
+/// it: whatever is cut off is done by the same command again.
+fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow::Result<()> {
+    let (from, word) = match to {
+        KeeperKind::File => (KeeperKind::Tpm, "file"),
+        KeeperKind::Tpm => (KeeperKind::File, "tpm"),
+    };
+    let flash = whole(typed)?;
+    let (from, to) = (keeper_of_kind(typed, from), keeper_of_kind(typed, to));
+    let Some(secret) = from.secret().map_err(StoreError::from)? else {
+        if to.secret().map_err(StoreError::from)?.is_none() {
+            return Err(StoreError::NoSecret.into());
+        }
+        notices.tell(&format!("the secret is kept there already; keeper = \"{word}\" in [keys]"));
+        return Ok(());
+    };
+    // Nothing is moved of a store that would not open.
+    drop(flash);
+    let still = Arc::new(StillKeys::over(Arc::clone(&from)));
+    drop(Store::open(Box::new(Overlay::over(whole(typed)?)), still)?);
+    // What a move that was cut off left there counts from its own time on.
+    to.forget().and_then(|()| to.keep(&secret)).map_err(StoreError::from)?;
+    start(Box::new(whole(typed)?), to, notices)?;
+    from.forget().map_err(StoreError::from)?;
+    notices.tell(&format!(
+        "done: keeper = \"{word}\" in [keys] before the next start; what the medium had of the secret before may still be read from its \
+         pages, so wipe and pair a unit whose medium somebody may have copied"
+    ));
     Ok(())
 }
 
@@ -222,6 +262,7 @@ fn facts(store: &Store, notices: &Notices) -> anyhow::Result<()> {
             "a file beside it, for development: whoever copies the medium reads everything"
         }
         Keeper::Memory => "nothing yet",
+        Keeper::Tpm => "a TPM, which alone opens it",
     };
     notices.tell(&format!(
         "unit: {} starts, {} administrators, {} data keys, the secret kept by {keeper}",
@@ -229,5 +270,8 @@ fn facts(store: &Store, notices: &Notices) -> anyhow::Result<()> {
         store.roster().administrators().len(),
         figures.data_keys
     ));
+    if let Some(at) = figures.counter {
+        notices.tell(&format!("counter: {at}, by which a medium that was put back is found"));
+    }
     Ok(())
 }

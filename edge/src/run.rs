@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_record::Cause;
 use threshold_store::{
-    FileFlash, FileKeys, Flash, FlashFault, KEY_FILE, Object, Store, StoreError, TailCut,
+    FileFlash, Flash, FlashFault, KeyProvider, Object, Store, StoreError, TailCut,
 };
 
 /// How long the loop waits for the camera before it looks whether it should end.
@@ -59,7 +59,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("no signal handler")?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let opened = open_store(&beneath.unit.data, notices);
+    let keys = beneath.keys.of(&beneath.unit.data);
+    let opened = open_store(&beneath.unit.data, keys, notices);
     if let Err(StoreError::Flash(error)) = &opened
         && error.fault == FlashFault::Busy
     {
@@ -74,6 +75,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let record = RecoveryRecord::open(beside.map(|flash| Box::new(flash) as Box<dyn Flash>));
     // Before the journal's first entry: a start that ends here is none.
     let (line, pty) = line::open(&config.link.serial)?;
+    let of_keys = opened.as_ref().err().filter(|error| error.is_of_keys()).cloned();
     let journal = start::journal(opened, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
     if typed.insecure_dev_link {
@@ -85,7 +87,10 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         insecure_link: trusted,
         zone: config.unit.zone()?,
     };
-    let state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
+    let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
+    if let Some(error) = of_keys {
+        state.keys_failed(&error);
+    }
     let shared = Shared::new(state);
     // Without the thread each entry is durable before the next one.
     let commits = Commits::spawn(&shared);
@@ -154,14 +159,18 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
 
 /// Opens the store of a data folder. If that is to finish a wipe, what was set over the line goes before: a wipe that was cut off left
 /// it there.
-fn open_store(data: &Path, notices: &Notices) -> Result<(Store, Option<TailCut>), StoreError> {
+fn open_store(
+    data: &Path,
+    keys: Arc<dyn KeyProvider>,
+    notices: &Notices,
+) -> Result<(Store, Option<TailCut>), StoreError> {
     let flash = FileFlash::open(data)?;
     if flash.len(Object::Wiping)?.is_some()
         && let Err(error) = Held::forget_in(data)
     {
         notices.tell(&format!("configuration: what was set over the line stays: {error}"));
     }
-    Store::open(Box::new(flash), Arc::new(FileKeys::at(&data.join(KEY_FILE))))
+    Store::open(Box::new(flash), keys)
 }
 
 /// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so, which waits a while for whoever is at
@@ -210,11 +219,12 @@ mod tests {
             std::fs::write(&set, "[camera]\nfps = 20\n").unwrap();
         };
         put();
-        drop(open_store(folder.path(), &notices).unwrap());
+        let keys = || crate::config::KeysConfig::default().of(folder.path());
+        drop(open_store(folder.path(), keys(), &notices).unwrap());
         assert!(set.exists(), "nothing is wiped");
         // What a power cut leaves of a wipe.
         std::fs::write(folder.path().join(Object::Wiping.to_string()), "wiping\n").unwrap();
-        drop(open_store(folder.path(), &notices).unwrap());
+        drop(open_store(folder.path(), keys(), &notices).unwrap());
         assert!(!set.exists());
     }
 }

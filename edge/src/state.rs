@@ -670,6 +670,11 @@ impl State {
         self.fail(Cause::Store, &error.to_string());
     }
 
+    /// The store could not be opened for what keeps its secret, which is the fault to be told first: it has another remedy.
+    pub fn keys_failed(&mut self, error: &StoreError) {
+        self.faults.insert(0, (Cause::Keys, error.to_string()));
+    }
+
     /// Tries a store that was at fault again, by an entry that says so. One whose medium is full has the reserve, if its owner wants
     /// that.
     pub fn retry_store(&mut self) {

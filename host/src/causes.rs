@@ -73,6 +73,9 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::ReserveUsedUp => {
             "the medium of the log is full, and as many were admitted out of the reserve as the owner allowed"
         }
+        Cause::Keys => {
+            "what keeps the unit's secret does not give it, or its counter does not stand with the flash"
+        }
         Cause::NoCard => "the person has no card that the door controller takes",
         Cause::Controller => "the lines to the door controller failed",
     }
@@ -173,6 +176,9 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
         Cause::AnotherPerson => "one person at a time, until it is done",
         Cause::ReserveUsedUp => "free space on the medium of the unit's data folder",
+        Cause::Keys => {
+            "look at [keys] in the unit's configuration and at its TPM; the unit's own messages say which fault it is, and what to do"
+        }
         Cause::NoCard => {
             "threshold access set gives the person a badge; [controller] in the unit's configuration says which ones are taken"
         }

@@ -13,6 +13,7 @@ mod flash;
 mod gallery;
 mod judged;
 mod kept;
+mod keys;
 mod managed;
 mod pairing;
 mod photos;

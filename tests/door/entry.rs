@@ -240,6 +240,7 @@ fn codes_and_texts_are_what_they_ever_were() {
             (63, "enrolling"),
             (64, "another_person"),
             (66, "reserve_used_up"),
+            (68, "keys"),
             (70, "no_card"),
             (71, "controller"),
         ],

@@ -6,6 +6,7 @@
 
 pub mod entry;
 pub mod lots;
+pub mod swtpm;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

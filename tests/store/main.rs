@@ -4,6 +4,7 @@
 mod administrators;
 mod commission;
 mod conversion;
+mod counter;
 mod damage;
 mod files;
 mod forge;
@@ -31,6 +32,7 @@ mod removal;
 mod rotation;
 mod segments;
 mod tampering;
+mod tpm;
 mod wipe;
 
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};

@@ -105,7 +105,10 @@ fn sheet() -> Sheet {
     s.answer::<endpoints::GetInfo>("bare", samples::bare_info());
     let mut info = samples::info();
     info.store.as_mut().unwrap().keeper = SecretKeeper::File;
-    s.answer::<endpoints::GetInfo>("keeper_file", info);
+    s.answer::<endpoints::GetInfo>("keeper_file", info.clone());
+    let store = info.store.as_mut().unwrap();
+    (store.keeper, store.counter) = (SecretKeeper::Tpm, Some(0x0102_0304_0506));
+    s.answer::<endpoints::GetInfo>("keeper_tpm", info);
     for (case, armed) in samples::ARMED {
         let info = threshold_wire::message::Info { armed, ..samples::bare_info() };
         s.answer::<endpoints::GetInfo>(case, info);

@@ -165,6 +165,7 @@ pub(crate) fn info() -> Info {
             log_bytes: 14_000_000,
             gallery_bytes: 90_000,
             keeper: SecretKeeper::Memory,
+            counter: None,
             administrators: 3,
         }),
         armed: Armed::Armed,

@@ -200,6 +200,8 @@ coded! {
         AnotherPerson = 64 => "another_person",
         /// The medium is full, and as many were admitted out of the reserve as the owner allowed.
         ReserveUsedUp = 66 => "reserve_used_up",
+        /// What keeps the unit's secret does not give it, or its counter does not stand with the flash.
+        Keys = 68 => "keys",
         /// The person has no card that the door controller takes.
         NoCard = 70 => "no_card",
         /// The lines to the door controller failed.

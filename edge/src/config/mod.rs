@@ -9,6 +9,7 @@ mod check;
 mod controller;
 mod door;
 mod held;
+mod keys;
 mod reader;
 mod shape;
 
@@ -16,6 +17,7 @@ pub use camera::{CameraConfig, CameraFormat};
 pub use controller::{CardFormat, ControllerConfig, LockHolder};
 pub use door::{DoorConfig, LineConfig};
 pub use held::{FellBack, Held};
+pub use keys::{KeeperKind, KeysConfig};
 pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;
@@ -46,6 +48,8 @@ pub struct Config {
     pub controller: ControllerConfig,
     /// What it recognises with.
     pub engine: EngineConfig,
+    /// What keeps its secret.
+    pub keys: KeysConfig,
 }
 
 /// `[unit]`

@@ -257,7 +257,9 @@ fn store_info(store: &Store) -> Option<StoreInfo> {
         keeper: match figures.keeper {
             Keeper::File => SecretKeeper::File,
             Keeper::Memory => SecretKeeper::Memory,
+            Keeper::Tpm => SecretKeeper::Tpm,
         },
+        counter: figures.counter,
         administrators: store.roster().administrators().len() as u32,
     })
 }

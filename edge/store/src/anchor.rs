@@ -6,11 +6,13 @@
 //!  8 version u16 (3)    | 16 generation u64  | 36 last id u32    | 52 administrators u64
 //! 10 converts u16       | 24 log head u64    | 40 lock-out [u8; 4] | 60 crc32 of 0 to 60
 //! ```
+//! Version 4, in place of 3 where the keeper has a counter (`keys`): 60 the step of it that this anchor is bound to, u64 | 68 crc32.
 //! Sealed as a whole (`sealed`). `converts` is 0, or while an older log is converted what that is: 1 a single file, 2 segments that
 //! are not sealed. Versions 1 and 2 are not sealed, say the same by their version, have zeros at 10 and end with the crc32 at 44.
 //! An object may stand further than the anchor says, since the anchor is written after it; never less far. The log carries
 //! the same state (`log::State`), so that the anchor and the log vouch for each other.
-//! What this cannot find: the whole folder put back as it once was. That takes a counter outside the flash.
+//! What this alone cannot find is the whole folder put back as it once was. That takes a counter outside the flash, with which the
+//! anchor is held to be the newest (`store/counter`), and by the anchor everything else.
 
 use crate::bytes::Reader;
 use crate::error::StoreError;
@@ -23,11 +25,16 @@ const MAGIC: [u8; 8] = *b"THRANC\r\n";
 const SINGLE_LOG: u16 = 1;
 /// The log is segments that are not sealed.
 const SEGMENTS: u16 = 2;
-/// The log is sealed: what this program writes.
+/// The log is sealed.
 const SEALED: u16 = 3;
+/// The same, bound to a keeper's counter.
+const COUNTED: u16 = 4;
 
-/// The anchor's length.
-pub(crate) const LEN: usize = 64;
+/// The anchor's length before its crc32, without a counter.
+const PLAIN: usize = 60;
+const CRC: usize = 4;
+/// The longest anchor.
+pub(crate) const MAX_LEN: usize = PLAIN + 8 + CRC;
 
 /// How far everything had come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +47,8 @@ pub(crate) struct Anchor {
     pub(crate) tombstones: u32,
     pub(crate) last_id: PersonId,
     pub(crate) lockout: [u8; 4],
+    /// The step of the keeper's counter that it is bound to; `None` if to none.
+    pub(crate) counter: Option<u64>,
 }
 
 /// What the log was made of when the anchor was written.
@@ -55,8 +64,12 @@ pub(crate) enum LogForm {
 
 impl Anchor {
     /// Its bytes while the log is of a form, or is converted from that.
-    pub(crate) fn to_bytes(self, form: LogForm) -> [u8; LEN] {
-        let mut bytes = [0; LEN];
+    pub(crate) fn to_bytes(self, form: LogForm) -> Vec<u8> {
+        let (version, counter) = match self.counter {
+            None => (SEALED, None),
+            Some(step) => (COUNTED, Some(step.to_le_bytes())),
+        };
+        let mut bytes = vec![0; PLAIN];
         let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
         let converts = match form {
             LogForm::Single => SINGLE_LOG,
@@ -64,7 +77,7 @@ impl Anchor {
             LogForm::Sealed => 0,
         };
         put(0, &MAGIC);
-        put(8, &SEALED.to_le_bytes());
+        put(8, &version.to_le_bytes());
         put(10, &converts.to_le_bytes());
         put(12, &self.boot.to_le_bytes());
         put(16, &self.generation.to_le_bytes());
@@ -74,8 +87,8 @@ impl Anchor {
         put(40, &self.lockout);
         put(44, &self.log_batches.to_le_bytes());
         put(52, &self.administrators.to_le_bytes());
-        let crc = crc32fast::hash(&bytes[..LEN - 4]);
-        bytes[LEN - 4..].copy_from_slice(&crc.to_le_bytes());
+        bytes.extend(counter.into_iter().flatten());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes
     }
 
@@ -92,13 +105,13 @@ impl Anchor {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Self, LogForm), StoreError> {
         let mut reader = Reader::new(Object::Anchor, bytes);
         reader.magic(&MAGIC)?;
-        let version = reader.version_up_to(SEALED)?;
+        let version = reader.version_up_to(COUNTED)?;
         let mut reader = reader.hashed(|covered| crc32fast::hash(covered).to_le_bytes())?;
         let converts = u16::from_le_bytes(reader.array()?);
         let form = match (version, converts) {
-            (SINGLE_LOG, 0) | (SEALED, SINGLE_LOG) => LogForm::Single,
-            (SEGMENTS, 0) | (SEALED, SEGMENTS) => LogForm::Segments,
-            (SEALED, 0) => LogForm::Sealed,
+            (SINGLE_LOG, 0) | (SEALED | COUNTED, SINGLE_LOG) => LogForm::Single,
+            (SEGMENTS, 0) | (SEALED | COUNTED, SEGMENTS) => LogForm::Segments,
+            (SEALED | COUNTED, 0) => LogForm::Sealed,
             _ => return Err(reader.damaged("what it converts")),
         };
         let mut anchor = Self {
@@ -110,8 +123,11 @@ impl Anchor {
             lockout: reader.array()?,
             ..Self::default()
         };
-        if version == SEALED {
+        if version >= SEALED {
             (anchor.log_batches, anchor.administrators) = (reader.u64()?, reader.u64()?);
+        }
+        if version == COUNTED {
+            anchor.counter = Some(reader.u64()?);
         }
         if reader.left() != 0 { Err(reader.damaged("its length")) } else { Ok((anchor, form)) }
     }

@@ -42,8 +42,8 @@ pub enum StoreError {
     NotSealedYet,
     /// The flash is sealed and the secret is not there.
     #[error(
-        "the unit's secret is gone, and without it nothing on the flash can be read; put the unit's own key back, or move the \
-         data folder away, start the unit and enrol again"
+        "the unit's secret is gone, and without it nothing on the flash can be read; see that keeper in [keys] is what keeps it, put \
+         the unit's own key back, or move the data folder away, start the unit and enrol again"
     )]
     NoSecret,
     /// The key ring is gone and other objects are there.
@@ -134,6 +134,29 @@ pub enum StoreError {
         /// Where the anchor says that it stood.
         expected: u64,
     },
+    /// The whole flash was put back as it once was.
+    #[error(
+        "the flash is of step {found} of the unit's counter, which stands at {expected}: all of it was put back as it once was; put the \
+         newest one back, or move the data folder away, start the unit, commission it with the owner's recovery key and enrol again"
+    )]
+    OlderFlash {
+        /// The step that the flash names.
+        found: u64,
+        /// Where the counter stands.
+        expected: u64,
+    },
+    /// The counter is behind the flash.
+    #[error(
+        "the flash is of step {found} of the unit's counter, which stands at {expected} only: it is the counter of another unit, or was \
+         made anew; put the unit's own TPM and flash together again, or move the data folder away, start the unit, commission it with \
+         the owner's recovery key and enrol again"
+    )]
+    OtherCounter {
+        /// The step that the flash names.
+        found: u64,
+        /// Where the counter stands.
+        expected: u64,
+    },
     /// The gallery's segments are sound, each by itself, and are not those of one gallery.
     #[error(
         "the segments of the gallery ({} and on) do not make up the gallery of generation {generation}: an older file was put \
@@ -198,5 +221,18 @@ impl StoreError {
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Flash(error) if error.fault == FlashFault::Full)
+    }
+
+    /// True if it is what keeps the secret, or its counter, that does not stand with this flash: the medium is not to blame.
+    #[must_use]
+    pub fn is_of_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::Keys(_)
+                | Self::NoSecret
+                | Self::WrongSecret
+                | Self::OlderFlash { .. }
+                | Self::OtherCounter { .. }
+        )
     }
 }

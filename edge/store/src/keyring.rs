@@ -16,7 +16,7 @@
 use crate::bytes::Reader;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
-use crate::keys::{Keeper, KeyProvider, SECRET_BYTES, Secret};
+use crate::keys::{Counter, Keeper, KeyProvider, SECRET_BYTES, Secret};
 use crate::originals::Originals;
 use crate::sealed;
 use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
@@ -300,6 +300,16 @@ impl Keyring {
     /// What keeps the secret.
     pub(crate) fn keeper(&self) -> Keeper {
         self.provider.keeper()
+    }
+
+    /// Where the keeper's counter stands; `None` if it has none.
+    pub(crate) fn counter(&self) -> Result<Option<Counter>, StoreError> {
+        Ok(self.provider.counter()?)
+    }
+
+    /// Has the keeper's counter make a step, or find that it was made.
+    pub(crate) fn count_to(&self, to: u64) -> Result<(), StoreError> {
+        Ok(self.provider.count_to(to)?)
     }
 
     /// Lets the keeper forget the secret.

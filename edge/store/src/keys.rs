@@ -1,14 +1,16 @@
 //! Who keeps the unit's secret, outside the flash that it protects.
 //!
-//! Owns the trait that a security chip, a trusted world or a file implement, and the file body. Refuses a default secret:
-//! each unit makes its own at its first start.
+//! Owns the trait that a security chip, a trusted world or a file implement, and the file body; the TPM's is `edge/tpm`. Refuses
+//! a default secret: each unit makes its own at its first start.
 //! Terms: the *secret* is the one from which everything else of the store is unlocked; whoever has it and the flash can read
-//! and forge everything, and once it is forgotten nobody can.
+//! and forge everything, and once it is forgotten nobody can. The *counter* of a keeper that has one stands outside the flash
+//! and never goes back.
+
+mod kept;
+
+pub use kept::KeptFile;
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -25,6 +27,17 @@ pub enum Keeper {
     File,
     /// Memory of this process, for tests.
     Memory,
+    /// A TPM, which alone opens the file beside the flash: whoever copies the medium has nothing.
+    Tpm,
+}
+
+/// Where a keeper's counter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Now.
+    pub at: u64,
+    /// Where it stood when the secret was kept: a flash that names no step of it is as of then.
+    pub first: u64,
 }
 
 /// Keeps the unit's secret and draws random bytes.
@@ -49,6 +62,23 @@ pub trait KeyProvider: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`KeyError`].
     fn forget(&self) -> Result<(), KeyError>;
+
+    /// Where its counter stands; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    fn counter(&self) -> Result<Option<Counter>, KeyError> {
+        Ok(None)
+    }
+
+    /// Has its counter stand at `to`, where it stands already or one step before; durable on return. To be asked again after an
+    /// error, which leaves open whether the step was made.
+    ///
+    /// # Errors
+    /// [`KeyError`], also if it stands anywhere else.
+    fn count_to(&self, to: u64) -> Result<(), KeyError> {
+        Err(KeyError::NoCounter { to })
+    }
 
     /// Fills with bytes that nobody can foretell.
     ///
@@ -82,6 +112,97 @@ pub enum KeyError {
         /// Its mode.
         mode: u32,
     },
+    /// The sealed file is not what was written.
+    #[error(
+        "{} is damaged, and the unit's secret is in no other place; put the file back from a backup of this unit's data folder, or \
+         move the folder away, start the unit, commission it with the owner's recovery key and enrol again", path.display()
+    )]
+    NotSealedHere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No TPM answers.
+    #[error(
+        "no TPM answers at {}: {detail}; look at the module and its driver, at tpm in [keys], and that the unit's user may use the \
+         device, then start the unit again", path.display()
+    )]
+    TpmAbsent {
+        /// The device.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The TPM cannot open the sealed file.
+    #[error(
+        "the TPM at {} does not open {}: it is another TPM, it was cleared since, or the file was changed; put this unit's own TPM \
+         and flash together again, or move the data folder away, start the unit, commission it with the owner's recovery key and \
+         enrol again", device.display(), sealed.display()
+    )]
+    TpmOther {
+        /// The device.
+        device: PathBuf,
+        /// The sealed file.
+        sealed: PathBuf,
+    },
+    /// The TPM's owner hierarchy has a password.
+    #[error(
+        "the TPM at {} belongs to somebody: its owner hierarchy has a password, and the unit has none; take it off \
+         (tpm2_changeauth -c owner) and start the unit again", path.display()
+    )]
+    TpmOwned {
+        /// The device.
+        path: PathBuf,
+    },
+    /// The TPM keeps off guessers of passwords.
+    #[error(
+        "the TPM at {} is locked out, since somebody tried wrong passwords on it; wait until it recovers or reset it \
+         (tpm2_dictionarylockout -c), then start the unit again", path.display()
+    )]
+    TpmLockedOut {
+        /// The device.
+        path: PathBuf,
+    },
+    /// The TPM refuses a command.
+    #[error(
+        "the TPM at {} refuses {command} ({code}); start the machine again, and if that does not help replace the module, move the \
+         data folder away, commission the unit with the owner's recovery key and enrol again", path.display()
+    )]
+    TpmRefuses {
+        /// The device.
+        path: PathBuf,
+        /// What was asked.
+        command: &'static str,
+        /// What it said.
+        code: String,
+    },
+    /// The counter is gone, or something else stands in its place.
+    #[error(
+        "the TPM at {} has no counter of this unit any more: somebody took it away or put something else in its place, so that nobody \
+         can tell whether the flash is the newest; move the data folder away, start the unit, commission it with the owner's \
+         recovery key and enrol again", path.display()
+    )]
+    CounterGone {
+        /// The device.
+        path: PathBuf,
+    },
+    /// The counter stands where no step leads to what was asked.
+    #[error(
+        "the TPM's counter stands at {at} and not a step before {to}: another program counts with it; end that and start the unit again"
+    )]
+    CounterElsewhere {
+        /// Where it stands.
+        at: u64,
+        /// Where it should get.
+        to: u64,
+    },
+    /// The keeper has no counter.
+    #[error(
+        "what keeps the secret has no counter to bring to {to}; start the unit again, and report this"
+    )]
+    NoCounter {
+        /// Where it should get.
+        to: u64,
+    },
     /// The system refuses.
     #[error("{}: {detail}; the folder must be there, and the file for the unit's user alone", path.display())]
     Io {
@@ -95,34 +216,26 @@ pub enum KeyError {
     NoRandomness(String),
 }
 
+/// Fills with bytes of the system that nobody can foretell.
+///
+/// # Errors
+/// [`KeyError::NoRandomness`].
+pub fn random(into: &mut [u8]) -> Result<(), KeyError> {
+    getrandom::fill(into).map_err(|error| KeyError::NoRandomness(error.to_string()))
+}
+
 /// A secret in a file that only the unit's user may read: for development, and for boards without a keeper of their own.
 /// It stops nobody who takes the medium out.
 #[derive(Clone, Debug)]
 pub struct FileKeys {
-    path: PathBuf,
+    file: KeptFile,
 }
 
 impl FileKeys {
     /// The secret in this file, which need not be there yet.
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        Self { path: path.to_path_buf() }
-    }
-
-    /// Where a secret is written before it has its name.
-    fn beside(&self) -> PathBuf {
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".tmp");
-        PathBuf::from(beside)
-    }
-
-    fn fail(&self, error: &std::io::Error) -> KeyError {
-        KeyError::Io { path: self.path.clone(), detail: error.to_string() }
-    }
-
-    fn sync_folder(&self) -> std::io::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        Self { file: KeptFile::at(path) }
     }
 }
 
@@ -132,54 +245,25 @@ impl KeyProvider for FileKeys {
     }
 
     fn secret(&self) -> Result<Option<Secret>, KeyError> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mut file = match File::open(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|error| self.fail(&error))?,
-        };
-        let meta = file.metadata().map_err(|error| self.fail(&error))?;
-        let mode = meta.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: self.path.clone(), mode });
-        }
-        if meta.len() != SECRET_BYTES as u64 {
-            return Err(KeyError::NotASecret { path: self.path.clone(), found: meta.len() });
-        }
+        let Some(bytes) = self.file.read(SECRET_BYTES as u64)? else { return Ok(None) };
         let mut secret = Secret::default();
-        file.read_exact(secret.as_mut()).map_err(|error| self.fail(&error))?;
+        if bytes.len() != SECRET_BYTES {
+            let (path, found) = (self.file.path().to_path_buf(), bytes.len() as u64);
+            return Err(KeyError::NotASecret { path, found });
+        }
+        secret.copy_from_slice(&bytes);
         Ok(Some(secret))
     }
 
     fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
-        // Written beside it and linked into place, so that a file of this name is whole, and one that is there stays.
-        let beside = self.beside();
-        let made = (|| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&beside)?;
-            file.write_all(secret.as_ref())?;
-            file.sync_all()?;
-            std::fs::hard_link(&beside, &self.path)?;
-            std::fs::remove_file(&beside)?;
-            self.sync_folder()
-        })();
-        made.map_err(|error| self.fail(&error))
+        self.file.write_new(secret.as_ref())
     }
 
     fn forget(&self) -> Result<(), KeyError> {
-        let forget = |path| match std::fs::remove_file(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        };
-        // A power cut may have left the secret under its other name.
-        let forgotten = forget(self.beside()).and_then(|()| forget(self.path.clone()));
-        forgotten.and_then(|()| self.sync_folder()).map_err(|error| self.fail(&error))
+        self.file.remove()
     }
 
     fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {
-        getrandom::fill(into).map_err(|error| KeyError::NoRandomness(error.to_string()))
+        random(into)
     }
 }

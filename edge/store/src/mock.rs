@@ -5,7 +5,7 @@
 //! of which half is erased. Faults are set by the number of the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
-use crate::keys::{Keeper, KeyError, KeyProvider, Secret};
+use crate::keys::{Counter, Keeper, KeyError, KeyProvider, Secret};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -127,7 +127,13 @@ impl MockFlash {
     /// The keeper of this flash's secret; a copy of the flash has its own.
     #[must_use]
     pub fn keys(&self) -> Arc<dyn KeyProvider> {
-        Arc::new(self.keys.clone())
+        Arc::new(self.mock_keys())
+    }
+
+    /// The same, to be set up.
+    #[must_use]
+    pub fn mock_keys(&self) -> MockKeys {
+        self.keys.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -265,22 +271,43 @@ fn survivor(durable: &[u8], seen: &[u8], lots: &mut Lots) -> Vec<u8> {
     left
 }
 
-/// A secret in memory and seeded randomness, so that a run can be repeated byte by byte. A clone is a handle on the same.
+/// A secret in memory and seeded randomness, so that a run can be repeated byte by byte, with a counter if it is asked for. A clone is
+/// a handle on the same.
 #[derive(Clone, Debug, Default)]
-pub struct MockKeys(Arc<Mutex<(Option<Secret>, Lots)>>);
+pub struct MockKeys(Arc<Mutex<Kept>>);
+
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    secret: Option<Secret>,
+    lots: Lots,
+    counter: Option<Counter>,
+    /// Steps asked for, and at which to fail: true if it is made all the same.
+    asked: u64,
+    fails: BTreeMap<u64, bool>,
+}
 
 impl MockKeys {
     /// A keeper without a secret whose random bytes follow from a seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new((None, Lots(seed)))))
+        Self(Arc::new(Mutex::new(Kept { lots: Lots(seed), ..Kept::default() })))
+    }
+
+    /// Gives it a counter, or puts another in its place; a new one stands further than any before.
+    pub fn set_counter(&self, at: Option<u64>) {
+        self.state().counter = at.map(|at| Counter { at, first: at });
+    }
+
+    /// Makes step number `step` fail, counted from 1 over the keeper's life; `made` if the counter makes it all the same.
+    pub fn fail_step(&self, step: u64, made: bool) {
+        self.state().fails.insert(step, made);
     }
 
     fn copy(&self) -> Self {
         Self(Arc::new(Mutex::new(self.state().clone())))
     }
 
-    fn state(&self) -> MutexGuard<'_, (Option<Secret>, Lots)> {
+    fn state(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -291,21 +318,44 @@ impl KeyProvider for MockKeys {
     }
 
     fn secret(&self) -> Result<Option<Secret>, KeyError> {
-        Ok(self.state().0.clone())
+        Ok(self.state().secret.clone())
     }
 
     fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
-        self.state().0 = Some(secret.clone());
+        self.state().secret = Some(secret.clone());
         Ok(())
     }
 
     fn forget(&self) -> Result<(), KeyError> {
-        self.state().0 = None;
+        let mut kept = self.state();
+        kept.secret = None;
+        // What is kept next begins where the counter stands.
+        kept.counter = kept.counter.map(|Counter { at, .. }| Counter { at, first: at });
         Ok(())
     }
 
+    fn counter(&self) -> Result<Option<Counter>, KeyError> {
+        Ok(self.state().counter)
+    }
+
+    fn count_to(&self, to: u64) -> Result<(), KeyError> {
+        let mut kept = self.state();
+        kept.asked += 1;
+        let asked = kept.asked;
+        let fails = kept.fails.remove(&asked);
+        let counter = kept.counter.as_mut().ok_or(KeyError::NoCounter { to })?;
+        match to.checked_sub(counter.at) {
+            Some(0 | 1) if fails != Some(false) => counter.at = to,
+            Some(0 | 1) => {}
+            _ => return Err(KeyError::CounterElsewhere { at: counter.at, to }),
+        }
+        fails.map_or(Ok(()), |_| {
+            Err(KeyError::TpmAbsent { path: "memory".into(), detail: "mock".to_owned() })
+        })
+    }
+
     fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {
-        let lots = &mut self.state().1;
+        let lots = &mut self.state().lots;
         into.iter_mut().for_each(|byte| *byte = lots.draw(256) as u8);
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! A flash over another one that is only read: what is written stays in memory.
 //!
 //! So everything that a start would do can be tried, and looked at, without a byte of the medium changing.
+//! The keeper goes with it ([`StillKeys`]): a counter that went on without its flash would make that an older one.
 //! An object that is appended to is copied into memory first; none is longer than a segment or the largest gallery.
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::keys::{Counter, Keeper, KeyError, KeyProvider, Secret};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +26,62 @@ pub struct Changed {
     pub before: Option<u64>,
     /// Its bytes then; `None` if it would be removed.
     pub after: Option<u64>,
+}
+
+/// A keeper that is only asked: what would be kept, forgotten or counted stays in memory.
+#[derive(Debug)]
+pub struct StillKeys {
+    base: Arc<dyn KeyProvider>,
+    kept: Mutex<Option<Secret>>,
+}
+
+impl StillKeys {
+    /// Nothing kept yet.
+    #[must_use]
+    pub fn over(base: Arc<dyn KeyProvider>) -> Self {
+        Self { base, kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Secret>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyProvider for StillKeys {
+    fn keeper(&self) -> Keeper {
+        self.base.keeper()
+    }
+
+    fn secret(&self) -> Result<Option<Secret>, KeyError> {
+        let kept = self.kept().clone();
+        if kept.is_some() { Ok(kept) } else { self.base.secret() }
+    }
+
+    fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
+        *self.kept() = Some(secret.clone());
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<(), KeyError> {
+        *self.kept() = None;
+        Ok(())
+    }
+
+    fn counter(&self) -> Result<Option<Counter>, KeyError> {
+        // The first look at the counter is the only one; what is counted after it goes nowhere.
+        match self.base.secret()? {
+            Some(_) => self.base.counter(),
+            None => Ok(None),
+        }
+    }
+
+    fn count_to(&self, _: u64) -> Result<(), KeyError> {
+        Ok(())
+    }
+
+    fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {
+        self.base.random(into)
+    }
 }
 
 impl Overlay {

@@ -2,10 +2,11 @@
 //!
 //! The order of writes is the point of this file. A change of the gallery is a batch of its own,
 //! bound by the log's next batch, which tells of it, and by the anchor once the unit idles. A
-//! removal writes the tombstone first: from then on the person is gone, whatever follows. An admission's entry is
+//! removal writes the tombstone first: from then on the person is gone, whatever follows. A keeper's counter follows the anchor. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the log before a probe is scored.
 
 mod administration;
+mod counter;
 mod figures;
 mod prune;
 mod reserve;
@@ -29,6 +30,7 @@ use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize, State};
 use crate::sealed;
 use crate::tombstones::{self, Tombstones};
+use counter::Counting;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use threshold_record::{
@@ -72,6 +74,7 @@ pub struct Store {
     anchor: Anchor,
     /// The log's head that the anchor on the flash says.
     anchored: u64,
+    counting: Counting,
     tombstones: Tombstones,
     /// People in the gallery of whom the flash may have a tombstone, since their removal failed.
     doubtful: BTreeSet<PersonId>,
@@ -119,7 +122,7 @@ impl Store {
         let size = size.into();
         wipe::finish(flash.as_mut(), keys.as_ref())?;
         let keyring = Keyring::open(flash.as_mut(), &keys)?;
-        let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::LEN as u64)?;
+        let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::MAX_LEN as u64)?;
         let (mut anchor, form) = match anchor {
             Some(bytes) => Anchor::from_bytes(&bytes)?,
             None => {
@@ -133,6 +136,7 @@ impl Store {
                 (first, LogForm::Sealed)
             }
         };
+        let counting = Counting::open(&keyring, &anchor)?;
         let tombstones = read(flash.as_ref(), &keyring, Object::Tombstones, tombstones::MAX_BYTES)?;
         let tombstones = match tombstones {
             Some(bytes) => Tombstones::from_bytes(&bytes)?,
@@ -174,6 +178,7 @@ impl Store {
             log_form,
             anchor,
             anchored: 0,
+            counting,
             tombstones,
             doubtful: BTreeSet::new(),
             roster_given: roster.generation(),
@@ -501,10 +506,11 @@ impl Store {
         self.anchor.log_head = self.log.durable_head();
         self.anchor.log_batches = self.log.durable_batches();
         self.note_state();
+        self.name_step();
         self.replace(Object::Anchor, &self.anchor.to_bytes(self.log_form))?;
         self.anchored = self.anchor.log_head;
         self.unbound = false;
-        Ok(())
+        self.step_named()
     }
 
     /// Tells the log what everything else has come to.
@@ -523,6 +529,12 @@ impl Store {
     #[must_use]
     pub fn boot(&self) -> u32 {
         self.anchor.boot
+    }
+
+    /// Where the counter stands that a flash put back is found by; `None` without one.
+    #[must_use]
+    pub fn counter(&self) -> Option<u64> {
+        self.counting.at()
     }
 
     /// The lock-out state as last saved; zeros if none ever was.
@@ -578,13 +590,13 @@ impl Store {
     }
 
     /// Binds the log's head into the anchor with the first entry, so that a log that is gone is not a first start, and
-    /// with each new segment, so that no whole segment can be taken away unseen.
+    /// with each new segment, so that no whole segment can be taken away unseen. Makes a step of the counter that is owed.
     fn bind_log(&mut self) -> Result<(), StoreError> {
         let due = self.log.first_of_last().min(self.log.durable_head());
         if self.anchored < due {
-            self.write_anchor()?;
+            return self.write_anchor();
         }
-        Ok(())
+        if self.counting.owes() { self.make_step() } else { Ok(()) }
     }
 
     /// The number of a context record of these bytes, which is in force from now on; written if there is none. Durable with

@@ -32,6 +32,7 @@ pub const UNTOLD: [&str; 9] = [
     "controller.chip",
     "engine.packs",
     "engine.kernels",
+    "keys.tpm",
 ];
 
 /// What stands behind a line of the text whose value is the default.

@@ -141,6 +141,8 @@ pub struct StoreInfo {
     pub gallery_bytes: u64,
     /// What keeps the secret that all of it is sealed with.
     pub keeper: SecretKeeper,
+    /// Where the keeper's counter stands, by which a flash that was put back is found; `None` if it has none.
+    pub counter: Option<u64>,
     /// Administrators in the roster; 0 on a unit that was never paired.
     pub administrators: u32,
 }
@@ -152,6 +154,8 @@ pub enum SecretKeeper {
     File,
     /// Memory of the unit's process, for tests.
     Memory,
+    /// A TPM, which alone opens the file beside the flash.
+    Tpm,
 }
 
 /// Whether the unit decides.

@@ -57,6 +57,7 @@ fn keeper(keeper: SecretKeeper) -> &'static str {
     match keeper {
         SecretKeeper::File => "file",
         SecretKeeper::Memory => "memory",
+        SecretKeeper::Tpm => "tpm",
     }
 }
 
@@ -93,6 +94,7 @@ fn value(hello: &Hello, info: &Info) -> Value {
             "log_bytes": store.log_bytes,
             "gallery_bytes": store.gallery_bytes,
             "secret_keeper": keeper(store.keeper),
+            "counter": store.counter,
             "administrators": store.administrators,
         })),
         "commission": commission::value(info.commission),
@@ -201,9 +203,11 @@ fn text(hello: &Hello, info: &Info) -> String {
                 store.log_segments_kept,
                 indicatif::HumanBytes(store.log_bytes),
                 indicatif::HumanBytes(store.gallery_bytes),
-                match store.keeper {
-                    SecretKeeper::File => "a file beside it (for development)",
-                    SecretKeeper::Memory => "memory",
+                match (store.keeper, store.counter) {
+                    (SecretKeeper::File, _) => "a file beside it (for development)".to_owned(),
+                    (SecretKeeper::Memory, _) => "memory".to_owned(),
+                    (SecretKeeper::Tpm, None) => "a TPM".to_owned(),
+                    (SecretKeeper::Tpm, Some(at)) => format!("a TPM, whose counter stands at {at}"),
                 }
             ),
         );

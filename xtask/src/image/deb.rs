@@ -31,7 +31,7 @@ if [ \"$1\" = configure ] && [ -d /run/systemd/system ]; then
     systemd-sysusers threshold.conf
     systemctl daemon-reload
     udevadm control --reload || true
-    udevadm trigger --subsystem-match=gpio || true
+    udevadm trigger --subsystem-match=gpio --subsystem-match=tpmrm || true
 fi
 if [ \"$1\" = configure ] && [ -z \"$2\" ]; then
     # Once: what the owner disabled stays so when a later package comes, or this one again.

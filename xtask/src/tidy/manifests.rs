@@ -8,10 +8,11 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
+    ("threshold-tpm", &["threshold-store"]),
     ("threshold-models", &["threshold-record"]),
     ("threshold-train", &["threshold-models"]),
     ("threshold-kernels", &["threshold-models", "threshold-record"]),
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "threshold-record",
             "threshold-slots",
             "threshold-store",
+            "threshold-tpm",
             "threshold-wire",
         ],
     ),
@@ -42,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "threshold-record",
             "threshold-slots",
             "threshold-store",
+            "threshold-tpm",
             "threshold-wire",
         ],
     ),

@@ -64,7 +64,7 @@ pub fn verify(
     if keyring.form() == Form::Converting {
         return Err(StoreError::NotSealedYet);
     }
-    let anchor = sealed::read(flash, &keyring, Object::Anchor, anchor::LEN as u64)?;
+    let anchor = sealed::read(flash, &keyring, Object::Anchor, anchor::MAX_LEN as u64)?;
     let anchor = anchor.ok_or(StoreError::NoAnchor { beside: Object::Keys })?;
     let (anchor, _) = Anchor::from_bytes(&anchor)?;
     let identity = keyring.identity();

@@ -21,6 +21,8 @@ pub struct Figures {
     pub data_keys: u32,
     /// What keeps the unit's secret.
     pub keeper: Keeper,
+    /// Where the keeper's counter stands; `None` if it has none.
+    pub counter: Option<u64>,
 }
 
 impl Store {
@@ -41,6 +43,7 @@ impl Store {
             tombstones: self.tombstones.0.len() as u32,
             data_keys: self.keyring.n_data_keys(),
             keeper: self.keyring.keeper(),
+            counter: self.counter(),
         })
     }
 }

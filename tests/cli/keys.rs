@@ -1,0 +1,105 @@
+//! A unit whose secret a TPM keeps: configured, moved there and back, and what is said when the TPM is gone.
+
+use crate::binary::{Ran, Unit, binaries, run};
+use std::path::Path;
+use std::process::Command;
+use threshold_record::{ModelId, Name};
+use threshold_store::Store;
+use threshold_tests::swtpm::Swtpm;
+
+const MODEL: ModelId = ModelId([7; 32]);
+
+fn edge(folder: &Path, args: &[&str]) -> Ran {
+    run(Command::new(binaries().join("threshold-edge")).args(args).current_dir(folder))
+}
+
+/// The people of a folder whose secret a file keeps.
+fn people(folder: &Path) -> usize {
+    let (mut store, _) = Store::open_folder(&folder.join("data")).unwrap();
+    store.load_gallery(MODEL).unwrap().n_people()
+}
+
+fn said(ran: &Ran, status: i32, expected: &str) {
+    assert!(ran.status == status && ran.stderr.contains(expected), "{expected}: {ran:?}");
+}
+
+#[test]
+fn the_secret_moves_to_a_tpm_and_back_and_nothing_else_changes() {
+    let Some(tpm) = Swtpm::start("a secret that moves to a TPM") else { return };
+    let (folder, socket) = (tempfile::tempdir().unwrap(), tpm.socket());
+    let (path, socket) = (folder.path(), socket.to_str().unwrap());
+    {
+        let (mut store, _) = Store::open_folder(&path.join("data")).unwrap();
+        store.load_gallery(MODEL).unwrap();
+        store.add_person(Name::new("Ada").unwrap()).unwrap();
+    }
+    let store = |args: &[&str]| {
+        let typed = [&["store"], args, &["--tpm", socket, "data"]].concat();
+        edge(path, &typed)
+    };
+    let key = std::fs::read(path.join("data/unit.key")).unwrap();
+    said(&store(&["move-secret", "--to", "tpm"]), 0, "keeper = \"tpm\" in [keys]");
+    assert!(!path.join("data/unit.key").exists() && path.join("data/unit.tpm").exists());
+    said(&store(&["move-secret", "--to", "tpm"]), 0, "kept there already");
+    // To look makes no step of the counter.
+    for args in ["inspect", "verify", "inspect"] {
+        said(&store(&[args]), 0, "gallery: 1 people");
+    }
+    let ran = store(&["inspect"]);
+    said(&ran, 0, "the secret kept by a TPM");
+    said(&ran, 0, "counter: ");
+    // The flash of before a start, put back.
+    let old = std::fs::read(path.join("data/store.anchor")).unwrap();
+    said(&store(&["repair"]), 0, "done");
+    let new = std::fs::read(path.join("data/store.anchor")).unwrap();
+    std::fs::write(path.join("data/store.anchor"), old).unwrap();
+    said(&store(&["verify"]), 2, "put back as it once was");
+    std::fs::write(path.join("data/store.anchor"), new).unwrap();
+    // A move of which the end was cut off, with a start by the file after it.
+    std::fs::write(path.join("data/unit.key"), &key).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path.join("data/unit.key"), mode).unwrap();
+    assert_eq!(people(path), 1);
+    said(&store(&["move-secret", "--to", "tpm"]), 0, "done");
+    said(&store(&["repair"]), 0, "done");
+
+    said(&store(&["move-secret", "--to", "file"]), 0, "keeper = \"file\" in [keys]");
+    assert!(!path.join("data/unit.tpm").exists());
+    assert_eq!((people(path), std::fs::read(path.join("data/unit.key")).unwrap()), (1, key));
+    drop(tpm);
+    let lost = store(&["move-secret", "--to", "tpm"]);
+    said(&lost, 2, "no TPM answers at");
+    assert_eq!(people(path), 1, "a move that cannot be leaves the file");
+}
+
+#[test]
+fn info_says_which_tpm_counter_and_a_tpm_that_is_gone_is_the_fault() {
+    let Some(mut tpm) = Swtpm::start("a unit with a TPM") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("unit.toml");
+    let text = format!("[keys]\nkeeper = \"tpm\"\ntpm = \"{}\"\n", tpm.socket().display());
+    std::fs::write(&config, text).unwrap();
+    let mut unit = Unit::start(&["--config", config.to_str().unwrap()]);
+    let store = unit.run(&["--json", "info"]).json()["store"].clone();
+    assert_eq!(store["secret_keeper"], "tpm", "{store}");
+    assert!(store["counter"].as_u64().is_some_and(|at| at > 0), "{store}");
+    let ran = unit.run(&["info"]);
+    assert!(ran.stdout.contains("a TPM, whose counter stands at"), "{ran:?}");
+    unit.kill();
+    tpm.power_off();
+    unit.restart(&["--config", config.to_str().unwrap()]);
+    let info = unit.run(&["--json", "info"]).json();
+    assert_eq!((&info["state"], &info["fault_cause"]), (&"fault".into(), &"keys".into()));
+    assert!(unit.said().contains("no TPM answers at"), "{}", unit.said());
+    assert!(info["store"].is_null());
+}
+
+#[test]
+fn a_misspelt_keeper_is_told_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("unit.toml"), "[keys]\nkeper = \"tpm\"\n").unwrap();
+    let ran = edge(folder.path(), &["config", "check", "unit.toml"]);
+    said(&ran, 2, "[keys] has no key `keper`; did you mean `keeper`?");
+    std::fs::write(folder.path().join("unit.toml"), "[keys]\nkeeper = \"tmp\"\n").unwrap();
+    said(&edge(folder.path(), &["config", "check", "unit.toml"]), 2, "did you mean `tpm`?");
+}
