@@ -96,6 +96,16 @@ pub(crate) struct Figures {
     pub(crate) corpus: u64,
 }
 
+impl Figures {
+    /// Takes in what later runs of the same target did.
+    pub(crate) fn add(&mut self, later: &Self) {
+        self.runs += later.runs;
+        self.seconds += later.seconds;
+        self.edges = self.edges.max(later.edges);
+        self.corpus = later.corpus;
+    }
+}
+
 /// The tool, installed where it is missing.
 ///
 /// # Errors
@@ -190,10 +200,7 @@ pub(crate) fn runs(targets: &[(&'static str, Limit)]) -> Result<Vec<(&'static st
                             let mut all = figures.lock().unwrap_or_else(PoisonError::into_inner);
                             let at = targets.iter().position(|(name, _)| *name == target);
                             let Some(sum) = at.and_then(|at| all.get_mut(at)) else { continue };
-                            sum.runs += found.runs;
-                            sum.seconds += found.seconds;
-                            sum.edges = sum.edges.max(found.edges);
-                            sum.corpus = found.corpus;
+                            sum.add(&found);
                         }
                         Err(error) => failures
                             .lock()
