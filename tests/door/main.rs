@@ -30,6 +30,7 @@ mod policy;
 mod prune;
 mod recognise;
 mod replay;
+mod replug;
 mod rig;
 mod rule;
 mod score;
