@@ -5,6 +5,7 @@
 //! begin with `figure: `, as ratios: the machine does other work too.
 
 mod bytes;
+mod carried;
 
 use crate::rig::{MODEL, axis, commission, template};
 use std::io::{self, Write as _};
