@@ -46,7 +46,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
         ],
     ),
     ("threshold-store-fuzz", &["threshold-record", "threshold-store"]),
-    ("threshold-wire-fuzz", &["threshold-wire"]),
+    ("threshold-wire-fuzz", &["threshold-record", "threshold-wire"]),
     ("threshold-peers", &["threshold-record", "threshold-store"]),
     (
         "xtask",
