@@ -45,7 +45,7 @@ pub(crate) fn binaries() -> &'static Path {
         // The whole workspace, as the test was built: a selection of packages would unify features anew.
         cargo.args(["build", "--quiet", "--bins"]);
         if cfg!(feature = "parquet") {
-            cargo.args(["--features", "threshold-tests/parquet"]);
+            cargo.args(["--features", "threshold-host/parquet"]);
         }
         cargo.arg("--target-dir").arg(folder.parent().unwrap());
         if folder.ends_with("release") {
