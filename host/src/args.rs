@@ -484,7 +484,7 @@ pub struct Pull {
     /// The first sequence number wanted
     #[arg(long, value_name = "N")]
     pub from: Option<u64>,
-    /// A file ending in .jsonl or .csv; an existing one is continued; {unit} in its name stands for the unit's
+    /// A file ending in .jsonl, .csv or, in a build with feature `parquet`, .parquet; an existing one is continued; {unit} in its name stands for the unit's
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -546,8 +546,14 @@ pub enum HostError {
         /// The file.
         path: PathBuf,
     },
+    /// A table, which only another build of this program reads and writes.
+    #[error("{path}: this build of threshold has no Parquet")]
+    NoParquet {
+        /// As typed.
+        path: String,
+    },
     /// The file's name does not say its form.
-    #[error("{path}: the name of a log file must end in .jsonl or .csv")]
+    #[error("{path}: the name of a log file must end in .jsonl, .csv or .parquet")]
     LogFileKind {
         /// As typed.
         path: String,

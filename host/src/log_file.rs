@@ -1,8 +1,12 @@
-//! Log files on the administrator's disk: JSON Lines or CSV, written so that a pull can be continued.
+//! Log files on the administrator's disk: JSON Lines, CSV or, in a build with feature `parquet`, a table of typed columns, written so
+//! that a pull can be continued.
 //!
-//! Owns the two forms, the check that every sequence follows the one before, and the mending of a last line that an
+//! Owns the forms, the check that every sequence follows the one before, and the mending of a last line that an
 //! interrupted pull left half written.
 //! Refuses to write over a file that is not such a log, and to write an entry out of order.
+
+#[cfg(feature = "parquet")]
+mod table;
 
 use crate::error::HostError;
 use serde::{Deserialize, Serialize};
@@ -125,6 +129,8 @@ pub fn decision_word(entry: &LogEntry) -> &'static str {
 enum Form {
     JsonLines,
     Csv,
+    #[cfg(feature = "parquet")]
+    Table,
 }
 
 impl Form {
@@ -132,6 +138,10 @@ impl Form {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("jsonl") => Ok(Self::JsonLines),
             Some("csv") => Ok(Self::Csv),
+            #[cfg(feature = "parquet")]
+            Some("parquet") => Ok(Self::Table),
+            #[cfg(not(feature = "parquet"))]
+            Some("parquet") => Err(HostError::NoParquet { path: path.display().to_string() }),
             _ => Err(HostError::LogFileKind { path: path.display().to_string() }),
         }
     }
@@ -145,17 +155,23 @@ impl Form {
 pub fn read(path: &Path, each: &mut dyn FnMut(Row)) -> Result<(), HostError> {
     let form = Form::of(path)?;
     let file = File::open(path).map_err(HostError::file(path))?;
-    Contents::read(path, form, &file, each).map(|_| ())
+    Contents::of(path, form, &file, each).map(|_| ())
 }
 
 /// An open log file that takes the next entries.
 pub struct LogFile {
     path: PathBuf,
-    form: Form,
-    out: BufWriter<File>,
+    out: Out,
     last: Option<u64>,
     contexts: BTreeSet<u16>,
     mended: bool,
+}
+
+/// What takes the entries.
+enum Out {
+    Lines(Form, BufWriter<File>),
+    #[cfg(feature = "parquet")]
+    Table(Box<table::Table>),
 }
 
 impl LogFile {
@@ -166,6 +182,15 @@ impl LogFile {
     /// [`HostError::FileBusy`] while another run of this program writes it, [`HostError::File`] if the disk refuses.
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let form = Form::of(path)?;
+        let mut contexts = BTreeSet::new();
+        let mut note = |row: Row| contexts.extend([row.context_model, row.context_policy]);
+        #[cfg(feature = "parquet")]
+        if form == Form::Table {
+            let out = table::Table::open(path)?;
+            let last = Contents::of_table(path, &mut note)?.last;
+            let out = Out::Table(Box::new(out));
+            return Ok(Self { path: path.to_path_buf(), out, last, contexts, mended: false });
+        }
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -175,17 +200,14 @@ impl LogFile {
             .map_err(HostError::file(path))?;
         // Before the mending: what another run has half written is no line that was cut off.
         crate::kept::claim(&file, path)?;
-        let mut contexts = BTreeSet::new();
-        let mut note = |row: Row| contexts.extend([row.context_model, row.context_policy]);
-        let there = Contents::read(path, form, &file, &mut note)?;
+        let there = Contents::of(path, form, &file, &mut note)?;
         let len = file.metadata().map_err(HostError::file(path))?.len();
         file.set_len(there.whole_bytes).map_err(HostError::file(path))?;
         let mut out = BufWriter::new(file);
         out.seek(SeekFrom::End(0)).map_err(HostError::file(path))?;
         let mut log = Self {
             path: path.to_path_buf(),
-            form,
-            out,
+            out: Out::Lines(form, out),
             last: there.last,
             contexts,
             mended: len != there.whole_bytes,
@@ -224,11 +246,14 @@ impl LogFile {
         {
             return Err(HostError::LogGap { expected: last + 1, found: row.sequence });
         }
-        let line = match self.form {
-            Form::JsonLines => serde_json::to_string(row).unwrap_or_default() + "\n",
-            Form::Csv => csv_line(Some(row)),
-        };
-        self.write_line(&line)?;
+        match &mut self.out {
+            Out::Lines(Form::Csv, _) => self.write_line(&csv_line(Some(row)))?,
+            Out::Lines(..) => {
+                self.write_line(&(serde_json::to_string(row).unwrap_or_default() + "\n"))?;
+            }
+            #[cfg(feature = "parquet")]
+            Out::Table(table) => table.append(row)?,
+        }
         self.last = Some(row.sequence);
         self.contexts.extend([row.context_model, row.context_policy]);
         Ok(())
@@ -238,13 +263,25 @@ impl LogFile {
     ///
     /// # Errors
     /// [`HostError::File`] if the disk refuses.
-    pub fn finish(mut self) -> Result<(), HostError> {
-        self.out.flush().map_err(HostError::file(&self.path))?;
-        self.out.get_ref().sync_all().map_err(HostError::file(&self.path))
+    pub fn finish(self) -> Result<(), HostError> {
+        match self.out {
+            Out::Lines(_, mut out) => {
+                out.flush().map_err(HostError::file(&self.path))?;
+                out.get_ref().sync_all().map_err(HostError::file(&self.path))
+            }
+            #[cfg(feature = "parquet")]
+            Out::Table(table) => table.finish(),
+        }
     }
 
     fn write_line(&mut self, line: &str) -> Result<(), HostError> {
-        self.out.write_all(line.as_bytes()).map_err(HostError::file(&self.path))
+        match &mut self.out {
+            Out::Lines(_, out) => {
+                out.write_all(line.as_bytes()).map_err(HostError::file(&self.path))
+            }
+            #[cfg(feature = "parquet")]
+            Out::Table(_) => Ok(()),
+        }
     }
 }
 
@@ -256,7 +293,42 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(
+    fn of(
+        path: &Path,
+        form: Form,
+        file: &File,
+        each: &mut dyn FnMut(Row),
+    ) -> Result<Self, HostError> {
+        match form {
+            #[cfg(feature = "parquet")]
+            Form::Table => Self::of_table(path, each),
+            _ => Self::of_lines(path, form, file, each),
+        }
+    }
+
+    /// A table is whole or none.
+    #[cfg(feature = "parquet")]
+    fn of_table(path: &Path, each: &mut dyn FnMut(Row)) -> Result<Self, HostError> {
+        let mut last = None;
+        let mut broken = None;
+        table::read(path, &mut |row| {
+            if last.is_some_and(|last| row.sequence != last + 1) {
+                broken.get_or_insert(row.sequence);
+            }
+            last = Some(row.sequence);
+            each(row);
+        })?;
+        match broken {
+            Some(line) => Err(HostError::LogFile {
+                path: path.display().to_string(),
+                line,
+                what: format!("entry {line} does not follow the one above"),
+            }),
+            None => Ok(Self { last, whole_bytes: 0 }),
+        }
+    }
+
+    fn of_lines(
         path: &Path,
         form: Form,
         file: &File,
@@ -306,21 +378,21 @@ impl Contents {
 fn starts_like_a_line(form: Form, number: u64, line: &[u8]) -> bool {
     let agrees = |start: &[u8]| start.iter().zip(line).all(|(a, b)| a == b);
     match form {
-        Form::JsonLines => agrees(b"{\"sequence\":"),
         Form::Csv if number == 1 => agrees(csv_line(None).as_bytes()),
         Form::Csv => line.first().is_some_and(u8::is_ascii_digit),
+        _ => agrees(b"{\"sequence\":"),
     }
 }
 
 fn row_of(form: Form, line: &str) -> Result<Row, String> {
     match form {
-        Form::JsonLines => serde_json::from_str(line).map_err(|error| error.to_string()),
         Form::Csv => {
             let mut reader =
                 csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
             let row = reader.deserialize().next().ok_or("an empty line")?;
             row.map_err(|error: csv::Error| error.to_string())
         }
+        _ => serde_json::from_str(line).map_err(|error| error.to_string()),
     }
 }
 

@@ -303,6 +303,10 @@ fn of_host(error: &HostError) -> Option<String> {
         E::LogEntry { .. } => SAME_BUILD.to_owned(),
         E::LogFile { path, .. } => format!("another --out, or move {path} away"),
         E::FileBusy { .. } => "wait until that one has ended, and try again".to_owned(),
+        E::NoParquet { .. } => {
+            "a file ending in .jsonl or .csv, or a threshold that is built with cargo build --release -p threshold-host --features parquet"
+                .to_owned()
+        }
         E::LogFileKind { .. } => "--out log.jsonl or --out log.csv".to_owned(),
         E::LogFileAhead { .. } => {
             "the file is of another unit, or the unit's log was reset: another --out".to_owned()

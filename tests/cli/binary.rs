@@ -44,6 +44,9 @@ pub(crate) fn binaries() -> &'static Path {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         // The whole workspace, as the test was built: a selection of packages would unify features anew.
         cargo.args(["build", "--quiet", "--bins"]);
+        if cfg!(feature = "parquet") {
+            cargo.args(["--features", "threshold-host/parquet"]);
+        }
         cargo.arg("--target-dir").arg(folder.parent().unwrap());
         if folder.ends_with("release") {
             cargo.arg("--release");

@@ -117,6 +117,28 @@ fn a_kept_log_is_verified_and_what_was_done_to_it_or_the_unit_is_named() {
 }
 
 #[test]
+fn a_log_becomes_a_table_or_the_build_that_makes_one_is_named() {
+    let unit = paired(&OPTIONS);
+    let table = unit.folder.path().join("log.parquet");
+    let pull = || ada(&unit, &["--json", "log", "pull", "--out", "log.parquet"]);
+    let pulled = pull();
+    if !cfg!(feature = "parquet") {
+        let (error, remedy) = pulled.error();
+        assert_eq!(error, "log.parquet: this build of threshold has no Parquet");
+        assert!(remedy.contains("-p threshold-host --features parquet"), "{remedy}");
+        return assert!(!table.exists());
+    }
+    let last = pulled.json()["last"].as_u64().unwrap();
+    assert_eq!((pulled.status, pulled.json()["entries"].as_u64()), (0, Some(last)), "{pulled:?}");
+    assert!(std::fs::read(&table).unwrap().starts_with(b"PAR1"));
+    let again = pull().json();
+    assert_eq!((&again["entries"], &again["last"]), (&0.into(), &last.into()));
+    let args = ["--json", "log", "report", "log.parquet", "--out", "log.html"];
+    let report = ada(&unit, &args).json();
+    assert_eq!((&report["entries"], &report["first"]), (&last.into(), &1.into()), "{report}");
+}
+
+#[test]
 fn the_receipt_of_a_removal_is_checked_and_kept() {
     let Some(photos) = stock("the receipt of a removal") else { return };
     let unit = paired(&["--dev-button", "button"]);

@@ -6,7 +6,7 @@ use crate::rig::{Rig, Show};
 use crate::{ADA, EMMY, GRACE, READY, accepts, closed, outcome, seen, settings, visit};
 use threshold_edge::service::Desk;
 use threshold_edge::unit::{Clock as _, Sign};
-use threshold_host::cmd::gallery::copy::{Source, push_into};
+use threshold_host::cmd::gallery::push::{Source, push_into};
 use threshold_host::say::Say;
 use threshold_host::session::bulk::Part;
 use threshold_policy::decide;

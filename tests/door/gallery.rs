@@ -7,13 +7,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use threshold_edge::service::Desk;
 use threshold_host::cmd::gallery::compare::{Difference, differences};
-use threshold_host::cmd::gallery::copy::{Pushed, Source, listing, push_into};
+use threshold_host::cmd::gallery::copy::listing;
+use threshold_host::cmd::gallery::push::{Pushed, Pushing, Source, push_into};
 use threshold_host::gallery_file;
 use threshold_host::say::Say;
 use threshold_host::session::bulk::Part;
 use threshold_host::session::{Session, SessionError};
 use threshold_models::search::quantise;
-use threshold_record::{EntryKind, KeyId, ModelId, Name, Person, PersonId, Reason, Role, Template};
+use threshold_record::{
+    EntryKind, KeyId, LogEntry, ModelId, Name, Person, PersonId, Reason, Role, Template,
+};
 use threshold_store::{MockFlash, Object};
 use threshold_tests::lots::Lots;
 use threshold_wire::RequestError;
@@ -23,11 +26,14 @@ use threshold_wire::endpoints::{
     StartPush,
 };
 use threshold_wire::gallery::content::{self, Content, Origin, Told};
-use threshold_wire::gallery::{GalleryApply, GalleryFault, MAX_GALLERY_BYTES, Why, envelope};
+use threshold_wire::gallery::{
+    GalleryApply, GalleryFault, MAX_GALLERY, MAX_GALLERY_BYTES, Why, envelope,
+};
 use threshold_wire::message::{
     GallerySearch, IfThere, Nothing, PersonPut, PersonRemove, PullWhat, PushRequest, PushWhat,
     TemplatePut,
 };
+use threshold_wire::speed::BASE;
 
 /// A unit of its own keys, with an owner, an enroller and a viewer.
 fn unit(number: u8) -> Bench {
@@ -410,6 +416,78 @@ fn a_push_that_was_left_half_applied_or_for_long_is_taken_anew() {
     assert!(begin() == 0 && begin() > 10_000);
     unit.rig.borrow().clock.advance(10 * 60_000);
     assert_eq!(begin(), 0, "what nobody asks for is not kept for ever");
+}
+
+#[test]
+fn a_push_goes_on_over_starts_of_the_unit_with_who_is_missing_and_counts_everybody_once() {
+    let people = crowd(4_000);
+    let whole = content_of(&people);
+    let content = Content::read(whole.clone()).unwrap();
+    let mut unit = unit(0);
+    let removed = enrol(&unit, "Grace", &[9]);
+    let remove = PersonRemove { person: removed };
+    unit.session(2).call::<RemovePerson>(&remove).unwrap();
+    // One template of somebody who is there already.
+    let there = content_of(&[(person(7, "Person 7"), people[6].1[..1].to_vec())]);
+    push_raw(&mut unit.session(2), &there).unwrap();
+    let mut pushing = Pushing::of(Path::new("file"), Source::Open(&content));
+    let people_there = |unit: &Bench| unit.store(|store| store.gallery().unwrap().n_people());
+    let (mut starts, mut most) = (0, 0);
+    // The line goes with the power after so many frames of the unit: in the listing, in a part, between two batches, ever later. At
+    // the first speed a part is 230 KB of 1.7 MB.
+    loop {
+        *unit.speed.borrow_mut() = BASE;
+        let mut session = unit.session(2);
+        *unit.passes.borrow_mut() = 4 + 90 * starts;
+        let before = people_there(&unit);
+        let outcome = pushing.go(&mut session, Say::new(true));
+        *unit.passes.borrow_mut() = usize::MAX;
+        drop(session);
+        most = most.max(people_there(&unit) - before);
+        if let Err(error) = outcome {
+            assert!(matches!(error, SessionError::Bulk(_) | SessionError::Line(_)), "{error}");
+        } else {
+            break;
+        }
+        let flash = unit.rig.borrow().flash.copy();
+        flash.cut_power(starts as u64);
+        flash.power_on();
+        drop(unit);
+        let mut rig = Rig::on(&flash);
+        rig.desk = Desk::new(rig.shared.clone(), false);
+        unit = Bench::of(rig);
+        starts += 1;
+    }
+    assert!(starts > 4 && most > 100, "{starts} starts, {most} people at once");
+    let pushed = pushing.pushed();
+    let left: Vec<_> = pushed.left_out.iter().map(|left| (left.person, left.why)).collect();
+    assert_eq!(left, [(removed, Why::Removed)]);
+    let counts = (pushed.added, pushed.changed, pushed.equal, pushed.templates);
+    assert_eq!(counts, (3_998, 1, 0, 3 * 3_998 + 2));
+    assert_eq!(people_there(&unit), 3_999);
+    let held = unit.store(|store| store.gallery().unwrap().n_templates());
+    assert_eq!(held, 3 * 3_999);
+    // Each start cost a part at most: no person's templates came twice in a part that was answered for.
+    assert!(pushed.sent < whole.len() as u64 + 2_000, "{} of {}", pushed.sent, whole.len());
+    let enrolled = unit.rig.borrow().log();
+    let is_of_push =
+        |entry: &&LogEntry| entry.kind == EntryKind::Enrolled && entry.person != removed;
+    // Person 7 twice, and everybody else.
+    assert_eq!(enrolled.iter().filter(is_of_push).count(), 2 + 3_998);
+}
+
+#[test]
+fn a_gallery_that_would_not_hold_a_file_takes_nothing_of_it() {
+    let unit = unit(0);
+    let nobodys = |ids: std::ops::Range<u32>| -> Vec<_> {
+        ids.map(|id| (person(id, &format!("n {id}")), vec![])).collect()
+    };
+    push_raw(&mut unit.session(2), &content_of(&nobodys(1..3))).unwrap();
+    let before = state(&unit);
+    let content = Content::read(content_of(&nobodys(3..MAX_GALLERY + 2))).unwrap();
+    let full = push(&unit, Source::Open(&content));
+    assert_eq!(refused(full), RequestError::GalleryFull { capacity: MAX_GALLERY });
+    assert_eq!(state(&unit), before);
 }
 
 #[test]

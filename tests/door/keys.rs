@@ -51,6 +51,8 @@ pub(crate) struct Bench {
     pub(crate) lose: Rc<RefCell<usize>>,
     /// Frames of the unit that pass before the line is dead.
     pub(crate) passes: Rc<RefCell<usize>>,
+    /// The highest speed that the host's port has.
+    pub(crate) speed: Rc<RefCell<u32>>,
     /// What the host wrote.
     written: Rc<RefCell<Vec<Vec<u8>>>>,
 }
@@ -77,6 +79,7 @@ impl Bench {
             rig: Rc::new(RefCell::new(rig)),
             lose: Rc::default(),
             passes: Rc::new(RefCell::new(usize::MAX)),
+            speed: Rc::new(RefCell::new(u32::MAX)),
             written: Rc::default(),
         }
     }
@@ -162,9 +165,9 @@ impl Transport for BenchLine {
         Ok(len)
     }
 
-    fn set_speed(&mut self, _: u32) -> bool {
+    fn set_speed(&mut self, baud: u32) -> bool {
         self.bench.rig.borrow_mut().desk.speed_due();
-        true
+        baud <= *self.bench.speed.borrow()
     }
 
     fn drain(&mut self) {

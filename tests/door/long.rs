@@ -6,6 +6,7 @@
 
 mod busy;
 mod bytes;
+mod carried;
 
 use crate::rig::{MODEL, axis, commission, template};
 use std::io::{self, Write as _};

@@ -32,6 +32,7 @@ mod policy;
 mod prune;
 mod recognise;
 mod replay;
+mod replug;
 mod reserve;
 mod rig;
 mod rule;

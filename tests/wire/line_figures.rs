@@ -4,6 +4,7 @@
 
 use crate::ends::{LineError, World};
 use crate::fault_line::Faults;
+use threshold_host::cmd::gallery::push::PART_S;
 use threshold_record::{ModelId, Person, PersonId, Template};
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::{BulkError, Window};
@@ -42,6 +43,29 @@ fn a_clean_line_carries_94_percent_payload_both_ways() {
         let [up, down] = efficiency(&Faults::clean(baud, latency_ms), 1);
         println!("{baud} baud, {latency_ms} ms: up {up:.4}, down {down:.4}");
         assert!(up >= 0.94 && down >= 0.94, "{baud} baud, {latency_ms} ms: {up:.4} {down:.4}");
+    }
+}
+
+/// A gallery goes part by part, each applied before the next one: by two calls, of which the second says that it is done.
+#[test]
+fn a_gallery_in_parts_keeps_94_percent_payload() {
+    for (baud, latency_ms) in LINES {
+        let faults = Faults::clean(baud, latency_ms);
+        let window = Window::of_baud(baud as u32);
+        let mut world = World::in_session(faults.clone(), 5);
+        let parts = Lots(5).bytes(3 * (baud / 10 * PART_S) as usize);
+        for part in parts.chunks((baud / 10 * PART_S) as usize) {
+            world.push(part, window).unwrap();
+            assert!(world.unit.receiver.as_ref().unwrap().1 == part);
+            // The call that begins a part, and those that apply it.
+            for _ in 0..3 {
+                let echo = Echo { bytes: [7; 100].into_iter().collect() };
+                world.call::<SendEcho>(&echo).unwrap();
+            }
+        }
+        let ratio = parts.len() as f64 / world.line.now_s() / faults.bytes_per_s();
+        println!("{baud} baud, {latency_ms} ms, in parts of {PART_S} s: {ratio:.4}");
+        assert!(ratio >= 0.94, "{baud} baud, {latency_ms} ms: {ratio:.4}");
     }
 }
 

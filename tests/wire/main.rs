@@ -12,6 +12,7 @@ mod hello;
 mod line_figures;
 mod noise;
 mod pairing;
+mod previous;
 mod recovery;
 mod repeat;
 mod samples;

@@ -25,6 +25,10 @@ const AREAS: [(Group, &str, &[&str]); 7] = [
     (Group::Update, "tests: bundle, update, launcher", &["bundle", "update", "launch"]),
 ];
 
+/// What the product has only where it is asked for and the tests have always: one build for all of them, since another choice of
+/// features is another build of everything.
+pub(crate) const ASKED_FOR: [&str; 2] = ["--features", "threshold-tests/parquet"];
+
 /// Runs all groups and prints the table.
 ///
 /// # Errors
@@ -48,11 +52,11 @@ pub(crate) fn run() -> Result<()> {
         arguments.extend(["--", "-D", "warnings"]);
         run_aloud(&mut cargo(&arguments))
     });
-    ledger.step(Group::Build, "clippy, what is built for a GPU", || {
+    ledger.step(Group::Build, "clippy, what is built for a GPU or asked for", || {
         let mut arguments = vec!["clippy", "--quiet", "--tests", "--locked"];
         arguments.extend([
             "--features",
-            "threshold-tests/gpu,threshold-edge/cuda",
+            "threshold-tests/gpu,threshold-edge/cuda,threshold-host/parquet",
             "--",
             "-D",
             "warnings",
@@ -71,7 +75,7 @@ pub(crate) fn run() -> Result<()> {
     ledger.step(Group::Kernels, "kernels: compile", kernels::run);
     ledger.step(Group::Build, "build, release", || run_aloud(&mut demo::build()));
     let tests = ledger.step(Group::Build, "build, tests", || {
-        run_aloud(&mut cargo(&["test", "--quiet", "--locked", "--no-run"]))
+        run_aloud(cargo(&["test", "--quiet", "--locked", "--no-run"]).args(ASKED_FOR))
     });
     if tests {
         // What a stranger checks a bundle with; its test skips what is not there.
@@ -124,6 +128,7 @@ fn training(ledger: &mut Ledger) {
 /// everything again.
 fn test(selection: &[&str]) -> Command {
     let mut command = cargo(&["test", "--quiet", "--locked"]);
+    command.args(ASKED_FOR);
     for target in selection {
         match target.starts_with("--") {
             true => command.arg(target),

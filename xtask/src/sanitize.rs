@@ -3,9 +3,9 @@
 //! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
 //! libraries that two variables name. Leaves out whole detections and embeddings, which the others are the parts of and which take minutes.
 
-use crate::libclang;
 use crate::program::{cargo, host_triple, run_counting, said};
 use crate::repository::root;
+use crate::{ci, libclang};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub(crate) fn run() -> Result<usize> {
         );
         skipped += 1;
         let mut tests = cargo(&["test", "--quiet", "--locked", "--test", "kernels"]);
-        tests.arg("--");
+        tests.args(ci::ASKED_FOR).arg("--");
         WHOLE.iter().for_each(|name| _ = tests.args(["--skip", name]));
         for (folder, variable) in LIBRARIES {
             tests.env(variable, library(&out, sanitizer, folder)?);

@@ -22,8 +22,10 @@ pub(crate) enum Group {
     /// The store's tests over many rounds of random lives, with the power cut at every operation of the flash,
     /// and over 10,000 kills of a process.
     Store,
-    /// Every fuzz target, 100,000,000 runs in all.
+    /// Every fuzz target of the flash formats, 100,000,000 runs in all.
     Fuzz,
+    /// Every fuzz target of the link: 100,000,000 runs of the deframer and of the endpoints, 1,000,000 of the handshakes.
+    Link,
     /// The unit's loop over 1,000,000 frames of a null camera and engine, and under a flooded serial line.
     Unit,
     /// The virtual board: the power cut at 50 random moments of updates, and a version that only its own test finds bad.
@@ -42,13 +44,20 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
     match group {
         None => {
             let first = models().and(recognition::run()).and(kernels()).and(store());
-            first.and(fuzz()).and(unit()).and(board()).and(ranges()).and(training::run())
+            first
+                .and(fuzz())
+                .and(link())
+                .and(unit())
+                .and(board())
+                .and(ranges())
+                .and(training::run())
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
         Some(Group::Evaluation) => recognition::run(),
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
+        Some(Group::Link) => link(),
         Some(Group::Unit) => unit(),
         Some(Group::Vm) => board(),
         Some(Group::Ranges) => ranges(),
@@ -68,23 +77,66 @@ fn kernels() -> Result<()> {
     rounds("kernels", KERNEL_ROUNDS, "")
 }
 
-/// Runs of all fuzz targets together.
+/// Runs of the store's fuzz targets together.
 const FUZZ_RUNS: u64 = 100_000_000;
+
+/// What fails any run of a target.
+const FUZZ_LAWS: &str =
+    "A panic, an overflow, an input of more than 10 s and a broken law of a target fail the run";
 
 fn fuzz() -> Result<()> {
     let tool = fuzz::tool()?;
-    let start = Instant::now();
-    let figures = fuzz::fuzz(&tool, &fuzz::Group::ALL, fuzz::Limit::Runs(FUZZ_RUNS))?;
+    let (head, start) = (head("fuzz")?, Instant::now());
+    let figures = fuzz::fuzz(&tool, &[fuzz::Group::Store], fuzz::Limit::Runs(FUZZ_RUNS))?;
     let page = format!(
-        "{}\n`cargo xtask fuzz --runs {FUZZ_RUNS}`, {}, {:.0} s.\nA panic, an overflow, an input of more than 10 s and a broken law of a target \
-         fail the run: an image of flash is refused, or what it holds can be read, goes on and is there at the next start; a line's bytes give the same frames however they are cut.\n\n{}",
-        head("fuzz")?,
+        "{head}\n`cargo xtask fuzz store --runs {FUZZ_RUNS}`, {}, {:.0} s.\n{FUZZ_LAWS}: an image of flash is refused, or what it holds can \
+         be read, goes on and is there at the next start.\n\n{}",
         fuzz::version(&tool)?,
         start.elapsed().as_secs_f64(),
         fuzz::table(&figures)
     );
     std::fs::write(root().join("docs/soak-fuzz.md"), page).context("writing docs/soak-fuzz.md")?;
     println!("written: docs/soak-fuzz.md");
+    Ok(())
+}
+
+/// Runs of each of the link's fuzz targets.
+const LINK_RUNS: [(&str, u64); 4] = [
+    ("frames", 100_000_000),
+    ("messages", 100_000_000),
+    ("handshake", 1_000_000),
+    ("gallery", 10_000_000),
+];
+
+/// Parts of the link's sweep, each with a share of every target's runs: some seconds of a core.
+const LINK_PARTS: u64 = 1000;
+
+/// The page is written anew after each part: so it has what was reached, also of a sweep that was ended.
+fn link() -> Result<()> {
+    let tool = fuzz::tool()?;
+    let (head, start) = (head("link")?, Instant::now());
+    fuzz::prepare(&tool, fuzz::Group::Wire)?;
+    let version = fuzz::version(&tool)?;
+    let mut figures = LINK_RUNS.map(|(target, _)| (target, fuzz::Figures::default()));
+    for part in 1..=LINK_PARTS {
+        for ((_, sum), (target, runs)) in figures.iter_mut().zip(LINK_RUNS) {
+            let limit = fuzz::Limit::Runs(runs.div_ceil(LINK_PARTS));
+            fuzz::runs(&[(target, limit)])?.iter().for_each(|(_, found)| sum.add(found));
+        }
+        let page = format!(
+            "{head}\n{version}, {:.0} s; part {part} of {LINK_PARTS}.\n{FUZZ_LAWS}.\n\n\
+             - *frames*, the deframer: a line's bytes give the same frames however they are cut, and a frame that was found is found again \
+             when it is sent.\n\
+             - *messages*, every endpoint as unit and host read it: what was read is written, read and written as the same bytes.\n\
+             - *handshake*, both ends of a session's and a pairing's: what was changed on the way is refused, and what was not is taken.\n\
+             - *gallery*, what a push and a file carry: what was read is written as the same bytes, and no envelope opens without its key.\n\n{}",
+            start.elapsed().as_secs_f64(),
+            fuzz::table(&figures)
+        );
+        std::fs::write(root().join("docs/soak-link.md"), page)
+            .context("writing docs/soak-link.md")?;
+        println!("written: docs/soak-link.md, part {part}");
+    }
     Ok(())
 }
 

@@ -1,10 +1,11 @@
-//! `threshold gallery`: who is enrolled, one person's templates, and removing a person; the whole of it in bulk is in `copy` and
+//! `threshold gallery`: who is enrolled, one person's templates, and removing a person; the whole of it in bulk is in `copy`, `push` and
 //! `compare`.
 //!
 //! Owns what is said of a removal's receipt. Refuses to call one kept that the paired unit did not sign.
 
 pub mod compare;
 pub mod copy;
+pub mod push;
 
 use super::Answer;
 use super::schedule::Schedules;
@@ -32,7 +33,7 @@ pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
     match typed {
         args::Gallery::Pull(typed) => return copy::pull(meant, typed),
         args::Gallery::Export(typed) => return copy::export(meant, typed),
-        args::Gallery::Push(typed) => return copy::push(meant, typed),
+        args::Gallery::Push(typed) => return push::push(meant, typed),
         args::Gallery::Diff(typed) => return compare::diff(meant, typed),
         args::Gallery::Verify(typed) => return compare::verify(meant, typed),
         args::Gallery::List | args::Gallery::Show(_) | args::Gallery::Remove(_) => {}

@@ -19,6 +19,7 @@ use crate::people::Names;
 use crate::say::Say;
 use crate::session::Session;
 use crate::session::port::Transport;
+use crate::session::wait::through_cuts;
 use crate::{args, explain, trust};
 use serde_json::json;
 use std::iter::Peekable;
@@ -41,7 +42,12 @@ pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
         args::Log::Follow(typed) => {
             let say = meant.say;
             let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
-            follow(&mut Session::open_started(meant)?, say, typed, &mut print)?;
+            let mut due = args::Follow { from: typed.from, count: typed.count };
+            through_cuts(
+                meant.wait.is_some(),
+                || Session::open_started(meant),
+                |session| follow(session, say, &mut due, &mut print),
+            )?;
         }
         args::Log::Verify(typed) => return verify::run(meant, typed),
         args::Log::Prune(typed) => return prune::run(meant, typed),
@@ -61,48 +67,62 @@ fn print(say: Say, entry: &LogEntry, names: &Names) -> anyhow::Result<()> {
     Ok(Say::text(&explain::one_line(entry, &name_of))?)
 }
 
+/// Copies what the log has; under `--wait` a line that is cut is gone on with where it was cut.
 fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     let say = meant.say;
+    let (again, mut open) = (meant.wait.is_some(), || Session::open_started(meant));
     // The file first: its faults need no unit to be found.
     let Some(path) = typed.out.as_deref().map(|out| meant.out(out)).transpose()? else {
-        let mut session = Session::open_started(meant)?;
-        let kept = keep(meant, &mut session)?;
-        let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
-        let pulled =
-            read_up_to_head(&mut session, say, kept.as_ref(), None, typed.from, &mut print)?;
-        say.note(&format!("{} read", entries(pulled.count)));
+        let (mut next, mut count) = (typed.from, 0);
+        through_cuts(again, &mut open, |session| {
+            let kept = keep(meant, session)?;
+            let from = next;
+            let mut print = |entry: &LogEntry, names: &Names| {
+                print(say, entry, names)?;
+                (next, count) = (Some(entry.sequence + 1), count + 1);
+                Ok(())
+            };
+            read_up_to_head(session, say, kept.as_ref(), None, from, &mut print)
+        })?;
+        say.note(&format!("{} read", entries(count)));
         return Ok(());
     };
     let mut file = LogFile::open(&path)?;
     if file.was_mended() {
         say.warn(&format!("{}: a half-written last line was cut off", path.display()));
     }
-    let mut session = Session::open_started(meant)?;
-    let kept = keep(meant, &mut session)?;
-    let end = file.last().map(|last| (path.as_path(), last));
-    let mut append =
-        |entry: &LogEntry, names: &Names| Ok(file.append(&Row::of(entry, &|id| names.of(id)))?);
-    let pulled = read_up_to_head(&mut session, say, kept.as_ref(), end, typed.from, &mut append);
+    let mut count = 0;
+    let outcome = through_cuts(again, &mut open, |session| {
+        let kept = keep(meant, session)?;
+        let end = file.last().map(|last| (path.as_path(), last));
+        let mut append = |entry: &LogEntry, names: &Names| {
+            file.append(&Row::of(entry, &|id| names.of(id)))?;
+            count += 1;
+            Ok(())
+        };
+        let pulled = read_up_to_head(session, say, kept.as_ref(), end, typed.from, &mut append)?;
+        Ok::<_, anyhow::Error>((kept, pulled.last))
+    });
     // What came before a fault is kept, so that the next pull goes on after it.
     let named = file.contexts().clone();
     file.finish()?;
-    let pulled = pulled?;
-    LogContexts::keep(&path, &named, pulled.last.unwrap_or_default(), &mut session)?;
+    let (mut session, (kept, last)) = outcome?;
+    LogContexts::keep(&path, &named, last.unwrap_or_default(), &mut session)?;
     let value = json!({
         "out": path.display().to_string(),
-        "entries": pulled.count,
-        "last": pulled.last,
+        "entries": count,
+        "last": last,
         "kept": kept.as_ref().map(|kept| kept.path().display().to_string()),
         "kept_last": kept.as_ref().map(|kept| kept.contents().tip.sequence),
     });
     say.result(&value, || {
-        let upto = pulled.last.map(|last| format!(", the last is entry {last}"));
+        let upto = last.map(|last| format!(", the last is entry {last}"));
         let path = path.display();
         let unkept = match &kept {
             Some(_) => "",
             None => "; nothing is kept to be verified later, since nobody was paired with the unit from here",
         };
-        format!("{} written to {path}{}{unkept}", entries(pulled.count), upto.unwrap_or_default())
+        format!("{} written to {path}{}{unkept}", entries(count), upto.unwrap_or_default())
     })?;
     Ok(())
 }
@@ -210,17 +230,17 @@ fn first_there(say: Say, wanted: u64, head: LogHead) -> u64 {
     wanted.max(head.oldest)
 }
 
-/// Hands over entries as they come, until `count` is reached or the line ends.
+/// Hands over entries as they come, until `count` is reached or the line ends; `due` is then what was not handed over.
 fn follow<T: Transport>(
     session: &mut Session<T>,
     say: Say,
-    typed: &args::Follow,
+    due: &mut args::Follow,
     sink: Sink<'_>,
 ) -> anyhow::Result<()> {
     let head = session.call::<GetLogHead>(&Nothing {})?;
-    let start = typed.from.map_or(head.head + 1, |from| first_there(say, from, head));
+    let start = due.from.map_or(head.head + 1, |from| first_there(say, from, head));
+    due.from = Some(start);
     let mut reader = Reader::of_unit(start);
-    let mut left = typed.count.unwrap_or(u64::MAX);
     let mut head = head.head;
     // A first entry that lies ahead of the log is waited for.
     let mut reached = false;
@@ -231,14 +251,15 @@ fn follow<T: Transport>(
         }
         while reader.next <= head {
             for entry in reader.page(session)? {
-                if left == 0 {
+                if due.count == Some(0) {
                     return Ok(());
                 }
                 sink(&entry, &reader.names)?;
-                left -= 1;
+                due.from = Some(entry.sequence + 1);
+                due.count = due.count.map(|left| left - 1);
             }
         }
-        if left == 0 {
+        if due.count == Some(0) {
             return Ok(());
         }
         session.pause(POLL)?;
@@ -465,8 +486,8 @@ mod tests {
             seen.push(entry.sequence);
             Ok(())
         };
-        let typed = args::Follow { from, count };
-        let result = follow(&mut unit.session(), say(), &typed, &mut sink);
+        let mut due = args::Follow { from, count };
+        let result = follow(&mut unit.session(), say(), &mut due, &mut sink);
         (seen, result)
     }
 
@@ -492,6 +513,29 @@ mod tests {
         check(Some(2), 5, &[2, 3, 4, 5, 6]);
         check(Some(8), 2, &[8, 9]);
         check(Some(1), 0, &[]);
+    }
+
+    #[test]
+    fn a_cut_costs_a_follower_that_waits_no_entry_and_no_count() {
+        let (mut due, mut seen, mut lines) =
+            (args::Follow { from: None, count: Some(9) }, Vec::new(), 0);
+        let mut sink = |entry: &LogEntry, _: &Names| {
+            seen.push(entry.sequence);
+            Ok(())
+        };
+        through_cuts(
+            true,
+            || {
+                // What comes while the line is cut is read when it is back.
+                let mut unit = busy(4 + 3 * lines);
+                unit.fault = if lines < 3 { Fault::GoneAfter(8) } else { Fault::None };
+                lines += 1;
+                Ok(unit.session())
+            },
+            |session| follow(session, say(), &mut due, &mut sink),
+        )
+        .unwrap();
+        assert_eq!((seen, lines), ((5..14).collect::<Vec<_>>(), 4));
     }
 
     #[test]

@@ -74,12 +74,16 @@ impl<T: Transport> Session<T> {
         arrived: &mut dyn FnMut(u64, u64),
     ) -> Result<u8, SessionError> {
         self.hurry(bytes.len() as u64)?;
-        let pushed = self.push(bytes, arrived);
+        let pushed = self.push_part(bytes, arrived);
         self.rest();
         pushed
     }
 
-    fn push(
+    /// Pushes a gallery as [`Session::push_gallery`] does, at the speed at which the line runs: for one of several.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn push_part(
         &mut self,
         bytes: &[u8],
         arrived: &mut dyn FnMut(u64, u64),

@@ -67,22 +67,40 @@ pub fn until_there<S>(
     }
 }
 
+/// An error of a session, or one that may have one within.
+pub trait OfSession: From<SessionError> {
+    /// The session's error.
+    fn of_session(&self) -> Option<&SessionError>;
+}
+
+impl OfSession for SessionError {
+    fn of_session(&self) -> Option<&SessionError> {
+        Some(self)
+    }
+}
+
+impl OfSession for anyhow::Error {
+    fn of_session(&self) -> Option<&SessionError> {
+        self.downcast_ref()
+    }
+}
+
 /// Works on what `open` opens, and opens it again each time the line is cut in between, if `again` says that somebody waits. Gives
 /// what it opened last too.
 ///
 /// # Errors
 /// The last try's.
-pub fn through_cuts<S, R>(
+pub fn through_cuts<S, R, E: OfSession>(
     again: bool,
     mut open: impl FnMut() -> Result<S, SessionError>,
-    mut work: impl FnMut(&mut S) -> Result<R, SessionError>,
-) -> Result<(S, R), SessionError> {
+    mut work: impl FnMut(&mut S) -> Result<R, E>,
+) -> Result<(S, R), E> {
     let mut opened = open()?;
     let mut left = MOST_CUTS;
     loop {
         match work(&mut opened) {
             Ok(done) => return Ok((opened, done)),
-            Err(error) if again && left > 0 && is_cut(&error) => {
+            Err(error) if again && left > 0 && error.of_session().is_some_and(is_cut) => {
                 left -= 1;
                 // The port is held by whoever has it open.
                 drop(opened);
@@ -200,6 +218,9 @@ mod tests {
         assert_eq!(check(true, busy), (Some((3, 3)), 3));
         assert_eq!(check(true, denied), (None, 1));
         assert_eq!(check(true, || SessionError::Bulk(BulkError::Mismatch)), (None, 1));
+        let mut dead_once = Some(anyhow::Error::from(dead()));
+        let within = through_cuts(true, || Ok(()), |()| dead_once.take().map_or(Ok(()), Err));
+        assert!(within.is_ok(), "a cut within another error is one");
         let never = through_cuts(true, || Ok(()), |()| Err::<(), _>(dead()));
         assert!(never.is_err(), "a line that is cut for ever is none");
     }

@@ -37,7 +37,7 @@ const TIMEOUT_S: u64 = 10;
 pub(crate) enum Group {
     /// The flash formats.
     Store,
-    /// Frames and messages of the link, and a gallery's bytes.
+    /// Frames, messages and handshakes of the link, and a gallery's bytes.
     Wire,
 }
 
@@ -56,18 +56,32 @@ impl Group {
     pub(crate) const fn targets(self) -> &'static [&'static str] {
         match self {
             Self::Store => &["mount", "segments", "snapshot", "single_log", "tombstones", "anchor"],
-            Self::Wire => &["frames", "messages", "gallery"],
+            Self::Wire => &["handshake", "frames", "messages", "gallery"],
         }
     }
 }
 
-/// When a target has run enough.
+/// When enough was run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
     /// Each target runs so long, on one core.
     Seconds(u64),
     /// All targets together run so often, on all cores.
     Runs(u64),
+}
+
+impl Limit {
+    /// The limit of each of some targets.
+    fn of_each(self, targets: &[&'static str]) -> Vec<(&'static str, Self)> {
+        // A handshake computes keys, which takes a hundred times as long as to read bytes.
+        let weight = |target: &str| if target == "handshake" { 1 } else { 100 };
+        let sum: u64 = targets.iter().map(|target| weight(target)).sum();
+        let of = |target| match self {
+            Self::Seconds(_) => self,
+            Self::Runs(runs) => Self::Runs((runs * weight(target)).div_ceil(sum.max(1))),
+        };
+        targets.iter().map(|target| (*target, of(target))).collect()
+    }
 }
 
 /// What a target did.
@@ -80,6 +94,16 @@ pub(crate) struct Figures {
     pub(crate) edges: u64,
     /// Inputs that reached something of their own.
     pub(crate) corpus: u64,
+}
+
+impl Figures {
+    /// Takes in what later runs of the same target did.
+    pub(crate) fn add(&mut self, later: &Self) {
+        self.runs += later.runs;
+        self.seconds += later.seconds;
+        self.edges = self.edges.max(later.edges);
+        self.corpus = later.corpus;
+    }
 }
 
 /// The tool, installed where it is missing.
@@ -131,23 +155,37 @@ pub(crate) fn fuzz(
     groups: &[Group],
     limit: Limit,
 ) -> Result<Vec<(&'static str, Figures)>> {
-    let out = root().join("target/fuzz");
-    let built = out.join(host_triple()?).join("release");
-    for group in groups {
-        build(tool, *group, &out)?;
-        seeds::write(*group, &out.join("seeds"))?;
-    }
+    groups.iter().try_for_each(|group| prepare(tool, *group))?;
     let targets: Vec<&str> = groups.iter().flat_map(|group| group.targets()).copied().collect();
+    runs(&limit.of_each(&targets))
+}
+
+/// Builds a group's targets and writes their seeds.
+///
+/// # Errors
+/// If a target cannot be built.
+pub(crate) fn prepare(tool: &Path, group: Group) -> Result<()> {
+    let out = out();
+    build(tool, group, &out)?;
+    seeds::write(group, &out.join("seeds"))
+}
+
+/// Runs targets that were prepared, each to a limit of its own.
+///
+/// # Errors
+/// If a target finds something: then the input is named.
+pub(crate) fn runs(targets: &[(&'static str, Limit)]) -> Result<Vec<(&'static str, Figures)>> {
+    let out = out();
+    let built = out.join(host_triple()?).join("release");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let shards = if matches!(limit, Limit::Runs(_)) { cores } else { 1 };
-    let of_shard = match limit {
-        Limit::Seconds(seconds) => format!("-max_total_time={seconds}"),
-        Limit::Runs(runs) => {
-            format!("-runs={}", runs.div_ceil((targets.len() * shards) as u64))
-        }
+    let shards = |(target, limit): &(&'static str, Limit)| {
+        let (shards, limit) = match limit {
+            Limit::Seconds(seconds) => (1, format!("-max_total_time={seconds}")),
+            Limit::Runs(runs) => (cores, format!("-runs={}", runs.div_ceil(cores as u64))),
+        };
+        std::iter::repeat_n((*target, limit), shards)
     };
-    let waiting: Vec<&str> =
-        targets.iter().flat_map(|target| std::iter::repeat_n(*target, shards)).collect();
+    let waiting: Vec<(&str, String)> = targets.iter().flat_map(shards).collect();
     let waiting = Mutex::new(waiting.into_iter());
     let figures = Mutex::new(vec![Figures::default(); targets.len()]);
     let failures = Mutex::new(Vec::new());
@@ -156,16 +194,13 @@ pub(crate) fn fuzz(
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some(target) = next else { break };
-                    match one(&built, &out, target, &of_shard) {
+                    let Some((target, limit)) = next else { break };
+                    match one(&built, &out, target, &limit) {
                         Ok(found) => {
                             let mut all = figures.lock().unwrap_or_else(PoisonError::into_inner);
-                            let at = targets.iter().position(|name| *name == target);
+                            let at = targets.iter().position(|(name, _)| *name == target);
                             let Some(sum) = at.and_then(|at| all.get_mut(at)) else { continue };
-                            sum.runs += found.runs;
-                            sum.seconds += found.seconds;
-                            sum.edges = sum.edges.max(found.edges);
-                            sum.corpus = found.corpus;
+                            sum.add(&found);
                         }
                         Err(error) => failures
                             .lock()
@@ -181,7 +216,12 @@ pub(crate) fn fuzz(
         bail!("{}", failures.join("\n"));
     }
     let figures = figures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(targets.into_iter().zip(figures).collect())
+    Ok(targets.iter().map(|(target, _)| *target).zip(figures).collect())
+}
+
+/// Where builds, seeds and what was found lie.
+fn out() -> PathBuf {
+    root().join("target/fuzz")
 }
 
 fn build(tool: &Path, group: Group, out: &Path) -> Result<()> {
@@ -288,6 +328,17 @@ mod tests {
         let found = figures(text, Duration::from_secs(2), 4).unwrap();
         assert_eq!((found.runs, found.edges, found.corpus), (9, 15, 4));
         assert!(figures("==1== ERROR", Duration::ZERO, 0).is_none());
+    }
+
+    #[test]
+    fn runs_are_shared_out_and_a_handshake_gets_a_hundredth() {
+        let shares = Limit::Runs(201).of_each(&["handshake", "frames", "messages"]);
+        let runs = |(target, limit)| match limit {
+            Limit::Runs(runs) => (target, runs),
+            Limit::Seconds(_) => panic!("{target} has no runs"),
+        };
+        let shares: Vec<_> = shares.into_iter().map(runs).collect();
+        assert_eq!(shares, [("handshake", 1), ("frames", 100), ("messages", 100)]);
     }
 
     #[test]

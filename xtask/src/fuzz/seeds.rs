@@ -20,7 +20,8 @@ pub(super) fn write(group: Group, out: &Path) -> Result<()> {
                 let path = root().join("tests/wire/golden").join(name);
                 fs::read_to_string(&path).with_context(|| path.display().to_string())
             };
-            [wire(&golden("messages.txt")?), gallery(&golden("gallery.txt")?)].concat()
+            let session = handshake(&golden("session.txt")?);
+            [wire(&golden("messages.txt")?), gallery(&golden("gallery.txt")?), session].concat()
         }
     };
     for target in group.targets() {
@@ -113,6 +114,32 @@ fn gallery(golden: &str) -> Seeds {
     lines.filter_map(seed).collect()
 }
 
+/// Each message as it was sent, with a bit changed, cut short, and in the place of another handshake's.
+fn handshake(golden: &str) -> Seeds {
+    // In the order of the target.
+    const CHANGED: [&str; 8] = [
+        "session:open",
+        "session:welcome",
+        "hello",
+        "pair:start",
+        "pair:go",
+        "pair:finish",
+        "pair:proof",
+        "sealed:call",
+    ];
+    let mut seeds = Seeds::new();
+    for (which, name) in (0..).zip(CHANGED) {
+        let changes: [&[u8]; 4] = [&[], &[0, 40, 1], &[1, 9, 0], &[2, 3, 7, 0, 60, 128]];
+        seeds.extend(changes.map(|change| ("handshake", [&[which], change].concat())));
+        let line =
+            golden.lines().filter_map(|line| line.split_once(' ')).find(|(of, _)| *of == name);
+        if let Some(bytes) = line.and_then(|(_, hex)| bytes_of(hex)) {
+            seeds.push(("handshake", [&[which, 3, 0][..], &bytes].concat()));
+        }
+    }
+    seeds
+}
+
 /// The bytes of digits in pairs.
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     let digits = hex.trim().as_bytes().chunks(2);
@@ -129,15 +156,19 @@ mod tests {
     fn every_target_has_seeds_from_the_golden_files() {
         let golden = fs::read_to_string(root().join("tests/wire/golden/messages.txt")).unwrap();
         let galleries = fs::read_to_string(root().join("tests/wire/golden/gallery.txt")).unwrap();
+        let session = fs::read_to_string(root().join("tests/wire/golden/session.txt")).unwrap();
         let store = store(&root().join("tests/store/golden")).unwrap();
-        let seeds = [store, wire(&golden), gallery(&galleries)].concat();
+        let seeds = [store, wire(&golden), gallery(&galleries), handshake(&session)].concat();
         for target in Group::ALL.iter().flat_map(|group| group.targets()) {
             assert!(
                 seeds.iter().any(|(name, bytes)| name == target && bytes.len() > 9),
                 "{target}"
             );
         }
-        let messages = seeds.iter().filter(|(target, _)| *target == "messages").count();
+        let of = |target: &str| seeds.iter().filter(|(name, _)| *name == target).count();
+        // Eight that are changed in four ways each, and seven with a golden line.
+        assert_eq!(of("handshake"), 8 * 4 + 7);
+        let messages = of("messages");
         assert_eq!(messages, golden.lines().count(), "every golden message is a frame");
     }
 }

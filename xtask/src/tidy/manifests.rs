@@ -49,7 +49,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("threshold-store-fuzz", &["threshold-record", "threshold-store"]),
-    ("threshold-wire-fuzz", &["threshold-wire"]),
+    ("threshold-wire-fuzz", &["threshold-record", "threshold-wire"]),
     ("threshold-peers", &["threshold-record", "threshold-store"]),
     (
         "xtask",

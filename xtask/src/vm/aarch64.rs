@@ -32,6 +32,7 @@ const EMULATED: [(&str, &[&str], &[&str]); 3] = [
         &[
             "visitors_come_one_after",
             "over_a_real_pseudo_terminal",
+            "replug::",
             "long::",
             "enrolment_photos",
             "bytes_lead_to_the_same_decisions",

@@ -4,7 +4,8 @@
 //! the bundle does not bring. Unlike the rest of an update it takes a unit of this program's version: the unit that runs must know
 //! what it is given.
 
-use super::super::gallery::copy::{left_value, left_words, own_key};
+use super::super::gallery::copy::own_key;
+use super::super::gallery::push::{left_value, left_words};
 use super::FlashError;
 use super::file::BundleFile;
 use crate::gallery_file;
