@@ -100,7 +100,7 @@ fn missed(json: &Value) -> Result<Vec<String>> {
 
 const INTRODUCTION: &str = "\
 The people of the LFW development folds are split by name into a fit half and a check half (`models/src/eval/split.rs`).
-The distances that a forecast uses were measured on the fit half; everything below is of the check half, and nothing was tuned on it.
+The distances that a forecast uses were measured on the fit half; everything below is of the check half, but for blocks with `--half fit`, and nothing was tuned on it.
 `verify` counts comparisons, `identify` and `forecast` count searches: one visit, one decision, by the code that decides at the door; `cluster` \
 counts pairs of pictures, grouped as `threshold cluster` groups them.
 N is the number of people in the gallery, T the threshold; a row's FPIR is that of strangers' visits, its FNIR that of enrolled people's.

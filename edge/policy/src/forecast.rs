@@ -494,7 +494,8 @@ impl fmt::Display for Derivation<'_> {
         }
         let per_search = comparisons(site, &Curve { distributions, end: End::High });
         let (people, each) = (site.people, site.templates_each);
-        match each > 1.0 {
+        let independent = (f64::from(people) * each.max(1.0)).ceil() as u64;
+        match per_search < independent {
             true => writeln!(
                 f,
                 "a search is {per_search} comparisons, taken as independent ({people} people, {each} templates each, which err together \

@@ -78,8 +78,8 @@ pub struct Distributions {
     pub tail: Quantile,
     /// Distance at or beyond which each of [`GENUINE_FNMR`] of the genuine comparisons lies: it grows.
     pub genuine: [Quantile; N_GENUINE],
-    /// As many independent comparisons the best of 2 templates of one person errs as, of 3, and so on: from 1 to that many. A
-    /// table of before these were measured has [`INDEPENDENT`].
+    /// As many independent comparisons the best of 2 templates of one person errs as, of 3, and so on: from 1 to that many. The
+    /// high end, by which thresholds are derived, is that many where nothing better is known of stricter thresholds. A table of before these were measured has [`INDEPENDENT`].
     #[serde(default = "independent")]
     pub templates: [Quantile; N_TEMPLATES],
 }

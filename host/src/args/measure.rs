@@ -315,6 +315,9 @@ pub struct EvalQuality {
     /// A folder of pictures that should not; those below a folder named after a cause, as too_far, should be refused for it
     #[arg(long, value_name = "FOLDER", required_unless_present = "good")]
     pub bad: Option<PathBuf>,
+    /// The smallest face that is looked for: enrolment from photos has 40, a door the unit's engine.min_face_px
+    #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
+    pub min_face: u32,
     /// A page; it has the pictures that were judged wrongly
     #[command(flatten)]
     pub page: Page,
@@ -326,6 +329,9 @@ pub struct EvalPad {
     /// The folder of presentations: `bona_fide` with pictures of live people, and a folder of pictures for each kind of attack
     #[arg(long, value_name = "FOLDER")]
     pub dir: PathBuf,
+    /// The smallest face that is looked for, as the door's engine.min_face_px
+    #[arg(long, value_name = "PX", default_value_t = 80, value_parser = min_face())]
+    pub min_face: u32,
     /// A page
     #[command(flatten)]
     pub page: Page,

@@ -2,7 +2,7 @@
 //!
 //! Owns the tables and their pages. The protocols are `threshold_models::eval::detection`'s and `landmarks`'s.
 
-use super::{in_file, json_of, named, over, page, percent, text_of, title};
+use super::{MIN_FACE_PX, in_file, json_of, named, over, page, percent, text_of, title};
 use crate::engines::Engines;
 use crate::meant::Meant;
 use crate::say::table;
@@ -24,9 +24,10 @@ pub(super) fn run(meant: &Meant, typed: &args::Detection) -> anyhow::Result<()> 
         typed.detections.as_deref().map(json_of).transpose()?;
     let detector = Engines::open(meant)?.detector()?;
     let pictures: Vec<String> = truth.iter().map(|picture| picture.path.clone()).collect();
-    let found = over(meant, &detector, None, &typed.images, &pictures, |engine, frame| {
-        Ok(engine.detect(frame)?.iter().map(Scored::from).collect::<Vec<_>>())
-    })?;
+    let found =
+        over(meant, &detector, None, MIN_FACE_PX, &typed.images, &pictures, |engine, frame| {
+            Ok(engine.detect(frame)?.iter().map(Scored::from).collect::<Vec<_>>())
+        })?;
     let found: BTreeMap<_, _> = pictures.into_iter().zip(found).collect();
     let result = evaluate(&truth, &found, &SIZES_PX);
     let reference = reference.map(|reference| {
@@ -86,9 +87,10 @@ pub(super) fn landmarks(meant: &Meant, typed: &args::Landmarks) -> anyhow::Resul
     let detector = Engines::open(meant)?.detector()?;
     let limit = typed.limit.unwrap_or(usize::MAX);
     let pictures: Vec<String> = reference.keys().take(limit).cloned().collect();
-    let found = over(meant, &detector, None, &typed.images, &pictures, |engine, frame| {
-        engine.detect(frame)
-    })?;
+    let found =
+        over(meant, &detector, None, MIN_FACE_PX, &typed.images, &pictures, |engine, frame| {
+            engine.detect(frame)
+        })?;
     let mut comparison = Comparison::default();
     for (picture, found) in pictures.iter().zip(&found) {
         comparison.add(picture, &reference[picture], found);

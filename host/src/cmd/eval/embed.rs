@@ -3,7 +3,7 @@
 //! Owns the running and the file. Its form is `threshold_models::eval::embeddings`'s.
 //! Refuses pictures that lie in no person's folder: whose are they?
 
-use super::{over, title};
+use super::{MIN_FACE_PX, over, title};
 use crate::engines::Engines;
 use crate::error::HostError;
 use crate::meant::Meant;
@@ -31,9 +31,15 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalEmbed) -> anyhow::Result<()> 
         digest.add(path, &std::fs::read(&file).map_err(HostError::file(&file))?);
     }
     let n_frames = usize::from(typed.frames);
-    let made = over(meant, &detector, Some(&model), &typed.images, &paths, |engine, picture| {
-        frames_of(engine, picture, n_frames)
-    })?;
+    let made = over(
+        meant,
+        &detector,
+        Some(&model),
+        MIN_FACE_PX,
+        &typed.images,
+        &paths,
+        |engine, picture| frames_of(engine, picture, n_frames),
+    )?;
     let mut embeddings = Vec::with_capacity(paths.len() * n_frames);
     let mut listed = Vec::with_capacity(paths.len());
     for (path, frames) in paths.into_iter().zip(made) {

@@ -2,7 +2,7 @@
 //!
 //! Owns the running over pictures, the table and the page. The protocol is `threshold_models::eval::lfw`'s.
 
-use super::{in_file, named, over, page, percent, text_of, title};
+use super::{MIN_FACE_PX, in_file, named, over, page, percent, text_of, title};
 use crate::args;
 use crate::engines::Engines;
 use crate::error::HostError;
@@ -31,10 +31,15 @@ pub(super) fn run(meant: &Meant, typed: &args::Lfw) -> anyhow::Result<()> {
     let metric = model.embedder()?.metric;
     let detector = engines.detector()?;
     let pictures: Vec<String> = pairs.pictures().into_iter().map(str::to_owned).collect();
-    let embedded =
-        over(meant, &detector, Some(&model), &typed.images, &pictures, |engine, frame| {
-            whole_and_halves(engine, frame, typed.halves)
-        })?;
+    let embedded = over(
+        meant,
+        &detector,
+        Some(&model),
+        MIN_FACE_PX,
+        &typed.images,
+        &pictures,
+        |engine, frame| whole_and_halves(engine, frame, typed.halves),
+    )?;
     let (embedded, in_halves): (Vec<_>, Vec<_>) = embedded.into_iter().unzip();
     let by_picture = |embedded: Vec<Embedded>| -> BTreeMap<String, Embedded> {
         pictures.iter().cloned().zip(embedded).collect()

@@ -61,6 +61,7 @@ fn over<R: Send, P: AsRef<Path> + Sync>(
     meant: &Meant,
     detector: &Pack,
     model: Option<&Pack>,
+    min_face_px: u32,
     folder: &Path,
     pictures: &[P],
     work: impl Fn(&mut CpuEngine, &Frame) -> Result<R, threshold_models::engine::EngineError> + Sync,
@@ -70,7 +71,7 @@ fn over<R: Send, P: AsRef<Path> + Sync>(
     let results = parallel::over(
         pictures,
         workers,
-        || anyhow::Ok(Engines::engine(detector, model, MIN_FACE_PX, threads_each)?),
+        || anyhow::Ok(Engines::engine(detector, model, min_face_px, threads_each)?),
         |engine, picture| {
             let picture = picture.as_ref();
             let frame = picture::read(&folder.join(picture))?;

@@ -38,10 +38,14 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalPad) -> anyhow::Result<()> {
     if kinds.iter().all(|&kind| kind == BONA_FIDE) {
         return Err(wrong("no kind of attack has a folder beside bona_fide").into());
     }
+    if !kinds.contains(&BONA_FIDE) {
+        return Err(wrong("no picture lies in bona_fide, the folder of live people; whoever else is there counts as an attack").into());
+    }
     let engine = Engines::open(meant)?.detector()?;
-    let verdicts = over(meant, &engine, None, Path::new(""), &pictures, |engine, frame| {
-        Ok(engine.detect(frame)?.first().map(|face| assess(frame, face)))
-    })?;
+    let verdicts =
+        over(meant, &engine, None, typed.min_face, Path::new(""), &pictures, |engine, frame| {
+            Ok(engine.detect(frame)?.first().map(|face| assess(frame, face)))
+        })?;
     let (mut bona_fide, mut attacks) = (Counts::default(), BTreeMap::<&str, Counts>::new());
     for (kind, verdict) in kinds.into_iter().zip(verdicts) {
         match kind {

@@ -97,14 +97,17 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalQuality) -> anyhow::Result<()
     let detector = Engines::open(meant)?.detector()?;
     let paths: Vec<PathBuf> = pictures.iter().map(|(path, _)| path.clone()).collect();
     let limits = QualityLimits::default();
-    let found = over(meant, &detector, None, Path::new(""), &paths, |engine, frame| {
-        Ok(assess(frame, &engine.detect(frame)?, &limits).cause)
-    })?;
+    let found =
+        over(meant, &detector, None, typed.min_face, Path::new(""), &paths, |engine, frame| {
+            Ok(assess(frame, &engine.detect(frame)?, &limits).cause)
+        })?;
     let rows = rows(pictures.into_iter().zip(found));
     let title = title("quality gate", &detector);
-    let line = "a picture is taken if the quality of its largest face is 50 % or more and no other is nearly as large; \
-        rates count pictures"
-        .to_owned();
+    let line = format!(
+        "a picture is taken if the quality of its largest face is 50 % or more and no other is nearly as large; faces from {} px \
+         on; rates count pictures",
+        typed.min_face
+    );
     let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
     let mut value = named(&serde_json::json!({ "rows": rows }), &detector)?;
     page::write(&typed.page, &mut value, &title, || body(typed, &line, &rows, &cells))?;
