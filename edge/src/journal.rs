@@ -52,6 +52,9 @@ impl Permit {
     }
 }
 
+/// Until what waits is tried again after the store failed, milliseconds.
+const AGAIN_MS: u64 = 1_000;
+
 /// What an entry is that may wait to become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -222,7 +225,7 @@ impl Journal {
     /// Makes what waits durable if its time has come; gives the milliseconds until it comes, `None` if nothing waits.
     ///
     /// # Errors
-    /// [`StoreError`]; what waits is then tried again with the next entry.
+    /// [`StoreError`]; what waits is then tried again after a second, and with the next entry.
     pub fn commit_due(&mut self) -> Result<Option<u64>, StoreError> {
         let Some(due_ms) = self.due_ms.filter(|_| self.store.has_waiting()) else {
             self.due_ms = None;
@@ -232,8 +235,19 @@ impl Journal {
         if left_ms > 0 {
             return Ok(Some(left_ms));
         }
-        self.due_ms = None;
-        self.store.sync().map(|()| None)
+        let synced = self.store.sync();
+        self.due_ms = match &synced {
+            // A log that stopped takes nothing before the next start.
+            Ok(()) | Err(StoreError::LogStopped) => None,
+            Err(_) => Some(self.clock.monotonic_ms().saturating_add(AGAIN_MS)),
+        };
+        synced.map(|()| None)
+    }
+
+    /// Milliseconds until what waits is made durable; `None` if nothing waits, or nothing can be done for it.
+    #[must_use]
+    pub fn waits_ms(&self) -> Option<u64> {
+        self.due_ms.map(|due_ms| due_ms.saturating_sub(self.clock.monotonic_ms()))
     }
 
     /// Writes many entries; durable on return, in few batches.

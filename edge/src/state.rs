@@ -500,10 +500,12 @@ impl State {
     /// Makes entries durable that waited for as long as they may; gives the milliseconds until others have, `None` if none
     /// waits. If that fails the store is at fault, which disarms.
     pub fn commit_due(&mut self) -> Option<u64> {
-        let committed = self.journal.as_mut()?.commit_due();
+        let journal = self.journal.as_mut()?;
+        let committed = journal.commit_due();
+        let again = journal.waits_ms();
         committed.unwrap_or_else(|error| {
             self.store_failed(&error);
-            None
+            again
         })
     }
 
@@ -622,6 +624,9 @@ impl State {
         }
         if self.log_waits {
             self.notices.tell("log: entries of changes that hold may be lost; check the gallery before the next start");
+        }
+        if self.journal.as_ref().is_some_and(|journal| journal.store().has_waiting()) {
+            self.notices.tell("log: refusals and events that waited for the medium are lost");
         }
     }
 

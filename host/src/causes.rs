@@ -71,7 +71,7 @@ pub fn cause_words(cause: Cause) -> &'static str {
         Cause::Enrolling => "an enrolment is under way at the door",
         Cause::AnotherPerson => "the face is another person's",
         Cause::ReserveUsedUp => {
-            "the medium of the log is full, and as many were admitted out of the reserve as the owner allowed"
+            "the medium of the log has no room for the reserve, or no admission is left of it"
         }
         Cause::Keys => {
             "what keeps the unit's secret does not give it, or its counter does not stand with the flash"

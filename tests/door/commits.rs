@@ -145,7 +145,7 @@ fn a_write_that_fails_later_locks_the_door_until_it_is_made_up_for() {
     rig.flash.set_capacity(Some(0));
     event(&rig, 2, Wait::Event);
     rig.clock.advance(900);
-    assert_eq!(due(&rig), None, "not asked again before the next entry");
+    assert_eq!(due(&rig), Some(1_000), "asked again, though nobody comes");
     assert_eq!(rig.shared.lock().armed(), Armed::Fault(Cause::Store));
     rig.visit(Show::Face(1), 5);
     assert_eq!((rig.pulses(), marks(&rig.log())), (0, vec![]));
@@ -156,12 +156,26 @@ fn a_write_that_fails_later_locks_the_door_until_it_is_made_up_for() {
 }
 
 #[test]
+fn what_waited_while_the_medium_was_full_is_durable_once_it_has_room_though_nobody_comes() {
+    let rig = waiting();
+    event(&rig, 1, Wait::Event);
+    rig.flash.set_capacity(Some(0));
+    rig.clock.advance(900);
+    assert_eq!(due(&rig), Some(1_000));
+    rig.flash.set_capacity(None);
+    rig.clock.advance(1_000);
+    assert_eq!((due(&rig), marks(&rig.log())), (None, vec![1]));
+}
+
+#[test]
 fn a_sync_that_fails_later_keeps_the_door_locked_until_the_next_start() {
     let mut rig = waiting();
     event(&rig, 1, Wait::Event);
     rig.flash.fail_at(rig.flash.writes() + 2, FlashFault::Io);
     rig.clock.advance(900);
-    assert_eq!(due(&rig), None);
+    assert_eq!(due(&rig), Some(1_000));
+    rig.clock.advance(1_000);
+    assert_eq!(due(&rig), None, "its log takes nothing any more");
     rig.visit(Show::Face(1), 5);
     let armed = rig.shared.lock().armed();
     assert_eq!((rig.pulses(), due(&rig), armed), (0, None, Armed::Fault(Cause::Store)));

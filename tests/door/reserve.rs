@@ -148,8 +148,8 @@ fn what_cannot_be_held_back_is_not_settled() {
     rig.enrol("Ada", 1);
     rig.flash.set_capacity(Some(used(&rig.flash) + 100_000));
     let asked = rig.call::<SetReserve>(&ReserveAsk { admissions: Some(3) });
-    assert_eq!(asked.unwrap_err(), RequestError::StoreFault { part: Cause::Store });
-    assert_eq!(visits(&mut rig, 1), 1, "the next entry finds the log in order");
+    assert_eq!(asked.unwrap_err(), RequestError::StoreFault { part: Cause::ReserveUsedUp });
+    assert_eq!((armed(&rig), visits(&mut rig, 1)), (Armed::Armed, 1), "the log is in order");
     let none = ReserveTold { admissions: 0, standing: ReserveStanding::None };
     assert_eq!(reserve(&mut rig, None), none);
     rig.flash.set_capacity(None);
@@ -159,17 +159,56 @@ fn what_cannot_be_held_back_is_not_settled() {
 }
 
 #[test]
-fn an_owner_who_wants_no_reserve_any_more_ends_the_count() {
-    let mut rig = allowed(1);
+fn an_owner_who_wants_no_reserve_any_more_ends_the_count_only_where_there_is_room_again() {
+    let mut rig = allowed(3);
     fill(&rig.flash);
+    assert_eq!((visits(&mut rig, 2), armed(&rig)), (1, Armed::Armed));
+    let refused = RequestError::StoreFault { part: Cause::ReserveUsedUp };
+    let ask = |rig: &mut Rig, admissions| {
+        rig.call::<SetReserve>(&ReserveAsk { admissions: Some(admissions) })
+    };
+    // Neither none nor more, which would begin anew; fewer hold at once, and over a start.
+    assert_eq!(ask(&mut rig, 0).unwrap_err(), refused);
+    assert_eq!(ask(&mut rig, 4).unwrap_err(), refused);
+    let fewer = ReserveTold { admissions: 1, standing: ReserveStanding::Open { left: 1 } };
+    assert_eq!(ask(&mut rig, 1).unwrap(), fewer);
     assert_eq!((visits(&mut rig, 3), armed(&rig)), (1, Armed::Fault(Cause::ReserveUsedUp)));
+    assert_eq!(ask(&mut rig, 0).unwrap_err(), refused);
+    assert_eq!((visits(&mut rig, 3), armed(&rig)), (0, Armed::Fault(Cause::ReserveUsedUp)));
+    rig.flash.set_capacity(None);
     let none = ReserveTold { admissions: 0, standing: ReserveStanding::None };
-    assert_eq!(reserve(&mut rig, Some(0)), none);
-    assert_eq!(
-        armed(&rig),
-        Armed::Armed,
-        "as a unit is without a reserve, whose log takes entries"
-    );
+    assert_eq!(ask(&mut rig, 0).unwrap(), none);
+    assert_eq!((visits(&mut rig, 1), armed(&rig)), (1, Armed::Armed));
+    assert_eq!(of_kind(&rig.log(), EntryKind::ReserveWhole), [0]);
+}
+
+#[test]
+fn a_reserve_that_takes_the_last_room_is_the_logs_and_the_count_goes_on() {
+    let mut rig = allowed(3);
+    fill(&rig.flash);
+    assert_eq!(visits(&mut rig, 2), 1);
+    // Room for the reserve, and for nothing behind it.
+    rig.flash.set_capacity(Some(used(&rig.flash) + RESERVE_BYTES));
+    idle(&mut rig, 60_000);
+    let open = ReserveTold { admissions: 3, standing: ReserveStanding::Open { left: 2 } };
+    assert_eq!((reserve(&mut rig, None), rig.flash.bytes(Object::Reserve)), (open, None));
+    assert_eq!((visits(&mut rig, 3), armed(&rig)), (2, Armed::Fault(Cause::ReserveUsedUp)));
+}
+
+#[test]
+fn a_count_that_was_not_ended_though_the_reserve_is_there_again_is_ended_by_the_next_start() {
+    let mut rig = allowed(3);
+    let held = rig.flash.bytes(Object::Reserve).unwrap();
+    fill(&rig.flash);
+    assert_eq!(visits(&mut rig, 2), 1);
+    let flash = rig.flash.clone();
+    drop(rig);
+    // As a cut leaves it between the reserve and its entry.
+    flash.set_capacity(None);
+    flash.set_bytes(Object::Reserve, Some(held));
+    let mut rig = Rig::on(&flash);
+    assert_eq!(reserve(&mut rig, None).standing, ReserveStanding::Whole);
+    assert_eq!(of_kind(&rig.log(), EntryKind::ReserveWhole), [0]);
 }
 
 /// The power goes at every write of a life on a full medium, and the unit starts again there.

@@ -111,7 +111,11 @@ pub(super) fn set_reserve(
 ) -> Result<ReserveTold, RequestError> {
     get(state)?;
     if let Some(admissions) = ask.admissions {
-        state.settle_reserve(admissions, by).map_err(|error| refused(state, &error))?;
+        state.settle_reserve(admissions, by).map_err(|error| match error.is_full() {
+            // The log takes entries: what is missing is room beside it.
+            true => RequestError::StoreFault { part: Cause::ReserveUsedUp },
+            false => refused(state, &error),
+        })?;
     }
     Ok(ReserveTold { admissions: state.reserve_settled(), standing: state.reserve_standing() })
 }

@@ -32,18 +32,23 @@ pub(super) struct Reserve {
 
 impl State {
     /// Settles how often the door admits while the medium is full, at most [`RESERVE_MOST`] times. The room is held back before it
-    /// is settled. Nothing happens if that holds already.
+    /// is settled. Nothing happens if that holds already. While the medium is full only fewer can be settled, and not none: a count
+    /// ends where there is room again, and with nothing else, since the door would admit without one.
     ///
     /// # Errors
-    /// [`StoreError`]; everything is then as before.
+    /// [`StoreError`], also where the room is missing; everything is then as before.
     pub fn settle_reserve(&mut self, admissions: u8, by: KeyTag) -> Result<(), StoreError> {
         let admissions = admissions.min(RESERVE_MOST);
-        if admissions > 0 {
+        let left = self.reserve.left.filter(|_| (1..=self.reserve_settled()).contains(&admissions));
+        if left.is_none() && (admissions > 0 || self.reserve.left.is_some()) {
             self.owing_nothing()?.store_mut().make_reserve()?;
         }
         if self.reserve_settled() != admissions || self.settling_failed {
             let entry = LogEntry { by, ..LogEntry::of(EntryKind::PolicySet) };
             self.change_settled(entry, |settled| settled.reserve = admissions)?;
+        }
+        if let Some(left) = left {
+            self.count_from(left.min(admissions));
         }
         self.reserve.due_ms = 0;
         self.look_after_reserve();
@@ -74,11 +79,13 @@ impl State {
         let allowed = self.reserve_settled();
         let Some(journal) = self.journal.as_mut().filter(|_| allowed > 0) else { return };
         let store = journal.store_mut();
-        if store.has_reserve() == Ok(true) {
+        let used = used(store);
+        if used.is_none() && store.has_reserve() == Ok(true) {
             return;
         }
-        // Without its beginning in sight nothing is left of the count.
-        let used = used(store).unwrap_or(u32::MAX);
+        // Without its beginning in sight nothing is left of the count. One that was not ended, though the reserve is held back again,
+        // is ended now.
+        let used = used.unwrap_or(u32::MAX);
         self.count_from(u8::try_from(u32::from(allowed).saturating_sub(used)).unwrap_or(0));
         self.look_after_reserve();
     }
@@ -91,14 +98,14 @@ impl State {
             return false;
         }
         let Some(journal) = self.journal.as_mut() else { return false };
-        let taken = journal.store_mut().take_reserve();
-        // Whatever comes of it: from here on it is counted.
-        self.reserve.left = Some(allowed);
-        self.reserve.due_ms = self.clock.monotonic_ms().saturating_add(AGAIN_MS);
-        if let Err(error) = taken {
+        if let Err(error) = journal.store_mut().take_reserve() {
+            // Nobody was admitted. If it is there still, the next visit tries again.
             self.notices.tell(&format!("reserve: its room is not given back: {error}"));
             return false;
         }
+        // Whatever comes of it: from here on it is counted.
+        self.reserve.left = Some(allowed);
+        self.reserve.due_ms = self.clock.monotonic_ms().saturating_add(AGAIN_MS);
         self.notices.tell(&format!(
             "reserve: the medium is full, and the door admits {allowed} times more at most; free space on the medium of the data folder"
         ));
@@ -120,8 +127,7 @@ impl State {
     fn count_from(&mut self, left: u8) {
         self.reserve.left = Some(left);
         if left == 0 {
-            let why = "the medium is full, and as many were admitted out of the reserve as the owner allowed; free space on the medium of \
-                       the data folder";
+            let why = "the medium is full, and no admission is left of the reserve; free space on the medium of the data folder";
             self.fail(Cause::ReserveUsedUp, why);
         }
     }
@@ -151,14 +157,27 @@ impl State {
         }
     }
 
-    /// The count has ended, once the log says so.
+    /// The count has ended, once the log says so. What is held back again may have been the last room: it is the log's then, and the
+    /// count goes on.
     fn end_count(&mut self) {
-        if self.reserve.left.is_some()
-            && self.write(LogEntry::of(EntryKind::ReserveWhole)).is_some()
-        {
-            self.reserve.left = None;
-            self.notices.tell("reserve: the medium has room again");
-            self.mend(Cause::ReserveUsedUp);
+        if self.reserve.left.is_none() {
+            return;
+        }
+        let entry = LogEntry::of(EntryKind::ReserveWhole);
+        let written = self.name_again().and_then(|journal| journal.write(entry));
+        match written {
+            Ok(_) => {
+                self.reserve.left = None;
+                self.notices.tell("reserve: the medium has room again");
+                self.mend(Cause::ReserveUsedUp);
+            }
+            Err(error) => {
+                let journal = self.journal.as_mut().filter(|_| error.is_full());
+                let taken = journal.map(|journal| journal.store_mut().take_reserve());
+                if taken != Some(Ok(())) {
+                    self.store_failed(&error);
+                }
+            }
         }
     }
 }

@@ -411,7 +411,9 @@ pub(crate) fn others(flash: &dyn Flash, but: &[Object]) -> Result<Option<Object>
     let numbers =
         |series| flash.segments(series).into_iter().map(move |n| Series::segment(series, n));
     for object in Series::ALL.into_iter().flat_map(numbers).chain(Object::FIXED) {
-        if !but.contains(&object) && flash.len(object)?.is_some() {
+        // Nobody reads the reserve, and an older program's wipe leaves it.
+        let counts = object != Object::Reserve && !but.contains(&object);
+        if counts && flash.len(object)?.is_some() {
             return Ok(Some(object));
         }
     }
