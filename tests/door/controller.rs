@@ -16,6 +16,7 @@ const NUMBER: Credential = Credential::Keypad { digits: 4, number: 42 };
 fn controller(lock: LockHolder) -> ControllerConfig {
     let line = |line| Some(LineConfig { line, active_low: true });
     let (d0, d1, format) = (line(1), line(2), Some(CardFormat::Bits26));
+    let lock = Some(lock);
     ControllerConfig { d0, d1, format, lock, ..ControllerConfig::default() }
 }
 
