@@ -4,7 +4,7 @@
 use crate::rig::{Rig, Show};
 use threshold_edge::config::{CardFormat, ControllerConfig, LineConfig, LockHolder};
 use threshold_edge::unit::Sign;
-use threshold_record::{Access, Cause, Credential, PersonId, Reason};
+use threshold_record::{Access, Cause, Credential, EntryKind, PersonId, Reason};
 use threshold_wire::access::{AccessGet, AccessSet};
 use threshold_wire::endpoints::{GetAccess, SetAccess};
 
@@ -16,6 +16,7 @@ const NUMBER: Credential = Credential::Keypad { digits: 4, number: 42 };
 fn controller(lock: LockHolder) -> ControllerConfig {
     let line = |line| Some(LineConfig { line, active_low: true });
     let (d0, d1, format) = (line(1), line(2), Some(CardFormat::Bits26));
+    let lock = Some(lock);
     ControllerConfig { d0, d1, format, lock, ..ControllerConfig::default() }
 }
 
@@ -69,4 +70,22 @@ fn whoever_has_no_card_stays_out_where_the_controller_holds_the_lock() {
     assert_eq!(rig.cards(), [Some(BADGE)]);
     // A face that is nobody's is told as that, card or no card.
     assert_eq!(comes(&mut rig, 3).0, Reason::Unknown);
+}
+
+#[test]
+fn an_admission_that_the_lock_could_not_tell_of_is_in_the_log_behind_it() {
+    let mut rig = Rig::new();
+    let ada = rig.enrol("Ada", 1);
+    give(&mut rig, ada, &[BADGE]);
+    rig.shared.lock().set_controller(controller(LockHolder::Controller));
+    *rig.jammed.lock().unwrap() = true;
+    rig.signs();
+    assert_eq!(comes(&mut rig, 1), OPENS, "as it was decided");
+    assert!(rig.signs().contains(&Sign::Refused(Reason::Fault, Cause::Lock)));
+    let log = rig.log();
+    let at = |kind| log.iter().rposition(|entry| entry.kind == kind);
+    let untold = at(EntryKind::NotSent).expect("it was not told");
+    assert_eq!((log[untold].person, log[untold].cause), (ada, Cause::Controller));
+    assert!(at(EntryKind::Decision) < Some(untold));
+    assert_eq!(log.iter().filter(|entry| entry.kind == EntryKind::NotSent).count(), 1);
 }

@@ -32,8 +32,8 @@ use threshold_models::search::{Index, quantise};
 use threshold_policy::Policy;
 use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{
-    Cause, Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile,
-    Role, Template, WallTime,
+    Cause, Credential, Distributions, EntryKind, KeyTag, LogEntry, Metric, ModelId, Name, PersonId,
+    Quantile, Role, Template, WallTime,
 };
 use threshold_store::{MockFlash, Store};
 use threshold_wire::commission::Commission;
@@ -349,6 +349,8 @@ struct BenchLock {
     clock: Arc<BenchClock>,
     /// When the last pulse ends.
     until_ms: u64,
+    /// Whoever has a card, and was admitted while it is jammed.
+    untold: Vec<LogEntry>,
 }
 
 impl Lock for BenchLock {
@@ -373,11 +375,19 @@ impl Lock for BenchLock {
             told.not_durable.push(sequence);
         }
         if *self.jammed.lock().unwrap() {
+            let person = permit.person();
+            let entry =
+                LogEntry { person, cause: Cause::Controller, ..LogEntry::of(EntryKind::NotSent) };
+            self.untold.extend(permit.card().map(|_| entry));
             Err(LockFault("it is jammed".to_owned()))
         } else {
             self.until_ms = self.clock.monotonic_ms() + PULSE_MS;
             Ok(())
         }
+    }
+
+    fn untold(&mut self) -> Vec<LogEntry> {
+        std::mem::take(&mut self.untold)
     }
 
     fn is_active(&self) -> bool {
@@ -588,6 +598,7 @@ impl Rig {
                 jammed: Arc::clone(&jammed),
                 clock: Arc::clone(&clock),
                 until_ms: 0,
+                untold: Vec::new(),
             }),
             Some(Box::new(engine.clone())),
             shared.clone(),

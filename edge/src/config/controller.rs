@@ -21,8 +21,9 @@ pub struct ControllerConfig {
     /// Output: a pulse is a bit 1.
     pub d1: Option<LineConfig>,
     /// Who holds the lock; the controller if nobody said.
-    pub lock: LockHolder,
-    /// The only cards that it takes; every card if there is none.
+    pub lock: Option<LockHolder>,
+    /// The only cards that it takes, without which there is no controller: one that takes both lengths may take the first bits of a
+    /// torn word for another card.
     pub format: Option<CardFormat>,
     /// The only facility code that it takes; every one if there is none.
     pub facility: Option<u16>,
@@ -57,10 +58,16 @@ impl ControllerConfig {
         self.d0.zip(self.d1)
     }
 
+    /// Who holds the lock, if there is a controller.
+    #[must_use]
+    pub fn holder(&self) -> LockHolder {
+        self.lock.unwrap_or_default()
+    }
+
     /// True if there is a controller, and it holds the lock.
     #[must_use]
     pub fn holds_lock(&self) -> bool {
-        self.lines().is_some() && self.lock == LockHolder::Controller
+        self.lines().is_some() && self.holder() == LockHolder::Controller
     }
 
     /// The card of a person that the controller is told of: the first one that it takes.
@@ -84,7 +91,7 @@ impl ControllerConfig {
     /// In words, with the keys.
     pub fn check(&self, door: &DoorConfig, reader: &ReaderConfig) -> anyhow::Result<()> {
         match (self.d0, self.d1) {
-            (None, None) => return Ok(()),
+            (None, None) => return self.check_absent(),
             (Some(_), None) => {
                 bail!("d0 in [controller] has a line and d1 has none: a controller has both")
             }
@@ -119,7 +126,12 @@ impl ControllerConfig {
                 );
             }
         }
-        match (self.lock, door.relay) {
+        if self.format.is_none() {
+            bail!(
+                "[controller] has no format: set controller and unit to cards of one length, and write format = \"26-bit\" or \"34-bit\""
+            );
+        }
+        match (self.holder(), door.relay) {
             (LockHolder::Controller, Some(_)) => bail!(
                 "lock in [controller] is \"controller\", and [door] has a relay: take the relay away, or write lock = \"unit\""
             ),
@@ -128,9 +140,32 @@ impl ControllerConfig {
             ),
             _ => {}
         }
+        let felt = [("contact", door.contact), ("request_to_exit", door.request_to_exit)];
+        if let Some((key, _)) = felt.iter().find(|(_, line)| line.is_some() && self.holds_lock()) {
+            bail!(
+                "lock in [controller] is \"controller\", and [door] has {key}: the unit cannot tell that the controller opened; wire it to \
+                 the controller and take {key} away, or write lock = \"unit\""
+            );
+        }
         if let (Some(CardFormat::Bits26), Some(facility @ 256..)) = (self.format, self.facility) {
             bail!(
                 "facility in [controller] is {facility}: cards of 26 bits have 0 to 255; write format = \"34-bit\", or another facility"
+            );
+        }
+        Ok(())
+    }
+
+    /// Without lines there is no controller, whatever else is said of one.
+    fn check_absent(&self) -> anyhow::Result<()> {
+        let said = [
+            ("chip", !self.chip.as_os_str().is_empty()),
+            ("lock", self.lock.is_some()),
+            ("format", self.format.is_some()),
+            ("facility", self.facility.is_some()),
+        ];
+        if let Some((key, _)) = said.iter().find(|(_, said)| *said) {
+            bail!(
+                "[controller] has {key} and no lines, so that no controller would be told: name d0 and d1, or take {key} away"
             );
         }
         Ok(())
@@ -142,13 +177,17 @@ mod tests {
     use super::*;
 
     fn read(text: &str, relay: bool) -> Result<ControllerConfig, String> {
+        read_with(text, relay, DoorConfig::default())
+    }
+
+    fn read_with(text: &str, relay: bool, door: DoorConfig) -> Result<ControllerConfig, String> {
         let config: ControllerConfig = toml::from_str(text).map_err(|error| error.to_string())?;
         let line = |line| Some(LineConfig { line, active_low: false });
         let door = DoorConfig {
             chip: "/dev/gpiochip0".into(),
             relay: line(5).filter(|_| relay),
-            contact: line(6),
-            ..DoorConfig::default()
+            tamper: line(6),
+            ..door
         };
         let reader = ReaderConfig {
             chip: "/dev/gpiochip1".into(),
@@ -160,7 +199,8 @@ mod tests {
         Ok(config)
     }
 
-    const LINES: &str = "d0 = { line = 1, active_low = true }\nd1 = { line = 2 }\n";
+    const LINES: &str =
+        "d0 = { line = 1, active_low = true }\nd1 = { line = 2 }\nformat = \"26-bit\"\n";
 
     #[test]
     fn a_controller_has_both_lines_or_there_is_none() {
@@ -170,17 +210,15 @@ mod tests {
             read(&format!("chip = \"/dev/gpiochip0\"\n{LINES}"), false).expect("a whole one");
         assert_eq!(config.lines().map(|(d0, d1)| (d0.line, d1.line)), Some((1, 2)));
         assert!(config.holds_lock(), "unless it is said otherwise");
-        let said = format!(
-            "chip = \"/dev/gpiochip0\"\n{LINES}lock = \"unit\"\nfacility = 255\nformat = \"26-bit\""
-        );
+        let said = format!("chip = \"/dev/gpiochip0\"\n{LINES}lock = \"unit\"\nfacility = 255");
         let config = read(&said, true).expect("a whole one");
         assert!(!config.holds_lock());
         // The door's and the reader's lines of another chip are other lines.
         assert!(
-            read("chip = \"/dev/gpiochip0\"\nd0 = { line = 7 }\nd1 = { line = 8 }", false).is_ok()
+            read("chip = \"/dev/gpiochip0\"\nd0 = { line = 7 }\nd1 = { line = 8 }\nformat = \"34-bit\"", false).is_ok()
         );
         assert!(
-            read("chip = \"/dev/gpiochip1\"\nd0 = { line = 5 }\nd1 = { line = 6 }", false).is_ok()
+            read("chip = \"/dev/gpiochip1\"\nd0 = { line = 5 }\nd1 = { line = 6 }\nformat = \"34-bit\"", false).is_ok()
         );
     }
 
@@ -193,7 +231,7 @@ mod tests {
             (
                 false,
                 "d0 = { line = 6 }\nd1 = { line = 1 }",
-                "d0 in [controller] and contact in [door] both",
+                "d0 in [controller] and tamper in [door] both",
             ),
             (false, "d0 = { line = 1 }\nd1 = { line = 1024 }", "d1 in [controller] has line 1024"),
             (false, "lock = \"nobody\"", "unknown variant `nobody`"),
@@ -202,8 +240,13 @@ mod tests {
             (true, LINES, "lock in [controller] is \"controller\", and [door] has a relay"),
             (
                 false,
-                "d0 = { line = 1 }\nd1 = { line = 2 }\nlock = \"unit\"",
+                "d0 = { line = 1 }\nd1 = { line = 2 }\nlock = \"unit\"\nformat = \"26-bit\"",
                 "lock in [controller] is \"unit\", and",
+            ),
+            (
+                false,
+                "d0 = { line = 1 }\nd1 = { line = 2 }",
+                "[controller] has no format: set controller and unit to cards of one length",
             ),
             (
                 false,
@@ -219,6 +262,37 @@ mod tests {
         let of_reader = "chip = \"/dev/gpiochip1\"\nd0 = { line = 1 }\nd1 = { line = 7 }";
         let said = read(of_reader, false).expect_err("the reader has it");
         assert!(said.contains("d1 in [controller] and d0 in [reader] both have line 7"), "{said}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_controller_without_lines_is_refused() {
+        for text in [
+            "chip = \"/dev/gpiochip0\"",
+            "lock = \"controller\"",
+            "lock = \"unit\"",
+            "format = \"26-bit\"",
+            "facility = 1",
+        ] {
+            let said = read(text, true).expect_err(text);
+            let key = text.split(' ').next().expect("a key");
+            let told = format!("[controller] has {key} and no lines");
+            assert!(said.contains(&told) && said.contains("name d0 and d1"), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn contact_and_request_to_exit_are_of_whoever_holds_the_lock() {
+        let line = Some(LineConfig { line: 9, active_low: false });
+        let contact = DoorConfig { contact: line, ..DoorConfig::default() };
+        let exit = DoorConfig { request_to_exit: line, ..DoorConfig::default() };
+        let text = format!("chip = \"/dev/gpiochip0\"\n{LINES}");
+        for (door, key) in [(contact, "contact"), (exit, "request_to_exit")] {
+            let said = read_with(&text, false, door.clone()).expect_err(key);
+            assert!(said.contains(&format!("take {key} away")), "{said}");
+            let by_unit = format!("{text}lock = \"unit\"");
+            assert!(read_with(&by_unit, true, door.clone()).is_ok(), "{key}");
+            assert!(read_with("", false, door).is_ok(), "there is no controller");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Owns that neither the loop nor the lock waits for a word, which takes 70 ms, and that an admission which the controller was not
 //! told of is in the log. A word is sent for a permit and nothing else, so after the admission is durable. Refuses to tell a card's number to
-//! anybody else: no notice and no entry has it. Refuses to go on with lines that failed, until the next start.
+//! anybody else: no notice and no entry has it. Refuses to send a word when whoever it is for has left long since, and to go on after
+//! that, or with lines that failed, until the next start.
 
 use super::word::{LONGEST, Pace, Sent, Wires};
 use crate::journal::Permit;
@@ -10,16 +11,20 @@ use crate::notices::Notices;
 use crate::state::Shared;
 use crate::unit::{Clock, Lock, LockFault};
 use crate::wiegand::encode;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use threshold_record::{Cause, Credential, EntryKind, LogEntry, PersonId};
 
-/// Admissions that wait to be told: nobody is admitted faster than a word is sent, so that more are a thread that hangs.
+/// Admissions that are told or wait for it: nobody is admitted faster than a word is sent, so that more are a thread that hangs.
 const QUEUE: usize = 4;
+
+/// An admission that was not told for so long is not told any more: a controller opens at once, and whoever was admitted has left. Three
+/// torn words and their rests take half of it.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// How long the thread waits for an admission before it looks whether it shall end.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -39,11 +44,74 @@ struct Told {
     person: PersonId,
     card: Option<Credential>,
     sequence: u64,
+    at: Instant,
 }
+
+impl Told {
+    /// The entry that says that the controller does not know of it.
+    fn not_sent(self, cause: Cause) -> LogEntry {
+        LogEntry { person: self.person, cause, ..LogEntry::of(EntryKind::NotSent) }
+    }
+}
+
+/// Admissions between the loop and the thread.
+#[derive(Default)]
+struct Queue {
+    asked: Mutex<Asked>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// The oldest first, which stays until it was told or given up.
+    waiting: VecDeque<Told>,
+    /// Nobody is told any more.
+    closed: bool,
+}
+
+impl Queue {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to tell next, waited for no longer than [`PATIENCE`]; an error once it is closed and nobody waits.
+    fn next(&self) -> Result<Option<Told>, Closed> {
+        let idle = |asked: &mut Asked| asked.waiting.is_empty() && !asked.closed;
+        let waited = self.changed.wait_timeout_while(self.asked(), PATIENCE, idle);
+        let asked = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match asked.waiting.front() {
+            None if asked.closed => Err(Closed),
+            told => Ok(told.copied()),
+        }
+    }
+
+    /// Forgets the oldest one.
+    fn done(&self) {
+        self.asked().waiting.pop_front();
+    }
+
+    /// Takes no admission from now on.
+    fn close(&self) {
+        self.asked().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes no admission from now on; those that wait.
+    fn end(&self) -> VecDeque<Told> {
+        let mut asked = self.asked();
+        asked.closed = true;
+        std::mem::take(&mut asked.waiting)
+    }
+}
+
+/// The queue is closed and empty.
+struct Closed;
 
 /// A lock of whose permits a controller is told.
 struct Telling {
-    queue: SyncSender<Told>,
+    queue: Arc<Queue>,
+    /// Those that nobody will be told of.
+    untold: Vec<Told>,
     lock: Box<dyn Lock>,
 }
 
@@ -53,8 +121,13 @@ impl Lock for Telling {
             person: permit.person(),
             card: permit.card(),
             sequence: permit.sequence(),
+            at: Instant::now(),
         })?;
         self.lock.pulse(permit)
+    }
+
+    fn untold(&mut self) -> Vec<LogEntry> {
+        self.untold.drain(..).map(|told| told.not_sent(Cause::Controller)).collect()
     }
 
     fn is_active(&self) -> bool {
@@ -63,13 +136,30 @@ impl Lock for Telling {
 }
 
 impl Telling {
-    /// Leaves it to the thread; returns at once.
-    fn tell(&self, told: Told) -> Result<(), LockFault> {
-        self.queue.try_send(told).map_err(|_| {
+    /// Leaves it to the thread; returns at once. A thread that let somebody wait for too long tells nobody any more, and keeps the one
+    /// alone that it may be telling.
+    fn tell(&mut self, told: Told) -> Result<(), LockFault> {
+        let mut asked = self.queue.asked();
+        let waits = asked.waiting.front().map_or(Duration::ZERO, |oldest| told.at - oldest.at);
+        if asked.waiting.len() >= QUEUE || waits > FRESH {
+            asked.closed = true;
+            self.untold.extend(asked.waiting.drain(1..));
+        }
+        if asked.closed {
+            self.untold.push(told);
             let why =
                 "controller: its thread is gone or hangs; start the unit again, and report this";
-            LockFault(why.to_owned())
-        })
+            return Err(LockFault(why.to_owned()));
+        }
+        asked.waiting.push_back(told);
+        self.queue.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 
@@ -98,19 +188,19 @@ fn parts(
     notices: &Notices,
     stop: &Arc<AtomicBool>,
 ) -> (Telling, Sending) {
-    let (queue, waiting) = sync_channel(QUEUE);
+    let queue = Arc::new(Queue::default());
     let sending = Sending {
         free_at: pace.now() + REST,
         wires,
         pace,
-        waiting,
+        queue: Arc::clone(&queue),
         long: Long::default(),
         stop: Arc::clone(stop),
         shared: shared.clone(),
         clock: Arc::clone(clock),
         notices: notices.clone(),
     };
-    (Telling { queue, lock }, sending)
+    (Telling { queue, untold: Vec::new(), lock }, sending)
 }
 
 /// Words with a pulse that lasted for too long, not told yet.
@@ -127,7 +217,7 @@ struct Sending {
     pace: Box<dyn Pace>,
     /// When the lines have rested after the last word.
     free_at: Instant,
-    waiting: Receiver<Told>,
+    queue: Arc<Queue>,
     long: Long,
     stop: Arc<AtomicBool>,
     shared: Shared,
@@ -136,20 +226,18 @@ struct Sending {
 }
 
 impl Sending {
-    /// Sends until it is stopped or a line fails; on a thread of its own. A panic is a fault like any other.
+    /// Sends until it is stopped, a line fails or somebody waited for too long; on a thread of its own. A panic is a fault like any other.
     fn run(mut self) {
-        let shared = self.shared.clone();
-        let why = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-            Ok(None) => return,
-            Ok(Some(why)) => why,
-            Err(_) => {
-                "it is told of nobody any more, the program panicked; start the unit again, and report this"
-                    .to_owned()
-            }
-        };
-        shared.lock().fail(Cause::Controller, &why);
-        // Whoever was admitted before that was known.
-        while let Ok(told) = self.waiting.try_recv() {
+        let why = catch_unwind(AssertUnwindSafe(|| self.serve())).unwrap_or_else(|_| {
+            let why = "it is told of nobody any more, the program panicked; start the unit again, and report this";
+            Some(why.to_owned())
+        });
+        // Nobody is admitted between this and the fault: the lock fails by itself from here on.
+        let waiting = self.queue.end();
+        if let Some(why) = why {
+            self.shared.lock().fail(Cause::Controller, &why);
+        }
+        for told in waiting {
             self.not_sent(told, Cause::Controller);
         }
     }
@@ -157,14 +245,14 @@ impl Sending {
     /// Sends; why it ended, if nobody stopped it.
     fn serve(&mut self) -> Option<String> {
         while !self.stop.load(Ordering::Relaxed) {
-            match self.waiting.recv_timeout(PATIENCE) {
-                Ok(told) => {
-                    if let Some(why) = self.tell(told) {
-                        return Some(why);
-                    }
+            let Ok(next) = self.queue.next() else { return None };
+            if let Some(told) = next {
+                let untold = self.tell(told);
+                // Those that are not told with a fault stay, and are written down behind it.
+                if untold.is_some() {
+                    return untold;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
+                self.queue.done();
             }
             if let Some(words) = self.long.due(self.clock.monotonic_ms()) {
                 self.notices.tell(&words);
@@ -173,7 +261,7 @@ impl Sending {
         None
     }
 
-    /// Tells of one admission; why the lines failed, if they did.
+    /// Tells of one admission; why nobody is told from now on, if so.
     fn tell(&mut self, told: Told) -> Option<String> {
         let Some(word) = told.card.and_then(encode) else {
             self.not_sent(told, Cause::NoCard);
@@ -181,23 +269,32 @@ impl Sending {
         };
         for _ in 0..TRIES {
             self.pace.until(self.free_at);
+            let waited = self.pace.now().saturating_duration_since(told.at);
+            if waited > FRESH {
+                let ms = waited.as_millis();
+                return Some(format!(
+                    "its word waited for {ms} ms and is not sent any more; the lines or the machine hang: start the unit again, and report this"
+                ));
+            }
             let sent = self.wires.send(word, self.pace.as_mut());
             self.free_at = self.pace.now() + REST;
-            match sent {
+            let (what, apart) = match sent {
                 Ok(Sent::Whole(longest)) => {
                     self.long.note(longest);
                     self.notices.tell(&format!("controller: told of entry {}", told.sequence));
                     return None;
                 }
-                Ok(Sent::Torn(apart)) => self.notices.tell(&format!(
-                    "controller: the word of entry {} was given up, {} ms passed between two pulses; the machine does too much else",
-                    told.sequence,
-                    apart.as_millis()
-                )),
-                Err(fault) => {
-                    self.not_sent(told, Cause::Controller);
-                    return Some(fault.0);
-                }
+                Ok(Sent::Torn(apart)) => ("was given up", apart),
+                Ok(Sent::Doubtful(apart)) => ("may have been taken for whole, or not", apart),
+                Err(fault) => return Some(fault.0),
+            };
+            self.notices.tell(&format!(
+                "controller: the word of entry {} {what}, {} ms passed between two pulses; the machine does too much else",
+                told.sequence,
+                apart.as_millis()
+            ));
+            if matches!(sent, Ok(Sent::Doubtful(_))) {
+                break;
             }
         }
         self.not_sent(told, Cause::Controller);
@@ -206,8 +303,7 @@ impl Sending {
 
     /// Writes down that the controller does not know of an admission.
     fn not_sent(&self, told: Told, cause: Cause) {
-        let entry = LogEntry { person: told.person, cause, ..LogEntry::of(EntryKind::NotSent) };
-        let _ = self.shared.lock().write(entry);
+        let _ = self.shared.lock().write(told.not_sent(cause));
         let (sequence, why) = (told.sequence, cause.text());
         self.notices.tell(&format!("controller: not told of entry {sequence}: {why}"));
     }
@@ -250,7 +346,7 @@ mod tests {
     use crate::door::lines::LineFault;
     use crate::lock::LogOnlyLock;
     use crate::wiegand::{PAUSE_US, Sent as Read};
-    use std::sync::mpsc::{Sender, channel};
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
     const CARD: Credential = Credential::Wiegand34 { facility: 300, card: 4_711 };
     const ADA: PersonId = PersonId(1);
@@ -276,7 +372,7 @@ mod tests {
     }
 
     fn told(card: Option<Credential>) -> Told {
-        Told { person: ADA, card, sequence: 9 }
+        Told { person: ADA, card, sequence: 9, at: Instant::now() }
     }
 
     /// The entries that say whom the controller was not told of, and why.
@@ -323,13 +419,14 @@ mod tests {
         for torn in 0..=TRIES {
             let bench = Bench::new();
             let mut waits = 0u32;
-            // One wait for the rest before each word; the third one of a torn word is before its second pulse.
+            // One wait for the rest before each word, and two for its first pulse; that before its second one tears it.
             let late = move || {
                 waits += 1;
-                let in_torn = (0..torn).any(|nth| waits == nth * 5 + 4);
+                let in_torn = (0..torn).any(|nth| waits == nth * 4 + 4);
                 if in_torn { Duration::from_micros(PAUSE_US) } else { Duration::ZERO }
             };
-            let (telling, sending) = parts_of(&bench, Played::new(&bench.chip, late), log_only());
+            let (mut telling, sending) =
+                parts_of(&bench, Played::new(&bench.chip, late), log_only());
             telling.tell(told(Some(CARD))).expect("it is told");
             drop(telling);
             sending.run();
@@ -355,6 +452,8 @@ mod tests {
         assert_eq!(not_sent(&bench), [(ADA, Cause::Controller); 2]);
         let fault = telling.pulse(bench.permit(ADA)).expect_err("nobody would be told");
         assert!(fault.0.contains("its thread is gone"), "{fault}");
+        assert_eq!(telling.untold(), [told(None).not_sent(Cause::Controller)], "once");
+        assert!(telling.untold().is_empty());
         // A lock that fails is told as that, though the word is on its way.
         let bench = Bench::new();
         let jammed = Jammed(LineFault("stuck".to_owned()));
@@ -363,32 +462,100 @@ mod tests {
     }
 
     /// Time that stands until the test lets it go.
-    struct Stands(std::sync::Mutex<Receiver<()>>);
+    struct Stands(Mutex<Receiver<()>>, Played);
 
     impl Pace for Stands {
         fn now(&self) -> Instant {
-            Instant::now()
+            self.1.now()
         }
 
-        fn until(&mut self, _: Instant) {
+        fn until(&mut self, at: Instant) {
             // Goes on once the other end is dropped.
             let _ = self.0.lock().expect("no panic").recv();
+            self.1.until(at);
         }
     }
 
     #[test]
-    fn neither_the_lock_nor_the_loop_waits_for_a_word() {
+    fn neither_the_lock_nor_the_loop_waits_for_a_word_and_too_many_close_it() {
         let bench = Bench::new();
         let (go, stands): (Sender<()>, _) = channel();
-        let (mut telling, sending) = parts_of(&bench, Stands(stands.into()), log_only());
+        let (mut telling, sending) =
+            parts_of(&bench, Stands(stands.into(), on_time(&bench.chip)), log_only());
         let thread = std::thread::spawn(move || sending.run());
-        for nth in 0..=QUEUE {
+        for nth in 0..QUEUE + 2 {
             let pulse = telling.pulse(bench.permit(ADA).with_card(Some(CARD)));
-            // One is being sent, or was not taken yet; the queue holds the others.
-            assert!(pulse.is_ok() || nth == QUEUE, "{pulse:?}");
+            assert_eq!(pulse.is_ok(), nth < QUEUE, "{nth}: {pulse:?}");
         }
-        drop((go, telling));
-        thread.join().expect("it ends");
+        // All but the one that the thread is at.
+        assert_eq!(telling.untold().len(), QUEUE + 1);
+        drop(go);
+        thread.join().expect("it ends by itself");
+        assert!(not_sent(&bench).is_empty(), "that one is told");
+        assert_eq!(read(&bench.chip), [Ok(Read::Card(CARD))], "and no other");
+    }
+
+    #[test]
+    fn a_word_that_waited_for_too_long_is_not_sent_nor_those_behind_it() {
+        let bench = Bench::new();
+        // A pulse of the first word stalls.
+        let mut waits = 0u32;
+        let stalls = move || {
+            waits += 1;
+            if waits == 9 { FRESH } else { Duration::ZERO }
+        };
+        let (mut telling, sending) = parts_of(&bench, Played::new(&bench.chip, stalls), log_only());
+        for _ in 0..3 {
+            telling.tell(told(Some(CARD))).expect("it is told");
+        }
+        sending.run();
+        assert!(read(&bench.chip).iter().all(Result::is_err), "no card went out");
+        assert_eq!(not_sent(&bench), [(ADA, Cause::Controller); 3]);
+        assert_eq!(bench.fault(), Some(Cause::Controller));
+        assert!(telling.tell(told(Some(CARD))).is_err(), "and nobody is admitted");
+    }
+
+    #[test]
+    fn an_admission_behind_one_that_waited_for_too_long_fails() {
+        let bench = Bench::new();
+        let (mut telling, sending) = parts_of(&bench, on_time(&bench.chip), log_only());
+        let now = Instant::now();
+        let at = |later| Told { at: now + later, ..told(Some(CARD)) };
+        telling.tell(at(Duration::ZERO)).expect("the first");
+        telling.tell(at(FRESH)).expect("not yet");
+        let late = telling.tell(at(FRESH + Duration::from_millis(1)));
+        assert!(late.is_err_and(|fault| fault.0.contains("hangs")));
+        assert!(telling.tell(at(FRESH)).is_err(), "it stays so");
+        assert_eq!(telling.untold(), [told(None).not_sent(Cause::Controller); 3]);
+        drop(sending);
+    }
+
+    #[test]
+    fn whoever_waits_at_the_end_is_not_told_and_the_log_says_so() {
+        let bench = Bench::new();
+        let (mut telling, sending) = parts_of(&bench, on_time(&bench.chip), log_only());
+        for _ in 0..3 {
+            telling.tell(told(Some(CARD))).expect("it is told");
+        }
+        sending.stop.store(true, Ordering::Relaxed);
+        sending.run();
+        assert!(read(&bench.chip).is_empty());
+        assert_eq!((not_sent(&bench), bench.fault()), (vec![(ADA, Cause::Controller); 3], None));
+        assert!(telling.tell(told(Some(CARD))).is_err(), "nobody comes behind");
+    }
+
+    #[test]
+    fn a_last_pulse_that_came_late_is_not_sent_again() {
+        let bench = Bench::new();
+        let (mut telling, sending) = parts_of(&bench, on_time(&bench.chip), log_only());
+        // The rests of two lines, and two levels for each pulse before the last one.
+        bench.chip.change(|pins| pins.stalls_at = Some(2 + 2 * 33));
+        telling.tell(told(Some(CARD))).expect("it is told");
+        drop(telling);
+        sending.run();
+        let raised = bench.chip.pins().driven.iter().filter(|(_, active, _)| *active).count();
+        assert_eq!(raised, 34, "one word");
+        assert_eq!((not_sent(&bench), bench.fault()), (vec![(ADA, Cause::Controller)], None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A chip for tests that does what it is told, and lies where it is told to.
 
 use super::lines::{Chip, Edge, Inputs, LineFault, Output};
+use super::word::MOST_APART;
 use crate::config::LineConfig;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -26,6 +27,8 @@ pub(super) struct Pins {
     pub(super) hangs: bool,
     /// Driving the relay panics.
     pub(super) panics: bool,
+    /// After so many levels, driving one takes longer than a word's pause.
+    pub(super) stalls_at: Option<usize>,
     /// The time, where a test plays it.
     pub(super) now: Option<Instant>,
 }
@@ -98,6 +101,9 @@ impl Output for FakeOutput {
             return Err(vanished(self.1));
         }
         pins.levels.insert(self.1, active);
+        if pins.stalls_at == Some(pins.driven.len()) {
+            pins.now = pins.now.map(|now| now + MOST_APART);
+        }
         let now = pins.now.unwrap_or_else(Instant::now);
         pins.driven.push((self.1, active, now));
         changed.notify_all();

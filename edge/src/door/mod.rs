@@ -123,7 +123,7 @@ impl Lines {
         let mut door = self.open_door(shared, clock, notices)?;
         let (Some(wires), Some((d0, d1))) = (wires, controller.lines()) else { return Ok(door) };
         let chip = controller.chip.display();
-        let lock = match controller.lock {
+        let lock = match controller.holder() {
             LockHolder::Controller => "it holds the lock, and the unit has none",
             LockHolder::Unit => "the unit holds the lock",
         };
@@ -498,6 +498,7 @@ mod tests {
     fn controller(lock: LockHolder) -> ControllerConfig {
         let line = |line| Some(LineConfig { line, active_low: true });
         let (chip, d0, d1) = ("nowhere/gpiochip0".into(), line(7), line(8));
+        let lock = Some(lock);
         ControllerConfig { chip, d0, d1, lock, ..ControllerConfig::default() }
     }
 

@@ -3,7 +3,8 @@
 //! Owns its times, and that what could be seen to go wrong is told. Readers send pulses of 20 to 100 us, 200 us to 20 ms apart; a
 //! program under Linux keeps the least of both and not the most, since the kernel may let it wait at any instant. So a pulse that
 //! became too long is told and its word goes on: a controller counts edges, and order and number of them are right. A word with a
-//! pause in which a controller takes it for ended is given up, since what follows would be another word.
+//! pause in which a controller takes it for ended is given up before its next pulse, so that it is never whole. A last pulse that the
+//! kernel itself kept back is the one thing that nobody can judge, and is told as that.
 //! Refuses to judge what is sent, and to send a word once more: [`super::controller`] does.
 
 use super::lines::{Chip, LineFault, Output};
@@ -66,8 +67,10 @@ impl Pace for Machine {
 pub(super) enum Sent {
     /// It is on the wire; its longest pulse lasted for no longer than that.
     Whole(Duration),
-    /// It was given up: so long passed between two pulses.
+    /// It was given up and is not whole: so long passed after a pulse.
     Torn(Duration),
+    /// Its last pulse came so long after the one before: a controller may have taken the word, or not.
+    Doubtful(Duration),
 }
 
 /// The two lines. Dropping them leaves them at rest.
@@ -108,6 +111,7 @@ impl Wires {
         let mut longest = Duration::ZERO;
         let mut due = pace.now();
         let mut last: Option<Instant> = None;
+        let mut apart = Duration::ZERO;
         for data in lines_of(bits, count) {
             let line = match data {
                 Data::D0 => &self.d0,
@@ -115,19 +119,21 @@ impl Wires {
             };
             pace.until(due);
             let begun = pace.now();
+            // What was seen of the last pulse, or what passed since.
+            apart = apart.max(last.map_or(Duration::ZERO, |last| begun - last));
+            if apart > MOST_APART {
+                return Ok(Sent::Torn(apart));
+            }
             line.set(true)?;
             let raised = pace.now();
             pace.until(raised + PULSE);
             line.set(false)?;
             let ended = pace.now();
             longest = longest.max(ended - begun);
-            let apart = last.replace(begun).map_or(Duration::ZERO, |last| raised - last);
-            if apart > MOST_APART {
-                return Ok(Sent::Torn(apart));
-            }
+            apart = last.replace(begun).map_or(Duration::ZERO, |last| raised - last);
             due = (begun + PERIOD).max(ended + LEAST_REST);
         }
-        Ok(Sent::Whole(longest))
+        Ok(if apart > MOST_APART { Sent::Doubtful(apart) } else { Sent::Whole(longest) })
     }
 
     fn rest(&self) {
@@ -240,22 +246,56 @@ pub(super) mod tests {
         }
     }
 
-    #[test]
-    fn a_word_with_a_pause_that_ends_it_is_given_up_and_is_no_card() {
-        let word = encode(Credential::Wiegand34 { facility: 7, card: 7 }).expect("a card");
+    /// What a reader takes from a word before whose pulse of that number, from 0, the kernel let the program wait.
+    fn torn_before(credential: Credential, nth: usize) -> Vec<Frame> {
+        let word = encode(credential).expect("a card");
+        let chip = FakeChip::default();
+        let mut waits = 0;
         // Two waits a pulse: before it and in it.
-        for torn_at in (2..68).step_by(2) {
+        let late = move || {
+            waits += 1;
+            if waits == nth * 2 + 1 { Duration::from_micros(PAUSE_US) } else { Duration::ZERO }
+        };
+        let mut pace = Played::new(&chip, late);
+        let sent = wires(&chip).send(word, &mut pace).expect("no line fails");
+        assert_eq!(sent, Sent::Torn(PERIOD + Duration::from_micros(PAUSE_US)));
+        let raised = chip.pins().driven.iter().filter(|(_, active, _)| *active).count();
+        assert_eq!(raised, nth, "the late pulse is not sent");
+        read(&chip)
+    }
+
+    /// A controller that takes one length, as `format` says, takes no torn word. One that takes both lengths may take one: the first 26 of
+    /// 34 bits, if they have the parities of a card, as the second one here has.
+    #[test]
+    fn a_word_with_a_pause_that_ends_it_is_given_up_and_is_no_card_of_its_length() {
+        let odd = Credential::Wiegand34 { facility: 7, card: 7 };
+        let good = (0..).map(|card| Credential::Wiegand34 { facility: 300, card });
+        let good = good.take(1_000).find(|card| torn_before(*card, 26).iter().any(Result::is_ok));
+        let short = Credential::Wiegand26 { facility: 7, card: 7 };
+        for (credential, bits) in [(odd, 34), (good.expect("one in four"), 34), (short, 26)] {
+            for nth in 1..bits {
+                for frame in torn_before(credential, nth) {
+                    let other = matches!(frame, Ok(Read::Card(Credential::Wiegand26 { .. })));
+                    let may = nth == 26 && Some(credential) == good && other;
+                    assert!(may || frame.is_err(), "{credential} {nth}: {frame:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pulse_that_the_kernel_kept_back_ends_the_word_and_the_last_one_is_in_doubt() {
+        let word = encode(Credential::Wiegand26 { facility: 7, card: 7 }).expect("a card");
+        for nth in 1..26 {
             let chip = FakeChip::default();
-            let mut waits = 0;
-            let late = move || {
-                waits += 1;
-                if waits == torn_at + 1 { Duration::from_micros(PAUSE_US) } else { Duration::ZERO }
-            };
-            let mut pace = Played::new(&chip, late);
-            let sent = wires(&chip).send(word, &mut pace).expect("no line fails");
-            assert_eq!(sent, Sent::Torn(PERIOD + Duration::from_micros(PAUSE_US)));
-            // Its 26 first bits have no card's parities, and no other part of it is as long as a card.
-            assert!(read(&chip).iter().all(Result::is_err), "{torn_at}");
+            let mut pace = Played::new(&chip, || Duration::ZERO);
+            let wires = wires(&chip);
+            chip.change(|pins| pins.stalls_at = Some(2 + 2 * nth));
+            let sent = wires.send(word, &mut pace).expect("no line fails");
+            let raised = chip.pins().driven.iter().filter(|(_, active, _)| *active).count();
+            assert_eq!(raised, nth + 1, "none behind it");
+            assert_eq!(matches!(sent, Sent::Doubtful(_)), nth == 25, "{nth}: {sent:?}");
+            assert_eq!(matches!(sent, Sent::Torn(_)), nth < 25, "{nth}: {sent:?}");
         }
     }
 

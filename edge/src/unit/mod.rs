@@ -35,7 +35,7 @@ use threshold_models::frame::Frame;
 use threshold_models::quality::{self, QualityLimits};
 use threshold_models::search;
 use threshold_policy::{Candidate, Observation, Subject};
-use threshold_record::{Cause, Decision, Reason, WallTime};
+use threshold_record::{Cause, Decision, LogEntry, Reason, WallTime};
 use threshold_wire::message::Armed;
 use visit::{FrameTimes, Visit};
 
@@ -93,6 +93,11 @@ pub trait Lock: Send {
     /// # Errors
     /// [`LockFault`]; the unit disarms.
     fn pulse(&mut self, permit: Permit) -> Result<(), LockFault>;
+
+    /// What is to be written of admissions that a door controller was not told of, behind a pulse that failed; each entry once.
+    fn untold(&mut self) -> Vec<LogEntry> {
+        Vec::new()
+    }
 
     /// True until the last pulse has ended.
     fn is_active(&self) -> bool {
@@ -537,6 +542,10 @@ impl Unit {
             (_, Some(Ok(()))) => Sign::Granted,
             (_, Some(Err(fault))) => {
                 state.fail(Cause::Lock, &fault.to_string());
+                for entry in self.lock.untold() {
+                    // A store at fault keeps the door locked, and tells it.
+                    let _ = state.write(entry);
+                }
                 Sign::Refused(Reason::Fault, Cause::Lock)
             }
             (Decision::Admit(_), None) => Sign::Refused(Reason::Fault, Cause::Store),
