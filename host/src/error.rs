@@ -35,6 +35,16 @@ pub enum HostError {
         /// The unit's.
         said: String,
     },
+    /// The unit at the port is not the one that the command began with.
+    #[error("the line was cut, and on {port} is {now} now; the command began with {first}")]
+    OtherEnd {
+        /// As it was opened.
+        port: String,
+        /// The first unit's name, and its key if what is said to it is sealed.
+        first: String,
+        /// The same of the one that is there now.
+        now: String,
+    },
     /// Several units would write into one file.
     #[error("{file} would take what several units say")]
     OneFileForAll {

@@ -154,6 +154,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::OtherUnit { .. } => {
             "plug the cables in as the site file says, or correct its names; a unit's name is that of its --name".to_owned()
         }
+        E::OtherEnd { .. } => {
+            "plug the first one in there again and repeat the command; what it did before the cut stands".to_owned()
+        }
         E::OneFileForAll { .. } => {
             "a name with {unit} in it, as in log-{unit}.jsonl, or one unit alone".to_owned()
         }

@@ -432,6 +432,7 @@ fn a_push_goes_on_over_starts_of_the_unit_with_who_is_missing_and_counts_everybo
     push_raw(&mut unit.session(2), &there).unwrap();
     let mut pushing = Pushing::of(Path::new("file"), Source::Open(&content));
     let people_there = |unit: &Bench| unit.store(|store| store.gallery().unwrap().n_people());
+    let before_all = people_there(&unit);
     let (mut starts, mut most) = (0, 0);
     // The line goes with the power after so many frames of the unit: in the listing, in a part, between two batches, ever later. At
     // the first speed a part is 230 KB of 1.7 MB.
@@ -446,6 +447,13 @@ fn a_push_goes_on_over_starts_of_the_unit_with_who_is_missing_and_counts_everybo
         most = most.max(people_there(&unit) - before);
         if let Err(error) = outcome {
             assert!(matches!(error, SessionError::Bulk(_) | SessionError::Line(_)), "{error}");
+            // Whoever gives up here is told who is there.
+            let (text, pushed) = (pushing.cut_short(&error), pushing.pushed());
+            let known = format!("{} people added and {} changed", pushed.added, pushed.changed);
+            let says = |words: &str| text.as_ref().is_some_and(|text| text.contains(words));
+            assert_eq!(says(&known), pushed.added + pushed.changed > 0, "{text:?}");
+            let unsaid = people_there(&unit) - before_all - pushed.added as usize;
+            assert!(unsaid == 0 || says("that were sent last may be there"), "{unsaid}: {text:?}");
         } else {
             break;
         }

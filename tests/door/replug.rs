@@ -29,6 +29,9 @@ const CUTS: [u64; 3] = [100_000, 300_000, 250_000];
 /// How long it is out.
 const OUT: Duration = Duration::from_millis(300);
 
+/// How long the host waits for the cable.
+const WAIT: Option<Duration> = Some(Duration::from_secs(60));
+
 /// Bytes of the unit by which a transfer is seen to go on: more than hello, handshake and calls.
 const GOES_ON_BYTES: u64 = 20_000;
 
@@ -97,14 +100,14 @@ fn a_pull_whose_cable_is_pulled_out_and_plugged_in_again_goes_on_by_itself() {
 
     let unit_key = bench.unit_key();
     let open = || {
-        until_there(Some(Duration::from_secs(60)), &mut Machine::new(), || {
+        until_there(WAIT, &mut Machine::new(), || {
             let mut session = Session::greet(Port::open(host_end.to_str().unwrap())?, "t")?;
             session.secure(&key(1), &unit_key)?;
             Ok(session)
         })
     };
     let mut kept = KeptLog::open(&path, &identity).unwrap();
-    let (session, ()) = through_cuts(true, open, |session| {
+    let (session, ()) = through_cuts(WAIT, &mut Machine::new(), open, |session| {
         up_to_date(session, &identity, &mut kept, &mut |_| {}).map(drop)
     })
     .unwrap();

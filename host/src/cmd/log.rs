@@ -19,7 +19,7 @@ use crate::people::Names;
 use crate::say::Say;
 use crate::session::Session;
 use crate::session::port::Transport;
-use crate::session::wait::through_cuts;
+use crate::session::wait::{Machine, through_cuts};
 use crate::{args, explain, trust};
 use serde_json::json;
 use std::iter::Peekable;
@@ -42,9 +42,10 @@ pub fn run(meant: &Meant, typed: &args::Log) -> anyhow::Result<Answer> {
         args::Log::Follow(typed) => {
             let say = meant.say;
             let mut print = |entry: &LogEntry, names: &Names| print(say, entry, names);
-            let mut due = args::Follow { from: typed.from, count: typed.count };
+            let mut due = Due { place: Place::Typed(typed.from), count: typed.count };
             through_cuts(
-                meant.wait.is_some(),
+                meant.wait,
+                &mut Machine::new(),
                 || Session::open_started(meant),
                 |session| follow(session, say, &mut due, &mut print),
             )?;
@@ -70,19 +71,19 @@ fn print(say: Say, entry: &LogEntry, names: &Names) -> anyhow::Result<()> {
 /// Copies what the log has; under `--wait` a line that is cut is gone on with where it was cut.
 fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
     let say = meant.say;
-    let (again, mut open) = (meant.wait.is_some(), || Session::open_started(meant));
+    let (mut clock, mut open) = (Machine::new(), || Session::open_started(meant));
     // The file first: its faults need no unit to be found.
     let Some(path) = typed.out.as_deref().map(|out| meant.out(out)).transpose()? else {
-        let (mut next, mut count) = (typed.from, 0);
-        through_cuts(again, &mut open, |session| {
+        let (mut place, mut count) = (Place::Typed(typed.from), 0);
+        through_cuts(meant.wait, &mut clock, &mut open, |session| {
             let kept = keep(meant, session)?;
-            let from = next;
+            let start = place;
             let mut print = |entry: &LogEntry, names: &Names| {
                 print(say, entry, names)?;
-                (next, count) = (Some(entry.sequence + 1), count + 1);
+                (place, count) = (Place::Resumed(entry.sequence + 1), count + 1);
                 Ok(())
             };
-            read_up_to_head(session, say, kept.as_ref(), None, from, &mut print)
+            read_up_to_head(session, say, kept.as_ref(), None, start, &mut print)
         })?;
         say.note(&format!("{} read", entries(count)));
         return Ok(());
@@ -92,15 +93,19 @@ fn pull(meant: &Meant, typed: &args::Pull) -> anyhow::Result<()> {
         say.warn(&format!("{}: a half-written last line was cut off", path.display()));
     }
     let mut count = 0;
-    let outcome = through_cuts(again, &mut open, |session| {
+    let outcome = through_cuts(meant.wait, &mut clock, &mut open, |session| {
         let kept = keep(meant, session)?;
         let end = file.last().map(|last| (path.as_path(), last));
+        let start = match (count, end) {
+            (1.., Some((_, last))) => Place::Resumed(last + 1),
+            _ => Place::Typed(typed.from),
+        };
         let mut append = |entry: &LogEntry, names: &Names| {
             file.append(&Row::of(entry, &|id| names.of(id)))?;
             count += 1;
             Ok(())
         };
-        let pulled = read_up_to_head(session, say, kept.as_ref(), end, typed.from, &mut append)?;
+        let pulled = read_up_to_head(session, say, kept.as_ref(), end, start, &mut append)?;
         Ok::<_, anyhow::Error>((kept, pulled.last))
     });
     // What came before a fault is kept, so that the next pull goes on after it.
@@ -157,6 +162,23 @@ fn entries(count: u64) -> String {
     format!("{count} entr{}", if count == 1 { "y" } else { "ies" })
 }
 
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// With the sequence that was typed, if one was: of those before, what the log has not any more is left out, and that is said.
+    Typed(Option<u64>),
+    /// With the sequence that was due when the line was cut: nothing is left out.
+    Resumed(u64),
+}
+
+/// What a follower is to get.
+#[derive(Debug)]
+struct Due {
+    place: Place,
+    /// Entries at most.
+    count: Option<u64>,
+}
+
 /// What a pull moved.
 #[derive(Debug, PartialEq, Eq)]
 struct Pulled {
@@ -165,14 +187,14 @@ struct Pulled {
     last: Option<u64>,
 }
 
-/// Reads from where the file ends, or `from`, up to the end that the log has now: an end that runs away, as by entries
+/// Reads from where the file ends, or the place, up to the end that the log has now: an end that runs away, as by entries
 /// about this very reading, is not followed.
 fn read_up_to_head<T: Transport>(
     session: &mut Session<T>,
     say: Say,
     kept: Option<&KeptLog>,
     file_end: Option<(&Path, u64)>,
-    from: Option<u64>,
+    place: Place,
     sink: Sink<'_>,
 ) -> anyhow::Result<Pulled> {
     let head = match kept {
@@ -190,7 +212,7 @@ fn read_up_to_head<T: Transport>(
                     HostError::LogFileAhead { path, file_last, unit_last: head.head }.into()
                 );
             }
-            if from.is_some_and(|from| from != file_last + 1) {
+            if matches!(place, Place::Typed(Some(from)) if from != file_last + 1) {
                 say.warn(&format!("--from is left out: the file goes on at {}", file_last + 1));
             }
             if file_last + 1 < head.oldest {
@@ -199,7 +221,7 @@ fn read_up_to_head<T: Transport>(
             }
             file_last + 1
         }
-        None => first_there(say, from.unwrap_or(1), head),
+        None => first_there(say, place, 1, head)?,
     };
     let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
     let mut reader = Reader::of_unit(start);
@@ -217,9 +239,22 @@ fn read_up_to_head<T: Transport>(
     Ok(Pulled { count, last: (count > 0 || file_end.is_some()).then(|| reader.next - 1) })
 }
 
-/// The first entry wanted that the log still has or will have.
-fn first_there(say: Say, wanted: u64, head: LogHead) -> u64 {
-    let wanted = wanted.max(1);
+/// The first entry wanted that the log still has or will have; `otherwise` if none was typed.
+///
+/// # Errors
+/// Of a reading that was cut, [`HostError::LogOverwritten`] if the entry that is due went meanwhile, [`HostError::LogRestarted`] if the
+/// log ends before those that were read.
+fn first_there(say: Say, place: Place, otherwise: u64, head: LogHead) -> Result<u64, HostError> {
+    let wanted = match place {
+        Place::Resumed(due) if due < head.oldest => {
+            return Err(HostError::LogOverwritten { first: due, last: head.oldest - 1 });
+        }
+        Place::Resumed(due) if head.head + 1 < due => {
+            return Err(HostError::LogRestarted { seen: due - 1, head: head.head });
+        }
+        Place::Resumed(due) => return Ok(due),
+        Place::Typed(from) => from.unwrap_or(otherwise).max(1),
+    };
     if wanted < head.oldest {
         say.warn(&format!(
             "entries {wanted} to {} were overwritten or pruned; starting with {}",
@@ -227,25 +262,26 @@ fn first_there(say: Say, wanted: u64, head: LogHead) -> u64 {
             head.oldest
         ));
     }
-    wanted.max(head.oldest)
+    Ok(wanted.max(head.oldest))
 }
 
 /// Hands over entries as they come, until `count` is reached or the line ends; `due` is then what was not handed over.
 fn follow<T: Transport>(
     session: &mut Session<T>,
     say: Say,
-    due: &mut args::Follow,
+    due: &mut Due,
     sink: Sink<'_>,
 ) -> anyhow::Result<()> {
     let head = session.call::<GetLogHead>(&Nothing {})?;
-    let start = due.from.map_or(head.head + 1, |from| first_there(say, from, head));
-    due.from = Some(start);
+    let start = first_there(say, due.place, head.head + 1, head)?;
     let mut reader = Reader::of_unit(start);
     let mut head = head.head;
     // A first entry that lies ahead of the log is waited for.
     let mut reached = false;
     loop {
-        reached |= head + 1 >= reader.next;
+        if !reached && head + 1 >= reader.next {
+            (reached, due.place) = (true, Place::Resumed(reader.next));
+        }
         if reached && head + 1 < reader.next {
             return Err(HostError::LogRestarted { seen: reader.next - 1, head }.into());
         }
@@ -255,7 +291,7 @@ fn follow<T: Transport>(
                     return Ok(());
                 }
                 sink(&entry, &reader.names)?;
-                due.from = Some(entry.sequence + 1);
+                due.place = Place::Resumed(entry.sequence + 1);
                 due.count = due.count.map(|left| left - 1);
             }
         }
@@ -364,6 +400,8 @@ mod tests {
         unit
     }
 
+    const WAIT: Option<Duration> = Some(Duration::from_secs(60));
+
     fn say() -> Say {
         Say::new(true)
     }
@@ -380,7 +418,8 @@ mod tests {
             Ok(())
         };
         let file_end = file_end.map(|last| (Path::new("log.csv"), last));
-        let result = read_up_to_head(&mut unit.session(), say(), None, file_end, from, &mut sink);
+        let place = Place::Typed(from);
+        let result = read_up_to_head(&mut unit.session(), say(), None, file_end, place, &mut sink);
         (seen, result)
     }
 
@@ -394,7 +433,8 @@ mod tests {
                 seen.push(entry.sequence);
                 Ok(())
             };
-            let pulled = read_up_to_head(&mut session, say(), None, None, None, &mut sink).unwrap();
+            let all = Place::Typed(None);
+            let pulled = read_up_to_head(&mut session, say(), None, None, all, &mut sink).unwrap();
             assert_eq!(pulled, Pulled { count: 100, last: Some(100) });
             assert_eq!(seen, (1..=100).collect::<Vec<_>>(), "{fault:?}");
         }
@@ -486,7 +526,7 @@ mod tests {
             seen.push(entry.sequence);
             Ok(())
         };
-        let mut due = args::Follow { from, count };
+        let mut due = Due { place: Place::Typed(from), count };
         let result = follow(&mut unit.session(), say(), &mut due, &mut sink);
         (seen, result)
     }
@@ -518,13 +558,14 @@ mod tests {
     #[test]
     fn a_cut_costs_a_follower_that_waits_no_entry_and_no_count() {
         let (mut due, mut seen, mut lines) =
-            (args::Follow { from: None, count: Some(9) }, Vec::new(), 0);
+            (Due { place: Place::Typed(None), count: Some(9) }, Vec::new(), 0);
         let mut sink = |entry: &LogEntry, _: &Names| {
             seen.push(entry.sequence);
             Ok(())
         };
         through_cuts(
-            true,
+            WAIT,
+            &mut Machine::new(),
             || {
                 // What comes while the line is cut is read when it is back.
                 let mut unit = busy(4 + 3 * lines);
@@ -536,6 +577,86 @@ mod tests {
         )
         .unwrap();
         assert_eq!((seen, lines), ((5..14).collect::<Vec<_>>(), 4));
+    }
+
+    /// Follows a log of four entries from a place over a cut, after which another log is there; gives what was seen and how it ended.
+    fn followed_over_a_cut(from: Option<u64>, then: fn() -> FakeUnit) -> (Vec<u64>, String) {
+        let mut due = Due { place: Place::Typed(from), count: Some(6) };
+        let (mut seen, mut lines) = (Vec::new(), 0);
+        let mut sink = |entry: &LogEntry, _: &Names| {
+            seen.push(entry.sequence);
+            Ok(())
+        };
+        let outcome = through_cuts(
+            WAIT,
+            &mut Machine::new(),
+            || {
+                lines += 1;
+                let mut unit = if lines == 1 { unit(4) } else { then() };
+                if lines == 1 {
+                    unit.fault = Fault::GoneAfter(8);
+                }
+                Ok(unit.session())
+            },
+            |session| follow(session, say(), &mut due, &mut sink),
+        );
+        (seen, outcome.err().map(|error| error.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_follower_whose_entries_went_or_whose_log_began_anew_while_the_line_was_cut_is_told() {
+        let pruned = || {
+            let mut unit = unit(40);
+            unit.entries.drain(..20);
+            unit
+        };
+        let (seen, error) = followed_over_a_cut(Some(1), pruned);
+        assert_eq!(error, "entries 5 to 20 were overwritten or pruned before they were read");
+        assert_eq!(seen, [1, 2, 3, 4]);
+        // Nothing was read, but all from there on was promised.
+        let (seen, error) = followed_over_a_cut(None, pruned);
+        assert_eq!(error, "entries 5 to 20 were overwritten or pruned before they were read");
+        assert!(seen.is_empty(), "{seen:?}");
+        let (seen, error) = followed_over_a_cut(Some(1), || unit(2));
+        assert_eq!(error, "the unit's log ends with 2 now, entry 4 was read already");
+        assert_eq!(seen, [1, 2, 3, 4]);
+        // An entry ahead of the log, which did not come before the cut, is waited for on.
+        let (seen, error) = followed_over_a_cut(Some(9), || busy(5));
+        assert_eq!((seen, error.as_str()), ((9..15).collect(), ""));
+    }
+
+    #[test]
+    fn a_follower_does_not_go_on_with_another_unit() {
+        let (seen, error) = followed_over_a_cut(Some(1), || {
+            let mut unit = unit(40);
+            unit.hello.unit = "shed".try_into().unwrap();
+            unit
+        });
+        assert!(error.contains("is shed (in the open) now"), "{error}");
+        assert_eq!(seen, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_pull_that_was_cut_leaves_nothing_out() {
+        let check = |mut unit: FakeUnit, drop_first: usize, due, expected: Result<usize, &str>| {
+            unit.entries.drain(..drop_first);
+            let mut seen = 0;
+            let mut sink = |_: &LogEntry, _: &Names| {
+                seen += 1;
+                Ok(())
+            };
+            let place = Place::Resumed(due);
+            let outcome = read_up_to_head(&mut unit.session(), say(), None, None, place, &mut sink);
+            let outcome = outcome.map(|pulled| pulled.count as usize).map_err(|e| e.to_string());
+            assert_eq!(outcome, expected.map_err(str::to_owned));
+            assert_eq!(seen, expected.unwrap_or(0));
+        };
+        check(unit(50), 20, 33, Ok(18));
+        check(unit(50), 20, 21, Ok(30));
+        check(unit(50), 20, 51, Ok(0));
+        let gone = "entries 12 to 20 were overwritten or pruned before they were read";
+        check(unit(50), 20, 12, Err(gone));
+        check(unit(9), 0, 33, Err("the unit's log ends with 9 now, entry 32 was read already"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,6 +110,7 @@ impl Table {
         let options = options.read(true).write(true).create(true).truncate(false);
         let claimed = options.open(&fresh).map_err(HostError::file(&fresh))?;
         crate::kept::claim(&claimed, &fresh)?;
+        check_place(&claimed, &fresh)?;
         Ok(Self { path: path.to_path_buf(), fresh, claimed, writer: None, rows: Vec::new() })
     }
 
@@ -146,7 +148,8 @@ impl Table {
             writer.close().map_err(fault(&fresh))?;
         }
         claimed.sync_all().map_err(HostError::file(&fresh))?;
-        std::fs::rename(&fresh, &path).map_err(HostError::file(&path))
+        std::fs::rename(&fresh, &path).map_err(HostError::file(&path))?;
+        crate::kept::sync_folder(&path)
     }
 
     /// Begins the file that takes the place, with all that is there.
@@ -171,6 +174,18 @@ impl Table {
         write_group(writer, &self.rows).map_err(fault(&self.fresh))?;
         self.rows.clear();
         Ok(())
+    }
+}
+
+/// Refuses a file that has gone from its place since it was opened: another run has finished it meanwhile, and it is the table now.
+fn check_place(file: &File, path: &Path) -> Result<(), HostError> {
+    let opened = file.metadata().map_err(HostError::file(path))?;
+    match std::fs::metadata(path) {
+        Ok(there) if (there.dev(), there.ino()) == (opened.dev(), opened.ino()) => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(HostError::file(path)(error))
+        }
+        Ok(_) | Err(_) => Err(HostError::FileBusy { path: path.to_path_buf() }),
     }
 }
 
@@ -371,6 +386,23 @@ mod tests {
         first.finish().unwrap();
         assert_eq!(rows_of(&path), []);
         assert_eq!(LogFile::open(&path).unwrap().last(), None);
+    }
+
+    #[test]
+    fn a_file_that_took_its_place_while_it_was_opened_is_not_claimed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, table) =
+            (folder.path().join("log.parquet.part"), folder.path().join("log.parquet"));
+        let file = File::create(&part).unwrap();
+        check_place(&file, &part).unwrap();
+        let busy = |what| {
+            let error = check_place(&file, &part).unwrap_err();
+            assert!(matches!(error, HostError::FileBusy { .. }), "{what}: {error}");
+        };
+        std::fs::rename(&part, &table).unwrap();
+        busy("in its place");
+        File::create(&part).unwrap();
+        busy("another one of its name");
     }
 
     #[test]

@@ -108,6 +108,15 @@ pub struct Session<T> {
     line: Line<T>,
     greeting: HelloRequest,
     hello: Hello,
+    /// Whose key it is sealed to.
+    unit_key: Option<[u8; 32]>,
+}
+
+impl<T: Transport> wait::ToSomebody for Session<T> {
+    fn end(&self) -> wait::End {
+        let (port, unit) = (self.line.transport.name().to_owned(), self.hello.unit.to_string());
+        wait::End { port, unit, key: self.unit_key }
+    }
 }
 
 impl Session<Port> {
@@ -231,7 +240,7 @@ impl<T: Transport> Session<T> {
         let mut line = Line::new(transport);
         let host = HelloRequest::of_build(build);
         let hello = line.call::<SayHello>(&host)?;
-        Ok(Self { line, greeting: host, hello })
+        Ok(Self { line, greeting: host, hello, unit_key: None })
     }
 
     /// What the unit said of itself.

@@ -11,7 +11,7 @@ use super::file::BundleFile;
 use crate::gallery_file;
 use crate::meant::Meant;
 use crate::session::port::Transport;
-use crate::session::wait::through_cuts;
+use crate::session::wait::{Machine, through_cuts};
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -80,7 +80,8 @@ impl WithBundle {
     pub fn stage(&self, meant: &Meant, bundle: &BundleFile) -> anyhow::Result<StagedThere> {
         let bar = meant.say.bar(self.bytes.len() as u64, "sending the gallery");
         let staged = through_cuts(
-            meant.wait.is_some(),
+            meant.wait,
+            &mut Machine::new(),
             || Session::open_started(meant),
             |session| {
                 let transfer =

@@ -17,7 +17,7 @@ use super::Answer;
 use crate::args;
 use crate::meant::Meant;
 use crate::say::hex;
-use crate::session::wait::through_cuts;
+use crate::session::wait::{Machine, through_cuts};
 use crate::session::{Session, SessionError};
 use file::BundleFile;
 use gallery::WithBundle;
@@ -210,7 +210,8 @@ fn install(meant: &Meant, content: &[u8], re_enrol: bool) -> Result<(), SessionE
     let accepts = if re_enrol { UpdateApply::RE_ENROL } else { 0 };
     let bar = meant.say.bar(content.len() as u64, "sending");
     let sent = through_cuts(
-        meant.wait.is_some(),
+        meant.wait,
+        &mut Machine::new(),
         || Session::open_to_update(meant),
         |session| {
             let hash = session.push_update(content, &mut |there, _| bar.set_position(there))?;

@@ -9,7 +9,7 @@ use crate::gallery_file;
 use crate::meant::Meant;
 use crate::say::hex;
 use crate::session::Session;
-use crate::session::wait::through_cuts;
+use crate::session::wait::{Machine, through_cuts};
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use threshold_record::Person;
@@ -128,7 +128,8 @@ fn both(meant: &Meant, typed: &args::GalleryFile) -> anyhow::Result<(Listing, Li
     let (bytes, _) = gallery_file::read(&typed.file)?;
     let file = Listing::of(&gallery_file::open(&own_key(meant)?, &bytes)?);
     let (_, unit) = through_cuts(
-        meant.wait.is_some(),
+        meant.wait,
+        &mut Machine::new(),
         || Session::open_started(meant),
         |session| listing(session, meant.say),
     )?;

@@ -12,7 +12,7 @@ use crate::meant::Meant;
 use crate::say::Say;
 use crate::session::bulk::Part;
 use crate::session::port::Transport;
-use crate::session::wait::through_cuts;
+use crate::session::wait::{Machine, through_cuts};
 use crate::session::{Session, SessionError};
 use serde_json::json;
 use std::path::Path;
@@ -54,7 +54,8 @@ fn write(
     let out = &meant.out(out)?;
     gallery_file::check_place(out)?;
     let (_, content) = through_cuts(
-        meant.wait.is_some(),
+        meant.wait,
+        &mut Machine::new(),
         || Session::open_started(meant),
         whole_of(PullWhat::Gallery, meant.say),
     )?;

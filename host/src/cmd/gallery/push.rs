@@ -16,7 +16,7 @@ use crate::gallery_file;
 use crate::meant::Meant;
 use crate::say::Say;
 use crate::session::port::Transport;
-use crate::session::wait::through_cuts;
+use crate::session::wait::{Machine, through_cuts};
 use crate::session::{Session, SessionError};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -59,11 +59,18 @@ pub fn push(meant: &Meant, typed: &args::GalleryFile) -> anyhow::Result<Answer> 
     };
     let say = meant.say;
     let mut pushing = Pushing::of(path, source);
-    let (mut session, ()) = through_cuts(
-        meant.wait.is_some(),
+    let outcome = through_cuts(
+        meant.wait,
+        &mut Machine::new(),
         || Session::open_started(meant),
         |session| pushing.go(session, say),
-    )?;
+    );
+    if let Err(error) = &outcome
+        && let Some(text) = pushing.cut_short(error)
+    {
+        say.warn(&text);
+    }
+    let (mut session, ()) = outcome?;
     let pushed = pushing.pushed;
     say.result(&pushed.value(path), || pushed.text(path))?;
     if let Armed::Refuses(why) = session.call::<GetInfo>(&Nothing {})?.armed {
@@ -113,6 +120,18 @@ pub struct Pushing<'a> {
     began: bool,
     /// Whom the part has that was sent and not answered for.
     unanswered: Vec<Sent>,
+    under_way: UnderWay,
+}
+
+/// What the unit may have taken of what it was sent last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UnderWay {
+    /// Nothing that it has not answered for.
+    Nothing,
+    /// What the call did that has no answer; its own no is one.
+    Asked,
+    /// Some of it, perhaps.
+    Perhaps,
 }
 
 /// Somebody who was sent.
@@ -142,13 +161,48 @@ impl<'a> Pushing<'a> {
     /// A push of which nothing was sent.
     #[must_use]
     pub fn of(path: &'a Path, source: Source<'a>) -> Self {
-        Self { path, source, pushed: Pushed::default(), began: false, unanswered: Vec::new() }
+        Self {
+            path,
+            source,
+            pushed: Pushed::default(),
+            began: false,
+            unanswered: Vec::new(),
+            under_way: UnderWay::Nothing,
+        }
     }
 
     /// What came of it so far.
     #[must_use]
     pub fn pushed(&self) -> &Pushed {
         &self.pushed
+    }
+
+    /// What the unit's gallery has of a push that ended with an error; `None` if it has nothing of it.
+    #[must_use]
+    pub fn cut_short(&self, error: &SessionError) -> Option<String> {
+        let Pushed { added, changed, .. } = self.pushed;
+        let perhaps = match self.under_way {
+            UnderWay::Nothing => false,
+            UnderWay::Asked => error.refusal().is_none(),
+            UnderWay::Perhaps => true,
+        };
+        let known = (added + changed > 0)
+            .then(|| format!("{} added and {changed} changed are there", people_words(added)));
+        let perhaps = perhaps.then(|| {
+            let of = match self.unanswered.len() as u32 {
+                0 => "people of the file".to_owned(),
+                people => format!("the {} that were sent last", people_words(people)),
+            };
+            format!("some of {of} may be there")
+        });
+        let said: Vec<String> = known.into_iter().chain(perhaps).collect();
+        (!said.is_empty()).then(|| {
+            format!(
+                "{}: not all of it is in the unit's gallery; {}, and the door knows whoever is; push it again for the rest",
+                self.path.display(),
+                said.join(", and ")
+            )
+        })
     }
 
     /// Sends what the unit has not; called again after a cut or a start of the unit, it goes on with who is missing.
@@ -160,6 +214,9 @@ impl<'a> Pushing<'a> {
         session: &mut Session<T>,
         say: Say,
     ) -> Result<(), SessionError> {
+        if self.under_way == UnderWay::Asked {
+            self.under_way = UnderWay::Perhaps;
+        }
         match self.source {
             Source::Sealed(bytes) => self.whole(session, say, bytes),
             Source::Open(content) => self.parts(session, say, content),
@@ -224,6 +281,7 @@ impl<'a> Pushing<'a> {
         if !std::mem::replace(&mut self.began, true) {
             self.pushed.equal = content.people - due.len() as u32;
         }
+        self.under_way = UnderWay::Nothing;
         for sent in std::mem::take(&mut self.unanswered) {
             if due.iter().all(|due| due.id() != sent.person) {
                 self.pushed.added += u32::from(sent.is_new);
@@ -269,9 +327,13 @@ impl<'a> Pushing<'a> {
         let mut all = Vec::new();
         // Each call takes one person at least.
         for _ in 0..=most {
+            if self.under_way == UnderWay::Nothing {
+                self.under_way = UnderWay::Asked;
+            }
             let applied = session.call::<ApplyGallery>(&GalleryApply { transfer })?;
             let GalleryApplied { added, changed, equal, templates, left_out, generation, done } =
                 applied;
+            self.under_way = UnderWay::Perhaps;
             all.extend(left_out);
             if all.len() > most as usize {
                 break;
@@ -285,6 +347,7 @@ impl<'a> Pushing<'a> {
                 pushed.generation = generation;
                 pushed.left_out.extend(all);
                 self.unanswered.clear();
+                self.under_way = UnderWay::Nothing;
                 return Ok(());
             }
         }
