@@ -77,7 +77,7 @@ pub fn cause_words(cause: Cause) -> &'static str {
             "what keeps the unit's secret does not give it, or its counter does not stand with the flash"
         }
         Cause::NoCard => "the person has no card that the door controller takes",
-        Cause::Controller => "the lines to the door controller failed",
+        Cause::Controller => "the door controller was not told, or not in time",
     }
 }
 

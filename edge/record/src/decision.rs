@@ -204,7 +204,7 @@ coded! {
         Keys = 68 => "keys",
         /// The person has no card that the door controller takes.
         NoCard = 70 => "no_card",
-        /// The lines to the door controller failed.
+        /// The door controller was not told, or not in time: its lines failed or kept a word back.
         Controller = 71 => "controller",
     }
 }
