@@ -564,7 +564,11 @@ mod tests {
             |cause| LogEntry { person: PersonId(7), cause, ..LogEntry::of(EntryKind::NotSent) };
         for (cause, why, help) in [
             (Cause::NoCard, "no card that the door controller takes", "threshold access set"),
-            (Cause::Controller, "the door controller was not told, or not in time", "check [controller]"),
+            (
+                Cause::Controller,
+                "the door controller was not told, or not in time",
+                "check [controller]",
+            ),
         ] {
             let text = explain(&entry(cause), &names, None);
             assert!(text.contains("was not told that Ann (#7) was admitted: "), "{text}");
