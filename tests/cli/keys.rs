@@ -95,6 +95,19 @@ fn info_says_which_tpm_counter_and_a_tpm_that_is_gone_is_the_fault() {
 }
 
 #[test]
+fn a_start_that_ends_for_want_of_a_line_counts_none() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open_folder(&folder.path().join("data")).unwrap());
+    let anchor = || std::fs::read(folder.path().join("data/store.anchor")).unwrap();
+    let before = anchor();
+    for _ in 0..3 {
+        let typed = ["run", "--data", "data", "--serial", "/nowhere/tty", "--camera", "folder:."];
+        said(&edge(folder.path(), &typed), 2, "/nowhere/tty");
+        assert_eq!(anchor(), before);
+    }
+}
+
+#[test]
 fn a_misspelt_keeper_is_told_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("unit.toml"), "[keys]\nkeper = \"tpm\"\n").unwrap();
