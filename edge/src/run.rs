@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_record::Cause;
-use threshold_store::{FileFlash, Flash, FlashFault, Object, Store, StoreError};
+use threshold_store::{FileFlash, Flash, FlashFault, KeyProvider, Object, Store, StoreError};
 
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -75,7 +75,11 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let zone = config.unit.zone()?;
     // Before the store counts this start: one that ends until here is none, and one that is repeated for ever would wear out the
     // counter of a keeper.
-    let opened = folder.and_then(|flash| Store::open(Box::new(flash), keys));
+    let opened = folder.and_then(|flash| {
+        let opened = Store::open(Box::new(flash), Arc::clone(&keys) as Arc<dyn KeyProvider>)?;
+        keys.drop_plain()?;
+        Ok(opened)
+    });
     let of_keys = opened.as_ref().err().filter(|error| error.is_of_keys()).cloned();
     let journal = start::journal(opened, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
