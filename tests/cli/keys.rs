@@ -135,14 +135,15 @@ fn info_says_which_tpm_counter_and_a_tpm_that_is_gone_is_the_fault() {
 }
 
 #[test]
-fn a_start_that_ends_for_want_of_a_line_counts_none() {
+fn a_start_that_ends_for_want_of_a_camera_or_a_line_counts_none() {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("there")).unwrap();
     drop(Store::open_folder(&folder.path().join("data")).unwrap());
     let anchor = || std::fs::read(folder.path().join("data/store.anchor")).unwrap();
     let before = anchor();
-    for _ in 0..3 {
-        let typed = ["run", "--data", "data", "--serial", "/nowhere/tty", "--camera", "folder:."];
-        said(&edge(folder.path(), &typed), 2, "/nowhere/tty");
+    for (camera, expected) in [("nowhere", "folder nowhere"), ("there", "device /nowhere/tty")] {
+        let typed = ["run", "--data", "data", "--serial", "/nowhere/tty", "--camera", camera];
+        said(&edge(folder.path(), &typed), 2, expected);
         assert_eq!(anchor(), before);
     }
 }
