@@ -4,7 +4,7 @@
 //! of what was durable is a fault, and its remedy a backup.
 
 use crate::args::{Label, StoreCommand, StoreFolder};
-use crate::config::{KeeperKind, KeysConfig};
+use crate::config::{FolderKeys, KeeperKind, KeysConfig};
 use crate::notices::Notices;
 use anyhow::{Context as _, bail};
 use qrcode::QrCode;
@@ -55,12 +55,12 @@ pub fn label(typed: &Label, asked_for: &Notices) -> anyhow::Result<()> {
 }
 
 /// The keeper of a folder's secret: the TPM that was named, or that sealed what lies there, or else the file.
-fn keeper(typed: &StoreFolder) -> Arc<dyn KeyProvider> {
+fn keeper(typed: &StoreFolder) -> Arc<FolderKeys> {
     let is_sealed = typed.tpm.is_some() || typed.data.join(SEALED_FILE).exists();
     keeper_of_kind(typed, if is_sealed { KeeperKind::Tpm } else { KeeperKind::File })
 }
 
-fn keeper_of_kind(typed: &StoreFolder, keeper: KeeperKind) -> Arc<dyn KeyProvider> {
+fn keeper_of_kind(typed: &StoreFolder, keeper: KeeperKind) -> Arc<FolderKeys> {
     let by_default = KeysConfig::default();
     let tpm = typed.tpm.clone().unwrap_or(by_default.tpm);
     KeysConfig { keeper, tpm }.of(&typed.data)
@@ -140,7 +140,9 @@ fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
 
 fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Result<()> {
     if !dry_run {
-        start(Box::new(open(typed)?), keeper(typed), notices)?;
+        let keys = keeper(typed);
+        start(Box::new(open(typed)?), Arc::clone(&keys) as Arc<dyn KeyProvider>, notices)?;
+        keys.drop_plain().map_err(StoreError::from)?;
         notices.tell("done: the next start finds nothing to mend");
         return Ok(());
     }
@@ -160,8 +162,8 @@ fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Resu
     Ok(())
 }
 
-/// Has another keeper hold the secret of a folder. It is kept there, and the store was opened with it, before the one before forgets
-/// it: whatever is cut off is done by the same command again.
+/// Has another keeper hold the secret of a folder. It is kept there, and the store would open with it, before the one before forgets
+/// it, and only then a start is made: whatever is cut off is done by the same command again.
 fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow::Result<()> {
     let (from, word) = match to {
         KeeperKind::File => (KeeperKind::Tpm, "file"),
@@ -173,17 +175,26 @@ fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow
         if to.secret().map_err(StoreError::from)?.is_none() {
             return Err(StoreError::NoSecret.into());
         }
+        to.drop_plain().map_err(StoreError::from)?;
         notices.tell(&format!("the secret is kept there already; keeper = \"{word}\" in [keys]"));
         return Ok(());
     };
-    // Nothing is moved of a store that would not open.
     drop(flash);
-    let still = Arc::new(StillKeys::over(Arc::clone(&from)));
-    drop(Store::open(Box::new(Overlay::over(whole(typed)?)), still)?);
-    // What a move that was cut off left there counts from its own time on.
-    to.forget().and_then(|()| to.keep(&secret)).map_err(StoreError::from)?;
+    let opens = |keys: &Arc<FolderKeys>| {
+        let still = Arc::new(StillKeys::over(Arc::clone(keys) as Arc<dyn KeyProvider>));
+        anyhow::Ok(drop(Store::open(Box::new(Overlay::over(whole(typed)?)), still)?))
+    };
+    // A move that was cut off may have left the store so that it opens through the other one alone.
+    let is_there = matches!(to.secret(), Ok(Some(held)) if held == secret) && opens(&to).is_ok();
+    if !is_there {
+        // Nothing is moved of a store that would not open.
+        opens(&from)?;
+        // What a move that was cut off left there counts from its own time on.
+        to.forget_here().and_then(|()| to.keep(&secret)).map_err(StoreError::from)?;
+        opens(&to)?;
+    }
+    from.forget_here().map_err(StoreError::from)?;
     start(Box::new(whole(typed)?), to, notices)?;
-    from.forget().map_err(StoreError::from)?;
     notices.tell(&format!(
         "done: keeper = \"{word}\" in [keys] before the next start; what the medium had of the secret before may still be read from its \
          pages, so wipe and pair a unit whose medium somebody may have copied"

@@ -24,9 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_record::Cause;
-use threshold_store::{
-    FileFlash, Flash, FlashFault, KeyProvider, Object, Store, StoreError, TailCut,
-};
+use threshold_store::{FileFlash, Flash, FlashFault, KeyProvider, Object, Store, StoreError};
 
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -60,8 +58,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let keys = beneath.keys.of(&beneath.unit.data);
-    let opened = open_store(&beneath.unit.data, keys, notices);
-    if let Err(StoreError::Flash(error)) = &opened
+    let folder = take_folder(&beneath.unit.data, notices);
+    if let Err(StoreError::Flash(error)) = &folder
         && error.fault == FlashFault::Busy
     {
         bail!("data folder: {error}");
@@ -73,8 +71,15 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let camera = capture::open(&config.camera, Arc::clone(&clock), notices).context("camera")?;
     let beside = FileFlash::open(&config.unit.commission()?);
     let record = RecoveryRecord::open(beside.map(|flash| Box::new(flash) as Box<dyn Flash>));
-    // Before the journal's first entry: a start that ends here is none.
     let (line, pty) = line::open(&config.link.serial)?;
+    let zone = config.unit.zone()?;
+    // Before the store counts this start: one that ends until here is none, and one that is repeated for ever would wear out the
+    // counter of a keeper.
+    let opened = folder.and_then(|flash| {
+        let opened = Store::open(Box::new(flash), Arc::clone(&keys) as Arc<dyn KeyProvider>)?;
+        keys.drop_plain()?;
+        Ok(opened)
+    });
     let of_keys = opened.as_ref().err().filter(|error| error.is_of_keys()).cloned();
     let journal = start::journal(opened, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
@@ -85,7 +90,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         unit: config.unit.name.clone().unwrap_or_else(machine_name),
         build: env!("CARGO_PKG_VERSION"),
         insecure_link: trusted,
-        zone: config.unit.zone()?,
+        zone,
     };
     let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     if let Some(error) = of_keys {
@@ -157,20 +162,16 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Opens the store of a data folder. If that is to finish a wipe, what was set over the line goes before: a wipe that was cut off left
-/// it there.
-fn open_store(
-    data: &Path,
-    keys: Arc<dyn KeyProvider>,
-    notices: &Notices,
-) -> Result<(Store, Option<TailCut>), StoreError> {
+/// Takes a data folder for this unit alone. If its store is to finish a wipe, what was set over the line goes before: a wipe that was
+/// cut off left it there.
+fn take_folder(data: &Path, notices: &Notices) -> Result<FileFlash, StoreError> {
     let flash = FileFlash::open(data)?;
     if flash.len(Object::Wiping)?.is_some()
         && let Err(error) = Held::forget_in(data)
     {
         notices.tell(&format!("configuration: what was set over the line stays: {error}"));
     }
-    Store::open(Box::new(flash), keys)
+    Ok(flash)
 }
 
 /// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so, which waits a while for whoever is at
@@ -219,12 +220,11 @@ mod tests {
             std::fs::write(&set, "[camera]\nfps = 20\n").unwrap();
         };
         put();
-        let keys = || crate::config::KeysConfig::default().of(folder.path());
-        drop(open_store(folder.path(), keys(), &notices).unwrap());
+        drop(take_folder(folder.path(), &notices).unwrap());
         assert!(set.exists(), "nothing is wiped");
         // What a power cut leaves of a wipe.
         std::fs::write(folder.path().join(Object::Wiping.to_string()), "wiping\n").unwrap();
-        drop(open_store(folder.path(), keys(), &notices).unwrap());
+        drop(take_folder(folder.path(), &notices).unwrap());
         assert!(!set.exists());
     }
 }

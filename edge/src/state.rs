@@ -670,9 +670,15 @@ impl State {
         Ok(())
     }
 
-    /// The store failed.
+    /// The store failed, or what keeps its secret, which has another remedy.
     pub fn store_failed(&mut self, error: &StoreError) {
-        self.fail(Cause::Store, &error.to_string());
+        let part = if error.is_of_keys() { Cause::Keys } else { Cause::Store };
+        self.fail(part, &error.to_string());
+    }
+
+    /// The part for which the store takes nothing; `None` while it does.
+    fn store_fault(&self) -> Option<Cause> {
+        [Cause::Keys, Cause::Store].into_iter().find(|&part| self.is_at_fault(part))
     }
 
     /// The store could not be opened for what keeps its secret, which is the fault to be told first: it has another remedy.
@@ -680,24 +686,26 @@ impl State {
         self.faults.insert(0, (Cause::Keys, error.to_string()));
     }
 
-    /// Tries a store that was at fault again, by an entry that says so. One whose medium is full has the reserve, if its owner wants
+    /// Tries a store that was at fault, or whose keeper was, again, by an entry that says so. One whose medium is full has the reserve, if its owner wants
     /// that.
     pub fn retry_store(&mut self) {
-        if self.started && self.is_at_fault(Cause::Store) {
-            let entry = LogEntry { cause: Cause::Store, ..LogEntry::of(EntryKind::Fault) };
-            let written = self.name_again().and_then(|journal| journal.write(entry));
-            let goes_on = match written {
-                Ok(_) => true,
-                Err(error) => error.is_full() && self.open_reserve(),
-            };
-            if goes_on {
-                self.mend(Cause::Store);
-            }
+        let Some(cause) = self.store_fault().filter(|_| self.started) else { return };
+        let entry = LogEntry { cause, ..LogEntry::of(EntryKind::Fault) };
+        let written = self.name_again().and_then(|journal| journal.write(entry));
+        let goes_on = match written {
+            Ok(_) => true,
+            Err(error) => error.is_full() && self.open_reserve(),
+        };
+        if goes_on {
+            self.mend(Cause::Keys);
+            self.mend(Cause::Store);
+            // What a counter that made no step kept from being bound.
+            self.untidy = true;
         }
     }
 
     /// Does one step of what the store put off until nobody is there. One that fails is told, and tried again after the next
-    /// change of the gallery or the next start; whether the door may open is found by what is written down then. True if more is due.
+    /// change of the gallery or the roster, once the store works again after a fault, or at the next start; whether the door may open is found by what is written down then. True if more is due.
     pub fn tidy_up(&mut self) -> bool {
         let Some(journal) = self.journal.as_mut().filter(|_| self.untidy) else { return false };
         let tidied = journal.store_mut().tidy_up();

@@ -276,6 +276,35 @@ fn a_full_flash_locks_and_space_unlocks() {
 }
 
 #[test]
+fn a_counter_that_makes_no_step_is_a_fault_of_the_keys_and_mends_with_the_step() {
+    const FIRST: u64 = 41;
+    let flash = MockFlash::new();
+    flash.mock_keys().set_counter(Some(FIRST));
+    Rig::on(&flash).enrol("Ada", 1);
+    let mut rig = Rig::on(&flash);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 1);
+    let steps = flash.keys().counter().unwrap().unwrap().at - FIRST;
+    for step in 1..=40 {
+        flash.mock_keys().fail_step(steps + step, false);
+    }
+    rig.enrol("Grace", 2);
+    rig.show(&[Show::Departure]);
+    rig.visit(Show::Face(1), 5);
+    rig.visit(Show::Face(1), 5);
+    assert_eq!(rig.pulses(), 1);
+    assert_eq!(rig.call::<GetInfo>(&Nothing {}).unwrap().armed, Armed::Fault(Cause::Keys));
+    assert!(!rig.notices().contains("free space"), "{}", rig.notices());
+    for _ in 0..60 {
+        rig.visit(Show::Face(1), 5);
+    }
+    assert_eq!(rig.call::<GetInfo>(&Nothing {}).unwrap().armed, Armed::Armed);
+    assert!(rig.pulses() > 1);
+    let told = rig.log().into_iter().find(|entry| entry.kind == EntryKind::Fault);
+    assert_eq!(told.unwrap().cause, Cause::Keys);
+}
+
+#[test]
 fn a_store_that_cannot_be_opened_leaves_a_unit_that_says_so_and_stays_locked() {
     let flash = with_ada();
     flash.set_bytes(threshold_store::Object::Anchor, Some(vec![0; 48]));

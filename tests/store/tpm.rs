@@ -252,14 +252,51 @@ fn a_step_that_the_tpm_does_not_make_stops_the_log_until_it_does() {
     let at = store.counter().unwrap();
     unit.tpm.power_off();
     store.add_person(name("Grace")).unwrap();
-    let refused = store.tidy_up().unwrap_err();
+    while store.tidy_up().unwrap() {}
+    let head = store.log_head();
+    let refused = store.commit(entry(2)).unwrap_err();
     assert!(matches!(refused, StoreError::Keys(KeyError::TpmAbsent { .. })), "{refused}");
-    assert_eq!(store.commit(entry(2)).unwrap_err(), refused, "no entry, no permit");
+    for _ in 0..3 {
+        assert_eq!(store.commit(entry(2)).unwrap_err(), refused, "no entry, no permit");
+        assert_eq!(store.save_lockout([1, 0, 0, 0]).unwrap_err(), refused, "no probe");
+        store.append(entry(2)).unwrap();
+        assert_eq!(store.sync().unwrap_err(), refused);
+    }
+    assert_eq!((store.log_head(), store.lockout()), (head, [0; 4]), "nothing is written again");
     unit.tpm.power_on();
     store.commit(entry(3)).unwrap();
     assert_eq!(store.counter(), Some(at + 1));
     drop(store);
     assert_eq!(unit.start().unwrap().gallery().unwrap().n_people(), 2);
+}
+
+#[test]
+fn what_was_removed_is_erased_while_a_step_is_owed() {
+    let Some(mut unit) = Unit::filled("a removal while the TPM is gone") else { return };
+    let mut store = unit.start().unwrap();
+    let grace = store.add_person(name("Grace")).unwrap();
+    store.put_template(template(grace, 0, 2)).unwrap();
+    while store.tidy_up().unwrap() {}
+    let at = store.counter().unwrap();
+    unit.tpm.power_off();
+    store.remove_person(threshold_record::PersonId(1)).unwrap();
+    while store.tidy_up().unwrap() {}
+    assert!(store.receipt(threshold_record::PersonId(1), 1).is_some());
+    // The step of the first removal is owed: the second is bound once that is made, and erased now.
+    store.remove_person(grace).unwrap();
+    let refused = loop {
+        match store.tidy_up() {
+            Ok(more) => assert!(more, "it stays unbound"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StoreError::Keys(KeyError::TpmAbsent { .. })), "{refused}");
+    assert!(store.receipt(grace, 2).is_some());
+    unit.tpm.power_on();
+    while store.tidy_up().unwrap() {}
+    assert_eq!(store.counter(), Some(at + 2));
+    drop(store);
+    assert_eq!(unit.start().unwrap().gallery().unwrap().n_people(), 0);
 }
 
 #[test]

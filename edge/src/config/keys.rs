@@ -1,9 +1,13 @@
 //! `[keys]`: what keeps the unit's secret.
+//!
+//! Owns what holds of both keepers of a data folder: a move of the secret that was cut off leaves it with both, so that who forgets it
+//! forgets both, and no plain one stays beside one that a TPM keeps.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use threshold_store::{FileKeys, KEY_FILE, KeyProvider};
+use threshold_store::keys::Secret;
+use threshold_store::{Counter, FileKeys, KEY_FILE, Keeper, KeyError, KeyProvider};
 use threshold_tpm::{SEALED_FILE, TpmKeys};
 
 /// `[keys]`
@@ -36,10 +40,90 @@ impl Default for KeysConfig {
 impl KeysConfig {
     /// The keeper of a data folder's secret; nothing is opened yet.
     #[must_use]
-    pub fn of(&self, data: &Path) -> Arc<dyn KeyProvider> {
+    pub fn of(&self, data: &Path) -> Arc<FolderKeys> {
+        let file = FileKeys::at(&data.join(KEY_FILE));
+        let tpm = TpmKeys::at(&self.tpm, &data.join(SEALED_FILE));
+        Arc::new(FolderKeys { keeper: self.keeper, file, tpm })
+    }
+}
+
+/// The keeper of a data folder's secret, which knows of the folder's other one.
+#[derive(Debug)]
+pub struct FolderKeys {
+    keeper: KeeperKind,
+    file: FileKeys,
+    tpm: TpmKeys,
+}
+
+impl FolderKeys {
+    fn own(&self) -> &dyn KeyProvider {
         match self.keeper {
-            KeeperKind::File => Arc::new(FileKeys::at(&data.join(KEY_FILE))),
-            KeeperKind::Tpm => Arc::new(TpmKeys::at(&self.tpm, &data.join(SEALED_FILE))),
+            KeeperKind::File => &self.file,
+            KeeperKind::Tpm => &self.tpm,
         }
+    }
+
+    /// Forgets the secret in this keeper alone.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn forget_here(&self) -> Result<(), KeyError> {
+        self.own().forget()
+    }
+
+    /// Takes away what a cut left of a plain secret beside one that the TPM keeps. To be called once the store opened.
+    ///
+    /// # Errors
+    /// [`KeyError::OtherBeside`] if it is another secret; of the keepers.
+    pub fn drop_plain(&self) -> Result<(), KeyError> {
+        if self.keeper != KeeperKind::Tpm || !self.file.file().leaves_something() {
+            return Ok(());
+        }
+        let other = || KeyError::OtherBeside { path: self.file.file().path().to_path_buf() };
+        match self.file.secret() {
+            // Without its name it is nobody's secret: it is never read.
+            Ok(None) => {}
+            Ok(plain) if plain == self.tpm.secret()? => {}
+            Ok(Some(_)) | Err(KeyError::NotASecret { .. }) => return Err(other()),
+            Err(error) => return Err(error),
+        }
+        self.file.forget()
+    }
+}
+
+impl KeyProvider for FolderKeys {
+    fn keeper(&self) -> Keeper {
+        self.own().keeper()
+    }
+
+    fn secret(&self) -> Result<Option<Secret>, KeyError> {
+        self.own().secret()
+    }
+
+    fn keep(&self, secret: &Secret) -> Result<(), KeyError> {
+        self.own().keep(secret)
+    }
+
+    /// In both keepers of the folder. A TPM of which no sealed file is here is another unit's.
+    fn forget(&self) -> Result<(), KeyError> {
+        let forgotten = self.own().forget();
+        let beside = match self.keeper {
+            KeeperKind::Tpm => self.file.forget(),
+            KeeperKind::File if self.tpm.file().leaves_something() => self.tpm.forget(),
+            KeeperKind::File => Ok(()),
+        };
+        forgotten.and(beside)
+    }
+
+    fn counter(&self) -> Result<Option<Counter>, KeyError> {
+        self.own().counter()
+    }
+
+    fn count_to(&self, to: u64) -> Result<(), KeyError> {
+        self.own().count_to(to)
+    }
+
+    fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {
+        self.own().random(into)
     }
 }

@@ -17,7 +17,7 @@ pub use camera::{CameraConfig, CameraFormat};
 pub use controller::{CardFormat, ControllerConfig, LockHolder};
 pub use door::{DoorConfig, LineConfig};
 pub use held::{FellBack, Held};
-pub use keys::{KeeperKind, KeysConfig};
+pub use keys::{FolderKeys, KeeperKind, KeysConfig};
 pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;

@@ -18,8 +18,8 @@ use threshold_wire::RequestError;
 use threshold_wire::enrolment::{EnrolmentKept, EnrolmentRefused, TemplateKept};
 
 /// Parts without which nobody can be enrolled at the door; a lock or a reader is none of them.
-const NEEDED: [Cause; 5] =
-    [Cause::Camera, Cause::Engine, Cause::Model, Cause::Store, Cause::Gallery];
+const NEEDED: [Cause; 6] =
+    [Cause::Camera, Cause::Engine, Cause::Model, Cause::Store, Cause::Keys, Cause::Gallery];
 
 /// Why what was gathered is not in the gallery.
 #[derive(Debug)]

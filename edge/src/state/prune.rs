@@ -1,7 +1,7 @@
 //! Pruning the log, which waits for a log that is in order.
 
 use super::State;
-use threshold_record::{Cause, EntryKind, KeyTag, LogEntry};
+use threshold_record::{EntryKind, KeyTag, LogEntry};
 use threshold_store::{Proof, Pruned, StoreError};
 
 impl State {
@@ -17,7 +17,7 @@ impl State {
         before: u64,
         by: KeyTag,
     ) -> Result<Option<Pruned>, StoreError> {
-        if self.is_at_fault(Cause::Store) || !self.owes_nothing() {
+        if self.store_fault().is_some() || !self.owes_nothing() {
             return Err(StoreError::LogStopped);
         }
         let entry = LogEntry { by, ..LogEntry::of(EntryKind::Pruned) };

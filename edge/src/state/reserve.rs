@@ -135,7 +135,7 @@ impl State {
     /// Holds the reserve back again once there is room, and lets go of one that nobody wants. At most once a minute.
     pub fn look_after_reserve(&mut self) {
         let now_ms = self.clock.monotonic_ms();
-        if now_ms < self.reserve.due_ms || self.is_at_fault(Cause::Store) {
+        if now_ms < self.reserve.due_ms || self.store_fault().is_some() {
             return;
         }
         self.reserve.due_ms = now_ms.saturating_add(AGAIN_MS);

@@ -93,6 +93,8 @@ impl State {
 
     /// Somebody came to the roster or left it: an acknowledgement falls with its owner, and so does a commission.
     pub fn roster_changed(&mut self) {
+        // If it is not bound yet it is when the unit idles.
+        self.tidy_later();
         self.tell_arming();
     }
 

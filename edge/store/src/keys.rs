@@ -203,6 +203,16 @@ pub enum KeyError {
         /// Where it should get.
         to: u64,
     },
+    /// A plain secret lies beside the sealed one, and is another.
+    #[error(
+        "{} lies beside a secret that a TPM keeps, and is not that one: the data folder was put together of two; put the unit's own \
+         folder back, or if the unit's people are all there (threshold-edge store inspect), delete that file and start the unit again",
+        path.display()
+    )]
+    OtherBeside {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refuses.
     #[error("{}: {detail}; the folder must be there, and the file for the unit's user alone", path.display())]
     Io {
@@ -236,6 +246,12 @@ impl FileKeys {
     #[must_use]
     pub fn at(path: &Path) -> Self {
         Self { file: KeptFile::at(path) }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &KeptFile {
+        &self.file
     }
 }
 

@@ -82,7 +82,7 @@ pub struct Store {
     /// The highest generation of the roster given out.
     roster_given: u64,
     gallery: Option<DurableGallery>,
-    /// The gallery's generation is further than the anchor on the flash says.
+    /// The gallery's generation, or the roster's, is further than the anchor on the flash says.
     unbound: bool,
 }
 
@@ -470,12 +470,19 @@ impl Store {
     /// segments of the gallery at most, writes one, and takes three fdatasyncs at most.
     ///
     /// # Errors
-    /// [`StoreError`] of the flash; the step stays due.
+    /// [`StoreError`] of the flash; the step stays due. Of the keeper, whose counter owes a step: everything else was done by then.
     pub fn tidy_up(&mut self) -> Result<bool, StoreError> {
+        let mut owed = None;
         if self.unbound {
-            self.write_anchor()?;
-            self.note_gallery();
-            return Ok(true);
+            match self.write_anchor() {
+                // What was removed goes all the same: no template waits for a counter.
+                Err(error) if self.counting.owes() => owed = Some(error),
+                written => written?,
+            }
+            if !self.unbound {
+                self.note_gallery();
+                return Ok(true);
+            }
         }
         if let Some(durable) = &mut self.gallery {
             let is_due = durable.is_due(&self.keyring);
@@ -485,11 +492,18 @@ impl Store {
                 return Ok(true);
             }
             self.drop_old_keys()?;
+            if let Some(error) = owed {
+                return Err(error);
+            }
             if is_due || self.unbound {
                 return Ok(self.unbound || self.log.has_old(self.flash.as_ref()));
             }
         }
-        Ok(self.log.remove_one(self.flash.as_mut())?)
+        let more = self.log.remove_one(self.flash.as_mut())?;
+        match owed {
+            Some(error) if !more => Err(error),
+            _ => Ok(more),
+        }
     }
 
     /// Tells the log, with its next batch, how far the gallery has come; the anchor follows when it is written.
@@ -501,8 +515,10 @@ impl Store {
         self.anchor.last_id = gallery.last_id().max(self.anchor.last_id);
     }
 
-    /// Writes down how far everything has come: the anchor now, the log with its next batch.
+    /// Writes down how far everything has come: the anchor now, the log with its next batch. Not while a step is owed: the anchor on
+    /// the flash names that, and two that name the same one could not be told apart.
     fn write_anchor(&mut self) -> Result<(), StoreError> {
+        self.make_step()?;
         self.anchor.log_head = self.log.durable_head();
         self.anchor.log_batches = self.log.durable_batches();
         self.note_state();
@@ -548,6 +564,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the caller then refuses.
     pub fn save_lockout(&mut self, lockout: [u8; 4]) -> Result<(), StoreError> {
+        self.make_step()?;
         let state = State { lockout, ..self.note_state() };
         self.log.save_state(self.flash.as_mut(), &self.keyring, state)?;
         self.anchor.lockout = lockout;
@@ -565,8 +582,9 @@ impl Store {
     /// Makes every appended entry and context durable.
     ///
     /// # Errors
-    /// [`StoreError`]; the log takes nothing more until the store is opened again.
+    /// [`StoreError`]; the log takes nothing more until the store is opened again, but for one of the keeper: nothing was written then.
     pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.make_step()?;
         self.note_state();
         self.log.sync(self.flash.as_mut(), &self.keyring)?;
         self.bind_log()
@@ -583,6 +601,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; whether the entry is in the log is then unknown, and the door stays locked.
     pub fn commit(&mut self, entry: LogEntry) -> Result<LogEntry, StoreError> {
+        self.make_step()?;
         self.note_state();
         let entry = self.log.commit(self.flash.as_mut(), &self.keyring, entry)?;
         self.bind_log()?;
@@ -590,13 +609,10 @@ impl Store {
     }
 
     /// Binds the log's head into the anchor with the first entry, so that a log that is gone is not a first start, and
-    /// with each new segment, so that no whole segment can be taken away unseen. Makes a step of the counter that is owed.
+    /// with each new segment, so that no whole segment can be taken away unseen.
     fn bind_log(&mut self) -> Result<(), StoreError> {
         let due = self.log.first_of_last().min(self.log.durable_head());
-        if self.anchored < due {
-            return self.write_anchor();
-        }
-        if self.counting.owes() { self.make_step() } else { Ok(()) }
+        if self.anchored < due { self.write_anchor() } else { Ok(()) }
     }
 
     /// The number of a context record of these bytes, which is in force from now on; written if there is none. Durable with

@@ -63,6 +63,12 @@ impl TpmKeys {
         Self { device: device.to_path_buf(), file: KeptFile::at(sealed) }
     }
 
+    /// The sealed file.
+    #[must_use]
+    pub fn file(&self) -> &KeptFile {
+        &self.file
+    }
+
     fn tpm(&self) -> Result<Tpm, KeyError> {
         Tpm::open(&self.device).map_err(|error| self.fail("to be opened", &error.into()))
     }

@@ -26,6 +26,12 @@ impl KeptFile {
         &self.path
     }
 
+    /// True if it is there, or what a cut left of it before it had its name.
+    #[must_use]
+    pub fn leaves_something(&self) -> bool {
+        [&self.path, &self.beside()].iter().any(|path| path.symlink_metadata().is_ok())
+    }
+
     /// Its bytes; `None` if it is not there.
     ///
     /// # Errors

@@ -48,7 +48,8 @@ impl Store {
         self.replace(Object::Administrators, &roster.to_bytes())?;
         self.roster = roster;
         self.anchor.administrators = self.roster.generation();
-        // The change is durable. If it could not be bound, the next write of the log reports the fault.
+        // The change is durable. If it cannot be bound now it is when the unit idles, and the next write of the log reports the fault.
+        self.unbound = true;
         let _ = self.write_anchor();
         Ok(())
     }

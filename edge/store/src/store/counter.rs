@@ -60,9 +60,9 @@ impl Counting {
         Ok(Self { at: Some(found), ..Self::default() })
     }
 
-    /// The step that an anchor has to name; `None` without a counter.
+    /// The step that an anchor has to name, if none is owed; `None` without a counter.
     fn named_by(&self, anchor: &Anchor) -> Option<u64> {
-        let is_due = self.owed || self.bound != Bound::from(anchor);
+        let is_due = self.bound != Bound::from(anchor);
         self.at.map(|at| if is_due { at + 1 } else { at })
     }
 
@@ -96,7 +96,7 @@ impl Store {
     /// Has the counter make the step that the flash names and that it owes.
     ///
     /// # Errors
-    /// Of the keeper; the step stays owed, and is made with the next write of the log or the anchor.
+    /// Of the keeper; the step stays owed, and is made before the next write of the log or the anchor, or there is none.
     pub(super) fn make_step(&mut self) -> Result<(), StoreError> {
         if let Some(at) = self.counting.at.filter(|_| self.counting.owed) {
             self.keyring.count_to(at + 1)?;

@@ -187,7 +187,8 @@ pub fn run(meant: &Meant, machine: &Machine, typed: &args::Flash) -> anyhow::Res
     meant.say.result(&json!({ "machine": shown, "version": version }), || {
         format!(
             "{shown} is a unit now, version {version}; {then}\n  sudo runuser -u threshold -- {LABEL}\nprint what it says on the label \
-             inside the housing, then: sudo reboot\nfrom here, with the cable on its USB device port: threshold --unit \
+             inside the housing; for a unit whose secret a TPM is to keep, before it starts:\n  sudo runuser -u threshold -g threshold -G tss \
+             -- {MOVE}\nand keeper = \"tpm\" in [keys] of /etc/threshold/unit.toml; then: sudo reboot\nfrom here, with the cable on its USB device port: threshold --unit \
              /dev/ttyACM0 info --wait; hold its button, and threshold --unit /dev/ttyACM0 pair <your name>"
         )
     })?;
@@ -196,6 +197,10 @@ pub fn run(meant: &Meant, machine: &Machine, typed: &args::Flash) -> anyhow::Res
 
 /// How the label is asked for, on the unit.
 const LABEL: &str = "/usr/lib/threshold/threshold-launch run -- label /var/lib/threshold";
+
+/// How the secret that the label made is given to a TPM, on the unit.
+const MOVE: &str =
+    "/usr/lib/threshold/threshold-launch run -- store move-secret --to tpm /var/lib/threshold";
 
 /// What the package says of itself.
 struct Package {
