@@ -180,9 +180,10 @@ fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow
         return Ok(());
     };
     drop(flash);
-    let opens = |keys: &Arc<FolderKeys>| {
+    let opens = |keys: &Arc<FolderKeys>| -> anyhow::Result<()> {
         let still = Arc::new(StillKeys::over(Arc::clone(keys) as Arc<dyn KeyProvider>));
-        anyhow::Ok(drop(Store::open(Box::new(Overlay::over(whole(typed)?)), still)?))
+        drop(Store::open(Box::new(Overlay::over(whole(typed)?)), still)?);
+        Ok(())
     };
     // A move that was cut off may have left the store so that it opens through the other one alone.
     let is_there = matches!(to.secret(), Ok(Some(held)) if held == secret) && opens(&to).is_ok();
