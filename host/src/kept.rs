@@ -250,10 +250,20 @@ pub(crate) fn claim(file: &File, path: &Path) -> Result<(), HostError> {
 /// # Errors
 /// [`HostError::File`] if the disk refuses.
 pub fn sync_folder(path: &Path) -> Result<(), HostError> {
-    for folder in path.ancestors().skip(1).take(2) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(HostError::file(path))?;
-    }
-    Ok(())
+    path.ancestors().skip(1).take(2).try_for_each(|folder| sync_one(folder, path))
+}
+
+/// Makes durable what stands in a file's own folder, which has been there.
+///
+/// # Errors
+/// [`HostError::File`].
+#[cfg(feature = "parquet")]
+pub fn sync_own_folder(path: &Path) -> Result<(), HostError> {
+    sync_one(path.parent().unwrap_or(Path::new("")), path)
+}
+
+fn sync_one(folder: &Path, path: &Path) -> Result<(), HostError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(HostError::file(path))
 }

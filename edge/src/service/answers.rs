@@ -574,7 +574,8 @@ fn with_name(
 pub(super) fn refused(state: &mut State, error: &StoreError) -> RequestError {
     let StoreError::Gallery(rule) = error else {
         state.store_failed(error);
-        return RequestError::StoreFault { part: Cause::Store };
+        let part = if error.is_of_keys() { Cause::Keys } else { Cause::Store };
+        return RequestError::StoreFault { part };
     };
     match *rule {
         GalleryError::UnknownPerson { person } => RequestError::UnknownPerson { person },

@@ -149,7 +149,7 @@ impl Table {
         }
         claimed.sync_all().map_err(HostError::file(&fresh))?;
         std::fs::rename(&fresh, &path).map_err(HostError::file(&path))?;
-        crate::kept::sync_folder(&path)
+        crate::kept::sync_own_folder(&path)
     }
 
     /// Begins the file that takes the place, with all that is there.

@@ -23,6 +23,7 @@ pub fn make_fit(object: Object, bytes: &mut [u8]) {
         Object::Keys
         | Object::Administrators
         | Object::Wiping
+        | Object::Reserve
         | Object::GallerySegment(_)
         | Object::Commission => {}
     }
