@@ -3,9 +3,8 @@
 //! Owns the counting and its interval. A stranger who is near one picture of somebody is near others of them too, so the best of
 //! t templates is reached more often than one of them, but less than t times as often. What is counted is that factor, from 1 to t.
 //! Refuses to guess what too few people have: each template beyond is taken as a comparison of its own, which errs to the
-//! stricter threshold. And refuses to let a threshold rest on the factor, whose high end is t itself: the nearer comparisons must
-//! be to be accepted, the less one person's templates err together, and at FMR 1e-5, where the strictest doors work, as good as
-//! independent templates are within what was measured (LFW's fit half, both networks).
+//! stricter threshold. And refuses to let a threshold rest on the factor, whose high end is t itself: it is counted at
+//! one FMR alone, and nothing is known of it at the lower ones where the strictest doors work.
 //! Of a person with more pictures than t every choice of t of them counts, without drawing; every two people count once, as in the
 //! distributions that a pack ships.
 
