@@ -15,6 +15,7 @@ pub mod config;
 pub mod door;
 pub mod engines;
 pub(crate) mod enrolment;
+pub mod heat;
 pub mod journal;
 pub mod lock;
 pub mod maintenance;

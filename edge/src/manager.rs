@@ -5,6 +5,7 @@
 //! so, and the manager starts the unit again. A camera that gives nothing does not hang the loop, since
 //! [`crate::unit::Camera::next`] keeps to its patience. Refuses to wait for the manager.
 
+use crate::heat::Level;
 use crate::state::Shared;
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt as _;
@@ -25,7 +26,7 @@ pub struct Manager {
     watchdog: Option<Duration>,
     /// When the loop last gave one.
     alive: Option<Instant>,
-    told: Option<Armed>,
+    told: Option<(Armed, Level)>,
 }
 
 impl Manager {
@@ -81,11 +82,11 @@ impl Manager {
             }
         }
         let state = shared.lock();
-        let armed = state.armed();
-        if self.told != Some(armed) {
+        let stands = (state.armed(), state.heat());
+        if self.told != Some(stands) {
             let words = format!("STATUS={}", state.status());
             drop(state);
-            self.told = self.tell(&words).then_some(armed).or(self.told);
+            self.told = self.tell(&words).then_some(stands).or(self.told);
         }
     }
 

@@ -8,9 +8,11 @@ use crate::clock::SystemClock;
 use crate::commits::Commits;
 use crate::config::{self, Config, Held};
 use crate::door;
+use crate::heat::Heat;
 use crate::maintenance;
 use crate::manager::Manager;
 use crate::notices::Notices;
+use crate::presentation;
 use crate::reader;
 use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
@@ -28,6 +30,10 @@ use threshold_store::{FileFlash, Flash, FlashFault, KeyProvider, Object, Store, 
 
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long a start waits for the TPM's device: the driver of one on SPI is a module that comes with the first seconds of a boot, and
+/// the service manager waits 60 s for the start.
+const TPM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The exit status of a unit that is to be started again (EX_TEMPFAIL): by `Restart=on-failure` or
 /// `RestartForceExitStatus=75` of a service manager.
@@ -73,6 +79,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let record = RecoveryRecord::open(beside.map(|flash| Box::new(flash) as Box<dyn Flash>));
     let (line, pty) = line::open(&config.link.serial)?;
     let zone = config.unit.zone()?;
+    keys.await_tpm(TPM_PATIENCE, || stop.load(Ordering::Relaxed));
     // Before the store counts this start: one that ends until here is none, and one that is repeated for ever would wear out the
     // counter of a keeper.
     let opened = folder.and_then(|flash| {
@@ -126,7 +133,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     manager.ready();
     let door = lines.open(&shared, &clock, notices);
     let reader = reader::open(&config.reader, &shared, &clock, notices);
-    let (engine, spare) = start::load(&config, typed.discard_templates, &shared);
+    let attacks = presentation::installed();
+    let (engine, spare) = start::load(&config, typed.discard_templates, attacks.is_some(), &shared);
     // A camera that was not there by now is a fault from the first entry on, and mends with its first frame.
     if let Some(fault) = camera.fault() {
         shared.lock().fail(Cause::Camera, &fault.to_string());
@@ -137,7 +145,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
         .shown_by(door.indicator)
         .read_by(reader.reader)
-        .backed_by(spare);
+        .backed_by(spare)
+        .judged_by(attacks)
+        .kept_cool_by(Heat::of(Path::new(Heat::ZONES), &config.heat));
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let slots = || updates.as_ref()?.slots_now().ok();
         trial.look(slots, &shared, !service.is_finished());

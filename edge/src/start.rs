@@ -16,6 +16,7 @@ use threshold_models::engine::Engine;
 use threshold_models::pack::{Pack, PackDir};
 use threshold_policy::Policy;
 use threshold_policy::rule::Settled;
+use threshold_policy::settings::PresentationRule;
 use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
 use threshold_store::{Store, StoreError, TailCut};
 use threshold_wire::message::EngineState;
@@ -45,12 +46,16 @@ pub fn journal(
 pub fn load(
     config: &Config,
     discard_templates: bool,
+    judges_attacks: bool,
     shared: &Shared,
 ) -> (Option<Box<dyn Engine>>, Option<Spare>) {
     let loaded = engine(config);
     let mut state = shared.lock();
+    state.set_attack_detection(judges_attacks, config.presentation.lock_out_after);
     match loaded {
         Ok((Opened { engine, words, spare, unusable }, embedder, policy)) => {
+            let presentation = PresentationRule::of(judges_attacks);
+            let policy = Policy { presentation, ..policy };
             state.set_embedder(embedder, policy);
             if let Err(error) = policy.check() {
                 state.fail(Cause::Model, &error.to_string());

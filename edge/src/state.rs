@@ -10,6 +10,7 @@ mod calibration;
 mod commission;
 mod decide;
 mod enrolment;
+mod heat;
 mod mode;
 mod prune;
 mod reserve;
@@ -26,6 +27,7 @@ pub use settings::NotSet;
 use crate::clock::WallClock;
 use crate::config::{ControllerConfig, Held};
 use crate::enrolment::Enrolment;
+use crate::heat::Level;
 use crate::journal::{Journal, Wait};
 use crate::notices::Notices;
 use crate::stats::Stats;
@@ -137,6 +139,10 @@ pub struct State {
     /// Whom each admission is told to, without lines if there is nobody.
     controller: ControllerConfig,
     lockout: Lockout,
+    /// Attacks in a row after which it lasts until an administrator ends it.
+    spoofs_most: u8,
+    /// True if a presentation-attack detector judges.
+    judges_attacks: bool,
     /// Who was admitted when.
     admissions: Admissions,
     /// How the reserve stands.
@@ -170,6 +176,9 @@ pub struct State {
     config: Option<Held>,
     /// The enrolment at the door that is under way, or that ended last.
     enrolment: Option<Enrolment>,
+    /// What follows from the unit's heat, and how hot it is.
+    heat: Level,
+    temperature_mc: Option<i32>,
     stats: Stats,
 }
 
@@ -215,6 +224,8 @@ impl State {
             reader: ReaderStanding::None,
             controller: ControllerConfig::default(),
             lockout: Lockout::default(),
+            spoofs_most: Lockout::SPOOFS,
+            judges_attacks: false,
             admissions: Admissions::default(),
             reserve: Reserve::default(),
             owed: Vec::new(),
@@ -233,6 +244,8 @@ impl State {
             updates: None,
             config: None,
             enrolment: None,
+            heat: Level::Normal,
+            temperature_mc: None,
             stats: Stats::default(),
         }
     }
@@ -307,6 +320,18 @@ impl State {
         &self.derived.policy
     }
 
+    /// Takes whether a presentation-attack detector judges, and after how many attacks in a row an administrator is asked for; before
+    /// the embedder.
+    pub fn set_attack_detection(&mut self, judges_attacks: bool, spoofs_most: u8) {
+        (self.judges_attacks, self.spoofs_most) = (judges_attacks, spoofs_most);
+    }
+
+    /// True if a presentation-attack detector judges.
+    #[must_use]
+    pub fn judges_attacks(&self) -> bool {
+        self.judges_attacks
+    }
+
     /// Takes the embedder that was loaded and tested, and the default policy of its scores. What an owner settled is read from
     /// the log.
     pub fn set_embedder(&mut self, embedder: EmbedderFacts, policy: Policy) {
@@ -315,7 +340,7 @@ impl State {
             // Zeros stand there before the first attempt of a unit's life; anything else is restored, damage as a lock-out.
             self.lockout = match journal.store().lockout() {
                 [0, 0, 0, 0] => Lockout::default(),
-                bytes => Lockout::restore(bytes, &policy, now_ms),
+                bytes => Lockout::restore(bytes, &policy, self.spoofs_most, now_ms),
             };
             let (admissions, error) = Admissions::read(journal.store(), now_ms);
             self.admissions = admissions;
@@ -353,6 +378,7 @@ impl State {
         match self.faults.first() {
             Some(&(part, _)) => Armed::Fault(part),
             None if let Some(why) = self.refusal() => Armed::Refuses(why),
+            None if self.lockout.needs_unlocking() => Armed::Refuses(Cause::Spoofs),
             None if self.index.as_ref().is_none_or(|index| index.is_empty()) => Armed::EmptyGallery,
             None => Armed::Armed,
         }
@@ -368,6 +394,9 @@ impl State {
                 "armed, but nobody is enrolled: everybody is refused".to_owned()
             }
             (Armed::Starting, _) => "starting".to_owned(),
+            _ if self.heat == Level::Throttled => {
+                "armed, but the unit is hot, and searches two frames a second at most; shade it, or let air to it".to_owned()
+            }
             _ if let ReserveStanding::Open { left } = self.reserve_standing() => {
                 format!("armed, but the medium is full: {left} admissions more at most; free space")
             }
@@ -444,9 +473,13 @@ impl State {
                     Armed::EmptyGallery => ", but nobody is enrolled: everybody is refused",
                     _ => "",
                 };
-                self.notices.tell(&format!(
-                    "armed{nobody}. A photo opens this door: presentation-attack detection is not installed"
-                ));
+                let photo = match self.derived.policy.photo_opens() {
+                    true => {
+                        "A photo opens this door: presentation-attack detection is not installed"
+                    }
+                    false => "Presentation-attack detection is installed",
+                };
+                self.notices.tell(&format!("armed{nobody}. {photo}"));
                 self.notices.tell(&self.threshold_words());
                 LogEntry::of(EntryKind::Armed)
             }
@@ -459,6 +492,12 @@ impl State {
             (_, Armed::Refuses(cause @ Cause::NotAcknowledged)) => {
                 self.notices.tell(
                     "not armed: a photo opens this door, and no owner acknowledged that; threshold policy acknowledge",
+                );
+                LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
+            }
+            (_, Armed::Refuses(cause @ Cause::Spoofs)) => {
+                self.notices.tell(
+                    "not armed: locked out after too many attacks in a row, until an administrator unlocks it; threshold unlock",
                 );
                 LogEntry { cause, ..LogEntry::of(EntryKind::Disarmed) }
             }
@@ -701,6 +740,10 @@ impl State {
             self.mend(Cause::Store);
             // What a counter that made no step kept from being bound.
             self.untidy = true;
+            // And what was counted meanwhile; without an embedder the count was never read.
+            if self.embedder.is_some() {
+                self.save_lockout();
+            }
         }
     }
 

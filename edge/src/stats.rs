@@ -2,6 +2,7 @@
 //!
 //! Owns memory of a fixed size, so that a frame's figures allocate nothing. Refuses anything of a person; the log has that.
 
+use crate::heat::Level;
 use std::time::Duration;
 use threshold_record::Reason;
 use threshold_wire::stats::{self as wire, DecisionCount, StageTime};
@@ -80,7 +81,7 @@ impl Stats {
 
     /// What the administrator is told.
     #[must_use]
-    pub fn told(&self, uptime_ms: u64) -> wire::Stats {
+    pub fn told(&self, uptime_ms: u64, temperature_mc: Option<i32>, heat: Level) -> wire::Stats {
         let counted = (0..).zip(&self.decisions).filter(|&(_, &count)| count > 0);
         wire::Stats {
             uptime_ms,
@@ -93,7 +94,8 @@ impl Stats {
             embed: self.embed.stage(),
             frame: self.frame.stage(),
             resident_bytes: resident_bytes(),
-            temperature_mc: temperature_mc(),
+            temperature_mc,
+            heat: heat.into(),
         }
     }
 }
@@ -135,14 +137,6 @@ fn resident_bytes() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
-fn temperature_mc() -> Option<i32> {
-    let zones = std::fs::read_dir("/sys/class/thermal").ok()?;
-    let read = |zone: std::io::Result<std::fs::DirEntry>| {
-        std::fs::read_to_string(zone.ok()?.path().join("temp")).ok()?.trim().parse().ok()
-    };
-    zones.filter_map(read).max()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +144,7 @@ mod tests {
     #[test]
     fn shares_are_of_the_last_calls_and_none_are_no_figures() {
         let mut stats = Stats::default();
-        assert_eq!(stats.told(0).detect, StageTime::default());
+        assert_eq!(stats.told(0, None, Level::Normal).detect, StageTime::default());
         let cost = |us| FrameCost {
             detect: Some(Duration::from_micros(us)),
             embed: None,
@@ -159,15 +153,19 @@ mod tests {
         for us in 1..=100 {
             stats.frame(cost(us), 3);
         }
-        let told = stats.told(5);
+        let told = stats.told(5, Some(61_500), Level::Throttled);
         assert_eq!(told.detect, StageTime { calls: 100, p50_us: 50, p95_us: 95 });
         assert_eq!(told.frame, StageTime { calls: 100, p50_us: 100, p95_us: 190 });
         assert_eq!((told.frames, told.searched, told.dropped, told.uptime_ms), (100, 100, 3, 5));
+        assert_eq!((told.temperature_mc, told.heat), (Some(61_500), wire::HeatState::Throttled));
         assert_eq!(told.embed, StageTime::default());
         for _ in 0..KEPT {
             stats.frame(cost(7), 3);
         }
-        assert_eq!(stats.told(5).detect, StageTime { calls: KEPT as u32, p50_us: 7, p95_us: 7 });
+        assert_eq!(
+            stats.told(5, Some(61_500), Level::Throttled).detect,
+            StageTime { calls: KEPT as u32, p50_us: 7, p95_us: 7 }
+        );
     }
 
     #[test]
@@ -176,7 +174,7 @@ mod tests {
         for reason in [Reason::Matched, Reason::Unknown, Reason::Matched] {
             stats.decision(reason);
         }
-        let counts = stats.told(0).decisions;
+        let counts = stats.told(0, None, Level::Normal).decisions;
         let counts: Vec<_> = counts.iter().map(|it| (it.reason, it.count)).collect();
         assert_eq!(counts, [(Reason::Matched.code(), 2), (Reason::Unknown.code(), 1)]);
     }

@@ -113,6 +113,8 @@ pub enum Command {
     Confirm,
     /// Go back to the version that the unit ran before, as an owner
     Revert,
+    /// End the unit's lock-out after attacks or failed attempts; takes an enroller
+    Unlock,
     /// Make the unit start again, as an owner
     Reboot,
     /// Make the unit forget everything for good: people, log, keys; as an owner

@@ -78,6 +78,10 @@ pub fn cause_words(cause: Cause) -> &'static str {
         }
         Cause::NoCard => "the person has no card that the door controller takes",
         Cause::Controller => "the door controller was not told, or not in time",
+        Cause::Spoofs => {
+            "too many attacks were seen in a row, and the unit is locked out until an administrator unlocks it"
+        }
+        Cause::Heat => "the unit is hotter than it may be",
     }
 }
 
@@ -184,6 +188,12 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::Controller => {
             "check [controller] in the unit's configuration and the wiring, then start the unit again; its own messages name the line"
+        }
+        Cause::Spoofs => {
+            "look who was at the door (threshold log pull), then threshold unlock; takes an enroller"
+        }
+        Cause::Heat => {
+            "shade the unit, let air to it, or keep the place cooler; it goes on by itself once it is cooler"
         }
         Cause::Policy => {
             "threshold policy set --target <fpir>; if the unit does not take that, start the newer threshold-edge"

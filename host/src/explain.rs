@@ -237,6 +237,16 @@ fn headline(entry: &LogEntry, name_of: NameOf<'_>) -> String {
         EntryKind::NotSent => {
             format!("The door controller was not told that {} was admitted: {}", about(), cause())
         }
+        EntryKind::Unlocked => {
+            format!("{} ended the lock-out, or began its counts anew", by())
+        }
+        EntryKind::Throttled => format!(
+            "The unit is {} °C hot, and searches two frames a second for faces at most",
+            entry.runner_up.0
+        ),
+        EntryKind::ThrottleEnded => {
+            format!("The unit is {} °C hot, and searches as many frames as before", entry.runner_up.0)
+        }
         EntryKind::Decision if entry.reason == Reason::Matched => {
             format!("The door opened for {}", about())
         }
@@ -291,6 +301,7 @@ fn refusal(entry: &LogEntry, name_of: NameOf<'_>) -> String {
             format!("no frame was good enough to compare, {}", cause_words(entry.cause))
         }
         Reason::Spoof => "the presentation was judged to be no live face".to_owned(),
+        Reason::LockedOut if entry.cause == Cause::Spoofs => cause_words(entry.cause).to_owned(),
         Reason::LockedOut => "too many failed attempts, locked out for a while".to_owned(),
         Reason::Schedule => {
             let who = person(entry.person, name_of);
@@ -389,6 +400,7 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
                  request-to-exit wiring"
                     .to_owned(),
             ),
+            EntryKind::Throttled => cause_help(Cause::Heat).map(str::to_owned),
             EntryKind::DoorHeld => Some("close the door, or check its contact".to_owned()),
             EntryKind::Tampered => Some(
                 "if that was nobody of yours: look at the unit's wiring and at threshold administrators list".to_owned(),
@@ -421,6 +433,7 @@ fn help(entry: &LogEntry, name_of: NameOf<'_>) -> Option<String> {
         Reason::Quality | Reason::Fault | Reason::Schedule => {
             return because.map(str::to_owned);
         }
+        Reason::LockedOut if because.is_some() => return because.map(str::to_owned),
         Reason::LockedOut => {
             "wait until the lock-out ends; threshold info shows how long".to_owned()
         }
@@ -509,6 +522,24 @@ mod tests {
             let headline = text.lines().nth(1).unwrap_or_default().to_owned();
             assert!(headline.starts_with("The door stayed locked: "), "{headline}");
             assert!(seen.insert(headline), "{reason:?} has another reason's words");
+        }
+    }
+
+    #[test]
+    fn a_lock_out_after_attacks_has_other_words_and_another_way_out_than_a_pause() {
+        let pause = explain(&decision(Reason::LockedOut), &names, None);
+        let cause = Cause::Spoofs;
+        let attacks = explain(&LogEntry { cause, ..decision(Reason::LockedOut) }, &names, None);
+        assert!(attacks.contains("too many attacks") && attacks.contains("threshold unlock"));
+        assert!(pause.contains("for a while") && !pause.contains("unlock"), "{pause}");
+        for (kind, expected) in [
+            (EntryKind::Unlocked, "ended the lock-out"),
+            (EntryKind::Throttled, "The unit is 95 °C hot, and searches two frames a second"),
+            (EntryKind::ThrottleEnded, "The unit is 95 °C hot, and searches as many frames"),
+        ] {
+            let text =
+                explain(&LogEntry { runner_up: PersonId(95), ..LogEntry::of(kind) }, &names, None);
+            assert!(text.contains(expected), "{text}");
         }
     }
 

@@ -151,10 +151,16 @@ impl Names {
         let asked = |id: &PersonId| !id.is_nobody();
         let ids: BTreeSet<PersonId> = entries
             .iter()
-            // Of those the second number is a count, and nobody; of a prune both are an entry's, of an enrolment's end it says how, and of a reserve how often.
+            // Of those the second number is a count, and nobody; of a prune both are an entry's, of an enrolment's end it says how, of a reserve how often,
+            // and of heat how hot.
             .filter(|entry| {
-                let no_people =
-                    [EntryKind::Pruned, EntryKind::EnrolmentEnded, EntryKind::ReserveOpened];
+                let no_people = [
+                    EntryKind::Pruned,
+                    EntryKind::EnrolmentEnded,
+                    EntryKind::ReserveOpened,
+                    EntryKind::Throttled,
+                    EntryKind::ThrottleEnded,
+                ];
                 !entry.kind.is_of_inputs() && !no_people.contains(&entry.kind)
             })
             .flat_map(|entry| [entry.person, entry.runner_up])

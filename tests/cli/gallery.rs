@@ -101,6 +101,11 @@ fn a_gallery_is_copied_put_back_after_a_wipe_and_whoever_was_removed_stays_remov
 #[test]
 fn a_reboot_is_written_down_and_ends_the_process_to_be_started_again() {
     let mut unit = paired(&OPTIONS);
+    let unlocked = ada(&unit, &["unlock"]);
+    assert_eq!(unlocked.status, 1, "nobody locked it out: {unlocked:?}");
+    assert!(unlocked.stdout.contains("was not locked out; its counts begin anew"), "{unlocked:?}");
+    let stranger = typed(&unit, "nobody", &["unlock"], "");
+    assert!(stranger.error().0.contains("only for an administrator"), "{stranger:?}");
     let rebooted = ada(&unit, &["reboot"]);
     assert_eq!(rebooted.status, 0, "{rebooted:?}");
     assert_eq!(unit.until_ended(), Some(75), "{}", unit.said());

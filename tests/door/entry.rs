@@ -243,6 +243,8 @@ fn codes_and_texts_are_what_they_ever_were() {
             (68, "keys"),
             (70, "no_card"),
             (71, "controller"),
+            (76, "spoofs"),
+            (77, "heat"),
         ],
     );
     check(
@@ -307,6 +309,9 @@ fn codes_and_texts_are_what_they_ever_were() {
             (45, "reserve_opened"),
             (46, "reserve_whole"),
             (49, "not_sent"),
+            (54, "unlocked"),
+            (55, "throttled"),
+            (56, "throttle_ended"),
         ],
     );
     check(

@@ -4,17 +4,14 @@
 
 #![allow(clippy::print_stdout, reason = "figures are printed for whoever asks with --nocapture")]
 
-use crate::rig::{Rig, template};
+use crate::rig::{Rig, Terminal, template};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_edge::notices::Notices;
-use threshold_edge::service::{self, Access, Desk, line};
-use threshold_host::session::port::{Port, Transport};
+use threshold_edge::service::Desk;
+use threshold_host::session::port::Transport;
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{Administrator, EntryKind, LogEntry, Name, PersonId, Role};
 use threshold_store::Store;
@@ -427,14 +424,8 @@ fn the_log_comes_over_a_real_pseudo_terminal() {
     for _ in 0..20_000 {
         shared.lock().write(LogEntry::of(EntryKind::LogRead));
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("door");
-    let (line, _) = line::open(&format!("pty:{}", path.display())).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let notices = Notices::to(Box::new(io::sink()));
-    let served =
-        service::spawn(line, shared, Access::default(), notices, Arc::clone(&stop)).unwrap();
-    let mut session = Session::greet(Port::open(path.to_str().unwrap()).unwrap(), "t").unwrap();
+    let terminal = Terminal::of(shared);
+    let mut session = terminal.greet();
     session.secure(&key(1), &bench.unit_key()).unwrap();
     for window in [Window::of_baud(115_200), Window::USB] {
         let mut kept = Vec::new();
@@ -453,7 +444,4 @@ fn the_log_comes_over_a_real_pseudo_terminal() {
             .map(|entry| LogEntry::from_bytes(entry).unwrap().sequence);
         assert!(sequences.eq(1..=kept.len() as u64 / 64));
     }
-    drop(session);
-    stop.store(true, Ordering::Relaxed);
-    served.join().unwrap();
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use threshold_edge::heat::Level;
 use threshold_edge::journal::Permit;
 use threshold_edge::notices::Notices;
 use threshold_edge::service::line::{Line, Received};
@@ -286,7 +287,7 @@ fn many_frames_leave_memory_descriptors_and_pace_as_they_were() {
         }
     }
     let last_held = held();
-    let stats = shared.lock().stats().told(0);
+    let stats = shared.lock().stats().told(0, None, Level::Normal);
     let grown = last_held.0.saturating_sub(first_held.0);
     figure(&format!("frames | {}", stats.frames));
     figure(&format!("visits, each an admission written down durably | {}", stats.visits));
@@ -477,7 +478,7 @@ fn all_but_the_engine_is_a_twentieth_of_a_frame_and_an_idle_frame_less() {
         for _ in 0..130 {
             unit.step(Duration::ZERO);
         }
-        shared.lock().stats().told(0)
+        shared.lock().stats().told(0, None, Level::Normal)
     };
     let (busy, idle) = (stats(true), stats(false));
     let of = |a: u32, b: u32| f64::from(a) / f64::from(b);

@@ -4,6 +4,7 @@
 mod access;
 mod acknowledged;
 mod administration;
+mod attacks;
 mod calibrate;
 mod camera;
 mod clock;
@@ -19,6 +20,7 @@ mod evidence;
 mod faults;
 mod forecast;
 mod gallery;
+mod heat;
 mod hostile;
 mod kept;
 mod keys;

@@ -196,7 +196,8 @@ fn standing(lots: &mut Lots) -> Standing<'static> {
     match lots.below(40) {
         0 => standing.fault = Some(Cause::Camera),
         1 => standing.armed = Err(Cause::None),
-        2 => standing.lockout = Err(LockedOut { remaining_ms: 1 }),
+        2 => standing.lockout = Err(LockedOut::Failures { remaining_ms: 1 }),
+        4 => standing.lockout = Err(LockedOut::Spoofs),
         3 => standing.people = 0,
         _ => {}
     }

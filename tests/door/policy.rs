@@ -47,13 +47,16 @@ fn spoof(frame: Observation) -> Observation {
 #[test]
 fn the_first_rule_that_holds_decides() {
     // Every rule up to the spoof, in order; evidence that would admit stands behind all of them.
-    let locked_out = Err(LockedOut { remaining_ms: 1500 });
-    for broken in 0..1 << 5 {
+    let (failures, spoofs) = (LockedOut::Failures { remaining_ms: 1500 }, LockedOut::Spoofs);
+    for broken in 0..1 << 6 {
         let holds = |rule: u32| broken >> rule & 1 == 1;
         let standing = Standing {
             fault: holds(0).then_some(Cause::Store),
             armed: if holds(1) { Err(Cause::TooManyRefusals) } else { Ok(()) },
-            lockout: if holds(2) { locked_out } else { Ok(()) },
+            lockout: match holds(2) {
+                true => Err(if holds(5) { spoofs } else { failures }),
+                false => Ok(()),
+            },
             people: if holds(3) { 0 } else { 3 },
             ..READY
         };
@@ -64,7 +67,7 @@ fn the_first_rule_that_holds_decides() {
         let expected = [
             (Reason::Fault, Cause::Store),
             (Reason::NotArmed, Cause::TooManyRefusals),
-            (Reason::LockedOut, Cause::None),
+            (Reason::LockedOut, if holds(5) { Cause::Spoofs } else { Cause::None }),
             (Reason::EmptyGallery, Cause::None),
             (Reason::Spoof, Cause::None),
         ];

@@ -1,39 +1,48 @@
-//! A unit on a bench: the real loop, state, service, store and policy, with an engine, a camera, a lock and a clock that do
-//! what a test says.
+//! A unit on a bench: the real loop, state, service, store and policy, with parts that do what a test says (`parts`), over a line that is
+//! called by hand here, or a real pseudo-terminal (`terminal`).
 //!
 //! A frame shows nobody, or a face that belongs to a number; the engine's embedding of number `n` is the `n`th axis, so
 //! that two numbers are as unlike as can be. The frame's pixels are such that the real quality measures pass.
 //! The lock looks at each pulse what a power cut at that instant would leave of the log.
 
+mod parts;
+mod terminal;
+
+pub(crate) use parts::{BenchClock, OneGo, Show, axis};
+pub(crate) use terminal::Terminal;
+
+use parts::{
+    BenchAttacks, BenchCamera, BenchEngine, BenchLamps, BenchLock, BenchReader, NoticeSink, Script,
+    Told,
+};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use threshold_edge::journal::{Journal, Permit};
+use threshold_edge::config::HeatConfig;
+use threshold_edge::heat::Heat;
+use threshold_edge::journal::Journal;
 use threshold_edge::manager::Manager;
 use threshold_edge::notices::Notices;
+use threshold_edge::presentation::AttackDetector;
 use threshold_edge::run::go_round;
 use threshold_edge::service::Desk;
 use threshold_edge::start;
 use threshold_edge::state::{
     EmbedderFacts, Ending, Identity, ReaderStanding, RecoveryRecord, Shared, State,
 };
-use threshold_edge::unit::{
-    Camera, CameraFault, Clock, Event, Indicator, Lock, LockFault, Presented, Reader, Sign, Unit,
-};
+use threshold_edge::unit::{Clock, Sign, Unit};
 use threshold_edge::zone::Zone;
-use threshold_models::engine::{
-    BBox, Compared, Detection, Embedding, Engine, EngineError, Recognition,
-};
-use threshold_models::frame::Frame;
+use threshold_models::engine::Engine;
 use threshold_models::pack::PackError;
-use threshold_models::quality::measure;
-use threshold_models::search::{Index, quantise};
-use threshold_policy::Policy;
+use threshold_models::search::quantise;
+use threshold_policy::settings::PresentationRule;
+use threshold_policy::{Lockout, Policy};
 use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{
-    Cause, Credential, Distributions, EntryKind, KeyTag, LogEntry, Metric, ModelId, Name, PersonId,
-    Quantile, Role, Template, WallTime,
+    Cause, Credential, Distributions, KeyTag, LogEntry, Metric, ModelId, Name, PersonId, Quantile,
+    Role, Template,
 };
 use threshold_store::{MockFlash, Store};
 use threshold_wire::commission::Commission;
@@ -59,273 +68,6 @@ pub(crate) const TICK_MS: u64 = 40;
 /// How long a pulse of the lock takes.
 pub(crate) const PULSE_MS: u64 = 3_000;
 
-/// What the camera shows next.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Show {
-    /// Somebody is announced.
-    Arrival,
-    /// The one announced leaves.
-    Departure,
-    /// A frame without a face.
-    Nobody,
-    /// A frame without a face, of which the engine has too many proposals.
-    Crowd,
-    /// A frame with the face of that number.
-    Face(usize),
-    /// The same face beside that place, as of somebody else who stands there.
-    Beside(usize),
-    /// That face, turned to the person's left.
-    Left(usize),
-    /// That face, turned to the person's right.
-    Right(usize),
-    /// The face of that number, and a second one far behind it.
-    Two(usize),
-    /// A frame with a face halfway between two numbers.
-    Between(usize, usize),
-    /// A frame with a face, of the same pixels as one without.
-    Unseen,
-    /// A frame with a face too dark to compare.
-    Dark,
-    /// The camera fails.
-    Broken,
-    /// Nothing comes.
-    Nothing,
-    /// The engine fails at detection.
-    DetectFails,
-    /// The engine fails at embedding.
-    EmbedFails,
-    /// The engine panics at detection.
-    Panics,
-}
-
-/// A clock that a test moves.
-#[derive(Debug, Default)]
-pub(crate) struct BenchClock(AtomicU64);
-
-impl BenchClock {
-    pub(crate) fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for BenchClock {
-    fn monotonic_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn wall(&self) -> WallTime {
-        WallTime { unix_ms: 1_700_000_000_000 + self.monotonic_ms(), trusted: false }
-    }
-}
-
-/// What happened on the bench.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    /// Sequences of the pulses' entries.
-    pub(crate) pulses: Vec<u64>,
-    /// The cards of the pulses' permits.
-    pub(crate) cards: Vec<Option<Credential>>,
-    /// Pulses whose entry a power cut at that instant would have taken.
-    pub(crate) not_durable: Vec<u64>,
-    /// Failed attempts that the flash held, durably, at each embedding.
-    pub(crate) attempts_at_embed: Vec<u8>,
-    /// Signs that were shown, each with how many pulses there had been.
-    pub(crate) signs: Vec<(Sign, usize)>,
-    /// Lines of the notices.
-    pub(crate) notices: Vec<u8>,
-}
-
-type Told = Arc<Mutex<Seen>>;
-type Script = Arc<Mutex<VecDeque<Show>>>;
-
-struct BenchCamera {
-    script: Script,
-    showing: Arc<Mutex<Show>>,
-    clock: Arc<BenchClock>,
-    sequence: u64,
-}
-
-impl Camera for BenchCamera {
-    fn next(&mut self, _patience: Duration) -> Result<Event, CameraFault> {
-        self.clock.advance(TICK_MS);
-        let show = self.script.lock().unwrap().pop_front().unwrap_or(Show::Nothing);
-        *self.showing.lock().unwrap() = show;
-        match show {
-            Show::Arrival => Ok(Event::Arrival),
-            Show::Departure => Ok(Event::Departure),
-            Show::Nothing => Ok(Event::Nothing),
-            Show::Broken => Err(CameraFault("the cable is out".to_owned())),
-            _ => {
-                self.sequence += 1;
-                let mut frame = picture(match show {
-                    Show::Dark => (0, 20),
-                    Show::Nobody | Show::Unseen => (120, 120),
-                    Show::Crowd => (20, 60),
-                    _ => (80, 160),
-                });
-                frame.sequence = self.sequence;
-                frame.captured_at_ms = self.clock.monotonic_ms();
-                Ok(Event::Frame(frame))
-            }
-        }
-    }
-}
-
-/// Bars between two grey levels: contrast and texture as a face has.
-fn picture((low, high): (u8, u8)) -> Frame {
-    let grey = |i: usize| {
-        let (x, y) = (i % 200, i / 200);
-        if (x / 6 + y / 6).is_multiple_of(2) { low } else { high }
-    };
-    Frame::from_rgb(200, 200, (0..40_000).flat_map(|i| [grey(i); 3]).collect()).unwrap()
-}
-
-/// What the engine of the bench has no room for while a crowd is shown.
-const OVERFLOW: usize = 77;
-
-/// What an engine that recognises in one go holds, and what it did.
-#[derive(Default)]
-pub(crate) struct OneGo {
-    /// True if it is such an engine.
-    able: bool,
-    /// The gallery that it was brought last, which is the one that it searches.
-    pub(crate) held: Option<Index>,
-    /// How often it was brought one, or none.
-    pub(crate) brought: usize,
-    /// Frames that it recognised in one go.
-    pub(crate) looks: usize,
-    /// What happens while the next such frame is compared.
-    pub(crate) meanwhile: Option<Box<dyn FnOnce() + Send>>,
-}
-
-#[derive(Clone)]
-struct BenchEngine {
-    one_go: Arc<Mutex<OneGo>>,
-    showing: Arc<Mutex<Show>>,
-    flash: MockFlash,
-    told: Told,
-    clock: Arc<BenchClock>,
-    embed_ms: Arc<AtomicU64>,
-    detect_ms: Arc<AtomicU64>,
-}
-
-impl Engine for BenchEngine {
-    fn detect(&mut self, _frame: &Frame) -> Result<Vec<Detection>, EngineError> {
-        self.clock.advance(self.detect_ms.load(Ordering::SeqCst));
-        let show = *self.showing.lock().unwrap();
-        match show {
-            Show::DetectFails => Err(EngineError::NotFinite { network: "P-Net" }),
-            Show::Panics => panic!("the bench's engine panics, as it was told"),
-            Show::Nobody | Show::Crowd => Ok(Vec::new()),
-            _ => {
-                let aside = if matches!(show, Show::Beside(_)) { 58.0 } else { 0.0 };
-                // A nose so far from the middle is a head turned by 20 degrees.
-                let nose = match show {
-                    Show::Left(_) => 106.0,
-                    Show::Right(_) => 94.0,
-                    _ => 100.0,
-                };
-                let face = Detection {
-                    bbox: BBox { x1: 60.0 + aside, y1: 50.0, x2: 140.0 + aside, y2: 150.0 },
-                    landmarks: [
-                        [84.0, 84.0],
-                        [116.0, 84.0],
-                        [nose, 101.3],
-                        [86.0, 116.0],
-                        [114.0, 116.0],
-                    ]
-                    .map(|[x, y]| [x + aside, y]),
-                    score: 1.0,
-                };
-                let small = BBox { x1: 2.0, y1: 2.0, x2: 40.0, y2: 44.0 };
-                let behind =
-                    matches!(show, Show::Two(_)).then_some(Detection { bbox: small, ..face });
-                Ok([face].into_iter().chain(behind).collect())
-            }
-        }
-    }
-
-    fn overflow(&self) -> usize {
-        if *self.showing.lock().unwrap() == Show::Crowd { OVERFLOW } else { 0 }
-    }
-
-    fn embed(&mut self, _: &Frame, faces: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
-        self.embed_for(faces, None)
-    }
-
-    /// Searches what it was brought, as a device does, whatever the loop says that there is.
-    fn recognise(
-        &mut self,
-        frame: &Frame,
-        gallery: &Index,
-        most: usize,
-    ) -> Result<Recognition, EngineError> {
-        let faces = self.detect(frame)?;
-        let first = &faces[..most.min(faces.len())];
-        // Nobody looked whether the face is fit to be compared: Ada's in the dark is Ada's.
-        let dark = Some(axis(1));
-        let probes = if first.is_empty() { Vec::new() } else { self.embed_for(first, dark)? };
-        let mut one_go = self.one_go.lock().unwrap();
-        one_go.looks += 1;
-        let held = one_go.held.as_ref().unwrap();
-        assert_eq!(held.number(), gallery.number(), "the gallery was changed and not brought");
-        let compared = first.iter().zip(&probes).map(|(face, probe)| Compared {
-            measures: measure(frame, face),
-            candidates: held.search(probe).unwrap(),
-        });
-        let compared = compared.collect();
-        if let Some(meanwhile) = one_go.meanwhile.take() {
-            meanwhile();
-        }
-        Ok(Recognition { faces, compared })
-    }
-
-    fn recognises_at_once(&self) -> bool {
-        self.one_go.lock().unwrap().able
-    }
-
-    fn hold(&mut self, gallery: Option<&Index>) -> Result<(), EngineError> {
-        let mut one_go = self.one_go.lock().unwrap();
-        one_go.brought += 1;
-        one_go.held = gallery.cloned();
-        Ok(())
-    }
-}
-
-impl BenchEngine {
-    /// An embedding of each face, of one in the dark only if there is one for it.
-    fn embed_for(
-        &self,
-        faces: &[Detection],
-        dark: Option<Embedding>,
-    ) -> Result<Vec<Embedding>, EngineError> {
-        self.clock.advance(self.embed_ms.load(Ordering::SeqCst));
-        // What would be left if the plug were pulled now.
-        let left = self.flash.copy();
-        left.cut_power(3);
-        left.power_on();
-        let store = Store::open(Box::new(left.clone()), left.keys()).unwrap().0;
-        self.told.lock().unwrap().attempts_at_embed.push(store.lockout()[1]);
-        let show = *self.showing.lock().unwrap();
-        match show {
-            Show::Face(number)
-            | Show::Beside(number)
-            | Show::Left(number)
-            | Show::Right(number) => Ok(vec![axis(number); faces.len()]),
-            Show::Between(a, b) => {
-                let half = |i| if i == a || i == b { 0.5f32.sqrt() } else { 0.0 };
-                let values = (0..LEN).map(half).collect();
-                Ok(vec![Embedding(values); faces.len()])
-            }
-            Show::EmbedFails => Err(EngineError::NotFinite { network: "Inception-ResNet-v1" }),
-            Show::Dark if dark.is_some() => {
-                Ok(dark.into_iter().cycle().take(faces.len()).collect())
-            }
-            other => panic!("no embedding was expected of {other:?}"),
-        }
-    }
-}
-
 /// Distances of a model that takes nobody for anybody else, so that the floor is the threshold.
 fn far_apart() -> Distributions {
     let exact = |at: f32| Quantile { at, low: at, high: at };
@@ -337,96 +79,19 @@ fn far_apart() -> Distributions {
     }
 }
 
-/// The embedding of a number.
-pub(crate) fn axis(number: usize) -> Embedding {
-    Embedding((0..LEN).map(|i| if i == number { 1.0 } else { 0.0 }).collect())
+/// How a unit starts.
+struct Start {
+    /// How the model's distances fall, if that was measured.
+    distributions: Option<Distributions>,
+    acknowledged: Acknowledged,
+    model: ModelId,
+    /// True if presentations are judged.
+    judges: bool,
 }
 
-struct BenchLock {
-    flash: MockFlash,
-    told: Told,
-    jammed: Arc<Mutex<bool>>,
-    clock: Arc<BenchClock>,
-    /// When the last pulse ends.
-    until_ms: u64,
-    /// Whoever has a card, and was admitted while it is jammed.
-    untold: Vec<LogEntry>,
-}
-
-impl Lock for BenchLock {
-    fn pulse(&mut self, permit: Permit) -> Result<(), LockFault> {
-        let sequence = permit.sequence();
-        let left = self.flash.copy();
-        left.cut_power(sequence);
-        left.power_on();
-        let durable = Store::open(Box::new(left.clone()), left.keys()).is_ok_and(|(store, _)| {
-            store.log_page(sequence, 1).is_ok_and(|page| {
-                page.first().is_some_and(|entry| {
-                    entry.sequence == sequence
-                        && entry.reason == threshold_record::Reason::Matched
-                        && !entry.person.is_nobody()
-                })
-            })
-        });
-        let mut told = self.told.lock().unwrap();
-        told.pulses.push(sequence);
-        told.cards.push(permit.card());
-        if !durable {
-            told.not_durable.push(sequence);
-        }
-        if *self.jammed.lock().unwrap() {
-            let person = permit.person();
-            let entry =
-                LogEntry { person, cause: Cause::Controller, ..LogEntry::of(EntryKind::NotSent) };
-            self.untold.extend(permit.card().map(|_| entry));
-            Err(LockFault("it is jammed".to_owned()))
-        } else {
-            self.until_ms = self.clock.monotonic_ms() + PULSE_MS;
-            Ok(())
-        }
-    }
-
-    fn untold(&mut self) -> Vec<LogEntry> {
-        std::mem::take(&mut self.untold)
-    }
-
-    fn is_active(&self) -> bool {
-        self.clock.monotonic_ms() < self.until_ms
-    }
-}
-
-struct BenchReader {
-    queue: Arc<Mutex<VecDeque<Credential>>>,
-    clock: Arc<BenchClock>,
-}
-
-impl Reader for BenchReader {
-    fn next(&mut self) -> Option<Presented> {
-        let credential = self.queue.lock().unwrap().pop_front()?;
-        Some(Presented { credential, at_ms: self.clock.monotonic_ms() })
-    }
-}
-
-struct BenchLamps(Told);
-
-impl Indicator for BenchLamps {
-    fn show(&mut self, sign: Sign) {
-        let mut told = self.0.lock().unwrap();
-        let pulses = told.pulses.len();
-        told.signs.push((sign, pulses));
-    }
-}
-
-struct NoticeSink(Told);
-
-impl std::io::Write for NoticeSink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().notices.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+impl Start {
+    fn with(acknowledged: Acknowledged) -> Self {
+        Self { distributions: Some(far_apart()), acknowledged, model: MODEL, judges: false }
     }
 }
 
@@ -502,27 +167,38 @@ impl Rig {
 
     /// A unit whose model's distances fall so, or were never measured.
     pub(crate) fn of(flash: &MockFlash, distributions: Option<Distributions>) -> Self {
-        Self::started(flash, distributions, Acknowledged::ByTheLine, MODEL)
+        Self::started(flash, Start { distributions, ..Start::with(Acknowledged::ByTheLine) })
     }
 
     /// A unit as it starts, with what its log says of an acknowledgement.
     pub(crate) fn as_it_was(flash: &MockFlash) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::AsTheLogSays, MODEL)
+        Self::started(flash, Start::with(Acknowledged::AsTheLogSays))
     }
 
     /// The same on a line that is not trusted.
     pub(crate) fn on_a_line_that_nobody_trusts(flash: &MockFlash) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::ByNobodyHere, MODEL)
+        Self::started(flash, Start::with(Acknowledged::ByNobodyHere))
     }
 
     /// The same, and nobody commissions it.
     pub(crate) fn bare(flash: &MockFlash) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::Nothing, MODEL)
+        Self::started(flash, Start::with(Acknowledged::Nothing))
     }
 
     /// A unit whose version has another model.
     pub(crate) fn of_model(flash: &MockFlash, model: ModelId) -> Self {
-        Self::started(flash, Some(far_apart()), Acknowledged::ByTheLine, model)
+        Self::started(flash, Start { model, ..Start::with(Acknowledged::ByTheLine) })
+    }
+
+    /// A unit that judges presentations, as the camera shows them.
+    pub(crate) fn judging(flash: &MockFlash) -> Self {
+        Self::started(flash, Start { judges: true, ..Start::with(Acknowledged::ByTheLine) })
+    }
+
+    /// The same unit, which does less when one of these thermal zones is hot.
+    pub(crate) fn kept_cool_by(self, zones: &Path) -> Self {
+        let heat = Heat::of(zones, &HeatConfig::default());
+        Self { unit: self.unit.kept_cool_by(heat), ..self }
     }
 
     /// Commissions the unit in the name of its owner.
@@ -532,12 +208,8 @@ impl Rig {
         assert!(matches!(state.commission(), Commission::Holds(_)), "{:?}", state.commission());
     }
 
-    fn started(
-        flash: &MockFlash,
-        distributions: Option<Distributions>,
-        acknowledged: Acknowledged,
-        model: ModelId,
-    ) -> Self {
+    fn started(flash: &MockFlash, start: Start) -> Self {
+        let Start { distributions, acknowledged, model, judges } = start;
         let clock = Arc::new(BenchClock::default());
         let told = Told::default();
         let notices = Notices::to(Box::new(NoticeSink(Arc::clone(&told))));
@@ -558,7 +230,10 @@ impl Rig {
             embedding_len: LEN,
             distributions,
         };
-        state.set_embedder(facts, Policy::for_model(Metric::SquaredL2, 1.14));
+        state.set_attack_detection(judges, Lockout::SPOOFS);
+        let presentation = PresentationRule::of(judges);
+        let policy = Policy { presentation, ..Policy::for_model(Metric::SquaredL2, 1.14) };
+        state.set_embedder(facts, policy);
         start::contexts(&mut state, "bench=1");
         start::load_gallery(&mut state, false);
         if matches!(acknowledged, Acknowledged::ByTheLine | Acknowledged::AsTheLogSays) {
@@ -585,6 +260,8 @@ impl Rig {
             embed_ms: Arc::clone(&embed_ms),
             detect_ms: Arc::clone(&detect_ms),
         };
+        let attacks = BenchAttacks(Arc::clone(&showing));
+        let attacks = judges.then(|| Box::new(attacks) as Box<dyn AttackDetector>);
         let unit = Unit::new(
             Box::new(BenchCamera {
                 script: Arc::clone(&script),
@@ -606,7 +283,8 @@ impl Rig {
             notices,
         )
         .shown_by(Box::new(BenchLamps(Arc::clone(&told))))
-        .read_by(Box::new(BenchReader { queue: Arc::clone(&reader), clock: Arc::clone(&clock) }));
+        .read_by(Box::new(BenchReader { queue: Arc::clone(&reader), clock: Arc::clone(&clock) }))
+        .judged_by(attacks);
         let desk = Desk::new(shared.clone(), insecure_link);
         Self {
             flash: flash.clone(),

@@ -26,8 +26,8 @@ use threshold_wire::endpoints::{
     KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson,
     PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator,
     SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback,
-    SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, WipeUnit,
-    WithdrawPhoto,
+    SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, Unlock,
+    WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentNumber};
 use threshold_wire::gallery::GalleryApply;
@@ -113,6 +113,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<StartPush>(&push).unwrap_err(), refused);
     assert_eq!(rig.call::<ApplyGallery>(&GalleryApply { transfer: 1 }).unwrap_err(), refused);
     assert_eq!(rig.call::<Reboot>(&Nothing {}).unwrap_err(), refused);
+    assert_eq!(rig.call::<Unlock>(&Nothing {}).unwrap_err(), refused);
     let speed = SpeedSet { baud: 3_000_000 };
     assert_eq!(rig.call::<SetSpeed>(&speed).unwrap_err(), refused);
     let wipe = Wipe { unit: "bench".try_into().unwrap() };
@@ -166,7 +167,7 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
     let prune = LogPrune { before: u64::MAX, checkpoint: [0; 160].into() };
     assert_eq!(rig.call::<PruneLog>(&prune).unwrap_err(), refused);
-    assert_eq!(TABLE.len(), 57, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 58, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

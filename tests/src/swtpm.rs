@@ -77,6 +77,21 @@ impl Swtpm {
         let _ = std::fs::remove_file(self.socket());
     }
 
+    /// Lets it answer nothing until it goes on.
+    pub fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it answer again, what it was asked meanwhile first.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Clears it, as whoever stands before the machine can.
     pub fn clear(&self) {
         assert_eq!(self.say(CLEAR, &[PLATFORM], &[&[]], &[]), 0);

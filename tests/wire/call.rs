@@ -201,6 +201,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::StartPush::PATH, endpoints::StartPush::CALLER, Enroller),
         (endpoints::SetSpeed::PATH, endpoints::SetSpeed::CALLER, Viewer),
         (endpoints::ApplyGallery::PATH, endpoints::ApplyGallery::CALLER, Enroller),
+        (endpoints::Unlock::PATH, endpoints::Unlock::CALLER, Enroller),
         (endpoints::Reboot::PATH, endpoints::Reboot::CALLER, Owner),
         (endpoints::WipeUnit::PATH, endpoints::WipeUnit::CALLER, Owner),
         (endpoints::GetSlots::PATH, endpoints::GetSlots::CALLER, Viewer),

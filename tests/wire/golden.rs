@@ -40,7 +40,7 @@ use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
     LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
     PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
-    TemplatePut, TemplatePutDone, Wipe,
+    TemplatePut, TemplatePutDone, Unlocked, Wipe,
 };
 use threshold_wire::policy::{
     ModeSet, PassbackSet, PolicySet, ReserveAsk, ReserveStanding, ReserveTold,
@@ -451,6 +451,8 @@ fn bulk(s: &mut Sheet) {
     let beside =
         GalleryBeside { model: ModelId([7; 32]), people: 2, templates: 5, without: 70_000 };
     s.answer::<endpoints::GetBeside>("there", BesideTold { beside: Some(beside) });
+    s.call::<endpoints::Unlock>("", Nothing {}, Call::Unlock);
+    s.answer::<endpoints::Unlock>("", Unlocked { was_locked: true });
     s.call::<endpoints::Reboot>("", Nothing {}, Call::Reboot);
     s.answer::<endpoints::Reboot>("", Nothing {});
     let wipe = Wipe { unit: "north door".try_into().unwrap() };

@@ -30,7 +30,7 @@ use threshold_wire::message::{
 use threshold_wire::policy::{
     CalibrationHeld, OnePolicy, PolicyForecast, PolicyInfo, PolicyRefusal,
 };
-use threshold_wire::stats::{DecisionCount, StageTime, Stats};
+use threshold_wire::stats::{DecisionCount, HeatState, StageTime, Stats};
 use threshold_wire::update::{Slot, SlotState, Slots};
 use threshold_wire::{Hello, HelloRequest, Refusal, RequestError};
 
@@ -116,6 +116,7 @@ pub(crate) fn stats() -> Stats {
         frame: stage(511),
         resident_bytes: Some(180_000_000),
         temperature_mc: Some(61_500),
+        heat: HeatState::Throttled,
     }
 }
 
@@ -134,6 +135,7 @@ pub(crate) fn bare_stats() -> Stats {
         frame: none,
         resident_bytes: None,
         temperature_mc: None,
+        heat: HeatState::Normal,
     }
 }
 
@@ -178,6 +180,7 @@ pub(crate) fn info() -> Info {
         wall: WallTime { unix_ms: 1_753_000_000_123, trusted: true },
         reader: Some(ReaderState::Failed),
         engine: Some(EngineState::FellBack),
+        heat: HeatState::Critical,
     }
 }
 
@@ -201,6 +204,7 @@ pub(crate) fn bare_info() -> Info {
         wall: WallTime { unix_ms: 0, trusted: false },
         reader: None,
         engine: None,
+        heat: HeatState::Normal,
     }
 }
 

@@ -3,7 +3,7 @@
 //! In this order, the first that holds decides:
 //! 1. a part of the unit failed: `Fault` with the part as cause;
 //! 2. the unit is not armed, or its policy does not check: `NotArmed`;
-//! 3. a lock-out lasts: `LockedOut`;
+//! 3. a lock-out lasts: `LockedOut`, with the cause `Spoofs` if only an administrator ends it;
 //! 4. the gallery is empty: `EmptyGallery`;
 //! 5. a credential names nobody: `Unknown`; the mode asks for one and none was given: pending, and `Unknown` at the end;
 //! 6. a frame of the visit was judged a spoof: `Spoof`;
@@ -203,8 +203,10 @@ pub fn decide(
     if policy.check().is_err() {
         return refuse(Reason::NotArmed, Cause::None);
     }
-    if standing.lockout.is_err() {
-        return refuse(Reason::LockedOut, Cause::None);
+    match standing.lockout {
+        Ok(()) => {}
+        Err(LockedOut::Failures { .. }) => return refuse(Reason::LockedOut, Cause::None),
+        Err(LockedOut::Spoofs) => return refuse(Reason::LockedOut, Cause::Spoofs),
     }
     if standing.people == 0 {
         return refuse(Reason::EmptyGallery, Cause::None);

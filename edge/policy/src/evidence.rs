@@ -207,6 +207,12 @@ impl Evidence {
         self.compared
     }
 
+    /// True if a frame of the visit was judged a spoof, whatever the visit is decided by.
+    #[must_use]
+    pub fn is_attack(&self) -> bool {
+        self.spoof.is_some()
+    }
+
     /// The first frame judged a spoof.
     pub(crate) fn spoof(&self) -> Option<&Observation> {
         self.spoof.as_ref()

@@ -38,6 +38,14 @@ pub enum PresentationRule {
     RequireLive,
 }
 
+impl PresentationRule {
+    /// The rule of a unit with a detector, or without one.
+    #[must_use]
+    pub const fn of(detector_is_installed: bool) -> Self {
+        if detector_is_installed { Self::RequireLive } else { Self::AcceptNotAssessed }
+    }
+}
+
 /// Why settings do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum PolicyError {

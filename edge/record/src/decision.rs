@@ -106,7 +106,7 @@ coded! {
         Quality = 5 => "quality",
         /// The presentation was judged a spoof.
         Spoof = 6 => "spoof",
-        /// Too many failed attempts; locked out for a while.
+        /// Too many failed attempts, locked out for a while; or with a cause too many attacks, until an administrator unlocks it.
         LockedOut = 7 => "locked_out",
         /// The person may not enter now.
         Schedule = 8 => "schedule",
@@ -206,6 +206,10 @@ coded! {
         NoCard = 70 => "no_card",
         /// The door controller was not told, or not in time: its lines failed or kept a word back.
         Controller = 71 => "controller",
+        /// Too many attacks were seen in a row: the unit is locked out until an administrator unlocks it.
+        Spoofs = 76 => "spoofs",
+        /// The unit is hotter than it may be.
+        Heat = 77 => "heat",
     }
 }
 

@@ -125,6 +125,12 @@ coded! {
         ReserveWhole = 46 => "reserve_whole",
         /// The door controller was not told of the last admission of `person`; the cause says why.
         NotSent = 49 => "not_sent",
+        /// An administrator (`by`) ended the lock-out that lasted, or began its counts anew.
+        Unlocked = 54 => "unlocked",
+        /// The unit is hot, and searches fewer frames for faces from here on; `runner_up` is the temperature in degrees Celsius.
+        Throttled = 55 => "throttled",
+        /// It cooled, and searches as many as before; `runner_up` is the temperature in degrees Celsius.
+        ThrottleEnded = 56 => "throttle_ended",
     }
 }
 
@@ -162,7 +168,7 @@ pub struct LogEntry {
     pub person: PersonId,
     /// Best candidate of another person. In an entry of the door's inputs (kinds 20 to 26) how many more of its kind it
     /// stands for, which came before and were not written one by one; in one of a schedule (kinds 31 and 32), of a setting
-    /// (kind 36) or of an enrolment's end (kind 43) its number. In one of a prune (kind 39) the two are one number, see [`LogEntry::first_kept`].
+    /// (kind 36) or of an enrolment's end (kind 43) its number, in those of heat (kinds 55 and 56) degrees. In one of a prune (kind 39) the two are one number, see [`LogEntry::first_kept`].
     pub runner_up: PersonId,
     /// Score of the best candidate.
     pub best_score: Score,

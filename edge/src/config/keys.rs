@@ -4,8 +4,11 @@
 //! forgets both, and no plain one stays beside one that a TPM keeps.
 
 use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use threshold_store::keys::Secret;
 use threshold_store::{Counter, FileKeys, KEY_FILE, Keeper, KeyError, KeyProvider};
 use threshold_tpm::{SEALED_FILE, TpmKeys};
@@ -60,6 +63,21 @@ impl FolderKeys {
         match self.keeper {
             KeeperKind::File => &self.file,
             KeeperKind::Tpm => &self.tpm,
+        }
+    }
+
+    /// Waits until the TPM may be opened, if it keeps the secret: at a boot its driver, and who may use it, may come later than this
+    /// program. One that does not come in time, or before the unit shall stop, is the fault that opening the store tells.
+    pub fn await_tpm(&self, patience: Duration, stops: impl Fn() -> bool) {
+        let end = Instant::now() + patience;
+        let is_to_come = || {
+            let opened = OpenOptions::new().read(true).write(true).open(self.tpm.device());
+            opened.is_err_and(|error| {
+                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+            })
+        };
+        while self.keeper == KeeperKind::Tpm && Instant::now() < end && !stops() && is_to_come() {
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -125,5 +143,37 @@ impl KeyProvider for FolderKeys {
 
     fn random(&self, into: &mut [u8]) -> Result<(), KeyError> {
         self.own().random(into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_start_waits_for_a_tpm_that_comes_and_no_longer_than_it_may_for_one_that_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let tpm = folder.path().join("tpmrm0");
+        let keys = |keeper| KeysConfig { keeper, tpm: tpm.clone() }.of(folder.path());
+        let waited = |keeper, patience_ms, stops: bool| {
+            let begun = Instant::now();
+            keys(keeper).await_tpm(Duration::from_millis(patience_ms), || stops);
+            begun.elapsed()
+        };
+        assert!(waited(KeeperKind::Tpm, 250, false) >= Duration::from_millis(250));
+        assert!(waited(KeeperKind::Tpm, 60_000, true) < Duration::from_secs(30), "it shall stop");
+        assert!(waited(KeeperKind::File, 60_000, false) < Duration::from_secs(30));
+        let comes = std::thread::spawn({
+            let tpm = tpm.clone();
+            move || {
+                std::thread::sleep(Duration::from_millis(150));
+                std::fs::write(tpm, "").unwrap();
+            }
+        });
+        assert!(waited(KeeperKind::Tpm, 60_000, false) < Duration::from_secs(30));
+        comes.join().unwrap();
+        assert!(tpm.exists());
     }
 }

@@ -8,16 +8,20 @@ mod camera;
 mod check;
 mod controller;
 mod door;
+mod heat;
 mod held;
 mod keys;
+mod presentation;
 mod reader;
 mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
 pub use controller::{CardFormat, ControllerConfig, LockHolder};
 pub use door::{DoorConfig, LineConfig};
+pub use heat::HeatConfig;
 pub use held::{FellBack, Held};
 pub use keys::{FolderKeys, KeeperKind, KeysConfig};
+pub use presentation::PresentationConfig;
 pub use reader::{KeypadKind, ReaderConfig};
 
 use crate::args;
@@ -50,6 +54,10 @@ pub struct Config {
     pub engine: EngineConfig,
     /// What keeps its secret.
     pub keys: KeysConfig,
+    /// What follows from attacks.
+    pub presentation: PresentationConfig,
+    /// How hot it may get.
+    pub heat: HeatConfig,
 }
 
 /// `[unit]`
@@ -251,6 +259,8 @@ impl Config {
             ("door", self.door.check()),
             ("reader", self.reader.check(&self.door)),
             ("controller", self.controller.check(&self.door, &self.reader)),
+            ("presentation", self.presentation.check()),
+            ("heat", self.heat.check()),
         ];
         let broken = |(section, checked): (_, anyhow::Result<()>)| {
             checked.err().map(|error| (section, error.to_string()))

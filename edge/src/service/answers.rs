@@ -13,7 +13,7 @@ use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, ReaderStanding, State};
 use threshold_models::engine::Embedding;
-use threshold_policy::Subject;
+use threshold_policy::{LockedOut, Subject};
 use threshold_record::{
     Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, PersonId, Template, TemplateError,
 };
@@ -31,7 +31,7 @@ use threshold_wire::endpoints::{
     OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
     RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
     SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
-    StartPairing, StartPull, StartPush, WipeUnit, WithdrawPhoto,
+    StartPairing, StartPull, StartPush, Unlock, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
@@ -127,7 +127,8 @@ pub(super) fn answer(
         Call::SetPolicy(set) => reply::<SetPolicy>(id, policy::set(state, set, by)),
         Call::SetMode(set) => reply::<SetMode>(id, policy::set_mode(state, *set, by)),
         Call::GetStats(_) => {
-            reply::<GetStats>(id, Ok(state.stats().told(state.clock().monotonic_ms())))
+            let (now_ms, heat) = (state.clock().monotonic_ms(), state.heat());
+            reply::<GetStats>(id, Ok(state.stats().told(now_ms, state.temperature_mc(), heat)))
         }
         Call::AcknowledgePhoto(_) => reply::<AcknowledgePhoto>(id, policy::acknowledge(state, by)),
         Call::WithdrawPhoto(_) => reply::<WithdrawPhoto>(id, policy::withdraw(state, by)),
@@ -174,6 +175,7 @@ pub(super) fn answer(
         | Call::ApplyUpdate(_)
         | Call::ConfirmUpdate(_)
         | Call::RevertUpdate(_) => reply::<GetInfo>(id, Err(RequestError::NoSuchContent)),
+        Call::Unlock(_) => reply::<Unlock>(id, policy::unlock(state, by)),
         Call::Reboot(_) => reply::<Reboot>(id, ending::reboot(state, by)),
         Call::WipeUnit(wipe) => reply::<WipeUnit>(id, ending::wipe(state, wipe)),
         Call::GetContext(get) => reply::<GetContext>(id, context(state, get.number)),
@@ -218,7 +220,7 @@ fn info(state: &State) -> Info {
         embedding_len: embedder.embedding_len as u16,
         threshold: state.policy().threshold,
     });
-    let lockout_ms = state.lockout().err().map_or(0, |locked| locked.remaining_ms);
+    let lockout_ms = state.lockout().err().and_then(LockedOut::remaining_ms).unwrap_or(0);
     Info {
         unit: cut(&identity.unit),
         build: cut(identity.build),
@@ -231,7 +233,7 @@ fn info(state: &State) -> Info {
         commission: state.commission(),
         lockout_s: u32::try_from(lockout_ms.div_ceil(1000)).unwrap_or(u32::MAX),
         insecure_link: identity.insecure_link && !state.has_administrators(),
-        presentation: presentation::best_verdict(),
+        presentation: presentation::best_verdict(state.judges_attacks()),
         boot: store.map_or(0, |store| store.boot()),
         uptime_ms: state.clock().monotonic_ms(),
         wall: state.now(),
@@ -241,6 +243,7 @@ fn info(state: &State) -> Info {
             ReaderStanding::Failed(_) => Some(ReaderState::Failed),
         },
         engine: state.engine(),
+        heat: state.heat().into(),
     }
 }
 

@@ -8,6 +8,7 @@ use threshold_policy::forecast::Forecast;
 use threshold_policy::rule::{self, PASSBACK_MOST, RuleError};
 use threshold_record::{Cause, KeyTag};
 use threshold_wire::RequestError;
+use threshold_wire::message::Unlocked;
 use threshold_wire::policy::{
     CalibrationHeld, ModeSet, OnePolicy, PassbackSet, PolicyForecast, PolicyInfo, PolicyRefusal,
     PolicySet, ReserveAsk, ReserveTold,
@@ -143,4 +144,11 @@ pub(super) fn withdraw(state: &mut State, by: KeyTag) -> Result<PolicyInfo, Requ
     get(state)?;
     state.withdraw_photo(by).map_err(|error| refused(state, &error))?;
     get(state)
+}
+
+/// Ends the lock-out that lasts, and begins its counts anew.
+pub(super) fn unlock(state: &mut State, by: KeyTag) -> Result<Unlocked, RequestError> {
+    journal(state)?;
+    let was_locked = state.unlock(by).map_err(|error| refused(state, &error))?;
+    Ok(Unlocked { was_locked })
 }

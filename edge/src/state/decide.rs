@@ -1,14 +1,16 @@
 //! Deciding: how the unit stands for a visit, the attempts that are counted, and the decision with its entry.
 //!
 //! Owns the order of both: an attempt is durable before its first probe is scored (safety rule 3), and a decision is written down
-//! before it comes with a permit (safety rule 1). Refuses to judge: `policy::decide` does (safety rule 2).
+//! before it comes with a permit (safety rule 1). So is the count of attacks, before the visitor is told. Refuses to judge: `policy::decide`
+//! does (safety rule 2).
 
 use super::State;
 use crate::journal::{Permit, StageTimes};
 use threshold_models::engine::Embedding;
 use threshold_models::search::{Candidate, Candidates};
-use threshold_policy::{Evidence, LockedOut, Standing, Subject, Verdict, decide};
-use threshold_record::{Cause, Decision, LogEntry, Reason};
+use threshold_policy::{Evidence, LockedOut, Lockout, Standing, Subject, Verdict, decide};
+use threshold_record::{Cause, Decision, EntryKind, KeyTag, LogEntry, Reason};
+use threshold_store::StoreError;
 
 /// A decision that was made, and what came of it.
 #[derive(Debug)]
@@ -84,7 +86,7 @@ impl State {
     /// Whether an attempt may be opened now.
     ///
     /// # Errors
-    /// [`LockedOut`] with the time left.
+    /// [`LockedOut`], with the time left if it has an end.
     pub fn lockout(&self) -> Result<(), LockedOut> {
         self.lockout.standing(self.clock.monotonic_ms())
     }
@@ -99,7 +101,7 @@ impl State {
         if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
     }
 
-    fn save_lockout(&mut self) -> bool {
+    pub(super) fn save_lockout(&mut self) -> bool {
         let bytes = self.lockout.to_bytes();
         let Some(journal) = self.journal.as_mut() else { return false };
         if journal.store().lockout() == bytes {
@@ -131,7 +133,7 @@ impl State {
         else {
             return None;
         };
-        let decision = outcome.decision();
+        let mut decision = outcome.decision();
         let outcome_reason = outcome.reason();
         self.stats.decision(outcome_reason);
         let written = match self.journal {
@@ -162,14 +164,42 @@ impl State {
             self.lockout.take_back();
             self.save_lockout();
         } else if attempt_open {
-            self.fail_attempt();
+            let is_attack = evidence.is_attack();
+            if is_attack {
+                self.lockout.spoofed(self.spoofs_most);
+            }
+            let is_counted = self.fail_attempt();
+            if is_attack && !is_counted {
+                // Nobody is told what was not counted.
+                decision = Decision::Refuse(Reason::Fault);
+            }
+            self.tell_arming();
         }
         Some(Decided { decision, entry, permit })
     }
 
-    /// The attempt that was opened ended without an admission.
-    pub fn fail_attempt(&mut self) {
+    /// An administrator ends the lock-out that lasts and begins its counts anew; true if one lasted. The entry that says who did it is
+    /// durable before that. Nothing happens if nothing was counted.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the lock-out may then last.
+    pub fn unlock(&mut self, by: KeyTag) -> Result<bool, StoreError> {
+        let lasted = self.lockout().is_err();
+        let journal = self.name_again()?;
+        let (counted, unlocked) = (journal.store().lockout(), Lockout::default());
+        if counted == [0; Lockout::LEN] || counted == unlocked.to_bytes() {
+            return Ok(false);
+        }
+        journal.write(LogEntry { by, ..LogEntry::of(EntryKind::Unlocked) })?;
+        journal.store_mut().save_lockout(unlocked.to_bytes())?;
+        self.lockout = unlocked;
+        self.tell_arming();
+        Ok(lasted)
+    }
+
+    /// The attempt that was opened ended without an admission; true if that is durable.
+    fn fail_attempt(&mut self) -> bool {
         self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
-        self.save_lockout();
+        self.save_lockout()
     }
 }

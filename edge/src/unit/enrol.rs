@@ -41,6 +41,15 @@ impl Unit {
     }
 
     fn enrol_frame(&mut self, number: u32, frame: &Frame) {
+        if self.rests() {
+            return;
+        }
+        let start_ms = self.clock.monotonic_ms();
+        self.enrol_face(number, frame);
+        self.searched(start_ms, false);
+    }
+
+    fn enrol_face(&mut self, number: u32, frame: &Frame) {
         let Some(engine) = self.engine.as_mut() else { return };
         let start = Instant::now();
         let faces = match engine.detect(frame) {

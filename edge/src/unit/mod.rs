@@ -11,6 +11,7 @@ mod claim;
 mod enrol;
 mod look;
 mod presence;
+mod rest;
 mod sign;
 pub(crate) mod track;
 mod visit;
@@ -19,9 +20,10 @@ pub use claim::{NoReader, Presented, Reader};
 pub use sign::{Indicator, NoIndicator, Sign};
 
 use crate::engines::Spare;
+use crate::heat::Heat;
 use crate::journal::Permit;
 use crate::notices::Notices;
-use crate::presentation;
+use crate::presentation::{self, AttackDetector};
 use crate::state::{Decided, Shared};
 use crate::stats::FrameCost;
 use claim::ClaimRation;
@@ -35,7 +37,7 @@ use threshold_models::frame::Frame;
 use threshold_models::quality::{self, QualityLimits};
 use threshold_models::search;
 use threshold_policy::{Candidate, Observation, Subject};
-use threshold_record::{Cause, Decision, LogEntry, Reason, WallTime};
+use threshold_record::{Cause, Decision, LogEntry, Presentation, Reason, WallTime};
 use threshold_wire::message::Armed;
 use visit::{FrameTimes, Visit};
 
@@ -149,6 +151,12 @@ pub struct Unit {
     held: Option<u64>,
     /// What takes its place when it fails.
     spare: Option<Spare>,
+    /// What judges presentations; `None` if nothing does.
+    attacks: Option<Box<dyn AttackDetector>>,
+    /// What tells how hot the unit is; `None` if nothing does.
+    heat: Option<Heat>,
+    /// Until when a hot unit rests.
+    rested_ms: u64,
     shared: Shared,
     clock: Arc<dyn Clock>,
     notices: Notices,
@@ -189,6 +197,9 @@ impl Unit {
             engine,
             held: None,
             spare: None,
+            attacks: None,
+            heat: None,
+            rested_ms: 0,
             shared,
             clock,
             notices,
@@ -219,6 +230,18 @@ impl Unit {
         Self { spare, ..self }
     }
 
+    /// The same unit, with something that judges presentations.
+    #[must_use]
+    pub fn judged_by(self, attacks: Option<Box<dyn AttackDetector>>) -> Self {
+        Self { attacks, ..self }
+    }
+
+    /// The same unit, doing less when it is hot.
+    #[must_use]
+    pub fn kept_cool_by(self, heat: Heat) -> Self {
+        Self { heat: Some(heat), ..self }
+    }
+
     /// Takes a credential, if one was read, and one event of the camera, and does what follows from it. A panic inside is a fault of the engine: whoever is
     /// there is refused, and the engine is not asked again until the next start.
     pub fn step(&mut self, patience: Duration) {
@@ -238,6 +261,7 @@ impl Unit {
         if !matches!(self.course, Course::Open(_)) {
             self.shared.lock().calibrate_a_little();
         }
+        self.look_at_heat();
         if let Some(presented) = self.reader.next() {
             self.claim(presented);
         }
@@ -337,7 +361,7 @@ impl Unit {
         if !self.may_tell(frame) {
             return self.time_passes();
         }
-        if self.engine.is_none() {
+        if self.engine.is_none() || self.rests() {
             return self.time_passes();
         }
         if matches!(self.course, Course::Idle) && !self.presence.asks_for_a_look(frame) {
@@ -346,7 +370,7 @@ impl Unit {
         if let Err(error) = self.follow_gallery() {
             return self.engine_failed(&error);
         }
-        let start = Instant::now();
+        let (start, start_ms) = (Instant::now(), self.clock.monotonic_ms());
         let look = match self.look(frame) {
             Ok(look) => look,
             Err(error) => return self.engine_failed(&error),
@@ -369,12 +393,13 @@ impl Unit {
         let searched_ms = at_ms.max(self.clock.monotonic_ms());
         match &mut self.course {
             Course::Idle if seen => self.begin(Subject::Everybody, false, at_ms),
-            Course::Idle => return,
+            Course::Idle => return self.searched(start_ms, seen),
             Course::Spent { since_ms, face_ms, .. } => {
                 if seen {
                     *face_ms = searched_ms;
                 }
                 if !seen || at_ms.saturating_sub(*since_ms) < REST_MS {
+                    self.searched(start_ms, seen);
                     return self.time_passes();
                 }
                 self.begin(Subject::Everybody, false, at_ms);
@@ -385,6 +410,7 @@ impl Unit {
             self.stay(Sign::Look);
         }
         self.observe(frame, &look, took);
+        self.searched(start_ms, seen);
         self.ask();
         self.time_passes();
     }
@@ -438,8 +464,12 @@ impl Unit {
                         person: candidate.person,
                         score: candidate.score,
                     };
+                    // The attempt is open: what is judged is counted.
+                    let presentation = faces
+                        .first()
+                        .map(|face| presentation::assess(&mut self.attacks, frame, face));
                     Observation {
-                        presentation: presentation::best_verdict(),
+                        presentation: presentation.unwrap_or(Presentation::NotAssessed),
                         best: found.best.map(of),
                         runner_up: found.runner_up.map(of),
                         ..Observation::poor(at_ms, quality.percent, Cause::None)

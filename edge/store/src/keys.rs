@@ -12,6 +12,7 @@ pub use kept::KeptFile;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Bytes of a secret.
@@ -132,6 +133,16 @@ pub enum KeyError {
         /// What the system said.
         detail: String,
     },
+    /// The TPM does not answer in time.
+    #[error(
+        "the TPM at {} does not answer within {} s; the unit asks it again with the next entry; if it stays so, take the power off the          machine, look at the module and its driver, and start the unit again", path.display(), patience.as_secs_f32()
+    )]
+    TpmSilent {
+        /// The device.
+        path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// The TPM cannot open the sealed file.
     #[error(
         "the TPM at {} does not open {}: it is another TPM, it was cleared since, or the file was changed; put this unit's own TPM \
@@ -175,10 +186,21 @@ pub enum KeyError {
         /// What it said.
         code: String,
     },
-    /// The counter is gone, or something else stands in its place.
+    /// Something else stands where the unit's counter has its place.
     #[error(
-        "the TPM at {} has no counter of this unit any more: somebody took it away or put something else in its place, so that nobody \
-         can tell whether the flash is the newest; move the data folder away, start the unit, commission it with the owner's \
+        "the TPM at {} has something of another program at NV index {index:#010x}, where a unit's counter has its place; if nothing \
+         needs it, take it away (tpm2_nvundefine {index:#x}) and start the unit again, which tells if its own counter was there before",
+        path.display()
+    )]
+    CounterForeign {
+        /// The device.
+        path: PathBuf,
+        /// The index.
+        index: u32,
+    },
+    /// The counter is gone.
+    #[error(
+        "the TPM at {} has no counter of this unit any more: somebody took it away, or cleared the TPM, so that nobody can tell whether the flash is the newest; move the data folder away, start the unit, commission it with the owner's \
          recovery key and enrol again", path.display()
     )]
     CounterGone {

@@ -9,18 +9,22 @@
 //! nothing (`session`); whoever speaks to the TPM in the unit's place, as its machine's root can, has it. No policy of PCRs is set:
 //! without a measured boot they say nothing, and with one each update of it would lock the unit out.
 //! The counter is an NV index of its own: there is one unit to a TPM.
-//! Each call opens the TPM and leaves nothing loaded in it. Refuses to go on with anything that it cannot name.
+//! Each call opens the TPM and leaves nothing loaded in it, and ends within [`PATIENCE`]: one that hangs is a fault, and is asked again
+//! once it came back with what it was asked. Refuses to go on with anything that it cannot name.
 #![forbid(unsafe_code)]
 
 mod line;
 mod session;
 mod tpm;
 
+use line::Busy;
 use session::{Masked, Session};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use threshold_store::keys::{KeptFile, SECRET_BYTES, Secret, random};
 use threshold_store::{Counter, Keeper, KeyError, KeyProvider};
-use tpm::{Primary, Refusal, Tpm, sealed_public};
+use tpm::{INDEX, Primary, Refusal, Tpm, sealed_public};
 use tpm2_protocol::data::{
     Tpm2bPrivate, Tpm2bPublic, Tpm2bSensitiveCreate, Tpm2bSensitiveData, TpmRcBase,
     TpmsSensitiveCreate,
@@ -40,6 +44,9 @@ const VERSION: u16 = 1;
 const FILE_HEADER: usize = 12;
 /// The longest sealed file.
 const MAX_FILE: u64 = line::MAX_BYTES as u64;
+/// How long all commands of one call may take together. A chip makes its storage key in 0.1 to 0.5 s by its makers' figures; whoever
+/// waits for a call holds the unit's state meanwhile, and a host waits 5 s for its answer.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Bytes that are sealed.
 const PAYLOAD: usize = SECRET_BYTES + 8;
 
@@ -48,6 +55,8 @@ const PAYLOAD: usize = SECRET_BYTES + 8;
 pub struct TpmKeys {
     device: PathBuf,
     file: KeptFile,
+    patience: Duration,
+    busy: Busy,
 }
 
 /// What the TPM gave for the sealed file.
@@ -60,7 +69,20 @@ impl TpmKeys {
     /// The TPM of a device, or of the socket of a software TPM, and the file that it seals; neither is opened yet.
     #[must_use]
     pub fn at(device: &Path, sealed: &Path) -> Self {
-        Self { device: device.to_path_buf(), file: KeptFile::at(sealed) }
+        let (device, file) = (device.to_path_buf(), KeptFile::at(sealed));
+        Self { device, file, patience: PATIENCE, busy: Busy::default() }
+    }
+
+    /// The same, waiting no longer than that for one call.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &Path {
+        &self.device
     }
 
     /// The sealed file.
@@ -70,13 +92,18 @@ impl TpmKeys {
     }
 
     fn tpm(&self) -> Result<Tpm, KeyError> {
-        Tpm::open(&self.device).map_err(|error| self.fail("to be opened", &error.into()))
+        let opened = Tpm::open(&self.device, &self.busy, self.patience);
+        opened.map_err(|error| self.fail("to be opened", &error.into()))
     }
 
     /// The fault that a refusal is.
     fn fail(&self, command: &'static str, refusal: &Refusal) -> KeyError {
         let path = self.device.clone();
         match refusal {
+            Refusal::Line(error) if error.kind() == ErrorKind::TimedOut => {
+                KeyError::TpmSilent { path, patience: self.patience }
+            }
+            Refusal::Foreign => KeyError::CounterForeign { path, index: INDEX.value() },
             Refusal::Line(error) => KeyError::TpmAbsent { path, detail: error.to_string() },
             Refusal::NoRandomness(why) => KeyError::NoRandomness(why.clone()),
             Refusal::Malformed => KeyError::TpmRefuses { path, command, code: refusal.to_string() },
@@ -134,10 +161,7 @@ impl TpmKeys {
 
     /// Where the counter stands; `None` if there is none.
     fn stands(&self, tpm: &mut Tpm) -> Result<Option<u64>, KeyError> {
-        tpm.counter().map_err(|refusal| match refusal {
-            Refusal::Malformed => KeyError::CounterGone { path: self.device.clone() },
-            refusal => self.fail("to read its counter", &refusal),
-        })
+        tpm.counter().map_err(|refusal| self.fail("to read its counter", &refusal))
     }
 }
 
@@ -187,7 +211,10 @@ impl KeyProvider for TpmKeys {
     /// secret goes on with it.
     fn forget(&self) -> Result<(), KeyError> {
         self.file.remove()?;
-        if let Ok(mut tpm) = self.tpm() {
+        // What stands in the counter's place and is none is another program's.
+        if let Ok(mut tpm) = self.tpm()
+            && let Ok(Some(_)) = tpm.counter()
+        {
             let _ = tpm.undefine();
         }
         Ok(())

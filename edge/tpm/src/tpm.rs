@@ -3,7 +3,7 @@
 //! Owns the templates, so that the same TPM always gives the same storage primary key. The password of everything is empty: what is
 //! sealed is guarded by the TPM being this one, and nothing of it can be guessed at, so that nothing of it locks anybody out (`noDA`).
 
-use crate::line::{Line, MAX_BYTES};
+use crate::line::{Busy, Line, MAX_BYTES};
 use std::path::Path;
 use std::time::Duration;
 use tpm2_protocol::basic::{TpmHandle, TpmUint16};
@@ -23,7 +23,7 @@ use tpm2_protocol::frame::{
 use tpm2_protocol::{TpmError, TpmWriter};
 
 /// The counter's index, of those that belong to the machine's owner ("th" at the end).
-const INDEX: TpmHandle = TpmHandle::new(0x0180_7468);
+pub(crate) const INDEX: TpmHandle = TpmHandle::new(0x0180_7468);
 /// Bytes of a counter.
 const COUNTER_BYTES: u16 = 8;
 /// How often a TPM is asked that says that it is busy, and how long between.
@@ -39,6 +39,9 @@ pub(crate) enum Refusal {
     /// The TPM says why.
     #[error("{command:?}: {rc}")]
     Said { command: TpmCc, rc: TpmRc },
+    /// At the counter's index stands something that is no unit's counter.
+    #[error("something else than a counter of a unit")]
+    Foreign,
     /// What it says is no answer to that.
     #[error("an answer that is none")]
     Malformed,
@@ -76,12 +79,12 @@ pub(crate) struct Tpm {
 }
 
 impl Tpm {
-    /// Opens it.
+    /// Opens it, for as long as everything that it is asked may take together.
     ///
     /// # Errors
     /// Of the system.
-    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
-        Ok(Self { line: Line::open(path)? })
+    pub(crate) fn open(path: &Path, busy: &Busy, patience: Duration) -> std::io::Result<Self> {
+        Ok(Self { line: Line::open(path, busy, patience)? })
     }
 
     /// The answer's bytes, of an answer that is no refusal. A TPM that is busy is asked again.
@@ -178,7 +181,7 @@ impl Tpm {
     /// Where the counter stands; `None` if nothing stands at its index.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`] if that is no counter of a unit's, and any other.
+    /// [`Refusal::Foreign`] if that is no counter of a unit's, and any other.
     pub(crate) fn counter(&mut self) -> Result<Option<u64>, Refusal> {
         let command = TpmNvReadPublicCommand { handles: [INDEX] };
         let public: TpmNvReadPublicResponse = match self.ask(&command, 0) {
@@ -190,7 +193,7 @@ impl Tpm {
         let is_written = found.attributes.contains(TpmaNv::WRITTEN);
         found.attributes.set_bits(found.attributes.bits() & !TpmaNv::WRITTEN.bits());
         if found != counter_public() {
-            return Err(Refusal::Malformed);
+            return Err(Refusal::Foreign);
         }
         if !is_written {
             self.step()?;

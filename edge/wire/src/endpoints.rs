@@ -31,7 +31,7 @@ use crate::message::{
     ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, GallerySearch,
     GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut, PersonPutDone,
     PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
-    RequestError, TemplatePut, TemplatePutDone, Wipe,
+    RequestError, TemplatePut, TemplatePutDone, Unlocked, Wipe,
 };
 use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet, ReserveAsk, ReserveTold};
 use crate::speed::{SpeedSet, SpeedSettled};
@@ -216,6 +216,8 @@ endpoints! {
     SetSpeed "line/speed" Viewer SpeedSet => SpeedSettled;
     /// Put the people whom I pushed into the gallery.
     ApplyGallery "gallery/apply" Enroller GalleryApply => GalleryApplied;
+    /// End the lock-out that lasts.
+    Unlock "unlock" Enroller Nothing => Unlocked;
     /// End your process, and start again.
     Reboot "reboot" Owner Nothing => Nothing;
     /// Forget everything, for good.

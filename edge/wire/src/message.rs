@@ -9,6 +9,7 @@ use crate::config::ConfigRefused;
 use crate::enrolment::EnrolmentRefused;
 use crate::gallery::GalleryFault;
 use crate::policy::PolicyInfo;
+use crate::stats::HeatState;
 use heapless::{String, Vec};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,8 @@ pub struct Info {
     pub reader: Option<ReaderState>,
     /// The engine that was loaded last, whether it works or failed since (`armed`); `None` if there was none.
     pub engine: Option<EngineState>,
+    /// What follows from its temperature.
+    pub heat: HeatState,
 }
 
 /// What detects and embeds.
@@ -436,6 +439,13 @@ pub struct PushAccepted {
     pub window: Window,
     /// What of this content has arrived before.
     pub progress: Progress,
+}
+
+/// The lock-out that lasted is ended, and its counts began anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Unlocked {
+    /// False if none lasted.
+    pub was_locked: bool,
 }
 
 /// Forgets everything that the unit ever knew, its keys first; for good.

@@ -32,8 +32,23 @@ pub struct Stats {
     pub frame: StageTime,
     /// Memory that the process has resident; `None` where the system does not tell.
     pub resident_bytes: Option<u64>,
-    /// The hottest thermal zone, thousandths of a degree Celsius; `None` where the system has none.
+    /// The unit's temperature, of its hottest thermal zone or of the configured one, thousandths of a degree Celsius; `None` where the
+    /// system tells none.
     pub temperature_mc: Option<i32>,
+    /// What follows from it.
+    pub heat: HeatState,
+}
+
+/// What follows from a unit's temperature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum HeatState {
+    /// Nothing.
+    #[default]
+    Normal,
+    /// It is hot: it searches two frames a second for faces at most, and rests as long as it computed.
+    Throttled,
+    /// It is too hot to compute: it is at fault, and the door stays locked.
+    Critical,
 }
 
 /// How often a reason ended a visit.

@@ -2,7 +2,7 @@
 //!
 //! Owns the words for a unit's state and the notices that nobody may overlook.
 
-use super::{Answer, clock, commission, round, rule};
+use super::{Answer, clock, commission, round, rule, stats};
 use crate::causes::{cause_help, cause_words};
 use crate::explain::short_id;
 use crate::meant::Meant;
@@ -10,7 +10,7 @@ use crate::say::plain;
 use crate::session::Session;
 use serde_json::{Value, json};
 use std::time::Duration;
-use threshold_record::Presentation;
+use threshold_record::{Cause, Presentation};
 use threshold_wire::Hello;
 use threshold_wire::endpoints::{GetBeside, GetInfo};
 use threshold_wire::gallery::beside::GalleryBeside;
@@ -109,6 +109,7 @@ fn value(hello: &Hello, info: &Info) -> Value {
             EngineState::Device => "device",
             EngineState::FellBack => "fell_back",
         }),
+        "heat": stats::heat_word(info.heat),
         "presentation": info.presentation.text(),
         "photo_notice": photo_notice(info),
         "boot": info.boot,
@@ -248,6 +249,9 @@ fn text(hello: &Hello, info: &Info) -> String {
     if info.lockout_s > 0 {
         row("lock-out", format!("{} s left", info.lockout_s));
     }
+    if let Some(words) = stats::heat_words(info.heat) {
+        row("heat", words.to_owned());
+    }
     let uptime = humantime::format_duration(Duration::from_secs(info.uptime_ms / 1000));
     row("running", format!("{uptime} since start {}", info.boot));
     row("clock", clock::words(info.wall));
@@ -288,7 +292,8 @@ fn state_help(armed: Armed) -> Option<&'static str> {
     match armed {
         Armed::EmptyGallery => Some("threshold enrol <person> --photo <file>"),
         Armed::Fault(cause) => cause_help(cause),
-        // Of a refusal the policy's rows say what helps.
+        Armed::Refuses(cause @ Cause::Spoofs) => cause_help(cause),
+        // Of every other refusal the policy's rows say what helps.
         Armed::Armed | Armed::Starting | Armed::Refuses(_) => None,
     }
 }
@@ -297,7 +302,6 @@ fn state_help(armed: Armed) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::session::fake::FakeUnit;
-    use threshold_record::Cause;
 
     fn info(change: impl FnOnce(&mut Info)) -> (Hello, Info) {
         let unit = FakeUnit::new();
@@ -357,6 +361,23 @@ mod tests {
         let starting = text(&hello, &Info { armed: Armed::Starting, ..bare.clone() });
         assert_eq!(starting.matches("not loaded yet").count(), 2, "{starting}");
         assert_eq!(value(&hello, &bare)["model"], Value::Null);
+    }
+
+    #[test]
+    fn a_unit_that_is_locked_out_after_attacks_or_hot_says_so_with_what_helps() {
+        let (hello, info) = info(|info| {
+            info.armed = Armed::Refuses(Cause::Spoofs);
+            info.heat = threshold_wire::stats::HeatState::Throttled;
+        });
+        let said = text(&hello, &info);
+        assert!(said.contains("not armed: too many attacks were seen in a row"), "{said}");
+        assert!(said.contains("then threshold unlock; takes an enroller"), "{said}");
+        assert!(said.contains("heat      the unit is hot, and searches two frames"), "{said}");
+        let value = value(&hello, &info);
+        assert_eq!(
+            (&value["fault_cause"], &value["heat"]),
+            (&"spoofs".into(), &"throttled".into())
+        );
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod stats;
 pub mod table;
 pub mod train;
 pub mod units;
+mod unlock;
 pub mod vault;
 pub mod why;
 
@@ -99,6 +100,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Slots => slots::run(meant),
         Command::Confirm => slots::confirm(meant),
         Command::Revert => slots::revert(meant),
+        Command::Unlock => unlock::run(meant),
         Command::Reboot => ending::reboot(meant),
         Command::Wipe(typed) => ending::wipe(meant, typed),
         Command::Why(typed) => why::run(meant, typed),

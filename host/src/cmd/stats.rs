@@ -11,7 +11,7 @@ use std::time::Duration;
 use threshold_record::Reason;
 use threshold_wire::endpoints::GetStats;
 use threshold_wire::message::Nothing;
-use threshold_wire::stats::{StageTime, Stats};
+use threshold_wire::stats::{HeatState, StageTime, Stats};
 
 /// Shows the figures.
 ///
@@ -37,6 +37,28 @@ fn celsius(temperature_mc: i32) -> f64 {
     f64::from(temperature_mc) / 1e3
 }
 
+/// The stable word for what follows from a unit's temperature.
+pub(super) fn heat_word(heat: HeatState) -> &'static str {
+    match heat {
+        HeatState::Normal => "normal",
+        HeatState::Throttled => "throttled",
+        HeatState::Critical => "critical",
+    }
+}
+
+/// What follows from it, with what helps; `None` if nothing does.
+pub(super) fn heat_words(heat: HeatState) -> Option<&'static str> {
+    match heat {
+        HeatState::Normal => None,
+        HeatState::Throttled => Some(
+            "the unit is hot, and searches two frames a second for faces at most: shade it, let air to it, or keep the place cooler",
+        ),
+        HeatState::Critical => Some(
+            "the unit is too hot to compute, and the door stays locked: shade it, let air to it, or keep the place cooler",
+        ),
+    }
+}
+
 fn stage_value(stage: StageTime) -> Option<Value> {
     let StageTime { calls, p50_us, p95_us } = stage;
     (calls > 0).then(|| json!({ "calls": calls, "p50_ms": ms(p50_us), "p95_ms": ms(p95_us) }))
@@ -56,6 +78,7 @@ fn value(stats: &Stats) -> Value {
         "frame": stage_value(stats.frame),
         "resident_bytes": stats.resident_bytes,
         "temperature_c": stats.temperature_mc.map(celsius),
+        "heat": heat_word(stats.heat),
     })
 }
 
@@ -80,6 +103,9 @@ fn text(stats: &Stats) -> String {
     row("memory", stats.resident_bytes.map_or_else(untold, memory));
     let warmth = |mc| format!("{:.1} °C", celsius(mc));
     row("temperature", stats.temperature_mc.map_or_else(untold, warmth));
+    if let Some(words) = heat_words(stats.heat) {
+        row("heat", words.to_owned());
+    }
     let stages = [("detect", stats.detect), ("embed", stats.embed), ("frame", stats.frame)];
     let rows = stages.into_iter().map(|(name, stage)| {
         let time = |us| if stage.calls > 0 { format!("{:.2}", ms(us)) } else { "-".to_owned() };
@@ -111,6 +137,7 @@ mod tests {
             frame: StageTime { calls: 512, p50_us: 130, p95_us: 30_000 },
             resident_bytes: Some(200 << 20),
             temperature_mc: None,
+            heat: HeatState::Throttled,
         }
     }
 
@@ -119,6 +146,7 @@ mod tests {
         let value = value(&stats());
         assert_eq!(value["decisions"], json!({ "matched": 3, "unknown": 1, "code_250": 2 }));
         assert_eq!(value["detect"], json!({ "calls": 90, "p50_ms": 11.52, "p95_ms": 20.004 }));
+        assert_eq!(value["heat"], "throttled");
         assert_eq!((&value["embed"], &value["temperature_c"]), (&Value::Null, &Value::Null));
         let text = text(&stats());
         for expected in [
@@ -127,6 +155,7 @@ mod tests {
             "3 matched, 1 unknown, 2 code_250",
             "200.00 MiB",
             "temperature  the unit's system does not tell",
+            "heat         the unit is hot, and searches two frames a second",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }

@@ -26,6 +26,7 @@ use threshold_wire::message::{
 };
 use threshold_wire::policy::{OnePolicy, PolicyInfo};
 use threshold_wire::speed::{BASE, SpeedAtUnit};
+use threshold_wire::stats::HeatState;
 use threshold_wire::{
     Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, LastAnswer, Refusal, RequestError,
     call,
@@ -279,6 +280,7 @@ impl FakeUnit {
             Call::PruneLog(_) => no::<at::PruneLog>(id),
             Call::SetSpeed(set) => yes::<at::SetSpeed>(id, self.speed.asked(set)),
             Call::ApplyGallery(_) => no::<at::ApplyGallery>(id),
+            Call::Unlock(_) => no::<at::Unlock>(id),
             Call::Reboot(_) => no::<at::Reboot>(id),
             Call::WipeUnit(_) => no::<at::WipeUnit>(id),
             Call::GetSlots(_) => no::<at::GetSlots>(id),
@@ -472,6 +474,7 @@ impl FakeUnit {
             wall: WallTime { unix_ms: 0, trusted: false },
             reader: None,
             engine: Some(EngineState::Processor),
+            heat: HeatState::Normal,
         }
     }
 }

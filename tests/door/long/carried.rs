@@ -2,13 +2,7 @@
 
 use super::{figure, is_alone};
 use crate::keys::{Bench, administrator, key};
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use threshold_edge::notices::Notices;
-use threshold_edge::service::{self, Access, line};
-use threshold_host::session::Session;
-use threshold_host::session::port::Port;
+use crate::rig::Terminal;
 use threshold_record::{EntryKind, LogEntry, Role};
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::Window;
@@ -49,14 +43,8 @@ fn each_end_carries_20_mb_in_a_second_of_its_processor() {
     for _ in 0..PULLED.0 {
         shared.lock().write(LogEntry::of(EntryKind::LogRead));
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("door");
-    let (line, _) = line::open(&format!("pty:{}", path.display())).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let notices = Notices::to(Box::new(io::sink()));
-    let served =
-        service::spawn(line, shared, Access::default(), notices, Arc::clone(&stop)).unwrap();
-    let mut session = Session::greet(Port::open(path.to_str().unwrap()).unwrap(), "t").unwrap();
+    let terminal = Terminal::of(shared);
+    let mut session = terminal.greet();
     session.secure(&key(1), &bench.unit_key()).unwrap();
 
     let unit = named("service");
@@ -75,9 +63,7 @@ fn each_end_carries_20_mb_in_a_second_of_its_processor() {
         down_bytes += pulled.len();
     }
     let down = rates(before, down_bytes);
-    drop(session);
-    stop.store(true, Ordering::Relaxed);
-    served.join().unwrap();
+    drop((session, terminal));
     let mb = |[host, unit]: [f64; 2]| {
         format!("{:.0} by the host, {:.0} by the unit", host / 1e6, unit / 1e6)
     };

@@ -14,9 +14,11 @@ use crate::{args, pictures};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use threshold_models::engine::Engine;
+use std::sync::{Mutex, PoisonError};
+use threshold_models::engine::{Detection, Engine};
 use threshold_models::eval::presentation::Counts;
-use threshold_models::presentation::{DETECTOR, assess};
+use threshold_models::frame::Frame;
+use threshold_models::presentation::{assess, installed};
 
 /// The folder of live people.
 const BONA_FIDE: &str = "bona_fide";
@@ -42,9 +44,15 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalPad) -> anyhow::Result<()> {
         return Err(wrong("no picture lies in bona_fide, the folder of live people; whoever else is there counts as an attack").into());
     }
     let engine = Engines::open(meant)?.detector()?;
+    let detector = installed();
+    let name = detector.as_ref().map(|detector| detector.name().to_owned());
+    let detector = Mutex::new(detector);
+    let judge = |frame: &Frame, face: &Detection| {
+        assess(&mut detector.lock().unwrap_or_else(PoisonError::into_inner), frame, face)
+    };
     let verdicts =
         over(meant, &engine, None, typed.min_face, Path::new(""), &pictures, |engine, frame| {
-            Ok(engine.detect(frame)?.first().map(|face| assess(frame, face)))
+            Ok(engine.detect(frame)?.first().map(|face| judge(frame, face)))
         })?;
     let (mut bona_fide, mut attacks) = (Counts::default(), BTreeMap::<&str, Counts>::new());
     for (kind, verdict) in kinds.into_iter().zip(verdicts) {
@@ -55,7 +63,7 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalPad) -> anyhow::Result<()> {
     }
     let worst = attacks.values().filter_map(Counts::apcer).max_by(f64::total_cmp);
     let value = json!({
-        "presentation_detector": DETECTOR,
+        "presentation_detector": name,
         "bona_fide": counted(&bona_fide, "bpcer", bona_fide.bpcer())?,
         "attacks": attacks
             .iter()
@@ -65,7 +73,7 @@ pub(super) fn run(meant: &Meant, typed: &args::EvalPad) -> anyhow::Result<()> {
     });
     let mut value = named(&value, &engine)?;
     let title = title("presentation attacks, faces by", &engine);
-    let lines = lines(worst);
+    let lines = lines(name.as_deref(), worst);
     let mut rows = vec![row(BONA_FIDE, &bona_fide, ["", &rate(bona_fide.bpcer())])];
     rows.extend(attacks.iter().map(|(kind, one)| row(kind, one, [&rate(one.apcer()), ""])));
     page::write(&typed.page, &mut value, &title, || {
@@ -84,8 +92,8 @@ fn counted(counts: &Counts, rate: &str, of: Option<f64>) -> serde_json::Result<V
 }
 
 /// What the rates are of, and what they come to.
-fn lines(worst: Option<f64>) -> [String; 3] {
-    let detector = match DETECTOR {
+fn lines(detector: Option<&str>, worst: Option<f64>) -> [String; 3] {
+    let detector = match detector {
         Some(name) => format!("detector: {name}"),
         None => "no presentation-attack detector is installed: nothing is assessed, every attack passes, and a photo opens a \
             door that its owner let do without one"
