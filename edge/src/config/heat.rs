@@ -31,7 +31,13 @@ impl Default for HeatConfig {
 impl HeatConfig {
     /// Checks what the types cannot.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let Self { throttle_c, critical_c, .. } = *self;
+        let Self { throttle_c, critical_c, ref zone } = *self;
+        // A type is at most 19 bytes long in the kernel (THERMAL_NAME_LENGTH).
+        if zone.as_ref().is_some_and(|zone| zone.is_empty() || zone.len() > 19) {
+            bail!(
+                "zone in [heat] is no type of a thermal zone: 1 to 19 bytes, as /sys/class/thermal/thermal_zone*/type says"
+            );
+        }
         if !(40..=120).contains(&throttle_c) {
             bail!("throttle_c in [heat] is {throttle_c}: it may be 40 to 120");
         }
@@ -42,5 +48,31 @@ impl HeatConfig {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+
+    #[test]
+    fn limits_out_of_their_order_or_range_are_refused_with_their_lines() {
+        for (text, line, key) in [
+            ("[heat]\nthrottle_c = 39\n", 2, "throttle_c"),
+            ("[heat]\nthrottle_c = 121\n", 2, "throttle_c"),
+            ("[heat]\nthrottle_c = 80\ncritical_c = 80\n", 3, "critical_c"),
+            ("[heat]\ncritical_c = 126\n", 2, "critical_c"),
+            ("[heat]\nzone = \"\"\n", 2, "zone"),
+            ("[heat]\nzone = \"a-type-of-twenty-byte\"\n", 2, "zone"),
+            ("[presentation]\nlock_out_after = 0\n", 2, "lock_out_after"),
+            ("[presentation]\nlock_out_after = 11\n", 2, "lock_out_after"),
+        ] {
+            let problems = check::read(text).err().unwrap_or_default();
+            let found: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+            assert_eq!(found, [line], "{text}: {problems:?}");
+            assert!(problems.iter().all(|problem| problem.what.starts_with(key)), "{problems:?}");
+        }
+        let right = "[heat]\nthrottle_c = 75\ncritical_c = 84\nzone = \"cpu-thermal\"\n";
+        assert!(check::read(right).is_ok());
     }
 }
