@@ -11,6 +11,7 @@ mod commission;
 mod decide;
 mod enrolment;
 mod heat;
+mod lockout;
 mod mode;
 mod prune;
 mod reserve;
@@ -19,8 +20,9 @@ mod settings;
 
 pub use calibration::{LOOK_BACK, PAGE, Stranger, Strangers, WORK, WouldBe};
 pub use commission::{NotCommissioned, RecoveryRecord};
-pub use decide::{Decided, NoAttempt};
+pub use decide::Decided;
 pub(crate) use enrolment::NotKept;
+pub use lockout::NoAttempt;
 pub use mode::ReaderStanding;
 pub use settings::NotSet;
 
@@ -320,28 +322,12 @@ impl State {
         &self.derived.policy
     }
 
-    /// Takes whether a presentation-attack detector judges, and after how many attacks in a row an administrator is asked for; before
-    /// the embedder.
-    pub fn set_attack_detection(&mut self, judges_attacks: bool, spoofs_most: u8) {
-        (self.judges_attacks, self.spoofs_most) = (judges_attacks, spoofs_most);
-    }
-
-    /// True if a presentation-attack detector judges.
-    #[must_use]
-    pub fn judges_attacks(&self) -> bool {
-        self.judges_attacks
-    }
-
     /// Takes the embedder that was loaded and tested, and the default policy of its scores. What an owner settled is read from
     /// the log.
     pub fn set_embedder(&mut self, embedder: EmbedderFacts, policy: Policy) {
         let now_ms = self.clock.monotonic_ms();
+        self.restore_lockout(&policy);
         if let Some(journal) = &self.journal {
-            // Zeros stand there before the first attempt of a unit's life; anything else is restored, damage as a lock-out.
-            self.lockout = match journal.store().lockout() {
-                [0, 0, 0, 0] => Lockout::default(),
-                bytes => Lockout::restore(bytes, &policy, self.spoofs_most, now_ms),
-            };
             let (admissions, error) = Admissions::read(journal.store(), now_ms);
             self.admissions = admissions;
             if let Some(error) = error {
@@ -740,10 +726,8 @@ impl State {
             self.mend(Cause::Store);
             // What a counter that made no step kept from being bound.
             self.untidy = true;
-            // And what was counted meanwhile; without an embedder the count was never read.
-            if self.embedder.is_some() {
-                self.save_lockout();
-            }
+            // And what was counted meanwhile.
+            self.save_lockout();
         }
     }
 

@@ -277,3 +277,32 @@ fn a_unit_without_a_detector_counts_no_attacks_and_says_what_that_means() {
     rig.visit(Show::Spoof(1), 4);
     assert_eq!((last(&rig).0, durable(&flash)), (Reason::Matched, (0, false)));
 }
+
+#[test]
+fn a_count_that_the_store_did_not_take_is_told_to_nobody_and_made_up_for_before_anybody_else_comes()
+{
+    let prepared = with_ada();
+    (1..K).for_each(|_| Rig::judging(&prepared).visit(Show::Spoof(1), 3));
+    let mut made_up_for = 0;
+    for write in 1..=12 {
+        let flash = prepared.copy();
+        let mut rig = Rig::judging(&flash);
+        flash.fail_at(flash.writes() + write, threshold_store::FlashFault::Full);
+        rig.visit(Show::Spoof(1), 3);
+        let (told, counted) = (told(&rig), durable(&flash));
+        assert!(told == 0 || counted == (K, true), "write {write}: {told} told, {counted:?}");
+        rig.visit(Show::Spoof(1), 3);
+        made_up_for += usize::from(counted.0 < K && last(&rig).0 == Reason::LockedOut);
+        if matches!(rig.shared.lock().armed(), Armed::Fault(_)) {
+            // A log that stopped in the middle of a batch takes nothing before the next start.
+            rig = Rig::judging(&flash);
+            rig.visit(Show::Spoof(1), 3);
+        }
+        assert_eq!(durable(&flash), (K, true), "write {write}");
+        rig.visit(Show::Face(1), 5);
+        assert_eq!(last(&rig), (Reason::LockedOut, Cause::Spoofs), "write {write}");
+        is_locked(&mut Rig::judging(&flash));
+        assert_eq!(rig.pulses(), 0);
+    }
+    assert!(made_up_for > 0, "the count itself found no space");
+}

@@ -1,16 +1,14 @@
-//! Deciding: how the unit stands for a visit, the attempts that are counted, and the decision with its entry.
+//! Deciding: how the unit stands for a visit, and the decision with its entry.
 //!
-//! Owns the order of both: an attempt is durable before its first probe is scored (safety rule 3), and a decision is written down
-//! before it comes with a permit (safety rule 1). So is the count of attacks, before the visitor is told. Refuses to judge: `policy::decide`
-//! does (safety rule 2).
+//! Owns the order: a decision is written down before it comes with a permit (safety rule 1), and an attack is counted before the visitor
+//! is told. Refuses to judge: `policy::decide` does (safety rule 2).
 
 use super::State;
 use crate::journal::{Permit, StageTimes};
 use threshold_models::engine::Embedding;
 use threshold_models::search::{Candidate, Candidates};
-use threshold_policy::{Evidence, LockedOut, Lockout, Standing, Subject, Verdict, decide};
-use threshold_record::{Cause, Decision, EntryKind, KeyTag, LogEntry, Reason};
-use threshold_store::StoreError;
+use threshold_policy::{Evidence, LockedOut, Standing, Subject, Verdict, decide};
+use threshold_record::{Cause, Decision, LogEntry, Reason};
 
 /// A decision that was made, and what came of it.
 #[derive(Debug)]
@@ -21,15 +19,6 @@ pub struct Decided {
     pub entry: Option<LogEntry>,
     /// Leave to move the lock.
     pub permit: Option<Permit>,
-}
-
-/// Why an attempt was not opened; no probe may be scored then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAttempt {
-    /// The unit is locked out.
-    LockedOut(LockedOut),
-    /// The attempt could not be made durable.
-    Store,
 }
 
 impl State {
@@ -81,39 +70,6 @@ impl State {
         };
         let fault = self.faults.first().map(|&(part, _)| part);
         Standing { armed, fault, lockout, people, mode: self.mode(), nearest: self.nearest() }
-    }
-
-    /// Whether an attempt may be opened now.
-    ///
-    /// # Errors
-    /// [`LockedOut`], with the time left if it has an end.
-    pub fn lockout(&self) -> Result<(), LockedOut> {
-        self.lockout.standing(self.clock.monotonic_ms())
-    }
-
-    /// Opens an attempt; it is counted as failed, durably, when this returns (safety rule 3).
-    ///
-    /// # Errors
-    /// [`NoAttempt`]; no probe may be scored then.
-    pub fn open_attempt(&mut self) -> Result<(), NoAttempt> {
-        let now_ms = self.clock.monotonic_ms();
-        self.lockout.open_attempt(&self.derived.policy, now_ms).map_err(NoAttempt::LockedOut)?;
-        if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
-    }
-
-    pub(super) fn save_lockout(&mut self) -> bool {
-        let bytes = self.lockout.to_bytes();
-        let Some(journal) = self.journal.as_mut() else { return false };
-        if journal.store().lockout() == bytes {
-            return true;
-        }
-        match journal.store_mut().save_lockout(bytes) {
-            Ok(()) => true,
-            Err(error) => {
-                self.store_failed(&error);
-                false
-            }
-        }
     }
 
     /// Asks for the decision of a visit; `None` while more frames are needed. A decision is written down before this
@@ -176,30 +132,5 @@ impl State {
             self.tell_arming();
         }
         Some(Decided { decision, entry, permit })
-    }
-
-    /// An administrator ends the lock-out that lasts and begins its counts anew; true if one lasted. The entry that says who did it is
-    /// durable before that. Nothing happens if nothing was counted.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the lock-out may then last.
-    pub fn unlock(&mut self, by: KeyTag) -> Result<bool, StoreError> {
-        let lasted = self.lockout().is_err();
-        let journal = self.name_again()?;
-        let (counted, unlocked) = (journal.store().lockout(), Lockout::default());
-        if counted == [0; Lockout::LEN] || counted == unlocked.to_bytes() {
-            return Ok(false);
-        }
-        journal.write(LogEntry { by, ..LogEntry::of(EntryKind::Unlocked) })?;
-        journal.store_mut().save_lockout(unlocked.to_bytes())?;
-        self.lockout = unlocked;
-        self.tell_arming();
-        Ok(lasted)
-    }
-
-    /// The attempt that was opened ended without an admission; true if that is durable.
-    fn fail_attempt(&mut self) -> bool {
-        self.lockout.fail(&self.derived.policy, self.clock.monotonic_ms());
-        self.save_lockout()
     }
 }
