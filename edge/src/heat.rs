@@ -1,6 +1,6 @@
 //! How hot the unit is, and what follows: less work from one temperature on, a fault from another.
 //!
-//! Owns when that begins and ends. It begins once the board has been that hot for 5 s, and ends once it has been [`COOLER_MC`] below
+//! Owns when that begins and ends. It begins once the board has been that hot for 5 s, and ends once it has been 5 °C below
 //! for a minute: a small board cools within seconds of resting, and would otherwise go to and fro, with an entry each time.
 //! Refuses to act: the loop searches fewer frames, the state writes down and locks. A board without a sensor is never throttled; its
 //! own protection, which takes clocks away and says nothing, is all that it has.

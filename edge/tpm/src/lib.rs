@@ -9,7 +9,7 @@
 //! nothing (`session`); whoever speaks to the TPM in the unit's place, as its machine's root can, has it. No policy of PCRs is set:
 //! without a measured boot they say nothing, and with one each update of it would lock the unit out.
 //! The counter is an NV index of its own: there is one unit to a TPM.
-//! Each call opens the TPM and leaves nothing loaded in it, and ends within [`PATIENCE`]: one that hangs is a fault, and is asked again
+//! Each call opens the TPM and leaves nothing loaded in it, and ends within 4 s: one that hangs is a fault, and is asked again
 //! once it came back with what it was asked. Refuses to go on with anything that it cannot name.
 #![forbid(unsafe_code)]
 
