@@ -2,7 +2,7 @@
 //!
 //! Owns what counts as that: every part of the unit in order (camera, the packs' golden vectors, the gallery under its model, the
 //! store, the reader in every mode, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps
-//! from deciding is in order, unless it was armed when this version was installed: then it has to be armed. One that finds fewer people
+//! from deciding is in order, unless it was armed when this version was installed: then it has to be armed, or locked out after attacks. One that finds fewer people
 //! than there were then, those aside who were removed since, is not in order, since it may have read a full gallery as an empty one; nor is one at which the
 //! processor took the place of the device that computed then.
 //! Then the version confirms itself. With a part at fault for [`GIVE_UP`], or unconfirmed after [`DEADLINE`], the process ends to be
@@ -15,7 +15,7 @@ use crate::update::Before;
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 use std::time::Duration;
-use threshold_record::{EntryKind, LogEntry};
+use threshold_record::{Cause, EntryKind, LogEntry};
 use threshold_slots::{
     Event, Folder, MAKER_VARIABLE, Maker, SLOT_VARIABLE, Slot, SlotError, Slots,
 };
@@ -158,8 +158,8 @@ impl Trial {
             _ if !answers => Some("the thread that answers administrators ended".to_owned()),
             // Whatever the mode: no version may take badges away from those who have them.
             (_, ReaderStanding::Failed(why)) => Some(format!("fault: reader: {why}")),
-            // What its owner gave it this version does not find.
-            (Armed::Refuses(_), _) if self.before.armed => {
+            // What its owner gave it this version does not find. Attacks say nothing of it: nobody at the door may choose the version.
+            (Armed::Refuses(cause), _) if self.before.armed && cause != Cause::Spoofs => {
                 Some(format!("{}; before the update the unit was armed", state.status()))
             }
             _ if people.saturating_add(removed) < self.before.people => Some(format!(

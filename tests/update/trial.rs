@@ -323,6 +323,20 @@ fn a_version_at_which_a_unit_that_was_armed_is_so_again_is_confirmed() {
     assert!(started.is_confirmed());
 }
 
+#[test]
+fn attacks_at_the_door_send_no_version_back() {
+    let unit = Unit { before: ARMED, ..Unit::updated() };
+    {
+        let (mut store, _) = Store::open(Box::new(unit.flash.clone()), unit.flash.keys()).unwrap();
+        store.save_lockout([1, 3, 2, 3]).unwrap();
+    }
+    let (_, mut started) = unit.start();
+    started.arm();
+    assert_eq!(started.shared.lock().armed(), Armed::Refuses(Cause::Spoofs));
+    assert_eq!(started.go_on(SETTLE_MS + 3 * ROUND_MS), None);
+    assert!(started.is_confirmed());
+}
+
 /// What such a version does with the gallery is here what nobody did: nobody was enrolled.
 #[test]
 fn a_version_that_finds_fewer_people_than_there_were_is_gone_back_from_and_one_that_finds_all_is_not()
