@@ -67,6 +67,17 @@ pub(crate) fn run() -> Result<()> {
         let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--locked"]);
         run_aloud(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
+    ledger.step(Group::Build, "link test: no std, no allocator", || {
+        run_aloud(&mut cargo(&[
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "threshold-bare",
+            "--profile",
+            "bare",
+        ]))
+    });
     let mut stock = None;
     ledger.step(Group::Build, "set-up: weights and photos", || {
         stock = Some(setup::setup()?);

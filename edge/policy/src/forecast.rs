@@ -494,7 +494,8 @@ impl fmt::Display for Derivation<'_> {
         }
         let per_search = comparisons(site, &Curve { distributions, end: End::High });
         let (people, each) = (site.people, site.templates_each);
-        let independent = (f64::from(people) * each.max(1.0)).ceil() as u64;
+        let all = f64::from(people) * each.max(1.0);
+        let independent = all as u64 + u64::from(all > (all as u64) as f64);
         match per_search < independent {
             true => writeln!(
                 f,
