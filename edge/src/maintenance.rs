@@ -254,10 +254,12 @@ fn facts(store: &Store, notices: &Notices) -> anyhow::Result<()> {
     let figures = store.figures()?;
     let (segments, kept) = figures.log_segments;
     notices.tell(&format!(
-        "log: entries {} to {}, {segments} of {kept} segments, {} bytes",
+        "log: entries {} to {}, {segments} of {kept} segments, {} bytes; {} segments begun since the first start, {} bytes held back",
         store.log_oldest(),
         store.log_head(),
-        figures.log_bytes
+        figures.log_bytes,
+        figures.log_segments_begun,
+        figures.reserve_bytes
     ));
     tell_pruned(store.log_pruned(), notices);
     if let Some(gallery) = store.gallery() {

@@ -4,7 +4,7 @@ use crate::keys::{Bench, administrator, echo, key, name, put_person, refused};
 use crate::rig::Rig;
 use threshold_edge::service::Desk;
 use threshold_record::{EntryKind, KeyId, KeyTag, LogEntry, PersonId, Role};
-use threshold_store::{FlashFault, Receipt, Store};
+use threshold_store::{FlashFault, RESERVE_BYTES, Receipt, Store};
 use threshold_wire::RequestError;
 use threshold_wire::administration::{
     AdministratorPageRequest, AdministratorRevoke, AdministratorRole,
@@ -237,6 +237,17 @@ fn info_says_how_full_the_store_is() {
     assert_eq!((store.log_oldest, store.log_segments, store.log_segments_kept), (1, 1, 420));
     assert_eq!((store.keeper, store.administrators), (SecretKeeper::Memory, 0));
     assert!(store.log_bytes > 64 * info.log_head.unwrap() && store.gallery_bytes > 128);
+    assert_eq!((store.log_segments_begun, store.gallery_segments, store.reserve_bytes), (1, 1, 0));
+    // Everything that is there was written since this start, and what it replaced besides.
+    assert!(store.written_bytes > store.log_bytes + store.gallery_bytes);
+    let before = store;
+    rig.shared.lock().journal_mut().unwrap().store_mut().make_reserve().unwrap();
+    rig.enrol("Grace", 2);
+    let store = rig.call::<GetInfo>(&Nothing {}).unwrap().store.unwrap();
+    assert_eq!(store.reserve_bytes, RESERVE_BYTES as u64);
+    let grown = store.log_bytes + store.gallery_bytes - before.log_bytes - before.gallery_bytes;
+    let written = store.written_bytes - before.written_bytes;
+    assert!(written >= RESERVE_BYTES as u64 + grown && written < 2 * RESERVE_BYTES as u64);
 }
 
 #[test]

@@ -397,8 +397,9 @@ fn a_failing_store_changes_nothing_and_says_so() {
 fn a_removal_whose_bytes_stay_is_done_and_is_a_fault() {
     let mut rig = Rig::new();
     let ada = rig.enrol("Ada", 1);
-    // Writes of a removal: tombstone, batch, its sync, the cleaned segment.
-    rig.flash.fail_at(rig.flash.writes() + 2, FlashFault::Io);
+    // Writes of a removal: tombstone and segment at once; if that fails the tombstone, and then the segment.
+    rig.flash.fail_at(rig.flash.writes() + 1, FlashFault::Io);
+    rig.flash.fail_at(rig.flash.writes() + 3, FlashFault::Io);
     let done = rig.call::<RemovePerson>(&PersonRemove { person: ada }).unwrap();
     assert_eq!(done.name.as_str(), "Ada");
     assert!(rig.notices().contains("the templates still stand"), "{}", rig.notices());

@@ -42,8 +42,11 @@ fn a_replace_that_was_cut_off_leaves_the_old_object() {
     store.load_gallery(MODEL).unwrap();
     store.add_person(name("Ada")).unwrap();
     drop(store);
-    fs::write(folder.path().join("gallery.tmp"), b"half a snapsh").unwrap();
+    // As this version names it, and as those before did.
+    let left = ["gallery.tombstones.tmp", "gallery.tmp"].map(|name| folder.path().join(name));
+    left.iter().for_each(|left| fs::write(left, b"half a snapsh").unwrap());
     let (mut store, _) = Store::open_folder(folder.path()).unwrap();
+    assert!(left.iter().all(|left| !left.exists()));
     assert_eq!(store.load_gallery(MODEL).unwrap().n_people(), 1);
     store.add_person(name("Grace")).unwrap();
 }
@@ -98,6 +101,29 @@ fn a_file_body_reads_what_was_appended_replaced_and_removed() {
     flash.remove(log).unwrap();
     flash.remove(log).unwrap();
     assert_eq!((flash.len(log).unwrap(), flash.segments(Series::Log)), (None, vec![20]));
+}
+
+#[test]
+fn of_several_objects_that_are_replaced_at_once_all_are_or_none_where_one_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut flash = FileFlash::open(folder.path()).unwrap();
+    let (first, second) = (Object::Tombstones, Object::GallerySegment(7));
+    flash.replace_all(&[(first, b"one"), (second, b"two")]).unwrap();
+    assert_eq!(flash.segments(Series::Gallery), [7]);
+    // Nothing can be written where a folder stands.
+    let in_the_way = folder.path().join("gallery.00000007.seg.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    let error = flash.replace_all(&[(first, b"three"), (second, b"four")]).unwrap_err();
+    assert_eq!(error.object, second);
+    assert_eq!(flash.read_all(first, 9).unwrap().unwrap(), b"one");
+    assert!(!folder.path().join("gallery.tombstones.tmp").exists(), "its room is given back");
+    fs::remove_dir(&in_the_way).unwrap();
+    flash.replace_all(&[(first, b"three"), (second, b"four")]).unwrap();
+    flash.append(second, b"teen").unwrap();
+    drop(flash);
+    let flash = FileFlash::open(folder.path()).unwrap();
+    assert_eq!(flash.read_all(first, 9).unwrap().unwrap(), b"three");
+    assert_eq!(flash.read_all(second, 9).unwrap().unwrap(), b"fourteen");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A full medium and one that fails: the old state stays, the error says so, and the log never gets a gap.
 
 use crate::{MODEL, entry, name, open, template};
-use threshold_store::{FlashFault, MockFlash, Object, Store, StoreError};
+use threshold_store::{Flash, FlashFault, MockFlash, Object, Store, StoreError};
 
 fn used(flash: &MockFlash) -> usize {
     crate::OBJECTS.iter().filter_map(|&object| flash.bytes(object)).map(|bytes| bytes.len()).sum()
@@ -97,18 +97,21 @@ fn a_removal_that_cannot_erase_still_removes_for_good() {
     store.put_template(template(ada, 0, 1)).unwrap();
     let sealed = flash.bytes(Object::GallerySegment(1)).unwrap()[24..].to_vec();
     drop(store);
-    // Write 1 of a removal is the tombstone, write 2 the batch, 3 its sync, 4 the cleaned segment.
-    for write in 2..=4 {
-        let flash = flash.copy();
+    // Write 1 of a removal is both the tombstone and the segment without her; if that fails write 2 is the tombstone and write 3 the
+    // segment. What of a failed write stands goes by its number.
+    for (shift, goes_on) in (0..4).flat_map(|shift| [(shift, false), (shift, true)]) {
+        let mut flash = flash.copy();
         let mut store = open(&flash);
-        flash.fail_at(flash.writes() + write, FlashFault::Io);
+        (0..shift).for_each(|_| flash.remove(Object::SingleLog).unwrap());
+        flash.fail_at(flash.writes() + 1, FlashFault::Io);
+        flash.fail_at(flash.writes() + 3, FlashFault::Io);
         let error = store.remove_person(ada).unwrap_err();
         assert!(matches!(error, StoreError::NotErased { person, .. } if person == ada), "{error}");
         assert_eq!(store.gallery().unwrap().n_people(), 0);
         // What the log and the anchor say from here on does not ask more of the gallery than the flash holds.
         store.commit(entry(1)).unwrap();
         store.save_lockout([1, 1, 0, 0]).unwrap();
-        if write == 3 {
+        if goes_on {
             // The unit goes on: what is left is erased when it idles.
             while store.tidy_up().unwrap() {}
         }
@@ -118,6 +121,23 @@ fn a_removal_that_cannot_erase_still_removes_for_good() {
         while store.tidy_up().unwrap() {}
         let left = flash.bytes(Object::GallerySegment(1)).unwrap();
         assert!(!sealed.chunks(16).any(|piece| left.windows(16).any(|bytes| bytes == piece)));
+    }
+}
+
+#[test]
+fn a_removal_whose_first_write_fails_is_done_by_those_that_follow() {
+    for shift in 0..4 {
+        let mut flash = MockFlash::new();
+        let mut store = open(&flash);
+        let ada = store.add_person(name("Ada")).unwrap();
+        (0..shift).for_each(|_| flash.remove(Object::SingleLog).unwrap());
+        flash.fail_at(flash.writes() + 1, FlashFault::Full);
+        store.remove_person(ada).unwrap();
+        let entry = store.commit(entry(1)).unwrap();
+        assert!(store.receipt(ada, entry.sequence).is_some(), "nothing is left to erase");
+        drop(store);
+        let store = open(&flash);
+        assert!(store.was_removed(ada) && store.gallery().unwrap().n_people() == 0);
     }
 }
 

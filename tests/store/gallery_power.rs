@@ -31,6 +31,12 @@ struct Lived {
     cuts: u64,
 }
 
+/// True for a change of the gallery, which needs nothing of the log.
+fn of_gallery(operation: Operation) -> bool {
+    use Operation::{Access, Add, Put, PutMany, Remove, Schedule};
+    matches!(operation, Add | Put(..) | PutMany(_) | Access(_) | Schedule(..) | Remove(_))
+}
+
 /// Goes through operations under harm.
 fn live(mut run: Run, operations: &[Operation], harm: Harm) -> Lived {
     let flash = run.flash.clone();
@@ -50,8 +56,13 @@ fn live(mut run: Run, operations: &[Operation], harm: Harm) -> Lived {
         if flash.is_off() || opened.is_err() {
             break;
         }
+        let before = flash.writes();
         let outcome = run.step(operation);
         match harm {
+            // A write that failed keeps no later change of the gallery from being made.
+            Harm::Fail(write, count, _) if before + 1 >= write + count && of_gallery(operation) => {
+                assert_eq!(outcome, Ok(()), "{operation:?} after {harm:?}");
+            }
             Harm::None => outcome.unwrap(),
             _ if matches!(operation, Operation::Reopen | Operation::Rebase | Operation::Switch) => {
                 opened = outcome;

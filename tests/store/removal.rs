@@ -82,6 +82,34 @@ fn an_older_anchor_alone_does_not_lower_what_is_asked_later() {
 }
 
 #[test]
+fn a_removal_of_which_only_one_half_reached_the_flash_is_ended_by_the_next_start() {
+    let flash = MockFlash::new();
+    let mut store = open(&flash);
+    for text in ["Ada", "Grace"] {
+        let id = store.add_person(name(text)).unwrap();
+        store.put_template(template(id, 0, 1)).unwrap();
+    }
+    let (grace, before) = (PersonId(2), flash.copy());
+    store.remove_person(grace).unwrap();
+    drop(store);
+    for older in [Object::Tombstones, Object::GallerySegment(1)] {
+        let flash = flash.copy();
+        flash.set_bytes(older, before.bytes(older));
+        let mut store = open(&flash);
+        assert!(store.was_removed(grace), "{older}");
+        assert_eq!(store.gallery().unwrap().n_people(), 1);
+        // What is asked from here on is asked of the gallery without her, and of her tombstone.
+        let entry = store.commit(entry(1)).unwrap();
+        while store.tidy_up().unwrap() {}
+        assert!(store.receipt(grace, entry.sequence).is_some(), "{older}");
+        drop(store);
+        let mut store = open(&flash);
+        assert!(store.was_removed(grace), "{older}");
+        assert_eq!(store.add_person(name("Grace")).unwrap(), PersonId(3));
+    }
+}
+
+#[test]
 fn ids_are_never_used_again() {
     let (flash, _) = removed();
     let mut store = open(&flash);

@@ -77,27 +77,28 @@ fn kernels() -> Result<()> {
     rounds("kernels", KERNEL_ROUNDS, "")
 }
 
-/// Runs of the store's fuzz targets together.
-const FUZZ_RUNS: u64 = 100_000_000;
-
 /// What fails any run of a target.
 const FUZZ_LAWS: &str =
     "A panic, an overflow, an input of more than 10 s and a broken law of a target fail the run";
 
+/// Parts of a sweep of fuzz targets, each with a share of every target's runs.
+const PARTS: u64 = 1000;
+
+/// Runs of each of the store's fuzz targets, 100,000,000 in all. Each opens a store, and goes on with what it holds.
+const STORE_RUNS: [(&str, u64); 6] = [
+    ("mount", 20_000_000),
+    ("segments", 16_000_000),
+    ("snapshot", 16_000_000),
+    ("single_log", 16_000_000),
+    ("tombstones", 16_000_000),
+    ("anchor", 16_000_000),
+];
+
 fn fuzz() -> Result<()> {
-    let tool = fuzz::tool()?;
-    let (head, start) = (head("fuzz")?, Instant::now());
-    let figures = fuzz::fuzz(&tool, &[fuzz::Group::Store], fuzz::Limit::Runs(FUZZ_RUNS))?;
-    let page = format!(
-        "{head}\n`cargo xtask fuzz store --runs {FUZZ_RUNS}`, {}, {:.0} s.\n{FUZZ_LAWS}: an image of flash is refused, or what it holds can \
-         be read, goes on and is there at the next start.\n\n{}",
-        fuzz::version(&tool)?,
-        start.elapsed().as_secs_f64(),
-        fuzz::table(&figures)
-    );
-    std::fs::write(root().join("docs/soak-fuzz.md"), page).context("writing docs/soak-fuzz.md")?;
-    println!("written: docs/soak-fuzz.md");
-    Ok(())
+    let law = "An image of flash is refused, or what it holds can be read, goes on and is there at the next start.\n\n\
+               - *mount*, a sound image with harm done to it, or objects of arbitrary bytes.\n\
+               - the others, arbitrary bytes as one kind of object, with checksums as they are and made to fit.\n";
+    swept("fuzz", fuzz::Group::Store, &STORE_RUNS, law)
 }
 
 /// Runs of each of the link's fuzz targets.
@@ -108,34 +109,37 @@ const LINK_RUNS: [(&str, u64); 4] = [
     ("gallery", 10_000_000),
 ];
 
-/// Parts of the link's sweep, each with a share of every target's runs: some seconds of a core.
-const LINK_PARTS: u64 = 1000;
-
-/// The page is written anew after each part: so it has what was reached, also of a sweep that was ended.
 fn link() -> Result<()> {
+    let laws = "\n- *frames*, the deframer: a line's bytes give the same frames however they are cut, and a frame that was found is found again \
+                when it is sent.\n\
+                - *messages*, every endpoint as unit and host read it: what was read is written, read and written as the same bytes.\n\
+                - *handshake*, both ends of a session's and a pairing's: what was changed on the way is refused, and what was not is taken.\n\
+                - *gallery*, what a push and a file carry: what was read is written as the same bytes, and no envelope opens without its key.\n";
+    swept("link", fuzz::Group::Wire, &LINK_RUNS, laws)
+}
+
+/// Runs a group's targets part by part, each by count. The page is written anew after each part: so it has what was reached, also
+/// of a sweep that was ended.
+fn swept(page: &str, group: fuzz::Group, runs: &[(&'static str, u64)], laws: &str) -> Result<()> {
     let tool = fuzz::tool()?;
-    let (head, start) = (head("link")?, Instant::now());
-    fuzz::prepare(&tool, fuzz::Group::Wire)?;
+    let (head, start) = (head(page)?, Instant::now());
+    fuzz::prepare(&tool, group)?;
     let version = fuzz::version(&tool)?;
-    let mut figures = LINK_RUNS.map(|(target, _)| (target, fuzz::Figures::default()));
-    for part in 1..=LINK_PARTS {
-        for ((_, sum), (target, runs)) in figures.iter_mut().zip(LINK_RUNS) {
-            let limit = fuzz::Limit::Runs(runs.div_ceil(LINK_PARTS));
-            fuzz::runs(&[(target, limit)])?.iter().for_each(|(_, found)| sum.add(found));
+    let mut figures: Vec<_> =
+        runs.iter().map(|(target, _)| (*target, fuzz::Figures::default())).collect();
+    let name = format!("docs/soak-{page}.md");
+    for part in 1..=PARTS {
+        for ((_, sum), (target, runs)) in figures.iter_mut().zip(runs) {
+            let limit = fuzz::Limit::Runs(runs.div_ceil(PARTS));
+            fuzz::runs(&[(*target, limit)])?.iter().for_each(|(_, found)| sum.add(found));
         }
-        let page = format!(
-            "{head}\n{version}, {:.0} s; part {part} of {LINK_PARTS}.\n{FUZZ_LAWS}.\n\n\
-             - *frames*, the deframer: a line's bytes give the same frames however they are cut, and a frame that was found is found again \
-             when it is sent.\n\
-             - *messages*, every endpoint as unit and host read it: what was read is written, read and written as the same bytes.\n\
-             - *handshake*, both ends of a session's and a pairing's: what was changed on the way is refused, and what was not is taken.\n\
-             - *gallery*, what a push and a file carry: what was read is written as the same bytes, and no envelope opens without its key.\n\n{}",
+        let text = format!(
+            "{head}\n{version}, {:.0} s; part {part} of {PARTS}.\n{FUZZ_LAWS}.\n{laws}\n{}",
             start.elapsed().as_secs_f64(),
             fuzz::table(&figures)
         );
-        std::fs::write(root().join("docs/soak-link.md"), page)
-            .context("writing docs/soak-link.md")?;
-        println!("written: docs/soak-link.md, part {part}");
+        std::fs::write(root().join(&name), text).with_context(|| format!("writing {name}"))?;
+        println!("written: {name}, part {part}");
     }
     Ok(())
 }

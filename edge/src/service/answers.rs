@@ -255,8 +255,12 @@ fn store_info(store: &Store) -> Option<StoreInfo> {
         log_oldest: store.log_oldest(),
         log_segments,
         log_segments_kept,
+        log_segments_begun: figures.log_segments_begun,
         log_bytes: figures.log_bytes,
+        gallery_segments: figures.gallery_segments,
         gallery_bytes: figures.gallery_bytes,
+        written_bytes: figures.written_bytes,
+        reserve_bytes: figures.reserve_bytes,
         keeper: match figures.keeper {
             Keeper::File => SecretKeeper::File,
             Keeper::Memory => SecretKeeper::Memory,

@@ -1,7 +1,7 @@
 //! The file body of [`Flash`]: one folder, one file for each object.
 //!
 //! `replace` writes `<name>.tmp`, syncs it, renames it over the object and syncs the folder: a rename is atomic, but
-//! neither the new name nor the new bytes are durable without their own sync. A name that was taken away is gone for
+//! neither the new name nor the new bytes are durable without their own sync. Of several objects all names share the last one. A name that was taken away is gone for
 //! good once the folder is synced. The folder is locked, so that two processes never write one store.
 //! A leftover `.tmp` is a replace that was cut off; it is taken away when the folder is opened.
 //! Of the segments only the one that was last made or appended to is kept open, so that a long log needs few handles.
@@ -131,24 +131,37 @@ impl FileFlash {
         Ok(())
     }
 
-    fn try_replace(&mut self, object: Object, bytes: &[u8]) -> io::Result<()> {
-        let (path, temporary) = (self.path(object), self.path(object).with_extension("tmp"));
-        let written = (|| {
-            let mut file = options().write(true).create(true).truncate(true).open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()
-        })();
-        if let Err(error) = written {
-            // Gives the space back; if even that fails the next replace overwrites it.
-            let _ = std::fs::remove_file(&temporary);
-            return Err(error);
+    /// Replaces each of some objects: all new files are durable before the first name is given away, and one sync of the folder makes
+    /// all names durable. Gives the object at which it failed.
+    fn try_replace(&mut self, objects: &[(Object, &[u8])]) -> Result<(), (Object, io::Error)> {
+        let temporary =
+            |flash: &Self, object: Object| flash.folder.join(format!("{}.tmp", object.name()));
+        for (at, &(object, bytes)) in objects.iter().enumerate() {
+            let written = (|| {
+                let path = temporary(self, object);
+                let mut file = options().write(true).create(true).truncate(true).open(path)?;
+                file.write_all(bytes)?;
+                file.sync_all()
+            })();
+            if let Err(error) = written {
+                for &(object, _) in &objects[..=at] {
+                    // Gives the space back; if even that fails the next replace overwrites it.
+                    let _ = std::fs::remove_file(temporary(self, object));
+                }
+                return Err((object, error));
+            }
         }
-        std::fs::rename(&temporary, &path)?;
-        if let Some(part) = object.part() {
-            self.segments.insert(part);
+        let mut last = Object::Anchor;
+        for &(object, _) in objects {
+            last = object;
+            let renamed = std::fs::rename(temporary(self, object), self.path(object));
+            renamed.map_err(|error| (object, error))?;
+            if let Some(part) = object.part() {
+                self.segments.insert(part);
+            }
+            self.reopen(object).map_err(|error| (object, error))?;
         }
-        self.reopen(object)?;
-        self.directory.sync_all()
+        self.directory.sync_all().map_err(|error| (last, error))
     }
 }
 
@@ -178,7 +191,12 @@ impl Flash for FileFlash {
     }
 
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
-        self.try_replace(object, bytes).map_err(|e| flash_error(object, Operation::Replace, &e))
+        self.replace_all(&[(object, bytes)])
+    }
+
+    fn replace_all(&mut self, objects: &[(Object, &[u8])]) -> Result<(), FlashError> {
+        self.try_replace(objects)
+            .map_err(|(object, error)| flash_error(object, Operation::Replace, &error))
     }
 
     fn remove(&mut self, object: Object) -> Result<(), FlashError> {

@@ -117,7 +117,8 @@ impl fmt::Display for Object {
 ///
 /// The law that a body keeps and that the mock enforces: appended bytes are readable at once, and durable only after
 /// `sync`; before that a power cut may keep, lose, tear or reorder them. `replace` is durable on return, and a cut
-/// inside it leaves the old object or the new one. `remove` is durable on return; a cut or an error inside it leaves
+/// inside it leaves the old object or the new one. `replace_all` does that for each of several by itself: a cut inside it may leave
+/// the old one of any and the new one of any other. `remove` is durable on return; a cut or an error inside it leaves
 /// the object whole, gone, or half erased with its first bytes still sound.
 pub trait Flash: Send {
     /// Numbers of the segments that are there, rising.
@@ -153,6 +154,15 @@ pub trait Flash: Send {
     /// # Errors
     /// [`FlashError`]; the object is then as before, or as given.
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError>;
+
+    /// Puts other bytes in the places of several objects, each as [`Flash::replace`] does, and in no order; a body may do that with
+    /// fewer syncs than one after the other takes.
+    ///
+    /// # Errors
+    /// [`FlashError`]; each object is then as before, or as given.
+    fn replace_all(&mut self, objects: &[(Object, &[u8])]) -> Result<(), FlashError> {
+        objects.iter().try_for_each(|(object, bytes)| self.replace(*object, bytes))
+    }
 
     /// Takes an object away, if it is there.
     ///

@@ -11,6 +11,7 @@ pub(crate) mod durable;
 mod load;
 mod put;
 pub(crate) mod record;
+pub(crate) mod removal;
 mod segment;
 mod tidy;
 

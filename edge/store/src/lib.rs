@@ -22,6 +22,7 @@ pub mod gallery;
 mod keyring;
 pub mod keys;
 mod log;
+mod meter;
 pub mod mock;
 mod originals;
 pub mod overlay;

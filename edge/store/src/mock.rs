@@ -1,7 +1,7 @@
 //! Flash in memory that keeps to the law and no further, and keys in memory, for tests of everything above them.
 //!
 //! What was not synced is lost, kept or torn at a power cut, each 16-byte piece by its own lot, so that a later write may
-//! stand where an earlier one does not. `replace` leaves the old object or the new one; `remove` the old one, none, or one
+//! stand where an earlier one does not. `replace` leaves the old object or the new one, `replace_all` that of each; `remove` the old one, none, or one
 //! of which half is erased. Faults are set by the number of the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
@@ -46,6 +46,8 @@ enum Change<'a> {
     Append(&'a [u8]),
     Sync,
     Replace(&'a [u8]),
+    /// Each of these, in one operation.
+    ReplaceAll(&'a [(Object, &'a [u8])]),
     Remove,
 }
 
@@ -163,6 +165,7 @@ impl MockFlash {
                 // Whether the new object stands is not known after an error.
                 Change::Replace(_) if number.is_multiple_of(2) => state.apply(object, change),
                 Change::Replace(_) => {}
+                Change::ReplaceAll(objects) => state.replace_some(objects, number),
                 Change::Sync => {
                     if let Some(held) = state.objects.get_mut(&object) {
                         held.dropped |= held.seen != held.durable;
@@ -175,6 +178,7 @@ impl MockFlash {
             // Half of the operations in progress had their effect when the power went.
             match change {
                 Change::Append(_) => state.apply(object, change),
+                Change::ReplaceAll(objects) => state.replace_some(objects, seed),
                 Change::Remove if seed % 3 == 0 => state.half_erase(object, seed / 3),
                 _ if seed % 2 == 0 => state.apply(object, change),
                 _ => {}
@@ -187,13 +191,16 @@ impl MockFlash {
         {
             return Err(error(FlashFault::Io));
         }
-        if let (Some(capacity), Change::Append(bytes) | Change::Replace(bytes)) =
-            (state.capacity, change)
-        {
+        if let Some(capacity) = state.capacity {
             // The old object stays until the new one stands, so a replace needs room for both.
             let free = capacity.saturating_sub(state.used());
-            if bytes.len() > free {
-                if let Change::Append(_) = change {
+            let len = match change {
+                Change::Append(bytes) | Change::Replace(bytes) => bytes.len(),
+                Change::ReplaceAll(objects) => objects.iter().map(|(_, bytes)| bytes.len()).sum(),
+                Change::Sync | Change::Remove => 0,
+            };
+            if len > free {
+                if let Change::Append(bytes) = change {
                     state.apply(object, &Change::Append(&bytes[..free]));
                 }
                 return Err(error(FlashFault::Full));
@@ -226,8 +233,22 @@ impl State {
                 let held = Bytes { seen, durable, dropped: false };
                 self.objects.insert(object, held);
             }
+            Change::ReplaceAll(objects) => {
+                for (object, bytes) in objects {
+                    self.apply(*object, &Change::Replace(bytes));
+                }
+            }
             Change::Remove => {
                 self.objects.remove(&object);
+            }
+        }
+    }
+
+    /// Replaces those of some objects that the seed's bits name: any, all or none.
+    fn replace_some(&mut self, objects: &[(Object, &[u8])], seed: u64) {
+        for (bit, (object, bytes)) in objects.iter().enumerate() {
+            if seed >> bit & 1 == 0 {
+                self.apply(*object, &Change::Replace(bytes));
             }
         }
     }
@@ -405,6 +426,11 @@ impl Flash for MockFlash {
 
     fn replace(&mut self, object: Object, bytes: &[u8]) -> Result<(), FlashError> {
         self.change(object, Operation::Replace, &Change::Replace(bytes))
+    }
+
+    fn replace_all(&mut self, objects: &[(Object, &[u8])]) -> Result<(), FlashError> {
+        let Some(&(first, _)) = objects.first() else { return Ok(()) };
+        self.change(first, Operation::Replace, &Change::ReplaceAll(objects))
     }
 
     fn remove(&mut self, object: Object) -> Result<(), FlashError> {

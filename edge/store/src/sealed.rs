@@ -26,6 +26,14 @@ pub(crate) fn replace(
     object: Object,
     plain: &[u8],
 ) -> Result<(), StoreError> {
+    Ok(flash.replace(object, &seal(keyring, object, plain)?)?)
+}
+
+/// The bytes of a sealed object.
+///
+/// # Errors
+/// [`StoreError::Keys`] without random bytes.
+pub(crate) fn seal(keyring: &Keyring, object: Object, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::with_capacity(ENVELOPE + plain.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -33,7 +41,7 @@ pub(crate) fn replace(
     bytes.extend_from_slice(&keyring.current().to_le_bytes());
     let about = about(&bytes, object);
     keyring.seal(&about, plain, &mut bytes)?;
-    Ok(flash.replace(object, &bytes)?)
+    Ok(bytes)
 }
 
 /// The bytes of a sealed object; `None` if it is not there.

@@ -2,7 +2,8 @@
 //!
 //! The order of writes is the point of this file. A change of the gallery is a batch of its own,
 //! bound by the log's next batch, which tells of it, and by the anchor once the unit idles. A
-//! removal writes the tombstone first: from then on the person is gone, whatever follows. A keeper's counter follows the anchor. An admission's entry is
+//! removal is durable with its tombstone and its record in the gallery, which go in one replace, and a start makes up for the one
+//! that a cut took; if that fails the tombstone goes first, from which on the person is gone, whatever follows. A keeper's counter follows the anchor. An admission's entry is
 //! appended and synced before the caller hears of it. The lock-out state is in the log before a probe is scored.
 
 mod administration;
@@ -28,6 +29,7 @@ use crate::gallery::{self, Beside, Gallery, GalleryError, Member};
 use crate::keyring::{self, Form, Keyring};
 use crate::keys::{FileKeys, KeyProvider};
 use crate::log::{self, Log, LogSize, State};
+use crate::meter::Metered;
 use crate::sealed;
 use crate::tombstones::{self, Tombstones};
 use counter::Counting;
@@ -64,7 +66,7 @@ impl From<LogSize> for StoreSize {
 
 /// The open store of a unit.
 pub struct Store {
-    flash: Box<dyn Flash>,
+    flash: Box<Metered>,
     size: StoreSize,
     keyring: Keyring,
     log: Log,
@@ -115,11 +117,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open_sized(
-        mut flash: Box<dyn Flash>,
+        flash: Box<dyn Flash>,
         keys: Arc<dyn KeyProvider>,
         size: impl Into<StoreSize>,
     ) -> Result<(Self, Option<TailCut>), StoreError> {
-        let size = size.into();
+        let (mut flash, size) = (Box::new(Metered::new(flash)), size.into());
         wipe::finish(flash.as_mut(), keys.as_ref())?;
         let keyring = Keyring::open(flash.as_mut(), &keys)?;
         let anchor = read(flash.as_ref(), &keyring, Object::Anchor, anchor::MAX_LEN as u64)?;
@@ -253,14 +255,20 @@ impl Store {
     }
 
     fn read_gallery(&mut self, model: ModelId) -> Result<DurableGallery, StoreError> {
-        let durable = DurableGallery::load(
+        let mut durable = DurableGallery::load(
             self.flash.as_mut(),
             &self.keyring,
             model,
             self.size.gallery_segment_bytes,
-            &self.tombstones.0,
             self.anchor.generation,
         )?;
+        let removed = durable.without_tombstone(&self.tombstones.0);
+        if !removed.is_empty() {
+            let mut tombstones = self.tombstones.clone();
+            tombstones.0.extend(removed);
+            self.save_tombstones(tombstones)?;
+        }
+        durable.apply(self.flash.as_mut(), &self.keyring, &self.tombstones.0);
         let gallery = durable.gallery();
         self.unbound |= gallery.generation() > self.anchor.generation;
         self.anchor.generation = gallery.generation();
@@ -443,6 +451,11 @@ impl Store {
         gallery.member(person).ok_or(GalleryError::UnknownPerson { person })?;
         let mut tombstones = self.tombstones.clone();
         tombstones.0.insert(person);
+        if let Some(removed) = self.remove_at_once(person, &tombstones)? {
+            return Ok(removed);
+        }
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        durable.before_tombstone(self.flash.as_mut(), person)?;
         self.save_tombstones(tombstones)?;
         let (flash, keyring) = (self.flash.as_mut(), &self.keyring);
         let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
@@ -454,6 +467,31 @@ impl Store {
             Ok(_) => Ok(removed),
             Err(source) => Err(StoreError::NotErased { person, source: Box::new(source) }),
         }
+    }
+
+    /// Has the tombstones and the segment without the person durable in one go; `None` if the tombstones must go first.
+    fn remove_at_once(
+        &mut self,
+        person: PersonId,
+        tombstones: &Tombstones,
+    ) -> Result<Option<Member>, StoreError> {
+        let durable = self.gallery.as_mut().ok_or(StoreError::NoGallery)?;
+        // A segment that cannot be read, say, keeps nobody from being removed.
+        let removal = durable.removal(self.flash.as_ref(), &self.keyring, person);
+        let Ok(Some(removal)) = removal else { return Ok(None) };
+        let list = sealed::seal(&self.keyring, Object::Tombstones, &tombstones.to_bytes())?;
+        self.doubtful.insert(person);
+        let both = [(Object::Tombstones, &list[..]), removal.object()];
+        let replaced = self.flash.replace_all(&both);
+        if replaced.is_err() {
+            durable.not_removed(removal);
+            return Ok(None);
+        }
+        let removed = durable.removed(removal);
+        self.doubtful.clear();
+        self.tombstones = tombstones.clone();
+        self.note_gallery();
+        Ok(removed)
     }
 
     fn save_tombstones(&mut self, tombstones: Tombstones) -> Result<(), StoreError> {

@@ -138,10 +138,18 @@ pub struct StoreInfo {
     pub log_segments: u32,
     /// Segments that are kept before the oldest goes.
     pub log_segments_kept: u32,
+    /// Segments that the log began since the unit's first start, those that went among them: what it wore the flash.
+    pub log_segments_begun: u32,
     /// Bytes of the log.
     pub log_bytes: u64,
+    /// Segments of the gallery.
+    pub gallery_segments: u32,
     /// Bytes of the gallery.
     pub gallery_bytes: u64,
+    /// Bytes that the store gave to the flash since this start, whatever a file system adds.
+    pub written_bytes: u64,
+    /// Bytes that are held back for admissions on a full medium; 0 if none are.
+    pub reserve_bytes: u64,
     /// What keeps the secret that all of it is sealed with.
     pub keeper: SecretKeeper,
     /// Where the keeper's counter stands, by which a flash that was put back is found; `None` if it has none.

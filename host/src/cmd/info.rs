@@ -91,8 +91,12 @@ fn value(hello: &Hello, info: &Info) -> Value {
             "log_oldest": store.log_oldest,
             "log_segments": store.log_segments,
             "log_segments_kept": store.log_segments_kept,
+            "log_segments_begun": store.log_segments_begun,
             "log_bytes": store.log_bytes,
+            "gallery_segments": store.gallery_segments,
             "gallery_bytes": store.gallery_bytes,
+            "written_bytes": store.written_bytes,
+            "reserve_bytes": store.reserve_bytes,
             "secret_keeper": keeper(store.keeper),
             "counter": store.counter,
             "administrators": store.administrators,
@@ -209,6 +213,19 @@ fn text(hello: &Hello, info: &Info) -> String {
                     (SecretKeeper::Memory, _) => "memory".to_owned(),
                     (SecretKeeper::Tpm, None) => "a TPM".to_owned(),
                     (SecretKeeper::Tpm, Some(at)) => format!("a TPM, whose counter stands at {at}"),
+                }
+            ),
+        );
+        row(
+            "flash",
+            format!(
+                "{} written since this start; {} segments of the log begun since the first, {} of the gallery kept; {}",
+                indicatif::HumanBytes(store.written_bytes),
+                store.log_segments_begun,
+                store.gallery_segments,
+                match store.reserve_bytes {
+                    0 => "no reserve".to_owned(),
+                    bytes => format!("a reserve of {}", indicatif::HumanBytes(bytes)),
                 }
             ),
         );

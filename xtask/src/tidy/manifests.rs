@@ -8,7 +8,7 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
@@ -48,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "threshold-wire",
         ],
     ),
+    ("threshold-bare", &["threshold-policy", "threshold-record", "threshold-wire"]),
     ("threshold-store-fuzz", &["threshold-record", "threshold-store"]),
     ("threshold-wire-fuzz", &["threshold-record", "threshold-wire"]),
     ("threshold-peers", &["threshold-record", "threshold-store"]),

@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::flash::{Flash, Object};
 use crate::gallery::digest::{Digest, SetKey};
 use crate::gallery::record::{self, NO_MODEL, OfModel, Part, Raw, Side, Statement};
+use crate::gallery::removal::Dispute;
 use crate::gallery::segment::{self, AROUND, Ending, HEADER, Header};
 use crate::gallery::{Beside, Gallery, GalleryError, Member};
 use crate::keyring::Keyring;
@@ -91,6 +92,22 @@ pub(crate) struct DurableGallery {
     /// A new segment could not be made, and may be there, sealed with this data key or a later one: the next batch must go into
     /// it.
     pub(super) begun: Option<u32>,
+    /// What a removal that failed may have left: no change of anything else may follow before it is settled.
+    pub(super) disputed: Option<Dispute>,
+}
+
+/// Segments that are written anew as one, not yet on the flash.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    /// Those that it stands for; the first gives its number.
+    numbers: Vec<u32>,
+    pub(super) header: Header,
+    pub(super) bytes: Vec<u8>,
+    /// The data key that it is sealed with.
+    key: u32,
+    /// Lengths of the records.
+    live: BTreeMap<Part, u32>,
+    removals: Vec<(PersonId, u64)>,
 }
 
 impl Segment {
@@ -136,6 +153,7 @@ impl DurableGallery {
             leftovers: BTreeSet::new(),
             waiting: BTreeSet::new(),
             begun: None,
+            disputed: None,
         }
     }
 
@@ -249,22 +267,6 @@ impl DurableGallery {
         Ok(())
     }
 
-    /// Takes a removed person out of memory, whose tombstone is durable; that the gallery is without is durable with the next
-    /// change.
-    pub(crate) fn bury(&mut self, person: PersonId) -> Option<Member> {
-        let member = self.gallery.take_person(person)?;
-        let records = self.records_of(person);
-        self.digest.take(self.set.of_person(person, &records));
-        for (part, _) in records {
-            self.unplace(part);
-        }
-        for segment in self.segments.values_mut().filter(|segment| segment.holds(person)) {
-            segment.erase = true;
-        }
-        self.waiting.insert(person);
-        Some(member)
-    }
-
     /// What the gallery is, as far as it is durable.
     pub(super) fn statement(&self) -> Statement {
         Statement {
@@ -293,7 +295,7 @@ impl DurableGallery {
     }
 
     /// The record of a part is dead now.
-    fn unplace(&mut self, part: Part) -> Option<Place> {
+    pub(super) fn unplace(&mut self, part: Part) -> Option<Place> {
         let place = self.places.remove(&part)?;
         if let Some(segment) = self.segments.get_mut(&place.segment) {
             segment.n_live -= 1;
@@ -359,6 +361,7 @@ impl DurableGallery {
         removals_alone: bool,
         statement: Statement,
     ) -> Result<u32, StoreError> {
+        self.settle_dispute(flash)?;
         let len = records.len() as u32 + AROUND as u32;
         // A removal has two fdatasyncs behind it, and its batch is short: it need not wait for a new segment.
         let room = self.segment_bytes + if removals_alone { self.segment_bytes / 4 } else { 0 };
@@ -430,11 +433,35 @@ impl DurableGallery {
         more: &[u8],
         statement: Statement,
     ) -> Result<(), StoreError> {
-        let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return Ok(()) };
-        let Some(through) = self.segments.get(&last).map(|last| last.header.through) else {
-            return Ok(());
-        };
-        let header = Header::of(first, through, &statement);
+        self.settle_dispute(flash)?;
+        let rewritten = self.written_anew(flash, keyring, numbers, None, more, statement)?;
+        let object = Object::GallerySegment(rewritten.header.number);
+        if let Err(error) = flash.replace(object, &rewritten.bytes) {
+            let others = numbers[1..].iter().filter_map(|number| self.segments.get(number));
+            let held: Vec<PersonId> = others.flat_map(|other| other.held.clone()).collect();
+            if let Some(segment) = self.segments.get_mut(&rewritten.header.number) {
+                segment.unsure = true;
+                segment.held.extend(held);
+            }
+            return Err(error.into());
+        }
+        self.take_rewritten(rewritten);
+        Ok(())
+    }
+
+    /// The live records of neighbours as one segment, but for those of somebody who goes, followed by `more`.
+    pub(super) fn written_anew(
+        &self,
+        flash: &dyn Flash,
+        keyring: &Keyring,
+        numbers: &[u32],
+        without: Option<PersonId>,
+        more: &[u8],
+        statement: Statement,
+    ) -> Result<Rewritten, StoreError> {
+        let first = numbers.first().copied().unwrap_or_default();
+        let last = numbers.last().and_then(|last| self.segments.get(last));
+        let header = Header::of(first, last.map_or(first, |last| last.header.through), &statement);
         let mut live = BTreeMap::new();
         let mut removals = Vec::new();
         for &number in numbers {
@@ -446,6 +473,7 @@ impl DurableGallery {
                 others.any(|(_, segment)| segment.holds(person))
             }));
         }
+        live.retain(|part, _| Some(part.person) != without);
         let mut records = Vec::new();
         for &(person, generation) in &removals {
             record::push_removed(&mut records, generation, person);
@@ -453,35 +481,33 @@ impl DurableGallery {
         live.values().for_each(|bytes| records.extend_from_slice(bytes));
         records.extend_from_slice(more);
         let bytes = sealed(keyring, header, records, statement)?;
-        if let Err(error) = flash.replace(Object::GallerySegment(first), &bytes) {
-            let others = numbers[1..].iter().filter_map(|number| self.segments.get(number));
-            let held: Vec<PersonId> = others.flat_map(|other| other.held.clone()).collect();
-            if let Some(segment) = self.segments.get_mut(&first) {
-                segment.unsure = true;
-                segment.held.extend(held);
-            }
-            return Err(error.into());
-        }
-        for number in &numbers[1..] {
+        let live = live.into_iter().map(|(part, bytes)| (part, bytes.len() as u32)).collect();
+        let (numbers, key) = (numbers.to_vec(), keyring.current());
+        Ok(Rewritten { numbers, header, bytes, key, live, removals })
+    }
+
+    /// Takes in what is on the flash now, followed by what the caller settles.
+    pub(super) fn take_rewritten(&mut self, rewritten: Rewritten) {
+        let Rewritten { numbers, header, bytes, key, live, removals } = rewritten;
+        for number in numbers.iter().skip(1) {
             self.segments.remove(number);
             self.leftovers.insert(*number);
         }
         let mut segment = Segment {
             end: bytes.len() as u32,
             n_live: live.len() as u32,
-            live_bytes: live.values().map(|bytes| bytes.len() as u32).sum(),
+            live_bytes: live.values().sum(),
             removals,
-            oldest_key: keyring.current(),
+            oldest_key: key,
             ..Segment::empty(header)
         };
         for part in live.keys() {
             segment.hold(part.person);
             if let Some(place) = self.places.get_mut(part) {
-                place.segment = first;
+                place.segment = header.number;
             }
         }
-        self.segments.insert(first, segment);
-        Ok(())
+        self.segments.insert(header.number, segment);
     }
 
     /// The live records of a segment, as they stand there.

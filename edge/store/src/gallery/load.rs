@@ -7,7 +7,7 @@
 use crate::error::StoreError;
 use crate::flash::{Flash, Object, Series};
 use crate::gallery::digest::Digest;
-use crate::gallery::durable::{Change, DurableGallery, Place, Segment};
+use crate::gallery::durable::{DurableGallery, Place, Segment};
 use crate::gallery::record::{self, MAX_PARTS, NO_MODEL, Part, Raw, Records, Side, Statement};
 use crate::gallery::segment::{self, Batch, Ending};
 use crate::gallery::{Gallery, Member};
@@ -42,13 +42,12 @@ struct Contents {
 
 impl DurableGallery {
     /// Loads the gallery, which had reached a generation, with the side of `model` in view, or another one's if none is of that; an
-    /// empty one of `model` if none was ever written. Applies the tombstones, and erases what it can of those whom they bury.
+    /// empty one of `model` if none was ever written. The tombstones are to be applied to it.
     pub(crate) fn load(
         flash: &mut dyn Flash,
         keyring: &Keyring,
         model: ModelId,
         segment_bytes: u32,
-        tombstones: &BTreeSet<PersonId>,
         anchored: u64,
     ) -> Result<Self, StoreError> {
         let mut durable = Self::empty(keyring, model, segment_bytes);
@@ -78,20 +77,6 @@ impl DurableGallery {
                 replaced?;
             } else if let (Err(_), Some(last)) = (replaced, durable.segments.get_mut(&number)) {
                 last.unsure = true;
-            }
-        }
-        let dead = tombstones.iter().filter(|&&id| durable.gallery.member(id).is_some());
-        let dead: Vec<PersonId> = dead.copied().collect();
-        for &person in &dead {
-            durable.bury(person);
-        }
-        if !dead.is_empty() {
-            // A removal was cut off after its tombstone. Erasing what is left can wait if the flash is full; the tombstones
-            // are applied again at the next start.
-            let written = durable.change(flash, keyring, Change::Removals);
-            let mut erased = written.map(|_| true);
-            while let Ok(true) = erased {
-                erased = durable.erase_one(flash, keyring);
             }
         }
         Ok(durable)

@@ -8,7 +8,7 @@
 
 use super::Store;
 use crate::error::StoreError;
-use crate::flash::Object;
+use crate::flash::{Flash, Object};
 
 /// Bytes that are held back: a hundred attempts and admissions take a tenth of it, the head of a new segment and an anchor
 /// included.

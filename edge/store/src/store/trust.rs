@@ -3,7 +3,7 @@
 use super::Store;
 use crate::chain::Checkpoint;
 use crate::error::StoreError;
-use crate::flash::{Object, Series};
+use crate::flash::{Flash, Object, Series};
 use crate::receipt::Receipt;
 use crate::sealed;
 use threshold_record::PersonId;
