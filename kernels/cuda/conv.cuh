@@ -110,6 +110,11 @@ struct Ends {
             r_slope[n] = *(const float2*)(layer.slope + channel);
         }
     }
+    // Bias and PReLU over a lane's two sums of tile n and of the first or second eight rows.
+    __device__ __forceinline__ float2 of(const float (&r_acc)[N][4], u32 n, u32 half_tile) const {
+        return make_float2(prelu(r_acc[n][2 * half_tile] + r_bias[n].x, r_slope[n].x),
+                           prelu(r_acc[n][2 * half_tile + 1] + r_bias[n].y, r_slope[n].y));
+    }
 };
 
 // Bias and PReLU over a warp's sums of channels 8 `n_first` .., and into rows of `stride` halves. Rows (pixels) at or
@@ -120,14 +125,12 @@ static __device__ __forceinline__ void store(const float (&r_acc)[N][4], const E
     const u32 row = m_first + lane / 4, pair = 2 * (lane % 4);
 #pragma unroll
     for (u32 n = 0; n < N; n++) {
-        const float2 bias = ends.r_bias[n], slope = ends.r_slope[n];
 #pragma unroll
         for (u32 half_tile = 0; half_tile < 2; half_tile++) {
             if (row + 8 * half_tile < n_pixels) {
-                const float value_0 = prelu(r_acc[n][2 * half_tile] + bias.x, slope.x);
-                const float value_1 = prelu(r_acc[n][2 * half_tile + 1] + bias.y, slope.y);
+                const float2 values = ends.of(r_acc, n, half_tile);
                 u32* s_to = (u32*)(s_y + (row + 8 * half_tile) * stride + 8 * (n_first + n) + pair);
-                *s_to = pack_halves(value_0, value_1);
+                *s_to = pack_halves(values.x, values.y);
             }
         }
     }
@@ -142,9 +145,9 @@ struct First {
     __device__ __forceinline__ First(const Layer& layer, u32 lane) : weights(layer.weights, lane), ends(layer, 0, lane) {}
 };
 
-// The first layer: K x K = 3 x 3 over 4-channel pixels. One step of the sum is a kernel row: 4 pixels of 4 values, of
-// which the last pixel and each pixel's last value meet zero weights. `s_x` has rows of `in_width` pixels and at least one
-// pixel more than are read by the taps; all of it must be finite.
+// The first layer: K x K = 3 x 3 over pixels of 4 values (`area_mean`). One step of the sum is a kernel row, whose middle pixel
+// takes two of the four places: its weights in the second are what rounding took from the row's. So a lane's second word of a row
+// is the first of the pixel beside. `s_x` has rows of `in_width` pixels.
 // Computes rows y_first .. y_first + n_rows of the output (`OUT_W` columns) into `s_y`, whose first row is y_first.
 template <u32 OUT_W, u32 N_TILES, u32 WARPS>
 static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x, u32 in_width, const First<N_TILES>& layer,
@@ -160,7 +163,7 @@ static __device__ __forceinline__ void conv_first(__half* s_y, const uint2* s_x,
 #pragma unroll
         for (u32 step = 0; step < 3; step++) {
             const u32 down = 2 * step * in_width;
-            const u32 r_a[4] = {s_low[down], s_high[down], s_low[down + 4], s_high[down + 4]};
+            const u32 r_a[4] = {s_low[down], s_high[down], s_low[down + 2], s_high[down + 2]};
 #pragma unroll
             for (u32 n = 0; n < N_TILES; n++) {
                 const u32 r_one[2] = {layer.weights.r_b[step][n].x, layer.weights.r_b[step][n].y};
@@ -219,7 +222,8 @@ template <u32 SIDE, u32 IN_W, u32 OUT_W, u32 CHANNELS, u32 THREADS>
 static __device__ __forceinline__ void max_pool(__half* y, u32 y_stride, const __half* s_x, u32 in_rows, u32 n_rows) {
     static_assert(CHANNELS % 8 == 0, "16 bytes at a time");
     constexpr u32 CHUNKS = CHANNELS / 8, ROW = row_of(CHANNELS);
-    for (u32 i = threadIdx.x; i < n_rows * OUT_W * CHUNKS; i += THREADS) {
+    // Where a block walks over crops, a pool's addresses would be kept from one to the next through all that lies between.
+    for (u32 i = computed_here(threadIdx.x); i < n_rows * OUT_W * CHUNKS; i += THREADS) {
         const u32 chunk = i % CHUNKS, to_x = i / CHUNKS % OUT_W, to_y = i / CHUNKS / OUT_W;
         uint4 best = *(const uint4*)(s_x + (2 * to_y * IN_W + 2 * to_x) * ROW + 8 * chunk);
 #pragma unroll

@@ -1,5 +1,5 @@
 // computes  one convolution of the cascade alone, as its network calls it: for tests, which compare it with f64
-// shapes    x half NHWC dense [rows][columns][channels] (first layers: 4 channels), y half [rows][columns][outputs]
+// shapes    x half NHWC dense [rows][columns][channels] (first layers: pixels of 4 values), y half [rows][columns][outputs]
 // params    ConvAloneParams; `which` counts the layers in the order of the switch below
 // launch    grid 1, block 256, shared CONV_ALONE_SHARED
 // work      a block: the input into shared memory, the layer, the output as it is
@@ -30,9 +30,9 @@ static __device__ __forceinline__ void rows_alone(__half* s_x, const ConvAlonePa
 // `s_y` lies behind the input: conv_first stores in rows for the next layer.
 template <u32 SIDE, u32 ROWS>
 static __device__ __forceinline__ void first_alone(uint2* s_x, const ConvAloneParams& p) {
-    constexpr u32 IN = (ROWS + 2) * SIDE + 2, OUT = SIDE - 2;
+    constexpr u32 IN = (ROWS + 2) * SIDE, OUT = SIDE - 2;
     static_assert(IN * 8 + ROWS * OUT * row_of(32) * 2 <= CONV_ALONE_SHARED && IN % 2 == 0, "fits, and is aligned");
-    for (u32 i = threadIdx.x; i < IN; i += 256) s_x[i] = i < IN - 2 ? ((const uint2*)p.x)[i] : make_uint2(0, 0);
+    for (u32 i = threadIdx.x; i < IN; i += 256) s_x[i] = ((const uint2*)p.x)[i];
     __syncthreads();
     __half* s_y = (__half*)(s_x + IN);
     conv_first<OUT, 4, 8>(s_y, s_x, SIDE, First<4>(p.layer, threadIdx.x % 32), 0, ROWS);

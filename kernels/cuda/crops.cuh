@@ -10,7 +10,7 @@ template <u32 SIDE, u32 AHEAD, u32 THREADS, Rgb (*SUM)(const PictureView&, Windo
 static __device__ __forceinline__ void window_resized(uint2* s_x, const PictureView& picture, Window window, u32 y_first,
                                                       u32 n_rows) {
     const u32 n = n_rows * SIDE;
-    for (u32 first = threadIdx.x; first < n; first += AHEAD * THREADS) {
+    for (u32 first = computed_here(threadIdx.x); first < n; first += AHEAD * THREADS) {
         Rgb sums[AHEAD];
         Window windows[AHEAD];
 #pragma unroll
@@ -28,9 +28,8 @@ static __device__ __forceinline__ void window_resized(uint2* s_x, const PictureV
     }
 }
 
-// The box's pixels that lie in the frame, resized to SIDE x SIDE, of which rows y_first .. y_first + n_rows (at most ROWS),
-// and two zero pixels behind them, which the taps of the first layer read beside the last row. All THREADS of the block
-// call it.
+// The box's pixels that lie in the frame, resized to SIDE x SIDE, of which rows y_first .. y_first + n_rows (at most ROWS).
+// All THREADS of the block call it.
 template <u32 SIDE, u32 ROWS, u32 THREADS>
 static __device__ __forceinline__ void crop_resized(uint2* s_x, const PictureView& picture, Box box, u32 y_first, u32 n_rows) {
     Window window = {0, 0, 1, 1};
@@ -44,5 +43,4 @@ static __device__ __forceinline__ void crop_resized(uint2* s_x, const PictureVie
         // Boxes that large are rare, and several sums in bands at once would be the registers that decide.
         window_resized<SIDE, 1, THREADS, sum_of_many>(s_x, picture, window, y_first, n_rows);
     }
-    if (threadIdx.x < 2) s_x[n_rows * SIDE + threadIdx.x] = make_uint2(0, 0);
 }

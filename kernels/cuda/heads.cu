@@ -8,8 +8,9 @@
 // work      rnet_heads: 16 proposals a block, each of 16 warps a sixteenth of the hidden values; onet_hidden: 32 of the hidden
 //           values of 16 proposals at a time, a warp a quarter of the sum of 8; onet_heads: 16 proposals, a warp 8 answers
 // cost      weights (R-Net 0.15 MB, O-Net 0.6 MB) from L2, O-Net's once a block and before its features are there; 0.08 and
-//           0.3 MMAC a proposal
-// numerics  half features and hidden values, f32 sums; models::net::{rnet, onet}
+//           0.3 MMAC a proposal, and R-Net's answers three times
+// numerics  half features and hidden values, R-Net's hidden values and its answers' weights in two halves each, f32 sums;
+//           models::net::{rnet, onet}
 #include "conv.cuh"
 #include "status.cuh"
 
@@ -54,21 +55,24 @@ static __device__ __forceinline__ void answer(float* g_answers, const float (&r_
 }
 
 constexpr u32 RNET_K = 576, RNET_HIDDEN = 128;
-constexpr u32 RNET_HEADS_SHARED = HEADS_ROWS * (row_of(RNET_K) + row_of(RNET_HIDDEN)) * 2;
-static_assert(RNET_HEADS_SHARED == 23040, "as launch::heads::RNET_SHARED_BYTES");
+constexpr u32 RNET_HEADS_SHARED = HEADS_ROWS * (row_of(RNET_K) + 2 * row_of(RNET_HIDDEN)) * 2;
+static_assert(RNET_HEADS_SHARED == 27392, "as launch::heads::RNET_SHARED_BYTES");
 
 KERNEL_BY_FEW(rnet_heads, HeadsParams, HEADS_BLOCK, 1) {
     SHARED_BYTES(s_raw);
     let_next_begin();
     __half* s_x = (__half*)s_raw;
+    // Hidden values in two halves each.
     __half* s_hidden = s_x + HEADS_ROWS * row_of(RNET_K);
+    __half* s_rests = s_hidden + HEADS_ROWS * row_of(RNET_HIDDEN);
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     constexpr u32 K_STEPS = RNET_K / 16, H_STEPS = RNET_HIDDEN / 16;
     static_assert(RNET_HIDDEN == 8 * HEADS_WARPS, "8 hidden values a warp");
     const Ends<1> ends(p.hidden, warp, lane);
     const uint2* g_weights = p.hidden.weights + warp * K_STEPS * 32;
     const Ring<1, K_STEPS, steps_ahead(1, K_STEPS)> ring(g_weights, lane);
-    const Ring<1, H_STEPS, H_STEPS> heads(p.heads.weights, lane);
+    // What is nearest and what that leaves, a run each.
+    const Ring<1, 2 * H_STEPS, 2 * H_STEPS> heads(p.heads.weights, lane);
     const float2 bias = *(const float2*)(p.heads.bias + 2 * (lane % 4));
     wait_for_before();
     const u32 n = p.status->rnet_kept, first = HEADS_ROWS * blockIdx.x;
@@ -77,14 +81,34 @@ KERNEL_BY_FEW(rnet_heads, HeadsParams, HEADS_BLOCK, 1) {
     float r_hidden[1][4] = {};
     const __half* s_row = s_x + lane % 16 * row_of(RNET_K) + 8 * (lane / 16);
     accumulate(r_hidden, ring, g_weights, lane, [&](u32 step) { return s_row + 16 * step; });
-    store<1>(r_hidden, ends, warp, s_hidden, row_of(RNET_HIDDEN), 0, HEADS_ROWS, lane);
+#pragma unroll
+    for (u32 half_tile = 0; half_tile < 2; half_tile++) {
+        const float2 values = ends.of(r_hidden, 0, half_tile);
+        const u32 at = (lane / 4 + 8 * half_tile) * row_of(RNET_HIDDEN) + 8 * warp + 2 * (lane % 4);
+        const u32 two = pack_halves(values.x, values.y);
+        *(u32*)(s_hidden + at) = two;
+        *(u32*)(s_rests + at) = pack_rests(two, values.x, values.y);
+    }
     __syncthreads();
 
     if (warp > 0) return;
-    float r_heads[1][4] = {};
-    const __half* s_hidden_row = s_hidden + lane % 16 * row_of(RNET_HIDDEN) + 8 * (lane / 16);
-    accumulate(r_heads, heads, p.heads.weights, lane, [&](u32 step) { return s_hidden_row + 16 * step; });
-    answer<8>(p.answers, r_heads[0], bias, first, n, 0, lane);
+    // Three sums, none of which waits for another; the product of both second halves is below f32.
+    float r_heads[4] = {}, r_of_rests[4] = {}, r_by_rests[4] = {};
+    const u32 at = lane % 16 * row_of(RNET_HIDDEN) + 8 * (lane / 16);
+#pragma unroll
+    for (u32 step = 0; step < H_STEPS; step++) {
+        u32 r_a[4], r_rests[4];
+        ldmatrix_x4(r_a, s_hidden + at + 16 * step);
+        ldmatrix_x4(r_rests, s_rests + at + 16 * step);
+        const uint2 nearest = heads.r_b[step][0], left = heads.r_b[H_STEPS + step][0];
+        const u32 r_b[2] = {nearest.x, nearest.y}, r_b_rests[2] = {left.x, left.y};
+        mma_m16n8k16(r_heads, r_a, r_b);
+        mma_m16n8k16(r_of_rests, r_rests, r_b);
+        mma_m16n8k16(r_by_rests, r_a, r_b_rests);
+    }
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) r_heads[i] += r_of_rests[i] + r_by_rests[i];
+    answer<8>(p.answers, r_heads, bias, first, n, 0, lane);
 }
 
 constexpr u32 ONET_K = 1152, ONET_HIDDEN = 256;

@@ -8,7 +8,7 @@
 //           onet_features: conv3, its pool and conv4 of a crop. Blocks walk over crops and strips
 // cost      12.9 MMAC, and a seventh of it again where strips share rows; 49 KB written a proposal. Few crops are the rule, so
 //           the way through each kernel is short, and weights (0.2 MB) are in registers or shared memory before it begins
-// numerics  half activations, f32 sums; models::net::onet
+// numerics  half activations and weights as `kernels::rounding` makes them, f32 sums; models::net::onet
 #include "boxes.cuh"
 #include "conv.cuh"
 #include "crops.cuh"
@@ -36,10 +36,10 @@ static_assert(POOL2_SIDE % STRIP2 == 0, "whole strips");
 
 // Eleven warps: two rounds of the crop's pixels and of conv1's tiles, one of the pool's, and registers for two blocks.
 constexpr u32 POOL1_BLOCK = 352;
-constexpr u32 STRIP1_X_BYTES = ((STRIP1_ROWS + 2) * ONET_SIDE + 2) * 8, STRIP1_BYTES = STRIP1_ROWS * CONV1_SIDE * row_of(32) * 2;
+constexpr u32 STRIP1_X_BYTES = (STRIP1_ROWS + 2) * ONET_SIDE * 8, STRIP1_BYTES = STRIP1_ROWS * CONV1_SIDE * row_of(32) * 2;
 constexpr u32 POOL1_SHARED = STRIP1_X_BYTES + STRIP1_BYTES;
 static_assert(STRIP1_X_BYTES % 16 == 0, "aligned for chunks");
-static_assert(POOL1_SHARED == 29232, "as launch::crops::POOL1_SHARED_BYTES");
+static_assert(POOL1_SHARED == 29216, "as launch::crops::POOL1_SHARED_BYTES");
 
 KERNEL_BY_FEW(onet_pool1, ONetParams, POOL1_BLOCK, 2) {
     SHARED_BYTES(s_raw);

@@ -60,12 +60,14 @@ static __device__ __forceinline__ Window area_window(Window from, u32 x, u32 y, 
     return {from.x + x0, from.y + y0, x1 - x0, y1 - y0};
 }
 
-// The mean of a window with that sum, as a network takes it: (mean - 127.5) / 128, four halves (r, g, b, 0).
+// The mean of a window with that sum, as a network takes it: (mean - 127.5) / 128, in four halves: green, what rounding took
+// from green, red - green, blue - green. The first layers' weights are turned to match (`kernels::rounding`). So brightness has
+// 22 bits, and what is rounded is colour, which is less than brightness and so has finer steps.
 static __device__ __forceinline__ uint2 area_mean(Rgb sum, Window of) {
     // First by the rows and then by the columns, as torch does.
     const float rows = (float)of.height, columns = (float)of.width;
-    const float red = ((float)sum.r / rows / columns - 127.5f) * 0.0078125f;
     const float green = ((float)sum.g / rows / columns - 127.5f) * 0.0078125f;
+    const float red = ((float)sum.r / rows / columns - 127.5f) * 0.0078125f;
     const float blue = ((float)sum.b / rows / columns - 127.5f) * 0.0078125f;
-    return make_uint2(pack_halves(red, green), pack_halves(blue, 0.0f));
+    return make_uint2(pack_halves(green, green - __half2float(__float2half_rn(green))), pack_halves(red - green, blue - green));
 }

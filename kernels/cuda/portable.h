@@ -75,6 +75,12 @@ static __device__ __forceinline__ u32 load_acquired(const u32* g_at) {
 static __device__ __forceinline__ void add_released(u32* g_at, u32 value) {
     asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(g_at), "r"(value) : "memory");
 }
+// A number that the compiler takes for a new one: what follows from it is computed where it is used, and not before a loop around
+// it and kept in registers.
+static __device__ __forceinline__ u32 computed_here(u32 value) {
+    asm volatile("" : "+r"(value));
+    return value;
+}
 // In a loop that waits for another thread: nothing, the machine runs both.
 static __device__ __forceinline__ void spin_yield() {}
 
@@ -105,4 +111,9 @@ static __device__ __forceinline__ u32 pack_halves(float low, float high) {
 }
 static __device__ __forceinline__ float2 unpack_halves(u32 two) {
     return make_float2(__half2float(__ushort_as_half((unsigned short)two)), __half2float(__ushort_as_half((unsigned short)(two >> 16))));
+}
+// What rounding took from two values that are halves in `two`.
+static __device__ __forceinline__ u32 pack_rests(u32 two, float low, float high) {
+    const float2 halves = unpack_halves(two);
+    return pack_halves(low - halves.x, high - halves.y);
 }

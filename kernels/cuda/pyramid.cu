@@ -1,10 +1,10 @@
 // computes  level[y][x][c] = (mean of the frame over the pixel's window - 127.5) / 128, every level in one launch
-// shapes    picture (`picture.cuh`); levels NHWC4 half, one after the other, the fourth channel zero
+// shapes    picture (`picture.cuh`); levels NHWC4 half (`area_mean`), one after the other
 // params    PyramidParams
 // launch    grid: blocks of all levels (Level::pyramid_block), block 256, shared 0
 // work      a thread: one pixel of a level
 // cost      reads four sums of 8 bytes and writes 8 bytes a level pixel; 1280x720, min face 40: 9 levels, 1.3 MB written
-// numerics  exact integer sums, f32 mean, rounded once to half; models::cascade::pyramid::AreaResize
+// numerics  exact integer sums, f32 mean, green in two halves and red and blue less green in one; models::cascade::pyramid::AreaResize
 #include "picture.cuh"
 #include "pyramid.cuh"
 

@@ -4,7 +4,7 @@
 // launch    grid: a few blocks for each multiprocessor, block CROP_BLOCK, shared RNET_SHARED
 // work      a block: one proposal at a time, crop and resize to 24 x 24 included
 // cost      1.53 MMAC and 1.2 KB written a proposal; weights (0.06 MB) come from L2, conv2's before the proposals are there
-// numerics  half activations, f32 sums; models::net::rnet
+// numerics  half activations and weights as `kernels::rounding` makes them, f32 sums; models::net::rnet
 #include "boxes.cuh"
 #include "conv.cuh"
 #include "crops.cuh"
@@ -24,13 +24,13 @@ static_assert(sizeof(RNetParams) == 120, "as launch::crops::RNetParams");
 constexpr u32 CROP_BLOCK = 384, CROP_WARPS = CROP_BLOCK / 32;
 constexpr u32 RNET_SIDE = 24;
 constexpr u32 CONV2_STEPS = 9 * 32 / 16, CONV2_BYTES = 6 * CONV2_STEPS * 32 * 8, CONV3_STEPS = 4 * 48 / 16;
-constexpr u32 RNET_X_BYTES = (RNET_SIDE * RNET_SIDE + 2) * 8, RNET_CONV1_BYTES = 22 * 22 * row_of(32) * 2;
+constexpr u32 RNET_X_BYTES = RNET_SIDE * RNET_SIDE * 8, RNET_CONV1_BYTES = 22 * 22 * row_of(32) * 2;
 constexpr u32 RNET_POOL1_BYTES = 11 * 11 * row_of(32) * 2, RNET_CONV2_BYTES = 9 * 9 * row_of(48) * 2;
 constexpr u32 RNET_SHARED = CONV2_BYTES + RNET_X_BYTES + RNET_CONV1_BYTES + RNET_POOL1_BYTES;
 static_assert(RNET_X_BYTES % 16 == 0 && RNET_CONV1_BYTES % 16 == 0 && RNET_CONV2_BYTES % 16 == 0, "aligned for ldmatrix");
 static_assert(RNET_CONV2_BYTES + 4 * 4 * row_of(48) * 2 <= RNET_CONV1_BYTES, "conv2 and its pool take conv1's place");
 static_assert(2 * (RNET_SHARED + 1024) <= 164 * 1024, "two blocks on a multiprocessor of sm_87");
-static_assert(RNET_SHARED == 80672, "as launch::crops::RNET_SHARED_BYTES");
+static_assert(RNET_SHARED == 80656, "as launch::crops::RNET_SHARED_BYTES");
 
 KERNEL_BY_FEW(rnet, RNetParams, CROP_BLOCK, 2) {
     SHARED_BYTES(s_raw);

@@ -78,6 +78,7 @@ static inline void __syncthreads() { ::emulator::block->barrier(); }
 static inline void __syncwarp(u32 mask = 0xffffffffu) {
     ::emulator::block->meet(mask, ::emulator::Meeting::SYNC, nullptr, [](void**, u32) {});
 }
+static inline u32 computed_here(u32 value) { return value; }
 static inline void spin_yield() { ::emulator::block->yield(); }
 
 // One value of each lane, and which lane's it wants.

@@ -23,6 +23,7 @@ mod picture;
 mod places;
 mod recognise;
 mod room;
+pub mod rounding;
 mod self_test;
 mod stages;
 pub mod weights;

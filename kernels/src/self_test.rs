@@ -22,7 +22,7 @@ use threshold_models::tensor::TensorSource;
 
 /// Pixels of the frame's side, O-Net's input.
 const SIDE: usize = 48;
-/// How far an answer may lie from the CPU engine's: on noise P-Net's halves move it by 0.006 at most, the others' by 0.003
+/// How far an answer may lie from the CPU engine's: on noise half precision moves it by 0.003 at most
 /// (`tests/kernels/networks.rs`); a wrong product or a lost barrier moves it by far more.
 const TOLERANCE: f32 = 0.02;
 

@@ -1,18 +1,19 @@
 //! The cascade's weights: which layer becomes which run of fragments.
 //!
 //! Owns what the cascade's kernels expect of each layer: first layers over pixels of four values, heads one below the other.
-//! The order within a layer is that of `fragments`.
+//! The order within a layer is that of `fragments`, how weights are rounded that of `rounding`.
 
 use crate::device::{Device, DeviceError};
 use crate::fragments::{Fragments, STEP, Uploaded};
 use crate::launch::Layer;
+use crate::rounding;
 use threshold_models::engine::EngineError;
 use threshold_models::graph::{Graph, WeightSpec};
 use threshold_models::net;
 use threshold_models::tensor::TensorSource;
 
-/// Channels of a pixel of a level or crop: the fourth is zero.
-const PIXEL: usize = 4;
+/// Channels of a frame.
+const COLOURS: usize = 3;
 
 /// The cascade's weights as bytes for one buffer, and where in it each layer lies.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ impl Packed {
             packer.conv("pnet.conv1")?,
             packer.conv("pnet.conv2")?,
             packer.conv("pnet.conv3")?,
-            packer.rows(&["pnet.conv4_1", "pnet.conv4_2"])?,
+            packer.heads(&["pnet.conv4_1", "pnet.conv4_2"])?,
         ];
         packed.rnet =
             [packer.conv("rnet.conv1")?, packer.conv("rnet.conv2")?, packer.conv("rnet.conv3")?];
@@ -56,7 +57,7 @@ impl Packed {
             packer.conv("onet.conv4")?,
         ];
         packed.rnet_heads =
-            [packer.rows(&["rnet.dense4"])?, packer.rows(&["rnet.dense5_1", "rnet.dense5_2"])?];
+            [packer.rows(&["rnet.dense4"])?, packer.heads(&["rnet.dense5_1", "rnet.dense5_2"])?];
         packed.onet_heads = [
             packer.rows(&["onet.dense5"])?,
             packer.rows(&["onet.dense6_1", "onet.dense6_2", "onet.dense6_3"])?,
@@ -101,32 +102,45 @@ impl Packer<'_> {
         Ok((spec.shape.clone(), values))
     }
 
-    /// A convolution (weights `[out, kh, kw, in]`). The first layer's three channels become a step for each kernel row: four
-    /// pixels of four values, the fourth of each zero.
+    /// A convolution (weights `[out, kh, kw, in]`). A first layer has a step for each kernel row: four places of four values.
     fn conv(&mut self, name: &str) -> Result<Layer, EngineError> {
-        let (shape, weight) = self.tensor(&format!("{name}.weight"))?;
+        let (shape, mut weight) = self.tensor(&format!("{name}.weight"))?;
         let &[out, kh, kw, cin] = shape.as_slice() else { return Ok(Layer::default()) };
-        let at = |o: usize, tap: usize, c: usize| weight[(o * kh * kw + tap) * cin + c];
+        let windows = kh * kw * cin;
         let bias = self.tensor(&format!("{name}.bias"))?.1;
         let slope = self.tensor(&format!("{name}.slope"))?.1;
-        if cin < PIXEL {
-            let value = |o: usize, k: usize| {
-                let (row, pixel, c) = (k / STEP, k % STEP / PIXEL, k % PIXEL);
-                if pixel < kw && c < cin { at(o, row * kw + pixel, c) } else { 0.0 }
-            };
-            // P-Net's 10 channels are read as one step of 16 by the next layer.
-            return Ok(self.fragments.layer((out, kh * STEP), value, &bias, &slope));
+        if cin == COLOURS {
+            let windows: Vec<_> = weight.chunks_exact(windows).map(rounding::first_layer).collect();
+            let value = |o: usize, k: usize| windows[o][k];
+            return Ok(self.fragments.layer((out, rounding::FIRST_LAYER), value, &bias, &slope));
         }
+        weight.chunks_exact_mut(windows).for_each(|one| rounding::window(one, [kh, kw], cin));
         let step = cin.next_multiple_of(STEP);
+        // P-Net's 10 channels are a step of 16.
         let value = |o: usize, k: usize| {
             let (tap, c) = (k / step, k % step);
-            if c < cin { at(o, tap, c) } else { 0.0 }
+            if c < cin { weight[o * windows + tap * cin + c] } else { 0.0 }
         };
         Ok(self.fragments.layer((out, kh * kw * step), value, &bias, &slope))
     }
 
     /// Dense layers, or 1 x 1 convolutions, one below the other.
     fn rows(&mut self, names: &[&str]) -> Result<Layer, EngineError> {
+        let Rows { out, inputs, weight, bias, slope } = self.below(names)?;
+        Ok(self.fragments.layer((out, inputs), |o, k| weight[o * inputs + k], &bias, &slope))
+    }
+
+    /// The same in two halves a weight: a run of steps with what is nearest, then one with what that leaves.
+    fn heads(&mut self, names: &[&str]) -> Result<Layer, EngineError> {
+        let Rows { out, inputs, weight, bias, slope } = self.below(names)?;
+        let value = |o: usize, k: usize| {
+            let weight = weight[o * inputs + k % inputs];
+            if k < inputs { weight } else { rounding::rest(weight) }
+        };
+        Ok(self.fragments.layer((out, 2 * inputs), value, &bias, &slope))
+    }
+
+    fn below(&self, names: &[&str]) -> Result<Rows, EngineError> {
         let (mut weight, mut bias, mut slope, mut out) = (vec![], vec![], vec![], 0);
         for name in names {
             let (shape, values) = self.tensor(&format!("{name}.weight"))?;
@@ -136,6 +150,15 @@ impl Packer<'_> {
             slope.extend(self.tensor(&format!("{name}.slope"))?.1);
         }
         let inputs = weight.len() / out.max(1);
-        Ok(self.fragments.layer((out, inputs), |o, k| weight[o * inputs + k], &bias, &slope))
+        Ok(Rows { out, inputs, weight, bias, slope })
     }
+}
+
+/// Layers one below the other: weights `[out, inputs]`.
+struct Rows {
+    out: usize,
+    inputs: usize,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    slope: Vec<f32>,
 }

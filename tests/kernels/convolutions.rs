@@ -3,6 +3,7 @@
 use crate::rig::{alone, drawn, rounds, weights};
 use half::f16;
 use threshold_kernels::launch::{CONVS_ALONE, ConvAlone};
+use threshold_kernels::rounding;
 use threshold_models::tensor::Tensors;
 use threshold_tests::lots::Lots;
 
@@ -19,15 +20,34 @@ fn ulp(value: f64) -> f64 {
     2f64.powf(value.abs().max(2f64.powi(-14)).log2().floor() - 10.0)
 }
 
+/// A term of an output's sum: row, column and channel of the window, and the weight there, a half.
+type Term = ([usize; 3], f64);
+
+/// One output's terms, of its window `[k][k][channels]`.
+fn terms(window: &[f32], kernel: usize, channels: usize) -> Vec<Term> {
+    if channels == 3 {
+        // Three pixels of a row, the middle one twice, of four values each.
+        let place = |i: usize| [i / 16, [0, 1, 1, 2][i / 4 % 4], i % 4];
+        let weights = rounding::first_layer(window).into_iter().enumerate();
+        return weights.map(|(i, weight)| (place(i), f64::from(weight))).collect();
+    }
+    let mut window = window.to_vec();
+    rounding::window(&mut window, [kernel; 2], channels);
+    let place = |i: usize| [i / channels / kernel, i / channels % kernel, i % channels];
+    window.iter().enumerate().map(|(i, &weight)| (place(i), f64::from(weight))).collect()
+}
+
 fn check(lots: &mut Lots, tensors: &Tensors, which: usize) {
     let ConvAlone { name, input: [h, w, c], output: [oh, ow, oc], kernel } = CONVS_ALONE[which];
     let of = |kind: &str| &tensors[&format!("{name}.{kind}")];
     let (weight, bias, slope) = (of("weight"), of("bias"), of("slope"));
     let (outputs, channels) = (weight.shape[0], weight.shape[3]);
-    // What lies beyond the network's channels is zero, as the layer before leaves it.
-    let x: Vec<f32> = (0..h * w * c)
-        .map(|i| if i % c < channels { lots.unit() * 4.0 - 2.0 } else { 0.0 })
-        .collect();
+    // What lies beyond the network's channels is zero, as the layer before leaves it; a first layer's pixels have four values.
+    let there = if channels == 3 { 4 } else { channels };
+    let x: Vec<f32> =
+        (0..h * w * c).map(|i| if i % c < there { lots.unit() * 4.0 - 2.0 } else { 0.0 }).collect();
+    let windows = weight.data.chunks_exact(kernel * kernel * channels);
+    let terms: Vec<_> = windows.map(|window| terms(window, kernel, channels)).collect();
     let found = alone(tensors, lots.below(99)).conv(which, &x).unwrap();
     for (i, &found) in found.iter().enumerate() {
         let (o, ox, oy) = (i % oc, i / oc % ow, i / oc / ow);
@@ -37,15 +57,10 @@ fn check(lots: &mut Lots, tensors: &Tensors, which: usize) {
             continue;
         }
         let (mut sum, mut size) = (f64::from(bias.data[o]), 0.0);
-        for ky in 0..kernel {
-            for kx in 0..kernel {
-                for ci in 0..channels {
-                    let x = half(x[((oy + ky) * w + ox + kx) * c + ci]);
-                    let w = half(weight.data[((o * kernel + ky) * kernel + kx) * channels + ci]);
-                    sum += x * w;
-                    size += (x * w).abs();
-                }
-            }
+        for &([ky, kx, ci], weight) in &terms[o] {
+            let product = half(x[((oy + ky) * w + ox + kx) * c + ci]) * weight;
+            sum += product;
+            size += product.abs();
         }
         let expected = if sum > 0.0 { sum } else { sum * f64::from(slope.data[o]) };
         let allowed = 2.0 * ulp(expected) + SUMMED * size;

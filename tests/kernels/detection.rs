@@ -15,16 +15,18 @@ use threshold_tests::{NO_REFERENCES, packs, photos, shared, skipped};
 const MAX_PX: f32 = 1.0;
 const MAX_SCORE: f32 = 0.01;
 
-/// Faces that are not within [`MAX_PX`], by picture and smallest face, and where the two engines part.
-const NAMED: [(&str, u32, &str); 3] = [
-    ("mosaic_1280x720", 20, "after R-Net another of the face's proposals stays"),
-    ("mosaic_1920x1080", 20, "after P-Net another of the face's proposals stays"),
-    (
-        "obama_partial_face_480",
-        20,
-        "a proposal's edge lies at 91.98 and not at 92.00, so that its crop moves by a pixel and R-Net passes it",
-    ),
-];
+/// Faces that are not within [`MAX_PX`], by picture and smallest face, and where the two engines part: none of the golden
+/// pictures', one of the photos'.
+const NAMED: [(&str, u32, &str); 1] = [(
+    "obama2.jpg",
+    100,
+    "an edge of O-Net's crop, 377 px wide, lies at 142.99 and not at 143.01, so that the crop moves by a pixel",
+)];
+/// As many as the design allows, golden pictures and photos together.
+const MOST_NAMED: usize = 2;
+const _: () = assert!(NAMED.len() <= MOST_NAMED);
+/// Greatest distance of the golden pictures' coordinates, rms: three faces that part by 1.5 to 7 px make it 0.4.
+const MAX_RMS_PX: f64 = 0.1;
 
 fn engines(detector: &Pack, min_face_px: u32) -> (CpuEngine, CudaEngine<Machine>) {
     let cascade = CascadeOptions { min_face_px: min_face_px.into(), ..CascadeOptions::default() };
@@ -33,22 +35,55 @@ fn engines(detector: &Pack, min_face_px: u32) -> (CpuEngine, CudaEngine<Machine>
     (cpu, CudaEngine::new(machine(1), detector, cascade).unwrap())
 }
 
-/// The faces that differ by more than the tolerance; every face must have a partner of the same place.
-fn differing(what: &str, found: &[Detection], expected: &[Detection]) -> usize {
-    assert_eq!(found.len(), expected.len(), "{what}: faces");
-    let far = |(found, expected): &(&Detection, &Detection)| {
-        let numbers = |face: &Detection| {
-            let bbox = [face.bbox.x1, face.bbox.y1, face.bbox.x2, face.bbox.y2];
-            bbox.into_iter().chain(face.landmarks.into_iter().flatten()).collect::<Vec<_>>()
-        };
-        assert!(
-            (found.score - expected.score).abs() <= MAX_SCORE,
-            "{what}: {found:?}, {expected:?}"
-        );
-        let apart = numbers(found).into_iter().zip(numbers(expected)).map(|(a, b)| (a - b).abs());
-        apart.fold(0.0, f32::max) > MAX_PX
-    };
-    found.iter().zip(expected).filter(far).count()
+/// How far two engines' faces are from each other.
+#[derive(Default)]
+struct Apart {
+    /// Of each face, of each coordinate and landmark, pixels.
+    px: Vec<Vec<f32>>,
+    /// Of each face.
+    scores: Vec<f32>,
+}
+
+impl Apart {
+    /// Adds a picture's; every face must have a partner of the same place, and its score. How many of them are too far.
+    fn add(&mut self, what: &str, found: &[Detection], expected: &[Detection]) -> usize {
+        assert_eq!(found.len(), expected.len(), "{what}: faces");
+        let mut n_far = 0;
+        for (found, expected) in found.iter().zip(expected) {
+            let numbers = |face: &Detection| {
+                let bbox = [face.bbox.x1, face.bbox.y1, face.bbox.x2, face.bbox.y2];
+                bbox.into_iter().chain(face.landmarks.into_iter().flatten()).collect::<Vec<_>>()
+            };
+            let score = (found.score - expected.score).abs();
+            assert!(score <= MAX_SCORE, "{what}: {found:?}, {expected:?}");
+            let pairs = numbers(found).into_iter().zip(numbers(expected));
+            let px: Vec<f32> = pairs.map(|(a, b)| (a - b).abs()).collect();
+            n_far += usize::from(greatest(&px) > MAX_PX);
+            self.px.push(px);
+            self.scores.push(score);
+        }
+        n_far
+    }
+}
+
+fn greatest(values: &[f32]) -> f32 {
+    values.iter().copied().fold(0.0, f32::max)
+}
+
+fn rms(values: &[f32]) -> f64 {
+    let squares: f64 = values.iter().map(|&value| f64::from(value).powi(2)).sum();
+    (squares / values.len().max(1) as f64).sqrt()
+}
+
+/// The faces that are too far are the named ones among the pictures that `of` tells.
+fn check_named(seen: &[(String, u32)], of: impl Fn(&str) -> bool) {
+    if cfg!(feature = "gpu") {
+        // A card sums in an order of its own, so that other faces than the named may be those that part.
+        return assert!(seen.len() <= MOST_NAMED, "faces more than {MAX_PX} px apart: {seen:?}");
+    }
+    let named = NAMED.iter().filter(|(name, ..)| of(name));
+    let named: Vec<_> = named.map(|&(name, min_face, _)| (name.to_owned(), min_face)).collect();
+    assert_eq!(seen, named, "faces more than {MAX_PX} px apart");
 }
 
 fn golden(name: &str) -> Option<(Frame, Pack)> {
@@ -57,6 +92,7 @@ fn golden(name: &str) -> Option<(Frame, Pack)> {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 fn the_kernels_find_the_faces_that_the_cpu_engine_finds() {
     let Some(shared) = shared() else {
         return skipped("kernels beside the CPU engine", NO_REFERENCES);
@@ -64,7 +100,7 @@ fn the_kernels_find_the_faces_that_the_cpu_engine_finds() {
     let entries = std::fs::read_dir(shared.join("golden/png")).unwrap();
     let mut pictures: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     pictures.sort();
-    let mut seen = Vec::new();
+    let (mut seen, mut apart) = (Vec::new(), Apart::default());
     for path in pictures {
         let name = path.file_stem().unwrap().to_str().unwrap();
         for min_face in [20, 40] {
@@ -75,19 +111,21 @@ fn the_kernels_find_the_faces_that_the_cpu_engine_finds() {
             let (expected, found) = (cpu.detect(&frame).unwrap(), kernels.detect(&frame).unwrap());
             let what = format!("{name}, min face {min_face}");
             assert_eq!(kernels.counts().lost, [0; 3], "{what}");
-            let differing = differing(&what, &found, &expected);
+            let differing = apart.add(&what, &found, &expected);
             seen.extend((0..differing).map(|_| (name.to_owned(), min_face)));
         }
     }
-    if cfg!(feature = "gpu") {
-        // A card sums in an order of its own, so that other faces than the named may be those that part.
-        return assert!(
-            seen.len() <= 2 * NAMED.len(),
-            "faces more than {MAX_PX} px apart: {seen:?}"
-        );
-    }
-    let named = NAMED.map(|(name, min_face, _)| (name.to_owned(), min_face));
-    assert_eq!(seen, named, "faces more than {MAX_PX} px apart");
+    let px = apart.px.concat();
+    println!(
+        "{} faces: {:.4} px rms, {:.3} px at most; scores {:.1e} rms, {:.1e} at most",
+        apart.scores.len(),
+        rms(&px),
+        greatest(&px),
+        rms(&apart.scores),
+        greatest(&apart.scores)
+    );
+    check_named(&seen, |name| !name.ends_with(".jpg"));
+    assert!(cfg!(feature = "gpu") || rms(&px) <= MAX_RMS_PX, "{} px rms", rms(&px));
 }
 
 #[test]
@@ -99,13 +137,16 @@ fn the_kernels_find_the_faces_of_the_photos() {
         );
     };
     let detector = packs.detector().unwrap();
+    let mut seen = Vec::new();
     for name in ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"] {
         let frame = picture::read(&photos.join(name)).unwrap();
         let (mut cpu, mut kernels) = engines(&detector, 100);
         let (expected, found) = (cpu.detect(&frame).unwrap(), kernels.detect(&frame).unwrap());
         assert_eq!(found.len(), 1, "{name}");
-        assert_eq!(differing(name, &found, &expected), 0, "{name}: {found:?}, {expected:?}");
+        let differing = Apart::default().add(name, &found, &expected);
+        seen.extend((0..differing).map(|_| (name.to_owned(), 100)));
     }
+    check_named(&seen, |name| name.ends_with(".jpg"));
 }
 
 #[test]

@@ -14,9 +14,9 @@ use threshold_tests::lots::Lots;
 use threshold_tests::{packs, photos, skipped};
 
 /// Greatest difference of a score, and of a fraction of a box's side, of P-Net on noise, which networks are least sure of:
-/// over eight seeds six stayed below half of it. The design allows scores 0.01.
-const MAX_PNET: f32 = 0.006;
-/// The same of R-Net and O-Net: the largest of twelve seeds was 0.00104.
+/// the largest of twelve seeds was 0.0013. The design allows scores 0.01.
+const MAX_PNET: f32 = 0.0025;
+/// The same of R-Net and O-Net: the largest of twelve seeds was 0.00064, with drawn weights 0.0019.
 const MAX_CROPS: f32 = 0.003;
 
 fn stages() -> CpuStages {
@@ -44,7 +44,10 @@ fn p_net_finds_every_cell_of_every_level() {
             for level in levels(size[0], size[1], 12.0, 0.709) {
                 let n = level.height * level.width;
                 // What the kernels saw, so that only the network differs.
-                let seen = pixels[at..at + 4 * n].chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]);
+                let seen = pixels[at..at + 4 * n].chunks_exact(4).flat_map(|p| {
+                    let green = p[0] + p[1];
+                    [green + p[2], green, green + p[3]]
+                });
                 cpu.pnet(&seen.collect::<Vec<_>>(), level.height, level.width, &mut map).unwrap();
                 at += 4 * n;
                 for (i, &score) in map.prob.iter().enumerate() {
@@ -97,7 +100,7 @@ fn p_net_moves_the_edges_of_a_photos_proposals_by_little() {
     }
     assert!(found.is_empty());
     let rms = (squares / f64::from(n)).sqrt();
-    assert!(rms < 3e-4, "{rms:e} of a side");
+    assert!(rms < 1e-4, "{rms:e} of a side");
 }
 
 #[test]

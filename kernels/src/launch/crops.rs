@@ -9,10 +9,10 @@ use bytemuck::{Pod, Zeroable};
 
 /// As `CROP_BLOCK` and `RNET_SHARED`.
 const RNET_BLOCK: u32 = 384;
-const RNET_SHARED_BYTES: u32 = 80_672;
+const RNET_SHARED_BYTES: u32 = 80_656;
 /// As `POOL1_BLOCK` and `POOL1_SHARED`.
 const POOL1_BLOCK: u32 = 352;
-const POOL1_SHARED_BYTES: u32 = 29_232;
+const POOL1_SHARED_BYTES: u32 = 29_216;
 /// As `POOL2_BLOCK` and `POOL2_SHARED`.
 const POOL2_BLOCK: u32 = 448;
 const POOL2_SHARED_BYTES: u32 = 64_864;

@@ -13,7 +13,7 @@ const ROWS: usize = 16;
 const BLOCK: u32 = 512;
 const ANSWERS_BLOCK: u32 = 64;
 /// As `RNET_HEADS_SHARED` and `HIDDEN_SHARED`.
-const RNET_SHARED_BYTES: u32 = 23_040;
+const RNET_SHARED_BYTES: u32 = 27_392;
 const HIDDEN_SHARED_BYTES: u32 = 45_312;
 /// As `HIDDEN_PARTS`: blocks among which 16 proposals' hidden values are divided.
 const HIDDEN_PARTS: usize = 8;

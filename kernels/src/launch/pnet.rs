@@ -5,7 +5,7 @@ use crate::device::{Address, Step};
 use bytemuck::{Pod, Zeroable};
 
 /// As `PNET_SHARED`.
-const SHARED_BYTES: u32 = 49_536;
+const SHARED_BYTES: u32 = 48_864;
 /// As `PNET_THREADS`.
 const THREADS: u32 = 512;
 

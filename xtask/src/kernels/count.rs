@@ -135,14 +135,20 @@ fn cascade_work(kernel: &str, asked: &Asked, frame: usize, factor: f64) -> Work 
             let of_levels = pyramid::levels(width, height, min_face_px, factor)
                 .map(|level| net::pnet(level.height, level.width).costs().sum::<Cost>());
             let all: Cost = of_levels.sum();
-            let weights = net::pnet(12, 12).costs().sum::<Cost>().parameters * HALF;
+            let graph = net::pnet(12, 12);
+            // The heads' weights in two halves each.
+            let heads = layers(&graph, &["conv4"]).1;
+            let weights = graph.costs().sum::<Cost>().parameters * HALF + heads;
             Work { macs: all.macs, read: levels.pixel_bytes() + weights, written: 24 * cells }
         }
         "proposals" => bytes(8 * cells, 28 * kept),
         "overlap" => bytes(20 * kept, 2 * mask(kept)),
         "propose" => bytes(2 * mask(kept) + 24 * kept, BOX_BYTES * rnet),
         "rnet" => net(&net::rnet(), &["conv"], rnet, sums(24 * 24 * rnet), rnet_features),
-        "rnet_heads" => net(&net::rnet(), &["dense"], rnet, rnet_features, rnet_answers),
+        "rnet_heads" => {
+            let again = if rnet > 0 { layers(&net::rnet(), &["dense5"]).1 } else { 0 };
+            net(&net::rnet(), &["dense"], rnet, rnet_features + again, rnet_answers)
+        }
         "refine" => bytes(BOX_BYTES * rnet + rnet_answers + mask(rnet), BOX_BYTES * onet),
         "onet_pool1" => net(&net::onet(), &["conv1"], onet, sums(48 * 48 * onet), pool1),
         "onet_pool2" => net(&net::onet(), &["conv2"], onet, pool1, pool2),
