@@ -108,8 +108,8 @@ const LINK_RUNS: [(&str, u64); 4] = [
     ("gallery", 10_000_000),
 ];
 
-/// Parts of the link's sweep, each with a share of every target's runs: some seconds of a core.
-const LINK_PARTS: u64 = 1000;
+/// Parts of the link's sweep, each with a share of every target's runs: about a minute of a core, a second of it to start.
+const LINK_PARTS: u64 = 50;
 
 /// The page is written anew after each part: so it has what was reached, also of a sweep that was ended.
 fn link() -> Result<()> {
