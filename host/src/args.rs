@@ -90,6 +90,8 @@ pub enum Command {
     Stats,
     /// Become an administrator of a unit whose button is held; asks for the code on its label
     Pair(Pair),
+    /// Give up being an administrator of the unit: your key is revoked there for ever, and the unit forgotten here
+    Unpair,
     /// Let the unit move its lock, as an owner with the recovery key; makes that key for a unit that never had one
     Commission(Commission),
     /// Show or change who administers the unit

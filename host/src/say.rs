@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
 
 use crate::remedy;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::Value;
 use std::io::Write;
 use threshold_record::misleads;
@@ -87,14 +87,40 @@ impl Say {
     /// A progress bar on stderr; silent where stderr is no terminal.
     #[must_use]
     pub fn bar(self, steps: u64, what: &'static str) -> ProgressBar {
+        Self::styled(steps, what, STEPS)
+    }
+
+    /// The same of bytes over a line, with their rate.
+    #[must_use]
+    pub fn transfer(self, bytes: u64, what: &'static str) -> ProgressBar {
+        Self::styled(bytes, what, BYTES)
+    }
+
+    /// The same of entries of a log, with their rate.
+    #[must_use]
+    pub fn entries(self, entries: u64, what: &'static str) -> ProgressBar {
+        Self::styled(entries, what, ENTRIES)
+    }
+
+    fn styled(steps: u64, what: &'static str, template: &str) -> ProgressBar {
         // indicatif draws to stderr and hides itself there unless it is a terminal.
         let bar = ProgressBar::new(steps).with_message(what);
-        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} ({eta} left)") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{:.0}", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar
     }
 }
+
+/// Steps, of which some take longer than others.
+const STEPS: &str = "{msg} {bar:30} {pos}/{len} ({eta} left)";
+/// Bytes over a line.
+const BYTES: &str = "{msg} {bar:30} {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)";
+/// Entries of a log.
+const ENTRIES: &str = "{msg} {bar:30} {pos}/{len} ({rate} a second, {eta} left)";
 
 /// One line of text with every character that would not print as itself written as its code: what a unit, a file or a
 /// file's name says must neither move the terminal's cursor nor pass for a line of this program.
@@ -140,6 +166,16 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_bar_has_a_style_and_what_moves_tells_rate_and_time_left() {
+        for template in [STEPS, BYTES, ENTRIES] {
+            // One that is none would be left out silently.
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+            assert!(template.contains("{eta} left"), "{template}");
+        }
+        assert!(BYTES.contains("{bytes_per_sec}") && ENTRIES.contains("{rate} a second"));
+    }
 
     #[test]
     fn what_moves_the_cursor_or_hides_is_written_as_its_code() {

@@ -133,3 +133,30 @@ fn an_administrator_pairs_with_button_and_code_and_nobody_without() {
     let (error, _) = foreign.error();
     assert!(error.contains("does not know this administrator's key"), "{foreign:?}");
 }
+
+#[test]
+fn an_administrator_gives_up_the_own_key_for_ever_and_the_last_owner_does_not() {
+    let mut unit = paired(&OPTIONS);
+    let last = typed(&unit, "ada", &["unpair"], "");
+    assert!(last.error().0.contains("last owner"), "{last:?}");
+    let never = typed(&unit, "nobody", &["unpair"], "");
+    assert!(never.error().0.ends_with("was paired from here"), "{never:?}");
+    unit.kill();
+    let code = label(&unit);
+    unit.restart(&OPTIONS);
+    press_the_button(&unit);
+    let max = typed(&unit, "max", &["pair", "Max"], &code);
+    assert_eq!(max.status, 0, "{max:?}");
+    let gone = typed(&unit, "max", &["--json", "unpair"], "");
+    assert_eq!((&gone.json()["name"], &gone.json()["own"]), (&"Max".into(), &true.into()));
+    // Forgotten at both ends, and known for what it is if it comes back.
+    let stranger = typed(&unit, "max", &["gallery", "list"], "");
+    assert!(stranger.error().0.contains("only for an administrator whom it knows"), "{stranger:?}");
+    press_the_button(&unit);
+    let again = typed(&unit, "max", &["pair", "Max"], &code);
+    assert!(
+        again.error().1.contains("another key (--keys) if this one was revoked there"),
+        "{again:?}"
+    );
+    assert_eq!(typed(&unit, "ada", &["log", "pull", "--out", "log.jsonl"], "").status, 0);
+}

@@ -1,9 +1,15 @@
 //! The unit's port as the administrator finds it: not there, in use, silent, unplugged in the middle of a command.
 
 use crate::binary::{Unit, run, threshold};
+use serialport::{SerialPort as _, TTYPort};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
+use threshold_host::gallery_file;
+use threshold_host::keychain::Keychain;
+use threshold_record::ModelId;
+use threshold_wire::gallery::content::{self, Origin};
 
 /// A unit without packs: it answers, and that is all that is asked of it here.
 fn bare_unit() -> Unit {
@@ -35,16 +41,84 @@ fn a_port_that_is_not_named_or_not_there_is_said_with_what_to_do() {
     assert!(ran.error().1.contains("name a serial port"), "{ran:?}");
 }
 
+/// Every command that speaks to a unit, but for those that need a bundle, photos or a vault first.
+const COMMANDS: [&str; 42] = [
+    "info",
+    "stats",
+    "pair Ada",
+    "unpair",
+    "commission",
+    "administrators list",
+    "administrators revoke Ada",
+    "administrators role Ada owner",
+    "gallery list",
+    "gallery show Ada",
+    "gallery remove Ada",
+    "gallery pull --out pulled",
+    "gallery push file",
+    "gallery diff file",
+    "gallery verify file",
+    "log pull",
+    "log pull --out log.jsonl",
+    "log follow",
+    "log verify",
+    "log prune",
+    "slots",
+    "confirm",
+    "revert",
+    "reboot",
+    "wipe --yes-wipe door",
+    "why 1",
+    "policy show",
+    "policy set --target 1e-3",
+    "policy mode verify",
+    "policy acknowledge --photo-opens-this-door",
+    "policy withdraw",
+    "policy passback 5",
+    "policy reserve 3",
+    "calibrate",
+    "clock show",
+    "clock set",
+    "config get",
+    "config set engine.min_face_px=90",
+    "access show Ada",
+    "schedule list",
+    "schedule remove Night",
+    "enrol Ada --at-door",
+];
+
+/// A file that somebody with the keychain `keys` can open.
+fn write_gallery_file(folder: &Path) {
+    let keychain = Keychain::meant(Some(&folder.join("keys")));
+    let key = keychain.secret_or_new().unwrap();
+    let origin = Origin { model: ModelId([7; 32]), store_id: [9; 16], generation: 1 };
+    let content = content::write(&origin, [].iter(), std::iter::empty()).unwrap();
+    gallery_file::write(&folder.join("file"), &key, key.public(), &content).unwrap();
+}
+
 #[test]
-fn a_port_that_nobody_answers_on_ends_the_command_in_time() {
-    let (_master, slave) = serialport::TTYPort::pair().unwrap();
-    let name = serialport::SerialPort::name(&slave).unwrap();
+fn every_command_ends_in_time_at_a_port_that_nobody_answers_on() {
+    let folder = tempfile::tempdir().unwrap();
+    write_gallery_file(folder.path());
+    let start = |typed: &&'static str| {
+        let (master, slave) = TTYPort::pair().unwrap();
+        let name = slave.name().unwrap();
+        let typed: Vec<&str> = typed.split(' ').collect();
+        let mut command = threshold(&[&["--unit", &name, "--keys", "keys"], &typed[..]].concat());
+        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        (command.spawn().unwrap(), master, slave)
+    };
+    // All at once: each waits for most of its time.
+    let started: Vec<_> = COMMANDS.iter().map(start).collect();
     let begun = Instant::now();
-    let ran = run(&mut threshold(&["--unit", &name, "info"]));
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
-    let (error, remedy) = ran.error();
-    assert!(error.contains("did not answer"), "{error}");
-    assert!(remedy.contains("check that the unit is on"), "{remedy}");
+    for (typed, (process, _master, _slave)) in COMMANDS.iter().zip(started) {
+        let output = process.wait_with_output().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{typed}: {:?}", begun.elapsed());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{typed}: {said}");
+        assert!(said.contains("did not answer"), "{typed}: {said}");
+        assert!(said.contains("try: check that the unit is on"), "{typed}: {said}");
+    }
 }
 
 #[test]

@@ -485,6 +485,51 @@ fn a_push_goes_on_over_starts_of_the_unit_with_who_is_missing_and_counts_everybo
 }
 
 #[test]
+fn a_sealed_file_counts_everybody_once_however_often_it_is_cut() {
+    let people = crowd(1_200);
+    let mut unit = unit(0);
+    let sealed = envelope::seal(&key(1), &unit.unit_key(), &content_of(&people)).unwrap();
+    let removed = enrol(&unit, "Grace", &[9]);
+    unit.session(2).call::<RemovePerson>(&PersonRemove { person: removed }).unwrap();
+    // Of person 7 one template is there already, person 8 is there, and so is somebody who is not in the file.
+    let somebody = (person(9_000, "Somebody"), vec![]);
+    let there = [(people[6].0.clone(), people[6].1[..1].to_vec()), people[7].clone(), somebody];
+    push_raw(&mut unit.session(2), &content_of(&there)).unwrap();
+    let people_there = |unit: &Bench| unit.store(|store| store.gallery().unwrap().n_people());
+    let mut pushing = Pushing::of(Path::new("file"), Source::Sealed(&sealed));
+    // Cut in the listing, in the file, between the batches of which the unit tells, in the last listing; twice with the power.
+    let mut cuts = Vec::new();
+    for passes in (2..).step_by(5) {
+        let mut session = unit.session(2);
+        *unit.passes.borrow_mut() = passes;
+        let outcome = pushing.go(&mut session, Say::new(true));
+        *unit.passes.borrow_mut() = usize::MAX;
+        drop(session);
+        let Err(error) = outcome else { break };
+        assert!(matches!(error, SessionError::Bulk(_) | SessionError::Line(_)), "{error}");
+        cuts.push(people_there(&unit));
+        let text = pushing.cut_short(&error).unwrap_or_default();
+        assert_eq!(text.contains("all of it is in"), pushing.pushed().generation > 0, "{text}");
+        if cuts.len() % 4 == 2 {
+            let flash = unit.rig.borrow().flash.copy();
+            flash.cut_power(passes as u64);
+            flash.power_on();
+            drop(unit);
+            let mut rig = Rig::on(&flash);
+            rig.desk = Desk::new(rig.shared.clone(), false);
+            unit = Bench::of(rig);
+        }
+    }
+    assert!(cuts.iter().any(|&there| there > 3 && there < 1_201), "{cuts:?}");
+    let pushed = pushing.pushed();
+    let left: Vec<_> = pushed.left_out.iter().map(|left| (left.person, left.why)).collect();
+    assert_eq!(left, [(removed, Why::Removed)]);
+    let counts = (pushed.added, pushed.changed, pushed.equal, pushed.templates);
+    assert_eq!(counts, (1_197, 1, 1, 3 * 1_197 + 2), "{cuts:?}");
+    assert_eq!(people_there(&unit), 1_200);
+}
+
+#[test]
 fn a_gallery_that_would_not_hold_a_file_takes_nothing_of_it() {
     let unit = unit(0);
     let nobodys = |ids: std::ops::Range<u32>| -> Vec<_> {

@@ -103,6 +103,16 @@ impl Hostile {
                         self.chunks = (0..).zip(chunks).collect();
                     }
                     Wrong::Chunk(index, len) => self.chunks.push_back((*index, vec![1; *len])),
+                    // Whom it has is asked for first.
+                    Wrong::AppliesForEver(_) => {
+                        let bytes = threshold_wire::gallery::listing::write(
+                            &ORIGIN,
+                            &[],
+                            std::iter::empty(),
+                        );
+                        offer.content = Whole { len: bytes.len() as u64, hash: hash(&bytes) };
+                        self.chunks.push_back((0, bytes));
+                    }
                     _ => {}
                 }
                 call::answer_message::<StartPull>(id, &Ok(offer)).ok()
@@ -235,12 +245,13 @@ impl Transport for Hostile {
     }
 }
 
+const ORIGIN: Origin = Origin { model: ModelId([7; 32]), store_id: [9; 16], generation: 5 };
+
 fn sound() -> Vec<u8> {
-    let origin = Origin { model: ModelId([7; 32]), store_id: [9; 16], generation: 5 };
     let people: Vec<Person> =
         (1..=300).map(|id| Person::new(PersonId(id), &format!("Person {id}")).unwrap()).collect();
     let told = people.iter().map(|person| Told { person, access: None, templates: &[] });
-    content::write(&origin, [].iter(), told).unwrap()
+    content::write(&ORIGIN, [].iter(), told).unwrap()
 }
 
 #[test]

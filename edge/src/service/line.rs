@@ -198,6 +198,8 @@ pub struct Device {
     path: String,
     port: Option<TTYPort>,
     tried: Instant,
+    /// False for a line without bits, whose driver takes no speed.
+    has_speed: bool,
 }
 
 impl Device {
@@ -209,12 +211,25 @@ impl Device {
         let fail = |said: String| LineError::Device { path: path.to_owned(), said };
         let port = serialport::new(path, BAUD).timeout(WRITE_PATIENCE).open_native();
         let port = port.map_err(|error| fail(error.to_string()))?;
+        let has_speed = has_speed(Path::new(path));
         // Some UARTs take a speed that they cannot keep.
         match port.baud_rate() {
-            Ok(found) if found != BAUD => Err(fail(format!("it runs at {found} baud, not {BAUD}"))),
-            _ => Ok(Self { path: path.to_owned(), port: Some(port), tried: Instant::now() }),
+            Ok(found) if has_speed && found != BAUD => {
+                Err(fail(format!("it runs at {found} baud, not {BAUD}")))
+            }
+            _ => {
+                let (path, tried) = (path.to_owned(), Instant::now());
+                Ok(Self { path, port: Some(port), tried, has_speed })
+            }
         }
     }
+}
+
+/// False for the USB device port (`ttyGS`): its driver says 9600 baud whatever it is told, and is as quick as the bus.
+fn has_speed(path: &Path) -> bool {
+    let device = path.canonicalize();
+    let name = device.as_deref().unwrap_or(path).file_name().unwrap_or_default();
+    !name.to_string_lossy().starts_with("ttyGS")
 }
 
 impl Line for Device {
@@ -247,6 +262,9 @@ impl Line for Device {
     fn set_speed(&mut self, baud: u32) -> bool {
         // A device that comes back is opened at the first speed.
         let Some(port) = &mut self.port else { return baud == BAUD };
+        if !self.has_speed {
+            return true;
+        }
         // What was answered leaves at the speed that it was asked at, if anybody takes it: a line that nobody reads is not
         // waited for. Some UARTs take a speed that they cannot keep.
         let begun = Instant::now();
@@ -286,4 +304,27 @@ fn write(port: &mut TTYPort, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_usb_device_port_has_no_speed_whatever_leads_to_it() {
+        let folder = std::env::temp_dir().join(format!("edge-line-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("ttyGS0"), b"").unwrap();
+        symlink(folder.join("ttyGS0"), folder.join("cable")).unwrap();
+        assert!(!has_speed(&folder.join("ttyGS0")) && !has_speed(&folder.join("cable")));
+        // One that is not there yet is told by its name alone.
+        assert!(!has_speed(Path::new("/dev/none/ttyGS3")));
+        for uart in ["/dev/ttyUSB0", "/dev/ttyACM0", "/dev/ttyTHS1", "/dev/ttyS0", "/dev/ttyAMA0"] {
+            assert!(has_speed(Path::new(uart)), "{uart}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -18,6 +18,7 @@
 //! COBS leaves no zero byte inside, so that every 00 ends a frame and a receiver is in step again at the next one.
 //! Empty frames (00 00) are silently skipped: a sender may put a 00 first to end whatever noise stood before.
 
+use core::ffi::CStr;
 use heapless::Vec;
 
 /// The longest body: a page of 32 log entries, and every other message with room to spare.
@@ -218,9 +219,8 @@ impl Decoder {
 
     /// As [`Decoder::feed`], with sealed frames for a session to open.
     pub fn feed_any(&mut self, bytes: &mut &[u8]) -> Option<Result<Arrived<'_>, FrameError>> {
-        while let Some((&byte, rest)) = bytes.split_first() {
-            *bytes = rest;
-            if self.take(byte) {
+        while !bytes.is_empty() {
+            if self.take(bytes) {
                 return Some(self.finish());
             }
         }
@@ -240,20 +240,17 @@ impl Decoder {
         self.overlong = false;
     }
 
-    /// Takes one byte; true if it ended a frame.
-    fn take(&mut self, byte: u8) -> bool {
+    /// Takes the bytes before the next 00 and the 00, or all; true if a frame ended.
+    fn take(&mut self, bytes: &mut &[u8]) -> bool {
         if self.spent {
-            self.buffer.clear();
-            self.spent = false;
-            self.overlong = false;
+            self.reset();
         }
-        if byte == 0 {
-            return self.overlong || !self.buffer.is_empty();
-        }
-        if !self.overlong && self.buffer.push(byte).is_err() {
-            self.overlong = true;
-        }
-        false
+        // core's own search for a 00, which takes a word at a step.
+        let zero = CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes);
+        let (front, rest) = bytes.split_at(zero.unwrap_or(bytes.len()));
+        *bytes = rest.get(1..).unwrap_or(&[]);
+        self.overlong = self.overlong || self.buffer.extend_from_slice(front).is_err();
+        zero.is_some() && (self.overlong || !self.buffer.is_empty())
     }
 
     fn finish(&mut self) -> Result<Arrived<'_>, FrameError> {

@@ -117,9 +117,10 @@ pub enum HandshakeRefusal {
     /// The host's key is no key.
     #[error("the host's key is of no use; make a fresh one and pair again")]
     BadKey,
-    /// The roster takes no more, or its store failed.
+    /// The roster takes no more, or not this key any more, or its store failed.
     #[error(
-        "the unit could not keep the administrator; revoke one that is not needed, or see the unit's own messages"
+        "the unit could not keep the administrator; pair with another key (--keys) if this one was revoked there, revoke one that is not \
+         needed, or see the unit's own messages"
     )]
     NotKept,
     /// More handshakes than a unit computes.

@@ -1,4 +1,4 @@
-//! `threshold administrators`: who may ask what of the unit; roles given, keys revoked.
+//! `threshold administrators` and `unpair`: who may ask what of the unit; roles given, keys revoked.
 //!
 //! Refuses to guess whom a name means: an administrator is named by name or by the key's first digits, and both must be the only
 //! one's.
@@ -8,7 +8,7 @@ use crate::args;
 use crate::error::HostError;
 use crate::meant::Meant;
 use crate::say::table;
-use crate::session::port::Transport;
+use crate::session::port::{Port, Transport};
 use crate::session::{Session, SessionError};
 use serde_json::{Value, json};
 use threshold_record::{Administrator, KeyId};
@@ -31,16 +31,7 @@ pub fn run(meant: &Meant, typed: &args::Administrators) -> anyhow::Result<Answer
         args::Administrators::Revoke { who } => {
             let there = roster.find(who)?;
             let key = there.key_id();
-            let done = session.call::<RevokeAdministrator>(&AdministratorRevoke { key })?;
-            let own = roster.you == Some(key);
-            if own {
-                // The key opens nothing there any more.
-                meant.keychain.keep(&session.hello().unit, None)?;
-            }
-            let value = json!({ "key": key.to_string(), "name": done.name.as_str(), "own": own });
-            meant.say.result(&value, || {
-                format!("{}'s key {key} is revoked and never comes back", done.name.as_str())
-            })?;
+            revoke(meant, &mut session, key)?;
         }
         args::Administrators::Role { who, role } => {
             let (key, role) = (roster.find(who)?.key_id(), role.role());
@@ -53,6 +44,40 @@ pub fn run(meant: &Meant, typed: &args::Administrators) -> anyhow::Result<Answer
         }
     }
     Ok(Answer::Yes)
+}
+
+/// Revokes the own key at the unit, and forgets the unit.
+///
+/// # Errors
+/// A unit that was not paired from here, does not answer, or has no other owner.
+pub fn unpair(meant: &Meant) -> anyhow::Result<Answer> {
+    let mut session = Session::open(meant)?;
+    // In the open anybody may say the name of a unit that was paired.
+    let own = meant.keychain.secret()?.filter(|_| session.is_sealed());
+    let unit = session.hello().unit.to_string();
+    let key = own.ok_or(HostError::NotPaired { unit })?.key_id();
+    revoke(meant, &mut session, key)?;
+    Ok(Answer::Yes)
+}
+
+/// Revokes a key; with the own one the unit is forgotten.
+fn revoke(meant: &Meant, session: &mut Session<Port>, key: KeyId) -> anyhow::Result<()> {
+    let own = meant.keychain.secret()?.is_some_and(|secret| secret.key_id() == key);
+    let done = session.call::<RevokeAdministrator>(&AdministratorRevoke { key })?;
+    if own {
+        // The key opens nothing there any more.
+        meant.keychain.keep(&session.hello().unit, None)?;
+    }
+    let name = done.name.as_str();
+    let value = json!({ "key": key.to_string(), "name": name, "own": own });
+    let said = meant.say.result(&value, || {
+        let again = match own {
+            true => "; whoever is to administer the unit from here again pairs with another one (--keys)",
+            false => "",
+        };
+        format!("{name}'s key {key} is revoked and never comes back{again}")
+    });
+    Ok(said?)
 }
 
 /// The unit's administrators, and which of them asks.

@@ -144,7 +144,7 @@ fn keep<T: Transport>(meant: &Meant, session: &mut Session<T>) -> anyhow::Result
         say.warn(&format!("{}: a half-written last record was cut off", path.display()));
     }
     let head = session.call::<GetLogHead>(&Nothing {})?.head;
-    let bar = say.bar(head.saturating_sub(kept.contents().tip.sequence), "pulling the log");
+    let bar = say.entries(head.saturating_sub(kept.contents().tip.sequence), "pulling the log");
     let lost_before = kept.contents().lost.len();
     let came = keep::up_to_date(session, &identity, &mut kept, &mut |moved| bar.inc(moved))?;
     bar.finish_and_clear();
@@ -223,7 +223,7 @@ fn read_up_to_head<T: Transport>(
         }
         None => first_there(say, place, 1, head)?,
     };
-    let bar = say.bar((head.head + 1).saturating_sub(start), "reading the log");
+    let bar = say.entries((head.head + 1).saturating_sub(start), "reading the log");
     let mut reader = Reader::of_unit(start);
     if let Some(kept) = kept {
         reader = reader.through(kept::entries(kept.path(), start)?);

@@ -90,6 +90,7 @@ pub fn run(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
         Command::Units(typed) => units::run(meant, typed),
         Command::Stats => stats::run(meant),
         Command::Pair(typed) => pair::run(meant, typed),
+        Command::Unpair => administrators::unpair(meant),
         Command::Commission(typed) => commission::run(meant, typed),
         Command::Administrators(typed) => administrators::run(meant, typed),
         Command::Enrol(typed) => enrol::run(meant, typed),

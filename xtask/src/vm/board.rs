@@ -22,6 +22,25 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How the board begins what it says itself; everything else is the unit's.
 const BOARD: &str = "board: ";
 
+/// What the unit has its line by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The serial adapter, which the cable ends at.
+    Adapter,
+    /// The USB device port, whose other end on the board the cable is carried to.
+    DevicePort,
+}
+
+impl By {
+    /// As the board's init has it from the kernel's command line.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Adapter => "adapter",
+            Self::DevicePort => "usb",
+        }
+    }
+}
+
 /// A running board.
 pub(super) struct Board {
     process: Child,
@@ -39,7 +58,7 @@ pub(super) struct Board {
 
 impl Board {
     /// Gives the board power, with that picture before its camera, and waits until its console listens. Sockets and traces stand in
-    /// `folder`, whose name is short: a socket's path has 107 bytes at most. `port` will lead to the serial line.
+    /// `folder`, whose name is short: a socket's path has 107 bytes at most. `port` will lead to the serial line, which the unit has `by` that.
     ///
     /// # Errors
     /// If it does not start.
@@ -50,6 +69,7 @@ impl Board {
         folder: &Path,
         port: &Path,
         picture: &str,
+        by: By,
     ) -> Result<Self> {
         let cable = Cable::lay(&folder.join("line"), port)?;
         let at = folder.join("console");
@@ -64,7 +84,9 @@ impl Board {
         qemu.arg("-kernel").arg(&parts.kernel).arg("-initrd").arg(initramfs);
         // vivid of Linux 6.1 makes the kernel complain of its time-outs every second, in the middle of the console's lines.
         qemu.arg("-append").arg(format!(
-            "console=ttyAMA0 loglevel=3 panic=-1 systemd.show_status=no systemd.getty_auto=no picture={picture}"
+            "console=ttyAMA0 loglevel=3 panic=-1 systemd.show_status=no systemd.getty_auto=no picture={picture} \
+             line={}",
+            by.word()
         ));
         qemu.args("-chardev socket,id=console,path=console -serial chardev:console".split(' '));
         qemu.args("-qmp unix:qmp,server=on,wait=off".split(' '));

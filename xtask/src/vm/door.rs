@@ -3,7 +3,7 @@
 //! Owns what the harness does to the unit, all of it from outside: power, the cable, pictures, the plug of the camera.
 //! Everything that an administrator does is done by the real `threshold`.
 
-use super::board::Board;
+use super::board::{Board, By};
 use super::parts::Parts;
 use super::transcript::Transcript;
 use super::unit::RELAY;
@@ -61,8 +61,16 @@ impl Door {
     /// # Errors
     /// If it does not start.
     pub(super) fn power_on(&mut self, picture: &str) -> Result<f64> {
+        self.power_on_by(picture, By::Adapter)
+    }
+
+    /// The same, with the unit's line by what is told.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(super) fn power_on_by(&mut self, picture: &str, by: By) -> Result<f64> {
         let Self { parts, initramfs, flash, folder, host, .. } = self;
-        let board = Board::start(parts, initramfs, flash, folder, &host.port, picture)?;
+        let board = Board::start(parts, initramfs, flash, folder, &host.port, picture, by)?;
         let board_s = self.board.insert(board).seconds();
         self.transcript.event(board_s, "power on; the board's console listens");
         Ok(board_s)

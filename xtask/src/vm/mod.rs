@@ -7,6 +7,7 @@ mod aarch64;
 mod board;
 mod cable;
 mod door;
+mod gadget;
 mod initramfs;
 mod modules;
 mod parts;

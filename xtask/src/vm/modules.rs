@@ -21,6 +21,10 @@ pub(super) const WISHES: [&str; 8] = [
     "vivid",
 ];
 
+/// The USB device port, which the kernel's `dummy_hcd` loops to a host port of its own, and the driver at the other end. They load by
+/// their names, as on a board: some when the package's script asks for them, some when the kernel does.
+pub(super) const GADGET: [&str; 4] = ["dummy_hcd", "libcomposite", "usb_f_acm", "cdc_acm"];
+
 /// The files of the wishes and of what they need, each after what it needs.
 ///
 /// # Errors

@@ -22,6 +22,8 @@ pub(super) struct Parts {
     pub(super) kernel: PathBuf,
     /// Its modules, in the order in which they load.
     pub(super) modules: Vec<PathBuf>,
+    /// The modules of the USB device port, by the kernel's names.
+    pub(super) gadget: Vec<PathBuf>,
     /// The shell and the small programs of the board, one static file.
     pub(super) busybox: PathBuf,
 }
@@ -35,23 +37,26 @@ pub(super) fn find() -> Result<Parts> {
     apt::install(&["mke2fs"], &["e2fsprogs"])?;
     let folder = cache_dir()?.join("vm/aarch64");
     // The list of wishes stands beside what was made from it, as the last thing: a fetch that broke off is none.
-    let (made_for, wishes) = (folder.join("modules.txt"), modules::WISHES.join("\n"));
+    let (made_for, wishes) =
+        (folder.join("modules.txt"), [&modules::WISHES[..], &modules::GADGET].concat().join("\n"));
     if fs::read_to_string(&made_for).ok().as_ref() != Some(&wishes) {
         println!("vm: fetching Debian's kernel for the board (61 MB, once)");
         fetch(&folder).context("the board's kernel")?;
         fs::write(&made_for, wishes).context("the board's kernel")?;
     }
-    let mut modules: Vec<PathBuf> = fs::read_dir(folder.join("modules"))
-        .context("the board's modules")?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    modules.sort();
+    let files = |name| -> Result<Vec<PathBuf>> {
+        let files = fs::read_dir(folder.join(name)).context("the board's modules")?;
+        let mut files: Vec<PathBuf> = files.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        Ok(files)
+    };
     let found = |name| apt::program(name).with_context(|| format!("{name} is missing"));
     Ok(Parts {
         qemu: found("qemu-system-aarch64")?,
         mke2fs: found("mke2fs")?,
         kernel: folder.join("kernel"),
-        modules,
+        modules: files("modules")?,
+        gadget: files("gadget")?,
         busybox: folder.join("busybox"),
     })
 }
@@ -66,7 +71,9 @@ fn fetch(folder: &Path) -> Result<()> {
     }
     let unpacked = work.join("unpacked");
     fs::create_dir_all(&unpacked)?;
-    fs::create_dir_all(folder.join("modules"))?;
+    for part in ["modules", "gadget"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
     let debian = Foreign::open(&work, "arm64")?;
     debian.unpack(&debian.stands_for("linux-image-arm64")?, &unpacked)?;
     debian.unpack("busybox-static", &unpacked)?;
@@ -76,10 +83,15 @@ fn fetch(folder: &Path) -> Result<()> {
         .context("the package holds no kernel")?;
     fs::copy(kernel, folder.join("kernel"))?;
     fs::copy(unpacked.join("bin/busybox"), folder.join("busybox"))?;
-    let order = modules::in_order(&unpacked.join("lib/modules"), &modules::WISHES)?;
+    let tree = unpacked.join("lib/modules");
+    let order = modules::in_order(&tree, &modules::WISHES)?;
     for (place, module) in order.iter().enumerate() {
         let name = format!("modules/{:02}-{}.ko", place, modules::name(module));
         fs::copy(module, folder.join(name))?;
+    }
+    for module in modules::in_order(&tree, &modules::GADGET)? {
+        let name = module.file_name().context("a module without a name")?;
+        fs::copy(&module, folder.join("gadget").join(name))?;
     }
     fs::remove_dir_all(&work)?;
     Ok(())

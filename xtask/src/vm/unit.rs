@@ -15,7 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What of `guest` lies on the board, under /board.
-const GUEST: [&str; 4] = ["camera", "console", "board.service", "board.conf"];
+const GUEST: [&str; 6] =
+    ["camera", "console", "gadget", "board.service", "board.conf", "gadget.conf"];
 
 /// Who may stand before the camera, by the name of the picture on the board.
 pub(super) const PEOPLE: [(&str, &str); 3] =
@@ -40,7 +41,7 @@ pub(super) fn initramfs(
 ) -> Result<PathBuf> {
     let guest = guest();
     let mut archive = Archive::default();
-    for name in ["bin", "board", "board/modules", "board/pictures"] {
+    for name in ["bin", "board", "board/modules", "board/gadget-modules", "board/pictures"] {
         archive.folder(name);
     }
     archive.copy("init", &guest.join("init"))?;
@@ -52,6 +53,10 @@ pub(super) fn initramfs(
     for module in &parts.modules {
         let name = module.file_name().unwrap_or_default().to_string_lossy();
         archive.copy(&format!("board/modules/{name}"), module)?;
+    }
+    for module in &parts.gadget {
+        let name = module.file_name().unwrap_or_default().to_string_lossy();
+        archive.copy(&format!("board/gadget-modules/{name}"), module)?;
     }
     let feed = folder.join("feed");
     toolchain.compile(&guest.join("feed.c"), &feed)?;

@@ -78,7 +78,7 @@ impl WithBundle {
     /// # Errors
     /// A unit that says no, [`FlashError::OtherGallery`] of one that only the unit could open.
     pub fn stage(&self, meant: &Meant, bundle: &BundleFile) -> anyhow::Result<StagedThere> {
-        let bar = meant.say.bar(self.bytes.len() as u64, "sending the gallery");
+        let bar = meant.say.transfer(self.bytes.len() as u64, "sending the gallery");
         let staged = through_cuts(
             meant.wait,
             &mut Machine::new(),

@@ -208,7 +208,7 @@ pub(super) fn slots<T: crate::session::port::Transport>(
 /// Sends a content and has it installed.
 fn install(meant: &Meant, content: &[u8], re_enrol: bool) -> Result<(), SessionError> {
     let accepts = if re_enrol { UpdateApply::RE_ENROL } else { 0 };
-    let bar = meant.say.bar(content.len() as u64, "sending");
+    let bar = meant.say.transfer(content.len() as u64, "sending");
     let sent = through_cuts(
         meant.wait,
         &mut Machine::new(),

@@ -99,7 +99,7 @@ fn whole_of<T: Transport>(
 ) -> impl FnMut(&mut Session<T>) -> Result<Vec<u8>, SessionError> {
     let mut part = Part::default();
     move |session| {
-        let bar = say.bar(0, "pulling the gallery");
+        let bar = say.transfer(0, "pulling the gallery");
         match session.call::<GetInfo>(&Nothing {}) {
             Ok(info) => drop(session.hurry(about_bytes(&info))?),
             // A unit that does not say how much it has is read as it comes.

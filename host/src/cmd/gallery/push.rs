@@ -118,6 +118,8 @@ pub struct Pushing<'a> {
     pushed: Pushed,
     /// The unit was asked whom it has.
     began: bool,
+    /// Whom it had before a sealed file.
+    before: Option<Listing>,
     /// Whom the part has that was sent and not answered for.
     unanswered: Vec<Sent>,
     under_way: UnderWay,
@@ -166,6 +168,7 @@ impl<'a> Pushing<'a> {
             source,
             pushed: Pushed::default(),
             began: false,
+            before: None,
             unanswered: Vec::new(),
             under_way: UnderWay::Nothing,
         }
@@ -180,7 +183,15 @@ impl<'a> Pushing<'a> {
     /// What the unit's gallery has of a push that ended with an error; `None` if it has nothing of it.
     #[must_use]
     pub fn cut_short(&self, error: &SessionError) -> Option<String> {
-        let Pushed { added, changed, .. } = self.pushed;
+        let Pushed { added, changed, generation, .. } = self.pushed;
+        // The unit answered for the whole before the line was cut.
+        let is_applied = self.under_way == UnderWay::Nothing && generation > 0;
+        if is_applied && matches!(self.source, Source::Sealed(_)) {
+            let path = self.path.display();
+            return Some(format!(
+                "{path}: all of it is in the unit's gallery, and was not counted"
+            ));
+        }
         let perhaps = match self.under_way {
             UnderWay::Nothing => false,
             UnderWay::Asked => error.refusal().is_none(),
@@ -230,11 +241,20 @@ impl<'a> Pushing<'a> {
         say: Say,
         bytes: &[u8],
     ) -> Result<(), SessionError> {
-        let bar = say.bar(bytes.len() as u64, "pushing");
+        let was_cut = self.before.is_some();
+        if !was_cut {
+            self.before = Some(listing(session, say)?);
+        }
+        let bar = say.transfer(bytes.len() as u64, "pushing");
         let transfer = session.push_gallery(bytes, &mut |there, _| bar.set_position(there))?;
         bar.finish_and_clear();
-        self.pushed.sent = bytes.len() as u64;
-        self.apply(session, transfer, MAX_GALLERY)
+        // A cut while it was counted has it applied once more.
+        self.pushed = Pushed { sent: bytes.len() as u64, ..Pushed::default() };
+        self.apply(session, transfer, MAX_GALLERY)?;
+        if let Some(before) = self.before.as_ref().filter(|_| was_cut) {
+            self.pushed.recount(before, &listing(session, say)?);
+        }
+        Ok(())
     }
 
     fn parts<T: Transport>(
@@ -263,7 +283,7 @@ impl<'a> Pushing<'a> {
         let all: u64 = due.iter().map(|due| due.bytes(content) as u64).sum();
         let speed = session.hurry(all)?;
         let most = u64::from(speed) / 10 * PART_S;
-        let bar = say.bar(all, "pushing");
+        let bar = say.transfer(all, "pushing");
         let mut left = due.as_slice();
         let mut outcome = Ok(());
         while !left.is_empty() && outcome.is_ok() {
@@ -434,6 +454,25 @@ fn part_of(left: &[Due<'_>], content: &Content, most: u64) -> usize {
 }
 
 impl Pushed {
+    /// Counts by what the gallery was and is: after a cut the unit told of those who had come by then as there already.
+    fn recount(&mut self, before: &Listing, now: &Listing) {
+        let all = self.added + self.changed + self.equal;
+        (self.added, self.changed, self.templates) = (0, 0, 0);
+        for one in &now.people {
+            let found = before.people.binary_search_by_key(&one.person.id, |one| one.person.id);
+            let found = found.ok().and_then(|at| before.people.get(at));
+            let differs = |slot: &usize| {
+                let digest = |of: &Listed| of.digests.get(*slot).copied().flatten();
+                digest(one).is_some() && digest(one) != found.and_then(digest)
+            };
+            let templates = (0..one.digests.len()).filter(differs).count() as u32;
+            self.added += u32::from(found.is_none());
+            self.changed += u32::from(found.is_some() && templates > 0);
+            self.templates += templates;
+        }
+        self.equal = all.saturating_sub(self.added + self.changed);
+    }
+
     fn value(&self, path: &Path) -> Value {
         let left: Vec<Value> = self.left_out.iter().map(left_value).collect();
         json!({
