@@ -1,20 +1,36 @@
-//! What the unit's line by the USB device port must do on the board: the package's service makes it, the unit answers there, a host finds
+//! `cargo xtask vm gadget`, and a part of `soak vm`: what the unit's line by the USB device port must do on the board: the package's service makes it, the unit answers there, a host finds
 //! the unit by what its own kernel says of the device, and a plug that is pulled out and put in again costs nobody a command.
 //!
 //! Owns the expectations. The port is the kernel's own, looped to a host port on the same board (`dummy_hcd`): gadget, driver and unit are
 //! those of a door, the controller and its cable are not.
 
+use super::board::By;
 use super::door::Door;
+use super::trial::log;
+use super::unit::NOBODY;
 use anyhow::{Context as _, Result, ensure};
 
 /// The vendor and the product that the package's script gives the gadget, as `threshold units` shows them.
 const DEVICE: [&str; 2] = ["1d6b", "0104"];
 
-/// Checks a unit that answers by the device port.
+/// Cuts the power of a unit, has it answer by the device port after it, and leaves it at the serial adapter again.
 ///
 /// # Errors
-/// If the port is another device than a host looks for, or the unit is not there any more once the plug was pulled.
-pub(super) fn check(door: &mut Door) -> Result<()> {
+/// If it does not do what it must.
+pub(super) fn run(door: &mut Door) -> Result<()> {
+    door.transcript.part("The line by the USB device port");
+    door.cut_power()?;
+    let board_s = door.power_on_by(NOBODY, By::DevicePort)?;
+    door.unit_started(board_s)?;
+    check(door)?;
+    log(door)?;
+    door.cut_power()?;
+    let board_s = door.power_on(NOBODY)?;
+    door.unit_started(board_s).map(drop)
+}
+
+/// The port must be the device that a host looks for, and the unit still there once the plug was pulled.
+fn check(door: &mut Door) -> Result<()> {
     let said = door.ask("described")?;
     let words: Vec<&str> = said.split_whitespace().collect();
     let ([vendor, product, serial], name) =

@@ -48,6 +48,8 @@ const FLASH_BYTES: u64 = 2 << 30;
 pub(crate) enum Vm {
     /// The trial: pairs, enrols, visits, updates, the camera's plug, power cuts; with a transcript under docs/.
     Test,
+    /// The unit's line by the USB device port, which the board's kernel loops to a host port.
+    Gadget,
 }
 
 /// An architecture that the unit is built for beside that of this machine.
@@ -97,6 +99,11 @@ pub(crate) fn run(asked: Option<Vm>) -> Result<()> {
             fs::write(root().join(TRANSCRIPT), page).context("writing the transcript")?;
             println!("written: {TRANSCRIPT}");
             Ok(())
+        }
+        Some(Vm::Gadget) => {
+            let (mut door, photos, _sockets) = make(workshop)?;
+            trial::begin(&mut door, &photos)?;
+            gadget::run(&mut door)
         }
         None => attend(workshop),
     }

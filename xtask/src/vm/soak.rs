@@ -4,6 +4,7 @@
 //! Refuses to choose the moments by what the unit does: they are spread evenly over a whole good update and the start after it.
 
 use super::door::Door;
+use super::gadget;
 use super::trial::{begin, log, people};
 use super::unit::NOBODY;
 use super::update;
@@ -34,6 +35,10 @@ pub(crate) fn soak(workshop: Workshop) -> Result<(String, Result<()>)> {
 }
 
 fn run(door: &mut Door, table: &mut String) -> Result<()> {
+    gadget::run(door)?;
+    table.push_str(
+        "| the line by the USB device port, its plug pulled and put in again | answers |\n",
+    );
     door.transcript.part("A good update");
     let (figures, ()) = update::good(door, |_| Ok(()))?;
     for (what, seconds) in figures.rows().into_iter().filter(|(what, _)| what.contains("good")) {

@@ -4,9 +4,7 @@
 //! and cuts the power in the middle of writes: what was acknowledged before must be there after, in the gallery and in
 //! the log, and the log must be one that verifies. What an update must do stands in `update`.
 
-use super::board::By;
 use super::door::{Door, Start};
-use super::gadget;
 use super::unit::NOBODY;
 use super::update;
 use super::versions::{FIRST, NEWER};
@@ -238,13 +236,8 @@ fn cuts(door: &mut Door, photos: &Path) -> Result<Start> {
         enrolling.wait()?;
         let is_last = cut + 1 == CUTS.len();
         let picture = if is_last { "obama" } else { NOBODY };
-        // After the first cut the unit has its line by the USB device port.
-        let by = if cut == 0 { By::DevicePort } else { By::Adapter };
-        let board_s = door.power_on_by(picture, by)?;
+        let board_s = door.power_on(picture)?;
         let start = door.unit_started(board_s)?;
-        if by == By::DevicePort {
-            gadget::check(door)?;
-        }
         log(door)?;
         let there = people(door)?;
         let lost: Vec<&String> = acknowledged.difference(&there).collect();
