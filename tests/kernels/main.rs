@@ -6,6 +6,8 @@
 mod ceilings;
 mod convolutions;
 mod detection;
+#[cfg(not(feature = "gpu"))]
+mod drivers;
 mod embedders;
 mod faults;
 mod frames;

@@ -135,12 +135,21 @@ impl Foreign {
     }
 }
 
-/// A root of Debian's for arm64 with those packages and what they need, fetched once into the cache folder; nobody may write
-/// there.
+/// A root of Debian's for arm64 with those packages and what they need, in a folder that is not there yet. They are fetched once, into
+/// the cache folder.
 ///
 /// # Errors
-/// If a package cannot be had.
-pub(crate) fn kept_root(name: &str, packages: &[&str]) -> Result<PathBuf> {
+/// If a package cannot be had, or the folder is there.
+pub(crate) fn copy_of_root(name: &str, packages: &[&str], folder: &Path) -> Result<()> {
+    let kept = kept_root(name, packages)?;
+    fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
+    // What is in it, with its links as they are. A cache may be laid elsewhere by a link of its own: copied, that one would have
+    // written there whatever is written into the copy.
+    run_quietly(Command::new("cp").arg("--archive").arg(kept.join(".")).arg(folder))
+}
+
+/// The root in the cache folder, which nobody writes into.
+fn kept_root(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let kept = cache_dir()?.join("vm").join(name);
     let (made_for, wishes) = (kept.join("packages.txt"), packages.join("\n"));
     if fs::read_to_string(&made_for).ok().as_ref() == Some(&wishes) {

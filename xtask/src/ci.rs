@@ -204,13 +204,12 @@ fn fuzzing(ledger: &mut Ledger) {
             return;
         }
     };
-    // The link's slow ones, deframer and handshakes, are three times as quick as when these seconds were set.
-    for (group, name, targets, seconds) in [
-        (Group::Store, "fuzz: store", fuzz::Group::Store, fuzz::SECONDS),
-        (Group::Link, "fuzz: wire", fuzz::Group::Wire, fuzz::SECONDS / 2),
+    for (group, name, targets) in [
+        (Group::Store, "fuzz: store", fuzz::Group::Store),
+        (Group::Link, "fuzz: wire", fuzz::Group::Wire),
     ] {
         ledger.step(group, name, || {
-            let limit = fuzz::Limit::Seconds(seconds);
+            let limit = fuzz::Limit::Seconds(fuzz::SECONDS);
             fuzz::fuzz(&tool, &[targets], limit)
                 .map(|figures| println!("{}", fuzz::table(&figures)))
         });

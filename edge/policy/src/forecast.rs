@@ -495,7 +495,9 @@ impl fmt::Display for Derivation<'_> {
         let per_search = comparisons(site, &Curve { distributions, end: End::High });
         let (people, each) = (site.people, site.templates_each);
         let all = f64::from(people) * each.max(1.0);
-        let independent = all as u64 + u64::from(all > (all as u64) as f64);
+        // Rounded up; without std a number has no `ceil`.
+        let whole = all as u64;
+        let independent = whole + u64::from(all > whole as f64);
         match per_search < independent {
             true => writeln!(
                 f,

@@ -315,8 +315,8 @@ mod tests {
 
     #[test]
     fn the_usb_device_port_has_no_speed_whatever_leads_to_it() {
-        let folder = std::env::temp_dir().join(format!("edge-line-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         std::fs::write(folder.join("ttyGS0"), b"").unwrap();
         symlink(folder.join("ttyGS0"), folder.join("cable")).unwrap();
         assert!(!has_speed(&folder.join("ttyGS0")) && !has_speed(&folder.join("cable")));
@@ -325,6 +325,5 @@ mod tests {
         for uart in ["/dev/ttyUSB0", "/dev/ttyACM0", "/dev/ttyTHS1", "/dev/ttyS0", "/dev/ttyAMA0"] {
             assert!(has_speed(Path::new(uart)), "{uart}");
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

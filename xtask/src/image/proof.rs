@@ -92,12 +92,10 @@ pub(super) fn run(made: &Made) -> Result<()> {
 
 /// A root with nothing of ours in it, from packages that are fetched once.
 fn fresh_root() -> Result<PathBuf> {
-    let kept = apt::kept_root("arm64-root", &PACKAGES)?;
     let folder = root().join("target/image/root");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    // With its links as they are.
-    run_quietly(Command::new("cp").args(["--archive"]).arg(&kept).arg(&folder))?;
+    apt::copy_of_root("arm64-root", &PACKAGES, &folder)?;
     Ok(folder)
 }

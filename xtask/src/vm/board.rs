@@ -58,7 +58,8 @@ pub(super) struct Board {
 
 impl Board {
     /// Gives the board power, with that picture before its camera, and waits until its console listens. Sockets and traces stand in
-    /// `folder`, whose name is short: a socket's path has 107 bytes at most. `port` will lead to the serial line, which the unit has `by` that.
+    /// `folder`, whose name is short: a socket's path has 107 bytes at most. `port` will lead to the
+    /// serial line, which the unit has `by` that.
     ///
     /// # Errors
     /// If it does not start.

@@ -1,5 +1,6 @@
-//! `cargo xtask vm gadget`, and a part of `soak vm`: what the unit's line by the USB device port must do on the board: the package's service makes it, the unit answers there, a host finds
-//! the unit by what its own kernel says of the device, and a plug that is pulled out and put in again costs nobody a command.
+//! `cargo xtask vm gadget`, and a part of `soak vm`: what the unit's line by the USB device port must do on the board. The package's
+//! service makes it, the unit answers there, a host finds the unit by what its own kernel says of the device, and a plug that is pulled
+//! out and put in again costs nobody a command.
 //!
 //! Owns the expectations. The port is the kernel's own, looped to a host port on the same board (`dummy_hcd`): gadget, driver and unit are
 //! those of a door, the controller and its cable are not.

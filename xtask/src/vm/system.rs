@@ -59,9 +59,8 @@ const MASKED: [&str; 30] = [
 /// # Errors
 /// If a part is missing, or `threshold flash --first` refuses it.
 pub(super) fn make(folder: &Path, deb: &Path, settings: &Path) -> Result<PathBuf> {
-    let kept = apt::kept_root("arm64-system", &PACKAGES)?;
     let system = folder.join("system");
-    run_quietly(Command::new("cp").args(["--archive"]).arg(&kept).arg(&system))?;
+    apt::copy_of_root("arm64-systemd", &PACKAGES, &system)?;
     for name in LEFT_OUT.iter().filter(|name| system.join(name).exists()) {
         fs::remove_dir_all(system.join(name)).with_context(|| format!("removing {name}"))?;
     }
