@@ -19,13 +19,15 @@ const SANITIZERS: [(&str, Option<&str>); 2] =
 const LIBRARIES: [(&str, &str); 2] =
     [("cuda", "THRESHOLD_EMULATOR"), ("emulator/planted", "THRESHOLD_PLANTED")];
 /// Parts of the names of the tests that run whole networks.
-const WHOLE: [&str; 7] = [
+const WHOLE: [&str; 9] = [
     "detection",
     "facenet",
+    "large_batch_says",
     "photos_faces",
     "golden_vectors",
     "papers_networks",
     "recognised",
+    "recognitions_under_way",
     "room_for",
 ];
 /// Leaks are the tests' own: a process that ends frees nothing.

@@ -87,6 +87,8 @@ pub(crate) struct FakeUnit {
     pub(crate) speed: SpeedAtUnit,
     pub(crate) host_baud: u32,
     pub(crate) carries: (u32, u32),
+    /// Whether the port has a speed at all.
+    pub(crate) paced: bool,
     /// What an enrolment at the door says of itself, poll by poll.
     pub(crate) enrolment: VecDeque<EnrolmentStatus>,
     /// What is kept of it.
@@ -118,6 +120,7 @@ impl FakeUnit {
             speed: SpeedAtUnit::default(),
             host_baud: BASE,
             carries: (u32::MAX, u32::MAX),
+            paced: true,
             enrolment: VecDeque::new(),
             kept: None,
             decoder: Decoder::new(),
@@ -533,6 +536,10 @@ impl Transport for FakeUnit {
     fn set_speed(&mut self, baud: u32) -> bool {
         self.host_baud = baud;
         true
+    }
+
+    fn is_paced(&self) -> bool {
+        self.paced
     }
 
     fn receive(&mut self, into: &mut [u8], patience: Duration) -> io::Result<usize> {

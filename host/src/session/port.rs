@@ -36,6 +36,11 @@ pub trait Transport {
     /// Lets the line run at this speed. False if it does not; it may then run at any.
     fn set_speed(&mut self, baud: u32) -> bool;
 
+    /// False if bytes move as quickly as both ends take them, whatever speed is set, and arrive whole: a unit's own USB device port.
+    fn is_paced(&self) -> bool {
+        true
+    }
+
     /// Throws away what has arrived and was not received.
     fn drain(&mut self);
 
@@ -82,6 +87,10 @@ impl Transport for Port {
 
     fn set_speed(&mut self, baud: u32) -> bool {
         self.0.set_speed(baud)
+    }
+
+    fn is_paced(&self) -> bool {
+        self.0.is_paced()
     }
 
     fn drain(&mut self) {

@@ -14,8 +14,13 @@ const WRITE_PATIENCE: Duration = Duration::from_millis(500);
 pub(super) struct Serial {
     name: String,
     tty: TTYPort,
+    paced: bool,
     opened: Instant,
 }
+
+/// Vendor and product of a unit's own USB device port (`edge/system/usb-gadget`). Another port that calls itself a modem
+/// (`/dev/ttyACM0`) may stand before a line that has a speed.
+const UNIT: (u16, u16) = (0x1d6b, 0x0104);
 
 impl Serial {
     /// Opens the port exclusively.
@@ -23,7 +28,8 @@ impl Serial {
     /// # Errors
     /// [`HostError::PortMissing`], [`HostError::PortBusy`], [`HostError::PortDenied`] or [`HostError::PortOpen`].
     pub(super) fn open(name: &str) -> Result<Self, HostError> {
-        let device = device(name, &usb_ports())?;
+        let usb = usb_ports();
+        let device = device(name, &usb)?;
         if !Path::new(&device).exists() {
             return Err(HostError::PortMissing { port: name.to_owned(), ports: ports_there() });
         }
@@ -33,7 +39,8 @@ impl Serial {
             .timeout(WRITE_PATIENCE)
             .open_native()
             .map_err(|error| port_error(name, &error))?;
-        let mut port = Self { name: name.to_owned(), tty, opened: Instant::now() };
+        let paced = is_paced(&device, &usb);
+        let mut port = Self { name: name.to_owned(), tty, paced, opened: Instant::now() };
         port.drain();
         Ok(port)
     }
@@ -72,6 +79,10 @@ impl Transport for Serial {
         // Some UARTs take a speed that they cannot keep.
         self.tty.set_baud_rate(baud).is_ok()
             && self.tty.baud_rate().is_ok_and(|found| found == baud)
+    }
+
+    fn is_paced(&self) -> bool {
+        self.paced
     }
 
     fn drain(&mut self) {
@@ -174,6 +185,13 @@ fn device(name: &str, usb: &[UsbPort]) -> Result<String, HostError> {
     }
 }
 
+/// False for a device file that is a unit's own USB device port, also by a link to it (`/dev/serial/by-id/...`).
+fn is_paced(device: &str, usb: &[UsbPort]) -> bool {
+    let device = Path::new(device).canonicalize().unwrap_or_else(|_| device.into());
+    let of_unit = |port: &UsbPort| (port.vendor, port.kind) == UNIT;
+    !usb.iter().any(|port| of_unit(port) && Path::new(&port.port) == device)
+}
+
 fn port_error(name: &str, error: &serialport::Error) -> HostError {
     let port = name.to_owned();
     match error.kind() {
@@ -193,15 +211,30 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    fn port(at: &str, serial: &str) -> UsbPort {
+        let serial = Some(serial.to_owned());
+        UsbPort { port: at.to_owned(), vendor: 0x0403, kind: 0x6001, serial, product: None }
+    }
+
+    #[test]
+    fn only_a_units_own_port_on_usb_is_not_paced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap().join("ttyACM0");
+        std::fs::write(&at, "").unwrap();
+        let link = at.with_file_name("by-id");
+        std::os::unix::fs::symlink(&at, &link).unwrap();
+        let unit = UsbPort { vendor: UNIT.0, kind: UNIT.1, ..port(at.to_str().unwrap(), "7") };
+        let usb = [port("/dev/ttyUSB0", "A1"), port("/dev/ttyACM1", "A2"), unit];
+        for name in [&at, &link] {
+            assert!(!is_paced(name.to_str().unwrap(), &usb), "{}", name.display());
+        }
+        for name in ["/dev/ttyUSB0", "/dev/ttyACM1", "/dev/ttyS0", "/dev/pts/3"] {
+            assert!(is_paced(name, &usb), "{name}");
+        }
+    }
+
     #[test]
     fn a_port_on_usb_is_found_by_its_numbers_and_never_guessed_among_two() {
-        let port = |at: &str, serial: &str| UsbPort {
-            port: at.to_owned(),
-            vendor: 0x0403,
-            kind: 0x6001,
-            serial: Some(serial.to_owned()),
-            product: None,
-        };
         let usb = [port("/dev/ttyUSB0", "A1"), port("/dev/ttyUSB1", "A12")];
         let check = |name: &str| device(name, &usb);
         assert_eq!(check("usb:0403:6001:A1").unwrap(), "/dev/ttyUSB0");

@@ -31,11 +31,14 @@ impl<T: Transport> Session<T> {
     /// What is under way at once in a transfer over the line as it runs now.
     #[must_use]
     pub fn window(&self) -> Window {
-        Window::of_baud(self.line.baud)
+        match self.line.transport.is_paced() {
+            true => Window::of_baud(self.line.baud),
+            false => Window::USB,
+        }
     }
 
     /// Lets the line run as quickly as it can, if so many bytes are worth it; [`Session::rest`] undoes it. Gives the speed, bits
-    /// a second.
+    /// a second; where nothing paces the bytes it is what transfers count their time by.
     ///
     /// # Errors
     /// [`SessionError`] if the unit is not heard any more, at the first speed either.
@@ -140,6 +143,16 @@ mod tests {
             assert_eq!((unit.host_baud, unit.speed.baud()), (BASE, BASE), "{carries:?}");
             session.call::<GetInfo>(&Nothing {}).unwrap();
         }
+    }
+
+    #[test]
+    fn a_port_that_paces_nothing_has_the_widest_window_at_any_speed() {
+        let mut session = session((u32::MAX, u32::MAX));
+        assert_eq!(session.window(), Window::of_baud(BASE));
+        session.unit().paced = false;
+        assert_eq!(session.window(), Window::USB);
+        session.hurry(MUCH).unwrap();
+        assert_eq!(session.window(), Window::USB);
     }
 
     #[test]
