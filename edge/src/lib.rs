@@ -12,6 +12,7 @@ pub mod capture;
 pub mod clock;
 pub mod commits;
 pub mod config;
+pub mod display;
 pub mod door;
 pub mod engines;
 pub(crate) mod enrolment;

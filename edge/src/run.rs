@@ -7,6 +7,7 @@ use crate::capture;
 use crate::clock::SystemClock;
 use crate::commits::Commits;
 use crate::config::{self, Config, Held};
+use crate::display;
 use crate::door;
 use crate::heat::Heat;
 use crate::maintenance;
@@ -18,7 +19,7 @@ use crate::service::{self, Access, Button, FileButton, line};
 use crate::start;
 use crate::state::{Ending, Identity, RecoveryRecord, Shared, State};
 use crate::trial::{self, Trial};
-use crate::unit::{Clock, Unit};
+use crate::unit::{Clock, Indicator, Unit};
 use crate::update::Updates;
 use anyhow::{Context as _, bail};
 use std::path::Path;
@@ -132,6 +133,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let mut manager = Manager::from_environment();
     manager.ready();
     let door = lines.open(&shared, &clock, notices);
+    let display = display::open(&config.display, notices).context("no thread for the display")?;
     let reader = reader::open(&config.reader, &shared, &clock, notices);
     let attacks = presentation::installed();
     let (engine, spare) = start::load(&config, typed.discard_templates, attacks.is_some(), &shared);
@@ -142,8 +144,12 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     shared.lock().start_done();
     let door = door.context("no thread for the door")?;
     let reader = reader.context("no thread for the reader")?;
+    let indicator = match display.indicator {
+        Some(display) => Box::new([door.indicator, display]) as Box<dyn Indicator>,
+        None => door.indicator,
+    };
     let mut unit = Unit::new(camera, door.lock, engine, shared.clone(), clock, notices.clone())
-        .shown_by(door.indicator)
+        .shown_by(indicator)
         .read_by(reader.reader)
         .backed_by(spare)
         .judged_by(attacks)
@@ -161,6 +167,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     drop(unit);
     drop(door.end);
     drop(reader.end);
+    drop(display.end);
     drop(commits);
     shared.lock().stop();
     // Ends within its own patience; drops the line, and with it the link to the pseudo-terminal.

@@ -1,8 +1,11 @@
 //! The unit's start when something is wrong: it says what, and either ends at once or stays locked and answers.
 
 use crate::binary::{Unit, binaries, run};
+use serialport::{SerialPort as _, TTYPort};
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use threshold_tests::{packs, skipped};
 
 fn edge(folder: &Path, args: &[&str]) -> Command {
@@ -173,4 +176,35 @@ fn a_unit_whose_camera_is_not_plugged_in_stays_locked_and_says_so() {
     assert_eq!(info["fault_cause"], "camera");
     let text = unit.run(&["info"]).stdout;
     assert!(text.contains("camera"), "{text}");
+}
+
+#[test]
+fn a_display_says_what_the_unit_makes_of_whoever_comes() {
+    let (mut display, line) = TTYPort::pair().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("unit.toml");
+    let text = format!("[display]\ndevice = \"{}\"\n", line.name().unwrap());
+    std::fs::write(&config, text).unwrap();
+    let mut unit = Unit::start(&["--packs", "no-packs", "--config", &config.to_string_lossy()]);
+    let mut said = Vec::new();
+    let mut until = |words: &str| {
+        let (begun, mut buffer) = (Instant::now(), [0; 64]);
+        while !said.ends_with(words.as_bytes()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{words}: {said:?}");
+            if let Ok(len) = display.read(&mut buffer) {
+                said.extend_from_slice(&buffer[..len]);
+            }
+        }
+        String::from_utf8(std::mem::take(&mut said)).unwrap()
+    };
+    // Without packs the unit is at fault: nobody is invited, whoever comes.
+    until("\x1b[2J\x1b[HOut of service");
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("cli/fixtures/rotated.jpg");
+    unit.show(&picture, "1.jpg");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!unit.said().contains("display:"), "{}", unit.said());
+    unit.kill();
+    let mut rest = [0; 64];
+    let len = display.read(&mut rest).unwrap_or(0);
+    assert!(!String::from_utf8_lossy(&rest[..len]).contains("Please come in"));
 }

@@ -7,6 +7,7 @@
 mod camera;
 mod check;
 mod controller;
+mod display;
 mod door;
 mod heat;
 mod held;
@@ -17,6 +18,7 @@ mod shape;
 
 pub use camera::{CameraConfig, CameraFormat};
 pub use controller::{CardFormat, ControllerConfig, LockHolder};
+pub use display::DisplayConfig;
 pub use door::{DoorConfig, LineConfig};
 pub use heat::HeatConfig;
 pub use held::{FellBack, Held};
@@ -50,6 +52,8 @@ pub struct Config {
     pub reader: ReaderConfig,
     /// Whom it tells of each admission.
     pub controller: ControllerConfig,
+    /// What it shows words on.
+    pub display: DisplayConfig,
     /// What it recognises with.
     pub engine: EngineConfig,
     /// What keeps its secret.
@@ -259,6 +263,7 @@ impl Config {
             ("door", self.door.check()),
             ("reader", self.reader.check(&self.door)),
             ("controller", self.controller.check(&self.door, &self.reader)),
+            ("display", self.display.check(&self.link)),
             ("presentation", self.presentation.check()),
             ("heat", self.heat.check()),
         ];

@@ -25,6 +25,13 @@ pub trait Indicator: Send {
     fn show(&mut self, sign: Sign);
 }
 
+/// Shows each sign on both.
+impl Indicator for [Box<dyn Indicator>; 2] {
+    fn show(&mut self, sign: Sign) {
+        self.iter_mut().for_each(|indicator| indicator.show(sign));
+    }
+}
+
 /// Shows nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct NoIndicator;

@@ -22,7 +22,7 @@ pub const WHY_BYTES: usize = 96;
 pub const SETTINGS: usize = Setting::ALL.len();
 
 /// Keys that a unit does not tell, by section and name: folders and devices of its machine.
-pub const UNTOLD: [&str; 10] = [
+pub const UNTOLD: [&str; 11] = [
     "unit.data",
     "unit.commission",
     "camera.source",
@@ -30,6 +30,7 @@ pub const UNTOLD: [&str; 10] = [
     "door.chip",
     "reader.chip",
     "controller.chip",
+    "display.device",
     "engine.packs",
     "engine.kernels",
     "keys.tpm",
