@@ -1,5 +1,7 @@
 //! The long sweeps, whose dated tables stand under `docs/`.
 
+mod sweep;
+
 use crate::program::{cargo, output, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
@@ -77,13 +79,6 @@ fn kernels() -> Result<()> {
     rounds("kernels", KERNEL_ROUNDS, "")
 }
 
-/// What fails any run of a target.
-const FUZZ_LAWS: &str =
-    "A panic, an overflow, an input of more than 10 s and a broken law of a target fail the run";
-
-/// Parts of a sweep of fuzz targets, each with a share of every target's runs: minutes of a core, a second of it to start.
-const PARTS: u64 = 100;
-
 /// Runs of each of the store's fuzz targets, 100,000,000 in all. Each opens a store, and goes on with what it holds.
 const STORE_RUNS: [(&str, u64); 6] = [
     ("mount", 20_000_000),
@@ -98,7 +93,7 @@ fn fuzz() -> Result<()> {
     let law = "An image of flash is refused, or what it holds can be read, goes on and is there at the next start.\n\n\
                - *mount*, a sound image with harm done to it, or objects of arbitrary bytes.\n\
                - the others, arbitrary bytes as one kind of object, with checksums as they are and made to fit.\n";
-    swept("fuzz", fuzz::Group::Store, &STORE_RUNS, law)
+    sweep::run("fuzz", fuzz::Group::Store, &STORE_RUNS, law)
 }
 
 /// Runs of each of the link's fuzz targets.
@@ -115,33 +110,7 @@ fn link() -> Result<()> {
                 - *messages*, every endpoint as unit and host read it: what was read is written, read and written as the same bytes.\n\
                 - *handshake*, both ends of a session's and a pairing's: what was changed on the way is refused, and what was not is taken.\n\
                 - *gallery*, what a push and a file carry: what was read is written as the same bytes, and no envelope opens without its key.\n";
-    swept("link", fuzz::Group::Wire, &LINK_RUNS, laws)
-}
-
-/// Runs a group's targets part by part, each by count. The page is written anew after each part: so it has what was reached, also
-/// of a sweep that was ended.
-fn swept(page: &str, group: fuzz::Group, runs: &[(&'static str, u64)], laws: &str) -> Result<()> {
-    let tool = fuzz::tool()?;
-    let (head, start) = (head(page)?, Instant::now());
-    fuzz::prepare(&tool, group)?;
-    let version = fuzz::version(&tool)?;
-    let mut figures: Vec<_> =
-        runs.iter().map(|(target, _)| (*target, fuzz::Figures::default())).collect();
-    let name = format!("docs/soak-{page}.md");
-    for part in 1..=PARTS {
-        for ((_, sum), (target, runs)) in figures.iter_mut().zip(runs) {
-            let limit = fuzz::Limit::Runs(runs.div_ceil(PARTS));
-            fuzz::runs(&[(*target, limit)])?.iter().for_each(|(_, found)| sum.add(found));
-        }
-        let text = format!(
-            "{head}\n{version}, {:.0} s; part {part} of {PARTS}.\n{FUZZ_LAWS}.\n{laws}\n{}",
-            start.elapsed().as_secs_f64(),
-            fuzz::table(&figures)
-        );
-        std::fs::write(root().join(&name), text).with_context(|| format!("writing {name}"))?;
-        println!("written: {name}, part {part}");
-    }
-    Ok(())
+    sweep::run("link", fuzz::Group::Wire, &LINK_RUNS, laws)
 }
 
 fn store() -> Result<()> {

@@ -52,6 +52,14 @@ impl Group {
         }
     }
 
+    /// The folders that the targets are made of, from the root.
+    pub(crate) const fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::Store => &["edge/store", "edge/record"],
+            Self::Wire => &["edge/wire", "edge/record"],
+        }
+    }
+
     /// The targets, those that take longest for a run first.
     pub(crate) const fn targets(self) -> &'static [&'static str] {
         match self {
@@ -85,7 +93,7 @@ impl Limit {
 }
 
 /// What a target did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Figures {
     pub(crate) runs: u64,
     /// Seconds that its processes took, one after another.
@@ -313,6 +321,15 @@ pub(crate) fn table(all: &[(&str, Figures)]) -> String {
         sum(|one| one.seconds)
     );
     table
+}
+
+/// What a table says of a target.
+pub(crate) fn figures_of_row(table: &str, target: &str) -> Option<Figures> {
+    let row = table.lines().find_map(|line| line.strip_prefix(&format!("| {target} | ")))?;
+    let mut cells = row.split(" | ");
+    let (runs, seconds) = (cells.next()?.parse().ok()?, cells.next()?.parse().ok()?);
+    let (edges, corpus) = (cells.next()?.parse().ok()?, cells.next()?.strip_suffix(" |")?);
+    Some(Figures { runs, seconds, edges, corpus: corpus.parse().ok()? })
 }
 
 /// The tool's version, for a page.
