@@ -5,10 +5,12 @@ use serialport::{SerialPort as _, TTYPort};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use threshold_host::gallery_file;
 use threshold_host::keychain::Keychain;
 use threshold_record::ModelId;
+use threshold_tests::cable::Cable;
 use threshold_wire::gallery::content::{self, Origin};
 
 /// A unit without packs: it answers, and that is all that is asked of it here.
@@ -147,4 +149,52 @@ fn a_unit_that_goes_away_in_the_middle_ends_the_command_with_a_reason() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("the unit on door was unplugged or its program ended"), "{said}");
     assert!(said.contains("try: plug it in again and repeat the command"), "{said}");
+}
+
+#[test]
+fn a_follower_that_waits_goes_on_once_the_cable_is_back_and_misses_nothing() {
+    let unit = bare_unit();
+    let folder = unit.folder.path();
+    let cable = Cable::lay(&folder.join("door"), &folder.join("cable"), &[]);
+    let mut follow = threshold(&["--json", "--wait=60", "--unit", "cable", "log", "follow"]);
+    follow.args(["--from", "1"]).current_dir(folder);
+    let mut follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (lines, rows) = mpsc::channel();
+    let out = BufReader::new(follow.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        out.lines().map_while(Result::ok).all(|line| lines.send(line).is_ok())
+    });
+    let mut sequences = Vec::new();
+    let mut until_decisions = |count: usize| {
+        let mut decisions = 0;
+        while decisions < count {
+            let row = rows.recv_timeout(Duration::from_secs(30)).expect("the follower goes on");
+            let row: serde_json::Value = serde_json::from_str(&row).unwrap();
+            sequences.push(row["sequence"].as_u64().unwrap());
+            decisions += usize::from(row["kind"] == "decision");
+        }
+        sequences.clone()
+    };
+    // Whoever comes is refused, since the unit has no packs, and that is written down.
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("cli/fixtures/rotated.jpg");
+    let comes = |name: &str| {
+        std::fs::copy(&picture, folder.join("arriving")).unwrap();
+        std::fs::rename(folder.join("arriving"), folder.join("camera").join(name)).unwrap();
+    };
+    comes("0.jpg");
+    until_decisions(1);
+    for (during, after) in [("1.jpg", "2.jpg"), ("3.jpg", "4.jpg")] {
+        cable.pull_out();
+        comes(during);
+        std::thread::sleep(Duration::from_millis(400));
+        comes(after);
+        until_decisions(2);
+    }
+    let _ = follow.kill();
+    follow.wait().unwrap();
+    let _ = reader.join();
+    let _ = cable.end();
+    let seen = until_decisions(0);
+    let all: Vec<u64> = (1..=seen.len() as u64).collect();
+    assert_eq!(seen, all, "every entry once, in order");
 }

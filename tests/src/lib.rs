@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cable;
 pub mod entry;
 pub mod lots;
 pub mod swtpm;
