@@ -52,6 +52,75 @@ impl<D: Device> Alone<D> {
         Ok(halves(&program.read(device, y)?))
     }
 
+    /// P-Net's own layers over one tile: what conv1 and its pool make of the pixels, where conv1's map has that size, and what conv3 and
+    /// both heads make of conv2's values: eight a cell, two logits, four regressions and two zeros. All inputs are rounded to half.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn pnet_layers(
+        &self,
+        pixels: &[f32],
+        conv_size: [u32; 2],
+        conv2: &[f32],
+    ) -> Result<(Vec<f32>, Vec<f32>), DeviceError> {
+        let (device, mut program) = self.program()?;
+        let pixels = program.take_filled(device, &half_bytes(pixels))?;
+        let conv2 = program.take_filled(device, &half_bytes(conv2))?;
+        let pool = program.take(device, launch::PNET_ALONE_POOL.pow(2) * 32)?;
+        let answers = program.take(device, launch::PNET_ALONE_CELLS.pow(2) * 32)?;
+        let regions = [pixels, pool, conv2, answers];
+        program.push(launch::pnet_alone(self.packed.pnet, conv_size, regions));
+        program.run(device, &[])?;
+        Ok((halves(&program.read(device, pool)?), values(&program.read(device, answers)?)))
+    }
+
+    /// R-Net's answers from what its convolutions give, [`launch::RNET_FEATURES`] values a crop, rounded to half.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn rnet_dense(&self, features: &[f32]) -> Result<Vec<[f32; RNET_ANSWERS]>, DeviceError> {
+        let n = features.len() / launch::RNET_FEATURES;
+        let (device, mut program) = self.program()?;
+        let features = padded(features, RNET_MAX * launch::RNET_FEATURES);
+        let features = program.take_filled(device, &half_bytes(&features))?;
+        let answers = program.take(device, RNET_MAX * RNET_ANSWERS * size_of::<f32>())?;
+        let status = Status { rnet_kept: n as u32, ..Status::default() };
+        let status = program.take_filled(device, bytemuck::bytes_of(&status))?;
+        program.push(launch::rnet_heads(self.packed.rnet_heads, [features, answers, status]));
+        program.run(device, &[])?;
+        let mut answers: Vec<_> = values(&program.read(device, answers)?);
+        answers.truncate(n);
+        Ok(answers)
+    }
+
+    /// O-Net's hidden values, 256 a crop, and its answers from what its convolutions give, [`launch::ONET_FEATURES`] values a crop,
+    /// rounded to half.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn onet_dense(
+        &self,
+        features: &[f32],
+    ) -> Result<(Vec<f32>, Vec<[f32; ONET_ANSWERS]>), DeviceError> {
+        let n = features.len() / launch::ONET_FEATURES;
+        let (device, mut program) = self.program()?;
+        let features = padded(features, ONET_MAX * launch::ONET_FEATURES);
+        let features = program.take_filled(device, &half_bytes(&features))?;
+        let hidden = program.take(device, launch::ONET_HIDDEN_BYTES)?;
+        let answers = program.take(device, ONET_MAX * ONET_ANSWERS * size_of::<f32>())?;
+        let status = Status { onet_kept: n as u32, ..Status::default() };
+        let status = program.take_filled(device, bytemuck::bytes_of(&status))?;
+        let regions = [features, hidden, answers, status];
+        for step in launch::onet_heads(self.packed.onet_heads, regions) {
+            program.push(step);
+        }
+        program.run(device, &[])?;
+        let hidden = halves(&program.read(device, hidden)?);
+        let mut answers: Vec<_> = values(&program.read(device, answers)?);
+        answers.truncate(n);
+        Ok((hidden, answers))
+    }
+
     /// The networks alone.
     #[must_use]
     pub fn stages(&self) -> Stages<'_, D> {

@@ -38,7 +38,9 @@ pub use layers::{
 pub use levels::{level_by_level, level_bytes, levels_counters_bytes, levels_in_one};
 pub use overlap::overlap;
 pub use place::{RESULT_BYTES, place};
-pub use pnet::pnet;
+pub use pnet::{
+    PNET_ALONE_CELLS, PNET_ALONE_CONV2, PNET_ALONE_PIXELS, PNET_ALONE_POOL, pnet, pnet_alone,
+};
 pub use proposals::proposals;
 pub use propose::propose;
 pub use pyramid::{Levels, pyramid};

@@ -1,4 +1,4 @@
-//! P-Net over every level: `cuda/pnet.cu`.
+//! P-Net over every level: `cuda/pnet.cu`, and its own layers alone, for tests: `cuda/pnet_alone.cu`.
 
 use super::{Layer, Levels, Region, Status, step};
 use crate::device::{Address, Step};
@@ -48,4 +48,47 @@ pub fn pnet(
         threshold,
     };
     step("pnet", levels.pnet_blocks(), THREADS, SHARED_BYTES, &params)
+}
+
+/// Columns, and rows, of what a block of P-Net reads, pools, and reads of conv2.
+pub const PNET_ALONE_PIXELS: usize = 42;
+/// See [`PNET_ALONE_PIXELS`].
+pub const PNET_ALONE_POOL: usize = 20;
+/// See [`PNET_ALONE_PIXELS`].
+pub const PNET_ALONE_CONV2: usize = 18;
+/// Columns, and rows, of the cells of a block of P-Net.
+pub const PNET_ALONE_CELLS: usize = 16;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct AloneParams {
+    pixels: Address,
+    pool: Address,
+    conv2: Address,
+    answers: Address,
+    layers: [Layer; 3],
+    conv_size: [u32; 2],
+}
+
+const _: () = assert!(size_of::<AloneParams>() == 112);
+
+/// Conv1 with its pool over one tile's pixels, and conv3 with both heads over one tile of conv2.
+///
+/// # Panics
+/// If a region is too short.
+#[must_use]
+pub fn pnet_alone(
+    [conv1, _, conv3, heads]: [Layer; 4],
+    conv_size: [u32; 2],
+    [pixels, pool, conv2, answers]: [Region; 4],
+) -> Step {
+    let params = AloneParams {
+        pixels: pixels.holding(PNET_ALONE_PIXELS.pow(2) * 8),
+        pool: pool.holding(PNET_ALONE_POOL.pow(2) * 32),
+        conv2: conv2.holding(PNET_ALONE_CONV2.pow(2) * 32),
+        answers: answers.holding(PNET_ALONE_CELLS.pow(2) * 32),
+        layers: [conv1, conv3, heads],
+        conv_size,
+    };
+    step("pnet_alone", 1, THREADS, SHARED_BYTES, &params)
 }
