@@ -25,8 +25,8 @@ fn main() {
     }
 }
 
-/// One library of the emulator and a folder's kernels, with the flags of `emulator/flags.txt`, which `cargo xtask kernels
-/// sanitize` reads too: no contraction, so that the bits are those of the Rust, and words read as halves.
+/// One library of the emulator and a folder's kernels, with the flags of `emulator/flags.txt`, which `cargo xtask sanitize`
+/// reads too: no contraction, so that the bits are those of the Rust, and words read as halves.
 fn compile(library: &Path, kernels: &str) {
     let flags = std::fs::read_to_string("emulator/flags.txt").expect("the crate's own file");
     let mut command = Command::new("g++");

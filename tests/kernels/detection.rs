@@ -1,7 +1,8 @@
 //! Whole detections: the kernels beside the CPU engine on every golden picture.
 
-use crate::rig::{Machine, machine};
+use crate::rig::{Machine, machine, n_rounds};
 use std::path::PathBuf;
+use std::time::Instant;
 use threshold_kernels::CudaEngine;
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
@@ -147,6 +148,48 @@ fn the_kernels_find_the_faces_of_the_photos() {
         seen.extend((0..differing).map(|_| (name.to_owned(), 100)));
     }
     check_named(&seen, |name| name.ends_with(".jpg"));
+}
+
+/// A photo's every `step`th pixel on a grey frame of that size, from that place on; what sticks out is left away.
+fn placed(photo: &Frame, step: usize, [width, height]: [usize; 2], at: [usize; 2]) -> Frame {
+    let mut bytes = vec![128; width * height * 3];
+    for y in 0..(photo.height() / step).min(height - at[1]) {
+        for x in 0..(photo.width() / step).min(width - at[0]) {
+            let from = 3 * (y * step * photo.width() + x * step);
+            let to = 3 * ((at[1] + y) * width + at[0] + x);
+            bytes[to..to + 3].copy_from_slice(&photo.rgb()[from..from + 3]);
+        }
+    }
+    Frame::from_rgb(width, height, bytes).unwrap()
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
+fn a_small_cameras_frame_and_the_largest_show_their_face() {
+    let (Some(photos), Some(packs)) = (photos(), packs()) else {
+        return skipped(
+            "frames of 320 x 240 and 4096 x 2160",
+            "no packs or photos: cargo xtask setup",
+        );
+    };
+    let detector = packs.detector().unwrap();
+    let photo = picture::read(&photos.join("obama.jpg")).unwrap();
+    let small = placed(&photo, photo.height().div_ceil(240), [320, 240], [40, 0]);
+    let mut cases = vec![(small, 40)];
+    match n_rounds() {
+        1 => skipped("a face in 4096 x 2160", "a long sweep: cargo xtask soak kernels"),
+        _ => cases.push((placed(&photo, 1, [4096, 2160], [2901, 703]), 100)),
+    }
+    for (frame, min_face) in cases {
+        let what = format!("{} x {}, min face {min_face}", frame.width(), frame.height());
+        let (mut cpu, mut kernels) = engines(&detector, min_face);
+        let expected = cpu.detect(&frame).unwrap();
+        assert_eq!(expected.len(), 1, "{what}");
+        let start = Instant::now();
+        let found = kernels.detect(&frame).unwrap();
+        println!("figure: {what}: {:.1} s", start.elapsed().as_secs_f64());
+        assert_eq!(Apart::default().add(&what, &found, &expected), 0, "{what}");
+    }
 }
 
 #[test]

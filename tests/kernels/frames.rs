@@ -60,6 +60,19 @@ fn levels_have_the_pixels_of_the_cpu_engine_in_every_format() {
                 check(&mut lots, size, format, min_face, factor);
             }
         }
+        // Any size that a frame may have, of an area that an emulator gets through.
+        let most = if n_rounds() == 1 { 60_000 } else { 400_000 };
+        for _ in 0..2 {
+            let width = 16 + lots.below(4096 - 15) as usize;
+            let height =
+                16 + lots.below(2160.min(most / width as u64).saturating_sub(15).max(1)) as usize;
+            let turned = lots.below(2) == 1 && width <= 2160;
+            let size = if turned { [height, width] } else { [width, height] };
+            let min_face = 12.0 + lots.below(width.min(height) as u64) as f64 / 2.0;
+            let format = lots.one_of(&PixelFormat::ALL);
+            let factor = lots.one_of(&[0.5, 0.709, 0.9]);
+            check(&mut lots, size, format, min_face, factor);
+        }
         // Windows of more pixels than a word's sums hold, in a frame of more rows than `columns` holds at once.
         check(&mut lots, [1301, 1297], PixelFormat::Rgb24, 1290.0, 0.709);
         check(&mut lots, [1280, 720], PixelFormat::Nv12, 640.0, 0.709);

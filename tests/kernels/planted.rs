@@ -108,30 +108,48 @@ fn launches_that_no_device_would_take_are_refused() {
     assert!(fault.to_string().contains("the kernel takes 1 to 256"), "{fault}");
 }
 
+/// The floats of shared memory that a planted kernel is given.
+const SHARED_VALUES: u32 = 512;
+
+/// A kernel that stores one value too many, with how many it may, and its source.
+const BEHIND: [(&str, u32, &str); 2] = [
+    ("out_of_bounds", 64, include_str!("../../kernels/emulator/planted/out_of_bounds.cu")),
+    (
+        "behind_shared",
+        SHARED_VALUES,
+        include_str!("../../kernels/emulator/planted/behind_shared.cu"),
+    ),
+];
+
 #[test]
-fn a_store_behind_the_end_is_named_by_its_line() {
+fn a_store_behind_the_end_of_a_buffer_or_of_shared_memory_is_named_by_its_line() {
     const VICTIM: &str = "THRESHOLD_PLANTED_VICTIM";
-    if std::env::var_os(VICTIM).is_some() {
+    let run = |(kernel, n, _): (&'static str, u32, &str), wrong| {
+        Emulator::planted(0).unwrap().run_planted(kernel, 32, &[0; 2], (n, 64), wrong)
+    };
+    if let Ok(victim) = std::env::var(VICTIM) {
         // The sanitizer ends this process here.
-        let device = Emulator::planted(0).unwrap();
-        let _ = device.run_planted("out_of_bounds", 32, &[0; 2], (64, 64), true);
+        let _ = run(BEHIND.into_iter().find(|(kernel, ..)| *kernel == victim).unwrap(), true);
         return;
     }
-    let device = Emulator::planted(0).unwrap();
-    let out = device.run_planted("out_of_bounds", 32, &[0; 2], (64, 64), false).unwrap();
-    assert_eq!(out, [1.0; 64]);
-    if std::env::var_os("ASAN_OPTIONS").is_none() {
-        return skipped("a store behind the end", "no sanitizer: cargo xtask sanitize");
+    for behind in BEHIND {
+        assert_eq!(run(behind, false).unwrap(), [1.0; 64]);
     }
-    let test = "planted::a_store_behind_the_end_is_named_by_its_line";
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let done = child.args(["--exact", "--nocapture", test]).env(VICTIM, "1").output().unwrap();
-    let text = String::from_utf8_lossy(&done.stderr);
-    let source = include_str!("../../kernels/emulator/planted/out_of_bounds.cu");
-    let line = 1 + source.lines().position(|line| line.contains("AddressSanitizer names")).unwrap();
-    assert!(!done.status.success(), "{text}");
-    assert!(text.contains("heap-buffer-overflow"), "{text}");
-    assert!(text.contains(&format!("out_of_bounds.cu:{line}")), "{text}");
+    if std::env::var_os("ASAN_OPTIONS").is_none() {
+        return skipped("stores behind the end", "no sanitizer: cargo xtask sanitize");
+    }
+    let test = std::thread::current().name().unwrap().to_owned();
+    for (kernel, _, source) in BEHIND {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "--nocapture", &test]).env(VICTIM, kernel);
+        let done = child.output().unwrap();
+        let text = String::from_utf8_lossy(&done.stderr);
+        let is_line = |line: &str| line.contains("AddressSanitizer names");
+        let line = 1 + source.lines().position(is_line).unwrap();
+        assert!(!done.status.success(), "{text}");
+        assert!(text.contains("heap-buffer-overflow"), "{text}");
+        assert!(text.contains(&format!("{kernel}.cu:{line}")), "{text}");
+    }
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub(crate) fn run() -> Result<()> {
         }
         let mut skipped = 0;
         ledger.step(Group::Kernels, "kernels under AddressSanitizer and UBSan", || {
-            skipped = sanitize::run()?;
+            skipped = sanitize::run(sanitize::Extent::Parts)?;
             Ok(())
         });
         ledger.skip(skipped);

@@ -81,7 +81,11 @@ enum Task {
     #[command(subcommand)]
     Gpu(gpu::Gpu),
     /// The kernels' tests on the emulator, watched by AddressSanitizer and UBSan.
-    Sanitize,
+    Sanitize {
+        /// Those that run whole networks, and not their parts.
+        #[arg(long)]
+        whole: bool,
+    },
     /// The long sweeps, with a dated table under docs/.
     Soak {
         /// Only this group.
@@ -111,7 +115,10 @@ fn main() -> ExitCode {
         Task::Image(asked) => image::run(&asked),
         Task::Kernels { asked: None } => kernels::run(),
         Task::Kernels { asked: Some(kernels::Asked::Count) } => kernels::count::run(),
-        Task::Sanitize => sanitize::run().map(drop),
+        Task::Sanitize { whole } => {
+            let extent = if whole { sanitize::Extent::Whole } else { sanitize::Extent::Parts };
+            sanitize::run(extent).map(drop)
+        }
         Task::Soak { group } => soak::run(group),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),

@@ -33,11 +33,30 @@ const WHOLE: [&str; 9] = [
 /// Leaks are the tests' own: a process that ends frees nothing.
 const ASAN_OPTIONS: &str = "detect_leaks=0";
 
+/// Which tests are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All but those that run whole networks, whose parts they are.
+    Parts,
+    /// Those that run whole networks.
+    Whole,
+}
+
+impl Extent {
+    /// How long all of them may take under one sanitizer, seconds; several times what they take.
+    const fn limit_s(self) -> u32 {
+        match self {
+            Self::Parts => 900,
+            Self::Whole => 7_200,
+        }
+    }
+}
+
 /// Runs the kernels' tests under both sanitizers; how many checks were skipped.
 ///
 /// # Errors
-/// If g++ does not compile a library, or a test fails.
-pub(crate) fn run() -> Result<usize> {
+/// If g++ does not compile a library, a test fails, or they take too long.
+pub(crate) fn run(extent: Extent) -> Result<usize> {
     libclang::provide()?;
     let out = root().join("target/sanitize");
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
@@ -45,24 +64,33 @@ pub(crate) fn run() -> Result<usize> {
     let mut skipped = 0;
     for (sanitizer, preloaded) in SANITIZERS {
         println!("== {sanitizer}");
-        println!(
-            "skipped: whole detections and embeddings under this sanitizer (minutes; their parts are watched)"
-        );
-        skipped += 1;
+        if extent == Extent::Parts {
+            println!(
+                "skipped: whole detections and embeddings under this sanitizer (their parts are watched; cargo xtask soak kernels)"
+            );
+            skipped += 1;
+        }
         let mut tests = cargo(&["test", "--quiet", "--locked", "--test", "kernels"]);
         tests.args(ci::ASKED_FOR).arg("--");
-        WHOLE.iter().for_each(|name| _ = tests.args(["--skip", name]));
+        for name in WHOLE {
+            match extent {
+                Extent::Parts => tests.args(["--skip", name]),
+                Extent::Whole => tests.arg(name),
+            };
+        }
+        let limit = format!("timeout {}", extent.limit_s());
+        let mut runner = limit.clone();
         for (folder, variable) in LIBRARIES {
             tests.env(variable, library(&out, sanitizer, folder)?);
         }
         if let Some(preloaded) = preloaded {
             let path = said(Command::new("g++").arg(format!("-print-file-name={preloaded}")))?;
             // For the tests alone: cargo and rustc are not watched.
-            let runner = format!("env LD_PRELOAD={path} ASAN_OPTIONS={ASAN_OPTIONS}");
-            tests.env(format!("CARGO_TARGET_{triple}_RUNNER"), runner);
+            runner = format!("{limit} env LD_PRELOAD={path} ASAN_OPTIONS={ASAN_OPTIONS}");
         }
+        tests.env(format!("CARGO_TARGET_{triple}_RUNNER"), runner);
         skipped += run_counting(&mut tests, "skipped: ")
-            .with_context(|| format!("{sanitizer} sanitizer"))?;
+            .with_context(|| format!("{sanitizer} sanitizer (status 124: beyond {limit})"))?;
     }
     Ok(skipped)
 }

@@ -5,7 +5,7 @@ mod sweep;
 use crate::program::{cargo, output, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
-use crate::{evaluation, fuzz, libclang, recognition, training, vm};
+use crate::{evaluation, fuzz, libclang, recognition, sanitize, training, vm};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -76,7 +76,19 @@ const STORE_ROUNDS: u32 = 100;
 
 fn kernels() -> Result<()> {
     setup::setup()?;
-    rounds("kernels", KERNEL_ROUNDS, "")
+    let drawn = rounds("kernels", KERNEL_ROUNDS, "");
+    let start = Instant::now();
+    let watched = sanitize::run(sanitize::Extent::Whole);
+    let path = root().join("docs/soak-kernels.md");
+    let mut page = std::fs::read_to_string(&path).context("reading docs/soak-kernels.md")?;
+    let result = if watched.is_ok() { "ok" } else { "FAILED" };
+    let _ = write!(
+        page,
+        "\n`cargo xtask sanitize --whole`, the tests that `ci` leaves out under AddressSanitizer and UBSan, {:.0} s: {result}.\n",
+        start.elapsed().as_secs_f64()
+    );
+    std::fs::write(path, page).context("writing docs/soak-kernels.md")?;
+    drawn.and(watched.map(drop))
 }
 
 /// Runs of each of the store's fuzz targets, 100,000,000 in all. Each opens a store, and goes on with what it holds.

@@ -8,6 +8,7 @@
 //!   bin/steady            `kernels/benches/steady.rs`
 //!   bin/soak bin/accuracy detect: `kernels/benches/{soak,accuracy}.rs`
 //!   kernels/              images and manifest of `cargo xtask kernels`
+//!   sources/              what images and programs are made of, to be read
 //!   packs/                weights; FaceNet's would fill a folder, and how long it takes does not depend on them
 //!   photos/               those in which tests look for a face
 //!   shared/  frames/      detect: golden pictures, frames with 0, 1, 6 and 20 faces
@@ -51,6 +52,8 @@ const MOST_BYTES: u64 = 50_000_000;
 const PEER: &str = "facenet-pytorch==2.5.3";
 /// Those in which the tests look for a face.
 const PHOTOS: [&str; 4] = ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"];
+/// What the programs and images are made of, to be read beside them.
+const SOURCES: [&str; 4] = ["kernels/cuda", "kernels/src", "kernels/benches", "tests/kernels"];
 const RUN: &str = include_str!("run.sh");
 /// What the peers' scripts share.
 const SCRIPTS: [(&str, &str); 3] = [
@@ -81,7 +84,7 @@ const FOLDERS: [Folder; 2] = [
         name: "detect",
         check: "--skip embedders --skip layers --skip search",
         sanitize: "--skip embedders --skip layers --skip search --skip detection",
-        // 10,000 shapes.
+        // Some hundred shapes each.
         rounds: "100",
         bench: "--packs packs --frames frames",
         calls: "2000",
@@ -158,6 +161,9 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         copy(&built(&[&build[..], &["--bench", bench]].concat())?, &out.join("bin").join(name))?;
     }
     copy_folder(&root().join("target/kernels"), &out.join("kernels"))?;
+    for source in SOURCES {
+        copy_folder(&root().join(source), &out.join("sources").join(source))?;
+    }
     for name in ["mtcnn.pack", "dlib-resnet29.pack"] {
         copy(&stock.packs.join(name), &out.join("packs").join(name))?;
     }
@@ -166,14 +172,11 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         copy(&stock.photos.join(name), &out.join("photos").join(name))?;
     }
     if folder.name == "detect" {
-        match shared() {
-            Some(shared) => {
-                copy_folder(&shared.join("golden/png"), &out.join("shared/golden/png"))?
-            }
-            None => {
-                println!("skipped: golden pictures (no folder of references: set THRESHOLD_SHARED)")
-            }
-        }
+        let shared = shared().context(
+            "no folder of references, whose golden pictures the check looks at: set THRESHOLD_SHARED, or lay it beside the \
+             repository as ../shared",
+        )?;
+        copy_folder(&shared.join("golden/png"), &out.join("shared/golden/png"))?;
         fs::create_dir_all(out.join("frames")).context("making frames")?;
         frames::write(&Mosaics::open(&stock.photos)?, &out.join("frames"))?;
     }

@@ -126,7 +126,8 @@ fn turns(folder: &Path, name: &str) -> Result<Value> {
     Ok(merged(&all.iter().collect::<Vec<_>>()))
 }
 
-/// Values of the same form as one: medians of numbers, and of all else the first's.
+/// Values of the same form as one: of a number whose name begins with `max` the greatest, medians of all others, and of all else the
+/// first's.
 fn merged(all: &[&Value]) -> Value {
     let first = match all {
         [] => return Value::Null,
@@ -137,7 +138,11 @@ fn merged(all: &[&Value]) -> Value {
         Value::Object(fields) => {
             let field = |key: &String| {
                 let all: Vec<&Value> = all.iter().map(|value| &value[key.as_str()]).collect();
-                (key.clone(), merged(&all))
+                let greatest = all.iter().filter_map(|value| value.as_f64()).reduce(f64::max);
+                match greatest.filter(|_| key.starts_with("max")) {
+                    Some(greatest) => (key.clone(), greatest.into()),
+                    None => (key.clone(), merged(&all)),
+                }
             };
             Value::Object(fields.keys().map(field).collect::<Map<_, _>>())
         }
@@ -170,6 +175,8 @@ mod tests {
         ];
         let all: Vec<&Value> = turns.iter().collect();
         assert_eq!(merged(&all), json!({"device": "a", "rows": [{"ms": 2.0}, {"ms": 5.5}]}));
+        let slow = [json!({"max_ms": 1.5}), json!({"max_ms": 9.5}), json!({"max_ms": 2.5})];
+        assert_eq!(merged(&slow.iter().collect::<Vec<_>>()), json!({"max_ms": 9.5}));
         let counts = [json!([3, 1]), json!([3, 2])];
         assert_eq!(merged(&counts.iter().collect::<Vec<_>>()), json!([3, 1.5]));
         assert_eq!(merged(&[]), Value::Null);
