@@ -1,7 +1,7 @@
 //! `cargo xtask sanitize`: the emulator and the kernels' sources watched by AddressSanitizer and by UBSan.
 //!
 //! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
-//! libraries that two variables name. Leaves out whole detections and embeddings, which the others are the parts of and which take minutes.
+//! libraries that two variables name. Whole detections and embeddings, which the others are the parts of, are watched in the soak alone.
 
 use crate::program::{cargo, host_triple, run_counting, said};
 use crate::repository::root;

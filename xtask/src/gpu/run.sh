@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks or times the kernels on this machine's NVIDIA card; needs its driver and nothing else.
 #   ./run.sh check                    every kernel's tests on the card, random shapes drawn once
-#   ./run.sh rounds [n [seconds]]     random shapes drawn n times (default @ROUNDS@), as far as the seconds reach (default 60)
+#   ./run.sh rounds [n [seconds]]     random shapes drawn n times (default @ROUNDS@), as far as the seconds reach (default 300)
 #   ./run.sh sanitize [tool...]       each test alone under memcheck, racecheck, synccheck, initcheck
 #   ./run.sh bench [calls [option...]]  times in turns with the peer's where PyTorch is there (default @CALLS@ runs of each);
 #                                     options are bin/bench's
@@ -69,7 +69,7 @@ check)
     sed -n "s/^test \([^ ]*\) \.\.\. \(.*\)/\1$tab\2/p" "$out/check.txt" | sort | json "test result" > "$out/check.json"
     ;;
 rounds)
-    n=${2:-@ROUNDS@} seconds=${3:-60}
+    n=${2:-@ROUNDS@} seconds=${3:-300}
     # A round that has begun ends; what hangs does not.
     record rounds.txt timeout -k 5 $((seconds + 60)) \
         env THRESHOLD_ROUNDS="$n" THRESHOLD_SECONDS="$seconds" ./bin/check @CHECK@
