@@ -20,7 +20,10 @@ macro_rules! on_every_device {
 
 #[cfg(feature = "cuda")]
 fn cuda() -> Option<super::cuda::Cuda> {
-    let images = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kernels");
+    // A folder for a card names its own (`cargo xtask gpu pack`).
+    let images =
+        std::env::var_os("THRESHOLD_KERNELS").unwrap_or_else(|| "../target/kernels".into());
+    let images = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(images);
     let said = |error| {
         use std::io::Write as _;
         // Past the harness, which keeps what a passing test prints.

@@ -4,6 +4,7 @@
 //! target/gpu/detect/  target/gpu/embed/
 //!   run.sh                check, rounds, sanitize: the kernels' tests on the card;  bench, energy: what it takes
 //!   bin/check             the tests of `tests/kernels`, built for CUDA
+//!   bin/contract          embed: the unit tests of `threshold-kernels`, of which those of every device run
 //!   bin/bench             `kernels/benches/{detect,embed}.rs`
 //!   bin/steady            `kernels/benches/steady.rs`
 //!   bin/soak bin/accuracy detect: `kernels/benches/{soak,accuracy}.rs`
@@ -138,13 +139,15 @@ fn pack() -> Result<()> {
     let check =
         ["test", "--release", "-p", "threshold-tests", "--features", "gpu", "--test", "kernels"];
     let check = built(&[&check[..], &["--no-run"]].concat())?;
+    let contract = ["test", "--release", "-p", "threshold-kernels", "--features", "cuda", "--lib"];
+    let contract = built(&[&contract[..], &["--no-run"]].concat())?;
     for folder in &FOLDERS {
-        fill(folder, &stock, &check)?;
+        fill(folder, &stock, [&check, &contract])?;
     }
     Ok(())
 }
 
-fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
+fn fill(folder: &Folder, stock: &Setup, [check, contract]: [&Path; 2]) -> Result<()> {
     let out = root().join("target/gpu").join(folder.name);
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| format!("clearing {}", out.display()))?;
@@ -153,6 +156,11 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         fs::create_dir_all(out.join(part)).with_context(|| format!("making {}", out.display()))?;
     }
     copy(check, &out.join("bin/check"))?;
+    // There is room for it in one of them.
+    let contract = (folder.name == "embed").then_some(contract);
+    if let Some(contract) = contract {
+        copy(contract, &out.join("bin/contract"))?;
+    }
     let own = [(folder.name, "bench")]
         .into_iter()
         .chain(folder.programs.iter().map(|&name| (name, name)));
@@ -196,6 +204,7 @@ fn fill(folder: &Folder, stock: &Setup, check: &Path) -> Result<()> {
         fs::set_permissions(out.join("run.sh"), executable).context("run.sh")?;
     }
     let programs = ["check"].into_iter().chain(own.map(|(_, name)| name));
+    let programs = programs.chain(contract.map(|_| "contract"));
     let programs = programs.map(|name| out.join("bin").join(name));
     run_aloud(std::process::Command::new("strip").args(programs))?;
     let (name, bytes) = (folder.name, size(&out)?);

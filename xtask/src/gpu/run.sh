@@ -65,8 +65,13 @@ has_torch() {
 case "${1:-}" in
 check)
     record check.txt env THRESHOLD_ROUNDS=1 ./bin/check @CHECK@
+    if [ -x bin/contract ]; then
+        record contract.txt ./bin/contract device::contract
+    else
+        : > "$out/contract.txt"
+    fi
     tab=$(printf '\t')
-    sed -n "s/^test \([^ ]*\) \.\.\. \(.*\)/\1$tab\2/p" "$out/check.txt" | sort | json "test result" > "$out/check.json"
+    sed -n "s/^test \([^ ]*\) \.\.\. \(.*\)/\1$tab\2/p" "$out/check.txt" "$out/contract.txt" | sort | json "test result" > "$out/check.json"
     ;;
 rounds)
     n=${2:-@ROUNDS@} seconds=${3:-300}
