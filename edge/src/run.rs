@@ -15,7 +15,7 @@ use crate::notices::Notices;
 use crate::presentation;
 use crate::reader;
 use crate::service::{self, Access, Button, FileButton, line};
-use crate::start;
+use crate::start::{self, Begun, Room};
 use crate::state::{Ending, Identity, RecoveryRecord, Shared, State};
 use crate::storage::Storage;
 use crate::trial::{self, Trial};
@@ -67,7 +67,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let keys = beneath.keys.of(&beneath.unit.data);
-    let folder = take_folder(&beneath.unit, notices);
+    let unit_config = beneath.unit.clone();
+    let folder = take_folder(&unit_config, notices);
     match &folder {
         Err(StoreError::Flash(error)) if error.fault == FlashFault::Busy => {
             bail!("data folder: {error}")
@@ -87,14 +88,19 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     keys.await_tpm(TPM_PATIENCE, || stop.load(Ordering::Relaxed));
     // Before the store counts this start: one that ends until here is none, and one that is repeated for ever would wear out the
     // counter of a keeper.
-    let opened = folder.and_then(|flash| {
+    let mut folder = Some(folder);
+    let open = |room| {
+        let taken = folder.take().unwrap_or_else(|| take_folder(&unit_config, notices));
+        let mut flash = taken?;
+        if room == Room::Reserve {
+            start::give_up_reserve(&mut flash)?;
+        }
         let (size, keeper) = (flash.size(), Arc::clone(&keys) as Arc<dyn KeyProvider>);
         let opened = Store::open_sized(Box::new(flash), keeper, size)?;
         keys.drop_plain()?;
         Ok(opened)
-    });
-    let of_keys = opened.as_ref().err().filter(|error| error.is_of_keys()).cloned();
-    let journal = start::journal(opened, &clock, notices);
+    };
+    let Begun { journal, used_reserve, of_keys } = start::begin(open, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
     if typed.insecure_dev_link {
         notices.tell("insecure: whoever reaches the serial line may change the gallery");
@@ -108,6 +114,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     if let Some(error) = of_keys {
         state.keys_failed(&error);
+    }
+    if used_reserve {
+        state.reserve_used_by_start();
     }
     let shared = Shared::new(state);
     // Without the thread each entry is durable before the next one.
