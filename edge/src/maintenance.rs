@@ -1,4 +1,5 @@
-//! `threshold-edge store`: looks at a data folder of a unit that does not run, or at its device, checks it, tries or does what a start does, and formats a device.
+//! `threshold-edge store`: looks at a data folder of a unit that does not run, or at its device, checks it, tries or does what a start
+//! does, and formats a device.
 //!
 //! Owns the words. Refuses to change what the folder holds but with `repair` without `--dry-run`, to make a store where none is, and to mend what a start would not take: damage
 //! of what was durable is a fault, and its remedy a backup.
@@ -98,7 +99,8 @@ fn open(typed: &StoreFolder) -> anyhow::Result<Storage> {
     let flash = storage(typed)?;
     if flash.len(Object::Anchor)?.is_none() && flash.len(Object::Keys)?.is_none() {
         bail!(
-            "data folder: {} holds no unit's store; name the one that the unit is started with, and with --device the device that [unit] names",
+            "data folder: {} holds no unit's store; name the one that the unit is started with, and with --device \
+             the device that [unit] names",
             typed.device.as_ref().unwrap_or(folder).display()
         );
     }
@@ -135,7 +137,8 @@ fn inspect(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
     objects(&overlay, typed.device.as_ref().unwrap_or(&typed.data), notices)?;
     if let Some(Fill { cell_bytes, cells, free, bad, most_erased }) = fill {
         notices.tell(&format!(
-            "device: {free} of {cells} cells of {cell_bytes} bytes are free, {bad} are bad, the most worn one was erased {most_erased} times"
+            "device: {free} of {cells} cells of {cell_bytes} bytes are free, {bad} are bad, the most worn one was \
+             erased {most_erased} times"
         ));
     }
     let (mut store, cut) = Store::open_sized(Box::new(overlay), keys, size)?;

@@ -187,8 +187,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Takes a data folder for this unit alone, and the device that it may have. If its store is to finish a wipe, what was set over the line goes before: a wipe that was
-/// cut off left it there.
+/// Takes a data folder for this unit alone, and the device that it may have. If its store is to finish a wipe, what was set over the line
+/// goes before: a wipe that was cut off left it there.
 fn take_folder(unit: &UnitConfig, notices: &Notices) -> Result<Storage, StoreError> {
     let flash = Storage::open(&unit.data, unit.store.as_deref())?;
     if flash.len(Object::Wiping)?.is_some()

@@ -1,7 +1,8 @@
 //! The medium of a block device or a partition, and of a plain file of a fixed length.
 //!
-//! A block is 128 KiB of it at the least, a page a logical block of the device; a plain file has pages of 512 bytes. To erase is to overwrite: what
-//! lies below a device's own translation of flash may keep what it held, as under a file system, sealed as everything of the store.
+//! A block is 128 KiB of it at the least, a page a logical block of the device; a plain file has pages of 512 bytes.
+//! To erase is to overwrite: what lies below a device's own translation of flash may keep what it held, as under a file system, sealed as
+//! everything of the store.
 //! The kernel writes pages of its cache, of which the bytes around ours are as they were.
 //! Of a large device the first 8,192 blocks are used.
 //! Refuses a device that is mounted or that another process has open, and anything that is neither device nor file.

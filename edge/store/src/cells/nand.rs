@@ -282,10 +282,11 @@ impl Medium for Nand {
         for (at, bytes) in (page..).zip(bytes.chunks(shape.page()).take(done)) {
             state.put(block, at, bytes.into());
         }
-        if fails && let Some(bytes) = bytes.chunks(shape.page()).nth(done) {
-            if let Some(torn) = torn(bytes, &mut lots) {
-                state.put(block, page + done as u32, torn);
-            }
+        if fails
+            && let Some(bytes) = bytes.chunks(shape.page()).nth(done)
+            && let Some(torn) = torn(bytes, &mut lots)
+        {
+            state.put(block, page + done as u32, torn);
         }
         if cut.is_some() {
             state.lose_power(&mut lots);

@@ -56,7 +56,8 @@ pub enum CellsError {
     Busy,
     /// The folder of the unit holds a store as well.
     #[error(
-        "the data folder holds a store of its own ({object}), and with the device the unit would begin anew; take `store` out of [unit] to          go on with the folder's, or wipe that unit first and then name the device"
+        "the data folder holds a store of its own ({object}), and with the device the unit would begin anew; take `store` \
+         out of [unit] to go on with the folder's, or wipe that unit first and then name the device"
     )]
     FolderToo {
         /// What lies in the folder.
@@ -209,7 +210,7 @@ impl<M: Medium> Cells<M> {
         let mut pages = front.chunks(self.shape.page());
         let mut next = || pages.next().unwrap_or_default();
         let (clean, claim, head) = (next(), next(), next());
-        debug_assert!(CLAIM_PAGE == 1 && HEAD_PAGE == 2, "the order in which they are read");
+        const { assert!(CLEAN_PAGE == 0 && CLAIM_PAGE == 1 && HEAD_PAGE == 2 && FIRST_PAGE == 3) };
         let wear = page::read_clean(cell, clean);
         self.stock.set_wear(cell, wear.unwrap_or(0));
         match Head::from_page(cell, head) {
