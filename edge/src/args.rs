@@ -71,6 +71,21 @@ pub enum StoreCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Make a device one that holds a store; everything on it is erased
+    Format {
+        /// The device: best by a name that stays, such as /dev/disk/by-partlabel/store
+        #[arg(value_name = "DEVICE")]
+        device: PathBuf,
+        /// The same once more, so that no slip of the hand erases another
+        #[arg(value_name = "AGAIN")]
+        again: Option<PathBuf>,
+        /// The name is right, without typing it twice
+        #[arg(long)]
+        yes: bool,
+        /// Erase it although it holds a store
+        #[arg(long)]
+        erase_store: bool,
+    },
     /// Have something else keep the unit's secret; gallery, log and identity stay
     MoveSecret {
         /// Where.
@@ -99,6 +114,9 @@ pub struct StoreFolder {
     /// The unit's data folder
     #[arg(value_name = "FOLDER")]
     pub data: PathBuf,
+    /// The device that holds the store, where [unit] names one
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<PathBuf>,
     /// The TPM that keeps the secret, or shall (default: /dev/tpmrm0 where the folder's secret is sealed by a TPM)
     #[arg(long, value_name = "DEVICE")]
     pub tpm: Option<PathBuf>,
@@ -119,6 +137,9 @@ pub struct Run {
     /// The folder of gallery and log; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// A device that holds gallery and log in place of the folder: a partition that `store format` was typed for
+    #[arg(long, value_name = "DEVICE")]
+    pub store: Option<PathBuf>,
     /// The folder of the record of the owner's recovery key, which outlives the data folder (default: beside that, with .commission
     /// behind its name)
     #[arg(long, value_name = "FOLDER")]

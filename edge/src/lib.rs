@@ -29,6 +29,7 @@ pub mod service;
 pub mod start;
 pub mod state;
 pub mod stats;
+pub mod storage;
 pub mod trial;
 pub mod unit;
 pub mod update;

@@ -1,4 +1,5 @@
-//! `threshold-edge store`: looks at a data folder of a unit that does not run, checks it, and tries or does what a start does.
+//! `threshold-edge store`: looks at a data folder of a unit that does not run, or at its device, checks it, tries or does what a start
+//! does, and formats a device.
 //!
 //! Owns the words. Refuses to change what the folder holds but with `repair` without `--dry-run`, to make a store where none is, and to mend what a start would not take: damage
 //! of what was durable is a fault, and its remedy a backup.
@@ -6,14 +7,16 @@
 use crate::args::{Label, StoreCommand, StoreFolder};
 use crate::config::{FolderKeys, KeeperKind, KeysConfig};
 use crate::notices::Notices;
+use crate::storage::{Storage, format_device};
 use anyhow::{Context as _, bail};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use std::path::Path;
 use std::sync::Arc;
+use threshold_store::cells::Fill;
 use threshold_store::overlay::Changed;
 use threshold_store::{
-    FileFlash, Flash, Keeper, KeyProvider, Object, Overlay, StillKeys, Store, StoreError, TailCut,
+    Flash, Keeper, KeyProvider, Object, Overlay, StillKeys, Store, StoreError, StoreSize, TailCut,
     verify,
 };
 use threshold_tpm::SEALED_FILE;
@@ -30,6 +33,20 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
     match typed {
         StoreCommand::Inspect(typed) => inspect(typed, notices),
         StoreCommand::Verify(typed) => check(typed, notices),
+        StoreCommand::Format { device, again, yes, erase_store } => {
+            if !yes && again.as_ref() != Some(device) {
+                bail!(
+                    "everything on {} would be erased; type its name twice, or --yes",
+                    device.display()
+                );
+            }
+            let bytes = format_device(device, *erase_store)?;
+            let device = device.display();
+            notices.tell(&format!(
+                "{device} is formatted, {bytes} bytes; name it as `store` in [unit], and start the unit"
+            ));
+            Ok(())
+        }
         StoreCommand::Repair { folder, dry_run } => repair(folder, *dry_run, notices),
         StoreCommand::MoveSecret { folder, to } => move_secret(folder, *to, notices),
     }
@@ -41,8 +58,9 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
 /// # Errors
 /// If the store cannot be opened.
 pub fn label(typed: &Label, asked_for: &Notices) -> anyhow::Result<()> {
-    let flash = FileFlash::open(&typed.folder.data).context("data folder")?;
-    let (store, _) = Store::open(Box::new(flash), keeper(&typed.folder))?;
+    let flash = storage(&typed.folder)?;
+    let size = flash.size();
+    let (store, _) = Store::open_sized(Box::new(flash), keeper(&typed.folder), size)?;
     let code = PairingCode::of_bytes(*store.pairing_code()).text();
     asked_for.tell(&format!("pairing code: {code}"));
     if typed.qr {
@@ -66,7 +84,11 @@ fn keeper_of_kind(typed: &StoreFolder, keeper: KeeperKind) -> Arc<FolderKeys> {
     KeysConfig { keeper, tpm }.of(&typed.data)
 }
 
-fn open(typed: &StoreFolder) -> anyhow::Result<FileFlash> {
+fn storage(typed: &StoreFolder) -> anyhow::Result<Storage> {
+    Storage::open(&typed.data, typed.device.as_deref()).context("data folder")
+}
+
+fn open(typed: &StoreFolder) -> anyhow::Result<Storage> {
     let folder = &typed.data;
     if !folder.is_dir() {
         bail!(
@@ -74,18 +96,19 @@ fn open(typed: &StoreFolder) -> anyhow::Result<FileFlash> {
             folder.display()
         );
     }
-    let flash = FileFlash::open(folder).context("data folder")?;
+    let flash = storage(typed)?;
     if flash.len(Object::Anchor)?.is_none() && flash.len(Object::Keys)?.is_none() {
         bail!(
-            "data folder: {} holds no unit's store; name the one that the unit is started with",
-            folder.display()
+            "data folder: {} holds no unit's store; name the one that the unit is started with, and with --device \
+             the device that [unit] names",
+            typed.device.as_ref().unwrap_or(folder).display()
         );
     }
     Ok(flash)
 }
 
 /// The same, of a unit that is not being wiped: to open such a one is to finish that.
-fn whole(typed: &StoreFolder) -> anyhow::Result<FileFlash> {
+fn whole(typed: &StoreFolder) -> anyhow::Result<Storage> {
     let flash = open(typed)?;
     if flash.len(Object::Wiping)?.is_some() {
         bail!("a wipe was begun here and not finished; the next start of the unit finishes it");
@@ -94,14 +117,31 @@ fn whole(typed: &StoreFolder) -> anyhow::Result<FileFlash> {
 }
 
 /// The flash with a keeper, on neither of which anything is changed.
-fn looked_at(typed: &StoreFolder) -> anyhow::Result<(Overlay, Arc<dyn KeyProvider>)> {
-    Ok((Overlay::over(whole(typed)?), Arc::new(StillKeys::over(keeper(typed)))))
+fn looked_at(typed: &StoreFolder) -> anyhow::Result<Looked> {
+    let flash = whole(typed)?;
+    let (size, fill) = (flash.size(), flash.fill());
+    let keys = Arc::new(StillKeys::over(keeper(typed)));
+    Ok(Looked { overlay: Overlay::over(flash), keys, size, fill })
+}
+
+/// What is looked at.
+struct Looked {
+    overlay: Overlay,
+    keys: Arc<dyn KeyProvider>,
+    size: StoreSize,
+    fill: Option<Fill>,
 }
 
 fn inspect(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
-    let (overlay, keys) = looked_at(typed)?;
-    objects(&overlay, &typed.data, notices)?;
-    let (mut store, cut) = Store::open(Box::new(overlay), keys)?;
+    let Looked { overlay, keys, size, fill } = looked_at(typed)?;
+    objects(&overlay, typed.device.as_ref().unwrap_or(&typed.data), notices)?;
+    if let Some(Fill { cell_bytes, cells, free, bad, most_erased }) = fill {
+        notices.tell(&format!(
+            "device: {free} of {cells} cells of {cell_bytes} bytes are free, {bad} are bad, the most worn one was \
+             erased {most_erased} times"
+        ));
+    }
+    let (mut store, cut) = Store::open_sized(Box::new(overlay), keys, size)?;
     tell_cut(cut, notices);
     if let Err(error) = store.load_any_gallery() {
         notices.tell(&format!("gallery: {error}"));
@@ -127,7 +167,8 @@ fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
     if let Some(bad) = verified.first_bad {
         bail!("log: entry {} is not as the unit wrote it: {}", bad.sequence, bad.why);
     }
-    let (mut store, _) = Store::open(Box::new(Overlay::over(flash)), keys)?;
+    let size = flash.size();
+    let (mut store, _) = Store::open_sized(Box::new(Overlay::over(flash)), keys, size)?;
     let gallery = store.load_any_gallery().context("gallery")?;
     notices.tell(&format!(
         "gallery: {} people with {} templates, generation {}, are as the unit wrote them",
@@ -141,7 +182,9 @@ fn check(typed: &StoreFolder, notices: &Notices) -> anyhow::Result<()> {
 fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Result<()> {
     if !dry_run {
         let keys = keeper(typed);
-        start(Box::new(open(typed)?), Arc::clone(&keys) as Arc<dyn KeyProvider>, notices)?;
+        let (flash, keeper) = (open(typed)?, Arc::clone(&keys) as Arc<dyn KeyProvider>);
+        let size = flash.size();
+        start(Box::new(flash), keeper, size, notices)?;
         // Beside a sealed file that nobody named, the plain one may be what the unit is configured for.
         if typed.tpm.is_some() {
             keys.drop_plain().map_err(StoreError::from)?;
@@ -149,8 +192,8 @@ fn repair(typed: &StoreFolder, dry_run: bool, notices: &Notices) -> anyhow::Resu
         notices.tell("done: the next start finds nothing to mend");
         return Ok(());
     }
-    let (overlay, keys) = looked_at(typed)?;
-    start(Box::new(overlay.clone()), keys, notices)?;
+    let Looked { overlay, keys, size, .. } = looked_at(typed)?;
+    start(Box::new(overlay.clone()), keys, size, notices)?;
     for Changed { object, before, after } in overlay.changes()? {
         let line = match (before, after) {
             (None, Some(after)) => format!("would make {object}, {after} bytes"),
@@ -185,7 +228,9 @@ fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow
     drop(flash);
     let opens = |keys: &Arc<FolderKeys>| -> anyhow::Result<()> {
         let still = Arc::new(StillKeys::over(Arc::clone(keys) as Arc<dyn KeyProvider>));
-        drop(Store::open(Box::new(Overlay::over(whole(typed)?)), still)?);
+        let flash = whole(typed)?;
+        let size = flash.size();
+        drop(Store::open_sized(Box::new(Overlay::over(flash)), still, size)?);
         Ok(())
     };
     // A move that was cut off may have left the store so that it opens through the other one alone.
@@ -198,7 +243,9 @@ fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow
         opens(&to)?;
     }
     from.forget_here().map_err(StoreError::from)?;
-    start(Box::new(whole(typed)?), to, notices)?;
+    let flash = whole(typed)?;
+    let size = flash.size();
+    start(Box::new(flash), to, size, notices)?;
     notices.tell(&format!(
         "done: keeper = \"{word}\" in [keys] before the next start; what the medium had of the secret before may still be read from its \
          pages, so wipe and pair a unit whose medium somebody may have copied"
@@ -210,9 +257,10 @@ fn move_secret(typed: &StoreFolder, to: KeeperKind, notices: &Notices) -> anyhow
 fn start(
     flash: Box<dyn Flash>,
     keys: Arc<dyn KeyProvider>,
+    size: StoreSize,
     notices: &Notices,
 ) -> anyhow::Result<()> {
-    let (mut store, cut) = Store::open(flash, keys)?;
+    let (mut store, cut) = Store::open_sized(flash, keys, size)?;
     tell_cut(cut, notices);
     store.load_any_gallery().context("gallery")?;
     let mut steps = 0;

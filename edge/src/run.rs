@@ -6,7 +6,7 @@ use crate::args::{Command, Typed};
 use crate::capture;
 use crate::clock::SystemClock;
 use crate::commits::Commits;
-use crate::config::{self, Config, Held};
+use crate::config::{self, Config, Held, UnitConfig};
 use crate::display;
 use crate::door;
 use crate::heat::Heat;
@@ -16,8 +16,9 @@ use crate::notices::Notices;
 use crate::presentation;
 use crate::reader;
 use crate::service::{self, Access, Button, FileButton, line};
-use crate::start;
+use crate::start::{self, Begun, Room};
 use crate::state::{Ending, Identity, RecoveryRecord, Shared, State};
+use crate::storage::Storage;
 use crate::trial::{self, Trial};
 use crate::unit::{Clock, Indicator, Unit};
 use crate::update::Updates;
@@ -27,7 +28,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_record::Cause;
-use threshold_store::{FileFlash, Flash, FlashFault, KeyProvider, Object, Store, StoreError};
+use threshold_store::{
+    CellsError, FileFlash, Flash, FlashFault, KeyProvider, Object, Store, StoreError,
+};
 
 /// How long the loop waits for the camera before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -65,11 +68,14 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let keys = beneath.keys.of(&beneath.unit.data);
-    let folder = take_folder(&beneath.unit.data, notices);
-    if let Err(StoreError::Flash(error)) = &folder
-        && error.fault == FlashFault::Busy
-    {
-        bail!("data folder: {error}");
+    let unit_config = beneath.unit.clone();
+    let folder = take_folder(&unit_config, notices);
+    match &folder {
+        Err(StoreError::Flash(error)) if error.fault == FlashFault::Busy => {
+            bail!("data folder: {error}")
+        }
+        Err(error @ StoreError::Device(CellsError::Busy)) => bail!("{error}"),
+        _ => {}
     }
     // Once the folder is this unit's alone: a start of a trial is counted there.
     let (held, fell_back) = Held::load(beneath, Held::typed(&typed));
@@ -83,13 +89,19 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     keys.await_tpm(TPM_PATIENCE, || stop.load(Ordering::Relaxed));
     // Before the store counts this start: one that ends until here is none, and one that is repeated for ever would wear out the
     // counter of a keeper.
-    let opened = folder.and_then(|flash| {
-        let opened = Store::open(Box::new(flash), Arc::clone(&keys) as Arc<dyn KeyProvider>)?;
+    let mut folder = Some(folder);
+    let open = |room| {
+        let taken = folder.take().unwrap_or_else(|| take_folder(&unit_config, notices));
+        let mut flash = taken?;
+        if room == Room::Reserve {
+            start::give_up_reserve(&mut flash)?;
+        }
+        let (size, keeper) = (flash.size(), Arc::clone(&keys) as Arc<dyn KeyProvider>);
+        let opened = Store::open_sized(Box::new(flash), keeper, size)?;
         keys.drop_plain()?;
         Ok(opened)
-    });
-    let of_keys = opened.as_ref().err().filter(|error| error.is_of_keys()).cloned();
-    let journal = start::journal(opened, &clock, notices);
+    };
+    let Begun { journal, used_reserve, of_keys } = start::begin(open, &clock, notices);
     let trusted = pty || typed.insecure_dev_link;
     if typed.insecure_dev_link {
         notices.tell("insecure: whoever reaches the serial line may change the gallery");
@@ -103,6 +115,9 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let mut state = State::starting(identity, Arc::clone(&clock), notices.clone(), journal, record);
     if let Some(error) = of_keys {
         state.keys_failed(&error);
+    }
+    if used_reserve {
+        state.reserve_used_by_start();
     }
     let shared = Shared::new(state);
     // Without the thread each entry is durable before the next one.
@@ -179,12 +194,12 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     Ok(ending)
 }
 
-/// Takes a data folder for this unit alone. If its store is to finish a wipe, what was set over the line goes before: a wipe that was
-/// cut off left it there.
-fn take_folder(data: &Path, notices: &Notices) -> Result<FileFlash, StoreError> {
-    let flash = FileFlash::open(data)?;
+/// Takes a data folder for this unit alone, and the device that it may have. If its store is to finish a wipe, what was set over the line
+/// goes before: a wipe that was cut off left it there.
+fn take_folder(unit: &UnitConfig, notices: &Notices) -> Result<Storage, StoreError> {
+    let flash = Storage::open(&unit.data, unit.store.as_deref())?;
     if flash.len(Object::Wiping)?.is_some()
-        && let Err(error) = Held::forget_in(data)
+        && let Err(error) = Held::forget_in(&unit.data)
     {
         notices.tell(&format!("configuration: what was set over the line stays: {error}"));
     }
@@ -228,20 +243,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_device_beside_a_folder_with_a_store_of_its_own_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let notices = Notices::to(Box::new(std::io::sink()));
+        let device = folder.path().join("device");
+        let file = std::fs::File::create(&device).unwrap();
+        file.set_len(threshold_store::cells::MIN_DEVICE_BYTES).unwrap();
+        let data = folder.path().join("data");
+        let store = Some(device.clone());
+        let unit = UnitConfig { data: data.clone(), store, ..UnitConfig::default() };
+        let error = take_folder(&unit, &notices).unwrap_err();
+        assert_eq!(error, CellsError::NotFormatted.into());
+        crate::storage::format_device(&device, false).unwrap();
+        let error = crate::storage::format_device(&device, false).unwrap_err().to_string();
+        assert!(error.contains("; type --erase-store"), "{error}");
+        crate::storage::format_device(&device, true).unwrap();
+        let keys = config::KeysConfig::default().of(&data);
+        let flash = take_folder(&unit, &notices).unwrap();
+        let size = flash.size();
+        assert!((10..420).contains(&size.log.segments), "{size:?}");
+        drop(Store::open_sized(Box::new(flash), keys, size).unwrap());
+        // The store is on the device, and the secret in the folder.
+        assert!(!data.join(Object::Anchor.name()).exists() && data.join("unit.key").exists());
+        std::fs::write(data.join(Object::Anchor.name()), b"of another").unwrap();
+        let error = take_folder(&unit, &notices).unwrap_err();
+        assert_eq!(error, CellsError::FolderToo { object: Object::Anchor }.into());
+    }
+
+    #[test]
     fn a_start_that_finishes_a_wipe_does_not_run_with_what_was_set() {
         let folder = tempfile::tempdir().unwrap();
         let set = folder.path().join("config/set.toml");
         let notices = Notices::to(Box::new(std::io::sink()));
+        let unit = UnitConfig { data: folder.path().to_owned(), ..UnitConfig::default() };
         let put = || {
             std::fs::create_dir(folder.path().join("config")).unwrap();
             std::fs::write(&set, "[camera]\nfps = 20\n").unwrap();
         };
         put();
-        drop(take_folder(folder.path(), &notices).unwrap());
+        drop(take_folder(&unit, &notices).unwrap());
         assert!(set.exists(), "nothing is wiped");
         // What a power cut leaves of a wipe.
         std::fs::write(folder.path().join(Object::Wiping.to_string()), "wiping\n").unwrap();
-        drop(take_folder(folder.path(), &notices).unwrap());
+        drop(take_folder(&unit, &notices).unwrap());
         assert!(!set.exists());
     }
 }

@@ -18,8 +18,71 @@ use threshold_policy::Policy;
 use threshold_policy::rule::Settled;
 use threshold_policy::settings::PresentationRule;
 use threshold_record::{Cause, ContextKind, EntryKind, LogEntry};
-use threshold_store::{Store, StoreError, TailCut};
+use threshold_store::{
+    Flash, FlashError, FlashFault, Object, Operation, RESERVE_BYTES, Store, StoreError, TailCut,
+};
 use threshold_wire::message::EngineState;
+
+/// What a start's store came to.
+#[derive(Debug)]
+pub struct Begun {
+    /// The journal; `None` if there is none.
+    pub journal: Option<Journal>,
+    /// The medium was full, and the reserve's room was given back to it so that the start could be written down.
+    pub used_reserve: bool,
+    /// Why there is no journal, if it is the keeper that does not stand with the flash.
+    pub of_keys: Option<StoreError>,
+}
+
+/// The room that a store is opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// What the medium has.
+    Own,
+    /// The reserve's too: [`give_up_reserve`] before it is opened.
+    Reserve,
+}
+
+/// Opens a store and begins its journal; where that finds the medium full, once more with the room of the reserve.
+pub fn begin(
+    mut open: impl FnMut(Room) -> Result<(Store, Option<TailCut>), StoreError>,
+    clock: &Arc<dyn Clock>,
+    notices: &Notices,
+) -> Begun {
+    let mut begin = |room| begun(open(room), clock, notices);
+    let (begun, used_reserve) = match begin(Room::Own) {
+        Err(JournalError::Store(error)) if error.is_full() => {
+            notices.tell(&format!("fault: store: {error}; trying with the room of the reserve"));
+            (begin(Room::Reserve), true)
+        }
+        begun => (begun, false),
+    };
+    match begun {
+        Ok(journal) => Begun { journal: Some(journal), used_reserve, of_keys: None },
+        Err(error) => {
+            notices.tell(&format!("fault: store: {error}"));
+            let of_keys = match error {
+                JournalError::Store(error) if error.is_of_keys() => Some(error),
+                _ => None,
+            };
+            Begun { journal: None, used_reserve: false, of_keys }
+        }
+    }
+}
+
+/// Gives the room of the reserve back to the medium, for a start that found no other.
+///
+/// # Errors
+/// [`StoreError`], also where no reserve is held back.
+pub fn give_up_reserve(flash: &mut dyn Flash) -> Result<(), StoreError> {
+    let object = Object::Reserve;
+    if flash.len(object)? != Some(RESERVE_BYTES as u64) {
+        let (operation, fault) = (Operation::Open, FlashFault::Full);
+        let detail = "the medium is full, and no reserve is held back".to_owned();
+        return Err(FlashError { object, operation, fault, detail }.into());
+    }
+    Ok(flash.remove(object)?)
+}
 
 /// The journal of an opened store, with the entries that every start begins with; `None` if that failed.
 pub fn journal(
@@ -27,7 +90,16 @@ pub fn journal(
     clock: &Arc<dyn Clock>,
     notices: &Notices,
 ) -> Option<Journal> {
-    let begun = opened.map_err(JournalError::from).and_then(|(store, cut)| {
+    let begun = begun(opened, clock, notices);
+    begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
+}
+
+fn begun(
+    opened: Result<(Store, Option<TailCut>), StoreError>,
+    clock: &Arc<dyn Clock>,
+    notices: &Notices,
+) -> Result<Journal, JournalError> {
+    opened.map_err(JournalError::from).and_then(|(store, cut)| {
         let mut journal = Journal::new(store, Arc::clone(clock))?;
         journal.write(LogEntry::of(EntryKind::Boot))?;
         if let Some(cut) = cut {
@@ -38,8 +110,7 @@ pub fn journal(
             ));
         }
         Ok(journal)
-    });
-    begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
+    })
 }
 
 /// Loads packs, engine and gallery into the shared state. The engine and its spare, where there are such.

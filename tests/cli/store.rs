@@ -4,8 +4,10 @@ use crate::binary::{Ran, binaries, run};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use threshold_edge::storage::Storage;
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
-use threshold_store::Store;
+use threshold_store::{FileKeys, KEY_FILE, Store, StoreError};
 
 const MODEL: ModelId = ModelId([7; 32]);
 
@@ -18,7 +20,11 @@ fn store(folder: &Path, args: &[&str]) -> Ran {
 /// A folder with the store of a unit that ran.
 fn furnished() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open_folder(&folder.path().join("data")).unwrap();
+    furnish(Store::open_folder(&folder.path().join("data")).unwrap().0);
+    folder
+}
+
+fn furnish(mut store: Store) {
     store.load_gallery(MODEL).unwrap();
     for text in ["Ada", "Grace"] {
         let person = store.add_person(Name::new(text).unwrap()).unwrap();
@@ -32,7 +38,14 @@ fn furnished() -> tempfile::TempDir {
     for _ in 0..20 {
         store.commit(LogEntry::of(EntryKind::Decision)).unwrap();
     }
-    folder
+}
+
+/// The store that a folder's unit has on a device beside it.
+fn on_device(folder: &Path) -> Result<Store, StoreError> {
+    let (data, device) = (folder.join("data"), folder.join("device"));
+    let storage = Storage::open(&data, Some(&device))?;
+    let (keys, size) = (FileKeys::at(&data.join(KEY_FILE)), storage.size());
+    Ok(Store::open_sized(Box::new(storage), Arc::new(keys), size)?.0)
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -130,4 +143,41 @@ fn a_folder_that_is_none_or_another_units_is_an_error_with_a_remedy() {
     check(&store(folder.path(), &["verify"]), 2, &["does not open with this unit's secret"]);
     std::fs::remove_file(folder.path().join(key)).unwrap();
     check(&store(folder.path(), &["inspect"]), 2, &["the unit's secret is gone"]);
+}
+
+#[test]
+fn a_store_on_a_device_is_formatted_once_looked_at_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = folder.path().join("device");
+    std::fs::File::create(&device).unwrap().set_len(32 << 20).unwrap();
+    let edge = |args: &[&str]| {
+        let mut command = Command::new(binaries().join("threshold-edge"));
+        run(command.arg("store").args(args).current_dir(folder.path()))
+    };
+    let before = std::fs::read(&device).unwrap();
+    let unsure = "everything on device would be erased; type its name twice, or --yes";
+    check(&edge(&["format", "device"]), 2, &[unsure]);
+    check(&edge(&["format", "device", "devices"]), 2, &[unsure]);
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let typed = ["data", "--device", "device"];
+    check(&edge(&[&["inspect"][..], &typed].concat()), 2, &["it was never formatted for a store"]);
+    assert!(before == std::fs::read(&device).unwrap());
+    check(&edge(&["format", "device", "device"]), 0, &["device is formatted, 33554432 bytes"]);
+    check(&edge(&[&["verify"][..], &typed].concat()), 2, &["device holds no unit's store"]);
+    furnish(on_device(folder.path()).unwrap());
+    let before = std::fs::read(&device).unwrap();
+    let inspected = edge(&[&["inspect"][..], &typed].concat());
+    let cells = " of 254 cells of 131072 bytes are free, 0 are bad";
+    check(&inspected, 0, &["entries 1 to 20", "1 people with 1 templates", "device: ", cells]);
+    check(&edge(&[&["verify"][..], &typed].concat()), 0, &["20 entries, 1 to 20", "1 people"]);
+    check(&edge(&[&["repair", "--dry-run"][..], &typed].concat()), 0, &["would write"]);
+    check(&edge(&["format", "device", "--yes"]), 2, &["type --erase-store if that is meant"]);
+    assert!(before == std::fs::read(&device).unwrap(), "looking changes nothing");
+    check(&edge(&[&["repair"][..], &typed].concat()), 0, &["the next start finds nothing to mend"]);
+    assert_eq!(on_device(folder.path()).unwrap().log_head(), 20);
+    let store = on_device(folder.path()).unwrap();
+    check(&edge(&[&["inspect"][..], &typed].concat()), 2, &["is in use"]);
+    drop(store);
+    check(&edge(&["format", "device", "--yes", "--erase-store"]), 0, &["is formatted"]);
+    assert_eq!(on_device(folder.path()).unwrap().log_head(), 0);
 }

@@ -111,6 +111,60 @@ fn a_full_medium_admits_as_often_as_was_allowed_and_a_start_does_not_count_anew(
 }
 
 #[test]
+fn a_start_on_a_full_medium_has_the_room_of_the_reserve_and_counts_from_there() {
+    let rig = allowed(3);
+    let flash = rig.flash.clone();
+    drop(rig);
+    // Full to the last byte, and with a little room that does not do for a start.
+    for room in [0, 100] {
+        let flash = flash.copy();
+        flash.set_capacity(Some(used(&flash) + room));
+        let mut rig = Rig::on(&flash);
+        let open = ReserveStanding::Open { left: 3 };
+        let told = ReserveTold { admissions: 3, standing: open };
+        assert_eq!(reserve(&mut rig, None), told, "{room}");
+        assert_eq!(of_kind(&rig.log(), EntryKind::ReserveOpened), [3], "{room}");
+        assert_eq!(rig.flash.bytes(Object::Reserve), None);
+        assert_eq!((visits(&mut rig, 2), armed(&rig)), (2, Armed::Armed));
+        drop(rig);
+        let mut rig = Rig::on(&flash);
+        assert_eq!((visits(&mut rig, 3), armed(&rig)), (1, Armed::Fault(Cause::ReserveUsedUp)));
+        assert_eq!(of_kind(&rig.log(), EntryKind::ReserveOpened), [3], "{room}");
+    }
+    // Without the owner's leave there is no reserve, and the door stays locked; so where somebody else took its room.
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    let without = rig.flash.clone();
+    drop(rig);
+    flash.set_bytes(Object::Reserve, None);
+    for flash in [without, flash] {
+        fill(&flash);
+        let mut rig = Rig::on(&flash);
+        assert_eq!((visits(&mut rig, 3), armed(&rig)), (0, Armed::Fault(Cause::Store)));
+    }
+}
+
+#[test]
+fn a_start_on_a_full_medium_that_is_cut_off_lets_in_nobody_more() {
+    let rig = allowed(2);
+    let flash = rig.flash.clone();
+    drop(rig);
+    for at in 1..=30 {
+        let flash = flash.copy();
+        flash.set_capacity(Some(used(&flash)));
+        flash.cut_power_at(at, at);
+        let mut rig = Rig::on(&flash);
+        let before = if flash.is_off() { 0 } else { visits(&mut rig, 1) };
+        drop(rig);
+        flash.cut_power(at);
+        flash.power_on();
+        let mut rig = Rig::on(&flash);
+        let after = visits(&mut rig, 4);
+        assert!(before + after <= 2, "{before} and {after}, cut at {at}");
+    }
+}
+
+#[test]
 fn a_medium_that_takes_nothing_for_another_reason_keeps_the_door_locked() {
     for fault in [FlashFault::ReadOnly, FlashFault::Io] {
         let mut rig = allowed(3);

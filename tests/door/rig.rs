@@ -22,13 +22,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threshold_edge::config::HeatConfig;
 use threshold_edge::heat::Heat;
-use threshold_edge::journal::Journal;
 use threshold_edge::manager::Manager;
 use threshold_edge::notices::Notices;
 use threshold_edge::presentation::AttackDetector;
 use threshold_edge::run::go_round;
 use threshold_edge::service::Desk;
-use threshold_edge::start;
+use threshold_edge::start::{self, Begun, Room};
 use threshold_edge::state::{
     EmbedderFacts, Ending, Identity, ReaderStanding, RecoveryRecord, Shared, State,
 };
@@ -214,14 +213,24 @@ impl Rig {
         let told = Told::default();
         let notices = Notices::to(Box::new(NoticeSink(Arc::clone(&told))));
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let opened = Store::open(Box::new(flash.clone()), flash.keys());
-        let journal: Option<Journal> = start::journal(opened, &as_clock, &notices);
+        let open = |room| {
+            let mut flash = flash.clone();
+            if room == Room::Reserve {
+                start::give_up_reserve(&mut flash)?;
+            }
+            let keys = flash.keys();
+            Store::open(Box::new(flash), keys)
+        };
+        let Begun { journal, used_reserve, .. } = start::begin(open, &as_clock, &notices);
         let insecure_link = acknowledged != Acknowledged::ByNobodyHere;
         let identity =
             Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link, zone: berlin() };
         let record = RecoveryRecord::open(Ok(Box::new(flash.clone())));
         let mut state =
             State::starting(identity, Arc::clone(&as_clock), notices.clone(), journal, record);
+        if used_reserve {
+            state.reserve_used_by_start();
+        }
         let facts = EmbedderFacts {
             id: model,
             name: "axes".to_owned(),

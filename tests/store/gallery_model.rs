@@ -3,13 +3,14 @@
 //! The law: what was acknowledged is there; what was under way is there whole or not at all, and nothing else ever; who was
 //! removed is gone for good; cleaning changes nothing that can be seen. So it is for what lies beside the gallery.
 
+use crate::bed::Bed;
 use crate::{entry, name};
 use std::collections::{BTreeMap, BTreeSet};
 use threshold_record::{
     Access, Credential, Interval, ModelId, Person, PersonId, Schedule, ScheduleId, Template,
 };
-use threshold_store::{Flash, GalleryError, Member};
-use threshold_store::{LogSize, MockFlash, Object, Series, Store, StoreError, StoreSize};
+use threshold_store::{GalleryError, Member};
+use threshold_store::{LogSize, Object, Series, Store, StoreError, StoreSize};
 use threshold_tests::lots::Lots;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl State {
 
 /// A store with what it should hold.
 pub(crate) struct Run {
-    pub(crate) flash: MockFlash,
+    pub(crate) flash: Bed,
     segment_bytes: u32,
     store: Option<Store>,
     state: State,
@@ -117,7 +118,7 @@ fn schedule(number: u8, mark: i8) -> Schedule {
 
 impl Run {
     /// A model of a flash that holds nothing yet.
-    pub(crate) fn new(flash: MockFlash, segment_bytes: u32) -> Self {
+    pub(crate) fn new(flash: Bed, segment_bytes: u32) -> Self {
         Self {
             flash,
             segment_bytes,
@@ -147,7 +148,7 @@ impl Run {
     }
 
     fn size(&self) -> StoreSize {
-        let log = LogSize { segment_bytes: 4096, segments: 2 };
+        let log = LogSize { segment_bytes: self.flash.segment_bytes(4096), segments: 2 };
         StoreSize { log, gallery_segment_bytes: self.segment_bytes }
     }
 
@@ -167,7 +168,8 @@ impl Run {
             let flash = self.flash.copy();
             let keys = flash.keys();
             flash.power_on();
-            let (mut other, _) = Store::open_sized(Box::new(flash), keys, self.size()).unwrap();
+            let body = flash.body().unwrap();
+            let (mut other, _) = Store::open_sized(body, keys, self.size()).unwrap();
             other.load_gallery(beside.model).unwrap();
             let marks = Self::found_in(&other).people.into_iter().map(|(id, held)| (id, held.1));
             let marks: Marks = marks.filter(|(_, marks)| !marks.is_empty()).collect();
@@ -213,7 +215,7 @@ impl Run {
     /// Opens the store and loads the gallery, and checks that it is one that may be.
     pub(crate) fn open(&mut self) -> Result<(), StoreError> {
         self.store = None;
-        let flash = Box::new(self.flash.clone());
+        let flash = self.flash.body()?;
         let (mut store, _) = Store::open_sized(flash, self.flash.keys(), self.size())?;
         match store.load_gallery(MODELS[self.state.model]).map(|_| ()) {
             Err(StoreError::OtherModel { gallery, .. }) => {
@@ -278,13 +280,13 @@ impl Run {
         let outcome = match operation {
             Operation::Reopen => return self.open(),
             Operation::Rebase => {
-                let (flash, keys) = (Box::new(self.flash.clone()), self.flash.keys());
                 self.open()?;
                 if self.state.beside.is_some() {
                     return self.step(Operation::Switch);
                 }
                 next = self.state.clone();
                 self.store = None;
+                let (flash, keys) = (self.flash.body()?, self.flash.keys());
                 let (mut store, _) = Store::open_sized(flash, keys, self.size())?;
                 next.model = 1 - next.model;
                 next.people.values_mut().for_each(|(_, marks, _)| marks.clear());
@@ -526,7 +528,7 @@ impl Run {
         let numbers = self.flash.segments(Series::Gallery);
         let bytes: u64 = numbers
             .iter()
-            .filter_map(|&number| self.flash.len(Object::GallerySegment(number)).unwrap())
+            .filter_map(|&number| self.flash.len(Object::GallerySegment(number)))
             .sum();
         let people = &self.state.people;
         let live: usize =

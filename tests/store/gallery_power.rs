@@ -3,8 +3,9 @@
 //! `THRESHOLD_ROUNDS` repeats the random lives with other seeds, and makes the short sequences longer, as in the long sweep
 //! `cargo xtask soak store`.
 
+use crate::bed::Bed;
 use crate::gallery_model::{Operation, Run, drawn};
-use threshold_store::{FlashFault, MockFlash};
+use threshold_store::FlashFault;
 use threshold_tests::lots::Lots;
 
 /// Rounds of the random lives: one, or as many as `THRESHOLD_ROUNDS` says.
@@ -93,6 +94,7 @@ fn live(mut run: Run, operations: &[Operation], harm: Harm) -> Lived {
         flash.cut_power(write);
     }
     run.go_on();
+    flash.check(&format!("{harm:?}"));
     lived
 }
 
@@ -103,7 +105,7 @@ fn random_lives_of_a_gallery_survive_a_cut_and_an_error_at_every_write() {
         let mut lots = Lots(seed);
         let segment_bytes = lots.one_of(&[800, 1200, 3000]);
         let operations: Vec<Operation> = (0..32).map(|_| drawn(&mut lots)).collect();
-        let life = |harm| live(Run::new(MockFlash::new(), segment_bytes), &operations, harm);
+        let life = |harm| live(Run::new(Bed::objects(), segment_bytes), &operations, harm);
         for write in 1..=life(Harm::None).writes {
             for lot in 0..3 {
                 cuts += life(Harm::Cut(write, 1000 * seed + lot)).cuts;
@@ -114,6 +116,23 @@ fn random_lives_of_a_gallery_survive_a_cut_and_an_error_at_every_write() {
         }
     }
     assert!(cuts >= 5_000 * rounds(), "{cuts} cuts");
+}
+
+#[test]
+fn random_lives_of_a_gallery_on_cells_survive_a_cut_and_a_bad_block_at_every_program_and_erase() {
+    let mut cuts = 0;
+    for seed in 0..2 * rounds() {
+        let mut lots = Lots(seed);
+        let segment_bytes = lots.one_of(&[800, 1200, 3000]);
+        let operations: Vec<Operation> = (0..24).map(|_| drawn(&mut lots)).collect();
+        let life = |harm| live(Run::new(Bed::cells(), segment_bytes), &operations, harm);
+        for write in 1..=life(Harm::None).writes {
+            cuts += life(Harm::Cut(write, 1000 * seed + write)).cuts;
+            life(Harm::Fail(write, 1, FlashFault::Io));
+            life(Harm::Fail(write, 3, FlashFault::Full));
+        }
+    }
+    assert!(cuts >= 1_000 * rounds(), "{cuts} cuts");
 }
 
 /// Every sequence of so many operations of a small alphabet.
@@ -138,7 +157,7 @@ fn sequences(len: usize) -> impl Iterator<Item = Vec<Operation>> {
 
 /// A gallery of so many people with a template each, of whom some were removed again, closed.
 fn filled(people: usize, removed: usize) -> Run {
-    let mut run = Run::new(MockFlash::new(), 800);
+    let mut run = Run::new(Bed::objects(), 800);
     run.open().unwrap();
     for at in 0..people {
         run.step(Operation::Add).unwrap();

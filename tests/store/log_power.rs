@@ -3,9 +3,10 @@
 //! `THRESHOLD_ROUNDS` repeats the random lives with other seeds, at least 20,000 cuts a round, and makes the short sequences
 //! longer, as in the long sweep `cargo xtask soak store`.
 
+use crate::bed::Bed;
 use crate::log_model::{Operation, Run};
 use threshold_record::ContextKind;
-use threshold_store::{FlashFault, LogSize, MockFlash};
+use threshold_store::{FlashFault, LogSize};
 use threshold_tests::lots::Lots;
 
 /// Rounds of the random lives: one, or as many as `THRESHOLD_ROUNDS` says.
@@ -98,6 +99,7 @@ fn live(mut run: Run, operations: &[Operation], seed: u64, harm: Harm) -> Lived 
         flash.cut_power(seed);
     }
     run.go_on(&mut lots);
+    flash.check(&format!("seed {seed}, {harm:?}"));
     lived
 }
 
@@ -111,7 +113,7 @@ fn random_lives_survive_a_cut_and_an_error_at_every_write() {
             segments: lots.one_of(&[2, 3, 5]),
         };
         let operations: Vec<Operation> = (0..40).map(|_| drawn(&mut lots)).collect();
-        let life = |harm| live(Run::new(MockFlash::new(), size), &operations, seed, harm);
+        let life = |harm| live(Run::new(Bed::objects(), size), &operations, seed, harm);
         for write in 1..=life(Harm::None).writes {
             for lot in 0..3 {
                 cuts += life(Harm::Cut(write, 1000 * seed + lot)).cuts;
@@ -121,6 +123,24 @@ fn random_lives_survive_a_cut_and_an_error_at_every_write() {
         }
     }
     assert!(cuts >= 20_000 * rounds(), "{cuts} cuts");
+}
+
+#[test]
+fn random_lives_on_cells_survive_a_cut_and_a_bad_block_at_every_program_and_erase() {
+    let mut cuts = 0;
+    for seed in 0..2 * rounds() {
+        let mut lots = Lots(seed);
+        let size =
+            LogSize { segment_bytes: lots.one_of(&[4500, 6500]), segments: lots.one_of(&[2, 3]) };
+        let operations: Vec<Operation> = (0..30).map(|_| drawn(&mut lots)).collect();
+        let life = |harm| live(Run::new(Bed::cells(), size), &operations, seed, harm);
+        for write in 1..=life(Harm::None).writes {
+            cuts += life(Harm::Cut(write, 1000 * seed + write)).cuts;
+            life(Harm::Fail(write, FlashFault::Io));
+            life(Harm::Fail(write, FlashFault::Full));
+        }
+    }
+    assert!(cuts >= 1_000 * rounds(), "{cuts} cuts");
 }
 
 /// Every sequence of so many operations of a small alphabet.
@@ -145,7 +165,7 @@ fn sequences(len: usize) -> impl Iterator<Item = Vec<Operation>> {
 
 /// A log in which so many entries were written, closed.
 fn filled(entries: usize) -> Run {
-    let mut run = Run::new(MockFlash::new(), TINY);
+    let mut run = Run::new(Bed::objects(), TINY);
     let mut lots = Lots(entries as u64);
     run.open().unwrap();
     run.step(Operation::Context(ContextKind::Config, 0), &mut lots).unwrap();

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod administrators;
+mod bed;
+mod cells;
 mod commission;
 mod conversion;
 mod counter;

@@ -2,6 +2,8 @@
 //!
 //! The law: what was acknowledged is there, the gallery is the old one or the new one, nothing else ever.
 
+use crate::bed::Bed;
+use crate::log_power::rounds;
 use crate::{MODEL, entry, name, open, template};
 use std::collections::BTreeMap;
 use threshold_record::{ContextKind, PersonId};
@@ -68,7 +70,7 @@ fn people(store: &Store) -> People {
 /// Does one operation on both. `Err` if the power went; the model then says what had been acknowledged before, and
 /// the second what would be there if the operation had been finished.
 fn step(
-    flash: &MockFlash,
+    flash: &Bed,
     store: &mut Store,
     model: &mut Model,
     operation: Operation,
@@ -127,7 +129,7 @@ fn step(
             done.durable = done.entries.len();
             store.save_lockout(done.lockout)
         }
-        (Operation::Reopen, _) => match Store::open(Box::new(flash.clone()), flash.keys()) {
+        (Operation::Reopen, _) => match flash.open() {
             Ok((mut opened, cut)) => {
                 assert_eq!(cut, None, "a tail was cut although no power was");
                 // What was not durable waited in memory, and went with the process.
@@ -184,8 +186,7 @@ fn check(store: &Store, acknowledged: &Model, under_way: &Model, what: &str) {
     assert!(lockout == acknowledged.lockout || lockout == under_way.lockout, "{what}");
 }
 
-fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
-    let flash = MockFlash::new();
+fn run(flash: Bed, seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     if let Some((write, lot)) = cut {
         flash.cut_power_at(write, lot);
     }
@@ -193,7 +194,7 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     let mut lots = Lots(seed);
     let mut model = Model::default();
     let mut under_way = None;
-    match Store::open(Box::new(flash.clone()), flash.keys()) {
+    match flash.open() {
         Ok((mut store, _)) => {
             store.load_gallery(MODEL).unwrap();
             for _ in 0..length {
@@ -221,14 +222,14 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     for again in 1..=4 {
         let copy = flash.copy();
         copy.cut_power_at(again, seed + again);
-        if let Ok((mut store, _)) = Store::open(Box::new(copy.clone()), copy.keys()) {
+        if let Ok((mut store, _)) = copy.open() {
             let _ = store.load_gallery(MODEL);
         }
         copy.power_on();
-        check(&open(&copy), &model, &under_way, &format!("{what}, again at {again}"));
+        check(&copy.opened(), &model, &under_way, &format!("{what}, again at {again}"));
     }
     flash.power_on();
-    let mut store = open(&flash);
+    let mut store = flash.opened();
     check(&store, &model, &under_way, &what);
     // And it goes on: new entries follow without a gap, ids are new.
     let head = store.log_head();
@@ -236,7 +237,8 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
     let id = store.add_person(name("a late one")).unwrap();
     assert!(!model.given_ids.contains(&id), "{what}: {id:?} was given out twice");
     drop(store);
-    assert_eq!(open(&flash).log_head(), head + 1, "{what}");
+    assert_eq!(flash.opened().log_head(), head + 1, "{what}");
+    flash.check(&what);
     writes
 }
 
@@ -244,15 +246,30 @@ fn run(seed: u64, length: usize, cut: Option<(u64, u64)>) -> u64 {
 fn a_cut_at_every_write_leaves_the_old_or_the_new_state_and_every_acknowledged_entry() {
     let mut cuts = 0;
     for seed in 0..60 {
-        let writes = run(seed, 30, None);
+        let writes = run(Bed::objects(), seed, 30, None);
         for write in 1..=writes {
             for lot in 0..4 {
-                run(seed, 30, Some((write, 1000 * seed + lot)));
+                run(Bed::objects(), seed, 30, Some((write, 1000 * seed + lot)));
                 cuts += 1;
             }
         }
     }
     assert!(cuts > 5_000, "{cuts} cuts");
+}
+
+#[test]
+fn a_cut_at_every_program_and_erase_of_cells_leaves_the_old_or_the_new_state() {
+    let mut cuts = 0;
+    for seed in 0..4 * rounds() {
+        let writes = run(Bed::cells(), seed, 30, None);
+        for write in 1..=writes {
+            for lot in 0..2 {
+                run(Bed::cells(), seed, 30, Some((write, 1000 * seed + lot)));
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts > 1_000 * rounds(), "{cuts} cuts");
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub struct UnitConfig {
     pub name: Option<String>,
     /// The folder of gallery and log; empty if nobody named it.
     pub data: PathBuf,
+    /// The device that holds gallery and log in place of the folder: a partition that `threshold-edge store format` made one.
+    pub store: Option<PathBuf>,
     /// The folder of the record of the recovery key, which has to outlive the other one; beside it if there is none.
     pub commission: Option<PathBuf>,
     /// The time zone of schedules, an offset from UTC or a POSIX TZ rule; UTC if there is none.
@@ -227,6 +229,7 @@ impl Config {
         replace(&mut camera.source, &typed.camera);
         replace(&mut link.serial, &typed.serial);
         replace(&mut unit.data, &typed.data);
+        unit.store = typed.store.clone().or(unit.store.take());
         unit.commission = typed.commission.clone().or(unit.commission.take());
         replace(&mut engine.kind, &typed.engine);
         replace(&mut engine.min_face_px, &typed.min_face);

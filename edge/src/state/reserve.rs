@@ -28,6 +28,8 @@ pub(super) struct Reserve {
     left: Option<u8>,
     /// When it is looked after next.
     due_ms: u64,
+    /// This start found the medium full and has its room.
+    is_used_by_start: bool,
 }
 
 impl State {
@@ -80,6 +82,11 @@ impl State {
         let Some(journal) = self.journal.as_mut().filter(|_| allowed > 0) else { return };
         let store = journal.store_mut();
         let used = used(store);
+        if used.is_none() && std::mem::take(&mut self.reserve.is_used_by_start) {
+            // Cut off before this is written, the next start finds neither reserve nor count: nothing is left then.
+            self.begin_count(allowed);
+            return;
+        }
         if used.is_none() && store.has_reserve() == Ok(true) {
             return;
         }
@@ -103,6 +110,16 @@ impl State {
             self.notices.tell(&format!("reserve: its room is not given back: {error}"));
             return false;
         }
+        self.begin_count(allowed)
+    }
+
+    /// The start found the medium full, and gave the reserve up to be written down.
+    pub fn reserve_used_by_start(&mut self) {
+        self.reserve.is_used_by_start = true;
+    }
+
+    /// Begins the count of a reserve that was given up. True if the log has written that down.
+    fn begin_count(&mut self, allowed: u8) -> bool {
         // Whatever comes of it: from here on it is counted.
         self.reserve.left = Some(allowed);
         self.reserve.due_ms = self.clock.monotonic_ms().saturating_add(AGAIN_MS);

@@ -1,6 +1,7 @@
 //! What can go wrong in the store. Every text says what was found, where, and what to do.
 
 use crate::administrators::AdministratorError;
+use crate::cells::CellsError;
 use crate::chain::ChainError;
 use crate::flash::{FlashError, FlashFault, Object};
 use crate::gallery::GalleryError;
@@ -23,6 +24,9 @@ pub enum StoreError {
     /// The flash failed.
     #[error(transparent)]
     Flash(#[from] FlashError),
+    /// The device of the store cannot be used.
+    #[error("the device of the store: {0}")]
+    Device(#[from] CellsError),
     /// The change is against the gallery's rules; nothing was changed.
     #[error(transparent)]
     Gallery(#[from] GalleryError),

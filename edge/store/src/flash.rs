@@ -130,6 +130,12 @@ pub trait Flash: Send {
     /// [`FlashError`].
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError>;
 
+    /// Bytes of the medium that an object would take with `more` bytes appended at once; `None` where its own bytes are what it takes.
+    fn taken(&self, object: Object, more: usize) -> Option<u64> {
+        let _ = (object, more);
+        None
+    }
+
     /// Reads from `offset` into `into`, as many bytes as there are; fewer only at the object's end.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 pub mod administrators;
 mod anchor;
 mod bytes;
+pub mod cells;
 pub mod chain;
 pub mod commission;
 pub mod error;
@@ -33,6 +34,7 @@ pub mod store;
 mod tombstones;
 
 pub use administrators::{AdministratorError, Roster};
+pub use cells::{Cells, CellsError, Device};
 pub use chain::{ChainError, Checkpoint, verify_entries};
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;

@@ -280,10 +280,10 @@ impl Log {
         if self.stopped {
             return Err(StoreError::LogStopped);
         }
-        if self.pending.len() + len > MAX_PENDING || self.is_full(len) {
+        if self.pending.len() + len > MAX_PENDING || self.is_full(flash, len) {
             self.sync(flash, keyring)?;
         }
-        if self.is_full(len) {
+        if self.is_full(flash, len) {
             self.sealed = true;
             self.roll(flash, keyring)?;
         }
@@ -291,11 +291,14 @@ impl Log {
     }
 
     /// True if so many bytes of records, with those that wait and a state, do not fit into the last segment any more.
-    fn is_full(&self, len: usize) -> bool {
+    /// Where a batch takes whole pages, it is those that count.
+    fn is_full(&self, flash: &dyn Flash, len: usize) -> bool {
         self.segments.back().is_none_or(|last| {
             let holds_some = last.end > last.start || !self.pending.is_empty();
-            let end = last.end as usize + OVERHEAD + self.pending.len() + len + STATE_LEN;
-            holds_some && end > self.size.segment_bytes as usize
+            let more = OVERHEAD + self.pending.len() + len + STATE_LEN;
+            let taken = flash.taken(last.object(), more);
+            let end = taken.unwrap_or_else(|| u64::from(last.end) + more as u64);
+            holds_some && end > u64::from(self.size.segment_bytes)
         })
     }
 
@@ -316,7 +319,7 @@ impl Log {
         // A data key that was replaced seals nothing more.
         let of_old_key = self.segments.back().is_some_and(|last| last.key != keyring.current());
         // A state alone asked nobody for room.
-        if of_old_key || (self.pending.is_empty() && self.is_full(0)) {
+        if of_old_key || (self.pending.is_empty() && self.is_full(flash, 0)) {
             self.sealed = true;
         }
         if self.sealed {

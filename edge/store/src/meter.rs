@@ -31,6 +31,10 @@ impl Flash for Metered {
         self.base.len(object)
     }
 
+    fn taken(&self, object: Object, more: usize) -> Option<u64> {
+        self.base.taken(object, more)
+    }
+
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {
         self.base.read(object, offset, into)
     }
