@@ -1,10 +1,10 @@
 //! The forecast against sums done by hand, the threshold that a target asks for, and who may not arm.
 
-use threshold_policy::Policy;
 use threshold_policy::forecast::{
     Admissions, Arming, Basis, DAYS_A_MONTH, Derivation, Help, Site, Target, Why, arm, forecast,
     judge,
 };
+use threshold_policy::{Policy, again};
 use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{Distributions, Metric, Quantile, Score, Threshold};
 
@@ -201,4 +201,23 @@ fn targets_and_thresholds_that_are_no_numbers_arm_nothing() {
     let (_, arming) = arm(&target, &policy(0.9), METRIC, &model(), &site);
     let Arming::Arms(found) = arming else { panic!("{arming:?}") };
     near(found.fpir.high, 0.1);
+}
+
+#[test]
+fn an_enrolment_is_somebodys_again_from_where_one_in_200_new_ones_would_be_by_chance() {
+    let distance = |floor: f32, known: Option<&Distributions>, people: u32| {
+        METRIC.distance(again::threshold(&policy(floor), METRIC, known, people).0)
+    };
+    let near = |found: f32, expected: f32| assert!((found - expected).abs() < 2e-3, "{found}");
+    let model = model();
+    // One in 200 among 100 people is an FMR of 5e-5: 10^-4.3.
+    near(distance(0.8, Some(&model), 100), 0.57);
+    near(distance(0.8, Some(&model), 1), 0.77);
+    // Never looser than the floor, and the floor where nothing is known.
+    near(distance(0.6, Some(&model), 1), 0.6);
+    near(distance(0.6, Some(&model), 0), 0.6);
+    near(distance(0.6, None, 100), 0.6);
+    // No further out than was measured.
+    near(distance(0.8, Some(&model), 5_000), 0.4);
+    near(distance(0.8, Some(&model), 100_000), 0.4);
 }

@@ -312,13 +312,37 @@ pub fn threshold_for(
     distributions: &Distributions,
     site: &Site,
 ) -> Threshold {
-    let wanted = target.fpir(site);
     let curve = Curve { distributions, end: End::High };
+    loosest(target.fpir(site), policy, metric, &curve, site)
+}
+
+/// The threshold at which a search of one probe among so many people, one template of each, finds somebody although nobody is there in
+/// this part of the cases, by the distances as measured.
+pub(crate) fn threshold_of_search(
+    wanted: f64,
+    policy: &Policy,
+    metric: Metric,
+    distributions: &Distributions,
+    people: u32,
+) -> Threshold {
+    let lone = Policy { frames_needed: 1, frames_window: 1, frames_limit: 1, ..*policy };
+    let site = Site { people, templates_each: 1.0, strangers_a_day: 1.0, visits_a_day: 1.0 };
+    loosest(wanted, &lone, metric, &Curve { distributions, end: End::At }, &site)
+}
+
+/// The loosest threshold at which FPIR is no more than wanted.
+fn loosest(
+    wanted: f64,
+    policy: &Policy,
+    metric: Metric,
+    curve: &Curve<'_>,
+    site: &Site,
+) -> Threshold {
     // FPIR grows with the distance; 40 halvings of the longest distance are finer than an f32.
     let (mut near, mut far) = (0.0, 4.0);
     for _ in 0..40 {
         let middle = (near + far) / 2.0;
-        match fpir_at(middle, &curve, policy, site) <= wanted {
+        match fpir_at(middle, curve, policy, site) <= wanted {
             true => near = middle,
             false => far = middle,
         }
@@ -326,7 +350,7 @@ pub fn threshold_for(
     // The score's rounding may have gone to the looser side by a step or two.
     let mut score = metric.score(near as f32);
     for _ in 0..4 {
-        if fpir_at(f64::from(metric.distance(score)), &curve, policy, site) <= wanted {
+        if fpir_at(f64::from(metric.distance(score)), curve, policy, site) <= wanted {
             break;
         }
         score = Score(score.0.next_up());
