@@ -1,8 +1,8 @@
 //! The forecast against sums done by hand, the threshold that a target asks for, and who may not arm.
 
 use threshold_policy::forecast::{
-    Admissions, Arming, Basis, DAYS_A_MONTH, Derivation, Help, Site, Target, Why, arm, forecast,
-    judge,
+    Admissions, Arming, Basis, DAYS_A_MONTH, Derivation, Help, Range, Site, Target, Why, arm,
+    forecast, judge,
 };
 use threshold_policy::{Policy, again};
 use threshold_record::distribution::INDEPENDENT;
@@ -220,4 +220,33 @@ fn an_enrolment_is_somebodys_again_from_where_one_in_200_new_ones_would_be_by_ch
     // No further out than was measured.
     near(distance(0.8, Some(&model), 5_000), 0.4);
     near(distance(0.8, Some(&model), 100_000), 0.4);
+}
+
+#[test]
+fn other_people_differ_by_more_than_those_who_were_measured() {
+    let range = Range { at: 0.01, low: 0.0025, high: 0.04 };
+    let others = range.of_other_people();
+    near(others.at, 0.01);
+    // A quarter to the power of 3/2 is an eighth.
+    near(others.low, 0.01 / 8.0);
+    near(others.high, 0.08);
+    let none = Range { at: 0.0, low: 0.0, high: 0.01 };
+    assert_eq!(none.of_other_people(), none);
+    assert_eq!(Range { at: 0.01, low: 0.0, high: 0.01 }.of_other_people().low, 0.0);
+    let model = Distributions {
+        impostor: model().impostor.map(|one| Quantile {
+            low: one.at - 0.02,
+            high: one.at + 0.02,
+            ..one
+        }),
+        ..model()
+    };
+    let found = forecast(&policy(0.6), METRIC, &model, &SITE);
+    let words = found.to_string();
+    let others = found.fpir.of_other_people();
+    assert!(others.low < found.fpir.low && found.fpir.high < others.high);
+    assert!(
+        words.contains(&format!("between {:.1e} and {:.1e}", others.low, others.high)),
+        "{words}"
+    );
 }

@@ -89,6 +89,22 @@ pub struct Range {
 }
 
 impl Range {
+    /// Within which 19 of 20 other groups of as many people lie, of whom a door's are one: the ends above are those of the people who were
+    /// measured, and others differ from everybody as much again. That is the ends' ratios to the power of the root of 2, here 3/2, since
+    /// core has no power. Measured by halving the fit half (docs/evaluation-identify.md).
+    #[must_use]
+    pub fn of_other_people(self) -> Self {
+        let wider = |end: f64| {
+            let ratio = end / self.at;
+            self.at * ratio * root(ratio)
+        };
+        // A rate of nothing has no ratio.
+        match self.at > 0.0 {
+            true => Self { at: self.at, low: wider(self.low), high: wider(self.high) },
+            false => self,
+        }
+    }
+
     fn map(self, of: impl Fn(f64) -> f64) -> Self {
         Self { at: of(self.at), low: of(self.low), high: of(self.high) }
     }
@@ -240,6 +256,15 @@ fn ten_to_the_minus(x: f64) -> f64 {
         sum *= sum;
     }
     (0..whole).fold(sum, |power, _| power / 10.0)
+}
+
+/// The square root of a number that is not negative, by Newton's steps: core has none. They halve what a far start is off by, so that
+/// 40 are enough for any ratio of two rates.
+fn root(x: f64) -> f64 {
+    if !(x > 0.0 && x.is_finite()) {
+        return 0.0;
+    }
+    (0..40).fold(x.max(1.0), |root, _| (root + x / root) / 2.0)
 }
 
 /// The rate of at least one success in `n` independent trials.
@@ -555,6 +580,12 @@ impl fmt::Display for Forecast {
             f,
             "strangers admitted: {} a month (FPIR {})",
             self.false_admissions_a_month, self.fpir
+        )?;
+        let Range { low, high, .. } = self.fpir.of_other_people();
+        writeln!(
+            f,
+            "with other people than the model was measured on, FPIR lies between {low:.1e} and {:.1e} in 19 of 20 cases",
+            high.min(1.0)
         )?;
         write!(f, "people refused: {} a day (FNIR {})", self.false_refusals_a_day, self.fnir)
     }

@@ -714,8 +714,8 @@ mod tests {
     #[test]
     fn a_line_that_goes_leaves_nobody_to_tell_and_says_so_at_once() {
         let mut session = FakeUnit::new().session();
-        // The reading, the search and the person still arrive.
-        session.unit().fault = Fault::GoneAfter(3);
+        // The reading, the two searches and the person still arrive.
+        session.unit().fault = Fault::GoneAfter(4);
         let error = enrolment("Ann", 1).carry_out(&mut session, say(), None).unwrap_err();
         assert!(error.to_string().contains("was unplugged"), "{error}");
         session.unit().fault = Fault::None;
