@@ -91,7 +91,7 @@ pub struct Range {
 impl Range {
     /// Within which 19 of 20 other groups of as many people lie, of whom a door's are one: the ends above are those of the people who were
     /// measured, and others differ from everybody as much again. That is the ends' ratios to the power of the root of 2, here 3/2, since
-    /// core has no power. Measured by halving the fit half (docs/evaluation-identify.md).
+    /// core has no power. Measured by halving the fit half: ARCHITECTURE, the threshold.
     #[must_use]
     pub fn of_other_people(self) -> Self {
         let wider = |end: f64| {
