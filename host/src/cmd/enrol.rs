@@ -190,6 +190,7 @@ impl Enrolment {
         if replaced.is_none() {
             self.free_slots(there, all.len())?;
         }
+        self.check_again(session, say, &people, there)?;
         for photo in &all {
             if self.check_against_gallery(session, say, &people, there, photo)? {
                 say.warn(&format!(
@@ -199,7 +200,6 @@ impl Enrolment {
                 ));
             }
         }
-        self.check_again(session, say, &people, there)?;
         self.put(session, there, &all, Vec::new(), replaced)
     }
 
@@ -212,6 +212,7 @@ impl Enrolment {
     ) -> anyhow::Result<Enrolled> {
         let people = People::read(session)?;
         let there = people.named(&self.name);
+        self.check_again(session, say, &people, there)?;
         let (mut fresh, mut passed) = (Vec::new(), Vec::new());
         for photo in &self.photos {
             // What a run before brought to the unit is not brought again.
@@ -220,7 +221,6 @@ impl Enrolment {
                 false => fresh.push(photo),
             }
         }
-        self.check_again(session, say, &people, there)?;
         self.free_slots(there, fresh.len())?;
         keep()?;
         self.put(session, there, &fresh, passed, None)
