@@ -351,7 +351,7 @@ pub struct Enrol {
     /// The person's name; an enrolled name gets further templates
     pub person: String,
     /// Photos of that person with one face each
-    #[arg(long = "photo", value_name = "FILE", required_unless_present = "at_door", num_args = 1..)]
+    #[arg(long = "photo", value_name = "FILE", required_unless_present_any = ["at_door", "restore"], num_args = 1..)]
     pub photos: Vec<PathBuf>,
     /// The person stands before the unit and looks into its camera, from several sides; no picture leaves the unit, and meanwhile its
     /// door decides nobody
@@ -360,9 +360,16 @@ pub struct Enrol {
     /// Templates to keep at most of what the unit's camera sees, 1 to 8 (default: 3)
     #[arg(long, value_name = "N", requires = "at_door", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub templates: Option<u8>,
-    /// Enrol although the face resembles another enrolled person
+    /// Enrol although the face is another enrolled person's
     #[arg(long)]
     pub force: bool,
+    /// Where there is no room for a photo, let it take the place of the person's most redundant template, which is kept in this file,
+    /// for your key alone
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["at_door", "vault"])]
+    pub replace: Option<PathBuf>,
+    /// Put back what --replace kept in this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["at_door", "vault", "photos", "replace", "force"])]
+    pub restore: Option<PathBuf>,
     /// Also keep the faces in the vault, the default one or --vault=FILE; repeated, it passes over what is there already
     // With an equals sign alone: a person named behind it would be taken for the file.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]

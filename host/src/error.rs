@@ -368,6 +368,28 @@ pub enum HostError {
         /// The unit's limit.
         max: usize,
     },
+    /// The unit named a template as replaceable that cannot be the person's.
+    #[error("the unit names a template that cannot be {name}'s: nothing of it was replaced")]
+    BadReplaced {
+        /// The person's name.
+        name: String,
+    },
+    /// What was replaced would take the place of something else.
+    #[error("{} is there already", path.display())]
+    ReplacedThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of replaced templates is of another person or model.
+    #[error("{} holds no templates of {name} by the unit's model: {what}", path.display())]
+    NotReplaced {
+        /// The file.
+        path: PathBuf,
+        /// The person's name.
+        name: String,
+        /// What is in it instead.
+        what: String,
+    },
     /// The unit runs on a model whose pack is not here.
     #[error("the unit's model {unit} is not in {folder} (found: {found})")]
     ModelNotHere {

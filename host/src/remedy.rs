@@ -288,7 +288,18 @@ fn of_host(error: &HostError) -> Option<String> {
             None => "threshold gallery list".to_owned(),
         },
         E::SlotsFull { name, .. } => {
-            format!("threshold gallery remove {name:?}, then enrol with the best photos")
+            format!(
+                "--replace FILE lets the most redundant go and keeps it; or threshold gallery remove {name:?}, then enrol with the best photos"
+            )
+        }
+        E::BadReplaced { .. } => {
+            "pull the gallery and check it with threshold gallery verify; then report it".to_owned()
+        }
+        E::ReplacedThere { .. } => {
+            "another name: what lies there may be what you will want back".to_owned()
+        }
+        E::NotReplaced { .. } => {
+            "the file that --replace wrote for that person at this unit; photos otherwise".to_owned()
         }
         E::ModelNotHere { folder, .. } => {
             format!("threshold model fetch, or copy the unit's pack into {folder}; --packs for another folder")

@@ -19,6 +19,7 @@ mod pairing;
 mod photos;
 mod port;
 mod prune;
+mod replaced;
 mod server;
 mod site;
 mod start;

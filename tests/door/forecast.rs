@@ -1,10 +1,10 @@
 //! The forecast against sums done by hand, the threshold that a target asks for, and who may not arm.
 
-use threshold_policy::Policy;
 use threshold_policy::forecast::{
-    Admissions, Arming, Basis, DAYS_A_MONTH, Derivation, Help, Site, Target, Why, arm, forecast,
-    judge,
+    Admissions, Arming, Basis, DAYS_A_MONTH, Derivation, Help, Range, Site, Target, Why, arm,
+    forecast, judge,
 };
+use threshold_policy::{Policy, again};
 use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{Distributions, Metric, Quantile, Score, Threshold};
 
@@ -201,4 +201,52 @@ fn targets_and_thresholds_that_are_no_numbers_arm_nothing() {
     let (_, arming) = arm(&target, &policy(0.9), METRIC, &model(), &site);
     let Arming::Arms(found) = arming else { panic!("{arming:?}") };
     near(found.fpir.high, 0.1);
+}
+
+#[test]
+fn an_enrolment_is_somebodys_again_from_where_one_in_200_new_ones_would_be_by_chance() {
+    let distance = |floor: f32, known: Option<&Distributions>, people: u32| {
+        METRIC.distance(again::threshold(&policy(floor), METRIC, known, people).0)
+    };
+    let near = |found: f32, expected: f32| assert!((found - expected).abs() < 2e-3, "{found}");
+    let model = model();
+    // One in 200 among 100 people is an FMR of 5e-5: 10^-4.3.
+    near(distance(0.8, Some(&model), 100), 0.57);
+    near(distance(0.8, Some(&model), 1), 0.77);
+    // Never looser than the floor, and the floor where nothing is known.
+    near(distance(0.6, Some(&model), 1), 0.6);
+    near(distance(0.6, Some(&model), 0), 0.6);
+    near(distance(0.6, None, 100), 0.6);
+    // No further out than was measured.
+    near(distance(0.8, Some(&model), 5_000), 0.4);
+    near(distance(0.8, Some(&model), 100_000), 0.4);
+}
+
+#[test]
+fn other_people_differ_by_more_than_those_who_were_measured() {
+    let range = Range { at: 0.01, low: 0.0025, high: 0.04 };
+    let others = range.of_other_people();
+    near(others.at, 0.01);
+    // A quarter to the power of 3/2 is an eighth.
+    near(others.low, 0.01 / 8.0);
+    near(others.high, 0.08);
+    let none = Range { at: 0.0, low: 0.0, high: 0.01 };
+    assert_eq!(none.of_other_people(), none);
+    assert_eq!(Range { at: 0.01, low: 0.0, high: 0.01 }.of_other_people().low, 0.0);
+    let model = Distributions {
+        impostor: model().impostor.map(|one| Quantile {
+            low: one.at - 0.02,
+            high: one.at + 0.02,
+            ..one
+        }),
+        ..model()
+    };
+    let found = forecast(&policy(0.6), METRIC, &model, &SITE);
+    let words = found.to_string();
+    let others = found.fpir.of_other_people();
+    assert!(others.low < found.fpir.low && found.fpir.high < others.high);
+    assert!(
+        words.contains(&format!("between {:.1e} and {:.1e}", others.low, others.high)),
+        "{words}"
+    );
 }

@@ -4,6 +4,7 @@
 mod access;
 mod acknowledged;
 mod administration;
+mod again;
 mod attacks;
 mod calibrate;
 mod camera;

@@ -5,7 +5,7 @@ use threshold_edge::service::Desk;
 use threshold_models::search::quantise;
 use threshold_record::{
     Access, Cause, EntryKind, KeyId, Mode, ModelContext, ModelId, Name, PersonId, Presentation,
-    Role, ScheduleId, TemplateError, ThresholdRule,
+    Role, ScheduleId, Template, TemplateError, ThresholdRule,
 };
 use threshold_store::FlashFault;
 use threshold_wire::access::{
@@ -21,20 +21,20 @@ use threshold_wire::commission::{CommissionFinish, Signature, Signed};
 use threshold_wire::config::ConfigSet;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, BeginEnrolment, Calibrate, CancelEnrolment,
-    ChallengeCommission, FinishCommission, GetAccess, GetBeside, GetCheckpoint, GetClock,
-    GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetStats,
-    KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson,
+    ChallengeCommission, FindRedundant, FinishCommission, GetAccess, GetBeside, GetCheckpoint,
+    GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy,
+    GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson,
     PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator,
-    SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback,
-    SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPull, StartPush, TABLE, Unlock,
-    WipeUnit, WithdrawPhoto,
+    SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode,
+    SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPull, StartPush,
+    TABLE, Unlock, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentNumber};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::gallery::beside::GalleryStage;
 use threshold_wire::message::{
-    Armed, ContextGet, Echo, GalleryPageRequest, GallerySearch, IfThere, LogPageRequest, Nothing,
-    PersonPut, PersonRemove, TemplatePut,
+    Armed, ContextGet, Echo, GalleryAgain, GalleryPageRequest, GallerySearch, IfThere,
+    LogPageRequest, Nothing, PersonPut, PersonRemove, TemplatePut, TemplateRedundant,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
 use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet, ReserveAsk};
@@ -164,10 +164,17 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     assert_eq!(rig.call::<GetEnrolment>(&of).unwrap_err(), refused);
     assert_eq!(rig.call::<KeepEnrolment>(&of).unwrap_err(), refused);
     assert_eq!(rig.call::<CancelEnrolment>(&of).unwrap_err(), refused);
+    let Template { scale, vector, .. } = template(PersonId(1), 0, 2);
+    let again =
+        GalleryAgain { model: MODEL, pictures: 1, but: None, scale, vector: vector.clone() };
+    assert_eq!(rig.call::<SearchAgain>(&again).unwrap_err(), refused);
+    let (model, person, quality) = (MODEL, PersonId(1), 80);
+    let redundant = TemplateRedundant { model, person, quality, scale, vector };
+    assert_eq!(rig.call::<FindRedundant>(&redundant).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
     let prune = LogPrune { before: u64::MAX, checkpoint: [0; 160].into() };
     assert_eq!(rig.call::<PruneLog>(&prune).unwrap_err(), refused);
-    assert_eq!(TABLE.len(), 58, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 60, "an endpoint was added: say here whether such a line may call it");
 }
 
 #[test]

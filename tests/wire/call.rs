@@ -226,6 +226,8 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::KeepEnrolment::PATH, endpoints::KeepEnrolment::CALLER, Enroller),
         (endpoints::CancelEnrolment::PATH, endpoints::CancelEnrolment::CALLER, Enroller),
         (endpoints::SetReserve::PATH, endpoints::SetReserve::CALLER, Owner),
+        (endpoints::SearchAgain::PATH, endpoints::SearchAgain::CALLER, Enroller),
+        (endpoints::FindRedundant::PATH, endpoints::FindRedundant::CALLER, Enroller),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

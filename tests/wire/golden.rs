@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use threshold_record::{
     Access, ContextKind, EnrolmentEnd, KeyId, Mode, ModelId, PersonId, Role, Schedule, ScheduleId,
-    Setting, ThresholdRule, WallTime,
+    Score, Setting, Template, Threshold, ThresholdRule, WallTime,
 };
 use threshold_tests::entry::full_entry;
 use threshold_wire::access::{
@@ -37,10 +37,11 @@ use threshold_wire::gallery::beside::{
 };
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
 use threshold_wire::message::{
-    ContextGet, ContextGot, Echo, GalleryPageRequest, GallerySearch, GallerySearchDone, IfThere,
-    LogHead, LogPageRequest, Nothing, PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone,
-    PullOffer, PullRequest, PullWhat, PushAccepted, PushRequest, PushWhat, SecretKeeper,
-    TemplatePut, TemplatePutDone, Unlocked, Wipe,
+    ContextGet, ContextGot, Echo, GalleryAgain, GalleryAgainDone, GalleryPageRequest,
+    GallerySearch, GallerySearchDone, IfThere, LogHead, LogPageRequest, Nothing, PersonPut,
+    PersonPutDone, PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PullWhat, PushAccepted,
+    PushRequest, PushWhat, SecretKeeper, TemplatePut, TemplatePutDone, TemplateRedundant,
+    TemplateRedundantDone, Unlocked, Wipe,
 };
 use threshold_wire::policy::{
     ModeSet, PassbackSet, PolicySet, ReserveAsk, ReserveStanding, ReserveTold,
@@ -201,6 +202,24 @@ fn templates(s: &mut Sheet) {
         s.call::<endpoints::PutTemplate>(case, TemplatePut { model, template }, Call::PutTemplate);
         s.call::<endpoints::SearchGallery>(case, search, Call::SearchGallery);
     }
+    for (case, template, but) in
+        [("128", samples::template(), None), ("512", samples::long_template(), Some(PersonId(300)))]
+    {
+        let Template { person, quality, scale, ref vector, .. } = template;
+        let vector = vector.clone();
+        let again = GalleryAgain { model, pictures: 3, but, scale, vector: vector.clone() };
+        s.call::<endpoints::SearchAgain>(case, again, Call::SearchAgain);
+        let of = TemplateRedundant { model, person, quality, scale, vector };
+        s.call::<endpoints::FindRedundant>(case, of, Call::FindRedundant);
+        let found = TemplateRedundantDone { template: Some(template) };
+        s.answer::<endpoints::FindRedundant>(case, found);
+    }
+    s.answer::<endpoints::FindRedundant>("itself", TemplateRedundantDone { template: None });
+    let threshold = Threshold(Score(0.6875));
+    let nearest = samples::resembled().best;
+    s.answer::<endpoints::SearchAgain>("", GalleryAgainDone { nearest, threshold });
+    let nobody = GalleryAgainDone { nearest: None, threshold };
+    s.answer::<endpoints::SearchAgain>("nobody", nobody);
     let done = TemplatePutDone { templates: 8, generation: u64::MAX };
     s.answer::<endpoints::PutTemplate>("", done);
     s.answer::<endpoints::SearchGallery>("", samples::resembled());

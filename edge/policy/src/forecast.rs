@@ -89,6 +89,22 @@ pub struct Range {
 }
 
 impl Range {
+    /// Within which 19 of 20 other groups of as many people lie, of whom a door's are one: the ends above are those of the people who were
+    /// measured, and others differ from everybody as much again. That is the ends' ratios to the power of the root of 2, here 3/2, since
+    /// core has no power. Measured by halving the fit half: ARCHITECTURE, the threshold.
+    #[must_use]
+    pub fn of_other_people(self) -> Self {
+        let wider = |end: f64| {
+            let ratio = end / self.at;
+            self.at * ratio * root(ratio)
+        };
+        // A rate of nothing has no ratio.
+        match self.at > 0.0 {
+            true => Self { at: self.at, low: wider(self.low), high: wider(self.high) },
+            false => self,
+        }
+    }
+
     fn map(self, of: impl Fn(f64) -> f64) -> Self {
         Self { at: of(self.at), low: of(self.low), high: of(self.high) }
     }
@@ -242,6 +258,15 @@ fn ten_to_the_minus(x: f64) -> f64 {
     (0..whole).fold(sum, |power, _| power / 10.0)
 }
 
+/// The square root of a number that is not negative, by Newton's steps: core has none. They halve what a far start is off by, so that
+/// 40 are enough for any ratio of two rates.
+fn root(x: f64) -> f64 {
+    if !(x > 0.0 && x.is_finite()) {
+        return 0.0;
+    }
+    (0..40).fold(x.max(1.0), |root, _| (root + x / root) / 2.0)
+}
+
 /// The rate of at least one success in `n` independent trials.
 fn at_least_once(rate: f64, n: u64) -> f64 {
     let (mut missed, mut base, mut left) = (1.0, 1.0 - rate.min(1.0), n);
@@ -312,13 +337,37 @@ pub fn threshold_for(
     distributions: &Distributions,
     site: &Site,
 ) -> Threshold {
-    let wanted = target.fpir(site);
     let curve = Curve { distributions, end: End::High };
+    loosest(target.fpir(site), policy, metric, &curve, site)
+}
+
+/// The threshold at which a search of one probe among so many people, one template of each, finds somebody although nobody is there in
+/// this part of the cases, by the distances as measured.
+pub(crate) fn threshold_of_search(
+    wanted: f64,
+    policy: &Policy,
+    metric: Metric,
+    distributions: &Distributions,
+    people: u32,
+) -> Threshold {
+    let lone = Policy { frames_needed: 1, frames_window: 1, frames_limit: 1, ..*policy };
+    let site = Site { people, templates_each: 1.0, strangers_a_day: 1.0, visits_a_day: 1.0 };
+    loosest(wanted, &lone, metric, &Curve { distributions, end: End::At }, &site)
+}
+
+/// The loosest threshold at which FPIR is no more than wanted.
+fn loosest(
+    wanted: f64,
+    policy: &Policy,
+    metric: Metric,
+    curve: &Curve<'_>,
+    site: &Site,
+) -> Threshold {
     // FPIR grows with the distance; 40 halvings of the longest distance are finer than an f32.
     let (mut near, mut far) = (0.0, 4.0);
     for _ in 0..40 {
         let middle = (near + far) / 2.0;
-        match fpir_at(middle, &curve, policy, site) <= wanted {
+        match fpir_at(middle, curve, policy, site) <= wanted {
             true => near = middle,
             false => far = middle,
         }
@@ -326,7 +375,7 @@ pub fn threshold_for(
     // The score's rounding may have gone to the looser side by a step or two.
     let mut score = metric.score(near as f32);
     for _ in 0..4 {
-        if fpir_at(f64::from(metric.distance(score)), &curve, policy, site) <= wanted {
+        if fpir_at(f64::from(metric.distance(score)), curve, policy, site) <= wanted {
             break;
         }
         score = Score(score.0.next_up());
@@ -531,6 +580,12 @@ impl fmt::Display for Forecast {
             f,
             "strangers admitted: {} a month (FPIR {})",
             self.false_admissions_a_month, self.fpir
+        )?;
+        let Range { low, high, .. } = self.fpir.of_other_people();
+        writeln!(
+            f,
+            "with other people than the model was measured on, FPIR lies between {low:.1e} and {:.1e} in 19 of 20 cases",
+            high.min(1.0)
         )?;
         write!(f, "people refused: {} a day (FNIR {})", self.false_refusals_a_day, self.fnir)
     }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod again;
 pub mod calibrate;
 pub mod decide;
 pub mod evidence;

@@ -5,7 +5,7 @@
 //! Terms: a *shot* is one good frame that was taken.
 
 use threshold_models::engine::Embedding;
-use threshold_models::search::distance;
+use threshold_models::search::{Mean, distance, most_redundant};
 use threshold_record::{HeadPose, Metric, Score, Threshold};
 
 /// Shots of each pose: of three, one blink or one blur is two too few, and three poses fill the slots of one person.
@@ -114,6 +114,11 @@ impl Shots {
         Offered::Taken
     }
 
+    /// The mean of what was gathered; `None` as long as nothing was.
+    pub(crate) fn mean(&self) -> Option<Mean> {
+        Mean::of(self.held.iter().map(|shot| &shot.embedding))
+    }
+
     /// Gives everything up.
     pub(crate) fn clear(&mut self) {
         self.held.clear();
@@ -130,21 +135,10 @@ impl Shots {
         let mut left: Vec<Shot> = self.held.clone();
         while left.len() > most {
             let several = |shot: &Shot| left.iter().filter(|it| it.pose == shot.pose).count() > 1;
-            let may_go: Vec<usize> = match left.iter().any(several) {
-                true => (0..left.len()).filter(|&at| several(&left[at])).collect(),
-                false => (0..left.len()).collect(),
-            };
-            // How alike the most alike other one is, and then how poor it is.
-            let of = |&at: &usize| {
-                let others = left.iter().enumerate().filter(|&(other, _)| other != at);
-                let alike = others.map(|(_, other)| self.score(&left[at], other).0);
-                (alike.fold(f32::MIN, f32::max), left[at].quality)
-            };
-            let worse = |a: &usize, b: &usize| {
-                let ((alike_a, quality_a), (alike_b, quality_b)) = (of(a), of(b));
-                alike_a.total_cmp(&alike_b).then(quality_b.cmp(&quality_a))
-            };
-            match may_go.into_iter().max_by(worse) {
+            let none_has_two = !left.iter().any(several);
+            let may_go = |at: usize| none_has_two || several(&left[at]);
+            let score = |one: &Shot, other: &Shot| self.score(one, other);
+            match most_redundant(&left, may_go, score, |shot| shot.quality) {
                 Some(at) => drop(left.remove(at)),
                 None => break,
             }

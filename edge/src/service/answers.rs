@@ -13,6 +13,7 @@ use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, ReaderStanding, State};
 use threshold_models::engine::Embedding;
+use threshold_models::search::Mean;
 use threshold_policy::{LockedOut, Subject};
 use threshold_record::{
     Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, PersonId, Template, TemplateError,
@@ -25,19 +26,20 @@ use threshold_wire::call::{self, EncodeError, Message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, BeginEnrolment, Calibrate, Call, Caller, CancelEnrolment,
-    ChallengeCommission, Endpoint, FinishCommission, FinishPairing, GetAccess, GetBeside,
-    GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead,
-    GetPolicy, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules,
+    ChallengeCommission, Endpoint, FindRedundant, FinishCommission, FinishPairing, GetAccess,
+    GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo,
+    GetLogHead, GetPolicy, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules,
     OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RemoveSchedule, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock,
-    SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
-    StartPairing, StartPull, StartPush, Unlock, WipeUnit, WithdrawPhoto,
+    RemoveSchedule, RevokeAdministrator, SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess,
+    SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed,
+    StageGallery, StartPairing, StartPull, StartPush, Unlock, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
-    ContextGot, GalleryInfo, GalleryPage, GallerySearch, GallerySearchDone, IfThere, Info,
-    LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut, PersonPutDone, PersonRemoveDone,
-    PersonSummary, PullOffer, PullRequest, PullWhat, RECEIPT_BYTES, ReaderState, RequestError,
-    Resembled, SecretKeeper, StoreInfo, TemplatePut, TemplatePutDone,
+    ContextGot, GalleryAgain, GalleryAgainDone, GalleryInfo, GalleryPage, GallerySearch,
+    GallerySearchDone, IfThere, Info, LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut,
+    PersonPutDone, PersonRemoveDone, PersonSummary, PullOffer, PullRequest, PullWhat,
+    RECEIPT_BYTES, ReaderState, RequestError, Resembled, SecretKeeper, StoreInfo, TemplatePut,
+    TemplatePutDone, TemplateRedundant, TemplateRedundantDone,
 };
 use threshold_wire::trust::{CHECKPOINT_BYTES, CheckpointGot, CheckpointPlace, Identity};
 
@@ -113,6 +115,8 @@ pub(super) fn answer(
             reply::<RemovePerson>(id, remove_person(state, remove.person, by))
         }
         Call::SearchGallery(search) => reply::<SearchGallery>(id, search_gallery(state, search)),
+        Call::SearchAgain(search) => reply::<SearchAgain>(id, search_again(state, search)),
+        Call::FindRedundant(of) => reply::<FindRedundant>(id, redundant(state, of)),
         Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
         Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session, by)),
         Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
@@ -409,9 +413,9 @@ fn search_gallery(
     search: &GallerySearch,
 ) -> Result<GallerySearchDone, RequestError> {
     check_vector(state, search.model, search.scale, &search.vector)?;
-    let probe = search.vector.iter().map(|&step| f32::from(step) * search.scale).collect();
+    let probe = embedding_of(search.scale, &search.vector);
     let found = state
-        .search(Subject::Everybody, &Embedding(probe))
+        .search(Subject::Everybody, &probe)
         .map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
     let resembled = |found: threshold_models::search::Candidate| Resembled {
         person: found.person,
@@ -421,6 +425,26 @@ fn search_gallery(
         best: found.best.map(resembled),
         runner_up: found.runner_up.map(resembled),
     })
+}
+
+fn search_again(state: &State, search: &GalleryAgain) -> Result<GalleryAgainDone, RequestError> {
+    check_vector(state, search.model, search.scale, &search.vector)?;
+    let mean = Mean::made(embedding_of(search.scale, &search.vector), search.pictures.into());
+    // A mean of nothing has no length to speak of.
+    let mean = mean.ok_or(RequestError::BadTemplate(TemplateError::Length { len: 0 }))?;
+    let (nearest, threshold) = state.nearest_by_means(&mean, search.but)?;
+    let nearest = nearest.map(|it| Resembled { person: it.person, score: it.score });
+    Ok(GalleryAgainDone { nearest, threshold })
+}
+
+fn redundant(state: &State, of: &TemplateRedundant) -> Result<TemplateRedundantDone, RequestError> {
+    check_vector(state, of.model, of.scale, &of.vector)?;
+    let embedding = embedding_of(of.scale, &of.vector);
+    Ok(TemplateRedundantDone { template: state.most_redundant(of.person, &embedding, of.quality)? })
+}
+
+fn embedding_of(scale: f32, vector: &[i8]) -> Embedding {
+    Embedding(vector.iter().map(|&step| f32::from(step) * scale).collect())
 }
 
 fn gallery_page(state: &State, after: PersonId) -> Result<GalleryPage, RequestError> {

@@ -3,15 +3,18 @@
 //! Owns the order: the entry that one begins is durable before the first frame is looked at, and what was gathered is one durable change
 //! of the gallery, with the entry of an enrolment, before the entry that says how it ended. One at a time.
 //! While one is under way no visit is decided but as a refusal (`State::standing`), and no attempt is opened; one that was open counts
-//! as failed. What it compares are the embeddings of one face among themselves, and with the gallery to find that it is somebody's already.
+//! as failed. What it compares are the embeddings of one face among themselves, and with the gallery to find that it is somebody's already:
+//! by the mean of all of them (`threshold_models::search`), at a threshold of its own (`threshold_policy::again`).
 
 use super::State;
 use crate::enrolment::shots::{Shot, Shots};
 use crate::enrolment::{By, Enrolment, Seen, Wanted};
 use threshold_models::engine::Embedding;
-use threshold_models::search::{Candidate, quantise};
+use threshold_models::search::{Candidate, Mean, distance, most_redundant, quantise};
+use threshold_policy::again;
 use threshold_record::{
-    Cause, EnrolmentEnd, EntryKind, HeadPose, LogEntry, MAX_SLOTS, PersonId, Template, Threshold,
+    Cause, EnrolmentEnd, EntryKind, HeadPose, LogEntry, MAX_SLOTS, PersonId, Template,
+    TemplateError, Threshold,
 };
 use threshold_store::{Gallery, Member, StoreError};
 use threshold_wire::RequestError;
@@ -154,17 +157,29 @@ impl State {
         if !held.takes(seen, pose, embedding) {
             return false;
         }
-        match found {
-            Ok(Resemblance { other: Some(other), .. }) if !force => {
-                held.resembles(other);
+        // With every shot more is known of the face, and all of them are one face.
+        let same = held.shots().mean().map_or(Ok(None), |mean| self.enrolled_again(&mean, person));
+        match found.and_then(|found| Ok((found, same?))) {
+            Ok((_, Some(other))) if !force => {
+                self.enrolment_resembles(other);
                 self.end_enrolment(EnrolmentEnd::SomebodyElse, Cause::AnotherPerson);
                 false
             }
-            Ok(_) => true,
+            Ok((found, _)) => {
+                found.other.into_iter().for_each(|other| self.enrolment_resembles(other));
+                true
+            }
             Err(why) => {
                 self.fail(Cause::Gallery, &why);
                 false
             }
+        }
+    }
+
+    /// The face of the enrolment resembles somebody else's.
+    fn enrolment_resembles(&mut self, other: Candidate) {
+        if let Some(held) = self.enrolment.as_mut() {
+            held.resembles(other);
         }
     }
 
@@ -207,17 +222,17 @@ impl State {
         let by = held.by().tag();
         let shots = held.shots().most_telling(free.min(usize::from(wanted.templates)));
         // Somebody may have come into the gallery since the frames were taken.
+        let mean = held.shots().mean().ok_or(EnrolmentRefused::NotEnough)?;
+        let same = self.enrolled_again(&mean, wanted.person);
+        let same = same.map_err(|_| not_ready(Cause::Gallery))?;
+        if let Some(other) = same.filter(|_| !wanted.force) {
+            self.enrolment_resembles(other);
+            return Err(EnrolmentRefused::SomebodyElse { other: Some(other.person) }.into());
+        }
         let mut like_own = there.templates.is_empty();
         for shot in &shots {
             let found = self.resemblance(&shot.embedding, wanted.person, threshold);
-            let Resemblance { own, other } = found.map_err(|_| not_ready(Cause::Gallery))?;
-            like_own |= own.is_some();
-            if let Some(other) = other.filter(|_| !wanted.force) {
-                if let Some(held) = self.enrolment.as_mut() {
-                    held.resembles(other);
-                }
-                return Err(EnrolmentRefused::SomebodyElse { other: Some(other.person) }.into());
-            }
+            like_own |= found.map_err(|_| not_ready(Cause::Gallery))?.own.is_some();
         }
         if !like_own {
             return Err(EnrolmentRefused::UnlikeOwn { person }.into());
@@ -281,6 +296,67 @@ impl State {
             let _ = kept.push(TemplateKept { slot, quality, pose: shot.pose });
         }
         Ok((Member::of(there.person.clone(), templates), kept))
+    }
+
+    /// Whose means of templates are nearest to an enrolment's, but for one person's, and from which score on it is the same person.
+    ///
+    /// # Errors
+    /// [`RequestError::NotReady`] without a gallery or a model, and [`RequestError::BadTemplate`] of another length.
+    pub(crate) fn nearest_by_means(
+        &self,
+        mean: &Mean,
+        but: Option<PersonId>,
+    ) -> Result<(Option<Candidate>, Threshold), RequestError> {
+        let embedder = self.embedder.as_ref().ok_or(not_ready(Cause::Model))?;
+        let settled = self.settled.as_ref().ok_or(not_ready(Cause::Policy))?;
+        let index = self.index.as_ref().ok_or(not_ready(Cause::Gallery))?;
+        let (people, _) = self.gallery_size();
+        let known = embedder.distributions.as_ref();
+        let threshold = again::threshold(&settled.policy, embedder.metric, known, people);
+        let nearest = index.nearest_by_means(mean, but).map_err(|_| {
+            let len = mean.embedding().0.len() as u16;
+            RequestError::BadTemplate(TemplateError::Length { len })
+        })?;
+        Ok((nearest, threshold))
+    }
+
+    /// Who is enrolled already with the face of an enrolment, but for one person.
+    fn enrolled_again(
+        &self,
+        mean: &Mean,
+        but: Option<PersonId>,
+    ) -> Result<Option<Candidate>, String> {
+        let found = self.nearest_by_means(mean, but);
+        let (nearest, threshold) = found.map_err(|error| error.to_string())?;
+        Ok(nearest.filter(|nearest| threshold.accepts(nearest.score)))
+    }
+
+    /// The template of somebody that tells the least beside the others and one more; `None` if that is the one more.
+    ///
+    /// # Errors
+    /// [`RequestError::UnknownPerson`], and [`RequestError::NotReady`] without a gallery or a model.
+    pub(crate) fn most_redundant(
+        &self,
+        person: PersonId,
+        embedding: &Embedding,
+        quality: u8,
+    ) -> Result<Option<Template>, RequestError> {
+        let metric = self.embedder.as_ref().ok_or(not_ready(Cause::Model))?.metric;
+        let store = self.journal.as_ref().ok_or(not_ready(Cause::Store))?.store();
+        let gallery = store.gallery().ok_or(not_ready(Cause::Gallery))?;
+        let member = gallery.member(person).ok_or(RequestError::UnknownPerson { person })?;
+        let of = |held: &Template| {
+            let components = held.vector.iter().map(|&step| f32::from(step) * held.scale);
+            (Embedding(components.collect()), held.quality)
+        };
+        let mut held: Vec<(Embedding, u8)> = member.templates.iter().map(of).collect();
+        // The one more stands last: of two that are as alike and as good it is the one that goes, and nothing changes.
+        held.push((embedding.clone(), quality));
+        let score = |one: &(Embedding, u8), other: &(Embedding, u8)| {
+            metric.score(distance(metric, &one.0, &other.0))
+        };
+        let gone = most_redundant(&held, |_| true, score, |one| one.1);
+        Ok(gone.and_then(|gone| member.templates.get(gone)).cloned())
     }
 
     fn resemblance(

@@ -28,10 +28,11 @@ use crate::handshake::{
 };
 use crate::hello::{Hello, HelloRequest};
 use crate::message::{
-    ContextGet, ContextGot, Echo, GalleryPage, GalleryPageRequest, GallerySearch,
-    GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut, PersonPutDone,
-    PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted, PushRequest,
-    RequestError, TemplatePut, TemplatePutDone, Unlocked, Wipe,
+    ContextGet, ContextGot, Echo, GalleryAgain, GalleryAgainDone, GalleryPage, GalleryPageRequest,
+    GallerySearch, GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut,
+    PersonPutDone, PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted,
+    PushRequest, RequestError, TemplatePut, TemplatePutDone, TemplateRedundant,
+    TemplateRedundantDone, Unlocked, Wipe,
 };
 use crate::policy::{ModeSet, PassbackSet, PolicyInfo, PolicySet, ReserveAsk, ReserveTold};
 use crate::speed::{SpeedSet, SpeedSettled};
@@ -266,6 +267,10 @@ endpoints! {
     CancelEnrolment "enrolment/cancel" Enroller EnrolmentNumber => EnrolmentStatus;
     /// Admit so often while the medium of your log is full, or say how often you do.
     SetReserve "policy/reserve" Owner ReserveAsk => ReserveTold;
+    /// Is the face of this enrolment somebody's whom you have? Asked before a person is enrolled, with all pictures in one.
+    SearchAgain "gallery/again" Enroller GalleryAgain => GalleryAgainDone;
+    /// Which of this person's templates could go for this one?
+    FindRedundant "gallery/redundant" Enroller TemplateRedundant => TemplateRedundantDone;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

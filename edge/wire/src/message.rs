@@ -234,6 +234,29 @@ pub struct TemplatePutDone {
     pub generation: u64,
 }
 
+/// Asks which template of somebody whose slots are full tells the least beside the others and one more.
+/// The vector is as a [`Template`]'s: component = vector\[i\] * scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct TemplateRedundant {
+    /// The whole id of the model that made it; the unit compares it with its own.
+    pub model: ModelId,
+    /// Whose templates.
+    pub person: PersonId,
+    /// Quality of the one more, in percent.
+    pub quality: u8,
+    /// Size of one int8 step.
+    pub scale: f32,
+    /// The int8 components, -127 to 127.
+    pub vector: Vec<i8, MAX_EMBEDDING_LEN>,
+}
+
+/// Which one it is; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct TemplateRedundantDone {
+    /// The template, as whoever replaces it has to keep it to put it back; `None` if it is the one more.
+    pub template: Option<Template>,
+}
+
 /// Asks whom of the gallery a face resembles, so that nobody is enrolled under a second name by mistake.
 /// The vector is as a [`Template`]'s: component = vector\[i\] * scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
@@ -253,6 +276,31 @@ pub struct GallerySearchDone {
     pub best: Option<Resembled>,
     /// The most alike of another person than the best; `None` if there is only one person.
     pub runner_up: Option<Resembled>,
+}
+
+/// Asks whether the face of an enrolment is somebody's who is enrolled already, by the mean of all its pictures.
+/// The vector is as a [`Template`]'s: component = vector\[i\] * scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct GalleryAgain {
+    /// The whole id of the model that made them; the unit compares it with its own.
+    pub model: ModelId,
+    /// Pictures of which the vector is the mean, one at least.
+    pub pictures: u8,
+    /// Whose enrolment it is, if the person is there; their own templates are not looked at.
+    pub but: Option<PersonId>,
+    /// Size of one int8 step.
+    pub scale: f32,
+    /// The int8 components, -127 to 127.
+    pub vector: Vec<i8, MAX_EMBEDDING_LEN>,
+}
+
+/// Who of the gallery is nearest to the enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct GalleryAgainDone {
+    /// The nearest, with the score as of one picture and one template; `None` in a gallery of nobody else.
+    pub nearest: Option<Resembled>,
+    /// The score from which on it is the same person; among the people who are there now, one new person in 200 reaches it by chance.
+    pub threshold: Threshold,
 }
 
 /// A person of the gallery and how alike.

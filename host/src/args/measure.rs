@@ -238,6 +238,9 @@ pub struct Identify {
     /// Galleries drawn for each row
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub draws: u32,
+    /// Whose pictures: figures are of check, rules are chosen on fit
+    #[arg(long, value_enum, value_name = "HALF", default_value = "check")]
+    pub half: HalfName,
     /// A page
     #[command(flatten)]
     pub page: Page,

@@ -23,7 +23,7 @@ pub enum VaultCommand {
     /// Take in people and photos; what is there already is passed over, so that a run that was cut off is gone on with
     Import(VaultImport),
     /// List the people with consent and retention
-    List,
+    List(VaultList),
     /// Make everybody's templates by another model (--model), from what the vault keeps of the photos
     ReEmbed,
     /// Write a gallery file of everybody whose retention is not over, for threshold gallery push
@@ -34,6 +34,17 @@ pub enum VaultCommand {
     Backup(VaultBackup),
     /// Make a vault of a backup, once all of it was read
     Restore(VaultRestore),
+}
+
+/// `vault list`
+#[derive(Args, Debug)]
+pub struct VaultList {
+    /// Print the roster as a CSV list with the columns that vault import takes; of photos nothing is kept, so that their column is empty
+    #[arg(long, conflicts_with = "jsonl")]
+    pub csv: bool,
+    /// Print the roster as a line of JSON for each person
+    #[arg(long)]
+    pub jsonl: bool,
 }
 
 /// `vault import`

@@ -2,9 +2,11 @@
 //!
 //! Owns the order: everything is checked before anything is pushed, so that a bad photo changes nothing, and a person
 //! who got no template is taken out again.
-//! Refuses to push a face that the unit takes for somebody else, unless told to.
+//! Refuses to push a face that the unit takes for somebody else's who is enrolled, unless told to: the unit says whose means of templates
+//! are nearest to the mean of the photos, and from where on that is the same person.
 
 mod at_door;
+mod replaced;
 mod vaulted;
 
 use super::Answer;
@@ -18,16 +20,19 @@ use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use crate::{args, meant::Meant};
 use anyhow::Context;
+use replaced::Replaced;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use threshold_models::quality::QualityLimits;
-use threshold_models::search::{distance, quantise};
+use threshold_models::search::{Mean, distance, quantise};
 use threshold_record::{Cause, MAX_SLOTS, Name, PersonId, Template};
 use threshold_wire::RequestError;
-use threshold_wire::endpoints::{GetInfo, PutPerson, PutTemplate, RemovePerson, SearchGallery};
+use threshold_wire::endpoints::{
+    FindRedundant, GetInfo, PutPerson, PutTemplate, RemovePerson, SearchAgain, SearchGallery,
+};
 use threshold_wire::message::{
-    Armed, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonPutDone, PersonRemove,
-    PersonSummary, TemplatePut,
+    Armed, GalleryAgain, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove,
+    PersonSummary, TemplatePut, TemplateRedundant,
 };
 use vaulted::Keeping;
 
@@ -47,6 +52,9 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     }
     if typed.at_door {
         return at_door::run(meant, typed, name);
+    }
+    if let Some(file) = &typed.restore {
+        return replaced::restore(meant, &name, file);
     }
     let mut session = Session::open_started(meant)?;
     let info = session.call::<GetInfo>(&Nothing {})?;
@@ -77,10 +85,14 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let mut replaced = match &typed.replace {
+        Some(file) => Some(Replaced::begin(meant, file, model.id)?),
+        None => None,
+    };
     let enrolment = Enrolment { name, photos, model, force: typed.force };
     enrolment.warn_of_pairs(meant.say);
     let enrolled = match &mut keeping {
-        None => enrolment.carry_out(&mut session, meant.say)?,
+        None => enrolment.carry_out(&mut session, meant.say, replaced.as_mut())?,
         Some(keeping) => {
             let done =
                 enrolment.keep_and_carry_out(&mut session, meant.say, &mut || keeping.keep());
@@ -88,10 +100,12 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
         }
     };
     let mut value = enrolment.value(&enrolled);
+    value["replaced"] = replaced.as_ref().map_or(Value::Null, Replaced::value);
     value["vault"] = keeping.as_ref().map_or(Value::Null, Keeping::value);
     meant.say.result(&value, || {
         let kept = keeping.as_ref().map(|keeping| format!("\n{}", keeping.text()));
-        enrolment.text(&enrolled) + &kept.unwrap_or_default()
+        let replaced = replaced.as_ref().and_then(Replaced::text).unwrap_or_default();
+        enrolment.text(&enrolled) + &kept.unwrap_or_default() + &replaced
     })?;
     warn_if_locked(&mut session, meant.say)?;
     Ok(Answer::Yes)
@@ -125,6 +139,8 @@ struct Enrolled {
     slots: Vec<u8>,
     /// Photos that the unit had already, and that were passed over.
     there: Vec<PathBuf>,
+    /// Photos that tell less than the templates whose places they could have taken.
+    not_needed: Vec<PathBuf>,
     generation: u64,
 }
 
@@ -165,12 +181,16 @@ impl Enrolment {
         &self,
         session: &mut Session<T>,
         say: Say,
+        replaced: Option<&mut Replaced>,
     ) -> anyhow::Result<Enrolled> {
         let people = People::read(session)?;
         let there = people.named(&self.name);
         let all: Vec<&Photo> = self.photos.iter().collect();
         // Room before resemblance: without room nothing else matters.
-        self.free_slots(there, all.len())?;
+        if replaced.is_none() {
+            self.free_slots(there, all.len())?;
+        }
+        self.check_again(session, say, &people, there)?;
         for photo in &all {
             if self.check_against_gallery(session, say, &people, there, photo)? {
                 say.warn(&format!(
@@ -180,7 +200,7 @@ impl Enrolment {
                 ));
             }
         }
-        self.put(session, there, &all, Vec::new())
+        self.put(session, there, &all, Vec::new(), replaced)
     }
 
     /// The same with a vault: once everything is checked, `keep` keeps the photos, and only then the unit takes those that it has not.
@@ -192,6 +212,7 @@ impl Enrolment {
     ) -> anyhow::Result<Enrolled> {
         let people = People::read(session)?;
         let there = people.named(&self.name);
+        self.check_again(session, say, &people, there)?;
         let (mut fresh, mut passed) = (Vec::new(), Vec::new());
         for photo in &self.photos {
             // What a run before brought to the unit is not brought again.
@@ -202,7 +223,7 @@ impl Enrolment {
         }
         self.free_slots(there, fresh.len())?;
         keep()?;
-        self.put(session, there, &fresh, passed)
+        self.put(session, there, &fresh, passed, None)
     }
 
     /// Puts the person and a template of each photo into the gallery.
@@ -212,62 +233,94 @@ impl Enrolment {
         there: Option<&PersonSummary>,
         photos: &[&Photo],
         passed: Vec<PathBuf>,
+        replaced: Option<&mut Replaced>,
     ) -> anyhow::Result<Enrolled> {
         let put = PersonPut { name: self.name.clone(), if_there: IfThere::Use };
         let done = session.call::<PutPerson>(&put)?;
-        let mut slots = Vec::new();
-        let pushed = self.push(session, there, &done, photos, &mut slots);
-        let generation = match pushed {
-            Ok(generation) => generation,
+        let (person, added, generation) = (done.person, done.added, done.generation);
+        let (slots, not_needed) = Default::default();
+        let mut enrolled = Enrolled { person, added, slots, there: passed, not_needed, generation };
+        match self.push(session, there, &mut enrolled, photos, replaced) {
+            Ok(()) => Ok(enrolled),
             // A unit that says no can still be told to forget; over a dead line there is nobody to tell, and the
             // name without templates opens nothing and is used by the next try.
-            Err(error) if slots.is_empty() && done.added => {
+            Err(error) if enrolled.slots.is_empty() && done.added => {
                 if error
                     .downcast_ref()
                     .is_some_and(|error: &SessionError| error.refusal().is_some())
                 {
                     session.call::<RemovePerson>(&PersonRemove { person: done.person })?;
                 }
-                return Err(error);
+                Err(error)
             }
             Err(error) => {
-                let (n, all) = (slots.len(), photos.len());
-                return Err(error).context(format!("{n} of {all} photos are enrolled"));
+                let (n, all) = (enrolled.slots.len(), photos.len());
+                Err(error).context(format!("{n} of {all} photos are enrolled"))
             }
-        };
-        let (person, added) = (done.person, done.added);
-        Ok(Enrolled { person, added, slots, there: passed, generation })
+        }
     }
 
-    /// Pushes a template for each photo; gives the gallery's generation.
+    /// Pushes a template for each photo: into the free slots first, then, if something may be replaced, into that of whichever template
+    /// the unit calls the most redundant, once it is kept here.
     fn push<T: Transport>(
         &self,
         session: &mut Session<T>,
         there: Option<&PersonSummary>,
-        done: &PersonPutDone,
+        enrolled: &mut Enrolled,
         photos: &[&Photo],
-        slots: &mut Vec<u8>,
-    ) -> anyhow::Result<u64> {
-        let PersonPutDone { person, added, mut generation, .. } = *done;
+        mut replaced: Option<&mut Replaced>,
+    ) -> anyhow::Result<()> {
+        let (person, added) = (enrolled.person, enrolled.added);
         // Somebody else may have added the person meanwhile.
         let now = match there {
             None if !added => Some(People::read(session)?),
             _ => None,
         };
         let there = now.as_ref().map_or(there, |people| people.named(&self.name));
-        let free = self.free_slots(there.filter(|_| !added), photos.len())?;
-        for (photo, slot) in photos.iter().zip(free) {
+        let wanted = if replaced.is_some() { 0 } else { photos.len() };
+        let mut free = self.free_slots(there.filter(|_| !added), wanted)?.into_iter();
+        for photo in photos {
             let (scale, vector) = quantise(&photo.embedding);
             let model = self.model.id.tag();
             let quality = photo.quality.percent;
             let mut template =
-                Template { person, slot, quality, model, scale, vector: Default::default() };
+                Template { person, slot: 0, quality, model, scale, vector: Default::default() };
             fill(|| template.vector.extend_from_slice(&vector).is_ok(), vector.len())?;
+            let slot = match (free.next(), &mut replaced) {
+                (Some(slot), _) => Some(slot),
+                (None, Some(replaced)) => self.replace(session, &template, replaced)?,
+                (None, None) => None,
+            };
+            let Some(slot) = slot else {
+                enrolled.not_needed.push(photo.path.clone());
+                continue;
+            };
+            template.slot = slot;
             let put = TemplatePut { model: self.model.id, template };
-            generation = session.call::<PutTemplate>(&put)?.generation;
-            slots.push(slot);
+            enrolled.generation = session.call::<PutTemplate>(&put)?.generation;
+            enrolled.slots.push(slot);
         }
-        Ok(generation)
+        Ok(())
+    }
+
+    /// The slot whose template tells the least beside the others and this one, once that one is kept; `None` if it is this one.
+    fn replace<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        template: &Template,
+        replaced: &mut Replaced,
+    ) -> anyhow::Result<Option<u8>> {
+        let &Template { person, quality, scale, ref vector, .. } = template;
+        let (model, vector) = (self.model.id, vector.clone());
+        let of = TemplateRedundant { model, person, quality, scale, vector };
+        let Some(goes) = session.call::<FindRedundant>(&of)?.template else { return Ok(None) };
+        // A unit that names another's or an impossible one is not believed.
+        if goes.person != person || goes.check().is_err() {
+            return Err(HostError::BadReplaced { name: self.name.as_str().to_owned() }.into());
+        }
+        let slot = goes.slot;
+        replaced.keep(&self.name, goes)?;
+        Ok(Some(slot))
     }
 
     /// The free slots, lowest first.
@@ -289,8 +342,8 @@ impl Enrolment {
         Ok(free)
     }
 
-    /// Asks the unit whom the photo resembles: somebody else is an error, an enrolled person's own unlike photo a
-    /// warning. True if it is as good as one that the person has already.
+    /// Asks the unit whom the photo resembles: somebody else, and an enrolled person's own unlike photo, are warnings. True if it is as
+    /// good as one that the person has already.
     fn check_against_gallery<T: Transport>(
         &self,
         session: &mut Session<T>,
@@ -308,17 +361,14 @@ impl Enrolment {
         let resembled = || [found.best, found.runner_up].into_iter().flatten();
         let other = resembled().find(|one| !own(one.person) && threshold.accepts(one.score));
         if let Some(other) = other {
-            let error = HostError::MatchesOther {
-                photo: photo.path.display().to_string(),
-                name: people.name_of(other.person).unwrap_or_default(),
-                id: other.person.0,
-                score: other.score.0,
-                threshold: threshold.0.0,
-            };
-            if !self.force {
-                return Err(error.into());
-            }
-            say.warn(&error.to_string());
+            say.warn(&format!(
+                "{} resembles {} (#{}): score {:.3}, and two photos of one person begin at {:.3}; look whether they are one",
+                photo.path.display(),
+                people.name_of(other.person).unwrap_or_default(),
+                other.person.0,
+                other.score.0,
+                threshold.0.0
+            ));
         }
         let enrolled = there.is_some_and(|person| person.slots != 0);
         let like_own = resembled().any(|one| own(one.person) && threshold.accepts(one.score));
@@ -332,6 +382,48 @@ impl Enrolment {
         Ok(resembled().any(|one| own(one.person) && one.score.0 >= SAME_PHOTO))
     }
 
+    /// Asks the unit whether all photos together are somebody's who is enrolled under another name: an error unless it is forced.
+    fn check_again<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+        say: Say,
+        people: &People,
+        there: Option<&PersonSummary>,
+    ) -> anyhow::Result<()> {
+        let Some(mean) = Mean::of(self.photos.iter().map(|photo| &photo.embedding)) else {
+            return Ok(());
+        };
+        let (scale, vector) = quantise(mean.embedding());
+        let mut search = GalleryAgain {
+            model: self.model.id,
+            pictures: u8::try_from(mean.pictures()).unwrap_or(u8::MAX),
+            but: there.map(|person| person.person),
+            scale,
+            vector: Default::default(),
+        };
+        fill(|| search.vector.extend_from_slice(&vector).is_ok(), vector.len())?;
+        let found = session.call::<SearchAgain>(&search)?;
+        let Some(other) = found.nearest.filter(|it| found.threshold.accepts(it.score)) else {
+            return Ok(());
+        };
+        let photos = match &self.photos[..] {
+            [photo] => photo.path.display().to_string(),
+            photos => format!("{} photos", photos.len()),
+        };
+        let error = HostError::MatchesOther {
+            photo: photos,
+            name: people.name_of(other.person).unwrap_or_default(),
+            id: other.person.0,
+            score: other.score.0,
+            threshold: found.threshold.0.0,
+        };
+        if !self.force {
+            return Err(error.into());
+        }
+        say.warn(&error.to_string());
+        Ok(())
+    }
+
     fn value(&self, enrolled: &Enrolled) -> Value {
         let template = |(photo, slot): (&Photo, &u8)| {
             json!({
@@ -340,6 +432,9 @@ impl Enrolment {
                 "quality": photo.quality.percent,
             })
         };
+        let paths = |paths: &[PathBuf]| -> Vec<String> {
+            paths.iter().map(|path| path.display().to_string()).collect()
+        };
         let templates: Vec<Value> =
             self.pushed(enrolled).zip(&enrolled.slots).map(template).collect();
         json!({
@@ -347,18 +442,23 @@ impl Enrolment {
             "name": self.name.as_str(),
             "added": enrolled.added,
             "templates": templates,
-            "there_already": enrolled.there.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+            "there_already": paths(&enrolled.there),
+            "not_needed": paths(&enrolled.not_needed),
             "generation": enrolled.generation,
         })
     }
 
-    /// The photos that were not there already.
+    /// The photos that were neither there already nor less than what is.
     fn pushed(&self, enrolled: &Enrolled) -> impl Iterator<Item = &Photo> {
-        self.photos.iter().filter(|photo| !enrolled.there.contains(&photo.path))
+        let passed = [&enrolled.there[..], &enrolled.not_needed].concat();
+        self.photos.iter().filter(move |photo| !passed.contains(&photo.path))
     }
 
     fn text(&self, enrolled: &Enrolled) -> String {
         let word = match (enrolled.added, enrolled.slots.is_empty()) {
+            (false, true) if !enrolled.not_needed.is_empty() => {
+                "keeps the templates that are there"
+            }
             (true, _) => "is enrolled",
             (false, false) => "has further templates",
             (false, true) => "has all of these already",
@@ -366,6 +466,12 @@ impl Enrolment {
         let mut lines = vec![format!("{} (#{}) {word}", self.name, enrolled.person.0)];
         lines.extend(self.pushed(enrolled).zip(&enrolled.slots).map(|(photo, slot)| {
             format!("  slot {slot}  quality {} %  {}", photo.quality.percent, photo.path.display())
+        }));
+        lines.extend(enrolled.not_needed.iter().map(|path| {
+            format!(
+                "  not enrolled, since it tells the least beside the others  {}",
+                path.display()
+            )
         }));
         lines.join("\n")
     }
@@ -422,10 +528,11 @@ mod tests {
     fn a_new_person_gets_a_template_for_each_photo() {
         let mut session = FakeUnit::new().session();
         let enrolment = enrolment("Ann", 2);
-        let done = enrolment.carry_out(&mut session, say()).unwrap();
+        let done = enrolment.carry_out(&mut session, say(), None).unwrap();
         let person = PersonId(1);
         let (slots, there) = (vec![0, 1], vec![]);
-        let expected = Enrolled { person, added: true, slots, there, generation: 4 };
+        let not_needed = vec![];
+        let expected = Enrolled { person, added: true, slots, there, not_needed, generation: 4 };
         assert_eq!(done, expected);
         assert_eq!(session.unit().people[0].slots, 0b11);
         let value = enrolment.value(&done);
@@ -437,7 +544,7 @@ mod tests {
         let mut unit = FakeUnit::new();
         unit.add_person("Ann", 0b1011);
         let mut session = unit.session();
-        let done = enrolment("Ann", 2).carry_out(&mut session, say()).unwrap();
+        let done = enrolment("Ann", 2).carry_out(&mut session, say(), None).unwrap();
         assert_eq!((done.added, done.slots), (false, vec![2, 4]));
     }
 
@@ -447,7 +554,8 @@ mod tests {
             let mut unit = FakeUnit::new();
             unit.add_person("Ann", slots);
             let mut session = unit.session();
-            let error = enrolment("Ann", n_photos).carry_out(&mut session, say()).unwrap_err();
+            let error =
+                enrolment("Ann", n_photos).carry_out(&mut session, say(), None).unwrap_err();
             assert_eq!(error.to_string(), expected);
             assert_eq!(session.unit().people[0].slots, slots);
         };
@@ -457,6 +565,55 @@ mod tests {
             "Ann has 7 templates and the unit keeps 8 a person, 2 more do not fit",
         );
         check(0, 9, "Ann has 0 templates and the unit keeps 8 a person, 9 more do not fit");
+    }
+
+    #[test]
+    fn photos_of_whoever_is_full_take_the_place_of_the_most_redundant_and_those_are_kept_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = |slot: u8| Template {
+            person: PersonId(1),
+            slot,
+            quality: 50,
+            model: FakeUnit::new().info().model.unwrap().id.tag(),
+            scale: 0.01,
+            vector: std::iter::repeat_n(slot as i8 + 1, 512).collect(),
+        };
+        let enrolled = |used: u8, photos: usize, redundant: Vec<Option<Template>>| {
+            let mut unit = FakeUnit::new();
+            unit.add_person("Ann", used);
+            unit.redundant = redundant.into();
+            let mut session = unit.session();
+            let mut replaced = replaced::tests::replaced(folder.path());
+            let enrolment = enrolment("Ann", photos);
+            let done = enrolment.carry_out(&mut session, say(), Some(&mut replaced)).unwrap();
+            (enrolment.text(&done), enrolment.value(&done), replaced.value(), done)
+        };
+        // One free slot, one that is replaced, and one photo that tells less than everything else.
+        let (text, value, replaced, done) = enrolled(0b1111_0111, 3, vec![Some(held(5)), None]);
+        assert_eq!((done.slots, replaced["slots"].clone()), (vec![3, 5], json!([5])));
+        assert_eq!(value["not_needed"], json!(["2.jpg"]));
+        assert!(text.ends_with("tells the least beside the others  2.jpg"), "{text}");
+        let (text, value, replaced, done) = enrolled(0xff, 1, vec![None]);
+        assert!(text.starts_with("Ann (#1) keeps the templates that are there"), "{text}");
+        assert_eq!((done.slots.len(), replaced["file"].clone()), (0, Value::Null));
+        assert_eq!(value["templates"], json!([]));
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_the_persons_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut unit = FakeUnit::new();
+        unit.add_person("Ann", 0xff);
+        let mut odd = replaced::tests::template(8, 1);
+        odd.slot = 8;
+        unit.redundant = [Some(odd)].into();
+        let mut session = unit.session();
+        let mut replaced = replaced::tests::replaced(folder.path());
+        let error = enrolment("Ann", 1).carry_out(&mut session, say(), Some(&mut replaced));
+        let said = format!("{:#}", error.unwrap_err());
+        assert!(said.contains("cannot be Ann's"), "{said}");
+        assert!(!session.unit().obeyed.contains(&"gallery/template/put"));
+        assert!(replaced.text().is_none());
     }
 
     #[test]
@@ -473,7 +630,7 @@ mod tests {
         let check = |unit: FakeUnit, force: bool, enrolled: bool| {
             let mut session = unit.session();
             let enrolment = Enrolment { force, ..enrolment("Ann", 1) };
-            let result = enrolment.carry_out(&mut session, say());
+            let result = enrolment.carry_out(&mut session, say(), None);
             assert_eq!(result.is_ok(), enrolled, "{result:?}");
             if let Err(error) = result {
                 let text = "0.jpg: this face matches Bob (#1), who is enrolled already: ";
@@ -524,7 +681,7 @@ mod tests {
         let mut unit = FakeUnit::new();
         unit.refused = Some(store_fault());
         let mut session = unit.session();
-        let error = enrolment("Ann", 1).carry_out(&mut session, say()).unwrap_err();
+        let error = enrolment("Ann", 1).carry_out(&mut session, say(), None).unwrap_err();
         let said = error.downcast_ref::<SessionError>().and_then(SessionError::refusal);
         assert_eq!(said, Some(&store_fault()));
         assert!(session.unit().people.is_empty());
@@ -536,7 +693,7 @@ mod tests {
         unit.add_person("Ann", 0);
         unit.refused = Some(store_fault());
         let mut session = unit.session();
-        enrolment("Ann", 1).carry_out(&mut session, say()).unwrap_err();
+        enrolment("Ann", 1).carry_out(&mut session, say(), None).unwrap_err();
         assert_eq!(session.unit().people.len(), 1);
     }
 
@@ -549,7 +706,7 @@ mod tests {
             }
         });
         let mut session = unit.session();
-        let error = enrolment("Ann", 3).carry_out(&mut session, say()).unwrap_err();
+        let error = enrolment("Ann", 3).carry_out(&mut session, say(), None).unwrap_err();
         assert!(error.to_string().starts_with("1 of 3 photos are enrolled"), "{error}");
         assert_eq!(session.unit().people[0].slots, 1);
     }
@@ -557,12 +714,12 @@ mod tests {
     #[test]
     fn a_line_that_goes_leaves_nobody_to_tell_and_says_so_at_once() {
         let mut session = FakeUnit::new().session();
-        // The reading, the search and the person still arrive.
-        session.unit().fault = Fault::GoneAfter(3);
-        let error = enrolment("Ann", 1).carry_out(&mut session, say()).unwrap_err();
+        // The reading, the two searches and the person still arrive.
+        session.unit().fault = Fault::GoneAfter(4);
+        let error = enrolment("Ann", 1).carry_out(&mut session, say(), None).unwrap_err();
         assert!(error.to_string().contains("was unplugged"), "{error}");
         session.unit().fault = Fault::None;
-        let done = enrolment("Ann", 1).carry_out(&mut session, say()).unwrap();
+        let done = enrolment("Ann", 1).carry_out(&mut session, say(), None).unwrap();
         assert_eq!((done.added, done.slots), (false, vec![0]));
     }
 

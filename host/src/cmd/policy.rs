@@ -146,6 +146,7 @@ fn side(metric: Metric, policy: &Policy, arming: &Arming) -> Value {
         "more_templates_help": help.map(|help| help.more_templates),
         "fmr": range(forecast.fmr),
         "fpir": range(forecast.fpir),
+        "fpir_other_people": range(forecast.fpir.of_other_people()),
         "fnir": range(forecast.fnir),
         "false_admissions_a_month": range(forecast.false_admissions_a_month),
         "false_refusals_a_day": range(forecast.false_refusals_a_day),

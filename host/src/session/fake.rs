@@ -20,9 +20,9 @@ use threshold_wire::endpoints as at;
 use threshold_wire::enrolment::{EnrolmentBegun, EnrolmentKept, EnrolmentStage, EnrolmentStatus};
 use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
 use threshold_wire::message::{
-    Armed, EngineState, GalleryInfo, GalleryPage, GallerySearchDone, IfThere, Info, LogHead,
-    LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut,
-    TemplatePutDone,
+    Armed, EngineState, GalleryAgainDone, GalleryInfo, GalleryPage, GallerySearchDone, IfThere,
+    Info, LogHead, LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut,
+    TemplatePutDone, TemplateRedundantDone,
 };
 use threshold_wire::policy::{OnePolicy, PolicyInfo};
 use threshold_wire::speed::{BASE, SpeedAtUnit};
@@ -74,6 +74,10 @@ pub(crate) struct FakeUnit {
     pub(crate) starts_at: Duration,
     /// What a search answers.
     pub(crate) found: GallerySearchDone,
+    /// The score from which on somebody is enrolled again.
+    pub(crate) again: Threshold,
+    /// Which template is the most redundant, at each asking; none once they are used up.
+    pub(crate) redundant: VecDeque<Option<Template>>,
     /// Every template is refused with this.
     pub(crate) refused: Option<RequestError>,
     /// Every call is refused with this.
@@ -113,6 +117,8 @@ impl FakeUnit {
             contexts: vec![],
             starts_at: Duration::ZERO,
             found: nobody,
+            again: Threshold(Score(0.5)),
+            redundant: VecDeque::new(),
             refused: None,
             refusal: None,
             obeyed: vec![],
@@ -367,6 +373,17 @@ impl FakeUnit {
                 yes::<at::ListGallery>(id, page)
             }
             Call::SearchGallery(_) => yes::<at::SearchGallery>(id, self.found),
+            Call::SearchAgain(of) => {
+                let found = [self.found.best, self.found.runner_up].into_iter().flatten();
+                let nearest = found.into_iter().find(|one| Some(one.person) != of.but);
+                let threshold = self.again;
+                yes::<at::SearchAgain>(id, GalleryAgainDone { nearest, threshold })
+            }
+            Call::FindRedundant(of) => {
+                let template = self.redundant.pop_front().flatten();
+                let template = template.map(|held| Template { person: of.person, ..held });
+                yes::<at::FindRedundant>(id, TemplateRedundantDone { template })
+            }
             Call::PutPerson(put) => {
                 let there = self.people.iter().find(|person| person.name == put.name).cloned();
                 let answer = match (there, put.if_there) {

@@ -38,7 +38,7 @@ pub struct Plan {
     pub templates: usize,
     /// A visit's frames.
     pub frames: Frames,
-    /// Pictures that a person must have to be drawn into a gallery.
+    /// Pictures that a person must have to be drawn into a gallery; whoever has none left for a visit there does not come.
     pub least_enrolled: usize,
     /// Pictures that a stranger must have.
     pub least_stranger: usize,
@@ -122,7 +122,7 @@ pub struct FnirAtFpir {
 }
 
 impl Searches {
-    /// Runs a plan. `decide` says whom a visit of these frames admits at a threshold.
+    /// Runs a plan, each frame searched by itself. `decide` says whom a visit of these frames admits at a threshold.
     ///
     /// # Errors
     /// [`IdentifyError`] if there are too few people.
@@ -130,6 +130,23 @@ impl Searches {
         metric: Metric,
         subjects: &[Subject],
         plan: Plan,
+        decide: impl Fn(&[Candidates], Score) -> Option<PersonId>,
+    ) -> Result<Self, IdentifyError> {
+        let each = |index: &Index, frames: &[&Embedding]| {
+            frames.iter().map(|frame| index.search(frame)).collect()
+        };
+        Self::run_by(metric, subjects, plan, each, decide)
+    }
+
+    /// Runs a plan. `look` says what a gallery has for the frames of a visit, `decide` whom that admits at a threshold.
+    ///
+    /// # Errors
+    /// [`IdentifyError`] if there are too few people.
+    pub fn run_by(
+        metric: Metric,
+        subjects: &[Subject],
+        plan: Plan,
+        look: impl Fn(&Index, &[&Embedding]) -> Result<Vec<Candidates>, SearchError>,
         decide: impl Fn(&[Candidates], Score) -> Option<PersonId>,
     ) -> Result<Self, IdentifyError> {
         if !(1..=usize::from(MAX_SLOTS)).contains(&plan.templates) {
@@ -168,7 +185,9 @@ impl Searches {
                 templates.extend(
                     first.iter().enumerate().map(|(slot, frames)| template(at, slot, &frames[0])),
                 );
-                visits.push((at, plan.frames.of(rest)));
+                if rest.len() >= plan.frames.pictures() {
+                    visits.push((at, plan.frames.of(rest)));
+                }
             }
             for &at in strangers.iter().filter(|&&at| !enrolled[at]) {
                 let mut pictures: Vec<&[Embedding]> = frames_of(&subjects[at]).collect();
@@ -177,9 +196,7 @@ impl Searches {
             }
             let index = Index::new(metric, &templates)?;
             for (at, frames) in visits {
-                let found: Result<Vec<Candidates>, SearchError> =
-                    frames.into_iter().map(|frame| index.search(frame)).collect();
-                all.visit(at, enrolled[at], &found?, &decide);
+                all.visit(at, enrolled[at], &look(&index, &frames)?, &decide);
             }
         }
         all.false_admissions.sort_unstable_by(|a, b| b.high.total_cmp(&a.high));
@@ -338,6 +355,14 @@ fn frames_of(subject: &Subject) -> impl Iterator<Item = &[Embedding]> {
 }
 
 impl Frames {
+    /// Pictures that a visit takes.
+    fn pictures(self) -> usize {
+        match self {
+            Self::One | Self::Augmented => 1,
+            Self::Pictures(n) => n,
+        }
+    }
+
     /// The frames of a visit from a person's pictures, in the order in which they were drawn.
     fn of<'a>(self, pictures: &[&'a [Embedding]]) -> Vec<&'a Embedding> {
         match self {

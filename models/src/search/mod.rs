@@ -1,6 +1,6 @@
 //! Gallery search: which templates a probe is most alike to.
 //!
-//! Owns the index over templates and the scan of it; `score` and `rank` own what their names say.
+//! Owns the index over templates and the scan of it; `score`, `rank`, `means` and `redundant` own what their names say.
 //! Refuses to decide: it ranks candidates; whether the best is good enough is `policy`'s.
 //! Dot products are exact i32 sums, so that every engine and every SIMD width gives the same score, bit for bit.
 //!
@@ -9,7 +9,9 @@
 
 #[cfg(test)]
 mod against_scalar;
+mod means;
 mod rank;
+mod redundant;
 mod score;
 
 use crate::cpu::{Probe, Rows, Simd};
@@ -19,7 +21,9 @@ use score::{Floor, dot, quantise_into};
 use std::sync::atomic::{AtomicU64, Ordering};
 use threshold_record::{MAX_EMBEDDING_LEN, Metric, ModelTag, PersonId, Template};
 
+pub use means::Mean;
 pub use rank::{Candidate, Candidates};
+pub use redundant::most_redundant;
 pub use score::{LOWEST, distance, quantise, score};
 
 /// Templates whose products are taken at once. The fewer, the less the stream of vectors pauses while they are looked

@@ -1,22 +1,24 @@
 //! How often somebody who is enrolled a second time, under another name, is found: part of `eval identify`.
 //!
-//! Owns the cases and their table. An enrolment is stopped by any of its pictures that is as near to somebody enrolled as the
-//! threshold says; a *false alarm* is one of somebody who is not enrolled yet. Rates count enrolments.
+//! Owns the cases and their table. What is found is what a unit's enrolment finds, by the same code: the mean of the new pictures against
+//! the mean of each person's templates (`threshold_models::search`); at the threshold of 0.5 % false alarms among these very people, and
+//! at the one that a unit takes (`threshold_policy::again`), which knows the fit half's distances alone.
+//! A *false alarm* is an enrolment of somebody who is not enrolled yet and is stopped. Rates count enrolments.
 
-use super::identify::Table;
+use super::forecast::policy_of;
+use super::identify::{LONE, Table};
 use super::verify::share;
 use serde::Serialize;
+use threshold_models::engine::Embedding;
 use threshold_models::eval::bootstrap::Interval;
 use threshold_models::eval::embeddings::Subject;
 use threshold_models::eval::identify::{Frames, IdentifyError, Plan, Searches};
-use threshold_models::search::{Candidate, Candidates};
-use threshold_record::{Metric, PersonId, Score};
+use threshold_models::search::{Candidates, Index, Mean, SearchError};
+use threshold_policy::again::{self, FALSE_ALARMS};
+use threshold_record::{Distributions, Metric, PersonId, Score, Threshold};
 
 /// People who are enrolled already.
 const PEOPLE: usize = 100;
-
-/// The part of the enrolments of new people that may be stopped.
-const FALSE_ALARMS: f64 = 0.005;
 
 /// Second enrolments found, at so many templates of everybody and pictures of the one who is enrolled.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -29,12 +31,23 @@ pub(super) struct Again {
     false_alarm_rate: f64,
     threshold_distance: f32,
     caught: Interval,
+    /// At the threshold that a unit takes; none if the distances could not be measured.
+    unit: Option<AtUnit>,
+}
+
+/// What a unit's enrolment makes of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct AtUnit {
+    threshold_distance: f32,
+    false_alarms: Interval,
+    caught: Interval,
 }
 
 /// Cases for which there are too few people with enough pictures are left out.
 pub(super) fn measure(
     metric: Metric,
     subjects: &[Subject],
+    fitted: Option<&Distributions>,
     draws: usize,
 ) -> Result<Vec<Again>, IdentifyError> {
     let mut all = Vec::new();
@@ -43,16 +56,26 @@ pub(super) fn measure(
             people: PEOPLE,
             templates: pictures,
             frames: Frames::Pictures(pictures),
-            least_enrolled: 2 * pictures,
+            least_enrolled: pictures,
             least_stranger: pictures,
             draws,
         };
-        let searches = match Searches::run(metric, subjects, plan, stopped) {
+        let searches = match Searches::run_by(metric, subjects, plan, nearest, stopped) {
             Err(IdentifyError::TooFewPeople { .. }) => continue,
             searches => searches?,
         };
         let found = searches.fnir_at(FALSE_ALARMS);
-        let Interval { at, low, high } = found.fnir;
+        let at_unit = |known| {
+            // With so many people no model's threshold is as loose as its floor.
+            let floor = policy_of(metric, LONE);
+            let threshold = again::threshold(&floor, metric, Some(known), PEOPLE as u32);
+            let Threshold(score) = threshold;
+            AtUnit {
+                threshold_distance: metric.distance(score),
+                false_alarms: searches.fpir(score),
+                caught: rest_of(searches.fnir_of(score)),
+            }
+        };
         all.push(Again {
             people: PEOPLE,
             templates: pictures,
@@ -61,27 +84,38 @@ pub(super) fn measure(
             false_alarms: found.admitted,
             false_alarm_rate: FALSE_ALARMS,
             threshold_distance: metric.distance(Score(found.threshold.at as f32)),
-            caught: Interval { at: 1.0 - at, low: 1.0 - high, high: 1.0 - low },
+            caught: rest_of(found.fnir),
+            unit: fitted.map(at_unit),
         });
     }
     Ok(all)
 }
 
-/// Whom an enrolment with these pictures is taken for.
-fn stopped(pictures: &[Candidates], threshold: Score) -> Option<PersonId> {
-    let best = pictures.iter().filter_map(|picture| picture.best);
-    let nearest = best.max_by(|a, b| a.score.0.total_cmp(&b.score.0));
-    nearest.filter(|Candidate { score, .. }| score.0 >= threshold.0).map(|one| one.person)
+fn rest_of(Interval { at, low, high }: Interval) -> Interval {
+    Interval { at: 1.0 - at, low: 1.0 - high, high: 1.0 - low }
+}
+
+/// Who is nearest to an enrolment with these pictures.
+fn nearest(index: &Index, pictures: &[&Embedding]) -> Result<Vec<Candidates>, SearchError> {
+    let Some(mean) = Mean::of(pictures.iter().copied()) else { return Ok(vec![]) };
+    let best = index.nearest_by_means(&mean, None)?;
+    Ok(vec![Candidates { best, runner_up: None }])
+}
+
+/// Whom an enrolment is taken for.
+fn stopped(found: &[Candidates], threshold: Score) -> Option<PersonId> {
+    let nearest = found.first()?.best?;
+    Threshold(threshold).accepts(nearest.score).then_some(nearest.person)
 }
 
 /// What the table is of.
-pub(super) const WHAT: &str =
-    "second identities: enrolments of somebody who is enrolled already, under another name";
+pub(super) const WHAT: &str = "second identities: enrolments of somebody who is enrolled already, under another name, by the means of \
+                               pictures and templates; T as of one picture and one template";
 
 pub(super) fn table(all: &[Again], metric: Metric) -> Table {
     let row = |one: &Again| {
         let [caught, interval] = share(one.caught);
-        vec![
+        let mut row = vec![
             one.people.to_string(),
             one.templates.to_string(),
             one.pictures.to_string(),
@@ -89,26 +123,56 @@ pub(super) fn table(all: &[Again], metric: Metric) -> Table {
             format!("{:.3}", one.threshold_distance),
             caught,
             interval,
-        ]
+        ];
+        row.extend(match &one.unit {
+            None => ["not measured", "", ""].map(str::to_owned),
+            Some(unit) => {
+                let told = |one: Interval| share(one).join(", ");
+                let distance = format!("{:.3}", unit.threshold_distance);
+                [distance, told(unit.false_alarms), told(unit.caught)]
+            }
+        });
+        row
     };
     let threshold = format!("T, {}", metric.unit());
-    let head = ["N", "templates", "pictures", "false alarms", &threshold, "caught", "95 %"];
+    let head = [
+        "N",
+        "templates",
+        "pictures",
+        "false alarms",
+        &threshold,
+        "caught",
+        "95 %",
+        "T of a unit",
+        "its false alarms, 95 %",
+        "caught, 95 %",
+    ];
     (head.map(str::to_owned).to_vec(), all.iter().map(row).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use threshold_models::search::quantise;
+    use threshold_record::{ModelTag, Template};
 
     #[test]
-    fn any_picture_that_is_near_enough_stops_an_enrolment() {
-        let one = |person: u32, score: f32| Candidates {
-            best: Some(Candidate { person: PersonId(person), slot: 0, score: Score(score) }),
-            runner_up: None,
+    fn an_enrolment_is_stopped_by_the_mean_of_its_pictures() {
+        let template = |person: u32, components: [f32; 2]| {
+            let (scale, vector) = quantise(&Embedding(components.to_vec()));
+            let (person, model) = (PersonId(person), ModelTag([0; 8]));
+            let vector = vector.into_iter().collect();
+            Template { person, slot: 0, quality: 90, model, scale, vector }
         };
-        let found = |pictures: &[Candidates]| stopped(pictures, Score(0.5)).map(|person| person.0);
-        assert_eq!(found(&[one(1, 0.2), one(2, 0.7), one(3, 0.6)]), Some(2));
-        assert_eq!(found(&[one(1, 0.2)]), None);
-        assert_eq!(found(&[]), None);
+        let templates = [template(1, [1.0, 0.0]), template(2, [0.0, 1.0])];
+        let index = Index::new(Metric::SquaredL2, &templates).unwrap();
+        let pictures = [Embedding(vec![0.8, 0.6]), Embedding(vec![0.8, -0.6])];
+        let found = nearest(&index, &pictures.each_ref()).unwrap();
+        // 0.04 apart, of two pictures and one template.
+        let score = Metric::SquaredL2.score(0.04 / 0.875).0;
+        assert_eq!(stopped(&found, Score(score - 0.01)), Some(PersonId(1)));
+        assert_eq!(stopped(&found, Score(score + 0.01)), None);
+        assert_eq!(stopped(&nearest(&index, &[]).unwrap(), Score(0.0)), None);
     }
 }

@@ -47,11 +47,16 @@ struct Compared {
     forecast: f64,
     forecast_low: f64,
     forecast_high: f64,
+    /// For other people than those of the fit half.
+    other_people_low: f64,
+    other_people_high: f64,
     attempts: u64,
     fpir: Interval,
     /// Forecast over simulated.
     ratio: f64,
     within: bool,
+    /// Whether what was simulated lies where other people's is expected.
+    covered: bool,
 }
 
 /// From how many people on a unit with a threshold refuses, and what happens there.
@@ -253,7 +258,8 @@ fn compare(
         let open = policy_of(metric, rule);
         let threshold = threshold_for(&target, &open, metric, &central(distributions), &site(plan));
         let policy = Policy { threshold, ..open };
-        let Range { at, low, high } = forecast(&policy, metric, distributions, &site(plan)).fpir;
+        let expected = forecast(&policy, metric, distributions, &site(plan)).fpir;
+        let (Range { at, low, high }, others) = (expected, expected.of_other_people());
         let simulated = searches.fpir(threshold.0);
         let ratio = at / simulated.at;
         Compared {
@@ -265,10 +271,13 @@ fn compare(
             forecast: at,
             forecast_low: low,
             forecast_high: high,
+            other_people_low: others.low,
+            other_people_high: others.high,
             attempts: searches.stranger_searches(),
             fpir: simulated,
             ratio,
             within: (1.0 / FACTOR..=FACTOR).contains(&ratio),
+            covered: (others.low..=others.high).contains(&simulated.at),
         }
     };
     Ok(FPIRS.map(at).to_vec())
@@ -337,7 +346,7 @@ impl Told<'_> {
         ]
     }
 
-    fn rows(&self) -> ([String; 8], Vec<Vec<String>>) {
+    fn rows(&self) -> ([String; 9], Vec<Vec<String>>) {
         let row = |one: &Compared| {
             vec![
                 one.people.to_string(),
@@ -347,6 +356,12 @@ impl Told<'_> {
                 format!(
                     "{:.4} ({:.4} to {:.4})",
                     one.forecast, one.forecast_low, one.forecast_high
+                ),
+                format!(
+                    "{:.4} to {:.4}{}",
+                    one.other_people_low,
+                    one.other_people_high,
+                    if one.covered { "" } else { ", missed" }
                 ),
                 format!("{:.4} ({:.4} to {:.4})", one.fpir.at, one.fpir.low, one.fpir.high),
                 one.attempts.to_string(),
@@ -360,6 +375,7 @@ impl Told<'_> {
             "frames",
             &threshold,
             "FPIR forecast",
+            "other people's",
             "FPIR simulated",
             "attempts",
             "ratio",

@@ -6,7 +6,7 @@
 use super::again::Again;
 use super::forecast::{Extrapolated, extrapolate};
 use super::growth::{self, Growth};
-use super::verify::{share, title_of};
+use super::verify::{half_of, share, title_of};
 use super::{again, embed, page};
 use crate::meant::Meant;
 use crate::report::plot::PlotError;
@@ -181,7 +181,8 @@ struct Found {
 
 pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     let embeddings = embed::read(&typed.embeddings)?;
-    let subjects = embeddings.subjects(Half::Check);
+    let half = half_of(typed.half);
+    let subjects = embeddings.subjects(half);
     let about = &embeddings.about;
     let rows = rows(about.metric, about.frames, typed.draws as usize);
     let bar = meant.say.bar(rows.len() as u64, "rows");
@@ -208,13 +209,16 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     };
     let distributions = all.as_ref().map(|all| &all.distributions);
     let growth = growth::measure(about.metric, &subjects, distributions, typed.draws as usize)?;
-    let again = again::measure(about.metric, &subjects, typed.draws as usize)?;
+    // What enrolment knows of the model's distances was measured on the fit half.
+    let fitted = verify(about.metric, &embeddings.subjects(Half::Fit));
+    let fitted = fitted.as_ref().map(|fitted| &fitted.distributions);
+    let again = again::measure(about.metric, &subjects, fitted, typed.draws as usize)?;
     let mut value = json!({
         "model": about.model,
         "model_name": about.model_name,
         "metric": about.metric.unit(),
         "pictures_digest": about.pictures_digest,
-        "half": Half::Check,
+        "half": half,
         "people": subjects.len(),
         "rows": found,
         "extrapolated": beyond,
@@ -222,7 +226,7 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
         "second_identities": again,
     });
     let (people, growth, again) = (subjects.len(), &growth, &again[..]);
-    let told = Told { about, people, found: &found, beyond: &beyond, growth, again };
+    let told = Told { about, half, people, found: &found, beyond: &beyond, growth, again };
     page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
     meant.say.result(&value, || told.text())?;
     Ok(())
@@ -242,6 +246,7 @@ fn measure(metric: Metric, subjects: &[Subject], row: Row) -> anyhow::Result<Fou
 /// A result in words.
 struct Told<'a> {
     about: &'a About,
+    half: Half,
     people: usize,
     found: &'a [Found],
     beyond: &'a [Extrapolated],
@@ -262,7 +267,8 @@ impl Told<'_> {
         let draws = self.found.first().map_or(0, |one| one.row.plan.draws);
         [
             format!(
-                "check half, {} people, {draws} draws of galleries; rates count searches, one a visit",
+                "{} half, {} people, {draws} draws of galleries; rates count searches, one a visit",
+                self.half.name(),
                 self.people
             ),
             format!("intervals: {N_RESAMPLES} bootstrap resamples of people"),

@@ -6,6 +6,7 @@
 mod export;
 mod import;
 mod re_embed;
+mod roster;
 
 use super::Answer;
 use crate::engines::Engines;
@@ -45,7 +46,14 @@ pub fn run(meant: &Meant, typed: &args::Vault) -> anyhow::Result<Answer> {
     match &typed.what {
         VaultCommand::Init => init(meant, &path),
         VaultCommand::Import(typed) => import::run(meant, &mut open()?, typed),
-        VaultCommand::List => list(meant, &Vault::open_to_read(&path, &meant.keychain)?),
+        VaultCommand::List(typed) => {
+            let vault = Vault::open_to_read(&path, &meant.keychain)?;
+            match () {
+                () if typed.csv => roster::csv(&vault),
+                () if typed.jsonl => roster::jsonl(&vault, today()),
+                () => list(meant, &vault),
+            }
+        }
         VaultCommand::ReEmbed => re_embed::run(meant, &mut open()?),
         VaultCommand::Export(typed) => export::run(meant, &open()?, typed),
         VaultCommand::Remove(typed) => remove(meant, &mut open()?, typed),
@@ -80,16 +88,7 @@ fn list(meant: &Meant, vault: &Vault) -> anyhow::Result<Answer> {
     let today = today();
     let counts = vault.counts()?;
     let day = |date: Option<Date>| date.map(|date| date.to_string());
-    let row = |(id, held): (&PersonId, &Held)| {
-        json!({
-            "person": id.0,
-            "name": held.name.as_str(),
-            "crops": held.photos.len(),
-            "consent": day(held.dates.consent),
-            "keep_until": day(held.dates.keep_until),
-            "over": held.dates.is_over(today),
-        })
-    };
+    let row = |(id, held): (&PersonId, &Held)| roster::row(*id, held, today);
     let names = model_names(meant);
     let model = |(id, count): (&ModelId, &usize)| json!({ "model": id.to_string(), "model_name": names(*id), "templates": count });
     let value = json!({

@@ -168,3 +168,120 @@ impl Done {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::keychain::Keychain;
+    use crate::vault::crop::SourceCrop;
+    use crate::vault::{Addition, Dates, Source};
+    use std::sync::atomic::AtomicUsize;
+    use threshold_models::engine::{BBox, Detection, Embedding, EngineError};
+    use threshold_models::frame::Frame;
+    use threshold_record::Name;
+
+    const PEOPLE: usize = 1000;
+    const EACH: usize = 3;
+    const OLD: ModelId = ModelId([1; 32]);
+    const NEW: ModelId = ModelId([2; 32]);
+
+    /// Embeds a crop as the colour of its first pixel, and stops for good after so many.
+    struct Cheap<'a> {
+        left: &'a AtomicUsize,
+    }
+
+    impl Engine for Cheap<'_> {
+        fn detect(&mut self, _: &Frame) -> Result<Vec<Detection>, EngineError> {
+            Ok(vec![])
+        }
+
+        fn embed(&mut self, frame: &Frame, _: &[Detection]) -> Result<Vec<Embedding>, EngineError> {
+            let left = self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            left.map_err(|_| EngineError::NotFinite { network: "cheap" })?;
+            let pixel = frame.rgb().iter().take(3);
+            let components = pixel.map(|&value| f32::from(value) + 1.0).cycle().take(128);
+            Ok(vec![Embedding(components.collect())])
+        }
+    }
+
+    fn face() -> Detection {
+        let bbox = BBox { x1: 2.0, y1: 2.0, x2: 8.0, y2: 8.0 };
+        Detection { bbox, landmarks: [[5.0, 5.0]; 5], score: 0.99 }
+    }
+
+    /// Photo `each` of person `number`, told apart by its colour.
+    fn addition(number: usize, each: usize) -> Addition {
+        let colour = [(number / 250) as u8, (number % 250) as u8, each as u8 * 40];
+        let rgb = colour.into_iter().cycle().take(10 * 10 * 3).collect();
+        let frame = Frame::from_rgb(10, 10, rgb).unwrap();
+        let mut digest = [0; 32];
+        digest[..3].copy_from_slice(&colour);
+        let crop = SourceCrop::cut(&frame, &face(), 80).unwrap();
+        let template = (0.01, vec![1; 128]);
+        Addition {
+            name: Name::new(&format!("Person {number}")).unwrap(),
+            dates: Dates::default(),
+            photo: Some(Source { digest, crop, template }),
+        }
+    }
+
+    #[test]
+    fn a_thousand_people_are_re_embedded_once_each_however_often_it_is_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let keychain = Keychain::meant(Some(&folder.path().join("keys")));
+        let path = folder.path().join("vault.db");
+        let all_of = |number| (0..EACH).map(move |each| addition(number, each));
+        let additions: Vec<Addition> = (0..PEOPLE).flat_map(all_of).collect();
+        let mut vault = Vault::create(&path, &keychain).unwrap();
+        assert!(vault.add(OLD, &additions).unwrap().iter().all(Result::is_ok));
+        let before = vault.templates(OLD).unwrap();
+        assert_eq!(before.len(), PEOPLE * EACH);
+        let (mut made, mut runs) = (0, 0);
+        loop {
+            runs += 1;
+            // Each run ends in the middle of a batch, which is lost, and the vault is opened anew.
+            let left = AtomicUsize::new(700);
+            let fresh = || anyhow::Ok(Cheap { left: &left });
+            let ended = all(&mut vault, NEW, &BTreeSet::new(), 2, fresh, |_| ());
+            drop(vault);
+            vault = Vault::open(&path, &keychain).unwrap();
+            let now = vault.counts().unwrap().templates.get(&NEW).copied().unwrap_or_default();
+            match ended {
+                Err(_) => {
+                    assert_eq!(now - made, 700 / BATCH * BATCH, "whole batches, and no more");
+                    made = now;
+                }
+                Ok((rest, _, left_out)) => {
+                    assert_eq!((made + rest, left_out.len()), (now, 0));
+                    break;
+                }
+            }
+        }
+        assert_eq!(runs, 5);
+        let after = vault.templates(NEW).unwrap();
+        let places = |of: &[threshold_record::Template]| -> Vec<(PersonId, u8)> {
+            of.iter().map(|held| (held.person, held.slot)).collect()
+        };
+        assert_eq!(places(&after), places(&before));
+        assert_eq!(vault.templates(OLD).unwrap(), before, "those of the other model stay");
+        // Each is of its own crop: the colours' proportions are the first components'.
+        let of = |held: &threshold_record::Template| {
+            let component = |at: usize| f32::from(held.vector[at]) * held.scale - 1.0;
+            [component(0), component(1), component(2)]
+        };
+        for (at, held) in after.iter().enumerate() {
+            let (number, each) = (at / EACH, at % EACH);
+            let colour = [(number / 250) as f32, (number % 250) as f32, each as f32 * 40.0];
+            let near = of(held).iter().zip(colour).all(|(one, other)| (one - other).abs() < 3.0);
+            assert!(near, "crop {at}: {:?}, not {colour:?}", of(held));
+        }
+        // Nothing is left to do.
+        let none = AtomicUsize::new(0);
+        let fresh = || anyhow::Ok(Cheap { left: &none });
+        let done = all(&mut vault, NEW, &BTreeSet::new(), 2, fresh, |_| ()).unwrap();
+        assert_eq!((done.0, done.2.len()), (0, 0));
+    }
+}
