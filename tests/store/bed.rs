@@ -107,7 +107,7 @@ impl Bed {
             Self::Cells(nand, _) => nand.fail_at(
                 write,
                 match fault {
-                    FlashFault::Full if write % 2 == 0 => NandFault::BlockGone,
+                    FlashFault::Full if write.is_multiple_of(2) => NandFault::BlockGone,
                     FlashFault::Full => NandFault::NoOp,
                     _ => NandFault::Error,
                 },
