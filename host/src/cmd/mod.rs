@@ -21,6 +21,7 @@ pub mod info;
 pub mod layers;
 pub mod log;
 pub mod model;
+mod other_version;
 pub mod pair;
 pub mod policy;
 pub mod reserve;
