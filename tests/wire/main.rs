@@ -4,7 +4,6 @@
 mod bulk;
 mod call;
 mod ends;
-mod fault_line;
 mod frames;
 mod gallery;
 mod golden;
