@@ -16,6 +16,7 @@ mod recovery;
 mod repeat;
 mod samples;
 mod session;
+mod text_fields;
 mod texts;
 
 use threshold_wire::{Decoder, Frame, FrameError, FrameKind};
