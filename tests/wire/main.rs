@@ -18,6 +18,7 @@ mod samples;
 mod session;
 mod text_fields;
 mod texts;
+mod threats;
 
 use threshold_wire::{Decoder, Frame, FrameError, FrameKind};
 
