@@ -99,7 +99,7 @@ fn a_pull_and_a_push_of_the_real_ends_complete_at_a_bit_error_rate_of_1e_4() {
     let pull_s = wire.now_s() - start_s;
     assert!(log.len() >= 64 * 4_000 && bytes_of(&whole_log(&bench)).starts_with(&log));
 
-    // The listing before it is pulled and the line rests; on a line like this no speed above the first is proven again.
+    // The listing before it is pulled and the line rests; on a line like this the higher speeds are seldom proven again.
     let (gallery, start_s) = (Content::read(gallery(1_000)).unwrap(), wire.now_s());
     let path = Path::new("file");
     let pushed = push_into(&mut session, Say::new(true), path, Source::Open(&gallery)).unwrap();

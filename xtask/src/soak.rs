@@ -135,7 +135,8 @@ fn line() -> Result<()> {
          on a virtual clock, so that the machine's other work moves no figure.\n\
          Payload is the content's bytes a second against a tenth of the bits a second (8N1); latencies are one way; *real ends* are the \
          tool's session and the unit's desk, the others run the same machines of `threshold_wire` in ends of the tests' own.\n\
-         On a line of 1e-4 no speed above the first is proven, so that a push of the real ends goes at that one.\n\n\
+         On a line of 1e-4 the speeds above the first are seldom proven, so that a push of the real ends goes at one of the lowest. Keys \
+         are random, so that noise falls on other bytes in each run.\n\n\
          | figure | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );
