@@ -45,6 +45,9 @@ pub enum HostError {
         /// The same of the one that is there now.
         now: String,
     },
+    /// Several units are followed one after the other, and the first one for ever.
+    #[error("log follow at several units would never come to the second one")]
+    FollowsForEver,
     /// Several units would write into one file.
     #[error("{file} would take what several units say")]
     OneFileForAll {

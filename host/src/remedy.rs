@@ -157,6 +157,9 @@ fn of_host(error: &HostError) -> Option<String> {
         E::OtherEnd { .. } => {
             "plug the first one in there again and repeat the command; what it did before the cut stands".to_owned()
         }
+        E::FollowsForEver => {
+            "--count=<entries> for each of them, or one threshold log follow for each unit".to_owned()
+        }
         E::OneFileForAll { .. } => {
             "a name with {unit} in it, as in log-{unit}.jsonl, or one unit alone".to_owned()
         }

@@ -3,9 +3,11 @@
 //! Refuses to leave anything behind: a unit is killed with its value, and every file is in a folder of the test's own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use threshold_record::{EntryKind, LogEntry};
+use threshold_store::Store;
 
 /// What a finished command left.
 #[derive(Clone, Debug)]
@@ -19,6 +21,15 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// What a process left.
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The JSON document on stdout.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -67,12 +78,7 @@ pub(crate) fn threshold(args: &[&str]) -> Command {
 
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Ran {
-    let output = command.output().unwrap();
-    Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::of(command.output().unwrap())
 }
 
 /// Packs and photos; a test without them says aloud that it is skipped.
@@ -216,4 +222,13 @@ impl Drop for Unit {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Writes so many entries into the log of a unit that does not run.
+pub(crate) fn fill_log(unit: &Unit, entries: u32) {
+    let (mut log, _) = Store::open_folder(&unit.folder.path().join("data")).unwrap();
+    for _ in 0..entries {
+        log.append(LogEntry::of(EntryKind::LogRead)).unwrap();
+    }
+    log.sync().unwrap();
 }

@@ -15,6 +15,7 @@ mod judged;
 mod kept;
 mod keys;
 mod managed;
+mod other_version;
 mod pairing;
 mod photos;
 mod port;

@@ -24,12 +24,7 @@ pub(crate) fn typed(unit: &Unit, keys: &str, args: &[&str], input: &str) -> Ran 
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that ends before it reads has no ears for this.
     let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = process.wait_with_output().unwrap();
-    Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::of(process.wait_with_output().unwrap())
 }
 
 /// A unit with a button among its options, whose owner has the keychain `ada`.

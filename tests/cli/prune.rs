@@ -1,10 +1,8 @@
 //! `threshold log prune` with both binaries: pulled, pruned, verified, and looked at on the unit's own medium.
 
-use crate::binary::{Ran, Unit, binaries, run};
+use crate::binary::{Ran, Unit, binaries, fill_log, run};
 use crate::pairing::{OPTIONS, paired, typed};
 use std::process::Command;
-use threshold_record::{EntryKind, LogEntry};
-use threshold_store::Store;
 use threshold_wire::message::LOG_PRUNE_LEAVES;
 
 fn ada(unit: &Unit, args: &[&str]) -> Ran {
@@ -24,12 +22,7 @@ fn a_log_is_pruned_and_nothing_of_it_is_missed() {
     let nothing = ada(&unit, &["log", "prune"]);
     assert!(nothing.stdout.starts_with("nothing is there to prune: "), "{nothing:?}");
     unit.kill();
-    let (mut log, _) = Store::open_folder(&unit.folder.path().join("data")).unwrap();
-    for _ in 0..105_000 {
-        log.append(LogEntry::of(EntryKind::LogRead)).unwrap();
-    }
-    log.sync().unwrap();
-    drop(log);
+    fill_log(&unit, 105_000);
     unit.restart(&OPTIONS);
     // The unit's clock was never set: nothing is known to be old.
     let young = ada(&unit, &["--json", "log", "prune", "--keep-days", "1"]).json();

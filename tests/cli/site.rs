@@ -53,6 +53,14 @@ fn a_command_goes_to_every_unit_and_says_of_each_how_it_went() {
         assert!(log.lines().count() >= 2, "{name}: {log}");
     }
 
+    let follow = ["--json", "--unit", "all", "log", "follow", "--from", "1"];
+    let for_ever = at(&site, &follow);
+    let (error, remedy) = for_ever.error();
+    assert_eq!(error, "log follow at several units would never come to the second one");
+    assert!(remedy.starts_with("--count"), "{remedy}");
+    let counted = at(&site, &[&follow[..], &["--count", "1"]].concat());
+    assert_eq!(counted.status, 0, "{counted:?}");
+
     let listed = at(&site, &["--json", "--unit", "all", "units"]).json();
     let states: Vec<_> =
         listed["units"].as_array().unwrap().iter().map(|row| &row["state"]).collect();

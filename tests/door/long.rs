@@ -31,11 +31,12 @@ use threshold_policy::Policy;
 use threshold_record::distribution::INDEPENDENT;
 use threshold_record::{Distributions, KeyTag, Metric, Name, Quantile, WallTime};
 use threshold_store::{MockFlash, Store};
+use threshold_tests::lots::Lots;
 use threshold_tests::{packs, skipped};
-use threshold_wire::HelloRequest;
-use threshold_wire::call;
-use threshold_wire::endpoints::{GetInfo, ReadLog, SayHello};
+use threshold_wire::endpoints::{Endpoint, GetInfo, ReadLog, SayHello};
+use threshold_wire::frame::Sealed;
 use threshold_wire::message::{LogPageRequest, Nothing};
+use threshold_wire::{FrameKind, HelloRequest, call};
 
 /// Set in the process that measures.
 const ALONE: &str = "THRESHOLD_LONG_ALONE";
@@ -318,12 +319,15 @@ fn many_frames_leave_memory_descriptors_and_pace_as_they_were() {
     assert!(last[0] <= 2.0 * first[0], "{last:?} s after {first:?} s");
 }
 
-/// A line of 3 Mbaud that is never quiet: calls, a page of the log now and then, and noise.
+/// A line of 3 Mbaud that is never quiet.
 struct Flood {
     bytes: Vec<u8>,
     at: usize,
     on: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
+    /// Bytes of the answers, and what each way of the line had time for.
+    answered: Arc<AtomicU64>,
+    paced: Arc<AtomicU64>,
     begun: Instant,
 }
 
@@ -339,7 +343,9 @@ impl Line for Flood {
         if !self.on.load(Ordering::Relaxed) {
             std::thread::sleep(patience.min(Duration::from_millis(5)));
             self.begun = Instant::now();
-            self.taken.store(0, Ordering::Relaxed);
+            for count in [&self.taken, &self.answered, &self.paced] {
+                count.store(0, Ordering::Relaxed);
+            }
             return Received::Nothing;
         }
         let due =
@@ -353,17 +359,45 @@ impl Line for Flood {
             self.at = (self.at + 1) % self.bytes.len();
         }
         self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        let pace = (self.begun.elapsed().as_secs_f64() * LINE) as u64;
+        self.paced.fetch_max(pace, Ordering::Relaxed);
         Received::Bytes(count)
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // Answers take their time on the line too.
-        std::thread::sleep(Duration::from_secs_f64(bytes.len() as f64 / LINE));
+        // Answers take their time on the line too, beside what comes.
+        let answered = self.answered.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let out = Duration::from_secs_f64((answered + bytes.len() as u64) as f64 / LINE);
+        std::thread::sleep(out.saturating_sub(self.begun.elapsed()));
         Ok(())
     }
 }
 
-fn flood() -> Vec<u8> {
+/// What an attacker sends: calls, a page of the log now and then, and noise; sealed frames that no session opens; bytes and frames that
+/// nobody answers.
+fn floods() -> [(&'static str, Vec<u8>); 3] {
+    let mut lots = Lots(4);
+    let mut sealed = Vec::new();
+    for nonce in 0..200 {
+        let cipher = lots.bytes(16 + (nonce as usize * 97) % 4_000);
+        sealed.extend(Sealed { nonce, cipher: &cipher }.encode().unwrap().as_bytes());
+    }
+    let mut junk = Vec::new();
+    for id in 0..200 {
+        junk.extend(lots.bytes(300));
+        let body = lots.bytes(200);
+        let frame = threshold_wire::Frame {
+            kind: FrameKind::Answer,
+            id,
+            key: GetInfo::ANSWER_KEY,
+            body: &body,
+        };
+        junk.extend(frame.encode().unwrap().as_bytes());
+    }
+    [("calls", calls()), ("sealed noise", sealed), ("junk", junk)]
+}
+
+fn calls() -> Vec<u8> {
     let mut bytes =
         call::request::<SayHello>(1, &HelloRequest::of_build("t")).unwrap().as_bytes().to_vec();
     for id in 2..200 {
@@ -377,36 +411,50 @@ fn flood() -> Vec<u8> {
     bytes
 }
 
-/// Looks of one turn, and pairs of turns, one quiet and one flooded.
+/// Looks of one turn, and pairs of turns, one quiet and one flooded: in the short run, and in a long one.
 const BLOCK: usize = 40;
-const PAIRS: usize = 25;
+const PAIRS: [usize; 2] = [8, 100];
+
+/// The share of the line's pace that the unit takes at least, and kilobytes that a flood may leave in the process.
+const TAKEN: f64 = 0.8;
+const GROWN_KB: u64 = 2_048;
 
 #[test]
 fn a_flooded_line_leaves_the_loop_its_pace() {
     if !is_alone("long::a_flooded_line_leaves_the_loop_its_pace") {
         return;
     }
+    floods().into_iter().for_each(|(name, bytes)| flooded(name, bytes));
+}
+
+/// Measures the loop under a flood of these bytes, again and again.
+fn flooded(name: &str, bytes: Vec<u8>) {
+    let pairs = PAIRS[usize::from(frames() > FRAMES)];
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     // A millisecond or two of arithmetic for each look, as a quick engine takes; a slower one would hide more.
     let engine = Box::new(NullEngine { turns: 1_000_000 });
     let Bench { mut unit, shared, notices, .. } = bench(folder.path(), true, engine);
     let (on, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let taken = Arc::new(AtomicU64::new(0));
+    let [taken, answered, paced] = std::array::from_fn(|_| Arc::new(AtomicU64::new(0)));
     let line = Flood {
-        bytes: flood(),
+        bytes,
         at: 0,
         on: Arc::clone(&on),
         taken: Arc::clone(&taken),
+        answered: Arc::clone(&answered),
+        paced: Arc::clone(&paced),
         begun: Instant::now(),
     };
     let access = Access { trusted: true, buttons: Vec::new() };
     let service =
         service::spawn(Box::new(line), shared, access, notices, Arc::clone(&stop)).unwrap();
-    let (mut ratio, mut p95, mut flooded_bytes) = (f64::INFINITY, 0.0, 0);
+    let (mut ratio, mut p95, mut share_taken, mut all) = (f64::INFINITY, 0.0, 0.0f64, 0);
+    let mut before_kb = 0;
     // The machine's other work moves a ratio by some percent either way; a line that slowed the loop would do so each time.
     for _ in 0..5 {
         let mut times = [const { Vec::new() }; 2];
-        for _ in 0..PAIRS {
+        let (mut came, mut went, mut pace) = (0, 0, 0);
+        for _ in 0..pairs {
             // Quiet and flooded in turn, so that the other work falls on both.
             for (flooded, times) in [false, true].into_iter().zip(&mut times) {
                 on.store(flooded, Ordering::Relaxed);
@@ -418,27 +466,44 @@ fn a_flooded_line_leaves_the_loop_its_pace() {
                         times.push(begun.elapsed());
                     }
                 }
-                flooded_bytes += if flooded { taken.load(Ordering::Relaxed) } else { 0 };
+                if flooded {
+                    came += taken.load(Ordering::Relaxed);
+                    went += answered.load(Ordering::Relaxed);
+                    pace += paced.load(Ordering::Relaxed);
+                }
+            }
+            if before_kb == 0 {
+                before_kb = held().0;
             }
         }
+        all += came;
+        // Whichever way is the narrow one: an answer is longer than its call.
+        share_taken = share_taken.max(came.max(went) as f64 / pace.max(1) as f64);
         let [quiet, flooded] = &mut times;
         let found = share(flooded, 500) / share(quiet, 500);
         if found < ratio {
             (ratio, p95) = (found, share(flooded, 950) / share(quiet, 950));
         }
-        if ratio <= 1.1 {
+        if ratio <= 1.1 && share_taken >= TAKEN {
             break;
         }
     }
+    let grown_kb = held().0.saturating_sub(before_kb);
     stop.store(true, Ordering::Relaxed);
     service.join().unwrap();
     figure(&format!(
-        "a look's median time under a flooded line of 3 Mbaud, of a quiet one's | {ratio:.2}"
+        "{name}: a look's median time under a flooded line of 3 Mbaud, of a quiet one's | {ratio:.2}"
     ));
-    figure(&format!("the same of the p95 of looks | {p95:.2}"));
-    figure(&format!("bytes of the flood | {flooded_bytes}"));
-    assert!(flooded_bytes > 10_000, "the line was flooded: {flooded_bytes} bytes");
-    assert!(ratio <= 1.1, "a flooded line slows the loop to {ratio} of its time");
+    figure(&format!("{name}: the same of the p95 of looks | {p95:.2}"));
+    figure(&format!("{name}: bytes of the flood | {all}"));
+    figure(&format!(
+        "{name}: what was taken of the line's pace, or answered at it | {share_taken:.2}"
+    ));
+    figure(&format!("{name}: memory that it left, kB | {grown_kb}"));
+    assert!(all > 10_000, "{name}: the line was flooded: {all} bytes");
+    assert!(share_taken >= TAKEN, "{name}: {share_taken} of the line's pace was taken");
+    assert!(grown_kb <= GROWN_KB, "{name}: memory grew by {grown_kb} kB");
+    assert!(ratio <= 1.1, "{name}: a flooded line slows the loop to {ratio} of its time");
 }
 
 /// A corridor of 1280 x 720 pixels in that light: gradients and edges, and nobody.

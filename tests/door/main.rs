@@ -19,6 +19,7 @@ mod enrolment_photos;
 mod entry;
 mod evidence;
 mod faults;
+mod faulty_line;
 mod forecast;
 mod gallery;
 mod heat;

@@ -26,8 +26,21 @@ const CUTS: [u64; 3] = [100_000, 300_000, 250_000];
 /// How long the host waits for the cable.
 const WAIT: Option<Duration> = Some(Duration::from_secs(60));
 
+/// How long it may take from plugging it in until the pull goes on.
+const RESUMED: Duration = Duration::from_secs(3);
+
 #[test]
 fn a_pull_whose_cable_is_pulled_out_and_plugged_in_again_goes_on_by_itself() {
+    let mut resumed = pulled_through_cuts();
+    if resumed.iter().any(|took| *took > RESUMED) {
+        // The machine's other work may reach one of them; a host that is slow is slow again.
+        resumed = pulled_through_cuts();
+    }
+    assert!(resumed.iter().all(|took| *took <= RESUMED), "{resumed:?}");
+}
+
+/// Pulls a log over a cable that is pulled out; gives how long it took each time from plugging it in until the pull went on.
+fn pulled_through_cuts() -> Vec<Duration> {
     let bench = Bench::new(&[administrator(1, Role::Owner)]);
     let shared = bench.rig.borrow().shared.clone();
     for _ in 0..ENTRIES {
@@ -58,7 +71,7 @@ fn a_pull_whose_cable_is_pulled_out_and_plugged_in_again_goes_on_by_itself() {
     })
     .unwrap();
     drop((session, kept));
-    let mut resumed = cable.end();
+    let resumed = cable.end();
     stop.store(true, Ordering::Relaxed);
     served.join().unwrap();
 
@@ -67,7 +80,5 @@ fn a_pull_whose_cable_is_pulled_out_and_plugged_in_again_goes_on_by_itself() {
     assert!(contents.tip.sequence >= ENTRIES && contents.entries == contents.tip.sequence);
     println!("plugged in again, it went on after {resumed:?}");
     assert_eq!(resumed.len(), CUTS.len());
-    // The machine's other work may reach one of them.
-    resumed.sort_unstable();
-    assert!(resumed[CUTS.len() / 2] <= Duration::from_secs(3), "{resumed:?}");
+    resumed
 }

@@ -1,13 +1,15 @@
 //! A unit on a bench: the real loop, state, service, store and policy, with parts that do what a test says (`parts`), over a line that is
-//! called by hand here, or a real pseudo-terminal (`terminal`).
+//! called by hand here, a line of faults (`faulty`), or a real pseudo-terminal (`terminal`).
 //!
 //! A frame shows nobody, or a face that belongs to a number; the engine's embedding of number `n` is the `n`th axis, so
 //! that two numbers are as unlike as can be. The frame's pixels are such that the real quality measures pass.
 //! The lock looks at each pulse what a power cut at that instant would leave of the log.
 
+mod faulty;
 mod parts;
 mod terminal;
 
+pub(crate) use faulty::{Wire, numbered};
 pub(crate) use parts::{BenchClock, OneGo, Show, axis};
 pub(crate) use terminal::Terminal;
 

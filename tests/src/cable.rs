@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ pub const GOES_ON_BYTES: u64 = 20_000;
 pub struct Cable {
     stop: Arc<AtomicBool>,
     pull: Arc<AtomicBool>,
+    silent_after: Arc<AtomicU64>,
     carrier: Option<JoinHandle<Vec<Duration>>>,
 }
 
@@ -37,12 +38,25 @@ impl Cable {
         let line = serialport::new(unit.to_str().expect("a name"), 115_200);
         let line = line.timeout(Duration::from_millis(1)).open_native().expect("the unit's line");
         let (stop, pull) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let silent_after = Arc::new(AtomicU64::new(u64::MAX));
         let carrier = std::thread::spawn({
             let (name, cuts) = (name.to_owned(), cuts.to_vec());
             let (stop, pull) = (Arc::clone(&stop), Arc::clone(&pull));
-            move || carry(line, &name, &cuts, &stop, &pull)
+            let silent_after = Arc::clone(&silent_after);
+            move || carry(line, &name, &cuts, &stop, &pull, &silent_after)
         });
-        Self { stop, pull, carrier: Some(carrier) }
+        Self { stop, pull, silent_after, carrier: Some(carrier) }
+    }
+
+    /// Lets it carry so many bytes more, both ways together, and none after them: it stays plugged in, as one whose wire broke.
+    pub fn breaks_after(&self, bytes: u64) {
+        self.silent_after.store(bytes, Ordering::Relaxed);
+    }
+
+    /// True once its wire broke.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.silent_after.load(Ordering::Relaxed) == 0
     }
 
     /// Pulls it out; it is plugged in again by itself.
@@ -98,7 +112,15 @@ fn carry(
     cuts: &[u64],
     stop: &AtomicBool,
     pull: &AtomicBool,
+    silent_after: &AtomicU64,
 ) -> Vec<Duration> {
+    // Counts down what is carried until the wire breaks; the whole of what was read at once goes, or nothing.
+    let carries = |len: usize| {
+        let count = |left| (left < u64::MAX).then_some(u64::saturating_sub(left, len as u64));
+        let counted = silent_after.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        // The error is that nothing is counted down.
+        counted.map_or(true, |left| left > 0)
+    };
     let mut plugged = Some(Plug::put_in(name));
     let (mut out_since, mut cuts, mut resumed) = (Instant::now(), cuts.iter(), Vec::new());
     let (mut down, mut up) = ([0; 4096], [0; 4096]);
@@ -116,13 +138,17 @@ fn carry(
             }
             continue;
         };
-        let _ = plug.near.write_all(&down[..len]);
+        if carries(len) {
+            let _ = plug.near.write_all(&down[..len]);
+        }
         let before = plug.carried;
         plug.carried += len as u64;
         if was_out && before < GOES_ON_BYTES && plug.carried >= GOES_ON_BYTES {
             resumed.push(plug.since.elapsed());
         }
-        if let Ok(len) = plug.near.read(&mut up) {
+        if let Ok(len) = plug.near.read(&mut up)
+            && carries(len)
+        {
             unit.write_all(&up[..len]).expect("the unit's line");
         }
         let cut = next.is_some_and(|cut| plug.carried >= *cut);

@@ -6,6 +6,7 @@
 
 pub mod cable;
 pub mod entry;
+pub mod fault_line;
 pub mod lots;
 pub mod swtpm;
 

@@ -3,9 +3,9 @@
 //! Owns the loop: read what has arrived, answer, send calls before statuses and statuses before chunks while the line has
 //! room, let time pass until something can happen.
 
-use crate::fault_line::{FaultLine, Faults};
 use std::collections::VecDeque;
 use threshold_record::{Administrator, Name, Role};
+use threshold_tests::fault_line::{FaultLine, Faults};
 use threshold_wire::bulk::{
     BulkError, Content, Packet, Progress, Receiver, Resume, Send, Sender, Stage, Status, Window,
 };

@@ -4,7 +4,6 @@
 mod bulk;
 mod call;
 mod ends;
-mod fault_line;
 mod frames;
 mod gallery;
 mod golden;
@@ -17,7 +16,9 @@ mod recovery;
 mod repeat;
 mod samples;
 mod session;
+mod text_fields;
 mod texts;
+mod threats;
 
 use threshold_wire::{Decoder, Frame, FrameError, FrameKind};
 

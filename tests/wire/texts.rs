@@ -1,4 +1,5 @@
-//! Every text field of every message, with texts that mean harm, written as raw bytes of a body.
+//! Text fields of messages with texts that mean harm, written as raw bytes of a body: those that a person types or reads, each with its
+//! limit. Every other one is in `text_fields`.
 //!
 //! The law: a text that is no UTF-8 or longer than its field is no message; a person's name is a [`Name`] or no message;
 //! any other text arrives byte for byte, and whoever prints it escapes it.
@@ -157,7 +158,7 @@ fn fields() -> Vec<Field> {
 }
 
 /// A number as postcard writes a length.
-fn length(mut n: usize) -> Vec<u8> {
+pub(crate) fn length(mut n: usize) -> Vec<u8> {
     let mut bytes = vec![];
     while n >= 0x80 {
         bytes.push(n as u8 | 0x80);
@@ -181,7 +182,7 @@ fn read_with(field: &Field, text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Texts that are UTF-8; true if one is a name.
-const TEXTS: [(&str, bool); 24] = [
+pub(crate) const TEXTS: [(&str, bool); 24] = [
     ("Ada", true),
     ("O'Neill \"Tip\" `x` $(id)", true),
     ("'; DROP TABLE people; --", true),
@@ -209,7 +210,7 @@ const TEXTS: [(&str, bool); 24] = [
 ];
 
 /// Bytes that are no UTF-8.
-const NOT_TEXT: [&[u8]; 7] = [
+pub(crate) const NOT_TEXT: [&[u8]; 7] = [
     b"\xff\xfe",
     b"Ada\x80",
     // Overlong slash, surrogate, past U+10FFFF, cut off, cut off in the middle.

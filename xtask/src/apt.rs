@@ -1,4 +1,4 @@
-//! Debian's packages: installed where a program is missing, or unpacked for another architecture.
+//! Debian's packages: installed where a program is missing, or unpacked, for another architecture or since it would start a service.
 //!
 //! Owns when apt is asked: a machine that has what is needed never is. Refuses to touch the machine's own list of
 //! packages for another architecture: those are downloaded through a state of their own and only unpacked.
@@ -43,6 +43,46 @@ pub(crate) fn install(needed: &[&str], packages: &[&str]) -> Result<()> {
         Some(name) => bail!("{name} is still missing after apt-get install {}", packages.join(" ")),
         None => Ok(()),
     }
+}
+
+/// A package with what of its needs this machine lacks, unpacked into the cache folder and not installed: no service is started, and
+/// nothing that it would run is run. Gives the folder that stands for the root.
+///
+/// # Errors
+/// If it cannot be had.
+pub(crate) fn unpacked(package: &str) -> Result<PathBuf> {
+    let kept = cache_dir()?.join("tools").join(package);
+    if kept.is_dir() {
+        return Ok(kept);
+    }
+    let work = kept.with_extension("fetching");
+    if work.exists() {
+        fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
+    }
+    let (debs, unpacked) = (work.join("debs"), work.join("unpacked"));
+    for folder in [&debs.join("partial"), &unpacked] {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    let what = || format!("downloading {package}, which apt-get install {package} would too");
+    let mut get = Command::new("apt-get");
+    get.args(["install", "--yes", "--quiet=2", "--no-install-recommends", "--download-only"]);
+    get.arg("-o").arg(format!("Dir::Cache::archives={}", debs.display())).arg(package);
+    for command in [Command::new("apt-get").args(["update", "--quiet=2"]), &mut get] {
+        run_quietly(command.env("DEBIAN_FRONTEND", "noninteractive")).with_context(what)?;
+    }
+    let mut files = fs::read_dir(&debs).context("reading the downloads")?;
+    files.try_for_each(|entry| {
+        let file = entry.context("reading the downloads")?.path();
+        match file.extension().is_some_and(|ending| ending == "deb") {
+            true => run_quietly(Command::new("dpkg").arg("--extract").arg(&file).arg(&unpacked))
+                .with_context(|| format!("unpacking {}", file.display())),
+            false => Ok(()),
+        }
+    })?;
+    // The last thing: a fetch that broke off is none.
+    fs::rename(&unpacked, &kept).with_context(|| format!("keeping {package}"))?;
+    fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
+    Ok(kept)
 }
 
 /// Packages of another architecture, from the machine's own sources.

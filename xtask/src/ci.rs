@@ -4,6 +4,7 @@
 //! The tests print through cargo's own harness, so that its closing lines stay readable for whoever counts them.
 //! What needs references that are not there is skipped aloud, and the closing table counts what was skipped.
 
+use crate::apt::program;
 use crate::budget::{Group, Ledger};
 use crate::evaluation;
 use crate::program::{cargo, run_aloud, run_counting, run_quietly};
@@ -93,10 +94,17 @@ pub(crate) fn run() -> Result<()> {
         let _ = apt::install(&["b3sum"], &["b3sum"]);
         // The software TPM that the keeper is tried with; its tests skip what is not there, too.
         let _ = apt::install(&["swtpm"], &["swtpm"]);
+        // A terminal server, which would run as a service where it is installed; its test skips what is not there, too.
+        let ser2net = match program("ser2net") {
+            Some(_) => None,
+            None => apt::unpacked("ser2net").inspect_err(|why| println!("ser2net: {why:#}")).ok(),
+        };
         for (group, name, selection) in AREAS {
             let mut skipped = 0;
             ledger.step(group, name, || {
-                skipped = run_counting(&mut test(selection), "skipped: ")?;
+                let mut test = test(selection);
+                test.envs(ser2net.iter().map(|root| ("THRESHOLD_SER2NET", root)));
+                skipped = run_counting(&mut test, "skipped: ")?;
                 Ok(())
             });
             ledger.skip(skipped);

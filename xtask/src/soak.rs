@@ -2,6 +2,7 @@
 
 mod sweep;
 
+use crate::ci::ASKED_FOR;
 use crate::program::{cargo, output, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
@@ -28,6 +29,8 @@ pub(crate) enum Group {
     Fuzz,
     /// Every fuzz target of the link: 100,000,000 runs of the deframer and of the endpoints, 1,000,000 of the handshakes.
     Link,
+    /// The link's figures over the fault line, which `ci` gates too: a minute.
+    Line,
     /// The unit's loop over 1,000,000 frames of a null camera and engine, and under a flooded serial line.
     Unit,
     /// The virtual board: the power cut at 50 random moments of updates, and a version that only its own test finds bad.
@@ -49,6 +52,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
             first
                 .and(fuzz())
                 .and(link())
+                .and(line())
                 .and(unit())
                 .and(board())
                 .and(ranges())
@@ -60,6 +64,7 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
         Some(Group::Store) => store(),
         Some(Group::Fuzz) => fuzz(),
         Some(Group::Link) => link(),
+        Some(Group::Line) => line(),
         Some(Group::Unit) => unit(),
         Some(Group::Vm) => board(),
         Some(Group::Ranges) => ranges(),
@@ -109,20 +114,53 @@ fn fuzz() -> Result<()> {
 }
 
 /// Runs of each of the link's fuzz targets.
-const LINK_RUNS: [(&str, u64); 4] = [
+const LINK_RUNS: [(&str, u64); 5] = [
     ("frames", 100_000_000),
     ("messages", 100_000_000),
     ("handshake", 1_000_000),
     ("gallery", 10_000_000),
+    ("telnet", 10_000_000),
 ];
 
 fn link() -> Result<()> {
-    let laws = "\n- *frames*, the deframer: a line's bytes give the same frames however they are cut, and a frame that was found is found again \
-                when it is sent.\n\
-                - *messages*, every endpoint as unit and host read it: what was read is written, read and written as the same bytes.\n\
+    let laws = "\n- *frames*, the deframer: a line's bytes give the same frames however they are cut, and a frame that was found, sealed or \
+                not, is found again when it is sent.\n\
+                - *messages*, every endpoint and a bulk packet as unit and host read it: what was read is written, read and written as the same bytes.\n\
                 - *handshake*, both ends of a session's and a pairing's: what was changed on the way is refused, and what was not is taken.\n\
-                - *gallery*, what a push and a file carry: what was read is written as the same bytes, and no envelope opens without its key.\n";
+                - *gallery*, what a push and a file carry: what was read is written as the same bytes, and no envelope opens without its key.\n\
+                - *telnet*, the host's reader of RFC 2217: a server's bytes give the same data, answers and settings however they are cut.\n";
     sweep::run("link", fuzz::Group::Wire, &LINK_RUNS, laws)
+}
+
+fn line() -> Result<()> {
+    let start = Instant::now();
+    let mut tests = cargo(&["test", "--locked"]);
+    tests.args(ASKED_FOR).args(["--test", "wire", "--test", "door", "--"]);
+    tests.args(["line_figures::", "faulty_line::", "--nocapture"]);
+    let told = told(&mut tests, "figure: ");
+    let mut figures = told.as_deref().unwrap_or_default().to_vec();
+    figures.sort();
+    let mut page = head("line")?;
+    let _ = write!(
+        page,
+        "\n`tests/wire/line_figures.rs` and `tests/door/faulty_line.rs`, {:.0} s, over the fault line (`tests/src/fault_line.rs`): seeded, \
+         on a virtual clock, so that the machine's other work moves no figure.\n\
+         Payload is the content's bytes a second against a tenth of the bits a second (8N1); latencies are one way; *real ends* are the \
+         tool's session and the unit's desk, the others run the same machines of `threshold_wire` in ends of the tests' own.\n\
+         On a line of 1e-4 the speeds above the first are seldom proven, so that a push of the real ends goes at one of the lowest. Keys \
+         are random, so that noise falls on other bytes in each run.\n\n\
+         | figure | |\n| --- | --- |\n",
+        start.elapsed().as_secs_f64()
+    );
+    for figure in figures {
+        let _ = writeln!(page, "| {figure} |");
+    }
+    if told.is_err() {
+        page.push_str("\nMissed: a test failed.\n");
+    }
+    std::fs::write(root().join("docs/link.md"), page).context("writing docs/link.md")?;
+    println!("written: docs/link.md");
+    told.map(drop)
 }
 
 fn store() -> Result<()> {

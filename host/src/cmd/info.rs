@@ -2,7 +2,7 @@
 //!
 //! Owns the words for a unit's state and the notices that nobody may overlook.
 
-use super::{Answer, clock, commission, round, rule, stats};
+use super::{Answer, clock, commission, other_version, round, rule, stats};
 use crate::causes::{cause_help, cause_words};
 use crate::explain::short_id;
 use crate::meant::Meant;
@@ -18,13 +18,17 @@ use threshold_wire::message::{
     Armed, EngineState, Info, ModelInfo, Nothing, ReaderState, SecretKeeper,
 };
 
-/// Shows the unit.
+/// Shows the unit. Of one of another version only what is frozen is shown, and the answer is no.
 ///
 /// # Errors
-/// A unit that does not answer, or answers in another version.
+/// A unit that does not answer.
 pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
-    // A unit that is starting is shown as it is, unless there is time to wait for it.
     let mut session = Session::open_to_look(meant)?;
+    if let Some(other) = other_version::look(&mut session) {
+        meant.say.result(&other.value(), || other.text())?;
+        return Ok(Answer::No);
+    }
+    // A unit that is starting is shown as it is, unless there is time to wait for it.
     if meant.wait.is_some() {
         session.await_start(meant)?;
     }

@@ -21,6 +21,7 @@ pub mod info;
 pub mod layers;
 pub mod log;
 pub mod model;
+mod other_version;
 pub mod pair;
 pub mod policy;
 pub mod reserve;
@@ -61,6 +62,10 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Vault(_)
     );
     if meant.targets().len() > 1 && !for_itself {
+        if matches!(command, Command::Log(crate::args::Log::Follow(follow)) if follow.count.is_none())
+        {
+            return Err(crate::error::HostError::FollowsForEver.into());
+        }
         return each::each(meant, command);
     }
     run(meant, command)

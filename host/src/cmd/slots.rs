@@ -27,17 +27,21 @@ pub fn run(meant: &Meant) -> anyhow::Result<Answer> {
         "slots": there.slots.iter().map(slot_value).collect::<Vec<Value>>(),
     });
     meant.say.result(&value, || {
-        let rows: Vec<Vec<String>> = there.slots.iter().map(row).collect();
-        let head = ["slot", "version", "counter", "state", ""];
         format!(
             "{}\n{} takes bundles for {} with security counter {} or above",
-            table(&head, &rows),
+            text(&there.slots),
             plain(&unit),
             there.compatible,
             there.counter
         )
     })?;
     Ok(Answer::Yes)
+}
+
+/// The table of slots.
+pub(super) fn text(slots: &[Slot]) -> String {
+    let rows: Vec<Vec<String>> = slots.iter().map(row).collect();
+    table(&["slot", "version", "counter", "state", ""], &rows)
 }
 
 fn row(slot: &Slot) -> Vec<String> {

@@ -3,7 +3,8 @@
 //! Owns the table. Asks the units that the site names, and of this machine's other ports only those that it is told to: bytes
 //! that a stranger's device did not expect may move something.
 
-use super::{Answer, info};
+use super::other_version::OtherVersion;
+use super::{Answer, info, other_version};
 use crate::args;
 use crate::meant::Meant;
 use crate::remedy;
@@ -19,7 +20,38 @@ struct Row {
     target: Target,
     usb: Option<UsbPort>,
     /// `None` if it was not asked.
-    answer: Option<Result<(Info, bool), String>>,
+    answer: Option<Result<Seen, String>>,
+}
+
+/// Who answered.
+enum Seen {
+    /// A unit of this version, and whether what it said is sealed.
+    Same(Box<Info>, bool),
+    /// One of another version.
+    Other(Box<OtherVersion>),
+}
+
+impl Seen {
+    fn unit(&self) -> &str {
+        match self {
+            Self::Same(info, _) => &info.unit,
+            Self::Other(other) => other.unit(),
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Same(info, _) => info::state(info.armed),
+            Self::Other(_) => other_version::STATE,
+        }
+    }
+
+    fn is_sealed(&self) -> bool {
+        match self {
+            Self::Same(_, sealed) => *sealed,
+            Self::Other(other) => other.sealed,
+        }
+    }
 }
 
 /// Shows the units.
@@ -56,7 +88,7 @@ pub fn run(meant: &Meant, typed: &args::Units) -> anyhow::Result<Answer> {
         .filter(|name| {
             !rows
                 .iter()
-                .any(|row| matches!(&row.answer, Some(Ok((info, _))) if info.unit == name.as_str()))
+                .any(|row| matches!(&row.answer, Some(Ok(seen)) if seen.unit() == name.as_str()))
         })
         .collect();
     let value = json!({
@@ -67,9 +99,14 @@ pub fn run(meant: &Meant, typed: &args::Units) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn ask(meant: &Meant, target: &Target) -> Result<(Info, bool), String> {
-    let asked = Session::open_to_look(&meant.of(target))
-        .and_then(|mut session| Ok((session.call::<GetInfo>(&Nothing {})?, session.is_sealed())));
+fn ask(meant: &Meant, target: &Target) -> Result<Seen, String> {
+    let asked = Session::open_to_look(&meant.of(target)).and_then(|mut session| {
+        if let Some(other) = other_version::look(&mut session) {
+            return Ok(Seen::Other(Box::new(other)));
+        }
+        let info = session.call::<GetInfo>(&Nothing {})?;
+        Ok(Seen::Same(Box::new(info), session.is_sealed()))
+    });
     asked.map_err(|error| remedy::without(&error.into()))
 }
 
@@ -78,8 +115,8 @@ impl Row {
         &self,
         known: &std::collections::BTreeMap<String, crate::keychain::KnownUnit>,
     ) -> Value {
-        let (info, error) = match &self.answer {
-            Some(Ok((info, sealed))) => (Some((info, sealed)), None),
+        let (seen, error) = match &self.answer {
+            Some(Ok(seen)) => (Some(seen), None),
             Some(Err(error)) => (None, Some(error)),
             None => (None, None),
         };
@@ -89,10 +126,14 @@ impl Row {
             "usb": self.usb.as_ref().map(UsbPort::id),
             "product": self.usb.as_ref().and_then(|usb| usb.product.clone()),
             "asked": self.answer.is_some(),
-            "unit": info.map(|(info, _)| info.unit.as_str()),
-            "state": info.map(|(info, _)| info::state(info.armed)),
-            "sealed": info.map(|(_, sealed)| sealed),
-            "role": info.and_then(|(info, _)| known.get(info.unit.as_str())).map(|unit| unit.role.text()),
+            "unit": seen.map(Seen::unit),
+            "state": seen.map(Seen::state),
+            "sealed": seen.map(Seen::is_sealed),
+            "role": seen.and_then(|seen| known.get(seen.unit())).map(|unit| unit.role.text()),
+            "other_version": match seen {
+                Some(Seen::Other(other)) => other.value(),
+                _ => Value::Null,
+            },
             "error": error,
         })
     }
@@ -101,9 +142,13 @@ impl Row {
 fn text(rows: &[Row], away: &[&String]) -> String {
     let cells = |row: &Row| {
         let (unit, state) = match &row.answer {
-            Some(Ok((info, sealed))) => {
-                let open = if *sealed { "" } else { ", not paired from here" };
-                (plain(&info.unit), format!("{}{open}", info::state(info.armed)))
+            Some(Ok(seen)) => {
+                let open = if seen.is_sealed() { "" } else { ", not paired from here" };
+                let helps = match seen {
+                    Seen::Other(other) => format!("; {}", plain(&other.remedy())),
+                    Seen::Same(..) => String::new(),
+                };
+                (plain(seen.unit()), format!("{}{open}{helps}", seen.state()))
             }
             Some(Err(error)) => (row.target.name.clone().unwrap_or_default(), plain(error)),
             None => (String::new(), "not asked (--ask)".to_owned()),

@@ -10,26 +10,30 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 use threshold_record::{
-    Cause, Context, EnrolmentEnd, EntryKind, KeyId, KeyTag, LogEntry, Metric, Mode, ModelContext,
-    ModelId, Name, PersonId, Presentation, Schedule, Score, Template, Threshold, ThresholdRule,
-    WallTime,
+    Administrator, Cause, Context, EnrolmentEnd, EntryKind, KeyId, KeyTag, LogEntry, Metric, Mode,
+    ModelContext, ModelId, Name, PersonId, Presentation, Schedule, Score, Template, Threshold,
+    ThresholdRule, WallTime,
 };
 use threshold_wire::access::SchedulePage;
 use threshold_wire::commission::Commission;
 use threshold_wire::endpoints as at;
 use threshold_wire::enrolment::{EnrolmentBegun, EnrolmentKept, EnrolmentStage, EnrolmentStatus};
-use threshold_wire::handshake::{HandshakeRefusal, PairFinished, PairStarted, SessionOpened};
+use threshold_wire::handshake::{
+    HandshakeRefusal, PairFinished, PairStarted, SessionOpen, SessionOpened,
+};
 use threshold_wire::message::{
     Armed, EngineState, GalleryAgainDone, GalleryInfo, GalleryPage, GallerySearchDone, IfThere,
     Info, LogHead, LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut,
     TemplatePutDone, TemplateRedundantDone,
 };
 use threshold_wire::policy::{OnePolicy, PolicyInfo};
+use threshold_wire::session::{Held, Inside, SecretKey, accept};
 use threshold_wire::speed::{BASE, SpeedAtUnit};
 use threshold_wire::stats::HeatState;
+use threshold_wire::update::{SlotsTold, UpdateRefusal};
 use threshold_wire::{
-    Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, LastAnswer, Refusal, RequestError,
-    call,
+    Arrived, Call, Decoder, Encoded, Endpoint, Frame, FrameKind, Hello, HelloRequest, LastAnswer,
+    Refusal, RequestError, call,
 };
 
 /// What is wrong with the line.
@@ -97,6 +101,12 @@ pub(crate) struct FakeUnit {
     pub(crate) enrolment: VecDeque<EnrolmentStatus>,
     /// What is kept of it.
     pub(crate) kept: Option<EnrolmentKept>,
+    /// What it says of its slots.
+    pub(crate) slots: SlotsTold,
+    /// What it opens sessions with, for whom.
+    pub(crate) keys: Option<(SecretKey, Administrator)>,
+    greeted: Option<HelloRequest>,
+    held: Held<()>,
     decoder: Decoder,
     last: LastAnswer,
     arriving: Vec<(Duration, Vec<u8>)>,
@@ -129,6 +139,13 @@ impl FakeUnit {
             paced: true,
             enrolment: VecDeque::new(),
             kept: None,
+            slots: SlotsTold::Refused(UpdateRefusal::new(
+                UpdateRefusal::NO_SLOTS,
+                "it runs from no slot; flash it",
+            )),
+            keys: None,
+            greeted: None,
+            held: Held::default(),
             decoder: Decoder::new(),
             last: LastAnswer::new(),
             arriving: vec![],
@@ -214,20 +231,58 @@ impl FakeUnit {
         }
         let mut rest = bytes;
         let mut decoder = std::mem::take(&mut self.decoder);
-        while let Some(frame) = decoder.feed(&mut rest) {
-            let Ok(frame) = frame else { continue };
-            self.speed.heard(self.now_ms());
-            let answer = match self.last.to(&frame) {
-                Some(answer) => answer.clone(),
-                None => {
-                    let answer = self.answer(&frame);
-                    self.last.keep(&frame, answer).clone()
+        while let Some(arrived) = decoder.feed_any(&mut rest) {
+            if arrived.is_ok() {
+                self.speed.heard(self.now_ms());
+            }
+            let answer = match arrived {
+                Ok(Arrived::Open(frame)) => self.answer_once(&frame),
+                Ok(Arrived::Sealed(sealed)) => {
+                    let mut held = std::mem::take(&mut self.held);
+                    let answer = match held.open(&sealed) {
+                        Ok(Inside::Message(frame)) => Some(self.answer_once(&frame)),
+                        Ok(Inside::Bulk(_)) | Err(_) => None,
+                    };
+                    let sealed = answer.map(|answer| {
+                        let (mut decoder, mut bytes) = (Decoder::new(), answer.as_bytes());
+                        let frame = decoder.feed(&mut bytes).unwrap().unwrap();
+                        held.seal(&Inside::Message(frame)).unwrap()
+                    });
+                    self.held = held;
+                    let Some(sealed) = sealed else { continue };
+                    sealed
                 }
+                Err(_) => continue,
             };
             self.say(answer.as_bytes());
         }
         self.decoder = decoder;
         self.speed.due(self.now_ms());
+    }
+
+    fn answer_once(&mut self, frame: &Frame<'_>) -> Encoded {
+        match self.last.to(frame) {
+            Some(answer) => answer.clone(),
+            None => {
+                let answer = self.answer(frame);
+                self.last.keep(frame, answer).clone()
+            }
+        }
+    }
+
+    /// Opens a session with its administrator, as the real unit does.
+    fn accept(&mut self, request: &SessionOpen) -> SessionOpened {
+        let (Some((secret, administrator)), Some(host)) = (&self.keys, &self.greeted) else {
+            return SessionOpened::Refused(HandshakeRefusal::NoKeys);
+        };
+        let roster = std::slice::from_ref(administrator);
+        match accept(request, host, &self.hello, secret, roster) {
+            Ok(accepted) => {
+                self.held.accepted(accepted.session, ());
+                accepted.answer
+            }
+            Err(refusal) => SessionOpened::Refused(refusal),
+        }
     }
 
     fn say(&mut self, answer: &[u8]) {
@@ -259,10 +314,11 @@ impl FakeUnit {
             meanwhile(self, &read);
         }
         match read {
-            Call::SayHello(_) => yes::<at::SayHello>(id, self.hello.clone()),
-            Call::OpenSession(_) => {
-                yes::<at::OpenSession>(id, SessionOpened::Refused(HandshakeRefusal::NoKeys))
+            Call::SayHello(host) => {
+                self.greeted = Some(host);
+                yes::<at::SayHello>(id, self.hello.clone())
             }
+            Call::OpenSession(request) => yes::<at::OpenSession>(id, self.accept(&request)),
             Call::StartPairing(_) => {
                 yes::<at::StartPairing>(id, PairStarted::Refused(HandshakeRefusal::NoKeys))
             }
@@ -292,7 +348,7 @@ impl FakeUnit {
             Call::Unlock(_) => no::<at::Unlock>(id),
             Call::Reboot(_) => no::<at::Reboot>(id),
             Call::WipeUnit(_) => no::<at::WipeUnit>(id),
-            Call::GetSlots(_) => no::<at::GetSlots>(id),
+            Call::GetSlots(_) => yes::<at::GetSlots>(id, self.slots.clone()),
             Call::PushUpdate(_) => no::<at::PushUpdate>(id),
             Call::ApplyUpdate(_) => no::<at::ApplyUpdate>(id),
             Call::ConfirmUpdate(_) => no::<at::ConfirmUpdate>(id),

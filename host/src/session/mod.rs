@@ -127,7 +127,7 @@ impl Session<Port> {
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open(meant: &Meant) -> Result<Self, SessionError> {
-        Self::open_to_look(meant)?.closed_to_strangers(meant)
+        Self::open_unpaired(meant)?.sealed_if_paired(meant)?.closed_to_strangers(meant)
     }
 
     /// The same with a unit of any version, for the rows of `update/` alone, which are those of every version.
@@ -146,12 +146,13 @@ impl Session<Port> {
         }
     }
 
-    /// The same for whoever only looks: also over a network it goes in the open with a unit that was not paired.
+    /// The same for whoever only looks: also over a network it goes in the open with a unit that was not paired, and the unit may
+    /// be of any version. Of one of another version ([`Session::mismatch`]) only the hello and the rows of `update/` can be read.
     ///
     /// # Errors
     /// [`SessionError`] of the last try.
     pub fn open_to_look(meant: &Meant) -> Result<Self, SessionError> {
-        Self::open_unpaired(meant)?.sealed_if_paired(meant)
+        Self::open_by(meant, Self::greet_any)?.sealed_if_paired(meant)
     }
 
     fn sealed_if_paired(self, meant: &Meant) -> Result<Self, SessionError> {
@@ -227,9 +228,10 @@ impl<T: Transport> Session<T> {
     /// [`SessionError`]; [`SessionError::Mismatch`] names both versions.
     pub fn greet(transport: T, build: &str) -> Result<Self, SessionError> {
         let session = Self::greet_any(transport, build)?;
-        let fits = session.hello.check(&session.greeting);
-        fits.map_err(|mismatch| SessionError::Mismatch(Box::new(mismatch)))?;
-        Ok(session)
+        match session.mismatch() {
+            Some(mismatch) => Err(SessionError::Mismatch(Box::new(mismatch))),
+            None => Ok(session),
+        }
     }
 
     /// Says hello over a line, whatever version the unit speaks: for the rows that are frozen.
@@ -241,6 +243,12 @@ impl<T: Transport> Session<T> {
         let host = HelloRequest::of_build(build);
         let hello = line.call::<SayHello>(&host)?;
         Ok(Self { line, greeting: host, hello, unit_key: None })
+    }
+
+    /// How the unit's version and this program's differ, if they do.
+    #[must_use]
+    pub fn mismatch(&self) -> Option<Mismatch> {
+        self.hello.check(&self.greeting).err()
     }
 
     /// What the unit said of itself.

@@ -6,7 +6,7 @@
 //! Judged is a look's time without what it waited for a processor, which the kernel counts: that is the machine's other work. What it
 //! waited for a lock, or for the medium, is in it.
 
-use super::{Bench, Flood, NullEngine, Ticks, bench_of, figure, flood, is_alone, picture, share};
+use super::{Bench, Flood, NullEngine, Ticks, bench_of, calls, figure, is_alone, picture, share};
 use crate::rig::template;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,10 +141,12 @@ fn a_flooded_line_a_busy_log_and_cleaning_leave_the_loop_its_pace() {
     let others = Others::default();
     let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let line = Flood {
-        bytes: flood(),
+        bytes: calls(),
         at: 0,
         on: Arc::clone(&others.on),
         taken: Arc::clone(&taken),
+        answered: Arc::default(),
+        paced: Arc::default(),
         begun: Instant::now(),
     };
     let access = Access { trusted: true, buttons: Vec::new() };

@@ -37,7 +37,7 @@ const TIMEOUT_S: u64 = 10;
 pub(crate) enum Group {
     /// The flash formats.
     Store,
-    /// Frames, messages and handshakes of the link, and a gallery's bytes.
+    /// Frames, messages and handshakes of the link, a gallery's bytes, and those of a terminal server.
     Wire,
 }
 
@@ -64,7 +64,7 @@ impl Group {
     pub(crate) const fn targets(self) -> &'static [&'static str] {
         match self {
             Self::Store => &["mount", "segments", "snapshot", "single_log", "tombstones", "anchor"],
-            Self::Wire => &["handshake", "frames", "messages", "gallery"],
+            Self::Wire => &["handshake", "frames", "messages", "gallery", "telnet"],
         }
     }
 }

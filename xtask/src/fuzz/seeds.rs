@@ -21,7 +21,8 @@ pub(super) fn write(group: Group, out: &Path) -> Result<()> {
                 fs::read_to_string(&path).with_context(|| path.display().to_string())
             };
             let session = handshake(&golden("session.txt")?);
-            [wire(&golden("messages.txt")?), gallery(&golden("gallery.txt")?), session].concat()
+            let gallery = gallery(&golden("gallery.txt")?);
+            [wire(&golden("messages.txt")?), gallery, session, packets(), telnet()].concat()
         }
     };
     for target in group.targets() {
@@ -99,6 +100,24 @@ fn wire(golden: &str) -> Seeds {
     seeds
 }
 
+/// A packet of each kind, behind the row after the last one.
+fn packets() -> Seeds {
+    let packets: [&[u8]; 3] = [&[5, 1, 0, 7, 7, 7], &[6, 1, 0, 9, 0xac, 2, 5], &[7, 1]];
+    let row = TABLE.len() as u8;
+    packets.map(|packet| ("messages", [&[row][..], packet].concat())).into()
+}
+
+/// What a terminal server says: options, the settings of RFC 2217, a rest, and data with an escape in it.
+fn telnet() -> Seeds {
+    let said: [&[u8]; 4] = [
+        &[255, 253, 44, 255, 251, 0, 255, 254, 0, 255, 253, 1, 255, 251, 1],
+        &[255, 250, 44, 101, 0, 1, 194, 0, 255, 240, 255, 250, 44, 102, 8, 255, 240],
+        &[255, 250, 44, 108, 255, 240, 255, 250, 44, 109, 255, 240, 255, 250, 44, 107, 0, 255, 240],
+        b"data \xff\xff and \0 more",
+    ];
+    said.map(|bytes| ("telnet", [&[128][..], bytes].concat())).into()
+}
+
 /// A content without its hash, a listing and an envelope, behind what the target chooses by.
 fn gallery(golden: &str) -> Seeds {
     let lines = golden.lines().filter_map(|line| line.split_once(' '));
@@ -158,7 +177,8 @@ mod tests {
         let galleries = fs::read_to_string(root().join("tests/wire/golden/gallery.txt")).unwrap();
         let session = fs::read_to_string(root().join("tests/wire/golden/session.txt")).unwrap();
         let store = store(&root().join("tests/store/golden")).unwrap();
-        let seeds = [store, wire(&golden), gallery(&galleries), handshake(&session)].concat();
+        let seeds =
+            [store, wire(&golden), gallery(&galleries), handshake(&session), telnet()].concat();
         for target in Group::ALL.iter().flat_map(|group| group.targets()) {
             assert!(
                 seeds.iter().any(|(name, bytes)| name == target && bytes.len() > 9),

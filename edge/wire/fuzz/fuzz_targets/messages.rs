@@ -1,10 +1,11 @@
 //! Arbitrary bodies under every key of the endpoint table, as the unit and as the host read them.
 //!
-//! The first byte chooses the endpoint; the rest is the body. What was read is written, read and written again: the same
-//! bytes.
+//! The first byte chooses the endpoint, or a bulk packet behind the last one; the rest is the body. What was read is written, read
+//! and written again: the same bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use threshold_wire::bulk::{MAX_PACKET_BYTES, Packet};
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, ApplyUpdate, BeginEnrolment, Calibrate, CancelEnrolment, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, OpenSession, PruneLog, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPairing, StartPull, StartPush, TABLE, Unlock, WipeUnit, WithdrawPhoto,
@@ -97,10 +98,23 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetReserve>,
 ];
 
+/// A bulk packet, as both ends read it.
+fn packet(bytes: &[u8]) {
+    let Some(read) = Packet::read(bytes) else { return };
+    let mut written = heapless::Vec::<u8, MAX_PACKET_BYTES>::new();
+    assert!(read.write(&mut written), "what was read fits a packet");
+    assert_eq!(Packet::read(&written), Some(read));
+    // A number that was written with more bytes than it needs is none (`varint`).
+    assert_eq!(written, bytes);
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((&row, body)) = data.split_first() else { return };
+    let row = usize::from(row) % (TABLE.len() + 1);
+    if row == TABLE.len() {
+        return packet(body);
+    }
     let body = &body[..body.len().min(MAX_BODY_BYTES)];
-    let row = usize::from(row) % TABLE.len();
     let (path, key, _) = TABLE[row];
     if let Ok(call) = Call::read(&Frame { kind: FrameKind::Call, id: ID, key, body }) {
         // Requests of one type have one key only under one path.

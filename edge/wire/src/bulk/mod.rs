@@ -231,8 +231,8 @@ impl Packet<'_> {
     }
 
     /// Appends the packet; false if it does not fit.
-    #[cfg_attr(not(feature = "session"), allow(dead_code, reason = "only a session seals packets"))]
-    pub(crate) fn write<const N: usize>(&self, out: &mut Vec<u8, N>) -> bool {
+    #[must_use]
+    pub fn write<const N: usize>(&self, out: &mut Vec<u8, N>) -> bool {
         let mut write = || match *self {
             Self::Chunk { transfer, index, bytes } => {
                 out.extend_from_slice(&[Self::CHUNK, transfer]).ok()?;

@@ -4,29 +4,36 @@
 //! later. Everything is drawn from one seed, so that a failure can be run again; hours of line time cost seconds.
 //! Terms: a *cut* ends what is under way and loses all that is written until the line is mended; a *stall* delays.
 
+use crate::lots::Lots;
 use std::collections::VecDeque;
-use threshold_tests::lots::Lots;
 
 /// What a line does to bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Faults {
-    pub(crate) baud: u64,
-    /// One way.
-    pub(crate) latency_us: u64,
+pub struct Faults {
+    /// Bits a second, ten of them a byte.
+    pub baud: u64,
+    /// One way, microseconds.
+    pub latency_us: u64,
     /// Probability that a bit arrives changed.
-    pub(crate) bit_errors: f64,
-    /// Probabilities of a write as a whole.
-    pub(crate) damaged: f64,
-    pub(crate) dropped: f64,
-    pub(crate) doubled: f64,
-    pub(crate) swapped: f64,
-    pub(crate) stalled: f64,
-    pub(crate) stall_us: u64,
+    pub bit_errors: f64,
+    /// Probability that one bit of a write changes.
+    pub damaged: f64,
+    /// Probability that a write is lost.
+    pub dropped: f64,
+    /// Probability that a write arrives twice.
+    pub doubled: f64,
+    /// Probability that the next write overtakes one.
+    pub swapped: f64,
+    /// Probability that a write waits.
+    pub stalled: f64,
+    /// How long it waits then, microseconds.
+    pub stall_us: u64,
 }
 
 impl Faults {
     /// A line that carries what it is given.
-    pub(crate) fn clean(baud: u64, latency_ms: u64) -> Self {
+    #[must_use]
+    pub fn clean(baud: u64, latency_ms: u64) -> Self {
         Self {
             baud,
             latency_us: latency_ms * 1000,
@@ -41,7 +48,8 @@ impl Faults {
     }
 
     /// What the line carries in a second.
-    pub(crate) fn bytes_per_s(&self) -> f64 {
+    #[must_use]
+    pub fn bytes_per_s(&self) -> f64 {
         self.baud as f64 / 10.0
     }
 
@@ -66,8 +74,9 @@ struct Lane {
 
 /// Both directions: from end 0 to end 1, and back.
 #[derive(Clone, Debug)]
-pub(crate) struct FaultLine {
-    pub(crate) faults: Faults,
+pub struct FaultLine {
+    /// What it does; may be changed at any time.
+    pub faults: Faults,
     now_ns: u64,
     lanes: [Lane; 2],
     lots: Lots,
@@ -77,7 +86,9 @@ pub(crate) struct FaultLine {
 }
 
 impl FaultLine {
-    pub(crate) fn new(faults: Faults, seed: u64) -> Self {
+    /// A line whose faults are drawn from a seed, at time 0.
+    #[must_use]
+    pub fn new(faults: Faults, seed: u64) -> Self {
         let lane =
             Lane { free_ns: 0, under_way: VecDeque::new(), held: None, to_error: 0, carried: 0 };
         let mut line = Self {
@@ -94,31 +105,52 @@ impl FaultLine {
         line
     }
 
-    pub(crate) fn now_ms(&self) -> u64 {
+    /// Changes the probability that a bit arrives changed, from the next bit on.
+    pub fn set_bit_errors(&mut self, bit_errors: f64) {
+        self.faults.bit_errors = bit_errors;
+        for lane in 0..2 {
+            self.lanes[lane].to_error = self.gap();
+        }
+    }
+
+    /// Time of the line, milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
         self.now_ns / 1_000_000
     }
 
-    pub(crate) fn now_s(&self) -> f64 {
+    /// The same in nanoseconds.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// The same in seconds.
+    #[must_use]
+    pub fn now_s(&self) -> f64 {
         self.now_ns as f64 / 1e9
     }
 
     /// Bytes that both directions were given.
-    pub(crate) fn carried(&self) -> u64 {
+    #[must_use]
+    pub fn carried(&self) -> u64 {
         self.lanes[0].carried + self.lanes[1].carried
     }
 
     /// True if an end may write without queueing more than one frame of this length.
-    pub(crate) fn has_room(&self, end: usize, len: usize) -> bool {
+    #[must_use]
+    pub fn has_room(&self, end: usize, len: usize) -> bool {
         self.lanes[end].free_ns < self.now_ns + len as u64 * self.faults.byte_ns()
     }
 
     /// When an end has room again for a frame of this length.
-    pub(crate) fn room_ns(&self, end: usize, len: usize) -> u64 {
+    #[must_use]
+    pub fn room_ns(&self, end: usize, len: usize) -> u64 {
         self.lanes[end].free_ns.saturating_sub(len as u64 * self.faults.byte_ns()) + 1
     }
 
     /// An end writes.
-    pub(crate) fn write(&mut self, end: usize, bytes: &[u8]) {
+    pub fn write(&mut self, end: usize, bytes: &[u8]) {
         self.lanes[end].carried += bytes.len() as u64;
         let mut bytes = bytes.to_vec();
         if let Some(left) = self.cut_after {
@@ -166,16 +198,18 @@ impl FaultLine {
     }
 
     /// Lets the line be cut once so many more bytes were written to it.
-    pub(crate) fn cut_after(&mut self, bytes: u64) {
+    pub fn cut_after(&mut self, bytes: u64) {
         self.cut_after = Some(bytes);
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
+    /// True until it is mended.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
         self.cut
     }
 
     /// Cuts the line: what is under way does not arrive.
-    pub(crate) fn cut_now(&mut self) {
+    pub fn cut_now(&mut self) {
         self.cut = true;
         self.cut_after = None;
         for lane in &mut self.lanes {
@@ -187,12 +221,13 @@ impl FaultLine {
         }
     }
 
-    pub(crate) fn mend(&mut self) {
+    /// Mends a cut.
+    pub fn mend(&mut self) {
         self.cut = false;
     }
 
     /// What has arrived at an end by now.
-    pub(crate) fn read(&mut self, end: usize) -> Vec<u8> {
+    pub fn read(&mut self, end: usize) -> Vec<u8> {
         let byte_ns = self.faults.byte_ns();
         let lane = &mut self.lanes[1 - end];
         let mut read = Vec::new();
@@ -210,13 +245,14 @@ impl FaultLine {
     }
 
     /// When the last byte of the next write under way to an end arrives, ns.
-    pub(crate) fn next_ns(&self, end: usize) -> Option<u64> {
+    #[must_use]
+    pub fn next_ns(&self, end: usize) -> Option<u64> {
         let (at, bytes) = self.lanes[1 - end].under_way.front()?;
         Some(at + (bytes.len() as u64 - 1) * self.faults.byte_ns())
     }
 
     /// Lets time pass until then, at least a little.
-    pub(crate) fn pass_until(&mut self, until_ns: u64) {
+    pub fn pass_until(&mut self, until_ns: u64) {
         self.now_ns = until_ns.max(self.now_ns + 1);
     }
 
@@ -263,41 +299,46 @@ impl FaultLine {
     }
 }
 
-#[test]
-fn a_clean_line_takes_ten_bits_a_byte_and_its_latency() {
-    let mut line = FaultLine::new(Faults::clean(115_200, 8), 1);
-    line.write(0, &[7; 1152]);
-    line.pass_until(8_000_000);
-    assert!(line.read(1).is_empty());
-    line.pass_until(107_900_000);
-    let early = line.read(1).len();
-    assert!((1140..1152).contains(&early), "{early}");
-    line.pass_until(108_100_000);
-    assert_eq!(early + line.read(1).len(), 1152);
-    assert!(line.read(0).is_empty());
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[test]
-fn faults_come_as_often_as_they_are_asked_for_and_the_same_each_time() {
-    let run = |faults: &Faults| {
-        let mut line = FaultLine::new(faults.clone(), 5);
-        for i in 0..20_000u32 {
-            line.write(1, &[i as u8; 100]);
-        }
-        line.pass_until(u64::MAX / 2);
-        line.read(0)
-    };
-    let clean = Faults::clean(3_000_000, 0);
-    let sound = run(&clean);
-    assert_eq!(sound.len(), 2_000_000);
-    let noisy = Faults { bit_errors: 1e-4, ..clean.clone() };
-    let found = run(&noisy);
-    let changed: u32 = sound.iter().zip(&found).map(|(a, b)| (a ^ b).count_ones()).sum();
-    assert!((1400..1800).contains(&changed), "{changed} of 16,000,000 bits");
-    assert_eq!(found, run(&noisy));
-    let len = |faults: &Faults| run(faults).len() as i64 / 100;
-    assert!((len(&Faults { dropped: 0.1, ..clean.clone() }) - 18_000).abs() < 200);
-    assert!((len(&Faults { doubled: 0.1, ..clean.clone() }) - 22_000).abs() < 200);
-    let swapped = run(&Faults { swapped: 0.1, ..clean });
-    assert!(swapped != sound && swapped.len() >= sound.len() - 100);
+    #[test]
+    fn a_clean_line_takes_ten_bits_a_byte_and_its_latency() {
+        let mut line = FaultLine::new(Faults::clean(115_200, 8), 1);
+        line.write(0, &[7; 1152]);
+        line.pass_until(8_000_000);
+        assert!(line.read(1).is_empty());
+        line.pass_until(107_900_000);
+        let early = line.read(1).len();
+        assert!((1140..1152).contains(&early), "{early}");
+        line.pass_until(108_100_000);
+        assert_eq!(early + line.read(1).len(), 1152);
+        assert!(line.read(0).is_empty());
+    }
+
+    #[test]
+    fn faults_come_as_often_as_they_are_asked_for_and_the_same_each_time() {
+        let run = |faults: &Faults| {
+            let mut line = FaultLine::new(faults.clone(), 5);
+            for i in 0..20_000u32 {
+                line.write(1, &[i as u8; 100]);
+            }
+            line.pass_until(u64::MAX / 2);
+            line.read(0)
+        };
+        let clean = Faults::clean(3_000_000, 0);
+        let sound = run(&clean);
+        assert_eq!(sound.len(), 2_000_000);
+        let noisy = Faults { bit_errors: 1e-4, ..clean.clone() };
+        let found = run(&noisy);
+        let changed: u32 = sound.iter().zip(&found).map(|(a, b)| (a ^ b).count_ones()).sum();
+        assert!((1400..1800).contains(&changed), "{changed} of 16,000,000 bits");
+        assert_eq!(found, run(&noisy));
+        let len = |faults: &Faults| run(faults).len() as i64 / 100;
+        assert!((len(&Faults { dropped: 0.1, ..clean.clone() }) - 18_000).abs() < 200);
+        assert!((len(&Faults { doubled: 0.1, ..clean.clone() }) - 22_000).abs() < 200);
+        let swapped = run(&Faults { swapped: 0.1, ..clean });
+        assert!(swapped != sound && swapped.len() >= sound.len() - 100);
+    }
 }
