@@ -58,7 +58,7 @@ rows! {
     AcknowledgePhoto WithdrawPhoto ChallengeCommission FinishCommission GetClock SetClock GetStats StartPull StartPush SetSpeed
     ApplyGallery Unlock Reboot WipeUnit GetSlots PushUpdate ApplyUpdate ConfirmUpdate RevertUpdate GetAccess SetAccess ListSchedules
     PutSchedule RemoveSchedule SetPassback GetConfig SetConfig StageGallery GetBeside PruneLog Calibrate BeginEnrolment GetEnrolment
-    KeepEnrolment CancelEnrolment SetReserve
+    KeepEnrolment CancelEnrolment SetReserve SearchAgain FindRedundant
 }
 
 /// The paths of all texts that a type has.
