@@ -76,13 +76,13 @@ fn finish(engine: &mut CudaEngine<Machine>, pending: Pending) -> Answer {
 
 #[test]
 fn frames_of_every_size_and_format_by_turns_give_what_each_gives_alone() {
+    let mut seen = Vec::new();
     for mut lots in rounds(611) {
         for &seed in SEEDS {
             let frames = frames(&mut lots);
             let mut one = engine(seed + 2);
             let expected: Vec<Answer> = frames.iter().map(|frame| alone(&mut one, frame)).collect();
-            let seen = expected.iter().any(|(faces, _)| !faces.is_empty());
-            assert!(seen || cfg!(feature = "gpu"), "seed {seed}");
+            seen.push(expected.iter().any(|(faces, _)| !faces.is_empty()));
             let mut engine = engine(seed);
             let mut before: Option<(usize, Pending)> = None;
             for (i, frame) in frames.iter().enumerate() {
@@ -103,6 +103,9 @@ fn frames_of_every_size_and_format_by_turns_give_what_each_gives_alone() {
             assert_eq!(alone(&mut engine, &frames[0]), expected[0], "one at a time again");
         }
     }
+    // Noise passes for a face mostly, and not always.
+    let with_faces = seen.iter().filter(|&&seen| seen).count();
+    assert!(2 * with_faces > seen.len() || cfg!(feature = "gpu"), "{with_faces} of {}", seen.len());
 }
 
 #[test]

@@ -93,7 +93,11 @@ struct Plug {
 
 impl Plug {
     fn put_in(name: &Path) -> Self {
-        let (mut near, far) = TTYPort::pair().expect("a pseudo-terminal");
+        // The pair's own are inherited by every program that another test starts, and in its hands the line would never hang up; copies
+        // are closed there.
+        let kept = |port: TTYPort| port.try_clone_native().expect("a copy");
+        let (near, far) = TTYPort::pair().expect("a pseudo-terminal");
+        let (mut near, far) = (kept(near), kept(far));
         near.set_timeout(Duration::from_millis(1)).expect("a timeout");
         symlink(far.name().expect("a name"), name).expect("a link");
         Self { near, _far: far, name: name.to_owned(), since: Instant::now(), carried: 0 }

@@ -3,7 +3,7 @@
 mod sweep;
 
 use crate::ci::ASKED_FOR;
-use crate::program::{cargo, output, run_aloud, said, told};
+use crate::program::{cargo, run_aloud, said, told};
 use crate::repository::{root, shared};
 use crate::setup;
 use crate::{evaluation, fuzz, libclang, recognition, sanitize, training, vm};
@@ -259,7 +259,8 @@ fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
     let start = Instant::now();
     let mut tests = cargo(&["test", "--release", "--locked", "-p", "threshold-tests"]);
     tests.args(["--test", area]).env("THRESHOLD_ROUNDS", count.to_string());
-    let said = output(&mut tests);
+    let done = tests.output().context("cargo did not start")?;
+    let said = String::from_utf8_lossy(&done.stdout);
     let mut page = head(area)?;
     let _ = write!(
         page,
@@ -267,9 +268,12 @@ fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
          | test | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );
-    let lines = said.as_deref().unwrap_or_default().lines();
-    let mut rows: Vec<(&str, &str)> =
-        lines.filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ")).collect();
+    let row = |line: &'_ str| {
+        line.strip_prefix("test ")?
+            .split_once(" ... ")
+            .map(|(name, result)| (name.to_owned(), result.to_owned()))
+    };
+    let mut rows: Vec<(String, String)> = said.lines().filter_map(row).collect();
     // Tests end in any order.
     rows.sort_unstable();
     for (name, result) in rows {
@@ -278,7 +282,11 @@ fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
     let path = format!("docs/soak-{area}.md");
     std::fs::write(root().join(&path), page).with_context(|| format!("writing {path}"))?;
     println!("written: {path}");
-    said.map(drop)
+    match done.status.success() {
+        true => Ok(()),
+        // What failed and why: the harness's last lines, and what cargo said if nothing was run.
+        false => bail!("{area}: {}\n{}{said}", done.status, String::from_utf8_lossy(&done.stderr)),
+    }
 }
 
 /// How a page begins.

@@ -65,6 +65,10 @@ pub(super) fn measure(
             searches => searches?,
         };
         let found = searches.fnir_at(FALSE_ALARMS);
+        if !found.fnir.at.is_finite() {
+            // Nobody has pictures enough to come again.
+            continue;
+        }
         let at_unit = |known| {
             // With so many people no model's threshold is as loose as its floor.
             let floor = policy_of(metric, LONE);
