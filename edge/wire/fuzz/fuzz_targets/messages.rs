@@ -96,6 +96,8 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<KeepEnrolment>,
     answered::<CancelEnrolment>,
     answered::<SetReserve>,
+    answered::<SearchAgain>,
+    answered::<FindRedundant>,
 ];
 
 /// A bulk packet, as both ends read it.
