@@ -8,7 +8,15 @@ use libfuzzer_sys::fuzz_target;
 use threshold_wire::bulk::{MAX_PACKET_BYTES, Packet};
 use threshold_wire::call::{answer, read_answer};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, ApplyUpdate, BeginEnrolment, Calibrate, CancelEnrolment, ChallengeCommission, ConfirmUpdate, ERROR_KEY, FinishCommission, FinishPairing, GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, OpenSession, PruneLog, PushUpdate, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate, RevokeAdministrator, SayHello, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPairing, StartPull, StartPush, TABLE, Unlock, WipeUnit, WithdrawPhoto,
+    AcknowledgePhoto, ApplyGallery, ApplyUpdate, BeginEnrolment, Calibrate, CancelEnrolment,
+    ChallengeCommission, ConfirmUpdate, ERROR_KEY, FindRedundant, FinishCommission, FinishPairing,
+    GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment,
+    GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, KeepEnrolment,
+    ListAdministrators, ListGallery, ListSchedules, OpenSession, PruneLog, PushUpdate, PutPerson,
+    PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate,
+    RevokeAdministrator, SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess, SetClock,
+    SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
+    StartPairing, StartPull, StartPush, TABLE, Unlock, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Decoder, Encoded, Endpoint, Frame, FrameKind};
