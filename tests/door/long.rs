@@ -500,7 +500,8 @@ fn flooded(name: &str, bytes: Vec<u8>) {
         "{name}: what was taken of the line's pace, or answered at it | {share_taken:.2}"
     ));
     figure(&format!("{name}: memory that it left, kB | {grown_kb}"));
-    assert!(all > 10_000, "{name}: the line was flooded: {all} bytes");
+    // How many they are is the machine's pace; what share of the line's they are is told next.
+    assert!(all > 1_000, "{name}: the line was flooded: {all} bytes");
     assert!(share_taken >= TAKEN, "{name}: {share_taken} of the line's pace was taken");
     assert!(grown_kb <= GROWN_KB, "{name}: memory grew by {grown_kb} kB");
     assert!(ratio <= 1.1, "{name}: a flooded line slows the loop to {ratio} of its time");
