@@ -59,7 +59,7 @@ pub(super) fn run(
         reached.parts += 1;
         reached.seconds = earlier_s + start.elapsed().as_secs_f64();
         let text = format!(
-            "{head}\n{}\n{version}; {LAWS}.\n{laws}\n{}",
+            "{head}\n{}\n{version}. {LAWS}.\n{laws}\n{}",
             line(&reached, &of),
             fuzz::table(&reached.figures)
         );
