@@ -84,16 +84,7 @@ pub fn give_up_reserve(flash: &mut dyn Flash) -> Result<(), StoreError> {
     Ok(flash.remove(object)?)
 }
 
-/// The journal of an opened store, with the entries that every start begins with; `None` if that failed.
-pub fn journal(
-    opened: Result<(Store, Option<TailCut>), StoreError>,
-    clock: &Arc<dyn Clock>,
-    notices: &Notices,
-) -> Option<Journal> {
-    let begun = begun(opened, clock, notices);
-    begun.map_err(|error| notices.tell(&format!("fault: store: {error}"))).ok()
-}
-
+/// The journal of an opened store, with the entries that every start begins with.
 fn begun(
     opened: Result<(Store, Option<TailCut>), StoreError>,
     clock: &Arc<dyn Clock>,

@@ -203,7 +203,7 @@ pub(crate) fn bench_of(
 ) -> Bench {
     let clock: Arc<dyn Clock> = Arc::clone(ticks) as _;
     let notices = Notices::to(Box::new(io::sink()));
-    let journal = start::journal(Store::open_folder(folder), &clock, &notices);
+    let journal = start::begin(|_| Store::open_folder(folder), &clock, &notices).journal;
     let identity = Identity {
         unit: "long".to_owned(),
         build: "0.0.0",

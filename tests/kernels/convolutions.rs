@@ -150,14 +150,7 @@ fn check_pnet(lots: &mut Lots, tensors: &Tensors) {
     // Up to the whole tile; of an odd size the last windows stick out.
     let size = [0; 2].map(|_| 21 + lots.below(20) as u32);
     let conv2_side = PNET_ALONE_CONV2;
-    let conv2: Vec<f32> =
-        values(lots, conv2_side * conv2_side * 16)
-            .into_iter()
-            .enumerate()
-            .map(|(i, value)| {
-                if i % 16 < 10 || tensors["pnet.conv3.weight"].shape[3] == 16 { value } else { 0.0 }
-            })
-            .collect();
+    let conv2 = values(lots, conv2_side * conv2_side * 16);
     let kernels = alone(tensors, lots.below(99));
     let (pool, answers) = kernels.pnet_layers(&pixels, size, &conv2).unwrap();
 

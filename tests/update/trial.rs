@@ -89,8 +89,8 @@ impl Unit {
         let clock = Arc::new(BenchClock::default());
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let notices = Notices::to(Box::new(std::io::sink()));
-        let opened = Store::open(Box::new(self.flash.clone()), self.flash.keys());
-        let journal = start::journal(opened, &as_clock, &notices);
+        let open = |_| Store::open(Box::new(self.flash.clone()), self.flash.keys());
+        let journal = start::begin(open, &as_clock, &notices).journal;
         let zone = Zone::default();
         let identity =
             Identity { unit: "bench".to_owned(), build: "0.0.0", insecure_link: true, zone };

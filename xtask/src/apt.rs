@@ -70,19 +70,26 @@ pub(crate) fn unpacked(package: &str) -> Result<PathBuf> {
     for command in [Command::new("apt-get").args(["update", "--quiet=2"]), &mut get] {
         run_quietly(command.env("DEBIAN_FRONTEND", "noninteractive")).with_context(what)?;
     }
-    let mut files = fs::read_dir(&debs).context("reading the downloads")?;
-    files.try_for_each(|entry| {
-        let file = entry.context("reading the downloads")?.path();
-        match file.extension().is_some_and(|ending| ending == "deb") {
-            true => run_quietly(Command::new("dpkg").arg("--extract").arg(&file).arg(&unpacked))
-                .with_context(|| format!("unpacking {}", file.display())),
-            false => Ok(()),
-        }
-    })?;
+    extract_all(&debs, &unpacked)?;
     // The last thing: a fetch that broke off is none.
     fs::rename(&unpacked, &kept).with_context(|| format!("keeping {package}"))?;
     fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
     Ok(kept)
+}
+
+/// Unpacks all packages that were downloaded into a folder; what they would run when they are installed is not run.
+fn extract_all(downloads: &Path, into: &Path) -> Result<()> {
+    let mut files: Vec<PathBuf> = fs::read_dir(downloads)
+        .context("reading the downloads")?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .collect();
+    files.sort();
+    for file in files {
+        run_quietly(Command::new("dpkg").arg("--extract").arg(&file).arg(into))
+            .with_context(|| format!("unpacking {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Packages of another architecture, from the machine's own sources.
@@ -140,18 +147,7 @@ impl Foreign {
         get.args(["install", "--yes", "--quiet=2", "--no-install-recommends", "--download-only"]);
         run_quietly(get.args(packages))
             .with_context(|| format!("downloading {}", packages.join(" ")))?;
-        let downloads = self.folder.join("cache/archives");
-        let mut files: Vec<PathBuf> = fs::read_dir(downloads)
-            .context("reading the downloads")?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
-            .collect();
-        files.sort();
-        for file in files {
-            run_quietly(Command::new("dpkg").arg("--extract").arg(&file).arg(into))
-                .with_context(|| format!("unpacking {}", file.display()))?;
-        }
-        Ok(())
+        extract_all(&self.folder.join("cache/archives"), into)
     }
 
     /// Downloads a package and unpacks it into a folder.

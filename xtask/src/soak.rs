@@ -268,12 +268,8 @@ fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
          | test | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );
-    let row = |line: &'_ str| {
-        line.strip_prefix("test ")?
-            .split_once(" ... ")
-            .map(|(name, result)| (name.to_owned(), result.to_owned()))
-    };
-    let mut rows: Vec<(String, String)> = said.lines().filter_map(row).collect();
+    let mut rows: Vec<(&str, &str)> =
+        said.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ")).collect();
     // Tests end in any order.
     rows.sort_unstable();
     for (name, result) in rows {

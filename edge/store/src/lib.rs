@@ -23,6 +23,7 @@ pub mod gallery;
 mod keyring;
 pub mod keys;
 mod log;
+mod lots;
 mod meter;
 pub mod mock;
 mod originals;

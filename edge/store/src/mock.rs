@@ -6,6 +6,7 @@
 
 use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
 use crate::keys::{Counter, Keeper, KeyError, KeyProvider, Secret};
+use crate::lots::Lots;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -379,20 +380,6 @@ impl KeyProvider for MockKeys {
         let lots = &mut self.state().lots;
         into.iter_mut().for_each(|byte| *byte = lots.draw(256) as u8);
         Ok(())
-    }
-}
-
-/// SplitMix64: small, seeded, the same everywhere.
-#[derive(Clone, Debug, Default)]
-struct Lots(u64);
-
-impl Lots {
-    fn draw(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % below.max(1)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::medium::{BLANK, Medium, MediumError, Shape};
 use crate::flash::FlashFault;
+use crate::lots::Lots;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -394,18 +395,5 @@ impl Medium for Nand {
         }
         state.bad.insert(block);
         Ok(())
-    }
-}
-
-/// SplitMix64.
-struct Lots(u64);
-
-impl Lots {
-    fn draw(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % below.max(1)
     }
 }

@@ -1,0 +1,16 @@
+//! SplitMix64, for the mocks: small, seeded, the same everywhere.
+
+/// Lots. The field is the seed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lots(pub(crate) u64);
+
+impl Lots {
+    /// A number below `below`; 0 if that is 0.
+    pub(crate) fn draw(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below.max(1)
+    }
+}
