@@ -360,7 +360,7 @@ pub struct Enrol {
     /// Templates to keep at most of what the unit's camera sees, 1 to 8 (default: 3)
     #[arg(long, value_name = "N", requires = "at_door", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub templates: Option<u8>,
-    /// Enrol although the face is another enrolled person's
+    /// Enrol although the face is another enrolled person's, or the photos hardly show one person
     #[arg(long)]
     pub force: bool,
     /// Where there is no room for a photo, let it take the place of the person's most redundant template, which is kept in this file,

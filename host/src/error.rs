@@ -281,6 +281,24 @@ pub enum HostError {
         /// What counts as the same person.
         threshold: f32,
     },
+    /// Two photos under one name that are not alike: the door would open to both people.
+    #[error("{photos} hardly show one person: distance {distance:.3} {unit}")]
+    UnlikePhotos {
+        /// The photos' paths.
+        photos: String,
+        /// How far apart they are.
+        distance: f32,
+        /// In what.
+        unit: &'static str,
+    },
+    /// A photo unlike those that are enrolled under its name.
+    #[error("{photo} hardly resembles {name}, who is enrolled already")]
+    UnlikeOwn {
+        /// The photo's path.
+        photo: String,
+        /// Under which name.
+        name: String,
+    },
     /// An enrolment at the door that ended without a template.
     #[error("{}: nothing is kept", end_words(*end, *cause, other.as_deref()))]
     NotEnrolled {

@@ -247,6 +247,12 @@ fn of_host(error: &HostError) -> Option<String> {
         E::MatchesOther { name, .. } => format!(
             "enrol the photo as {name:?} if it is that person, another photo if not; --force for twins"
         ),
+        E::UnlikePhotos { .. } => {
+            "leave out whichever is somebody else's; --force if all are that person's".to_owned()
+        }
+        E::UnlikeOwn { .. } => {
+            "another name if it is somebody else; --force if it is that person".to_owned()
+        }
         E::NotEnrolled { end, cause, other } => match (end, other) {
             (EnrolmentEnd::SomebodyElse, Some(other)) => format!(
                 "enrol under that name if it is {other}; --force for twins"

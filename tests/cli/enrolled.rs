@@ -67,22 +67,29 @@ fn one_command_enrols_at_the_unit_and_keeps_in_the_vault() {
     );
     assert_eq!((at_unit(), in_vault()), (2, 2));
 
-    // The unit lost its half: the same command brings it back, and the vault keeps what it has.
-    assert_eq!(tool(&["gallery", "remove", "Ann"]).status, 0);
-    let mended = json_of(&["enrol", "Ann", "--vault", "--photo", "a1.png", "a2.png"]);
-    assert_eq!(mended["templates"].as_array().unwrap().len(), 2);
-    assert_eq!(
-        (&mended["vault"]["crops_added"], &mended["vault"]["there_already"]),
-        (&json!(0), &json!(2))
-    );
-    // And the vault its own.
+    // The vault lost its half: the same command brings it back under the unit's id.
     assert_eq!(tool(&["vault", "remove", "Ann"]).status, 0);
     let mended = json_of(&["enrol", "Ann", "--vault", "--photo", "a1.png", "a2.png"]);
     assert_eq!((&mended["templates"], &mended["vault"]["crops_added"]), (&json!([]), &json!(2)));
+    assert_eq!((&mended["person"], &mended["vault"]["person"]), (&json!(1), &json!(1)));
+    assert_eq!((at_unit(), in_vault()), (2, 2));
+
+    // Who is removed at the unit stays removed, and is named as long as the vault has her; anew she is somebody of another id.
+    let removed = tool(&["gallery", "remove", "Ann"]);
+    assert!(removed.stderr.contains("still has Ann (#1) with photos and templates"), "{removed:?}");
+    let ann = ["Ann", "--vault", "--photo", "a1.png", "a2.png"];
+    refused(&ann, "was removed from this unit and stays removed", "threshold vault remove \"Ann\"");
+    assert_eq!((at_unit(), in_vault()), (0, 2));
+    assert_eq!(tool(&["vault", "remove", "Ann"]).status, 0);
+    let anew = json_of(&[&["enrol"], &ann[..]].concat());
+    assert_eq!((&anew["person"], &anew["vault"]["person"]), (&json!(2), &json!(2)));
     assert_eq!((at_unit(), in_vault()), (2, 2));
 
     // Somebody else's face under that name: neither half.
     refused(&["Bob", "--vault", "--photo", "a1.png"], "matches Ann", "");
+    // Or under her own, and two people's faces under a new one.
+    refused(&["Ann", "--photo", "b1.png"], "b1.png hardly resembles Ann", "--force");
+    refused(&["Eve", "--photo", "a1.png", "b1.png"], "hardly show one person", "--force");
     assert_eq!((at_unit(), in_vault()), (2, 2));
     let said = tool(&["enrol", "Bob", "--vault=other.db", "--photo", "b1.png"]);
     assert!(said.error().0.contains("there is no vault other.db"), "{said:?}");

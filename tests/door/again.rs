@@ -3,7 +3,7 @@
 use crate::rig::{MODEL, Rig, axis, template};
 use threshold_models::engine::Embedding;
 use threshold_models::search::{Mean, quantise};
-use threshold_record::{ModelId, Name, PersonId, Template, TemplateError};
+use threshold_record::{EntryKind, ModelId, Name, PersonId, Template, TemplateError};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::{FindRedundant, PutPerson, PutTemplate, SearchAgain};
 use threshold_wire::message::{GalleryAgain, IfThere, PersonPut, TemplatePut, TemplateRedundant};
@@ -89,6 +89,13 @@ fn the_template_that_goes_is_one_of_the_two_most_alike_and_may_be_put_back() {
     let goes = rig.call::<FindRedundant>(&ask).unwrap().template.unwrap();
     assert_eq!((goes.slot, &goes), (5, &before[5]), "the later of two that are as good");
     assert_eq!(held(&rig), before, "to ask changes nothing");
+    let log = rig.log();
+    let read = log.iter().filter(|entry| entry.kind == EntryKind::GalleryRead);
+    assert_eq!(
+        read.map(|entry| entry.person).collect::<Vec<_>>(),
+        [ada],
+        "a template leaves with an entry"
+    );
     let put = TemplatePut { model: MODEL, template: of(ada, goes.slot, &axis(20)) };
     assert_eq!(rig.call::<PutTemplate>(&put).unwrap().templates, 8);
     assert_eq!(held(&rig)[5], put.template);
@@ -99,6 +106,10 @@ fn the_template_that_goes_is_one_of_the_two_most_alike_and_may_be_put_back() {
     // What stood there is put back.
     rig.call::<PutTemplate>(&TemplatePut { model: MODEL, template: goes }).unwrap();
     assert_eq!(held(&rig), before);
+    // Of whoever has a free slot nothing has to go.
+    let bob = enrol(&mut rig, "Bob", &[axis(30), axis(31)]);
+    let of_bob = TemplateRedundant { person: bob, ..ask.clone() };
+    assert_eq!(rig.call::<FindRedundant>(&of_bob).unwrap().template, None);
     let unknown = TemplateRedundant { person: PersonId(9), ..ask };
     let refused = rig.call::<FindRedundant>(&unknown).unwrap_err();
     assert_eq!(refused, RequestError::UnknownPerson { person: PersonId(9) });

@@ -24,17 +24,18 @@ use threshold_wire::endpoints::{
     ChallengeCommission, FindRedundant, FinishCommission, GetAccess, GetBeside, GetCheckpoint,
     GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo, GetLogHead, GetPolicy,
     GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules, PruneLog, PutPerson,
-    PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevokeAdministrator,
-    SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess, SetClock, SetConfig, SetMode,
-    SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery, StartPull, StartPush,
-    TABLE, Unlock, WipeUnit, WithdrawPhoto,
+    PutPersonAs, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule,
+    RevokeAdministrator, SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess, SetClock,
+    SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
+    StartPull, StartPush, TABLE, Unlock, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::enrolment::{EnrolmentBegin, EnrolmentNumber};
 use threshold_wire::gallery::GalleryApply;
 use threshold_wire::gallery::beside::GalleryStage;
 use threshold_wire::message::{
     Armed, ContextGet, Echo, GalleryAgain, GalleryPageRequest, GallerySearch, IfThere,
-    LogPageRequest, Nothing, PersonPut, PersonRemove, TemplatePut, TemplateRedundant,
+    LogPageRequest, Nothing, PersonAs, PersonPut, PersonRemove, TemplatePut, TemplateRedundant,
+    WantedId,
 };
 use threshold_wire::message::{PullRequest, PullWhat, PushRequest, PushWhat, Wipe};
 use threshold_wire::policy::{ModeSet, PassbackSet, PolicySet, ReserveAsk};
@@ -171,10 +172,41 @@ fn a_line_that_is_not_trusted_hears_hello_and_info_only() {
     let (model, person, quality) = (MODEL, PersonId(1), 80);
     let redundant = TemplateRedundant { model, person, quality, scale, vector };
     assert_eq!(rig.call::<FindRedundant>(&redundant).unwrap_err(), refused);
+    let put_as = PersonAs { name: Name::new("Eve").unwrap(), id: WantedId::AtLeast(PersonId(9)) };
+    assert_eq!(rig.call::<PutPersonAs>(&put_as).unwrap_err(), refused);
     // The three of the handshake are in `keys.rs`, the five of the update, which refuse in their own way, in `update.rs`.
     let prune = LogPrune { before: u64::MAX, checkpoint: [0; 160].into() };
     assert_eq!(rig.call::<PruneLog>(&prune).unwrap_err(), refused);
-    assert_eq!(TABLE.len(), 60, "an endpoint was added: say here whether such a line may call it");
+    assert_eq!(TABLE.len(), 61, "an endpoint was added: say here whether such a line may call it");
+}
+
+#[test]
+fn a_person_has_the_id_of_the_vault_and_who_was_removed_under_it_stays_removed() {
+    let mut rig = Rig::new();
+    let mut put = |name: &str, id| {
+        let done = rig.call::<PutPersonAs>(&PersonAs { name: Name::new(name).unwrap(), id });
+        done.map(|done| (done.person.0, done.added)).map_err(|error| match error {
+            RequestError::NameTaken { person } => person.0,
+            other => panic!("{other}"),
+        })
+    };
+    let (least, exactly) =
+        (|id| WantedId::AtLeast(PersonId(id)), |id| WantedId::Exactly(PersonId(id)));
+    assert_eq!(put("Ann", least(6)), Ok((6, true)));
+    assert_eq!(put("Bob", least(1)), Ok((7, true)), "never one that was used");
+    assert_eq!(put("Cid", exactly(3)), Ok((3, true)), "a lower one is nobody's");
+    assert_eq!(put("Ann", exactly(6)), Ok((6, false)));
+    assert_eq!(put("Ann", exactly(8)), Err(6), "has the name under another");
+    assert_eq!(put("Ann", least(7)), Err(6));
+    assert_eq!(put("Dora", exactly(7)), Err(7), "somebody else's");
+    assert_eq!(put("Dora", exactly(0)), Err(0), "nobody's for ever");
+    rig.call::<RemovePerson>(&PersonRemove { person: PersonId(6) }).unwrap();
+    let mut put = |id| {
+        let name = Name::new("Ann").unwrap();
+        rig.call::<PutPersonAs>(&PersonAs { name, id }).map(|done| done.person.0)
+    };
+    assert_eq!(put(exactly(6)), Err(RequestError::NameTaken { person: PersonId(6) }));
+    assert_eq!(put(least(6)), Ok(8));
 }
 
 #[test]

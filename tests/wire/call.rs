@@ -228,6 +228,7 @@ fn every_row_asks_for_the_least_role_that_it_needs() {
         (endpoints::SetReserve::PATH, endpoints::SetReserve::CALLER, Owner),
         (endpoints::SearchAgain::PATH, endpoints::SearchAgain::CALLER, Enroller),
         (endpoints::FindRedundant::PATH, endpoints::FindRedundant::CALLER, Enroller),
+        (endpoints::PutPersonAs::PATH, endpoints::PutPersonAs::CALLER, Enroller),
     ];
     let paths: Vec<&str> = rules.iter().map(|&(path, ..)| path).collect();
     assert_eq!(paths, TABLE.iter().map(|&(path, ..)| path).collect::<Vec<_>>());

@@ -38,10 +38,10 @@ use threshold_wire::gallery::beside::{
 use threshold_wire::handshake::{PairFinish, PairFinished, PairStart, PairStarted, SessionOpened};
 use threshold_wire::message::{
     ContextGet, ContextGot, Echo, GalleryAgain, GalleryAgainDone, GalleryPageRequest,
-    GallerySearch, GallerySearchDone, IfThere, LogHead, LogPageRequest, Nothing, PersonPut,
-    PersonPutDone, PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PullWhat, PushAccepted,
-    PushRequest, PushWhat, SecretKeeper, TemplatePut, TemplatePutDone, TemplateRedundant,
-    TemplateRedundantDone, Unlocked, Wipe,
+    GallerySearch, GallerySearchDone, IfThere, LogHead, LogPageRequest, Nothing, PersonAs,
+    PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PullWhat,
+    PushAccepted, PushRequest, PushWhat, SecretKeeper, TemplatePut, TemplatePutDone,
+    TemplateRedundant, TemplateRedundantDone, Unlocked, WantedId, Wipe,
 };
 use threshold_wire::policy::{
     ModeSet, PassbackSet, PolicySet, ReserveAsk, ReserveStanding, ReserveTold,
@@ -214,6 +214,15 @@ fn templates(s: &mut Sheet) {
         let found = TemplateRedundantDone { template: Some(template) };
         s.answer::<endpoints::FindRedundant>(case, found);
     }
+    for (case, wanted) in
+        [("least", WantedId::AtLeast(PersonId(300))), ("exactly", WantedId::Exactly(PersonId(7)))]
+    {
+        let put = PersonAs { name: samples::name("Zoë O'Neill"), id: wanted };
+        s.call::<endpoints::PutPersonAs>(case, put, Call::PutPersonAs);
+    }
+    let put =
+        PersonPutDone { person: PersonId(300), added: true, free_slot: Some(0), generation: 4 };
+    s.answer::<endpoints::PutPersonAs>("", put);
     s.answer::<endpoints::FindRedundant>("itself", TemplateRedundantDone { template: None });
     let threshold = Threshold(Score(0.6875));
     let nearest = samples::resembled().best;

@@ -15,7 +15,7 @@ use threshold_wire::frame::MAX_BODY_BYTES;
 use threshold_wire::{Call, Endpoint, FrameKind, RequestError};
 
 /// Text fields of all schemas.
-const TEXT_FIELDS: usize = 43;
+const TEXT_FIELDS: usize = 44;
 
 /// One row: its path, its schemas, and how a body of it is read and written again.
 struct Row {
@@ -58,7 +58,7 @@ rows! {
     AcknowledgePhoto WithdrawPhoto ChallengeCommission FinishCommission GetClock SetClock GetStats StartPull StartPush SetSpeed
     ApplyGallery Unlock Reboot WipeUnit GetSlots PushUpdate ApplyUpdate ConfirmUpdate RevertUpdate GetAccess SetAccess ListSchedules
     PutSchedule RemoveSchedule SetPassback GetConfig SetConfig StageGallery GetBeside PruneLog Calibrate BeginEnrolment GetEnrolment
-    KeepEnrolment CancelEnrolment SetReserve SearchAgain FindRedundant
+    KeepEnrolment CancelEnrolment SetReserve SearchAgain FindRedundant PutPersonAs
 }
 
 /// The paths of all texts that a type has.

@@ -13,6 +13,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+/// What stands on the page for each model.
+const RUNS: [&[&str]; 6] = [
+    &["verify"],
+    &["identify"],
+    &["forecast"],
+    &["cluster"],
+    &["identify", "--half", "fit"],
+    &["forecast", "--half", "fit"],
+];
+
 /// Furthest that the shipped distances may lie from those measured anew.
 const SHIPPED_APART: f64 = 0.005;
 
@@ -47,11 +57,12 @@ pub(crate) fn run() -> Result<()> {
             output(&mut command)?;
         }
         let _ = writeln!(page, "\n## {}", model.option());
-        for what in ["verify", "identify", "forecast", "cluster"] {
-            println!("== {what}, {}", model.option());
-            let said = output(threshold(&["eval", what, "--embeddings"]).arg(&file))?;
-            let command =
-                format!("threshold eval {what} --embeddings {}.embeddings", model.option());
+        for run in RUNS {
+            println!("== {}, {}", run.join(" "), model.option());
+            let arguments = [&["eval"], run, &["--embeddings"]].concat();
+            let said = output(threshold(&arguments).arg(&file))?;
+            let (run, option) = (run.join(" "), model.option());
+            let command = format!("threshold eval {run} --embeddings {option}.embeddings");
             let _ = writeln!(page, "\n```text\n$ {command}\n{}\n```", said.trim_end());
         }
         for miss in judge(&file, &threshold)? {
@@ -84,13 +95,13 @@ fn missed(json: &Value) -> Result<Vec<String>> {
         missed.push(format!("shipped distances are {apart:.4} from those measured"));
     }
     for row in json["rows"].as_array().context("no rows")? {
-        // Of several frames or templates the forecast only promises to err to the strict side.
-        let lone = row["rule"]["needed"] == 1 && row["templates"] == 1;
         let ratio = row["ratio"].as_f64().unwrap_or(f64::INFINITY);
-        if if lone { row["within"] != true } else { ratio < 0.5 } {
+        if row["within"] != true {
             missed.push(format!(
-                "forecast over simulated {ratio:.2} at N = {}, forecast FPIR {:.4}",
+                "forecast over simulated {ratio:.2} at N = {}, {} templates, {} frames, forecast FPIR {:.4}",
                 row["people"],
+                row["templates"],
+                row["rule"]["needed"],
                 row["forecast"].as_f64().unwrap_or(f64::NAN)
             ));
         }
@@ -100,7 +111,11 @@ fn missed(json: &Value) -> Result<Vec<String>> {
 
 const INTRODUCTION: &str = "\
 The people of the LFW development folds are split by name into a fit half and a check half (`models/src/eval/split.rs`).
-The distances that a forecast uses were measured on the fit half; everything below is of the check half, but for blocks with `--half fit`, and nothing was tuned on it.
+The distances that a forecast uses were measured on the fit half; everything below is of the check half, but for blocks with `--half fit`, which say \
+how much of a difference is the forecast's own: what is left of it on the check half is that other people come.
+No threshold, distance or rule was chosen by the check half, with two exceptions: the limits of the quality gate, which all pictures passed before they \
+were embedded, were set on both halves, and `cluster` and rows marked floor use the packs' own thresholds, which are the best of LFW's folds, both halves again.
+The rule by which second identities are found was chosen on the fit half alone.
 `verify` counts comparisons, `identify` and `forecast` count searches: one visit, one decision, by the code that decides at the door; `cluster` \
 counts pairs of pictures, grouped as `threshold cluster` groups them.
 N is the number of people in the gallery, T the threshold; a row's FPIR is that of strangers' visits, its FNIR that of enrolled people's.
@@ -128,8 +143,9 @@ mod tests {
         check(0.0, 1, 1.2, 0);
         check(0.01, 1, 1.2, 1);
         check(0.0, 1, 2.1, 1);
-        check(0.0, 3, 4.0, 0);
+        check(0.0, 3, 4.0, 1);
         check(0.0, 3, 0.4, 1);
+        check(0.0, 3, 1.9, 0);
         assert!(missed(&json!({})).is_err());
     }
 }

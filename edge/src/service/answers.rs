@@ -16,7 +16,8 @@ use threshold_models::engine::Embedding;
 use threshold_models::search::Mean;
 use threshold_policy::{LockedOut, Subject};
 use threshold_record::{
-    Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, PersonId, Template, TemplateError,
+    Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, Person, PersonId, Template,
+    TemplateError,
 };
 use threshold_store::{
     Checkpoint, Gallery, GalleryError, Keeper, Member, Receipt, Store, StoreError,
@@ -29,17 +30,17 @@ use threshold_wire::endpoints::{
     ChallengeCommission, Endpoint, FindRedundant, FinishCommission, FinishPairing, GetAccess,
     GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment, GetIdentity, GetInfo,
     GetLogHead, GetPolicy, GetStats, KeepEnrolment, ListAdministrators, ListGallery, ListSchedules,
-    OpenSession, PruneLog, PutPerson, PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson,
-    RemoveSchedule, RevokeAdministrator, SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess,
-    SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed,
-    StageGallery, StartPairing, StartPull, StartPush, Unlock, WipeUnit, WithdrawPhoto,
+    OpenSession, PruneLog, PutPerson, PutPersonAs, PutSchedule, PutTemplate, ReadLog, Reboot,
+    RemovePerson, RemoveSchedule, RevokeAdministrator, SayHello, SearchAgain, SearchGallery,
+    SendEcho, SetAccess, SetClock, SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole,
+    SetSpeed, StageGallery, StartPairing, StartPull, StartPush, Unlock, WipeUnit, WithdrawPhoto,
 };
 use threshold_wire::message::{
     ContextGot, GalleryAgain, GalleryAgainDone, GalleryInfo, GalleryPage, GallerySearch,
-    GallerySearchDone, IfThere, Info, LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonPut,
-    PersonPutDone, PersonRemoveDone, PersonSummary, PullOffer, PullRequest, PullWhat,
+    GallerySearchDone, IfThere, Info, LOG_PAGE_ENTRIES, LogHead, LogPage, ModelInfo, PersonAs,
+    PersonPut, PersonPutDone, PersonRemoveDone, PersonSummary, PullOffer, PullRequest, PullWhat,
     RECEIPT_BYTES, ReaderState, RequestError, Resembled, SecretKeeper, StoreInfo, TemplatePut,
-    TemplatePutDone, TemplateRedundant, TemplateRedundantDone,
+    TemplatePutDone, TemplateRedundant, TemplateRedundantDone, WantedId,
 };
 use threshold_wire::trust::{CHECKPOINT_BYTES, CheckpointGot, CheckpointPlace, Identity};
 
@@ -110,13 +111,14 @@ pub(super) fn answer(
         Call::GetInfo(_) => reply::<GetInfo>(id, Ok(info(state))),
         Call::SendEcho(echo) => reply::<SendEcho>(id, Ok(echo.clone())),
         Call::PutPerson(put) => reply::<PutPerson>(id, put_person(state, put, by)),
+        Call::PutPersonAs(put) => reply::<PutPersonAs>(id, put_person_as(state, put, by)),
         Call::PutTemplate(put) => reply::<PutTemplate>(id, put_template(state, put, by)),
         Call::RemovePerson(remove) => {
             reply::<RemovePerson>(id, remove_person(state, remove.person, by))
         }
         Call::SearchGallery(search) => reply::<SearchGallery>(id, search_gallery(state, search)),
         Call::SearchAgain(search) => reply::<SearchAgain>(id, search_again(state, search)),
-        Call::FindRedundant(of) => reply::<FindRedundant>(id, redundant(state, of)),
+        Call::FindRedundant(of) => reply::<FindRedundant>(id, redundant(state, of, by)),
         Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
         Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session, by)),
         Call::GetLogHead(_) => reply::<GetLogHead>(id, log_head(state)),
@@ -321,19 +323,55 @@ fn put_person(
 ) -> Result<PersonPutDone, RequestError> {
     let gallery = gallery(state)?;
     if let Some(member) = gallery.named(&put.name) {
-        let person = member.person.id;
         return match put.if_there {
-            IfThere::Refuse => Err(RequestError::NameTaken { person }),
-            IfThere::Use => Ok(PersonPutDone {
-                person,
-                added: false,
-                free_slot: member.free_slot(),
-                generation: gallery.generation(),
-            }),
+            IfThere::Refuse => Err(RequestError::NameTaken { person: member.person.id }),
+            IfThere::Use => Ok(there(gallery, member)),
         };
     }
+    add_person(state, by, |store| store.add_person(put.name.clone()))
+}
+
+fn put_person_as(
+    state: &mut State,
+    put: &PersonAs,
+    by: KeyTag,
+) -> Result<PersonPutDone, RequestError> {
+    let gallery = gallery(state)?;
+    if let Some(member) = gallery.named(&put.name) {
+        let person = member.person.id;
+        return match put.id.allows(person) {
+            true => Ok(there(gallery, member)),
+            false => Err(RequestError::NameTaken { person }),
+        };
+    }
+    add_person(state, by, |store| {
+        let fresh = store.fresh_person(put.name.clone())?;
+        let id = match put.id {
+            WantedId::AtLeast(least) => fresh.id.max(least),
+            WantedId::Exactly(id) => id,
+        };
+        // Who was removed under the id stays removed.
+        store.put_members(&[Member::of(Person { id, ..fresh }, Vec::new())])?;
+        Ok(id)
+    })
+}
+
+fn there(gallery: &Gallery, member: &Member) -> PersonPutDone {
+    PersonPutDone {
+        person: member.person.id,
+        added: false,
+        free_slot: member.free_slot(),
+        generation: gallery.generation(),
+    }
+}
+
+fn add_person(
+    state: &mut State,
+    by: KeyTag,
+    add: impl FnOnce(&mut Store) -> Result<PersonId, StoreError>,
+) -> Result<PersonPutDone, RequestError> {
     let entry = LogEntry { by, ..LogEntry::of(EntryKind::Enrolled) };
-    let person = change(state, entry, |journal| journal.store_mut().add_person(put.name.clone()))?;
+    let person = change(state, entry, |journal| add(journal.store_mut()))?;
     state.gallery_changed();
     // Somebody is enrolled whose entry is owed: the door stays locked until the log has it.
     let _ = state.write_or_owe(LogEntry { person, ..entry });
@@ -437,10 +475,21 @@ fn search_again(state: &State, search: &GalleryAgain) -> Result<GalleryAgainDone
     Ok(GalleryAgainDone { nearest, threshold })
 }
 
-fn redundant(state: &State, of: &TemplateRedundant) -> Result<TemplateRedundantDone, RequestError> {
+/// A template leaves the unit by this: of whoever has a free slot none does, and of the others only once the log says so.
+fn redundant(
+    state: &mut State,
+    of: &TemplateRedundant,
+    by: KeyTag,
+) -> Result<TemplateRedundantDone, RequestError> {
     check_vector(state, of.model, of.scale, &of.vector)?;
     let embedding = embedding_of(of.scale, &of.vector);
-    Ok(TemplateRedundantDone { template: state.most_redundant(of.person, &embedding, of.quality)? })
+    let template = state.most_redundant(of.person, &embedding, of.quality)?;
+    if template.is_some() {
+        let entry = LogEntry::of(EntryKind::GalleryRead);
+        let entry = LogEntry { person: of.person, by, ..entry };
+        state.write(entry).ok_or(RequestError::StoreFault { part: Cause::Store })?;
+    }
+    Ok(TemplateRedundantDone { template })
 }
 
 fn embedding_of(scale: f32, vector: &[i8]) -> Embedding {

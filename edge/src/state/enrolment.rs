@@ -345,6 +345,9 @@ impl State {
         let store = self.journal.as_ref().ok_or(not_ready(Cause::Store))?.store();
         let gallery = store.gallery().ok_or(not_ready(Cause::Gallery))?;
         let member = gallery.member(person).ok_or(RequestError::UnknownPerson { person })?;
+        if member.free_slot().is_some() {
+            return Ok(None);
+        }
         let of = |held: &Template| {
             let components = held.vector.iter().map(|&step| f32::from(step) * held.scale);
             (Embedding(components.collect()), held.quality)

@@ -29,8 +29,8 @@ use crate::handshake::{
 use crate::hello::{Hello, HelloRequest};
 use crate::message::{
     ContextGet, ContextGot, Echo, GalleryAgain, GalleryAgainDone, GalleryPage, GalleryPageRequest,
-    GallerySearch, GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonPut,
-    PersonPutDone, PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted,
+    GallerySearch, GallerySearchDone, Info, LogHead, LogPage, LogPageRequest, Nothing, PersonAs,
+    PersonPut, PersonPutDone, PersonRemove, PersonRemoveDone, PullOffer, PullRequest, PushAccepted,
     PushRequest, RequestError, TemplatePut, TemplatePutDone, TemplateRedundant,
     TemplateRedundantDone, Unlocked, Wipe,
 };
@@ -269,8 +269,10 @@ endpoints! {
     SetReserve "policy/reserve" Owner ReserveAsk => ReserveTold;
     /// Is the face of this enrolment somebody's whom you have? Asked before a person is enrolled, with all pictures in one.
     SearchAgain "gallery/again" Enroller GalleryAgain => GalleryAgainDone;
-    /// Which of this person's templates could go for this one?
+    /// All slots of this person are used: which template could go for this one? None goes while a slot is free.
     FindRedundant "gallery/redundant" Enroller TemplateRedundant => TemplateRedundantDone;
+    /// Add this person under the vault's id.
+    PutPersonAs "gallery/person/as" Enroller PersonAs => PersonPutDone;
 }
 
 /// Key of a [`RequestError`]. Apart from the answers' keys, so that a new error leaves the hello's answer as it is.

@@ -203,6 +203,37 @@ pub struct PersonPut {
     pub if_there: IfThere,
 }
 
+/// Adds a person under the id that a vault knows the person by, so that one id stands for one person wherever a file is pushed to, and
+/// who was removed under it stays removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PersonAs {
+    /// What the administrator typed; one person for each name.
+    pub name: Name,
+    /// The id. [`RequestError::NameTaken`] tells who has the name under another one; with the id that was wanted, that it is somebody
+    /// else's or was somebody's who was removed.
+    pub id: WantedId,
+}
+
+/// Which id somebody is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum WantedId {
+    /// One that the unit never used, and not below this one.
+    AtLeast(PersonId),
+    /// This one.
+    Exactly(PersonId),
+}
+
+impl WantedId {
+    /// Whether somebody who is there under an id may stay so.
+    #[must_use]
+    pub fn allows(self, id: PersonId) -> bool {
+        match self {
+            Self::AtLeast(least) => id >= least,
+            Self::Exactly(wanted) => id == wanted,
+        }
+    }
+}
+
 /// The person that was added or found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct PersonPutDone {

@@ -42,7 +42,7 @@ pub struct VaultList {
     /// Print the roster as a CSV list with the columns that vault import takes; of photos nothing is kept, so that their column is empty
     #[arg(long, conflicts_with = "jsonl")]
     pub csv: bool,
-    /// Print the roster as a line of JSON for each person
+    /// Print the roster as a line of JSON for each person, as vault import takes it from a file ending in .jsonl
     #[arg(long)]
     pub jsonl: bool,
 }
@@ -50,7 +50,8 @@ pub struct VaultList {
 /// `vault import`
 #[derive(Args, Debug)]
 pub struct VaultImport {
-    /// A CSV list with the columns name, photo, consent, keep_until, or a folder with a folder of photos for each person
+    /// A list with the columns name, photo, consent, keep_until, as CSV or (in a file ending in .jsonl) a line of JSON for each photo, or
+    /// a folder with a folder of photos for each person
     #[arg(value_name = "LIST OR FOLDER")]
     pub source: PathBuf,
     /// Leave out whoever has no day of consent, in the list or in the vault

@@ -31,10 +31,10 @@ use threshold_wire::endpoints::{
     FindRedundant, GetInfo, PutPerson, PutTemplate, RemovePerson, SearchAgain, SearchGallery,
 };
 use threshold_wire::message::{
-    Armed, GalleryAgain, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonRemove,
-    PersonSummary, TemplatePut, TemplateRedundant,
+    Armed, GalleryAgain, GallerySearch, IfThere, ModelInfo, Nothing, PersonPut, PersonPutDone,
+    PersonRemove, PersonSummary, TemplatePut, TemplateRedundant,
 };
-use vaulted::Keeping;
+use vaulted::{Ids, Keeping, add_at_unit};
 
 /// Score from which two photos are one: the int8 template of a photo lies within 0.01 of the photo itself, two takes of
 /// one person lie 0.1 apart and more.
@@ -90,12 +90,13 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
         None => None,
     };
     let enrolment = Enrolment { name, photos, model, force: typed.force };
-    enrolment.warn_of_pairs(meant.say);
+    enrolment.check_pairs(meant.say)?;
     let enrolled = match &mut keeping {
         None => enrolment.carry_out(&mut session, meant.say, replaced.as_mut())?,
         Some(keeping) => {
-            let done =
-                enrolment.keep_and_carry_out(&mut session, meant.say, &mut || keeping.keep());
+            keeping.room()?;
+            let (ids, keep) = (keeping.ids()?, &mut |id| keeping.keep(id));
+            let done = enrolment.keep_and_carry_out(&mut session, meant.say, &ids, keep);
             done.map_err(|error| keeping.half(error))?
         }
     };
@@ -145,21 +146,32 @@ struct Enrolled {
 }
 
 impl Enrolment {
-    /// Warns of photos that do not look like one person, because two people's photos under one name open the door to
-    /// both, and of the same photo twice, because it takes a slot for nothing.
-    fn warn_of_pairs(&self, say: Say) {
+    /// Looks for photos that do not look like one person, because two people's photos under one name open the door to both: an
+    /// error unless it is forced. Warns of the same photo twice, because it takes a slot for nothing.
+    fn check_pairs(&self, say: Say) -> anyhow::Result<()> {
         let metric = self.model.metric;
         for (one, other, distance) in self.pairs() {
             let both = format!("{} and {}", one.path.display(), other.path.display());
             if self.unlike(distance) {
                 let unit = metric.unit();
-                say.warn(&format!("{both} hardly show one person: distance {distance:.3} {unit}"));
+                let error = HostError::UnlikePhotos { photos: both, distance, unit };
+                self.unless_forced(say, error)?;
             } else if metric.score(distance).0 >= SAME_PHOTO {
                 say.warn(&format!(
                     "{both} are as good as one photo: the second takes a slot and adds nothing"
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// An error, or a warning for whoever wants to go on all the same.
+    fn unless_forced(&self, say: Say, error: HostError) -> Result<(), HostError> {
+        if !self.force {
+            return Err(error);
+        }
+        say.warn(&error.to_string());
+        Ok(())
     }
 
     /// Every two photos with their distance.
@@ -200,18 +212,35 @@ impl Enrolment {
                 ));
             }
         }
-        self.put(session, there, &all, Vec::new(), replaced)
+        let done = self.person(session)?;
+        match self.put(session, there, done, &all, Vec::new(), replaced) {
+            // A unit that says no can still be told to forget; over a dead line there is nobody to tell, and the
+            // name without templates opens nothing and is used by the next try.
+            Err(error) if done.added && !error.is::<Partly>() => {
+                if error
+                    .downcast_ref()
+                    .is_some_and(|error: &SessionError| error.refusal().is_some())
+                {
+                    session.call::<RemovePerson>(&PersonRemove { person: done.person })?;
+                }
+                Err(error)
+            }
+            done => done,
+        }
     }
 
-    /// The same with a vault: once everything is checked, `keep` keeps the photos, and only then the unit takes those that it has not.
+    /// The same with a vault: once everything is checked, the unit settles the person's id, `keep` keeps the photos under it, and only
+    /// then the unit takes those that it has not.
     fn keep_and_carry_out<T: Transport>(
         &self,
         session: &mut Session<T>,
         say: Say,
-        keep: &mut dyn FnMut() -> anyhow::Result<()>,
+        ids: &Ids,
+        keep: &mut dyn FnMut(PersonId) -> anyhow::Result<()>,
     ) -> anyhow::Result<Enrolled> {
         let people = People::read(session)?;
         let there = people.named(&self.name);
+        let wanted = ids.wanted(&self.name, &people)?;
         self.check_again(session, say, &people, there)?;
         let (mut fresh, mut passed) = (Vec::new(), Vec::new());
         for photo in &self.photos {
@@ -222,40 +251,40 @@ impl Enrolment {
             }
         }
         self.free_slots(there, fresh.len())?;
-        keep()?;
-        self.put(session, there, &fresh, passed, None)
+        let done = add_at_unit(session, &self.name, wanted)?;
+        // Not taken out again if something fails from here on: that would use up the id, and a name without templates opens nothing.
+        keep(done.person)?;
+        self.put(session, there, done, &fresh, passed, None)
     }
 
-    /// Puts the person and a template of each photo into the gallery.
+    /// Adds the person at the unit, or finds it there.
+    fn person<T: Transport>(
+        &self,
+        session: &mut Session<T>,
+    ) -> Result<PersonPutDone, SessionError> {
+        let put = PersonPut { name: self.name.clone(), if_there: IfThere::Use };
+        session.call::<PutPerson>(&put)
+    }
+
+    /// Puts a template of each photo into the gallery, of a person who is there.
     fn put<T: Transport>(
         &self,
         session: &mut Session<T>,
         there: Option<&PersonSummary>,
+        done: PersonPutDone,
         photos: &[&Photo],
         passed: Vec<PathBuf>,
         replaced: Option<&mut Replaced>,
     ) -> anyhow::Result<Enrolled> {
-        let put = PersonPut { name: self.name.clone(), if_there: IfThere::Use };
-        let done = session.call::<PutPerson>(&put)?;
         let (person, added, generation) = (done.person, done.added, done.generation);
         let (slots, not_needed) = Default::default();
         let mut enrolled = Enrolled { person, added, slots, there: passed, not_needed, generation };
         match self.push(session, there, &mut enrolled, photos, replaced) {
             Ok(()) => Ok(enrolled),
-            // A unit that says no can still be told to forget; over a dead line there is nobody to tell, and the
-            // name without templates opens nothing and is used by the next try.
-            Err(error) if enrolled.slots.is_empty() && done.added => {
-                if error
-                    .downcast_ref()
-                    .is_some_and(|error: &SessionError| error.refusal().is_some())
-                {
-                    session.call::<RemovePerson>(&PersonRemove { person: done.person })?;
-                }
-                Err(error)
-            }
+            Err(error) if enrolled.slots.is_empty() && added => Err(error),
             Err(error) => {
                 let (n, all) = (enrolled.slots.len(), photos.len());
-                Err(error).context(format!("{n} of {all} photos are enrolled"))
+                Err(error).context(Partly { n, all })
             }
         }
     }
@@ -342,8 +371,8 @@ impl Enrolment {
         Ok(free)
     }
 
-    /// Asks the unit whom the photo resembles: somebody else, and an enrolled person's own unlike photo, are warnings. True if it is as
-    /// good as one that the person has already.
+    /// Asks the unit whom the photo resembles: somebody else is a warning, a photo unlike those that the person has is an error unless
+    /// it is forced. True if it is as good as one that the person has already.
     fn check_against_gallery<T: Transport>(
         &self,
         session: &mut Session<T>,
@@ -373,11 +402,8 @@ impl Enrolment {
         let enrolled = there.is_some_and(|person| person.slots != 0);
         let like_own = resembled().any(|one| own(one.person) && threshold.accepts(one.score));
         if enrolled && !like_own {
-            say.warn(&format!(
-                "{} hardly resembles {}, who is enrolled already",
-                photo.path.display(),
-                self.name
-            ));
+            let (photo, name) = (photo.path.display().to_string(), self.name.as_str().to_owned());
+            self.unless_forced(say, HostError::UnlikeOwn { photo, name })?;
         }
         Ok(resembled().any(|one| own(one.person) && one.score.0 >= SAME_PHOTO))
     }
@@ -417,11 +443,7 @@ impl Enrolment {
             score: other.score.0,
             threshold: found.threshold.0.0,
         };
-        if !self.force {
-            return Err(error.into());
-        }
-        say.warn(&error.to_string());
-        Ok(())
+        Ok(self.unless_forced(say, error)?)
     }
 
     fn value(&self, enrolled: &Enrolled) -> Value {
@@ -477,6 +499,19 @@ impl Enrolment {
     }
 }
 
+/// How far an enrolment came that ended with an error.
+#[derive(Debug)]
+struct Partly {
+    n: usize,
+    all: usize,
+}
+
+impl std::fmt::Display for Partly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} photos are enrolled", self.n, self.all)
+    }
+}
+
 /// Copies an embedding into a message; a pack whose embeddings are longer than a template holds is none of a unit's.
 fn fill(copy: impl FnOnce() -> bool, len: usize) -> Result<(), RequestError> {
     use threshold_record::TemplateError::Length;
@@ -524,6 +559,39 @@ mod tests {
         Some(Resembled { person, score: Score(score) })
     }
 
+    /// A unit that has Ann with templates in these slots, and finds her in her photos.
+    fn with_ann(slots: u8) -> FakeUnit {
+        let mut unit = FakeUnit::new();
+        let ann = unit.add_person("Ann", slots);
+        unit.found = GallerySearchDone { best: resembles(ann, 0.9), runner_up: None };
+        unit
+    }
+
+    #[test]
+    fn photos_unlike_each_other_or_unlike_those_enrolled_change_nothing_unless_forced() {
+        let tried = |others: usize, found: f32, force: bool| {
+            let mut unit = with_ann(1);
+            unit.found.best = resembles(PersonId(1), found);
+            let mut enrolment = Enrolment { force, ..enrolment("Ann", 1) };
+            enrolment.photos.extend((0..others).map(|n| photo("bob.jpg", n + 1)));
+            let mut session = unit.session();
+            let done = enrolment
+                .check_pairs(say())
+                .and_then(|()| enrolment.carry_out(&mut session, say(), None));
+            (
+                done.map(|done| done.slots).map_err(|error| error.to_string()),
+                session.unit().people[0].slots,
+            )
+        };
+        assert_eq!(tried(0, 0.9, false), (Ok(vec![1]), 0b11));
+        let (error, slots) = tried(1, 0.9, false);
+        assert!(error.unwrap_err().starts_with("0.jpg and bob.jpg hardly show one person"));
+        assert_eq!((slots, tried(1, 0.9, true).1), (1, 0b111));
+        let (error, slots) = tried(0, 0.1, false);
+        assert_eq!(error.unwrap_err(), "0.jpg hardly resembles Ann, who is enrolled already");
+        assert_eq!((slots, tried(0, 0.1, true).1), (1, 0b11));
+    }
+
     #[test]
     fn a_new_person_gets_a_template_for_each_photo() {
         let mut session = FakeUnit::new().session();
@@ -541,8 +609,7 @@ mod tests {
 
     #[test]
     fn an_enrolled_person_gets_the_free_slots() {
-        let mut unit = FakeUnit::new();
-        unit.add_person("Ann", 0b1011);
+        let unit = with_ann(0b1011);
         let mut session = unit.session();
         let done = enrolment("Ann", 2).carry_out(&mut session, say(), None).unwrap();
         assert_eq!((done.added, done.slots), (false, vec![2, 4]));
@@ -579,8 +646,7 @@ mod tests {
             vector: std::iter::repeat_n(slot as i8 + 1, 512).collect(),
         };
         let enrolled = |used: u8, photos: usize, redundant: Vec<Option<Template>>| {
-            let mut unit = FakeUnit::new();
-            unit.add_person("Ann", used);
+            let mut unit = with_ann(used);
             unit.redundant = redundant.into();
             let mut session = unit.session();
             let mut replaced = replaced::tests::replaced(folder.path());
@@ -602,8 +668,7 @@ mod tests {
     #[test]
     fn a_template_that_cannot_be_the_persons_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut unit = FakeUnit::new();
-        unit.add_person("Ann", 0xff);
+        let mut unit = with_ann(0xff);
         let mut odd = replaced::tests::template(8, 1);
         odd.slot = 8;
         unit.redundant = [Some(odd)].into();
@@ -649,7 +714,8 @@ mod tests {
         let kept_with = |unit: FakeUnit, n_photos: usize, fails: bool| {
             let (mut session, mut kept) = (unit.session(), 0);
             let enrolment = enrolment("Ann", n_photos);
-            let done = enrolment.keep_and_carry_out(&mut session, say(), &mut || {
+            let ids = Ids { held: Default::default(), next: PersonId(5) };
+            let done = enrolment.keep_and_carry_out(&mut session, say(), &ids, &mut |_| {
                 kept += 1;
                 if fails { Err(anyhow::anyhow!("no room")) } else { Ok(()) }
             });

@@ -15,13 +15,14 @@ use crate::people::People;
 use crate::say::{hex, table};
 use crate::session::Session;
 use crate::session::port::Transport;
+use crate::vault::Vault;
 use crate::{receipts, trust};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 use threshold_record::access::MAX_UNIX_S;
-use threshold_record::{MAX_SLOTS, Schedule, ScheduleId};
+use threshold_record::{MAX_SLOTS, Name, PersonId, Schedule, ScheduleId};
 use threshold_wire::endpoints::RemovePerson;
 use threshold_wire::message::{PersonRemove, PersonRemoveDone, PersonSummary};
 
@@ -96,11 +97,30 @@ pub fn run(meant: &Meant, typed: &args::Gallery) -> anyhow::Result<Answer> {
                     templates(done.templates.into())
                 )
             })?;
+            if let Some(text) = in_vault(meant, &done.name, person.person) {
+                meant.say.warn(&text);
+            }
         }
         // These were done above.
         _ => {}
     }
     Ok(Answer::Yes)
+}
+
+/// What the vault, if there is one that opens, still has of somebody who was removed from a unit.
+fn in_vault(meant: &Meant, name: &Name, removed: PersonId) -> Option<String> {
+    let vault = Vault::open_to_read(&meant.keychain.vault(), &meant.keychain).ok()?;
+    let id = vault.id_of(name)?;
+    let what = match id == removed {
+        true => "photos and templates",
+        false => "photos under another id, so that a gallery file of it would let them in again",
+    };
+    Some(format!(
+        "the vault {} still has {name} (#{}) with {what}; threshold vault remove {:?}",
+        vault.path().display(),
+        id.0,
+        name.as_str()
+    ))
 }
 
 fn remove<T: Transport>(

@@ -303,8 +303,8 @@ fn forecast(policy: &PolicyInfo) -> String {
     };
     let PolicyForecast { fpir, fpir_high, fnir, fnir_high } = forecast;
     format!(
-        "{at}: {fpir:.1e} of strangers' visits admitted, {fpir_high:.1e} at most (FPIR); {:.0} % of enrolled people's \
-         refused, {:.0} % at most (FNIR)",
+        "{at}: {fpir:.1e} of strangers' visits admitted (FPIR), {fpir_high:.1e} at the high end of the people that the model was measured \
+         on, more with others (threshold policy forecast); {:.0} % of enrolled people's refused (FNIR), {:.0} % at the high end",
         100.0 * fnir,
         100.0 * fnir_high
     )

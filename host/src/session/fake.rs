@@ -6,7 +6,7 @@
 
 use super::Session;
 use super::port::Transport;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 use threshold_record::{
@@ -24,7 +24,7 @@ use threshold_wire::handshake::{
 use threshold_wire::message::{
     Armed, EngineState, GalleryAgainDone, GalleryInfo, GalleryPage, GallerySearchDone, IfThere,
     Info, LogHead, LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut,
-    TemplatePutDone, TemplateRedundantDone,
+    TemplatePutDone, TemplateRedundantDone, WantedId,
 };
 use threshold_wire::policy::{OnePolicy, PolicyInfo};
 use threshold_wire::session::{Held, Inside, SecretKey, accept};
@@ -71,6 +71,8 @@ pub(crate) struct FakeUnit {
     pub(crate) hello: Hello,
     pub(crate) people: Vec<PersonSummary>,
     pub(crate) generation: u64,
+    /// Whose ids are never used again.
+    pub(crate) removed: BTreeSet<PersonId>,
     pub(crate) schedules: Vec<Schedule>,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) contexts: Vec<Context>,
@@ -122,6 +124,7 @@ impl FakeUnit {
             hello: Hello::of_unit("door", "9.9.9"),
             people: vec![],
             generation: 1,
+            removed: BTreeSet::new(),
             schedules: vec![],
             entries: vec![],
             contexts: vec![],
@@ -454,6 +457,29 @@ impl FakeUnit {
                 };
                 call::answer::<at::PutPerson>(id, &answer).unwrap()
             }
+            Call::PutPersonAs(put) => {
+                let there = self.people.iter().find(|person| person.name == put.name).cloned();
+                let fresh = PersonId(self.people.last().map_or(1, |last| last.person.0 + 1));
+                let answer = match (there.map(|there| there.person), put.id) {
+                    (Some(person), wanted) if wanted.allows(person) => {
+                        Ok(self.put_done(person, false))
+                    }
+                    (Some(person), _) => Err(RequestError::NameTaken { person }),
+                    (None, WantedId::Exactly(person)) if self.removed.contains(&person) => {
+                        Err(RequestError::NameTaken { person })
+                    }
+                    (None, wanted) => {
+                        let id = match wanted {
+                            WantedId::AtLeast(least) => fresh.max(least),
+                            WantedId::Exactly(id) => id,
+                        };
+                        self.add_person(&put.name, 0);
+                        self.people.last_mut().unwrap().person = id;
+                        Ok(self.put_done(id, true))
+                    }
+                };
+                call::answer::<at::PutPersonAs>(id, &answer).unwrap()
+            }
             Call::PutTemplate(put) => {
                 let template = put.template;
                 let answer = match self.refused.clone() {
@@ -477,6 +503,7 @@ impl FakeUnit {
                     Some(place) => {
                         self.generation += 1;
                         let gone = self.people.remove(place);
+                        self.removed.insert(gone.person);
                         let templates = gone.slots.count_ones() as u8;
                         let generation = self.generation;
                         Ok(PersonRemoveDone {

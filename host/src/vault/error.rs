@@ -203,7 +203,7 @@ pub enum VaultError {
     },
     /// The list itself.
     #[error(
-        "{}: {what}; a CSV file with the columns name and photo, and consent and keep_until if you have them, or a folder with a \
+        "{}: {what}; a list with the columns name and photo, and consent and keep_until if you have them (CSV, or lines of JSON in a .jsonl file), or a folder with a \
          folder of photos for each person",
         path.display()
     )]
@@ -218,6 +218,54 @@ pub enum VaultError {
     NoSuchPerson {
         /// As typed.
         typed: String,
+    },
+    /// Unit and vault know somebody by two ids.
+    #[error(
+        "{name} is #{at_unit} at the unit and #{in_vault} in the vault, so that what is removed under the one id stays under the other; \
+         threshold gallery remove {name:?}, then repeat the command"
+    )]
+    TwoIds {
+        /// Who.
+        name: String,
+        /// The unit's id.
+        at_unit: u32,
+        /// The vault's id.
+        in_vault: u32,
+    },
+    /// Unit and vault mean two people by one id, and somebody who is at the unit is not in the vault.
+    #[error(
+        "#{id} is {name} at the unit and {holder} in the vault; threshold gallery remove {name:?}, then repeat the command with all photos"
+    )]
+    HeldInVault {
+        /// The id.
+        id: u32,
+        /// Who has it at the unit.
+        name: String,
+        /// Who has it in the vault.
+        holder: String,
+    },
+    /// The same, and somebody who is in the vault is not at the unit.
+    #[error(
+        "#{id} is {name} in the vault and {holder} at the unit; threshold vault remove {name:?}, then repeat the command with all photos"
+    )]
+    HeldAtUnit {
+        /// The id.
+        id: u32,
+        /// Who has it in the vault.
+        name: String,
+        /// Who has it at the unit.
+        holder: String,
+    },
+    /// Somebody who is in the vault was removed from the unit.
+    #[error(
+        "{name} (#{id} in the vault) was removed from this unit and stays removed under that id; to enrol {name} anew all the same, \
+         threshold vault remove {name:?} and repeat the command with all photos"
+    )]
+    RemovedAtUnit {
+        /// Who.
+        name: String,
+        /// The id.
+        id: u32,
     },
     /// Somebody has no template of the model.
     #[error(

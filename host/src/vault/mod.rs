@@ -8,7 +8,8 @@
 //! ```
 //! An SQLite file of which only ids and counts are in the clear (`seal`); its key lies in the keychain. It is what a new model's
 //! templates are made from without asking anybody back.
-//! Ids are never used again, as at a unit, and each transaction is whole or not there: a run that was cut off is gone on with.
+//! Ids are never used again, as at a unit, but for somebody whom a unit has under one already, so that both mean one person by it.
+//! Each transaction is whole or not there: a run that was cut off is gone on with.
 //! One run at a time writes: it holds `<vault>.lock` from opening to its end, since it goes by the people whom it read then.
 //! Refuses a file with a row that does not open, two people of one name, and to hold a photo: what is kept is the face and what is around it.
 
@@ -310,6 +311,22 @@ impl Vault {
         self.people.get(self.names.get(name)?)
     }
 
+    /// The id of the person of exactly this name.
+    #[must_use]
+    pub fn id_of(&self, name: &Name) -> Option<PersonId> {
+        self.names.get(name).copied()
+    }
+
+    /// An id above all that were ever used here.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn next_id(&self) -> Result<PersonId, VaultError> {
+        let query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'people'";
+        let last = self.file.query_row(query, [], |row| row.get::<_, u32>(0));
+        Ok(PersonId(last.map_err(VaultError::sqlite(&self.path))?.saturating_add(1)))
+    }
+
     /// Grows with every change.
     ///
     /// # Errors
@@ -328,6 +345,19 @@ impl Vault {
         model: ModelId,
         additions: &[Addition],
     ) -> Result<Vec<Result<Added, VaultError>>, VaultError> {
+        self.add_under(None, model, additions)
+    }
+
+    /// The same of one person, who if new has the id that a unit has settled.
+    ///
+    /// # Errors
+    /// [`VaultError`] of the whole; SQLite's for an id that is somebody else's.
+    pub fn add_under(
+        &mut self,
+        new_id: Option<PersonId>,
+        model: ModelId,
+        additions: &[Addition],
+    ) -> Result<Vec<Result<Added, VaultError>>, VaultError> {
         let Self { file, seal, people, names, path, known, lock, .. } = self;
         let transaction = begin(file, path, *known, lock.as_ref())?;
         let writer = Writer { file: &transaction, seal, path };
@@ -340,7 +370,7 @@ impl Vault {
                 let id = *names.get(&addition.name)?;
                 Some((id, people.get(&id)?.clone()))
             });
-            answers.push(match writer.add(model, addition, before)? {
+            answers.push(match writer.add(model, addition, before, new_id)? {
                 Ok((added, id, held)) => {
                     changed.insert(addition.name.clone(), (id, held));
                     Ok(added)

@@ -36,12 +36,13 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Adds to somebody who may be there; gives the person as it is then.
+    /// Adds to somebody who may be there, or under an id if one is given; gives the person as it is then.
     pub(super) fn add(
         &self,
         model: ModelId,
         addition: &Addition,
         there: Option<(PersonId, Held)>,
+        new_id: Option<PersonId>,
     ) -> Result<Result<(Added, PersonId, Held), VaultError>, VaultError> {
         let sqlite = VaultError::sqlite(self.path);
         let mut added = Added::default();
@@ -62,9 +63,9 @@ impl Writer<'_> {
             Some(id) => id,
             None => {
                 added.person = true;
-                self.file
-                    .execute("INSERT INTO people (sealed) VALUES (x'')", [])
-                    .map_err(&sqlite)?;
+                // Without an id the next that was never used.
+                let insert = "INSERT INTO people (id, sealed) VALUES (?1, x'')";
+                self.file.execute(insert, [new_id.map(|id| id.0)]).map_err(&sqlite)?;
                 PersonId(u32::try_from(self.file.last_insert_rowid()).unwrap_or_default())
             }
         };

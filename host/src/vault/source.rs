@@ -1,7 +1,8 @@
-//! What a vault is filled from: a CSV list of people and photos, or a folder with a folder of photos for each person.
+//! What a vault is filled from: a list of people and photos, or a folder with a folder of photos for each person.
 //!
-//! The list has a line of column names: `name` and `photo`, and if wanted `consent` (the day on which it was given) and
-//! `keep_until` (the last day on which the data may be kept), days as 2027-01-31. A line is one photo; a photo's path is meant
+//! A list's columns are `name` and `photo`, and if wanted `consent` (the day on which it was given) and `keep_until` (the last day on
+//! which the data may be kept), days as 2027-01-31. It is CSV with a line of their names, or, in a file ending in .jsonl, an object of
+//! JSON in each line, in which what `vault list --jsonl` says besides is passed over. A line is one photo; a photo's path is meant
 //! from the list's folder. Refuses columns of other names, since a misspelt one would lose what stands in it; a row that cannot be
 //! used is told with the others, and takes none of them with it.
 //! What any row says of consent and retention holds for everybody of its name, also where its photo is none: the latest consent, and
@@ -13,8 +14,12 @@ use crate::people::id_of;
 use crate::pictures;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use jiff::civil::Date;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use threshold_record::Name;
 
@@ -60,7 +65,57 @@ pub struct Listed {
 /// # Errors
 /// [`VaultError::List`] and [`HostError`] for one that is neither; a bad row is none.
 pub fn read(path: &Path, today: Date) -> anyhow::Result<Listed> {
-    if path.is_dir() { folder(path) } else { list(path, today) }
+    if path.is_dir() {
+        return folder(path);
+    }
+    let mut listed = Listed::default();
+    let is_json = path.extension().is_some_and(|found| found.eq_ignore_ascii_case("jsonl"));
+    if is_json {
+        listed.take_json(path, today)?
+    } else {
+        listed.take_csv(path, today)?
+    }
+    if listed.wanted.is_empty() && listed.bad.is_empty() {
+        return Err(fault(path, "it has no rows".to_owned()).into());
+    }
+    listed.spread(today);
+    Ok(listed)
+}
+
+fn fault(path: &Path, what: String) -> VaultError {
+    VaultError::List { path: path.to_path_buf(), what }
+}
+
+/// A row's cell; of JSON every value is text, so that a day which is none is told as one, with whom it concerns.
+#[derive(Default, Deserialize)]
+#[serde(from = "Value")]
+struct Cell(String);
+
+impl From<Value> for Cell {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::default(),
+            Value::String(text) => Self(text),
+            other => Self(other.to_string()),
+        }
+    }
+}
+
+/// A row as it was typed; what is not there is empty.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Row {
+    name: Cell,
+    photo: Cell,
+    consent: Cell,
+    keep_until: Cell,
+    /// What `vault list --jsonl` says besides, which the vault knows by itself.
+    #[serde(rename = "person")]
+    _person: IgnoredAny,
+    #[serde(rename = "crops")]
+    _crops: IgnoredAny,
+    #[serde(rename = "over")]
+    _over: IgnoredAny,
 }
 
 fn folder(folder: &Path) -> anyhow::Result<Listed> {
@@ -97,87 +152,104 @@ pub fn person_of<'a>(folder: &Path, picture: &'a Path) -> Result<Option<&'a str>
     name.map(Some).ok_or_else(fault)
 }
 
-fn list(path: &Path, today: Date) -> anyhow::Result<Listed> {
-    let file = File::open(path).map_err(HostError::file(path))?;
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-    let fault = |what: String| VaultError::List { path: path.to_path_buf(), what };
-    let columns = reader.headers().map_err(|error| fault(error.to_string()))?.clone();
-    let known = ["name", "photo", "consent", "keep_until"];
-    let place = |column: &str| columns.iter().position(|found| found == column);
-    if let Some(other) = columns.iter().find(|found| !known.contains(found)) {
-        return Err(fault(format!("it has a column {other:?}")).into());
-    }
-    for column in known {
-        if columns.iter().filter(|&found| found == column).count() > 1 {
-            return Err(fault(format!("it has the column {column} twice")).into());
+impl Listed {
+    fn take_csv(&mut self, path: &Path, today: Date) -> anyhow::Result<()> {
+        let file = File::open(path).map_err(HostError::file(path))?;
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
+        let fault = |what: String| fault(path, what);
+        let columns = reader.headers().map_err(|error| fault(error.to_string()))?.clone();
+        let known = ["name", "photo", "consent", "keep_until"];
+        let place = |column: &str| columns.iter().position(|found| found == column);
+        if let Some(other) = columns.iter().find(|found| !known.contains(found)) {
+            return Err(fault(format!("it has a column {other:?}")).into());
         }
-    }
-    for needed in &known[..2] {
-        place(needed).ok_or_else(|| fault(format!("it has no column {needed}")))?;
-    }
-    let places = known.map(place);
-    let beside = path.parent().unwrap_or(Path::new(""));
-    let mut listed = Listed::default();
-    for record in reader.records() {
-        match record {
-            Ok(record) => {
-                let line = record.position().map(csv::Position::line);
-                match listed.row(&record, places, today) {
-                    Ok((name, photo)) => {
-                        let (dates, photo) = (Dates::default(), beside.join(photo));
-                        listed.wanted.push(Wanted { line, name, dates, photo });
-                    }
-                    Err(error) => listed.bad.push(BadRow { line, photo: None, error }),
+        for column in known {
+            if columns.iter().filter(|&found| found == column).count() > 1 {
+                return Err(fault(format!("it has the column {column} twice")).into());
+            }
+        }
+        for needed in &known[..2] {
+            place(needed).ok_or_else(|| fault(format!("it has no column {needed}")))?;
+        }
+        let places = known.map(place);
+        let cells = |record: &StringRecord| {
+            let cell = |place: Option<usize>| {
+                Cell(place.and_then(|place| record.get(place)).unwrap_or_default().to_owned())
+            };
+            let [name, photo, consent, keep_until] = places.map(cell);
+            Row { name, photo, consent, keep_until, ..Row::default() }
+        };
+        for record in reader.records() {
+            match record {
+                Ok(record) => {
+                    let line = record.position().map(csv::Position::line);
+                    self.take(path, line, Ok(cells(&record)), today);
+                }
+                // A disk that fails would be asked for ever.
+                Err(error) if error.is_io_error() => return Err(fault(error.to_string()).into()),
+                Err(error) => {
+                    let line = error.position().map(csv::Position::line);
+                    let what = match error.kind() {
+                        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                            format!("the row has {len} fields and should have {expected_len}")
+                        }
+                        _ => "the row is no UTF-8".to_owned(),
+                    };
+                    self.take(path, line, Err(what), today);
                 }
             }
-            // A disk that fails would be asked for ever.
-            Err(error) if error.is_io_error() => return Err(fault(error.to_string()).into()),
-            Err(error) => {
-                let line = error.position().map(csv::Position::line);
-                let what = match error.kind() {
-                    csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                        format!("the row has {len} fields and should have {expected_len}")
-                    }
-                    _ => "the row is no UTF-8".to_owned(),
-                };
-                listed.bad.push(BadRow {
-                    line,
-                    photo: None,
-                    error: VaultError::Row { what }.into(),
-                });
+        }
+        Ok(())
+    }
+
+    fn take_json(&mut self, path: &Path, today: Date) -> anyhow::Result<()> {
+        let file = File::open(path).map_err(HostError::file(path))?;
+        for (place, line) in BufReader::new(file).split(b'\n').enumerate() {
+            let line = line.map_err(HostError::file(path))?;
+            if line.trim_ascii().is_empty() {
+                continue;
             }
+            // Read as a row, a list would have its cells by their places.
+            let row = match line.trim_ascii_start().starts_with(b"{") {
+                true => serde_json::from_slice(&line).map_err(|error| error.to_string()),
+                false => Err("it does not begin with a brace".to_owned()),
+            };
+            let row = row.map_err(|what| format!("the line is no object of these columns: {what}"));
+            self.take(path, Some(place as u64 + 1), row, today);
+        }
+        Ok(())
+    }
+
+    /// Takes a row, or tells why it is none.
+    fn take(&mut self, path: &Path, line: Option<u64>, row: Result<Row, String>, today: Date) {
+        let beside = path.parent().unwrap_or(Path::new(""));
+        let row = row.map_err(|what| VaultError::Row { what }.into());
+        match row.and_then(|row| self.row(row, today)) {
+            Ok((name, photo)) => {
+                let (dates, photo) = (Dates::default(), beside.join(photo));
+                self.wanted.push(Wanted { line, name, dates, photo });
+            }
+            Err(error) => self.bad.push(BadRow { line, photo: None, error }),
         }
     }
-    if listed.wanted.is_empty() && listed.bad.is_empty() {
-        return Err(fault("it has no rows".to_owned()).into());
-    }
-    listed.spread(today);
-    Ok(listed)
-}
 
-impl Listed {
     /// Name and photo of a row; its days are kept even if it is a bad one.
-    fn row<'a>(
-        &mut self,
-        record: &'a StringRecord,
-        places: [Option<usize>; 4],
-        today: Date,
-    ) -> anyhow::Result<(Name, &'a str)> {
-        let [typed, photo, consent, keep_until] =
-            places.map(|place| place.and_then(|place| record.get(place)).unwrap_or_default());
-        let name = name(typed)?;
+    fn row(&mut self, row: Row, today: Date) -> anyhow::Result<(Name, String)> {
+        let cells = [row.name, row.photo, row.consent, row.keep_until];
+        let [typed, photo, consent, keep_until] = cells.map(|Cell(text)| text.trim().to_owned());
+        let name = name(&typed)?;
         let bad = |what: String| anyhow::Error::new(VaultError::Row { what });
         let day = |column: &str, typed: &str| -> anyhow::Result<Option<Date>> {
             let wrong = || bad(format!("{column} {typed:?} is no day as 2027-01-31"));
             if typed.is_empty() { Ok(None) } else { typed.parse().map(Some).map_err(|_| wrong()) }
         };
-        let given = match day("consent", consent) {
+        let given = match day("consent", &consent) {
             Ok(Some(day)) if day > today => {
                 Err(bad(format!("the consent of {consent} is in the future")))
             }
             given => given,
         };
-        let ends = day("keep_until", keep_until);
+        let ends = day("keep_until", &keep_until);
         if ends.is_err() {
             self.unread.insert(name.clone());
         }
@@ -234,8 +306,12 @@ mod tests {
     }
 
     fn read_list(text: &[u8]) -> anyhow::Result<Listed> {
+        read_as("people.csv", text)
+    }
+
+    fn read_as(name: &str, text: &[u8]) -> anyhow::Result<Listed> {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("people.csv");
+        let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         read(&path, today())
     }
@@ -306,6 +382,43 @@ mod tests {
         }
         // Of whoever is over too: the vault has to know.
         assert_eq!(dates[&Name::new("Bob").unwrap()].keep_until, day("2026-11-25"));
+    }
+
+    #[test]
+    fn lines_of_json_are_rows_and_bad_ones_take_none_with_them() {
+        let text =
+            br#"{"name": " Ann ", "photo": "1.jpg", "consent": "2026-01-02", "keep_until": null}
+
+{"person": 7, "crops": 2, "over": false, "name": "Bob", "photo": "2.jpg"}
+{"name": "Bob", "photo": "3.jpg", "concent": "2026-01-02"}
+{"name": "Bob", "photo": "3.jpg"
+["Bob", "3.jpg"]
+{"name": "Bob"}
+{"name": "Ann", "name": "Bob", "photo": "4.jpg"}
+{"name": "Carl", "photo": "5.jpg"}
+{"name": "Carl", "photo": "6.jpg", "keep_until": 31.12}
+"#;
+        let Listed { wanted, bad, .. } = read_as("people.JSONL", text).unwrap();
+        let found: Vec<_> = wanted.iter().map(|row| (row.line, row.name.as_str())).collect();
+        assert_eq!(found, [(Some(1), "Ann"), (Some(3), "Bob")]);
+        assert_eq!(wanted[0].dates.consent, Some("2026-01-02".parse().unwrap()));
+        assert!(wanted[1].photo.ends_with("2.jpg") && wanted[1].photo.is_absolute());
+        let told: Vec<_> = bad.iter().map(|row| (row.line, row.error.to_string())).collect();
+        let says = [
+            (4, "unknown field `concent`"),
+            (5, "the line is no object of these columns"),
+            (6, "the line is no object of these columns"),
+            (7, "it names no photo"),
+            (8, "duplicate field `name`"),
+            (9, "another row of Carl has a keep_until that is no day"),
+            (10, "keep_until \"31.12\" is no day"),
+        ];
+        assert_eq!(told.len(), says.len(), "{told:?}");
+        for ((line, told), (expected, says)) in told.iter().zip(says) {
+            assert!(*line == Some(expected) && told.contains(says), "{line:?} {told}");
+        }
+        let empty = read_as("people.jsonl", b"\n").unwrap_err().to_string();
+        assert!(empty.contains("it has no rows"), "{empty}");
     }
 
     #[test]

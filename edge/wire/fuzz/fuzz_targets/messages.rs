@@ -13,6 +13,7 @@ use threshold_wire::endpoints::{
     GetAccess, GetBeside, GetCheckpoint, GetClock, GetConfig, GetContext, GetEnrolment,
     GetIdentity, GetInfo, GetLogHead, GetPolicy, GetSlots, GetStats, KeepEnrolment,
     ListAdministrators, ListGallery, ListSchedules, OpenSession, PruneLog, PushUpdate, PutPerson,
+    PutPersonAs,
     PutSchedule, PutTemplate, ReadLog, Reboot, RemovePerson, RemoveSchedule, RevertUpdate,
     RevokeAdministrator, SayHello, SearchAgain, SearchGallery, SendEcho, SetAccess, SetClock,
     SetConfig, SetMode, SetPassback, SetPolicy, SetReserve, SetRole, SetSpeed, StageGallery,
@@ -106,6 +107,7 @@ const ANSWERED: [fn(&[u8]); TABLE.len()] = [
     answered::<SetReserve>,
     answered::<SearchAgain>,
     answered::<FindRedundant>,
+    answered::<PutPersonAs>,
 ];
 
 /// A bulk packet, as both ends read it.

@@ -1,21 +1,29 @@
 //! `threshold enrol --vault`: what is enrolled at a unit is kept in the vault by the same command.
 //!
-//! Owns the order, and the words where one half fails: everything is checked at both before anything changes, then the vault takes
-//! all photos at once, then the unit. What is there already is passed over, so that repeating the command mends it.
-//! Refuses to enrol of whom the vault may keep nothing.
+//! Owns the order, and the words where one half fails: everything is checked at both before anything changes, then the unit settles the
+//! id, the vault takes all photos at once, and then the unit the templates. What is there already is passed over, so that repeating the
+//! command mends it.
+//! Owns that both know a person by one id: who was removed at the unit is then not let in again by a file that the vault writes.
+//! Refuses to enrol of whom the vault may keep nothing, and whom unit and vault know by two ids.
 
 use super::Photo;
 use crate::args;
 use crate::cmd::vault::{digest_of, source_of, today};
 use crate::meant::Meant;
+use crate::people::People;
 use crate::remedy;
+use crate::session::Session;
+use crate::session::port::Transport;
 use crate::vault::{Added, Addition, Dates, Source, Vault, VaultError};
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use threshold_models::engine::Engine;
 use threshold_models::quality::QualityLimits;
-use threshold_record::{MAX_SLOTS, ModelId, Name};
+use threshold_record::{MAX_SLOTS, ModelId, Name, PersonId};
+use threshold_wire::RequestError;
+use threshold_wire::endpoints::PutPersonAs;
+use threshold_wire::message::{PersonAs, PersonPutDone, WantedId};
 
 /// What the vault is to keep.
 pub(super) struct Keeping {
@@ -72,15 +80,28 @@ impl Keeping {
         Ok(photo)
     }
 
-    /// Keeps the person, the days and the photos, all of them or none.
+    /// Whom the vault has, as far as an id for both is to be found.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn ids(&self) -> Result<Ids, VaultError> {
+        let held = self.vault.people().iter().map(|(id, held)| (*id, held.name.clone())).collect();
+        Ok(Ids { held, next: self.vault.next_id()? })
+    }
+
+    /// Keeps the person under an id, the days and the photos, all of them or none.
     ///
     /// # Errors
     /// [`VaultError`], which says that nothing is at the unit either.
-    pub(super) fn keep(&mut self) -> anyhow::Result<()> {
-        self.room().and_then(|()| self.add()).context("nothing was enrolled at the unit")
+    pub(super) fn keep(&mut self, id: PersonId) -> anyhow::Result<()> {
+        self.add(id).context("no template was put into the unit")
     }
 
-    fn room(&self) -> anyhow::Result<()> {
+    /// Checks that the vault has room for the photos.
+    ///
+    /// # Errors
+    /// [`VaultError::NoRoom`].
+    pub(super) fn room(&self) -> anyhow::Result<()> {
         let held = self.vault.named(&self.name).map(|held| held.photos.clone()).unwrap_or_default();
         let new = self.sources.iter().map(|source| source.digest);
         let new: BTreeSet<_> = new.filter(|digest| !held.contains(digest)).collect();
@@ -91,14 +112,14 @@ impl Keeping {
         Ok(())
     }
 
-    fn add(&mut self) -> anyhow::Result<()> {
+    fn add(&mut self, id: PersonId) -> anyhow::Result<()> {
         let addition = |source: &Source| Addition {
             name: self.name.clone(),
             dates: self.dates,
             photo: Some(source.clone()),
         };
         let additions: Vec<Addition> = self.sources.iter().map(addition).collect();
-        let added = self.vault.add(self.model, &additions)?;
+        let added = self.vault.add_under(Some(id), self.model, &additions)?;
         self.kept = Some(added.into_iter().collect::<Result<_, _>>()?);
         Ok(())
     }
@@ -138,12 +159,69 @@ impl Keeping {
     }
 }
 
+/// The people of a vault by their ids, and the next id that it never used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ids {
+    pub(super) held: BTreeMap<PersonId, Name>,
+    pub(super) next: PersonId,
+}
+
+impl Ids {
+    /// The id that somebody is to have at unit and vault.
+    ///
+    /// # Errors
+    /// [`VaultError`] if both have the person under two ids, or one of them has somebody else under the other's.
+    pub(super) fn wanted(&self, name: &Name, at_unit: &People) -> Result<WantedId, VaultError> {
+        let text = || name.as_str().to_owned();
+        let in_vault = self.held.iter().find(|(_, held)| *held == name).map(|(id, _)| *id);
+        match (at_unit.named(name).map(|there| there.person), in_vault) {
+            (None, None) => Ok(WantedId::AtLeast(self.next)),
+            (Some(unit), Some(vault)) if unit == vault => Ok(WantedId::Exactly(unit)),
+            (Some(PersonId(at_unit)), Some(PersonId(in_vault))) => {
+                Err(VaultError::TwoIds { name: text(), at_unit, in_vault })
+            }
+            (Some(id), None) => match self.held.get(&id) {
+                None => Ok(WantedId::Exactly(id)),
+                Some(holder) => {
+                    let holder = holder.as_str().to_owned();
+                    Err(VaultError::HeldInVault { id: id.0, name: text(), holder })
+                }
+            },
+            (None, Some(id)) => match at_unit.name_of(id) {
+                None => Ok(WantedId::Exactly(id)),
+                Some(holder) => Err(VaultError::HeldAtUnit { id: id.0, name: text(), holder }),
+            },
+        }
+    }
+}
+
+/// Adds a person at the unit under an id that the vault can have too.
+///
+/// # Errors
+/// [`SessionError`], and [`VaultError::RemovedAtUnit`].
+pub(super) fn add_at_unit<T: Transport>(
+    session: &mut Session<T>,
+    name: &Name,
+    id: WantedId,
+) -> anyhow::Result<PersonPutDone> {
+    let done = session.call::<PutPersonAs>(&PersonAs { name: name.clone(), id });
+    done.map_err(|error| match (error.refusal(), id) {
+        (Some(&RequestError::NameTaken { person }), WantedId::Exactly(wanted))
+            if person == wanted =>
+        {
+            VaultError::RemovedAtUnit { name: name.as_str().to_owned(), id: wanted.0 }.into()
+        }
+        _ => error.into(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::error::HostError;
     use crate::keychain::Keychain;
+    use crate::session::fake::FakeUnit;
     use crate::vault::crop::SourceCrop;
     use threshold_models::engine::{BBox, Detection};
     use threshold_models::frame::Frame;
@@ -179,7 +257,10 @@ mod tests {
         let mut keeping = keeping(folder.path(), 2);
         let before = keeping.half(fault());
         assert_eq!(before.to_string(), fault().to_string(), "neither half");
-        keeping.keep().unwrap();
+        keeping.room().unwrap();
+        keeping.keep(PersonId(7)).unwrap();
+        assert_eq!(keeping.value()["person"].as_u64(), Some(7), "the unit's id");
+        assert_eq!(keeping.ids().unwrap().next, PersonId(8));
         assert_eq!((keeping.value()["crops_added"].as_u64(), keeping.new_crops()), (Some(2), 2));
         let half = keeping.half(fault());
         let said = remedy::without(&half);
@@ -197,12 +278,55 @@ mod tests {
     }
 
     #[test]
+    fn unit_and_vault_know_a_person_by_one_id() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let mut unit = FakeUnit::new();
+        for text in ["Ann", "Bob", "Cid"] {
+            unit.add_person(text, 1);
+        }
+        let at_unit = People::read(&mut unit.session()).unwrap();
+        let held = [(1, "Ann"), (3, "Dora"), (5, "Bob"), (9, "Eve"), (2, "Fay")];
+        let held = held.map(|(id, text)| (PersonId(id), name(text)));
+        let ids = Ids { held: held.into(), next: PersonId(12) };
+        let wanted =
+            |text: &str| ids.wanted(&name(text), &at_unit).map_err(|error| error.to_string());
+        assert_eq!(wanted("Ann"), Ok(WantedId::Exactly(PersonId(1))), "both under one");
+        assert_eq!(wanted("Eve"), Ok(WantedId::Exactly(PersonId(9))), "the vault alone");
+        assert_eq!(wanted("Gil"), Ok(WantedId::AtLeast(PersonId(12))), "neither");
+        for (text, says) in [
+            ("Bob", "Bob is #2 at the unit and #5 in the vault"),
+            ("Cid", "#3 is Cid at the unit and Dora in the vault"),
+            ("Fay", "#2 is Fay in the vault and Bob at the unit"),
+        ] {
+            let said = wanted(text).unwrap_err();
+            assert!(said.starts_with(says), "{said}");
+        }
+        let without = Ids { held: BTreeMap::new(), next: PersonId(1) };
+        let wanted = without.wanted(&name("Cid"), &at_unit).unwrap();
+        assert_eq!(wanted, WantedId::Exactly(PersonId(3)), "the unit alone");
+    }
+
+    #[test]
+    fn whoever_was_removed_at_the_unit_is_named() {
+        let mut unit = FakeUnit::new();
+        unit.removed.insert(PersonId(4));
+        let mut session = unit.session();
+        let ann = Name::new("Ann").unwrap();
+        let error = add_at_unit(&mut session, &ann, WantedId::Exactly(PersonId(4))).unwrap_err();
+        let said = remedy::without(&error);
+        assert!(said.starts_with("Ann (#4 in the vault) was removed from this unit"), "{said}");
+        assert!(remedy::of(&error).contains("threshold vault remove \"Ann\""));
+        let done = add_at_unit(&mut session, &ann, WantedId::AtLeast(PersonId(6))).unwrap();
+        assert_eq!((done.person, done.added), (PersonId(6), true));
+    }
+
+    #[test]
     fn a_vault_without_room_says_that_nothing_is_at_the_unit() {
         let folder = tempfile::tempdir().unwrap();
-        let mut keeping = keeping(folder.path(), 9);
-        let error = keeping.keep().unwrap_err();
+        let keeping = keeping(folder.path(), 9);
+        let error = keeping.room().unwrap_err();
         let said = remedy::without(&error);
-        assert!(said.starts_with("nothing was enrolled at the unit: Ann has 0 crops in"), "{said}");
+        assert!(said.starts_with("Ann has 0 crops in"), "{said}");
         assert_eq!(remedy::of(&error), "fewer photos");
         assert!(keeping.vault.people().is_empty() && keeping.kept.is_none());
     }

@@ -80,6 +80,18 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_json_are_read_back_as_they_are_kept() {
+        let held = held("Ann, \"A\"", Some("2026-01-02"), Some("2100-01-31"));
+        let today = "2026-11-27".parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("people.jsonl");
+        std::fs::write(&path, row(PersonId(7), &held, today).to_string()).unwrap();
+        let read = source::read(&path, today).unwrap();
+        assert_eq!(read.dates.get(&held.name), Some(&held.dates));
+        assert_eq!((read.wanted.len(), read.bad.len()), (0, 1), "it wants its photo");
+    }
+
+    #[test]
     fn a_line_of_json_says_whether_the_retention_is_over() {
         let row = |today: &str| {
             let held = held("Ann", None, Some("2026-01-31"));

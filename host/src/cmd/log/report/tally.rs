@@ -229,9 +229,10 @@ impl Tally {
     fn take_decision(&mut self, row: &Row, admitted: bool) {
         let reason = row.reason.clone().unwrap_or_default();
         let one = std::mem::take(&mut self.claimed);
-        // Whoever showed a credential of nobody's was compared with nobody.
+        // Whoever showed a credential of nobody's was compared with nobody; of too few frames some were compared if there is a score.
         let compared = admitted
-            || matches!(&*reason, "unknown" | "ambiguous") && row.cause != "unknown_credential";
+            || matches!(&*reason, "unknown" | "ambiguous") && row.cause != "unknown_credential"
+            || reason == "too_few_frames" && row.best_score.is_some();
         if compared && unix_ms(row).is_some() {
             self.doors.entry(self.door(row, one)).or_default().count(admitted);
         }
