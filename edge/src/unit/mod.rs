@@ -275,7 +275,8 @@ impl Unit {
                 self.cost = FrameCost::default();
                 self.shared.lock().mend(Cause::Camera);
                 self.frame(&frame);
-                let cost = FrameCost { whole: start.elapsed(), ..self.cost };
+                let whole = self.camera.making() + start.elapsed();
+                let cost = FrameCost { whole, ..self.cost };
                 self.camera.take_back(frame);
                 self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
             }
@@ -294,6 +295,7 @@ impl Unit {
         if matches!(self.course, Course::Idle) {
             let mut state = self.shared.lock();
             state.tidy_up();
+            state.lapse_lockout();
             state.look_after_reserve();
             let sign = match state.armed() {
                 Armed::Fault(_) | Armed::Refuses(_) => Sign::Fault,
