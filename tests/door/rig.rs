@@ -10,7 +10,7 @@ mod parts;
 mod terminal;
 
 pub(crate) use faulty::{Wire, numbered};
-pub(crate) use parts::{BenchClock, OneGo, Show, axis};
+pub(crate) use parts::{BenchClock, MAKING, OneGo, Show, axis};
 pub(crate) use terminal::Terminal;
 
 use parts::{

@@ -9,7 +9,6 @@ use crate::clock::SystemClock;
 use crate::config::CameraFormat;
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::time::Instant;
 use threshold_models::raw::{Colour, PixelFormat, PixelLayout};
 
 /// Sides of the device's pictures: grey, so that a frame's bytes are the buffer's three times over.
@@ -164,6 +163,7 @@ fn frames_come_in_order_with_their_own_number_and_instant() {
             assert!(frame.sequence > last.0 && frame.captured_at_ms >= last.1);
             Some((frame.sequence, frame.captured_at_ms))
         });
+        assert!(camera.making() > Duration::ZERO, "it was looked at whether it is a new one");
     }
     assert_eq!(camera.fault(), None);
 }
