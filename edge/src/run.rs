@@ -62,8 +62,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
     let beneath = Config::of(&typed)?;
-    // Before anything else, so that a relay which an unit killed in its pulse left released is locked again. What was set over the
-    // line says nothing of the wiring.
+    // Before any other part, so that a relay which a unit killed in its pulse left released is locked again, if the launcher did not do
+    // it (`threshold-launch lock`). What was set over the line says nothing of the wiring.
     let mut lines = door::Lines::take(&beneath.door, &beneath.controller);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
