@@ -131,7 +131,7 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
 pub(super) fn begin(door: &mut Door, photos: &Path) -> Result<Start> {
     let board_s = door.power_on(NOBODY)?;
     let code = door.label()?;
-    let first = door.unit_started(board_s)?;
+    let first = door.first_started(board_s)?;
     door.pair(&code)?;
     let photo = photos.join(ENROLLED.1).display().to_string();
     door.administer(&["enrol", ENROLLED.0, "--photo", &photo])?;
