@@ -39,6 +39,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// the service manager waits 60 s for the start.
 const TPM_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is wrong once nobody serves the line.
+const NO_ANSWERS: &str = "the thread that answers administrators ended; start the unit again, and report this with the log";
+
 /// The exit status of a unit that is to be started again (EX_TEMPFAIL): by `Restart=on-failure` or
 /// `RestartForceExitStatus=75` of a service manager.
 pub const START_AGAIN: u8 = 75;
@@ -59,8 +62,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         Command::Store(typed) => return maintenance::run(&typed, notices).map(|()| None),
     };
     let beneath = Config::of(&typed)?;
-    // Before anything else, so that a relay which an unit killed in its pulse left released is locked again. What was set over the
-    // line says nothing of the wiring.
+    // Before any other part, so that a relay which a unit killed in its pulse left released is locked again, if the launcher did not do
+    // it (`threshold-launch lock`). What was set over the line says nothing of the wiring.
     let mut lines = door::Lines::take(&beneath.door, &beneath.controller);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -170,12 +173,14 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         .judged_by(attacks)
         .kept_cool_by(Heat::of(Path::new(Heat::ZONES), &config.heat));
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
+        let answers = !service.is_finished();
         let slots = || updates.as_ref()?.slots_now().ok();
-        trial.look(slots, &shared, !service.is_finished());
+        trial.look(slots, &shared, answers);
         if let Some(updates) = &updates {
             updates.look_beside(&shared);
         }
         shared.lock().look_at_config();
+        answers
     });
     manager.stopping();
     stop.store(true, Ordering::Relaxed);
@@ -207,19 +212,22 @@ fn take_folder(unit: &UnitConfig, notices: &Notices) -> Result<Storage, StoreErr
 }
 
 /// Keeps the loop going until it shall stop, and says how it ends if an administrator had it so, which waits a while for whoever is at
-/// the door; each round is told to the manager and to `round`.
+/// the door; each round is told to `round`, and to the manager while that says that the thread which answers administrators runs. Once
+/// it has ended nobody could be told of anything: a fault from then on, and the manager, which hears nothing more, starts the unit again.
 pub fn go_round(
     unit: &mut Unit,
     manager: &mut Manager,
     shared: &Shared,
     stop: &AtomicBool,
-    mut round: impl FnMut(),
+    mut round: impl FnMut() -> bool,
 ) -> Option<Ending> {
     let mut ending = None;
     while !stop.load(Ordering::Relaxed) && ending.is_none() {
         unit.step(PATIENCE);
-        manager.alive(shared);
-        round();
+        match round() {
+            true => manager.alive(shared),
+            false => shared.lock().fail(Cause::Engine, NO_ANSWERS),
+        }
         let engaged = unit.is_engaged();
         let state = shared.lock();
         ending = state.ending().filter(|_| !engaged || !state.may_wait());

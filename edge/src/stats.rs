@@ -33,7 +33,7 @@ pub struct FrameCost {
     pub detect: Option<Duration>,
     /// Embedding and search, or all of one go; `None` if nobody was compared.
     pub embed: Option<Duration>,
-    /// All of it.
+    /// All of it: from the bytes that the camera gave to what the frame led to.
     pub whole: Duration,
 }
 

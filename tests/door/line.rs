@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threshold_edge::notices::Notices;
 use threshold_edge::service::line::{Line, Received};
-use threshold_edge::service::{self, Access, line};
+use threshold_edge::service::{self, Access, Button, line};
+use threshold_record::{Cause, EntryKind};
 use threshold_wire::endpoints::SendEcho;
-use threshold_wire::message::Echo;
+
+use threshold_wire::message::{Armed, Echo};
 use threshold_wire::{Decoder, call};
 
 use crate::rig::Rig;
@@ -31,6 +33,43 @@ fn visit(port: &Path, id: u32) -> bool {
             return call::read_answer::<SendEcho>(id, &frame.unwrap()).unwrap().unwrap() == echo;
         }
     }
+}
+
+/// A button whose driver panics at the first look.
+#[derive(Debug, Default)]
+struct Broken {
+    looked: bool,
+}
+
+impl Button for Broken {
+    fn pressed(&mut self) -> bool {
+        assert!(std::mem::replace(&mut self.looked, true), "the button's driver panics");
+        false
+    }
+}
+
+#[test]
+fn a_panic_beside_the_calls_is_a_fault_and_the_line_answers_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = folder.path().join("door");
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    assert_eq!(rig.shared.lock().armed(), Armed::Armed);
+    let (line, _) = line::open(&format!("pty:{}", port.display())).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let notices = Notices::to(Box::new(std::io::sink()));
+    let access = Access { trusted: true, buttons: vec![Box::new(Broken::default())] };
+    let served =
+        service::spawn(line, rig.shared.clone(), access, notices, Arc::clone(&stop)).unwrap();
+    assert!(visit(&port, 1));
+    assert_eq!(rig.shared.lock().armed(), Armed::Fault(Cause::Engine));
+    let disarmed = rig
+        .log()
+        .iter()
+        .any(|entry| entry.kind == EntryKind::Disarmed && entry.cause == Cause::Engine);
+    assert!(disarmed, "the log says so: {:?}", rig.log());
+    stop.store(true, Ordering::Relaxed);
+    served.join().unwrap();
 }
 
 #[test]

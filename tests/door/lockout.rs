@@ -1,5 +1,6 @@
 //! The lock-out: counters, their durable bytes, and what pulling the plug is worth. What a unit makes of attacks is `attacks`'.
 
+use crate::rig::{Rig, Show};
 use crate::settings;
 use threshold_policy::{LockedOut, Lockout, Policy};
 use threshold_tests::lots::Lots;
@@ -206,6 +207,26 @@ fn attacks_in_a_row_lock_out_until_an_administrator_unlocks() {
     assert!(words.contains("threshold unlock") && LockedOut::Spoofs.remaining_ms().is_none());
 }
 
+#[test]
+fn a_lock_out_whose_time_is_over_is_not_begun_again_by_a_start() {
+    let mut rig = Rig::new();
+    rig.enrol("Ada", 1);
+    let locked = |rig: &Rig| rig.shared.lock().lockout().is_err();
+    while !locked(&rig) {
+        rig.visit(Show::Face(9), 60);
+    }
+    // Pulled while it lasts, and after its end before an idle unit looked: it begins again.
+    rig.clock.advance(MINUTE_MS);
+    assert!(!locked(&rig));
+    let restarted = Rig::on(&rig.flash.copy());
+    assert!(locked(&restarted));
+    rig.show(&[Show::Nobody]);
+    let mut rig = Rig::on(&rig.flash.copy());
+    assert!(!locked(&rig));
+    rig.visit(Show::Face(1), 3);
+    assert_eq!(rig.pulses(), 1);
+}
+
 fn fail_one(lockout: &mut Lockout, policy: &Policy) {
     lockout.open_attempt(policy, 0).unwrap();
     lockout.fail(policy, 0);
@@ -255,7 +276,7 @@ fn the_clock_at_its_end_does_not_wrap_into_fresh_attempts() {
 fn pulling_the_plug_buys_no_fresh_attempt() {
     let policy = settings();
     let allowed = u32::from(policy.attempts);
-    let (mut pulled_while_scoring, mut lock_outs) = (0, 0);
+    let (mut pulled_while_scoring, mut lock_outs, mut lapses) = (0, 0, 0);
     for seed in 0..2000 {
         let mut lots = Lots(seed);
         let mut durable = Lockout::default().to_bytes();
@@ -267,6 +288,13 @@ fn pulling_the_plug_buys_no_fresh_attempt() {
             let kind = lots.below(6);
             if kind == 0 {
                 now_ms += lots.below(80_000);
+                // An idle unit saves that a lock-out is over.
+                if lots.below(2) == 0 && lockout.lapse(now_ms) {
+                    assert_eq!(scored, allowed, "{what}: nothing had locked out");
+                    assert!(now_ms - since_ms >= MINUTE_MS, "{what}: not waited through");
+                    durable = lockout.to_bytes();
+                    (scored, lock_outs, lapses) = (0, lock_outs + 1, lapses + 1);
+                }
                 continue;
             }
             let mut pull = kind == 1;
@@ -301,7 +329,7 @@ fn pulling_the_plug_buys_no_fresh_attempt() {
         }
     }
     assert!(
-        pulled_while_scoring > 10_000 && lock_outs > 1000,
-        "{pulled_while_scoring}, {lock_outs}"
+        pulled_while_scoring > 10_000 && lock_outs > 1000 && lapses > 100,
+        "{pulled_while_scoring}, {lock_outs}, {lapses}"
     );
 }

@@ -1,4 +1,4 @@
-//! Signs of life: the loop gives them while it goes round, whatever the camera does, and none while the engine hangs.
+//! Signs of life: the loop gives them while it goes round, whatever the camera does, and none while the engine hangs or nobody serves the line.
 
 use crate::rig::Rig;
 use std::os::unix::net::UnixDatagram;
@@ -12,6 +12,8 @@ use threshold_edge::run::go_round;
 use threshold_edge::unit::{Camera, CameraFault, Event, Lock, LockFault, Unit};
 use threshold_models::engine::{Detection, Embedding, Engine, EngineError};
 use threshold_models::frame::Frame;
+use threshold_record::Cause;
+use threshold_wire::message::Armed;
 
 /// The manager's patience.
 const WATCHDOG: Duration = Duration::from_millis(800);
@@ -58,7 +60,8 @@ impl Lock for NoLock {
 }
 
 #[test]
-fn a_stuck_camera_leaves_the_signs_of_life_and_a_hung_engine_ends_them() {
+fn a_stuck_camera_leaves_the_signs_of_life_and_a_hung_engine_or_a_line_that_nobody_serves_ends_them()
+ {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -66,18 +69,19 @@ fn a_stuck_camera_leaves_the_signs_of_life_and_a_hung_engine_ends_them() {
     let rig = Rig::new();
     let (gate, stuck) = (Arc::new(Mutex::new(())), Arc::new(AtomicBool::new(false)));
     let stop = Arc::new(AtomicBool::new(false));
+    let answers = Arc::new(AtomicBool::new(true));
     let looping = {
         let camera = Staring { stuck: Arc::clone(&stuck), sequence: 0 };
         let engine: Box<dyn Engine> = Box::new(Gated(Arc::clone(&gate)));
         let notices = Notices::to(Box::new(std::io::sink()));
         let (shared, clock) = (rig.shared.clone(), Arc::clone(&rig.clock) as _);
-        let stop = Arc::clone(&stop);
+        let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
         std::thread::spawn(move || {
             let lock = Box::new(NoLock);
             let mut unit =
                 Unit::new(Box::new(camera), lock, Some(engine), shared.clone(), clock, notices);
             let mut manager = Manager::at(Some(path.into()), Some(WATCHDOG));
-            go_round(&mut unit, &mut manager, &shared, &stop, || ());
+            go_round(&mut unit, &mut manager, &shared, &stop, || answers.load(Ordering::SeqCst));
         })
     };
     let mut words = [0; 512];
@@ -105,6 +109,14 @@ fn a_stuck_camera_leaves_the_signs_of_life_and_a_hung_engine_ends_them() {
         }
     }
     signs(4, &mut hears);
+    // The loop goes on, and nobody could be told of anything.
+    assert!(!matches!(rig.shared.lock().armed(), Armed::Fault(_)));
+    answers.store(false, Ordering::SeqCst);
+    let begun = Instant::now();
+    while hears().is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody answers, and signs of life");
+    }
+    assert_eq!(rig.shared.lock().armed(), Armed::Fault(Cause::Engine));
     stop.store(true, Ordering::SeqCst);
     looping.join().unwrap();
 }

@@ -10,7 +10,7 @@ mod parts;
 mod terminal;
 
 pub(crate) use faulty::{Wire, numbered};
-pub(crate) use parts::{BenchClock, OneGo, Show, axis};
+pub(crate) use parts::{BenchClock, MAKING, OneGo, Show, axis};
 pub(crate) use terminal::Terminal;
 
 use parts::{
@@ -358,7 +358,7 @@ impl Rig {
         self.script.lock().unwrap().extend(shows);
         let begun_ms = self.clock.monotonic_ms();
         let (mut manager, stop) = (Manager::default(), AtomicBool::new(false));
-        let ending = go_round(&mut self.unit, &mut manager, &self.shared, &stop, || ());
+        let ending = go_round(&mut self.unit, &mut manager, &self.shared, &stop, || true);
         (ending, self.clock.monotonic_ms() - begun_ms)
     }
 

@@ -1,10 +1,13 @@
 //! Visits: when one begins and ends, what it becomes, and that it is one decision, one entry and at most one pulse.
 
-use crate::rig::{Rig, Show, TICK_MS};
+use crate::rig::{MAKING, Rig, Show, TICK_MS};
 use std::sync::atomic::Ordering;
 use threshold_record::{Cause, EntryKind, Presentation, Reason};
 use threshold_wire::endpoints::{GetStats, RemovePerson};
 use threshold_wire::message::{Nothing, PersonRemove};
+
+/// Somebody who stays in view is asked again so long after a decision.
+const REST_MS: u64 = 3_000;
 
 /// Ada is number 1 and enrolled, Grace is number 2 and enrolled.
 fn two_enrolled() -> Rig {
@@ -245,6 +248,39 @@ fn the_frames_of_two_people_are_never_evidence_for_one() {
         rig.show(&[Show::Arrival, other, Show::Face(1), Show::Face(1), Show::Face(1)]);
         assert_eq!(rig.pulses(), 1, "{one:?} {other:?}");
     }
+}
+
+#[test]
+fn one_attempt_is_of_three_faces_at_most() {
+    let mut rig = two_enrolled();
+    // Strangers' photos one after another, each for the frames that an admission takes.
+    let photos: Vec<Show> =
+        (0..3).flat_map(|_| [[Show::Face(9); 3], [Show::Beside(8); 3]]).flatten().collect();
+    let embeds = |rig: &Rig| rig.told.lock().unwrap().attempts_at_embed.len();
+    rig.show(&photos[..9]);
+    assert_eq!((rig.decisions().len(), embeds(&rig)), (0, 9), "somebody may step in front");
+    rig.show(&photos[9..]);
+    let decided = rig.decisions();
+    assert_eq!((decided.len(), embeds(&rig)), (1, 9), "the fourth is not compared");
+    assert_eq!(decided[0].reason, Reason::Unknown);
+    // Whoever stays has the next attempt after the rest, and is let in as ever.
+    rig.show(&vec![Show::Face(1); (REST_MS / TICK_MS) as usize + 3]);
+    assert_eq!(rig.pulses(), 1);
+    assert_eq!(rig.told.lock().unwrap().attempts_at_embed[9..], [2; 3]);
+    // A face that is too dark to compare uses none up.
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Face(9), Show::Dark, Show::Beside(9), Show::Dark, Show::Face(1)]);
+    rig.show(&[Show::Face(1); 2]);
+    assert_eq!(rig.pulses(), 1);
+}
+
+#[test]
+fn the_time_of_a_frame_begins_with_what_the_camera_made_of_it() {
+    let mut rig = two_enrolled();
+    rig.show(&[Show::Nobody; 3]);
+    let stats = rig.call::<GetStats>(&Nothing {}).unwrap();
+    assert_eq!(stats.frame.calls, 3);
+    assert!(u128::from(stats.frame.p50_us) >= MAKING.as_micros(), "{:?}", stats.frame);
 }
 
 #[test]

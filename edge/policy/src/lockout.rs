@@ -3,7 +3,7 @@
 //! An attempt counts as failed from the moment that it opens, and the unit makes the opened state durable
 //! ([`Lockout::to_bytes`]) before it scores the first probe of a visit. Pulling the plug then leaves a failed attempt
 //! behind, not a fresh one (safety rule 3). The clock starts anew with the process, so a lock-out that was
-//! running when the power went starts again in full.
+//! running when the power went starts again in full; one whose time was over and that was made durable as such ([`Lockout::lapse`]) does not.
 //! An attack (a visit of which a frame was judged a spoof) is counted when it is judged, durably before anybody is told and before the
 //! next probe is scored: a plug that was pulled before that leaves a failed attempt, and nothing was learnt by it. In a row means
 //! without an admission between, as for failed attempts: whoever shows the own face between two masks begins no new row. That
@@ -106,11 +106,19 @@ impl Lockout {
         // An attempt that was opened and never ended is a failed one.
         self.fail(policy, now_ms);
         self.standing(now_ms)?;
-        if self.locked.take().is_some() {
-            self.failures = 0;
-        }
+        self.lapse(now_ms);
         self.failures = self.failures.saturating_add(1);
         Ok(())
+    }
+
+    /// Forgets a lock-out whose time is over, and the failed attempts that led to it; true if there was one. As long as that is not
+    /// durable, a start begins it again.
+    pub fn lapse(&mut self, now_ms: u64) -> bool {
+        let is_over = matches!(self.locked, Some(Until::Ms(until_ms)) if now_ms >= until_ms);
+        if is_over {
+            (self.failures, self.locked) = (0, None);
+        }
+        is_over
     }
 
     /// The open attempt ended in an admission: the counts start again. What only an administrator ends stays.

@@ -37,6 +37,7 @@ mod install;
 pub mod maker;
 pub mod medium;
 pub mod mock;
+mod rest;
 mod slots;
 mod state;
 
@@ -45,6 +46,7 @@ pub use choose::{Choice, Why};
 pub use folder::{Folder, MAKER_VARIABLE, SLOT_VARIABLE};
 pub use maker::Maker;
 pub use medium::Medium;
+pub use rest::rest;
 pub use slots::{SlotStatus, Slots, Status};
 pub use state::{Event, Standing, Trial};
 

@@ -4,6 +4,8 @@
 //! target allows (`-C target-feature=+crt-static`), so that it needs nothing of the system that an update may have touched.
 //! It stays the same process (exec), which is what a service manager that waits for its word asks for.
 //!
+//! Beside that it drives the door's relay inactive where no unit does it (`lock`): no version is needed for that.
+//!
 //! Owns what is typed and what is said. Refuses to start anything that [`Slots::choose`] did not choose, to work as another user than
 //! the slots' owner, and to stay in memory.
 
@@ -14,21 +16,24 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use threshold_slots::{
-    Folder, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status,
+    Folder, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status, rest,
 };
 
 /// Where the package puts what is not typed.
 const SLOTS: &str = "/var/lib/threshold-slots";
 const MAKER: &str = "/etc/threshold/maker.toml";
+const CONFIG: &str = "/etc/threshold/unit.toml";
 
 const USAGE: &str = "\
 usage: threshold-launch run [--slots FOLDER] [--maker FILE] -- ARGUMENTS...
        threshold-launch install [--if-none] [--slots FOLDER] [--maker FILE] BUNDLE
        threshold-launch revert | status [--slots FOLDER] [--maker FILE]
+       threshold-launch lock [--config FILE]
 run becomes the version that is to run; ARGUMENTS that begin with run are a start, which a version on trial has three of.
 The others are for a unit that does not run; install --if-none does nothing where a slot holds a version that may be started.
+lock drives the relay of the unit's configuration inactive, where a unit that was killed left it active.
 All of them: as the user whose folder it is (on a unit: runuser -u threshold -- threshold-launch ...).
-defaults: /var/lib/threshold-slots, /etc/threshold/maker.toml";
+defaults: /var/lib/threshold-slots, /etc/threshold/maker.toml, /etc/threshold/unit.toml";
 
 fn main() -> ExitCode {
     let failed = match Typed::parse(std::env::args_os().skip(1)) {
@@ -50,6 +55,7 @@ struct Typed {
     what: String,
     slots: PathBuf,
     maker: PathBuf,
+    config: PathBuf,
     if_none: bool,
     rest: Vec<OsString>,
 }
@@ -57,12 +63,13 @@ struct Typed {
 impl Typed {
     fn parse(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
         let what = words.next()?.into_string().ok()?;
-        let (slots, maker) = (PathBuf::from(SLOTS), PathBuf::from(MAKER));
-        let mut typed = Self { what, slots, maker, if_none: false, rest: Vec::new() };
+        let [slots, maker, config] = [SLOTS, MAKER, CONFIG].map(PathBuf::from);
+        let mut typed = Self { what, slots, maker, config, if_none: false, rest: Vec::new() };
         while let Some(word) = words.next() {
             match word.to_str() {
                 Some("--slots") => typed.slots = words.next()?.into(),
                 Some("--maker") => typed.maker = words.next()?.into(),
+                Some("--config") if typed.what == "lock" => typed.config = words.next()?.into(),
                 Some("--if-none") if typed.what == "install" => typed.if_none = true,
                 Some("--") => {
                     typed.rest.extend(words.by_ref());
@@ -73,7 +80,7 @@ impl Typed {
         let n_words = match typed.what.as_str() {
             "run" => typed.rest.len(),
             "install" => 1,
-            "revert" | "status" => 0,
+            "revert" | "status" | "lock" => 0,
             _ => return None,
         };
         (typed.rest.len() == n_words).then_some(typed)
@@ -82,6 +89,9 @@ impl Typed {
 
 /// Does it; gives what is to be said of it.
 fn done(typed: &Typed) -> Result<String, String> {
+    if typed.what == "lock" {
+        return rest(&typed.config);
+    }
     let said = |error: SlotError| error.to_string();
     is_owner(&typed.slots)?;
     let maker = Maker::read(&typed.maker).map_err(said)?;

@@ -312,3 +312,28 @@ impl Lots {
         (z ^ (z >> 31)) % below.max(1)
     }
 }
+
+#[test]
+fn a_relay_is_looked_for_without_any_version_and_whatever_the_configuration_says_besides() {
+    let unit = Unit::new();
+    let lock = |text: &str| {
+        std::fs::write(unit.path("unit.toml"), text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_threshold-launch"));
+        command.args(["lock", "--config"]).arg(unit.path("unit.toml")).output().unwrap()
+    };
+    let nothing = lock("[camera]\nfps = \"many\"\n");
+    assert!(nothing.status.success(), "{nothing:?}");
+    // A file is no chip; it is the line of that chip that was asked for.
+    std::fs::write(unit.path("gpiochip0"), "").unwrap();
+    let chip = unit.path("gpiochip0").display().to_string();
+    let asked = lock(&format!("fps = many\n[door]\nchip = {chip:?}\nrelay = {{ line = 7 }}\n"));
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!(asked.status.code(), Some(2));
+    assert!(said.contains(&format!("relay: line 7 of {chip}: ")), "{said}");
+    let turned = lock("[door]\nchip = \"c\"\nrelay = { line = 7, active_lo = true }\n");
+    assert_eq!(turned.status.code(), Some(2));
+    // No file is no unit yet.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_threshold-launch"));
+    let none = command.args(["lock", "--config"]).arg(unit.path("none.toml")).output().unwrap();
+    assert!(none.status.success(), "{none:?}");
+}

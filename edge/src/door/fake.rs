@@ -27,6 +27,8 @@ pub(super) struct Pins {
     pub(super) hangs: bool,
     /// Driving the relay panics.
     pub(super) panics: bool,
+    /// Lighting the green LED panics.
+    pub(super) lamp_panics: bool,
     /// After so many levels, driving one takes longer than a word's pause.
     pub(super) stalls_at: Option<usize>,
     /// The time, where a test plays it.
@@ -88,6 +90,10 @@ impl Output for FakeOutput {
     fn set(&self, active: bool) -> Result<(), LineFault> {
         let (pins, changed) = &*self.0.0;
         let mut pins = pins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.1 == "granted_led" && active && pins.lamp_panics {
+            drop(pins);
+            panic!("the LED's driver panics, as it was told");
+        }
         if self.1 == "relay" {
             if active && pins.panics {
                 drop(pins);

@@ -261,6 +261,7 @@ mod tests {
     use crate::config::LineConfig;
     use crate::journal::{Journal, Permit, StageTimes};
     use crate::state::{Identity, RecoveryRecord, State};
+    use crate::unit::Sign;
     use crate::wiegand::Sent;
     use crate::zone::Zone;
     use std::time::{Duration, Instant};
@@ -474,6 +475,31 @@ mod tests {
         while bench.fault() != Some(Cause::Lock) {
             std::thread::yield_now();
         }
+    }
+
+    /// Nobody asks for a permit: the next visitor's admission would be the first to find out.
+    #[test]
+    fn a_thread_of_the_outputs_that_is_gone_is_a_fault_before_anybody_comes() {
+        let bench = Bench::new();
+        let mut door = bench.open(bench.lines(&config()));
+        assert_eq!(bench.fault(), None);
+        bench.chip.change(|pins| pins.lamp_panics = true);
+        door.indicator.show(Sign::Granted);
+        let begun = Instant::now();
+        while bench.fault() != Some(Cause::Lock) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nobody found out");
+            std::thread::yield_now();
+        }
+        assert!(bench.chip.pins().levels.values().all(|active| !active));
+
+        // A unit that has no relay there loses its lamps, and no more.
+        let bench = Bench::new();
+        let mut door = bench.open(bench.lines(&DoorConfig { relay: None, ..config() }));
+        bench.chip.change(|pins| pins.lamp_panics = true);
+        door.indicator.show(Sign::Granted);
+        bench.chip.input(TAMPER, true);
+        assert!(bench.wait(EntryKind::Tampered, 1));
+        assert_eq!(bench.fault(), None);
     }
 
     #[test]

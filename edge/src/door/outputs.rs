@@ -1,7 +1,7 @@
 //! The lines that the unit drives, on a thread of their own: the relay's pulses, LEDs and buzzer.
 //!
 //! Owns that whoever raises the relay also drops it: only this thread raises the line, once leave was given, and by its
-//! own clock. Where it panics or ends, all its lines are inactive before it is gone; where it hangs, [`super::inputs`] drops the relay
+//! own clock. Where it panics or ends, all its lines are inactive before it is gone, and that is a fault at once; where it hangs, [`super::inputs`] drops the relay
 //! with [`Orders::overdue`]. Refuses to raise the relay again after it could not be driven or read back once, until the
 //! next start. What remains is a process that is killed outright: see SECURITY.
 
@@ -236,7 +236,7 @@ impl Asked {
 
 /// Drives the lines until it is told to stop; on a thread of its own.
 pub(super) fn drive(lines: &Outputs, orders: &Orders) {
-    let _end = End(orders);
+    let _end = End { orders, moves_relay: lines.relay.is_some() };
     let mut shown = Levels::default();
     loop {
         let (asked, patience) = turn(lines, orders, &mut shown);
@@ -330,13 +330,30 @@ fn light(lines: &Outputs, shown: &mut Levels, levels: Levels) -> Result<(), Line
     lit
 }
 
-/// Says that the thread has ended, also by a panic.
-struct End<'a>(&'a Orders);
+/// Says that the thread has ended, also by a panic: a fault from that instant on, so that nobody is admitted before a lock that nothing
+/// moves any more. Without a relay it only was to light something.
+struct End<'a> {
+    orders: &'a Orders,
+    moves_relay: bool,
+}
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.asked().ended = true;
-        self.0.changed.notify_all();
+        let mut asked = self.orders.asked();
+        asked.ended = true;
+        if !asked.stop {
+            match self.moves_relay {
+                true => drop(asked.fail(
+                    "relay: its thread ended; start the unit again, and report this with the log",
+                )),
+                false => {
+                    let dark = || LineFault("LEDs and buzzer: their thread ended".to_owned());
+                    asked.dark.get_or_insert_with(dark);
+                }
+            }
+        }
+        drop(asked);
+        self.orders.changed.notify_all();
     }
 }
 

@@ -43,6 +43,9 @@ use threshold_wire::{Arrived, Call, Decoder, Encoded, Frame, FrameKind, LastAnsw
 /// How long the thread waits for bytes before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long it rests after a panic: a part that panics at each turn takes no processor from the loop, and fills no journal.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
 /// One line's side of the conversation.
 #[derive(Debug)]
 pub struct Desk {
@@ -339,7 +342,8 @@ impl Button for FileButton {
     }
 }
 
-/// Serves a line on a thread of its own until `stop` is set.
+/// Serves a line on a thread of its own until `stop` is set. A panic in a turn, whoever made it (a call, a transfer, a button, the
+/// line), is a fault, and the thread goes on with a desk that is new.
 ///
 /// # Errors
 /// If the system gives no thread.
@@ -353,44 +357,57 @@ pub fn spawn(
     let Access { trusted, mut buttons } = access;
     let mut desk = Desk::new(shared.clone(), trusted);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
-        let mut buffer = [0; 1024];
         let mut patience = PATIENCE;
         while !stop.load(Ordering::Relaxed) {
-            if buttons.iter_mut().any(|button| button.pressed()) {
-                notices.tell("the button was pressed: an administrator may pair for two minutes");
-                desk.button();
-            }
-            match line.receive(&mut buffer, patience) {
-                Received::Bytes(count) => {
-                    let taken = catch_unwind(AssertUnwindSafe(|| {
-                        desk.take(buffer.get(..count).unwrap_or(&[]), |answer| {
-                            // An answer that the line does not take is asked for again.
-                            let _ = line.send(answer.as_bytes());
-                        });
-                    }));
-                    if taken.is_err() {
-                        let why = "the service panicked; start the unit again, and report this with the log";
-                        shared.lock().fail(Cause::Engine, why);
-                        desk = Desk::new(shared.clone(), trusted);
-                        line.set_speed(threshold_wire::speed::BASE);
-                    }
-                }
-                Received::Nothing => {}
-                Received::HungUp(why) => {
-                    desk.hung_up();
-                    if let Some(why) = why {
-                        notices.tell(&format!("line: {why}"));
-                    }
-                }
-            }
-            // Chunks that the line does not take are sent again.
-            let due_ms = desk.poll(|frame| drop(line.send(frame.as_bytes())));
-            if let Some(baud) = desk.speed_due()
-                && !line.set_speed(baud)
-            {
-                desk.speed_failed();
-            }
-            patience = due_ms.map_or(PATIENCE, |due_ms| Duration::from_millis(due_ms).min(PATIENCE));
+            let turned = catch_unwind(AssertUnwindSafe(|| {
+                turn(line.as_mut(), &mut desk, &mut buttons, patience, &notices)
+            }));
+            patience = turned.unwrap_or_else(|_| {
+                let why =
+                    "the service panicked; start the unit again, and report this with the log";
+                shared.lock().fail(Cause::Engine, why);
+                desk = Desk::new(shared.clone(), trusted);
+                line.set_speed(threshold_wire::speed::BASE);
+                std::thread::sleep(AFTER_PANIC);
+                PATIENCE
+            });
         }
     })
+}
+
+/// One turn at a line: the buttons, the bytes that come within the patience, the next frame of a transfer; how long the next
+/// turn may wait.
+fn turn(
+    line: &mut dyn Line,
+    desk: &mut Desk,
+    buttons: &mut [Box<dyn Button>],
+    patience: Duration,
+    notices: &Notices,
+) -> Duration {
+    let mut buffer = [0; 1024];
+    if buttons.iter_mut().any(|button| button.pressed()) {
+        notices.tell("the button was pressed: an administrator may pair for two minutes");
+        desk.button();
+    }
+    match line.receive(&mut buffer, patience) {
+        Received::Bytes(count) => desk.take(buffer.get(..count).unwrap_or(&[]), |answer| {
+            // An answer that the line does not take is asked for again.
+            let _ = line.send(answer.as_bytes());
+        }),
+        Received::Nothing => {}
+        Received::HungUp(why) => {
+            desk.hung_up();
+            if let Some(why) = why {
+                notices.tell(&format!("line: {why}"));
+            }
+        }
+    }
+    // Chunks that the line does not take are sent again.
+    let due_ms = desk.poll(|frame| drop(line.send(frame.as_bytes())));
+    if let Some(baud) = desk.speed_due()
+        && !line.set_speed(baud)
+    {
+        desk.speed_failed();
+    }
+    due_ms.map_or(PATIENCE, |due_ms| Duration::from_millis(due_ms).min(PATIENCE))
 }

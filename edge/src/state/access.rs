@@ -14,7 +14,7 @@ use threshold_record::{
 };
 use threshold_store::{Store, StoreError};
 
-/// Entries that a start looks back at: a day of a door that decides every second.
+/// Entries that a start looks back at: a day of a door that decides every second. Of a reader that is played with come as many.
 const LOOK_BACK: u64 = 86_400;
 
 /// Entries that are read at once.
@@ -33,24 +33,28 @@ pub(super) struct Admissions {
 }
 
 impl Admissions {
-    /// The admissions that the log tells of. Of entries that cannot be read whoever is not in later ones is taken as admitted by the
-    /// last of them, so that nobody waits for less than is settled, and nobody for more than that from this start on; the second
-    /// is the error then.
+    /// The admissions that the log tells of. Of entries that cannot be read, or that are more than it looks back at, whoever is not in
+    /// later ones is taken as admitted by the last of them, so that nobody waits for less than is settled, whoever filled the log, and
+    /// nobody for more than that from this start on; the second is the error if they cannot be read.
     pub(super) fn read(store: &Store, now_ms: u64) -> (Self, Option<StoreError>) {
+        Self::look_back(store, now_ms, LOOK_BACK)
+    }
+
+    /// The same, of so many entries at most.
+    fn look_back(store: &Store, now_ms: u64, most: u64) -> (Self, Option<StoreError>) {
         let mut admissions = Self::default();
         let (mut later_boot, mut later_ms) = (store.boot(), now_ms);
         // What passed since the entry, at least.
         let mut passed_ms = 0u64;
         let head = store.log_head();
-        let oldest = store.log_oldest().max(head.saturating_sub(LOOK_BACK) + 1);
+        let oldest = store.log_oldest().max(head.saturating_sub(most) + 1);
         let mut end = head;
         while end >= oldest && end > 0 {
             let from = end.saturating_sub(PAGE - 1).max(oldest);
             let page = match store.log_page(from, (end - from + 1) as usize) {
                 Ok(page) => page,
                 Err(error) => {
-                    let passed = i64::try_from(passed_ms).unwrap_or(i64::MAX);
-                    admissions.unread_until_ms = Some(now_ms.cast_signed().saturating_sub(passed));
+                    admissions.older_unread(now_ms, passed_ms);
                     return (admissions, Some(error));
                 }
             };
@@ -69,7 +73,16 @@ impl Admissions {
             }
             end = from - 1;
         }
+        if oldest > 1 {
+            admissions.older_unread(now_ms, passed_ms);
+        }
         (admissions, None)
+    }
+
+    /// Entries from before what passed were not read: anybody may have been admitted in them.
+    fn older_unread(&mut self, now_ms: u64, passed_ms: u64) {
+        let passed = i64::try_from(passed_ms).unwrap_or(i64::MAX);
+        self.unread_until_ms = Some(now_ms.cast_signed().saturating_sub(passed));
     }
 
     /// Somebody is admitted now.
@@ -172,4 +185,57 @@ impl State {
 
 fn schedule_entry(kind: EntryKind, id: ScheduleId, by: KeyTag) -> LogEntry {
     LogEntry { runner_up: PersonId(id.0.into()), by, ..LogEntry::of(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use threshold_store::MockFlash;
+
+    /// A log in which Ada was admitted a minute after the start, and the reader was played with since, an entry a second.
+    fn log(n_played: u64) -> Store {
+        let flash = MockFlash::new();
+        let (mut store, _) = Store::open(Box::new(flash.clone()), flash.keys()).expect("a store");
+        let boot = store.boot();
+        let admitted = LogEntry {
+            boot,
+            person: PersonId(1),
+            reason: Reason::Matched,
+            monotonic_ms: 60_000,
+            ..LogEntry::of(EntryKind::Decision)
+        };
+        let played = |nth| LogEntry {
+            boot,
+            reason: Reason::Unknown,
+            monotonic_ms: 60_000 + nth * 1_000,
+            ..LogEntry::of(EntryKind::Decision)
+        };
+        store.append(admitted).expect("an entry");
+        for nth in 1..=n_played {
+            store.append(played(nth)).expect("an entry");
+            if nth % 20 == 0 {
+                store.sync().expect("it is durable");
+            }
+        }
+        store
+    }
+
+    #[test]
+    fn a_log_that_somebody_filled_makes_nobody_wait_for_less() {
+        let store = log(3_000);
+        let now_ms = 60_000 + 3_001_000;
+        let whole = Admissions::read(&store, now_ms).0;
+        assert_eq!(whole.since(PersonId(1), now_ms), Some(3_001_000));
+        assert_eq!(whole.since(PersonId(2), now_ms), None, "there was none");
+        // What the filling pushed out of sight may have been anybody's admission, of just before.
+        let filled = Admissions::look_back(&store, now_ms, 2_000).0;
+        for person in [1, 2] {
+            assert_eq!(filled.since(PersonId(person), now_ms), Some(2_000_000), "{person}");
+        }
+        assert_eq!(filled.since(PersonId(1), now_ms + 1_000_000), Some(3_000_000));
+        // Of what is a day ago nobody asks.
+        let long_ms = now_ms + KEPT_MS.unsigned_abs();
+        let late = Admissions::look_back(&store, long_ms, 2_000).0;
+        assert_eq!(late.since(PersonId(1), long_ms), None);
+    }
 }

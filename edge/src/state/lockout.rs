@@ -59,6 +59,13 @@ impl State {
         if self.save_lockout() { Ok(()) } else { Err(NoAttempt::Store) }
     }
 
+    /// Makes the end of a lock-out durable whose time is over, while nobody is there: the next start would begin it again.
+    pub fn lapse_lockout(&mut self) {
+        if self.lockout.lapse(self.clock.monotonic_ms()) {
+            self.save_lockout();
+        }
+    }
+
     /// Makes the count durable, if it is not; true then. Without an embedder it was never read, and is left as it is.
     pub(super) fn save_lockout(&mut self) -> bool {
         let bytes = self.lockout.to_bytes();

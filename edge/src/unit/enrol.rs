@@ -35,8 +35,9 @@ impl Unit {
         self.cost = FrameCost::default();
         self.shared.lock().mend(Cause::Camera);
         self.enrol_frame(number, &frame);
+        let whole = self.camera.making() + start.elapsed();
         self.camera.take_back(frame);
-        let cost = FrameCost { whole: start.elapsed(), ..self.cost };
+        let cost = FrameCost { whole, ..self.cost };
         self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
     }
 

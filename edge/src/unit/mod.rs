@@ -77,6 +77,11 @@ pub trait Camera: Send {
         None
     }
 
+    /// What the loop waited for while the last frame was made of what came: to decode it, and to see whether it is a new one.
+    fn making(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Takes back a frame that the loop is done with, for the memory that it is kept in.
     fn take_back(&mut self, frame: Frame) {
         drop(frame);
@@ -275,7 +280,8 @@ impl Unit {
                 self.cost = FrameCost::default();
                 self.shared.lock().mend(Cause::Camera);
                 self.frame(&frame);
-                let cost = FrameCost { whole: start.elapsed(), ..self.cost };
+                let whole = self.camera.making() + start.elapsed();
+                let cost = FrameCost { whole, ..self.cost };
                 self.camera.take_back(frame);
                 self.shared.lock().stats_mut().frame(cost, self.camera.dropped());
             }
@@ -294,6 +300,7 @@ impl Unit {
         if matches!(self.course, Course::Idle) {
             let mut state = self.shared.lock();
             state.tidy_up();
+            state.lapse_lockout();
             state.look_after_reserve();
             let sign = match state.armed() {
                 Armed::Fault(_) | Armed::Refuses(_) => Sign::Fault,
@@ -438,6 +445,10 @@ impl Unit {
                 && quality.is_good()
                 && quality.percent >= state.policy().quality_min
         };
+        if good && !visit.may_compare_face() {
+            // Whoever stays is asked again after the rest, in an attempt of its own.
+            return self.conclude();
+        }
         let observation = if good {
             let compared = match at_once {
                 Some(found) => {

@@ -8,6 +8,10 @@ use threshold_policy::{Evidence, LockedOut, Subject};
 /// Frames whose times are kept: a visit's limit of compared frames and as many again that were not.
 const MAX_TIMED: usize = 128;
 
+/// Faces that one visit may compare, which is one attempt: somebody who walks up, and another who steps in front, jump a time or two.
+/// Without a bound whoever passes photos before the camera tries one after another for 10 s, as one failed attempt with one entry.
+const FACES_MOST: u8 = 3;
+
 /// What one frame took.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameTimes {
@@ -35,6 +39,10 @@ pub(super) struct Visit {
     first_face_ms: Option<u64>,
     /// The face that was seen last.
     face: Option<Detection>,
+    /// That face was compared.
+    face_compared: bool,
+    /// Faces that were compared, each counted again when it comes back from another.
+    faces_compared: u8,
     /// How long probes were compared.
     comparing_ms: u64,
     times: heapless::Deque<FrameTimes, MAX_TIMED>,
@@ -55,6 +63,8 @@ impl Visit {
             face_ms: at_ms,
             first_face_ms: None,
             face: None,
+            face_compared: false,
+            faces_compared: 0,
             comparing_ms: 0,
             times: heapless::Deque::new(),
         }
@@ -78,7 +88,20 @@ impl Visit {
         let earlier = self.face.replace(*face);
         if earlier.is_some_and(|earlier| !track::is_same_face(&earlier, face)) {
             self.evidence.another_face();
+            self.face_compared = false;
         }
+    }
+
+    /// True if the face that was seen last may be compared, and counts it then; false if it is one more than a visit has, which ends it.
+    pub(super) fn may_compare_face(&mut self) -> bool {
+        if !self.face_compared {
+            if self.faces_compared >= FACES_MOST {
+                return false;
+            }
+            self.face_compared = true;
+            self.faces_compared += 1;
+        }
+        true
     }
 
     /// A probe was compared from one time to the other. Whoever was seen in its frame was not looked for meanwhile, so

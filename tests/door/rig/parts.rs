@@ -110,7 +110,14 @@ pub(super) struct BenchCamera {
     pub(super) sequence: u64,
 }
 
+/// What the bench's camera takes to make a frame of what came.
+pub(crate) const MAKING: Duration = Duration::from_secs(2);
+
 impl Camera for BenchCamera {
+    fn making(&self) -> Duration {
+        MAKING
+    }
+
     fn next(&mut self, _patience: Duration) -> Result<Event, CameraFault> {
         self.clock.advance(TICK_MS);
         let show = self.script.lock().unwrap().pop_front().unwrap_or(Show::Nothing);

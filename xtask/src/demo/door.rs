@@ -57,6 +57,13 @@ impl Unit {
         Ok(())
     }
 
+    /// How long its main thread waited for a processor that other work had, as Linux tells it.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        let told =
+            std::fs::read_to_string(format!("/proc/{}/schedstat", self.process.id())).ok()?;
+        told.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+    }
+
     /// Resident memory in bytes, as Linux tells it.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;

@@ -3,13 +3,15 @@
 //! A virtual unit runs on a pseudo-terminal with a folder as its camera. One person is enrolled from one photo; that
 //! person, a stranger and nobody come to the door; then the stranger is enrolled and comes again.
 //! Every decision is compared with the one written down in `visits`; the pulled log must be complete and equal to
-//! what was followed. Exit status 0 means all of that.
+//! what was followed. Then the unit, which has its owner and its people by now, is started again and must be armed in time
+//! (`starts`). Exit status 0 means all of that.
 //!
 //! Refuses to reach into the product: it starts `threshold-edge` and `threshold` and reads what they print.
 
 pub(crate) mod door;
 mod pictures;
 mod report;
+mod starts;
 mod visits;
 
 use crate::program::{cargo, run_aloud};
@@ -93,25 +95,15 @@ pub(crate) fn run() -> Result<()> {
     let edge = root().join("target/release/threshold-edge");
     let code = door::label(&edge, &data)?;
     let process = Instant::now();
-    let mut unit = Unit::start(
-        &edge,
-        &[
-            "run",
-            "--serial",
-            &format!("pty:{}", host.port.display()),
-            "--camera",
-            &camera.display().to_string(),
-            "--data",
-            &data.display().to_string(),
-            "--packs",
-            &host.packs.display().to_string(),
-            "--dev-button",
-            &button.display().to_string(),
-        ],
-        &folder.path("unit.log"),
-    )?;
-    unit.wait_until_it_says("armed")?;
-    println!("armed {:.2} s after its process started", process.elapsed().as_secs_f64());
+    let [port, camera, data, packs, pressed] =
+        [&host.port, &camera, &data, &host.packs, &button].map(|path| path.display().to_string());
+    let serial = format!("pty:{port}");
+    let typed = ["run", "--serial", &serial, "--camera", &camera, "--data", &data];
+    let typed = [&typed[..], &["--packs", &packs, "--dev-button", &pressed]].concat();
+    let mut unit = Unit::start(&edge, &typed, &folder.path("unit.log"))?;
+    unit.wait_until_it_says("not armed: nobody commissioned this unit")?;
+    let seconds = process.elapsed().as_secs_f64();
+    println!("every part works {seconds:.2} s after its process started");
     host.wait_for(&mut unit)?;
     println!("the unit answers after {:.1} s", start.elapsed().as_secs_f64());
     std::fs::write(&button, "").with_context(|| format!("writing {}", button.display()))?;
@@ -163,7 +155,8 @@ pub(crate) fn run() -> Result<()> {
         outcomes.len(),
         start.elapsed().as_secs_f64()
     );
-    Ok(())
+    drop(unit);
+    starts::in_time(&edge, &typed, &folder.path("starts.log"))
 }
 
 /// The release build of the two binaries.

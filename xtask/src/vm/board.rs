@@ -138,9 +138,23 @@ impl Board {
         after: usize,
         within: Duration,
     ) -> Result<usize> {
+        self.unit_says_so(text, |line| line.contains(text), after, within)
+    }
+
+    /// The same for a line of which `so` is true; `text` is what it is about.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn unit_says_so(
+        &mut self,
+        text: &str,
+        so: impl Fn(&str) -> bool,
+        after: usize,
+        within: Duration,
+    ) -> Result<usize> {
         let give_up = Instant::now() + within;
         loop {
-            let found = self.said.iter().skip(after).position(|(_, line)| line.contains(text));
+            let found = self.said.iter().skip(after).position(|(_, line)| so(line));
             if let Some(at) = found {
                 return Ok(after + at + 1);
             }

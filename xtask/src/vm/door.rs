@@ -18,6 +18,17 @@ use std::time::Duration;
 /// Longest wait for an entry or a notice: an embedding takes seconds on an emulated processor, a visit several of them.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What the unit says at its first start, which only its owner changes.
+const NOT_COMMISSIONED: &str = "not armed: nobody commissioned this unit";
+
+/// What it says once it is armed; behind "not " it is what the line above begins with.
+const ARMED: &str = "armed";
+
+/// True for a line in which the unit says that it is armed.
+fn is_armed(line: &str) -> bool {
+    line.contains(ARMED) && !line.contains("not armed") && !line.contains("disarmed")
+}
+
 /// The door.
 pub(super) struct Door {
     pub(super) parts: Parts,
@@ -86,23 +97,46 @@ impl Door {
         Ok(code.with_context(|| format!("no pairing code in {said:?}"))?.to_owned())
     }
 
-    /// Waits until the unit, which systemd starts, answers and is armed.
+    /// Waits until the unit of a new board, which systemd starts, answers and says how it stands: nobody commissioned it yet.
     ///
     /// # Errors
     /// If it does not.
-    pub(super) fn unit_started(&mut self, board_s: f64) -> Result<Start> {
+    pub(super) fn first_started(&mut self, board_s: f64) -> Result<Start> {
         let service_s = self.wait_for_service()?;
-        // At its first start: "not armed: nobody commissioned this unit", which an owner has to do.
-        let said = self.board()?.unit_says("armed", 0, PATIENCE)?;
+        let said = self.board()?.unit_says(NOT_COMMISSIONED, 0, PATIENCE)?;
         let armed_s = self.board()?.said_at(said);
-        let armed = self.host.json(&["info"])?["state"] != "refuses";
-        let words = if armed {
-            "the unit is armed"
-        } else {
-            "every part works; not armed before its owner commissions it"
-        };
+        self.stands("refuses")?;
+        let words = "every part works; not armed before its owner commissions it";
         self.transcript.event(armed_s, words);
         Ok(Start { board_s, service_s, armed_s })
+    }
+
+    /// Waits until the unit, which systemd starts, answers and is armed.
+    ///
+    /// # Errors
+    /// If it does not, or stands in any other way then: at fault, not commissioned, without its people.
+    pub(super) fn unit_started(&mut self, board_s: f64) -> Result<Start> {
+        let service_s = self.wait_for_service()?;
+        let said = self.unit_armed(0)?;
+        let armed_s = self.board()?.said_at(said);
+        self.stands("armed")?;
+        self.transcript.event(armed_s, "the unit is armed");
+        Ok(Start { board_s, service_s, armed_s })
+    }
+
+    /// Waits until the unit says that it is armed, after so many of its lines; the place behind that line.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(super) fn unit_armed(&mut self, after: usize) -> Result<usize> {
+        self.board()?.unit_says_so(ARMED, is_armed, after, PATIENCE)
+    }
+
+    /// Makes sure of how the unit stands, by what it answers to an administrator.
+    fn stands(&self, state: &str) -> Result<()> {
+        let info = self.host.json(&["info"])?;
+        ensure!(info["state"] == state, "the unit should stand as {state:?}: {info}");
+        Ok(())
     }
 
     /// Waits until the unit answers the administrator's tool.
@@ -266,5 +300,27 @@ impl Door {
         self.transcript.event(board.seconds(), "the power is cut (SIGKILL of QEMU)");
         board.cut_power();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_not_armed_is_not_taken_for_one_that_is() {
+        for (line, armed) in [
+            (
+                "armed. A photo opens this door: presentation-attack detection is not installed",
+                true,
+            ),
+            ("armed, but nobody is enrolled: everybody is refused. A photo opens this door", true),
+            ("not armed: nobody commissioned this unit with its owner's recovery key", false),
+            ("not armed: locked out after too many attacks in a row", false),
+            ("fault: camera: it gives no frames", false),
+        ] {
+            assert_eq!(is_armed(line), armed, "{line}");
+        }
+        assert!(NOT_COMMISSIONED.contains(ARMED));
     }
 }

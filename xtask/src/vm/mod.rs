@@ -138,7 +138,7 @@ fn attend(workshop: Workshop) -> Result<()> {
     let (mut door, _, _sockets) = make(workshop)?;
     let board_s = door.power_on(unit::NOBODY)?;
     println!("the code on the label: {}", door.label()?);
-    door.unit_started(board_s)?;
+    door.first_started(board_s)?;
     println!("the unit's line: {}", door.host.port.display());
     let people = unit::PEOPLE.map(|(name, _)| name).join(", ");
     println!(

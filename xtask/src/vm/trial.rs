@@ -27,6 +27,12 @@ const RELAY_PATIENCE: Duration = Duration::from_secs(20);
 /// Who is enrolled, from which photo.
 const ENROLLED: (&str, &str) = ("Obama", "obama.jpg");
 
+/// What was aimed at (DESIGN, budgets), in seconds from the power: an emulated board, whose pace is the machine's that emulates it, so
+/// that what was missed is told and fails nothing.
+const SERVICE_S: f64 = 10.0;
+const ARMED_S: f64 = 40.0;
+const DECISION_S: f64 = 60.0;
+
 /// What the run measured, in seconds.
 #[derive(Debug)]
 pub(super) struct Figures {
@@ -69,7 +75,37 @@ impl Figures {
         for (what, seconds) in first.into_iter().chain(self.updates.rows()).chain(last) {
             table += &format!("| {what} | {seconds:.1} |\n");
         }
-        table
+        table + &self.missed()
+    }
+
+    /// What was aimed at, and what of it was missed, with the reason.
+    fn missed(&self) -> String {
+        let aims = [
+            ("the first start's answer", self.first.service_s, SERVICE_S),
+            ("the answer after a power cut", self.last.service_s, SERVICE_S),
+            ("every part at work after the first start", self.first.armed_s, ARMED_S),
+            ("armed after a power cut", self.last.armed_s, ARMED_S),
+            ("the first decision", self.first_decision_s, DECISION_S),
+        ];
+        let missed: Vec<String> = aims
+            .into_iter()
+            .filter(|(_, took_s, most_s)| took_s > most_s)
+            .map(|(what, took_s, most_s)| format!("{what}, {took_s:.1} s of {most_s:.0} s"))
+            .collect();
+        let mut text = format!(
+            "\nAimed at were {SERVICE_S:.0} s until the unit answers, {ARMED_S:.0} s until it is armed and {DECISION_S:.0} s until its \
+             first decision, from the power.\n"
+        );
+        if !missed.is_empty() {
+            text += &format!(
+                "**Missed: {}.** {:.1} s of the first are the board's own until its console listens, kernel and systemd, emulated \
+                 instruction by instruction. Behind it come the services, the launcher, which reads every byte of a slot before it \
+                 starts it, and the unit's store; at the first boot also the copy of the first version into its slot, and the label.\n",
+                missed.join("; "),
+                self.first.board_s
+            );
+        }
+        text
     }
 }
 
@@ -131,7 +167,7 @@ pub(super) fn run(door: &mut Door, photos: &Path) -> Result<Figures> {
 pub(super) fn begin(door: &mut Door, photos: &Path) -> Result<Start> {
     let board_s = door.power_on(NOBODY)?;
     let code = door.label()?;
-    let first = door.unit_started(board_s)?;
+    let first = door.first_started(board_s)?;
     door.pair(&code)?;
     let photo = photos.join(ENROLLED.1).display().to_string();
     door.administer(&["enrol", ENROLLED.0, "--photo", &photo])?;

@@ -76,7 +76,7 @@ pub(super) fn good<T>(
     let flash = door.begin_aside(&["flash", &newer, "--from", &first])?;
     let ended = door.unit_says("stopped, to be started again", said)?;
     let on_trial = door.unit_says(&on_trial(NEWER, "b"), ended)?;
-    let armed = door.unit_says("armed", on_trial)?;
+    let armed = door.unit_armed(on_trial)?;
     // The unit's own words: the loop is over when it writes the first of them.
     door.entry(|entry| entry["kind"] == "updated")?;
     let down = door.entry(|entry| entry["kind"] == "disarmed")?;
@@ -129,7 +129,7 @@ fn goes_back(door: &mut Door, bundle: &Path, version: (&str, u64)) -> Result<f64
     let back = door.unit_says("gone back", begun)?;
     let starts = door.times_said(&on_trial(version, "a"), said)?;
     ensure!(starts == STARTS, "the version was started {starts} times");
-    let armed = door.unit_says("armed", back)?;
+    let armed = door.unit_armed(back)?;
     door.entry(|entry| entry["kind"] == "reverted")?;
     runs(door, NEWER)?;
     Ok(door.said_at(armed) - door.said_at(begun))

@@ -25,7 +25,7 @@ use mailbox::{Found, Mailbox, Raw};
 use pump::Driver;
 use shade::Shade;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use threshold_models::frame::{Buffers, Frame};
 use threshold_models::raw::RawFrame;
 
@@ -49,6 +49,8 @@ pub struct V4l2Camera {
     undecoded: u32,
     /// Pictures that must decode before the camera counts as mended.
     mending: u32,
+    /// What decoding and judging the last picture took.
+    making: Duration,
 }
 
 impl V4l2Camera {
@@ -89,6 +91,7 @@ impl V4l2Camera {
             shade: Shade::default(),
             undecoded: 0,
             mending: 0,
+            making: Duration::ZERO,
         })
     }
 
@@ -188,10 +191,19 @@ impl Camera for V4l2Camera {
 
     fn next(&mut self, patience: Duration) -> Result<Event, CameraFault> {
         match self.mailbox.take(self.read.take(), patience) {
-            Found::Picture(picture) => self.judge(picture),
+            Found::Picture(picture) => {
+                let start = Instant::now();
+                let judged = self.judge(picture);
+                self.making = start.elapsed();
+                judged
+            }
             Found::Nothing => Ok(Event::Nothing),
             Found::Fault(fault) => Err(fault),
         }
+    }
+
+    fn making(&self) -> Duration {
+        self.making
     }
 
     fn take_back(&mut self, frame: Frame) {

@@ -9,16 +9,16 @@ use crate::clock::SystemClock;
 use crate::config::CameraFormat;
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::time::Instant;
 use threshold_models::raw::{Colour, PixelFormat, PixelLayout};
 
-/// Sides of the device's pictures: grey, so that a frame's bytes are the buffer's three times over.
+/// Sides of the device's pictures, which are grey where a test says nothing else, so that a frame's bytes are the buffer's three times
+/// over.
 const SIDE: usize = 8;
 const BYTES: usize = SIDE * SIDE;
 
 /// What the device does at the next call.
 enum Act {
-    /// Gives a picture filled with this byte.
+    /// Gives a picture of this brightness.
     Picture(u8),
     /// Gives a buffer that says it holds so many bytes.
     Says(usize),
@@ -38,6 +38,8 @@ struct Script {
     acts: VecDeque<Act>,
     /// Why it cannot be opened, while it cannot.
     missing: Option<&'static str>,
+    /// What its pictures are, if not grey.
+    format: Option<CameraFormat>,
     opened: usize,
     closed: usize,
 }
@@ -47,8 +49,31 @@ struct Device(Arc<Mutex<Script>>);
 
 struct Playing {
     script: Device,
+    format: CameraFormat,
     buffer: Vec<u8>,
     sequence: u32,
+}
+
+impl Playing {
+    /// A picture of that brightness without colours, as the format has it.
+    fn fill(&mut self, byte: u8) {
+        const NO_COLOUR: u8 = 128;
+        self.buffer = match self.format {
+            CameraFormat::Grey => vec![byte; BYTES],
+            CameraFormat::Rgb24 => vec![byte; 3 * BYTES],
+            CameraFormat::Yuyv => [byte, NO_COLOUR].repeat(BYTES),
+            CameraFormat::Uyvy => [NO_COLOUR, byte].repeat(BYTES),
+            CameraFormat::Nv12 => [vec![byte; BYTES], vec![NO_COLOUR; BYTES / 2]].concat(),
+            CameraFormat::Mjpeg => {
+                let (mut jpeg, side) = (Vec::new(), SIDE as u32);
+                let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
+                let rgb = image::ExtendedColorType::Rgb8;
+                image::ImageEncoder::write_image(encoder, &[byte; 3 * BYTES], side, side, rgb)
+                    .unwrap();
+                jpeg
+            }
+        };
+    }
 }
 
 impl Device {
@@ -72,7 +97,8 @@ impl Driver for Device {
             Some(why) => Err(CameraFault(why.to_owned())),
             None => {
                 opened.opened += 1;
-                Ok(Box::new(Playing { script, buffer: vec![0; BYTES], sequence: 0 }) as _)
+                let format = opened.format.unwrap_or(CameraFormat::Grey);
+                Ok(Box::new(Playing { script, format, buffer: vec![0; BYTES], sequence: 0 }) as _)
             }
         })
     }
@@ -80,25 +106,25 @@ impl Driver for Device {
 
 impl Stream for Playing {
     fn layout(&self) -> Layout {
-        Layout {
-            format: CameraFormat::Grey,
-            width: SIDE,
-            height: SIDE,
-            stride: SIDE,
-            colour: Colour::default(),
-        }
+        let stride = match self.format {
+            CameraFormat::Grey | CameraFormat::Nv12 => SIDE,
+            CameraFormat::Yuyv | CameraFormat::Uyvy => 2 * SIDE,
+            CameraFormat::Rgb24 => 3 * SIDE,
+            CameraFormat::Mjpeg => 0,
+        };
+        Layout { format: self.format, width: SIDE, height: SIDE, stride, colour: Colour::default() }
     }
 
     fn next(&mut self, patience: Duration) -> std::io::Result<Option<Buffer<'_>>> {
         let act = self.script.with(|script| script.acts.pop_front());
-        let (mut used, mut damaged) = (BYTES, false);
+        let (mut used, mut damaged) = (None, false);
         match act {
             None => {
                 std::thread::park_timeout(patience.min(Duration::from_millis(5)));
                 return Ok(None);
             }
-            Some(Act::Picture(byte)) => self.buffer.fill(byte),
-            Some(Act::Says(said)) => used = said,
+            Some(Act::Picture(byte)) => self.fill(byte),
+            Some(Act::Says(said)) => used = Some(said),
             Some(Act::Damaged) => damaged = true,
             Some(Act::Skips(skipped)) => {
                 self.sequence = self.sequence.wrapping_add(skipped);
@@ -109,6 +135,7 @@ impl Stream for Playing {
         }
         self.sequence = self.sequence.wrapping_add(1);
         let bytes = &self.buffer;
+        let used = used.unwrap_or(bytes.len());
         Ok(Some(Buffer { bytes, used, damaged, sequence: self.sequence, stamped: None }))
     }
 }
@@ -164,8 +191,48 @@ fn frames_come_in_order_with_their_own_number_and_instant() {
             assert!(frame.sequence > last.0 && frame.captured_at_ms >= last.1);
             Some((frame.sequence, frame.captured_at_ms))
         });
+        assert!(camera.making() > Duration::ZERO, "it was looked at whether it is a new one");
     }
     assert_eq!(camera.fault(), None);
+}
+
+/// From the device's buffer through the camera's thread to the loop, and the look for repeated pictures on it.
+#[test]
+fn every_format_comes_through_whole_and_a_picture_that_repeats_does_not() {
+    for format in [
+        CameraFormat::Rgb24,
+        CameraFormat::Yuyv,
+        CameraFormat::Uyvy,
+        CameraFormat::Nv12,
+        CameraFormat::Mjpeg,
+        CameraFormat::Grey,
+    ] {
+        let device = Device::default();
+        device.with(|script| script.format = Some(format));
+        let mut camera = camera(&device);
+        let mut last = 0;
+        for byte in [40, 90, 140, 200] {
+            device.acts([Act::Picture(byte)]);
+            let (size, rgb) = until(&mut camera, |event| match event {
+                Ok(Event::Frame(frame)) => {
+                    Some(((frame.width(), frame.height()), frame.rgb().to_vec()))
+                }
+                _ => None,
+            });
+            assert_eq!((size, rgb.len()), ((SIDE, SIDE), 3 * BYTES), "{format:?}");
+            let of_one = rgb[0];
+            assert!(rgb.iter().all(|&of| of == of_one), "{format:?}: {rgb:?}");
+            // Limited range is spread; JPEG rounds.
+            assert!(of_one > last && of_one.abs_diff(byte) <= 20, "{format:?}: {of_one} of {byte}");
+            last = of_one;
+        }
+        let taken = camera.mailbox.counts().captured;
+        device.acts([Act::Picture(200), Act::Picture(90)]);
+        while camera.mailbox.counts().captured < taken + 2 {
+            let event = camera.next(Duration::from_millis(5));
+            assert!(!matches!(event, Ok(Event::Frame(_))), "{format:?}: {event:?}");
+        }
+    }
 }
 
 #[test]
@@ -340,7 +407,8 @@ fn a_camera_that_is_no_longer_wanted_is_closed() {
 fn after_bad_jpegs_fifty_good_pictures_in_a_row_mend_the_camera_and_one_bad_one_begins_them_anew() {
     let device = Device::default();
     let mut camera = camera(&device);
-    let grey = Playing { script: device, buffer: Vec::new(), sequence: 0 }.layout();
+    let format = CameraFormat::Grey;
+    let grey = Playing { script: device, format, buffer: Vec::new(), sequence: 0 }.layout();
     let bad = || Raw {
         bytes: b"no JPEG at all".to_vec(),
         layout: Some(Layout { format: CameraFormat::Mjpeg, ..grey }),
