@@ -177,6 +177,9 @@ fn whoever_signed_it_must_be_believed() {
     let bundle = bench.bundle(&files());
     assert!(matches!(refused(&bundle), BundleError::Development));
     assert!(read(&bundle[..], &Trust::development(), &unit(), &mut Nowhere).is_ok());
+    // The same as the build key of a real release key.
+    let vouched = Maker { build: threshold_bundle::development_key(), ..Maker::new() };
+    assert!(matches!(refused(&vouched.bundle(&files())), BundleError::Development));
     // A key that was revoked, by its own list and by one that the unit saw since.
     let revoked = vec![maker.keys().build_key];
     let bundle = maker.bundle_of(manifest(), &files(), &Keys { revoked, ..maker.keys() });

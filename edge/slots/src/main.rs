@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use threshold_slots::{
-    Folder, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status,
+    Folder, LAUNCHER, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status,
 };
 
 /// Where the package puts what is not typed.
@@ -27,7 +27,7 @@ usage: threshold-launch run [--slots FOLDER] [--maker FILE] -- ARGUMENTS...
        threshold-launch revert | status [--slots FOLDER] [--maker FILE]
 run becomes the version that is to run; ARGUMENTS that begin with run are a start, which a version on trial has three of.
 The others are for a unit that does not run; install --if-none does nothing where a slot holds a version that may be started.
-All of them: as the user whose folder it is (on a unit: runuser -u threshold -- threshold-launch ...).
+All of them: as the user whose folder it is (on a unit: runuser -u threshold -- /usr/lib/threshold/threshold-launch ...).
 defaults: /var/lib/threshold-slots, /etc/threshold/maker.toml";
 
 fn main() -> ExitCode {
@@ -110,7 +110,7 @@ fn is_owner(folder: &Path) -> Result<(), String> {
     match std::fs::metadata(folder).map(|folder| folder.uid()) {
         Ok(owner) if owner != this => Err(format!(
             "{} belongs to user {owner}, and this is user {this}, whose files the unit could not read; run it as the folder's owner \
-             (on a unit: runuser -u threshold -- ...)",
+             (on a unit: runuser -u threshold -- {LAUNCHER} ...)",
             folder.display()
         )),
         // One that is not there is made, and is then this user's own.
