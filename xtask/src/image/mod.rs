@@ -14,6 +14,7 @@ mod contents;
 mod deb;
 mod key;
 mod proof;
+mod runtime;
 
 pub(crate) use contents::Model;
 
@@ -148,7 +149,7 @@ impl Ingredients {
         let launching = binary::check(&launcher, Linked::Static)?;
         println!("image: threshold-launch {launching}");
         let glibc = figures.glibc.context("the binary asks for no C library")?;
-        let materials = Materials::of_unit(TARGET, Toolchain::FEATURES)?;
+        let materials = Materials::of_image(TARGET, Toolchain::FEATURES)?;
         let mut sources = vec![contents::program("threshold-edge", edge)];
         let kernels = contents::kernels(&staged)?;
         if kernels.is_empty() {
