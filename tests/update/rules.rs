@@ -5,6 +5,7 @@ use std::io::Cursor;
 use threshold_bundle::{BundleError, FileKind, Keys, SigningKey, development_key};
 use threshold_slots::mock::MockMedium;
 use threshold_slots::{Event, Maker, Slot, SlotError, SlotFault, Slots, Standing, Why};
+use threshold_tests::forged::renamed;
 
 /// A unit that runs version 1 from slot a, with version 2 of this counter on trial and started once.
 fn on_trial(factory: &Factory, counter: u64) -> (MockMedium, Slots) {
@@ -231,6 +232,36 @@ fn an_installation_that_was_cut_before_any_version_was_confirmed_is_not_told_as_
         assert_eq!(status.untold, Some(Event::OnTrial));
         assert_eq!(status.slots[running.other() as usize].standing, Standing::Empty);
     }
+}
+
+#[test]
+fn a_name_that_leads_out_of_a_slot_is_neither_installed_nor_started() {
+    let factory = Factory::new();
+    let medium = factory.confirmed();
+    let mut named = files(2);
+    named.push(("aaaa", FileKind::List, b"x".to_vec()));
+    let bundle = factory.bundle(2, 2, &named);
+    let forged = renamed(&bundle, "aaaa", "../a", &factory.build);
+    let changes = medium.changes();
+    let mut slots = factory.slots(&medium, Some(Slot::A));
+    let error = slots.install(&mut Cursor::new(&forged)).unwrap_err();
+    let is_text =
+        |error: &BundleError| matches!(error, BundleError::Text { member: "MANIFEST", .. });
+    assert!(matches!(&error, SlotError::Bundle(error) if is_text(error)), "{error}");
+    assert_eq!(medium.changes(), changes, "a slot was touched");
+    // As if an earlier program had taken it.
+    slots.install(&mut Cursor::new(bundle)).unwrap();
+    let member = |at: usize| forged[at..].to_vec();
+    let find = |part: &[u8]| forged.windows(part.len()).position(|window| window == part).unwrap();
+    let start = find(b"# threshold bundle\n");
+    let len = medium.file(Slot::B, "MANIFEST").unwrap().len();
+    let signature = start + len.next_multiple_of(512) + 512;
+    medium.set_file(Slot::B, "MANIFEST", Some(member(start)[..len].to_vec()));
+    medium.set_file(Slot::B, "MANIFEST.sig", Some(member(signature)[..64].to_vec()));
+    let status = slots.status().unwrap();
+    let Err(SlotFault::Texts(error)) = &status.slots[1].version else { panic!("{status:?}") };
+    assert!(is_text(error), "{error}");
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().slot, Slot::A);
 }
 
 #[test]
