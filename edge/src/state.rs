@@ -631,6 +631,12 @@ impl State {
         self.ending.filter(is_due).map(|(ending, _)| ending)
     }
 
+    /// True once the process was told to end, whatever it still waits for.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
     /// True if the log took everything that it is owed.
     #[must_use]
     pub fn owes_nothing(&self) -> bool {

@@ -8,6 +8,7 @@ use threshold_bundle::{
     BundleError, FileEntry, FileKind, Installed, Keys, Manifest, Nowhere, SigningKey, Sink, Source,
     Trust, read, write,
 };
+use threshold_tests::forged::renamed;
 use threshold_tests::lots::Lots;
 
 /// A maker: the release key that a unit believes, and a build key that it vouches for.
@@ -177,6 +178,9 @@ fn whoever_signed_it_must_be_believed() {
     let bundle = bench.bundle(&files());
     assert!(matches!(refused(&bundle), BundleError::Development));
     assert!(read(&bundle[..], &Trust::development(), &unit(), &mut Nowhere).is_ok());
+    // The same as the build key of a real release key.
+    let vouched = Maker { build: threshold_bundle::development_key(), ..Maker::new() };
+    assert!(matches!(refused(&vouched.bundle(&files())), BundleError::Development));
     // A key that was revoked, by its own list and by one that the unit saw since.
     let revoked = vec![maker.keys().build_key];
     let bundle = maker.bundle_of(manifest(), &files(), &Keys { revoked, ..maker.keys() });
@@ -228,6 +232,21 @@ fn what_breaks_the_manifests_rules_is_not_made() {
     let missing = Source { name: "a".to_owned(), kind: FileKind::List, path: "nowhere".into() };
     let error = write(Vec::new(), manifest(), &[missing], &keys, &maker.build).unwrap_err();
     assert!(error.to_string().starts_with("nowhere cannot go into a bundle"), "{error}");
+}
+
+#[test]
+fn a_name_that_leads_out_of_the_slot_is_refused_whoever_signed_it() {
+    let maker = Maker::new();
+    for other in ["../a", "/abc", "a//b", "KEYS"] {
+        let name = "f".repeat(other.len());
+        let bundle = maker.bundle(&[(&name, FileKind::List, b"x".to_vec())]);
+        assert!(read(&bundle[..], &maker.trust(), &unit(), &mut Nowhere).is_ok());
+        let forged = renamed(&bundle, &name, other, &maker.build);
+        let mut kept = Kept::default();
+        let error = read(&forged[..], &maker.trust(), &unit(), &mut kept).unwrap_err();
+        assert!(matches!(error, BundleError::Text { member: "MANIFEST", .. }), "{other}: {error}");
+        assert!(kept.0.is_empty());
+    }
 }
 
 #[test]

@@ -319,11 +319,52 @@ fn an_owner_ends_a_trial_by_going_back() {
     assert_eq!(refused.code, UpdateRefusal::NO_TRIAL, "{refused}");
     assert_eq!(unit.owner().call::<RevertUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
     assert_eq!(unit.kinds(EntryKind::Reverted), [owner_tag()]);
+    // Asked once more before it has started again, it goes back to the same version, and takes no other one.
+    assert_eq!(unit.owner().call::<RevertUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    let touched = unit.touched();
+    let refused = unit.flash(&unit.version(3, 3), 0).unwrap_err();
+    assert_eq!(refused.code, UpdateRefusal::BUSY, "{refused}");
+    assert!(refused.text.contains("about to start again"), "{refused}");
+    assert_eq!(unit.touched(), touched);
     assert_eq!(unit.ending(), Some(Ending::Reboot));
     unit.start(Slot::A);
     let told = unit.told();
     assert!(told.slots[0].running);
     assert_eq!(SlotState::of(told.slots[1].state), Some(SlotState::Failed));
+}
+
+#[test]
+fn what_was_pushed_is_not_installed_once_the_owner_had_the_unit_go_back() {
+    let mut unit = Unit::new();
+    unit.flash(&unit.version(2, 3), 0).unwrap();
+    unit.start(Slot::B);
+    assert_eq!(unit.owner().call::<ConfirmUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    // Both versions are confirmed, so that the slots alone would take another one.
+    let hash = unit.owner().push_update(&unit.version(3, 3), &mut |_, _| {}).unwrap();
+    let asked = UpdateApply { hash, accepts: 0 };
+    assert_eq!(unit.owner().call::<RevertUpdate>(&Nothing {}).unwrap(), UpdateEnded::Done);
+    let touched = unit.touched();
+    let refused = apply(&mut unit.owner(), asked).unwrap_err();
+    assert_eq!(refused.code, UpdateRefusal::BUSY, "{refused}");
+    assert_eq!(unit.touched(), touched);
+    unit.start(Slot::A);
+    assert!(unit.told().slots[0].running);
+    // Here he has it go back while the bundle is read: the thread that installs waits for the slots first.
+    let updates = unit.bench.rig.borrow().shared.lock().updates().unwrap().clone();
+    let mut slots = updates.slots();
+    let begun = unit.owner().call::<ApplyUpdate>(&asked).unwrap();
+    assert_eq!(begun, UpdateApplied::Working { percent: 0 });
+    assert_eq!(slots.revert().unwrap(), Slot::B);
+    slots.told().unwrap();
+    let touched = unit.touched();
+    unit.bench.rig.borrow().shared.lock().end(Ending::Reboot);
+    drop(slots);
+    drop(updates);
+    let refused = apply(&mut unit.owner(), asked).unwrap_err();
+    assert_eq!(refused.code, UpdateRefusal::BUSY, "{refused}");
+    assert_eq!(unit.touched(), touched);
+    unit.start(Slot::B);
+    apply(&mut unit.owner(), asked).unwrap();
 }
 
 #[test]

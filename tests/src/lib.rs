@@ -7,6 +7,7 @@
 pub mod cable;
 pub mod entry;
 pub mod fault_line;
+pub mod forged;
 pub mod lots;
 pub mod swtpm;
 

@@ -2,15 +2,15 @@
 //! whatever happens.
 
 use crate::rig::Factory;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use threshold_slots::mock::MockMedium;
-use threshold_slots::{Slot, TRIAL_BOOTS, Why};
+use threshold_slots::{Slot, SlotError, TRIAL_BOOTS, Why};
 use threshold_tests::lots::Lots;
 
 /// Lives, and operations in each.
 const LIVES: u64 = 150;
-const OPERATIONS: u64 = 40;
+const OPERATIONS: u64 = 25;
 
 #[test]
 fn a_unit_always_has_a_version_and_counts_every_start_of_a_trial() {
@@ -22,24 +22,34 @@ fn a_unit_always_has_a_version_and_counts_every_start_of_a_trial() {
         let mut newest = 1;
         let mut least = 1;
         let mut starts: BTreeMap<String, u8> = BTreeMap::new();
+        let mut given_up: BTreeSet<String> = BTreeSet::new();
+        let mut version = "1".to_owned();
         for operation in 0..OPERATIONS {
             let at = format!("life {life}, operation {operation}");
             if lots.below(3) == 0 {
                 medium.cut_power_at(medium.changes() + 1 + lots.below(30), lots.bits());
             }
             let mut slots = factory.slots(&medium, Some(running));
-            match lots.below(6) {
-                0 => {
-                    newest += 1;
-                    let bundle = factory.version(newest, least + lots.below(2));
-                    let _ = slots.install(&mut Cursor::new(bundle));
+            // Several operations may come before the process ends, as after one by which it was told to.
+            for _ in 0..=lots.below(3) {
+                match lots.below(6) {
+                    0 => {
+                        newest += 1;
+                        let bundle = factory.version(newest, least + lots.below(2));
+                        let _ = slots.install(&mut Cursor::new(bundle));
+                    }
+                    1 => drop(slots.confirm()),
+                    2 => {
+                        let on_trial = slots.status().is_ok_and(|status| status.is_on_trial());
+                        if slots.revert().is_ok() && on_trial {
+                            given_up.insert(version.clone());
+                        }
+                    }
+                    _ => {}
                 }
-                1 => drop(slots.confirm()),
-                2 => drop(slots.revert()),
-                _ => {}
             }
             drop(slots);
-            // Every operation is followed by a start, which may be cut too and is then tried again.
+            // They are followed by a start, which may be cut too and is then tried again.
             let choice = loop {
                 let chosen = factory.slots(&medium, None).choose();
                 let cut = medium.is_off();
@@ -49,7 +59,8 @@ fn a_unit_always_has_a_version_and_counts_every_start_of_a_trial() {
                     chosen => assert!(cut, "{at}: {chosen:?}"),
                 }
             };
-            let version = choice.manifest.version.clone();
+            version = choice.manifest.version.clone();
+            assert!(!given_up.contains(&version), "{at}: {choice}, and its owner gave it up");
             if let Why::Trial { .. } = choice.why {
                 let starts = starts.entry(version.clone()).or_default();
                 *starts += 1;
@@ -84,10 +95,24 @@ fn damage_to_one_copy_of_the_state_brings_no_older_state_back() {
             }
         }
     }
-    medium.set_copy(0, Some(b"damaged".to_vec()));
-    medium.set_copy(1, Some(b"damaged".to_vec()));
-    let error = factory.slots(&medium, None).choose().unwrap_err();
-    assert!(error.to_string().contains("both copies"), "{error}");
+    let damage = || [None, Some(b"damaged".to_vec())];
+    for copies in
+        damage().into_iter().flat_map(|first| damage().map(|other| [first.clone(), other]))
+    {
+        let damaged = medium.copy();
+        for (copy, bytes) in copies.into_iter().enumerate() {
+            damaged.set_copy(copy, bytes);
+        }
+        let refused = |error: SlotError| {
+            assert!(matches!(error, SlotError::StateDamaged), "{error}");
+            assert!(error.to_string().contains("threshold-launch install BUNDLE"), "{error}");
+        };
+        let older = Cursor::new(factory.version(3, 0));
+        refused(factory.slots(&damaged, None).choose().unwrap_err());
+        refused(factory.slots(&damaged, None).has_version().unwrap_err());
+        refused(factory.slots(&damaged, None).install(&mut { older }).unwrap_err());
+        assert_eq!(damaged.changes(), 0, "a unit that lost its state was taken for a new one");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use threshold_bundle::{BundleError, FileKind, Keys, SigningKey, development_key};
 use threshold_slots::mock::MockMedium;
 use threshold_slots::{Event, Maker, Slot, SlotError, SlotFault, Slots, Standing, Why};
+use threshold_tests::forged::renamed;
 
 /// A unit that runs version 1 from slot a, with version 2 of this counter on trial and started once.
 fn on_trial(factory: &Factory, counter: u64) -> (MockMedium, Slots) {
@@ -129,6 +130,39 @@ fn the_way_back_of_a_trial_is_not_written_over() {
 }
 
 #[test]
+fn the_version_that_was_gone_back_to_is_not_written_over_before_it_runs() {
+    let factory = Factory::new();
+    let (medium, mut slots) = on_trial(&factory, 1);
+    assert_eq!(slots.revert().unwrap(), Slot::A);
+    // The process that was gone back from lives for a while.
+    let changes = medium.changes();
+    let error = slots.install(&mut Cursor::new(factory.version(3, 1))).unwrap_err();
+    assert!(matches!(error, SlotError::GoingBack { slot: Slot::A }), "{error}");
+    assert_eq!(medium.changes(), changes);
+    let mut slots = factory.boot(&medium);
+    assert_eq!(slots.status().unwrap().running, Some(Slot::A));
+    slots.install(&mut Cursor::new(factory.version(3, 1))).unwrap();
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().manifest.version, "3");
+}
+
+#[test]
+fn an_owner_who_asks_twice_goes_back_to_the_same_version() {
+    let factory = Factory::new();
+    let (medium, mut slots) = on_trial(&factory, 1);
+    slots.confirm().unwrap();
+    for _ in 0..3 {
+        assert_eq!(slots.revert().unwrap(), Slot::A);
+    }
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().manifest.version, "1");
+    // One who gives up what was installed and has not run stays with what runs.
+    let mut slots = factory.boot(&medium);
+    slots.install(&mut Cursor::new(factory.version(3, 1))).unwrap();
+    assert_eq!(slots.revert().unwrap(), Slot::A);
+    assert!(matches!(slots.revert().unwrap_err(), SlotError::NoWayBack { slot: Slot::B, .. }));
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().manifest.version, "1");
+}
+
+#[test]
 fn an_owner_goes_back_and_forth_between_versions_that_were_confirmed() {
     let factory = Factory::new();
     let (medium, mut slots) = on_trial(&factory, 1);
@@ -175,6 +209,59 @@ fn a_first_version_that_is_never_confirmed_goes_on_since_there_is_no_other() {
     slots.confirm().unwrap();
     let status = slots.status().unwrap();
     assert_eq!((status.counter, status.slots[0].standing), (7, Standing::Confirmed));
+}
+
+#[test]
+fn an_installation_that_was_cut_before_any_version_was_confirmed_is_not_told_as_going_back() {
+    let factory = Factory::new();
+    // The version that is left lies in slot a, then in b.
+    for before in [1, 2] {
+        let medium = MockMedium::new();
+        for version in 1..=before {
+            let bundle = factory.version(version, 1);
+            factory.slots(&medium, None).install(&mut Cursor::new(bundle)).unwrap();
+        }
+        medium.fail_at(medium.changes() + 10);
+        let bundle = factory.version(before + 1, 1);
+        factory.slots(&medium, None).install(&mut Cursor::new(bundle)).unwrap_err();
+        medium.power_on();
+        let slots = factory.boot(&medium);
+        let status = slots.status().unwrap();
+        let running = status.running.unwrap();
+        assert_eq!(status.slots[running as usize].version.as_ref().unwrap().0, before.to_string());
+        assert_eq!(status.untold, Some(Event::OnTrial));
+        assert_eq!(status.slots[running.other() as usize].standing, Standing::Empty);
+    }
+}
+
+#[test]
+fn a_name_that_leads_out_of_a_slot_is_neither_installed_nor_started() {
+    let factory = Factory::new();
+    let medium = factory.confirmed();
+    let mut named = files(2);
+    named.push(("aaaa", FileKind::List, b"x".to_vec()));
+    let bundle = factory.bundle(2, 2, &named);
+    let forged = renamed(&bundle, "aaaa", "../a", &factory.build);
+    let changes = medium.changes();
+    let mut slots = factory.slots(&medium, Some(Slot::A));
+    let error = slots.install(&mut Cursor::new(&forged)).unwrap_err();
+    let is_text =
+        |error: &BundleError| matches!(error, BundleError::Text { member: "MANIFEST", .. });
+    assert!(matches!(&error, SlotError::Bundle(error) if is_text(error)), "{error}");
+    assert_eq!(medium.changes(), changes, "a slot was touched");
+    // As if an earlier program had taken it.
+    slots.install(&mut Cursor::new(bundle)).unwrap();
+    let member = |at: usize| forged[at..].to_vec();
+    let find = |part: &[u8]| forged.windows(part.len()).position(|window| window == part).unwrap();
+    let start = find(b"# threshold bundle\n");
+    let len = medium.file(Slot::B, "MANIFEST").unwrap().len();
+    let signature = start + len.next_multiple_of(512) + 512;
+    medium.set_file(Slot::B, "MANIFEST", Some(member(start)[..len].to_vec()));
+    medium.set_file(Slot::B, "MANIFEST.sig", Some(member(signature)[..64].to_vec()));
+    let status = slots.status().unwrap();
+    let Err(SlotFault::Texts(error)) = &status.slots[1].version else { panic!("{status:?}") };
+    assert!(is_text(error), "{error}");
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().slot, Slot::A);
 }
 
 #[test]

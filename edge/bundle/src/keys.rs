@@ -84,6 +84,10 @@ impl Keys {
             }
             opened => opened?,
         };
+        // A release key that vouches for it by mistake would let everybody sign.
+        if keys.build_key() == everybodys && trust.release_key != everybodys {
+            return Err(BundleError::Development);
+        }
         if keys.serial < trust.serial || keys.revoked.contains(&keys.build_key) {
             return Err(BundleError::KeyRevoked { serial: keys.serial, known: trust.serial });
         }

@@ -189,11 +189,14 @@ impl Slots {
     /// Starts another slot than the state says, and says so in it where the medium takes that: a version that was confirmed is the
     /// current one; another one is on trial with no start left, so that it may still be confirmed and goes as soon as there is better.
     fn fall_back(&mut self, mut state: State, choice: Choice, purpose: Purpose) -> Choice {
+        // Where nothing was to run, an installation was cut off before any version was confirmed: nothing is gone back from.
+        if state.current.is_some() || state.trial.is_some() {
+            state.untold = Some(Event::WentBack);
+        }
         match state.held(choice.slot).standing {
             Standing::Confirmed => (state.current, state.trial) = (Some(choice.slot), None),
             _ => state.trial = Some(Trial { slot: choice.slot, left: 0 }),
         }
-        state.untold = Some(Event::WentBack);
         if purpose == Purpose::Start {
             let _ = state.write(self.medium.as_mut());
         }

@@ -20,7 +20,8 @@ impl Slots {
     /// Takes as long as reading the bundle three times and writing it once.
     ///
     /// # Errors
-    /// [`SlotError::Bundle`] and [`SlotError::OnTrial`], and no slot was touched; otherwise the slot counts as empty.
+    /// [`SlotError::Bundle`], [`SlotError::OnTrial`] and [`SlotError::GoingBack`], and no slot was touched; otherwise the slot counts
+    /// as empty.
     pub fn install(&mut self, bundle: &mut (impl Read + Seek)) -> Result<Manifest, SlotError> {
         let mut state = self.state()?;
         let slot = self.free(&state)?;
@@ -65,15 +66,19 @@ impl Slots {
             // Nothing was confirmed yet: what was installed and not tried is worth no more than what comes.
             (None, None) => trial.map_or(Slot::A, Slot::other),
         };
-        match self.running {
-            // A way back that may not be started is none.
-            Some(running)
-                if trial == Some(running)
-                    && check::whole(self.medium.as_ref(), &self.maker, state, free).is_ok() =>
-            {
-                Err(SlotError::OnTrial { slot: running })
-            }
-            _ => Ok(free),
+        let Some(running) = self.running else { return Ok(free) };
+        let standing = |slot| state.held(slot).standing;
+        // Whether it is on trial or was just gone back from, what runs was not confirmed, so that the other one is all there is.
+        let is_way_back =
+            standing(running) != Standing::Confirmed && standing(free) == Standing::Confirmed;
+        let is_trial = trial == Some(running);
+        // A way back that may not be started is none.
+        match (is_trial || is_way_back)
+            && check::whole(self.medium.as_ref(), &self.maker, state, free).is_ok()
+        {
+            true if is_trial => Err(SlotError::OnTrial { slot: running }),
+            true => Err(SlotError::GoingBack { slot: free }),
+            false => Ok(free),
         }
     }
 }

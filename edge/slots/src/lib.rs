@@ -60,6 +60,9 @@ pub const TRIAL_BOOTS: u8 = 3;
 /// The program of a slot that the launcher starts.
 pub const PROGRAM: &str = "threshold-edge";
 
+/// Where the unit's package puts the launcher, as what helps names it.
+pub const LAUNCHER: &str = "/usr/lib/threshold/threshold-launch";
+
 /// One of the two slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
@@ -124,10 +127,12 @@ pub enum SlotError {
     /// Another process works on the slots.
     #[error("another process uses the slots: stop the unit first, or ask it over its line")]
     Busy,
-    /// Neither copy of the state is whole.
+    /// Neither copy of the state is whole. The security counter and the serial of the list of keys are lost with it, and no slot says
+    /// what they were: a version on trial has a counter that was never confirmed.
     #[error(
-        "both copies of the slots' state are damaged, so that nobody can say what may run: install a version anew \
-         (remove state.0 and state.1 of the slots' folder, then runuser -u threshold -- threshold-launch install)"
+        "both copies of the slots' state are damaged or missing, so that nobody can say what may run, and the security counter and the \
+         list of revoked keys are lost: remove state.0, state.1, a and b of the slots' folder, then install the newest bundle of the \
+         unit's maker, since an older one would be taken too (runuser -u threshold -- {LAUNCHER} install BUNDLE)"
     )]
     StateDamaged,
     /// The file that says who made the unit.
@@ -147,6 +152,16 @@ pub enum SlotError {
     )]
     OnTrial {
         /// Where it is.
+        slot: Slot,
+    },
+    /// The running version was never confirmed and is on trial no more: what would be written over is the version that the next start
+    /// chooses.
+    #[error(
+        "the running version was never confirmed, and slot {slot} holds the version that the next start goes back to: start the unit \
+         again, then install"
+    )]
+    GoingBack {
+        /// Where that version is.
         slot: Slot,
     },
     /// What was written is not what is read; the slot counts as empty.
@@ -178,7 +193,7 @@ pub enum SlotError {
     },
     /// Neither slot may be started.
     #[error(
-        "no version may be started, and the door stays locked: slot a: {a}; slot b: {b}; install one with runuser -u threshold -- threshold-launch install"
+        "no version may be started, and the door stays locked: slot a: {a}; slot b: {b}; install one with runuser -u threshold -- {LAUNCHER} install BUNDLE"
     )]
     NoVersion {
         /// Slot a.

@@ -16,7 +16,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use threshold_slots::{
-    Folder, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status, rest,
+    Folder, LAUNCHER, MAKER_VARIABLE, Maker, PROGRAM, SLOT_VARIABLE, SlotError, Slots, Status, rest,
 };
 
 /// Where the package puts what is not typed.
@@ -32,7 +32,7 @@ usage: threshold-launch run [--slots FOLDER] [--maker FILE] -- ARGUMENTS...
 run becomes the version that is to run; ARGUMENTS that begin with run are a start, which a version on trial has three of.
 The others are for a unit that does not run; install --if-none does nothing where a slot holds a version that may be started.
 lock drives the relay of the unit's configuration inactive, where a unit that was killed left it active.
-All of them: as the user whose folder it is (on a unit: runuser -u threshold -- threshold-launch ...).
+All of them: as the user whose folder it is (on a unit: runuser -u threshold -- /usr/lib/threshold/threshold-launch ...).
 defaults: /var/lib/threshold-slots, /etc/threshold/maker.toml, /etc/threshold/unit.toml";
 
 fn main() -> ExitCode {
@@ -120,7 +120,7 @@ fn is_owner(folder: &Path) -> Result<(), String> {
     match std::fs::metadata(folder).map(|folder| folder.uid()) {
         Ok(owner) if owner != this => Err(format!(
             "{} belongs to user {owner}, and this is user {this}, whose files the unit could not read; run it as the folder's owner \
-             (on a unit: runuser -u threshold -- ...)",
+             (on a unit: runuser -u threshold -- {LAUNCHER} ...)",
             folder.display()
         )),
         // One that is not there is made, and is then this user's own.

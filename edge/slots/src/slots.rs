@@ -122,8 +122,9 @@ impl Slots {
         Ok(slot)
     }
 
-    /// Ends a trial, or goes back to the version that was confirmed before; gives the slot that the next start chooses. Durable on
-    /// return; the running program stays until it ends. Leaves [`Event::WentBack`] to be told.
+    /// Ends a trial, or goes back from what runs to the version that was confirmed before; gives the slot that the next start chooses.
+    /// Durable on return; the running program stays until it ends, and asked again until then it says the same. Leaves
+    /// [`Event::WentBack`] to be told.
     ///
     /// # Errors
     /// [`SlotError::NoWayBack`] if that version may not be started.
@@ -132,8 +133,12 @@ impl Slots {
         let back = match (state.trial, state.current) {
             (Some(_), Some(current)) => current,
             (Some(trial), None) => trial.slot.other(),
-            (None, Some(current)) => current.other(),
-            (None, None) => Slot::A,
+            // Asked twice before the next start, it is the same version that is gone back to.
+            (None, current) => match (self.running, current) {
+                (Some(running), _) => running.other(),
+                (None, Some(current)) => current.other(),
+                (None, None) => Slot::A,
+            },
         };
         let no_way_back = |fault| SlotError::NoWayBack { slot: back, fault };
         check::whole(self.medium.as_ref(), &self.maker, &state, back).map_err(no_way_back)?;

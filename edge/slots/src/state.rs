@@ -82,18 +82,18 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Reads the state; the default before the first change.
+    /// Reads the state; the default before the first change, which is with both slots empty.
     ///
     /// # Errors
     /// [`SlotError::StateDamaged`] if neither copy is whole, or what the medium said.
     pub(crate) fn read(medium: &dyn Medium) -> Result<Self, SlotError> {
-        Ok(Copies::read(medium).newest()?.1)
+        Ok(Copies::read(medium).newest(medium)?.1)
     }
 
     /// Makes the copies equal where they differ. A medium that takes no writes is found by whoever has something to write.
     pub(crate) fn mend(medium: &mut dyn Medium) {
         let copies = Copies::read(medium);
-        let Ok((copy, state)) = copies.newest() else { return };
+        let Ok((copy, state)) = copies.newest(medium) else { return };
         let other = 1 - copy;
         if copies.bytes(copy) != copies.bytes(other) {
             let _ = medium.set_state(other, &state.to_bytes());
@@ -105,7 +105,7 @@ impl State {
     /// # Errors
     /// [`SlotError::Io`]; the state is then the one before or this one.
     pub(crate) fn write(mut self, medium: &mut dyn Medium) -> Result<(), SlotError> {
-        let (newest, before) = Copies::read(medium).newest()?;
+        let (newest, before) = Copies::read(medium).newest(medium)?;
         self.sequence = before.sequence + 1;
         let bytes = self.to_bytes();
         medium.set_state(1 - newest, &bytes).map_err(SlotError::io("write the slots' state"))?;
@@ -208,7 +208,7 @@ impl Copies {
     }
 
     /// Which copy is in force, and what it says.
-    fn newest(&self) -> Result<(usize, State), SlotError> {
+    fn newest(&self, medium: &dyn Medium) -> Result<(usize, State), SlotError> {
         let whole = |copy: usize| Some((copy, State::from_bytes(self.bytes(copy)?)?));
         let newest = [whole(1), whole(0)].into_iter().flatten().max_by_key(|(_, s)| s.sequence);
         match (newest, &self.0) {
@@ -218,11 +218,22 @@ impl Copies {
                 let error = io::Error::new(error.kind(), error.to_string());
                 Err(SlotError::io("read the slots' state")(error))
             }
-            // The first change ever writes copy 1 first, and may have been cut within it: nothing was installed yet.
-            (None, [Ok(None), _]) => Ok((0, State::default())),
+            // The first change ever writes copy 1 first, and may have been cut within it: nothing was installed yet. Where a slot holds
+            // anything the state was lost, and with it the security counter: nobody goes on from none.
+            (None, [Ok(None), _]) if is_new(medium)? => Ok((0, State::default())),
             (None, _) => Err(SlotError::StateDamaged),
         }
     }
+}
+
+/// True if neither slot holds a file.
+fn is_new(medium: &dyn Medium) -> Result<bool, SlotError> {
+    for slot in Slot::BOTH {
+        if !medium.list(slot).map_err(SlotError::io("read a slot"))?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -150,7 +150,8 @@ impl Push {
         matches!(self.staged, Staged::Bundle(_))
     }
 
-    /// Makes durable what has arrived of a bundle. A medium that fails tells of it when the bundle is pushed again.
+    /// Makes durable what has arrived of a bundle. A medium that fails tells of it when the bundle is pushed again, which goes on from
+    /// what was durable before.
     pub(super) fn settle(&mut self) {
         let resume = self.receiver.resume();
         if let Staged::Bundle(staging) = &mut self.staged {
@@ -211,6 +212,11 @@ impl Push {
     pub(super) fn poll(&mut self, now_ms: u64) -> (Option<Status>, bool) {
         if self.paused {
             return (None, false);
+        }
+        // What the medium did not take has arrived for the receiver: the host hears that the push is unknown, and goes on from what is
+        // durable.
+        if matches!(&self.staged, Staged::Bundle(staging) if staging.has_failed()) {
+            return (None, true);
         }
         let mut spoilt = false;
         if self.receiver.is_whole() {

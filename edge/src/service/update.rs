@@ -87,6 +87,9 @@ fn push(
     let by = asker.and_then(|asker| asker.key);
     let by = by.ok_or_else(|| update::not_allowed(&RequestError::InsecureLink))?;
     updates.is_idle()?;
+    if desk.shared.lock().is_ending() {
+        return Err(update::ending());
+    }
     let bad = |_| {
         UpdateRefusal::new(UpdateRefusal::NO_ROOM, "no content has such a window; update the host")
     };

@@ -3,7 +3,8 @@
 //! Owns the order: arrived whole, made whole if it is a delta, every signature and byte checked, room for it, installed by
 //! `threshold_slots`, written down, and only then the process ends to start it. All of that is on a thread of its own, so that the
 //! loop at the door goes on and the line answers.
-//! Refuses to touch a slot before everything was checked, and another embedder that nobody accepted.
+//! Refuses to touch a slot before everything was checked, or once the process was told to end, and another embedder that nobody
+//! accepted.
 
 #![allow(
     clippy::result_large_err,
@@ -37,7 +38,7 @@ use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 pub use base::{MAX_PREFIX_BYTES, MAX_WINDOW_LOG};
 pub use before::Before;
 pub(crate) use refusal::{
-    busy, medium, no_slots, not_allowed, same_model, slots as slots_refuse, trial_needs_it,
+    busy, ending, medium, no_slots, not_allowed, same_model, slots as slots_refuse, trial_needs_it,
     unknown_bits,
 };
 
@@ -231,6 +232,9 @@ impl Updates {
             Job::Ended { outcome: Ok(()), .. } => return UpdateApplied::Refused(busy()),
             Job::Ended { .. } | Job::Idle => {}
         }
+        if shared.lock().is_ending() {
+            return UpdateApplied::Refused(ending());
+        }
         let Some(pushed) = staging::whole(&self.0.staging, &asked.hash) else {
             return UpdateApplied::Refused(refusal::not_pushed());
         };
@@ -246,11 +250,11 @@ impl Updates {
             let outcome = outcome.unwrap_or_else(|_| Err(refusal::panicked()));
             updates.clear(&outcome);
             updates.heard(shared.lock().clock().monotonic_ms());
-            let installed = outcome.is_ok();
-            *updates.job() = Job::Ended { hash: asked.hash, outcome };
-            if installed {
+            // Before anybody hears of it, so that nothing else is taken in between.
+            if outcome.is_ok() {
                 shared.lock().end(Ending::Reboot);
             }
+            *updates.job() = Job::Ended { hash: asked.hash, outcome };
         };
         match std::thread::Builder::new().name("update".to_owned()).spawn(work) {
             Ok(_) => UpdateApplied::Working { percent: 0 },
@@ -285,7 +289,13 @@ impl Updates {
         self.check_model(&manifest, asked, shared)?;
         self.check_room(&manifest, store_bytes)?;
         self.note_before(&mut bundle, shared)?;
-        self.slots().install(&mut bundle).map_err(|error| refusal::slots(&error))?;
+        let mut slots = self.slots();
+        // Whoever had the unit go back while the bundle was read holds the slots until its end is set.
+        if shared.lock().is_ending() {
+            return Err(ending());
+        }
+        slots.install(&mut bundle).map_err(|error| refusal::slots(&error))?;
+        drop(slots);
         let written = shared.lock().write(LogEntry { by, ..LogEntry::of(EntryKind::Updated) });
         if written.is_some() {
             // What could not be taken back is told again at the next start.

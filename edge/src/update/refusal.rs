@@ -33,6 +33,14 @@ pub(crate) fn busy() -> Refusal {
     )
 }
 
+/// The unit was told to start again, which may be within the installation.
+pub(crate) fn ending() -> Refusal {
+    Refusal::new(
+        Refusal::BUSY,
+        "the unit is about to start again, and takes no update before that; wait until it has, then look at threshold slots",
+    )
+}
+
 /// Longer than any bundle.
 pub(crate) fn too_long(len: u64, max: u64) -> Refusal {
     let text = format!("{len} bytes are no bundle, {max} are the most; check the file");
@@ -114,7 +122,10 @@ pub(crate) fn slots(error: &SlotError) -> Refusal {
     match error {
         SlotError::Bundle(error) => bundle(error),
         SlotError::Busy => busy(),
-        SlotError::OnTrial { .. } | SlotError::NothingToConfirm | SlotError::NoWayBack { .. } => {
+        SlotError::OnTrial { .. }
+        | SlotError::GoingBack { .. }
+        | SlotError::NothingToConfirm
+        | SlotError::NoWayBack { .. } => {
             with_remedy(Refusal::NO_TRIAL, error, "threshold slots shows how they stand")
         }
         _ => with_remedy(Refusal::FAULT, error, "threshold slots shows how they stand"),

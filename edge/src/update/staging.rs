@@ -48,6 +48,8 @@ pub struct Staging {
     file: File,
     /// Bytes since the last sync.
     unsynced: u64,
+    /// The medium failed once: what has arrived since the last sync may not be there, whatever it says next time.
+    failed: bool,
     /// The hash of what was read again so far, once all of it is there.
     hasher: Box<blake3::Hasher>,
 }
@@ -81,15 +83,18 @@ impl Staging {
         let file = options.open(folder.join(PUSHED)).map_err(fault)?;
         let there = file.metadata().map_err(fault)?.len();
         room_for(folder, content.len.saturating_sub(there), store_bytes)?;
-        Ok((Self { folder: folder.to_owned(), file, unsynced: 0, hasher: Box::default() }, kept))
+        let folder = folder.to_owned();
+        Ok((Self { folder, file, unsynced: 0, failed: false, hasher: Box::default() }, kept))
     }
 
     /// Takes bytes at their place; `resume` is what has arrived with them.
     ///
     /// # Errors
-    /// The medium's.
+    /// The medium's, now or before: then it is opened anew, and goes on from what was durable.
     pub fn write(&mut self, offset: u64, bytes: &[u8], resume: &Resume) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)?;
+        let written = self.file.write_all_at(bytes, offset);
+        self.failed |= written.is_err();
+        written?;
         self.unsynced += bytes.len() as u64;
         match self.unsynced >= SYNC_BYTES {
             true => self.keep(resume),
@@ -100,8 +105,23 @@ impl Staging {
     /// Makes durable what has arrived, and then that it has.
     ///
     /// # Errors
-    /// The medium's.
+    /// As [`Staging::write`].
     pub fn keep(&mut self, resume: &Resume) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("the medium failed before"));
+        }
+        let kept = self.keep_durably(resume);
+        self.failed = kept.is_err();
+        kept
+    }
+
+    /// True once the medium failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn keep_durably(&mut self, resume: &Resume) -> io::Result<()> {
         self.file.sync_data()?;
         self.unsynced = 0;
         let fresh = self.folder.join(PROGRESS_FRESH);
@@ -220,7 +240,10 @@ fn progress(folder: &Path) -> Option<Resume> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
     use super::*;
+    use threshold_wire::bulk::{Receiver, Window};
 
     #[test]
     fn what_the_store_may_need_stays_free_and_what_takes_nothing_is_not_refused() {
@@ -230,5 +253,26 @@ mod tests {
         assert_eq!(refused.code, UpdateRefusal::NO_ROOM);
         assert!(refused.text.contains("takes 565;"), "{refused}");
         assert_eq!(fits(0, 0, store), Ok(()));
+    }
+
+    #[test]
+    fn what_the_medium_did_not_take_is_never_kept_as_arrived() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = Content { len: 100, hash: [1; 32] };
+        let window = Window::USB.agreed(Window::USB).unwrap();
+        let mut receiver = Receiver::new(1, content, window, None, 0).unwrap();
+        let (mut staging, kept) = Staging::open(folder.path(), content, 0).unwrap();
+        assert_eq!(kept, None);
+        // A file that takes no writes, and lets itself be synced.
+        staging.file = File::open(folder.path().join(PUSHED)).unwrap();
+        let write = receiver.take(1, 0, &[7; 100]).unwrap().unwrap();
+        let (offset, bytes) = (write.offset, write.bytes);
+        let resume = receiver.resume();
+        staging.write(offset, bytes, &resume).unwrap_err();
+        assert!(staging.has_failed());
+        staging.keep(&resume).unwrap_err();
+        assert_eq!(progress(folder.path()), None, "what was not written counts as arrived");
+        let (staging, kept) = Staging::open(folder.path(), content, 0).unwrap();
+        assert!(kept.is_none() && !staging.has_failed());
     }
 }

@@ -1,9 +1,11 @@
 //! What a unit runs, written down beside it: a bill of materials as CycloneDX 1.5 and the licences with their texts.
 //!
-//! Owns which packages count: those that are linked into the unit's binary, as cargo resolves them for its target and
-//! features. What only runs while it is built (build scripts, procedural macros) is in nobody's unit and not listed.
+//! Owns which packages count: those that are linked into the unit's binary and into the launcher, as cargo resolves them for their
+//! target and features, and what the compilers link beside them (`runtime`). What only runs while it is built (build scripts,
+//! procedural macros) is in nobody's unit and not listed.
 //! Refuses a time and a serial number, which CycloneDX lets one leave out: two makings are equal.
 
+use super::runtime::{self, Runtime};
 use crate::program::{cargo, output};
 use crate::repository::root;
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +16,9 @@ use std::fs;
 use std::path::Path;
 use threshold_models::pack::PackEntry;
 
+/// The program that starts the right slot, of which the package `threshold-slots` is.
+const LAUNCHER: &str = "threshold-launch";
+
 /// A package by name and version.
 type Package = (String, String);
 
@@ -21,19 +26,29 @@ type Package = (String, String);
 pub(super) struct Materials {
     packages: BTreeMap<Package, BTreeSet<Package>>,
     unit: Package,
+    /// The package that the launcher is of.
+    launcher: Package,
+    runtimes: Vec<Runtime>,
     metadata: BTreeMap<Package, Value>,
 }
 
 impl Materials {
-    /// Those of the unit's binary.
+    /// Those of the unit's binary, which has these features, and of the launcher.
     ///
     /// # Errors
-    /// If cargo does not say, or knows nothing of one.
-    pub(super) fn of_unit(target: &str, features: &str) -> Result<Self> {
-        let mut tree = cargo(&["tree", "--locked", "-p", "threshold-edge", "--target", target]);
-        tree.args(["--features", features, "--edges", "normal,no-proc-macro", "--no-dedupe"]);
-        tree.args(["--prefix", "depth", "--format", " {p}"]);
-        let (packages, unit) = parse(&output(&mut tree)?)?;
+    /// If cargo or rustc does not say, or knows nothing of one.
+    pub(super) fn of_image(target: &str, features: &str) -> Result<Self> {
+        let tree = |package: &str, features: &[&str]| {
+            let mut tree = cargo(&["tree", "--locked", "-p", package, "--target", target]);
+            tree.args(features).args(["--edges", "normal,no-proc-macro", "--no-dedupe"]);
+            parse(&output(tree.args(["--prefix", "depth", "--format", " {p}"]))?)
+        };
+        let (mut packages, unit) = tree("threshold-edge", &["--features", features])?;
+        let (launched, launcher) = tree("threshold-slots", &[])?;
+        for (package, on) in launched {
+            packages.entry(package).or_default().extend(on);
+        }
+        let runtimes = runtime::all()?;
         let said = output(&mut cargo(&["metadata", "--format-version", "1", "--locked"]))?;
         let mut said: Value = serde_json::from_str(&said).context("cargo metadata")?;
         let all = said["packages"].as_array_mut().context("cargo metadata names no packages")?;
@@ -43,7 +58,7 @@ impl Materials {
             .collect();
         match packages.keys().find(|package| !metadata.contains_key(*package)) {
             Some((name, version)) => anyhow::bail!("cargo metadata knows no {name} {version}"),
-            None => Ok(Self { packages, unit, metadata }),
+            None => Ok(Self { packages, unit, launcher, runtimes, metadata }),
         }
     }
 
@@ -78,15 +93,32 @@ impl Materials {
                 "description": pack.meta.source.title,
             }));
         }
+        components.push(json!({
+            "type": "application", "bom-ref": LAUNCHER, "name": LAUNCHER, "version": self.launcher.1,
+            "licenses": [{ "expression": text(&self.metadata[&self.launcher], "license").replace('/', " OR ") }],
+        }));
+        for Runtime { name, version, licence, source, .. } in &self.runtimes {
+            components.push(json!({
+                "type": "library", "bom-ref": name, "name": name, "version": version,
+                "licenses": [{ "expression": licence }], "description": format!("source: {source}"),
+            }));
+        }
+        let in_unit = |runtime: &&Runtime| runtime.in_unit;
+        let of_unit = self.runtimes.iter().filter(in_unit).map(|runtime| runtime.name.to_owned());
+        let of_unit: Vec<String> = of_unit.collect();
         let depends = |(package, on): (&Package, &BTreeSet<Package>)| {
-            let on: Vec<String> = on.iter().map(purl).collect();
-            json!({ "ref": purl(package), "dependsOn": on })
+            let on = on.iter().map(purl);
+            let runtimes = of_unit.iter().filter(|_| *package == self.unit).cloned();
+            json!({ "ref": purl(package), "dependsOn": on.chain(runtimes).collect::<Vec<_>>() })
         };
+        let launched = self.runtimes.iter().map(|runtime| runtime.name.to_owned());
+        let launched: Vec<String> = [purl(&self.launcher)].into_iter().chain(launched).collect();
+        let launched = json!({ "ref": LAUNCHER, "dependsOn": launched });
         let bill = json!({
             "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
             "metadata": { "component": component(&self.unit) },
             "components": components,
-            "dependencies": self.packages.iter().map(depends).collect::<Vec<_>>(),
+            "dependencies": self.packages.iter().map(depends).chain([launched]).collect::<Vec<_>>(),
         });
         Ok(serde_json::to_string_pretty(&bill)? + "\n")
     }
@@ -107,6 +139,18 @@ impl Materials {
             let folder = if own { Some(root()) } else { parent(&manifest) };
             for text in folder.map(|folder| of_folder(&folder)).transpose()?.unwrap_or_default() {
                 texts.entry(text).or_default().insert(format!("{name} {version}"));
+            }
+        }
+        for Runtime { name, version, licence, source, in_unit, texts: of_it } in &self.runtimes {
+            let place = if *in_unit { "threshold-edge and " } else { "" };
+            let label = format!("{name} {version}");
+            writeln!(
+                list,
+                "{}: {licence}, linked into {place}{LAUNCHER}; source: {source}",
+                label.trim()
+            )?;
+            for text in of_it {
+                texts.entry(text.clone()).or_default().insert(label.trim().to_owned());
             }
         }
         for pack in packs {
@@ -199,5 +243,49 @@ mod tests {
         );
         assert!(parse("1 a v1.0.0\n").is_err());
         assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn what_the_launcher_is_linked_to_is_listed_with_its_licence_and_its_texts() {
+        let package = |name: &str| (name.to_owned(), "1.0.0".to_owned());
+        let (unit, launcher) = (package("threshold-edge"), package("threshold-slots"));
+        let known = json!({ "license": "MIT OR Apache-2.0", "source": null, "manifest_path": "" });
+        let runtime = |name, licence, in_unit| Runtime {
+            name,
+            version: "2".to_owned(),
+            licence,
+            source: "somewhere",
+            in_unit,
+            texts: vec![format!("the text of {name}")],
+        };
+        let materials = Materials {
+            packages: [(unit.clone(), [launcher.clone()].into()), (launcher.clone(), [].into())]
+                .into(),
+            metadata: [(unit.clone(), known.clone()), (launcher.clone(), known)].into(),
+            unit,
+            launcher,
+            runtimes: vec![
+                runtime("rust-std", "MIT OR Apache-2.0", true),
+                runtime("glibc", "LGPL-2.1-or-later", false),
+            ],
+        };
+        let bill: Value = serde_json::from_str(&materials.bill(&[]).unwrap()).unwrap();
+        let on = |of: &str| {
+            let all = bill["dependencies"].as_array().unwrap();
+            let found = all.iter().find(|each| each["ref"] == of).unwrap();
+            found["dependsOn"].to_string()
+        };
+        assert_eq!(on(LAUNCHER), r#"["pkg:cargo/threshold-slots@1.0.0","rust-std","glibc"]"#);
+        let edge = on("pkg:cargo/threshold-edge@1.0.0");
+        assert_eq!(edge, r#"["pkg:cargo/threshold-slots@1.0.0","rust-std"]"#);
+        let components = bill["components"].as_array().unwrap();
+        let glibc = components.iter().find(|each| each["name"] == "glibc").unwrap();
+        assert_eq!(glibc["licenses"][0]["expression"], "LGPL-2.1-or-later");
+        let list = materials.licences(&[]).unwrap();
+        assert!(list.contains("glibc 2: LGPL-2.1-or-later, linked into threshold-launch; source:"));
+        assert!(
+            list.contains("the text of glibc")
+                && list.contains("threshold-edge and threshold-launch")
+        );
     }
 }

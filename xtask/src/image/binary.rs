@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The most that it may take, stripped.
-const MAX_BYTES: u64 = 15 << 20;
+/// The most that it may take, stripped: 15 MB.
+const MAX_BYTES: u64 = 15_000_000;
 
 /// The newest C library that it may ask for: JetPack 6 is Ubuntu 22.04 with 2.35.
 const NEWEST_GLIBC: (u32, u32) = (2, 35);

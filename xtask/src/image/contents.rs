@@ -1,7 +1,7 @@
 //! What goes into an image, each file with its name in a slot.
 //!
 //! Owns the slot's folders: `kernels`, `packs`, `system`, `about`, and the programs above them. Refuses images of kernels
-//! that are not those of their manifest; where none were built, an image has none, and that is said.
+//! that are not those of their manifest, or of other sources than lie here; where none were built, an image has none, and that is said.
 
 use super::about::Materials;
 use super::stage;
@@ -53,15 +53,22 @@ impl Model {
     }
 }
 
+/// True where kernels were built.
+pub(super) fn has_kernels() -> bool {
+    root().join("target/kernels/manifest.json").exists()
+}
+
 /// The kernels' images with a manifest of their own; none where none were built.
 ///
 /// # Errors
-/// If an image is not what the manifest says.
+/// If an image is not what the manifest says, or not of the sources that lie here.
 pub(super) fn kernels(folder: &Path) -> Result<Vec<Source>> {
-    let built = root().join("target/kernels");
-    let Ok(text) = fs::read(built.join("manifest.json")) else {
+    if !has_kernels() {
         return Ok(Vec::new());
-    };
+    }
+    crate::kernels::refuse_stale()?;
+    let built = root().join("target/kernels");
+    let text = fs::read(built.join("manifest.json")).context("the kernels' manifest")?;
     let mut manifest: Value = serde_json::from_slice(&text).context("the kernels' manifest")?;
     let ops = manifest["ops"].as_object_mut().context("the kernels' manifest has no ops")?;
     let mut sources = Vec::new();

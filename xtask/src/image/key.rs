@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fs;
 use std::path::Path;
-use threshold_bundle::{Keys, SigningKey, Trust, development_key};
+use threshold_bundle::{BundleError, Keys, SigningKey, Trust, development_key};
 
 /// What stands before the 32 bytes of a private Ed25519 key in PKCS#8.
 const PRIVATE: [u8; 16] = [
@@ -34,7 +34,7 @@ impl Signer {
     /// Of a build key's file, or the developer's.
     ///
     /// # Errors
-    /// If the file is no such key, or what must stand beside it does not, or names another key.
+    /// If the file is no such key, or what must stand beside it does not, or names another key, or either key is the developer's.
     pub(super) fn of(file: Option<&Path>) -> Result<Self> {
         let Some(file) = file else {
             let (build, keys) = (development_key(), Keys::development()?);
@@ -58,8 +58,14 @@ impl Signer {
         let release_key = release_key.as_deref().and_then(public).with_context(|| {
             "release.pub is no public key: openssl pkey -in <release key> -pubout".to_owned()
         })?;
+        let (build, everybodys) = (SigningKey::from_bytes(&build), development_key());
+        if build == everybodys || release_key == everybodys.verifying_key().to_bytes() {
+            return Err(BundleError::Development).context(
+                "the build key or release.pub is the key that everybody has: leave --key out, and the image is a developer's by name",
+            );
+        }
         Ok(Self {
-            build: SigningKey::from_bytes(&build),
+            build,
             keys: (keys, signature),
             trust: Trust { release_key, serial: 0 },
             is_development: false,
@@ -131,12 +137,23 @@ mod tests {
         put("release.pub", PEM.as_bytes());
         said("release.pub is no public key");
         let key = release.verifying_key();
-        let body = STANDARD.encode([&PUBLIC[..], key.as_bytes()].concat());
-        let text = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
-        put("release.pub", text.as_bytes());
+        let public_pem = |key: &SigningKey| {
+            let body = STANDARD.encode([&PUBLIC[..], key.verifying_key().as_bytes()].concat());
+            format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+        };
+        put("release.pub", public_pem(&release).as_bytes());
         let signer = of().unwrap();
         assert_eq!(signer.trust.release_key, key.to_bytes());
         assert!(!signer.is_development && signer.build == build);
+        let development = development_key();
+        put("release.pub", public_pem(&development).as_bytes());
+        said("the key that everybody has");
+        put("release.pub", public_pem(&release).as_bytes());
+        let private = STANDARD.encode([&PRIVATE[..], &development.to_bytes()].concat());
+        let title = "PRIVATE KEY";
+        let pem = format!("-----BEGIN {title}-----\n{private}\n-----END {title}-----\n");
+        put("build.pem", pem.as_bytes());
+        said("the key that everybody has");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! target/image/threshold-VERSION-aarch64-MODEL.bundle    what a unit is updated by (edge/bundle)
 //! target/image/threshold-VERSION-aarch64-MODEL.deb       what a machine becomes a unit by, once
+//! target/image-check/                                    what `ci` makes of both, and takes away again
 //! ```
 //! Owns the figures that both must keep: size, the binary's protection, no secrets, equal bytes from equal sources. Refuses
 //! to leave a bundle that its own reader does not take. Without a build key both are named, and are, a developer's.
@@ -13,6 +14,7 @@ mod contents;
 mod deb;
 mod key;
 mod proof;
+mod runtime;
 
 pub(crate) use contents::Model;
 
@@ -53,6 +55,9 @@ pub(crate) struct Image {
     /// without it the image is a developer's, which no unit at a door takes.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Sign an image without kernels for a GPU, where none were built.
+    #[arg(long)]
+    without_kernels: bool,
 }
 
 /// `cargo xtask image`.
@@ -61,11 +66,22 @@ pub(crate) struct Image {
 /// If a part is missing or breaks a limit.
 pub(crate) fn run(image: &Image) -> Result<()> {
     let Target::Aarch64 = image.target;
+    kernels_as_asked(image, contents::has_kernels())?;
     let (toolchain, setup) = (Toolchain::find()?, setup::setup()?);
-    let made = make(&toolchain, &setup, image.model, image.key.as_deref())?;
+    let folder = root().join("target/image");
+    let made = make(&toolchain, &setup, image.model, image.key.as_deref(), &folder)?;
     for file in [&made.bundle, &made.deb] {
         println!("image: {}", file.strip_prefix(root()).unwrap_or(file).display());
     }
+    Ok(())
+}
+
+/// Refuses to sign for a door what only lacks its kernels because nobody compiled them.
+fn kernels_as_asked(image: &Image, there: bool) -> Result<()> {
+    ensure!(
+        there || image.key.is_none() || image.without_kernels,
+        "no kernels for a GPU were built: cargo xtask kernels, or --without-kernels for an image of the processor alone"
+    );
     Ok(())
 }
 
@@ -77,7 +93,7 @@ pub(crate) struct Made {
     pub(crate) deb: PathBuf,
 }
 
-/// Builds, packs, checks, and says the figures.
+/// Builds, packs, checks, and says the figures, all in that folder.
 ///
 /// # Errors
 /// As [`run`].
@@ -86,9 +102,9 @@ pub(crate) fn make(
     setup: &Setup,
     model: Model,
     key: Option<&Path>,
+    folder: &Path,
 ) -> Result<Made> {
-    let folder = root().join("target/image");
-    let ingredients = Ingredients::gather(toolchain, setup, model, key, &folder)?;
+    let ingredients = Ingredients::gather(toolchain, setup, model, key, folder)?;
     let development = if ingredients.signer.is_development { "-development" } else { "" };
     let version = format!("{}{development}", env!("CARGO_PKG_VERSION"));
     let stem = format!("threshold-{version}-aarch64-{}", model.name());
@@ -133,7 +149,7 @@ impl Ingredients {
         let launching = binary::check(&launcher, Linked::Static)?;
         println!("image: threshold-launch {launching}");
         let glibc = figures.glibc.context("the binary asks for no C library")?;
-        let materials = Materials::of_unit(TARGET, Toolchain::FEATURES)?;
+        let materials = Materials::of_image(TARGET, Toolchain::FEATURES)?;
         let mut sources = vec![contents::program("threshold-edge", edge)];
         let kernels = contents::kernels(&staged)?;
         if kernels.is_empty() {
@@ -200,17 +216,19 @@ pub(crate) fn check(toolchain: &Toolchain) -> Result<usize> {
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
         Ok(blake3::hash(&bytes))
     };
-    let made = make(toolchain, &setup, model, None)?;
+    // A folder of its own: in the other one lie images that somebody made to keep.
+    let folder = root().join("target/image-check");
+    let made = make(toolchain, &setup, model, None, &folder)?;
     let first = (digest(&made.bundle)?, digest(&made.deb)?);
     // Whatever was staged is made anew, so that nothing is equal only because it was kept.
-    fs::remove_dir_all(root().join("target/image"))?;
-    let made = make(toolchain, &setup, model, None)?;
+    fs::remove_dir_all(&folder)?;
+    let made = make(toolchain, &setup, model, None, &folder)?;
     ensure!(
         first == (digest(&made.bundle)?, digest(&made.deb)?),
         "two makings of the image have different bytes"
     );
     let skipped = lintian(&made.deb)?;
-    proof::run(&made)?;
+    proof::run(&made, &folder.join("root"))?;
     Ok(skipped)
 }
 
@@ -282,6 +300,25 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
+
+    #[test]
+    fn an_image_is_signed_for_a_door_without_kernels_only_if_that_was_asked_for() {
+        let image = |key: Option<&str>, without_kernels| Image {
+            target: Target::Aarch64,
+            model: Model::Dlib,
+            key: key.map(PathBuf::from),
+            without_kernels,
+        };
+        for (key, without_kernels, there, taken) in [
+            (Some("build.pem"), false, false, false),
+            (Some("build.pem"), true, false, true),
+            (Some("build.pem"), false, true, true),
+            (None, false, false, true),
+        ] {
+            let outcome = kernels_as_asked(&image(key, without_kernels), there);
+            assert_eq!(outcome.is_ok(), taken, "{key:?} {without_kernels} {there}");
+        }
+    }
 
     #[test]
     fn a_file_with_a_key_or_a_folder_of_the_machine_is_refused() {

@@ -9,7 +9,7 @@ use crate::program::{output, run_quietly};
 use crate::repository::root;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// What such a root needs for one program: who it is, the C library, the compiler's.
@@ -18,12 +18,12 @@ const PACKAGES: [&str; 3] = ["base-files", "libc6", "libgcc-s1"];
 /// Emulates one process.
 const QEMU: &str = "qemu-aarch64-static";
 
-/// Installs the package into a root and runs what is in it.
+/// Installs the package into a root, made anew in that folder, and runs what is in it.
 ///
 /// # Errors
 /// If a step fails, or a program does not say what it must.
-pub(super) fn run(made: &Made) -> Result<()> {
-    let folder = fresh_root().context("a root of Debian's for arm64")?;
+pub(super) fn run(made: &Made, folder: &Path) -> Result<()> {
+    fresh_root(folder).context("a root of Debian's for arm64")?;
     let tool = root().join("target/release/threshold");
     ensure!(tool.is_file(), "threshold is not built: cargo build --release");
     let first = |root: &Path| {
@@ -31,7 +31,7 @@ pub(super) fn run(made: &Made) -> Result<()> {
         command.args(["flash", "--first"]).arg(root).arg(&made.deb);
         command
     };
-    run_quietly(&mut first(&folder))?;
+    run_quietly(&mut first(folder))?;
     for unit in ["threshold-first", "threshold-edge", "usb-gadget"] {
         let wanted = format!("etc/systemd/system/multi-user.target.wants/{unit}.service");
         let link = fs::read_link(folder.join(&wanted)).with_context(|| wanted.clone())?;
@@ -63,7 +63,7 @@ pub(super) fn run(made: &Made) -> Result<()> {
     let edge = slots.join("a/threshold-edge");
     let unit = |arguments: &[&str]| {
         let mut command = Command::new(QEMU);
-        command.arg("-L").arg(&folder).arg(&edge).args(arguments);
+        command.arg("-L").arg(folder).arg(&edge).args(arguments);
         command
     };
     let version = output(&mut unit(&["--version"]))?;
@@ -91,11 +91,9 @@ pub(super) fn run(made: &Made) -> Result<()> {
 }
 
 /// A root with nothing of ours in it, from packages that are fetched once.
-fn fresh_root() -> Result<PathBuf> {
-    let folder = root().join("target/image/root");
+fn fresh_root(folder: &Path) -> Result<()> {
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    apt::copy_of_root("arm64-root", &PACKAGES, &folder)?;
-    Ok(folder)
+    apt::copy_of_root("arm64-root", &PACKAGES, folder)
 }

@@ -96,6 +96,21 @@ impl Manifest {
         (same && whole()).then(|| op.clone())
     }
 
+    /// What of it was made of something else than `wanted` says, whose ops have no images: the recipe, the headers, or an op.
+    pub(super) fn stale(&self, wanted: &Self) -> Option<String> {
+        if self.recipe != wanted.recipe {
+            return Some("compilers or options".to_owned());
+        }
+        if self.headers != wanted.headers {
+            return Some("a header".to_owned());
+        }
+        let source = |of: &Self, name: &str| of.ops.get(name).map(|op| op.source.clone());
+        let mut names = self.ops.keys().chain(wanted.ops.keys());
+        names
+            .find(|name| source(self, name) != source(wanted, name))
+            .map(|name| format!("{name}.cu"))
+    }
+
     /// Kernels that two ops define, which a device could not tell apart, each with the ops.
     pub(super) fn clashes(&self) -> Vec<String> {
         let mut owner = BTreeMap::new();
@@ -205,6 +220,21 @@ mod tests {
         fs::write(folder.join("pnet.cubin"), b"damaged").unwrap();
         assert!(!kept("r", "h", "pnet", "s"));
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn images_of_other_sources_are_stale() {
+        let op = |source: &str| op(source, "pnet", b"image");
+        let built = manifest("r", "h", &[("pnet", op("s"))]);
+        let stale = |recipe, headers, ops: &[(&str, Op)]| {
+            built.stale(&manifest(recipe, headers, ops)).unwrap_or_default()
+        };
+        assert_eq!(stale("r", "h", &[("pnet", op("s"))]), "");
+        assert_eq!(stale("other", "h", &[("pnet", op("s"))]), "compilers or options");
+        assert_eq!(stale("r", "other", &[("pnet", op("s"))]), "a header");
+        assert_eq!(stale("r", "h", &[("pnet", op("other"))]), "pnet.cu");
+        assert_eq!(stale("r", "h", &[("pnet", op("s")), ("rnet", op("s"))]), "rnet.cu");
+        assert_eq!(stale("r", "h", &[]), "pnet.cu");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use manifest::{Manifest, Op, hash, hash_of_parts};
 use sdk::Sdk;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,27 @@ pub(crate) fn run() -> Result<()> {
         bail!("{} failures:\n{}", failures.len(), failures.join("\n"));
     }
     Ok(())
+}
+
+/// Refuses the images of `target/kernels` if they were made of other sources than lie here, or otherwise.
+///
+/// # Errors
+/// If they were, or no manifest of this version says what they were made of.
+pub(crate) fn refuse_stale() -> Result<()> {
+    let built = Manifest::of_folder(&root().join("target/kernels"));
+    let built =
+        built.context("target/kernels has no manifest of this version: cargo xtask kernels")?;
+    let (sources, headers) = sources(&compile::headers())?;
+    let mut wanted = Manifest::new(compile::recipe(), headers);
+    for source in sources {
+        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let op = Op { source: hash(&read(&source)?), images: BTreeMap::new() };
+        wanted.ops.insert(name, op);
+    }
+    match built.stale(&wanted) {
+        Some(what) => bail!("the kernels' images are older than {what}: cargo xtask kernels"),
+        None => Ok(()),
+    }
 }
 
 /// The ops' sources in order, and a digest of all that they may include.

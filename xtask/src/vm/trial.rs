@@ -72,7 +72,9 @@ impl Figures {
             ("start after a power cut: whoever waits is admitted", self.last_decision_s),
         ];
         let mut table = "| what | seconds |\n| --- | ---: |\n".to_owned();
-        for (what, seconds) in first.into_iter().chain(self.updates.rows()).chain(last) {
+        let said = |(what, seconds): (&str, f64)| (what.to_owned(), seconds);
+        let (first, last) = (first.into_iter().map(said), last.into_iter().map(said));
+        for (what, seconds) in first.chain(self.updates.rows()).chain(last) {
             table += &format!("| {what} | {seconds:.1} |\n");
         }
         table + &self.missed()
