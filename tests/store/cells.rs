@@ -347,8 +347,15 @@ fn a_device_that_holds_no_store_or_one_of_a_later_program_is_refused_and_left_as
     put(128 << 10, &[0; 512]);
     check(not_formatted, "format it with");
     format(&mut Device::to_format(&path).unwrap()).unwrap();
+    // What is damaged says nothing, of a later program either.
+    put(8, &[2, 0]);
+    Cells::open(Device::open(&path).unwrap()).unwrap();
+    put((128 << 10) + 8, &[2, 0]);
+    check(not_formatted, "format it with");
+    let mut later = fs::read(&path).unwrap()[..24].to_vec();
+    later.extend(crc32fast::hash(&later).to_le_bytes());
     for block in [0, 128 << 10] {
-        put(block + 8, &[2, 0]);
+        put(block, &later);
     }
     check(
         |error| matches!(error, CellsError::Later { found: 2, supported: 1 }),

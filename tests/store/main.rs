@@ -4,6 +4,7 @@
 mod administrators;
 mod bed;
 mod cells;
+mod cells_faults;
 mod commission;
 mod conversion;
 mod counter;

@@ -4,6 +4,7 @@
 //! To erase is to overwrite: what lies below a device's own translation of flash may keep what it held, as under a file system, sealed as
 //! everything of the store.
 //! The kernel writes pages of its cache, of which the bytes around ours are as they were.
+//! It has no marks of bad blocks, since a device keeps spare ones of its own: what fails to take a page may take the next one.
 //! Of a large device the first 8,192 blocks are used.
 //! Refuses a device that is mounted or that another process has open, and anything that is neither device nor file.
 
@@ -130,8 +131,7 @@ impl Medium for Device {
     }
 
     fn mark_bad(&mut self, block: u32) -> Result<(), MediumError> {
-        // A device keeps its own spare blocks; one that fails to write has none left.
-        Err(MediumError::io(format!("block {block} cannot be written")))
+        Err(MediumError::io(format!("block {block} cannot be erased")))
     }
 }
 

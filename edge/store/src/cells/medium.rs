@@ -123,6 +123,6 @@ pub trait Medium: Send + Sync {
     /// Marks a block bad for good; durable on return.
     ///
     /// # Errors
-    /// [`MediumError`], also of a medium that has no such marks.
+    /// [`MediumError`]; of a medium that has no such marks always [`FlashFault::Io`].
     fn mark_bad(&mut self, block: u32) -> Result<(), MediumError>;
 }
