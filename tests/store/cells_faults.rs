@@ -44,9 +44,9 @@ fn a_removal_that_a_read_only_medium_stopped_gives_no_cell_to_two_objects() {
     let mut kept = BTreeMap::new();
     for number in 1..=3 {
         let object = Object::GallerySegment(number);
-        // Four cells.
-        flash.replace(object, &bytes(15_000, number as u8)).unwrap();
-        kept.insert(object, bytes(15_000, number as u8));
+        // Ten cells: more than the last four, which are given out to nobody.
+        flash.replace(object, &bytes(45_000, number as u8)).unwrap();
+        kept.insert(object, bytes(45_000, number as u8));
     }
     drop(flash);
     let removed = Object::GallerySegment(2);
