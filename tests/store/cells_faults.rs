@@ -70,6 +70,7 @@ fn a_removal_that_a_read_only_medium_stopped_gives_no_cell_to_two_objects() {
                     Ok(()) => drop(expected.insert(Object::Segment(number), bytes)),
                     Err(error) => {
                         assert_eq!(error.fault, FlashFault::Full, "write {write}");
+                        assert!(error.to_string().contains("; remove people, or"), "{error}");
                         break;
                     }
                 }
@@ -142,6 +143,7 @@ fn a_medium_without_marks_that_failed_for_long_has_its_cells_when_it_is_back() {
         let failed = [flash.append(log, b"lost"), flash.replace(Object::Anchor, b"lost")];
         for error in failed.into_iter().filter_map(Result::err) {
             assert_eq!(error.fault, FlashFault::Io, "{error}");
+            assert!(error.to_string().contains("and start the unit again"), "{error}");
         }
         tries += 1;
         assert!(tries < 2_000, "{} of {end} writes", nand.writes());

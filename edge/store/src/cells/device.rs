@@ -38,6 +38,7 @@ const O_EXCL: i32 = 0o200;
 pub struct Device {
     file: File,
     shape: Shape,
+    written_bytes: u64,
 }
 
 impl Device {
@@ -65,7 +66,7 @@ impl Device {
                     if size < expected {
                         return Err(CellsError::OtherSize { found: size, expected });
                     }
-                    return Ok(Self { file, shape });
+                    return Ok(Self { file, shape, written_bytes: 0 });
                 }
                 Some((found, None)) => later = Some(found),
                 None => {}
@@ -85,7 +86,8 @@ impl Device {
         if size < MIN_DEVICE_BYTES {
             return Err(CellsError::TooSmall { found: size, least: MIN_DEVICE_BYTES });
         }
-        Ok(Self { file, shape: shape_of(page_bytes(&metadata), size) })
+        let shape = shape_of(page_bytes(&metadata), size);
+        Ok(Self { file, shape, written_bytes: 0 })
     }
 
     fn place(&self, block: u32, page: u32, len: usize) -> Result<u64, MediumError> {
@@ -103,6 +105,10 @@ impl Medium for Device {
         self.shape
     }
 
+    fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
     fn read(&self, block: u32, page: u32, into: &mut [u8]) -> Result<(), MediumError> {
         let place = self.place(block, page, into.len())?;
         self.file.read_exact_at(into, place).map_err(|error| medium_error(&error))
@@ -110,6 +116,7 @@ impl Medium for Device {
 
     fn program(&mut self, block: u32, page: u32, bytes: &[u8]) -> Result<(), MediumError> {
         let place = self.place(block, page, bytes.len())?;
+        self.written_bytes += bytes.len() as u64;
         self.file.write_all_at(bytes, place).map_err(|error| medium_error(&error))
     }
 

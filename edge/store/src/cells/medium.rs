@@ -82,6 +82,9 @@ pub trait Medium: Send + Sync {
     /// How it is divided.
     fn shape(&self) -> Shape;
 
+    /// Bytes that it was given since it was opened, of writes that failed too. An erase counts where it is to overwrite.
+    fn written_bytes(&self) -> u64;
+
     /// Reads whole pages of a block, from `page` on.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ pub use nand::{Nand, NandFault};
 pub use open::{CellsError, format, is_formatted};
 
 use crate::LogSize;
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Place, Series};
 use page::{FIRST_PAGE, Frame};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -284,7 +284,8 @@ impl<M: Medium> Cells<M> {
 }
 
 fn flash_error(object: Object, operation: Operation, error: MediumError) -> FlashError {
-    FlashError { object, operation, fault: error.fault, detail: error.detail }
+    let MediumError { fault, detail } = error;
+    FlashError { object, operation, fault, place: Place::Device, detail }
 }
 
 impl<M: Medium> Flash for Cells<M> {
@@ -306,6 +307,14 @@ impl<M: Medium> Flash for Cells<M> {
             if more == 0 { 0 } else { u64::from(self.shape.pages_of(page::FRAME + more)) };
         // A frame that goes over into another cell takes a page more for each.
         Some(full * self.shape.block_bytes() + (last + of_more) * page_bytes)
+    }
+
+    fn place(&self) -> Place {
+        Place::Device
+    }
+
+    fn medium_bytes(&self) -> Option<u64> {
+        Some(self.medium.written_bytes())
     }
 
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {

@@ -47,6 +47,7 @@ struct State {
     unreadable: BTreeSet<(u32, u32)>,
     /// Programs, erases and syncs, counted from 1.
     writes: u64,
+    written_bytes: u64,
     cut_at: Option<(u64, u64)>,
     faults: BTreeMap<u64, NandFault>,
     off: bool,
@@ -75,6 +76,7 @@ impl Nand {
             is_unmarked: false,
             unreadable: BTreeSet::new(),
             writes: 0,
+            written_bytes: 0,
             cut_at: None,
             faults: BTreeMap::new(),
             off: false,
@@ -251,6 +253,10 @@ impl Medium for Nand {
         self.state().shape
     }
 
+    fn written_bytes(&self) -> u64 {
+        self.state().written_bytes
+    }
+
     fn read(&self, block: u32, page: u32, into: &mut [u8]) -> Result<(), MediumError> {
         let state = self.state();
         // Also without power: what is looked at then is what the next start finds.
@@ -274,6 +280,7 @@ impl Medium for Nand {
         let mut state = self.state();
         let (fault, cut) = state.begin()?;
         let (shape, what) = (state.shape, format!("program of page {page} of block {block}"));
+        state.written_bytes += bytes.len() as u64;
         let Some(pages) = state.seen.get(block as usize) else {
             return Err(state.break_law(format!("{what}: there is none")));
         };
