@@ -1,9 +1,10 @@
 //! A medium of cells that fails for a while, or has no room to mend: what was acknowledged stays, and the store goes on once it can.
 
 use crate::bed::SHAPE;
+use crate::{MODEL, entry};
 use std::collections::BTreeMap;
-use threshold_store::cells::{Nand, NandFault, format};
-use threshold_store::{Cells, Flash, FlashFault, Object};
+use threshold_store::cells::{Nand, NandFault, Shape, format};
+use threshold_store::{Cells, Flash, FlashFault, MockFlash, Object, Store, StoreError};
 
 fn blank() -> Nand {
     let mut nand = Nand::new(SHAPE);
@@ -194,4 +195,56 @@ fn a_reserve_that_a_cut_left_unconfirmed_on_a_full_medium_does_not_keep_the_next
         assert_eq!(nand.violations(), [""; 0], "seed {seed}");
     }
     assert!(unconfirmed > 0, "the page that confirms it was never lost");
+}
+
+#[test]
+fn a_reserve_on_cells_that_is_made_and_given_up_survives_a_cut_and_an_error_at_every_write() {
+    // The reserve takes 34 of its cells.
+    let shape = Shape { page_bytes: 512, block_pages: 64, blocks: 64 };
+    let mut begun = Nand::new(shape);
+    format(&mut begun).unwrap();
+    let (begun, keys) = (begun.copy(), MockFlash::new());
+    let open = |nand: &Nand| -> Result<Store, StoreError> {
+        let (mut store, _) = Store::open(Box::new(Cells::open(nand.clone())?), keys.keys())?;
+        store.load_gallery(MODEL)?;
+        Ok(store)
+    };
+    drop(open(&begun).unwrap());
+    // How many entries were acknowledged.
+    let life = |nand: &Nand| -> u64 {
+        let Ok(mut store) = open(nand) else { return 0 };
+        let mut acknowledged = 0;
+        for held in [true, false, true] {
+            let outcome = if held { store.make_reserve() } else { store.take_reserve() };
+            assert!(outcome.is_err() || store.has_reserve() == Ok(held));
+            if let Ok(entry) = store.commit(entry(1)) {
+                acknowledged = entry.sequence;
+            }
+        }
+        acknowledged
+    };
+    let begun = begun.copy();
+    let whole = begun.copy();
+    assert_eq!(life(&whole), 3);
+    for write in 1..=whole.writes() {
+        for harm in 0..3 {
+            let nand = begun.copy();
+            match harm {
+                0 => nand.fail_at(write, NandFault::Error),
+                1 => nand.fail_at(write, NandFault::ReadOnly),
+                _ => nand.cut_power_at(write, write),
+            }
+            let acknowledged = life(&nand);
+            nand.power_on();
+            let mut store = open(&nand).unwrap_or_else(|error| panic!("{write}, {harm}: {error}"));
+            assert!(store.log_head() >= acknowledged, "{write}, {harm}");
+            store.commit(entry(2)).unwrap();
+            store.make_reserve().unwrap();
+            assert_eq!(store.has_reserve(), Ok(true));
+            store.take_reserve().unwrap();
+            let free = Cells::open(nand.clone()).unwrap().fill().free;
+            assert!(free > 40, "{write}, {harm}: {free} free");
+            assert_eq!(nand.violations(), [""; 0], "{write}, {harm}");
+        }
+    }
 }

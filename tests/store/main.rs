@@ -22,6 +22,7 @@ mod gallery_pace;
 mod gallery_power;
 mod gallery_removal;
 mod golden;
+mod golden_cells;
 mod kill;
 mod leftovers;
 mod log_model;
