@@ -52,8 +52,8 @@ pub fn run(typed: &StoreCommand, notices: &Notices) -> anyhow::Result<()> {
     }
 }
 
-/// Says the code with which an administrator pairs. A folder without a store gets one, so that a label can be printed before the first
-/// start.
+/// Says the code with which an administrator pairs. A folder or device without a store gets one, so that a label can be printed before
+/// the first start.
 ///
 /// # Errors
 /// If the store cannot be opened.

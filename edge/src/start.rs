@@ -78,8 +78,9 @@ pub fn give_up_reserve(flash: &mut dyn Flash) -> Result<(), StoreError> {
     let object = Object::Reserve;
     if flash.len(object)? != Some(RESERVE_BYTES as u64) {
         let (operation, fault) = (Operation::Open, FlashFault::Full);
-        let detail = "the medium is full, and no reserve is held back".to_owned();
-        return Err(FlashError { object, operation, fault, detail }.into());
+        let (place, detail) =
+            (flash.place(), "the medium is full, and no reserve is held back".to_owned());
+        return Err(FlashError { object, operation, fault, place, detail }.into());
     }
     Ok(flash.remove(object)?)
 }

@@ -1,15 +1,19 @@
 //! Where a unit's store lies: in its data folder, or on a device that is named beside it.
 //!
 //! Owns that the data folder is this process's alone in either case, since the secret, what an owner set and staged updates lie there, and
-//! that a store is on one of the two: a folder that holds one beside a device is refused, or a unit would begin anew by a line in a file.
+//! that a store is on one of the two, or a unit would begin anew by a line in a file that came or went: a folder that holds one beside a
+//! device is refused, and so is a folder without a device that holds a secret and no store, whose store is on one. The secret is the
+//! mark: a ring is made before its secret is kept, and goes after it.
 //! Refuses to format a device by itself.
 
 use anyhow::bail;
 use std::path::Path;
 use threshold_store::cells::{Fill, Medium as _, format, is_formatted};
 use threshold_store::{
-    Cells, CellsError, Device, FileFlash, Flash, FlashError, Object, Series, StoreError, StoreSize,
+    Cells, CellsError, Device, FileFlash, Flash, FlashError, KEY_FILE, Object, Place, Series,
+    StoreError, StoreSize,
 };
+use threshold_tpm::SEALED_FILE;
 
 /// The body of a unit's flash.
 #[derive(Debug)]
@@ -26,8 +30,15 @@ impl Storage {
     /// # Errors
     /// [`StoreError`].
     pub fn open(folder: &Path, device: Option<&Path>) -> Result<Self, StoreError> {
-        let folder = FileFlash::open(folder)?;
-        let Some(device) = device else { return Ok(Self::Folder(folder)) };
+        let path = folder;
+        let folder = FileFlash::open(path)?;
+        let Some(device) = device else {
+            let secret = [KEY_FILE, SEALED_FILE].into_iter().find(|file| path.join(file).exists());
+            return match secret {
+                Some(secret) if is_empty(&folder)? => Err(CellsError::Elsewhere { secret }.into()),
+                _ => Ok(Self::Folder(folder)),
+            };
+        };
         if let Some(object) = [Object::Keys, Object::Anchor]
             .into_iter()
             .find_map(|object| folder.len(object).map(|len| len.map(|_| object)).transpose())
@@ -71,6 +82,16 @@ impl Storage {
     }
 }
 
+/// True if a folder holds no store, and none that is being wiped.
+fn is_empty(folder: &FileFlash) -> Result<bool, FlashError> {
+    for object in Object::FIXED.into_iter().filter(|&object| object != Object::Reserve) {
+        if folder.len(object)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(Series::ALL.into_iter().all(|series| folder.segments(series).is_empty()))
+}
+
 /// Formats a device, and gives its bytes. One that holds a store is erased only if that is said.
 ///
 /// # Errors
@@ -98,6 +119,14 @@ impl Flash for Storage {
 
     fn taken(&self, object: Object, more: usize) -> Option<u64> {
         self.flash().taken(object, more)
+    }
+
+    fn place(&self) -> Place {
+        self.flash().place()
+    }
+
+    fn medium_bytes(&self) -> Option<u64> {
+        self.flash().medium_bytes()
     }
 
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {

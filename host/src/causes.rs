@@ -4,6 +4,9 @@
 
 use threshold_record::{Cause, EnrolmentEnd};
 
+/// What helps against a full medium, whichever the unit has: its own messages know.
+pub(crate) const FREE_SPACE: &str = "free space on the medium of the unit's data folder, or remove people where a device holds its store";
+
 /// What a cause means to a person who stands before the camera or holds the photo.
 #[must_use]
 pub fn cause_words(cause: Cause) -> &'static str {
@@ -179,7 +182,7 @@ pub fn cause_help(cause: Cause) -> Option<&'static str> {
         }
         Cause::Enrolling => "wait until the enrolment has ended, then look at the camera again",
         Cause::AnotherPerson => "one person at a time, until it is done",
-        Cause::ReserveUsedUp => "free space on the medium of the unit's data folder",
+        Cause::ReserveUsedUp => FREE_SPACE,
         Cause::Keys => {
             "look at [keys] in the unit's configuration and at its TPM; the unit's own messages say which fault it is, and what to do"
         }

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use threshold_edge::storage::Storage;
 use threshold_record::{EntryKind, LogEntry, ModelId, Name, PersonId, Template};
-use threshold_store::{FileKeys, KEY_FILE, Store, StoreError};
+use threshold_store::{CellsError, FileKeys, KEY_FILE, Store, StoreError};
+use threshold_wire::pairing::PairingCode;
 
 const MODEL: ModelId = ModelId([7; 32]);
 
@@ -178,6 +179,31 @@ fn a_store_on_a_device_is_formatted_once_looked_at_and_checked() {
     let store = on_device(folder.path()).unwrap();
     check(&edge(&[&["inspect"][..], &typed].concat()), 2, &["is in use"]);
     drop(store);
+    // Without the device nothing of another unit is made in the folder, by a label or a start either.
+    let before = files(folder.path());
+    let label = |args: &[&str]| {
+        let mut command = Command::new(binaries().join("threshold-edge"));
+        run(command.arg("label").args(args).current_dir(folder.path()))
+    };
+    let elsewhere = "holds a unit's secret (unit.key) and no store, so that its store is on a device; name that";
+    check(&label(&["data"]), 2, &[elsewhere]);
+    check(&edge(&["repair", "data"]), 2, &[elsewhere]);
+    let error = Storage::open(&folder.path().join("data"), None).unwrap_err();
+    assert_eq!(error, CellsError::Elsewhere { secret: "unit.key" }.into());
+    assert_eq!(files(folder.path()), before);
+    let code = PairingCode::of_bytes(*on_device(folder.path()).unwrap().pairing_code()).text();
+    let ran = label(&typed);
+    assert_eq!((ran.status, ran.stdout.contains(&*code)), (0, true), "{ran:?}");
+    // What a program before this one made there is moved away, and the device goes on.
+    for file in ["store.keys", "store.anchor", "events.00000001.log"] {
+        std::fs::write(folder.path().join("data").join(file), "of another").unwrap();
+    }
+    let both = "to go on with the device, move store.*, events.* and gallery.* out of the folder";
+    check(&label(&typed), 2, &[both, "so wipe neither"]);
+    for file in ["store.keys", "store.anchor", "events.00000001.log"] {
+        std::fs::remove_file(folder.path().join("data").join(file)).unwrap();
+    }
+    assert_eq!(on_device(folder.path()).unwrap().log_head(), 20);
     check(&edge(&["format", "device", "--yes", "--erase-store"]), 0, &["is formatted"]);
     assert_eq!(on_device(folder.path()).unwrap().log_head(), 0);
 }

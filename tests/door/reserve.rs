@@ -4,7 +4,7 @@
 use crate::ADA;
 use crate::rig::{Rig, Show};
 use threshold_record::{Cause, EntryKind, LogEntry, Reason};
-use threshold_store::{Flash, FlashFault, MockFlash, Object, RESERVE_BYTES, Series};
+use threshold_store::{Flash, FlashFault, MockFlash, Object, Place, RESERVE_BYTES, Series};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::SetReserve;
 use threshold_wire::message::Armed;
@@ -108,6 +108,24 @@ fn a_full_medium_admits_as_often_as_was_allowed_and_a_start_does_not_count_anew(
     assert_eq!(reserve(&mut rig, None).standing, ReserveStanding::Whole);
     assert_eq!((visits(&mut rig, 2), armed(&rig)), (2, Armed::Armed));
     assert_eq!(of_kind(&rig.log(), EntryKind::ReserveWhole), [0]);
+}
+
+#[test]
+fn what_helps_is_told_of_the_medium_that_is_full() {
+    for (place, remedy) in [
+        (Place::Folder, "; free space on the medium of the data folder"),
+        (Place::Device, "; remove people, or begin anew on a larger device"),
+    ] {
+        let mut rig = allowed(1);
+        rig.flash.set_place(place);
+        fill(&rig.flash);
+        assert_eq!(visits(&mut rig, 3), 1);
+        assert_eq!(armed(&rig), Armed::Fault(Cause::ReserveUsedUp));
+        let notices = rig.notices();
+        for what in ["Full", "1 times more at most", "no admission is left of the reserve"] {
+            assert!(notices.contains(&format!("{what}{remedy}")), "{what}: {notices}");
+        }
+    }
 }
 
 #[test]

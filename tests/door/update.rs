@@ -20,7 +20,7 @@ use threshold_host::cmd::flash::file::BundleFile;
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{EntryKind, KeyTag, ModelId, Name, Role};
 use threshold_slots::{Folder, Maker, Slot, Slots};
-use threshold_store::{LogSize, MockFlash, Object};
+use threshold_store::{LogSize, MockFlash, Object, Place};
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::{BulkError, Content, Window};
 use threshold_wire::call::{self, Message, read_answer};
@@ -480,6 +480,15 @@ fn what_the_log_may_still_take_is_all_but_what_it_has() {
     unit.bench.rig.borrow_mut().visit(crate::rig::Show::Nobody, 3);
     let (after, left) = held();
     assert!(after > before && after + left == most);
+}
+
+#[test]
+fn a_store_on_a_device_of_its_own_takes_no_room_of_the_data_folder_from_an_update() {
+    let unit = Unit::new();
+    let kept = || Updates::store_bytes(&unit.bench.rig.borrow().shared.lock());
+    assert!(kept() > 400 << 20);
+    unit.flash.set_place(Place::Device);
+    assert_eq!(kept(), 0);
 }
 
 #[test]

@@ -31,6 +31,15 @@ impl Bed {
         Self::Cells(nand.copy(), MockFlash::new())
     }
 
+    /// Freshly formatted, on a medium without marks of bad blocks, as a device is.
+    pub(crate) fn unmarked() -> Self {
+        let bed = Self::cells();
+        if let Self::Cells(nand, _) = &bed {
+            nand.without_marks();
+        }
+        bed
+    }
+
     /// The body of flash, as a start finds it.
     pub(crate) fn body(&self) -> Result<Box<dyn Flash>, StoreError> {
         Ok(match self {
@@ -109,6 +118,7 @@ impl Bed {
                 match fault {
                     FlashFault::Full if write.is_multiple_of(2) => NandFault::BlockGone,
                     FlashFault::Full => NandFault::NoOp,
+                    FlashFault::ReadOnly => NandFault::ReadOnly,
                     _ => NandFault::Error,
                 },
             ),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use threshold_record::PersonId;
 use threshold_store::cells::{MIN_DEVICE_BYTES, Nand, NandFault, Shape, format, is_formatted};
 use threshold_store::{
-    Cells, CellsError, Device, Flash, FlashFault, MockFlash, Object, Series, Store, StoreError,
+    Cells, CellsError, Device, Flash, FlashFault, MockFlash, Object, RESERVE_BYTES, Series, Store,
+    StoreError,
 };
 
 const LOG: Object = Object::Segment(1);
@@ -310,6 +311,17 @@ fn a_store_on_a_device_is_there_at_the_next_start_and_nobody_else_has_it_open() 
         for mark in 0..200 {
             store.commit(entry(mark)).unwrap();
         }
+        // Each commit is a page at least; a start alone writes a few, and erases what it replaced.
+        let written = store.figures().unwrap().written_bytes;
+        assert!((200 * 512..2 << 20).contains(&written), "{written}");
+        store.make_reserve().unwrap();
+        let more = store.figures().unwrap().written_bytes - written;
+        let reserve = RESERVE_BYTES as u64;
+        assert!(start > 1 || (reserve..reserve + (1 << 17)).contains(&more), "{more}");
+        // And again as much is overwritten when it goes.
+        store.take_reserve().unwrap();
+        let taken = store.figures().unwrap().written_bytes - written - more;
+        assert!((reserve..2 * reserve).contains(&taken), "{taken}");
         store.make_reserve().unwrap();
         assert_eq!(Device::open(&path).err(), Some(CellsError::Busy));
         assert_eq!(Device::to_format(&path).err(), Some(CellsError::Busy));
@@ -347,8 +359,15 @@ fn a_device_that_holds_no_store_or_one_of_a_later_program_is_refused_and_left_as
     put(128 << 10, &[0; 512]);
     check(not_formatted, "format it with");
     format(&mut Device::to_format(&path).unwrap()).unwrap();
+    // What is damaged says nothing, of a later program either.
+    put(8, &[2, 0]);
+    Cells::open(Device::open(&path).unwrap()).unwrap();
+    put((128 << 10) + 8, &[2, 0]);
+    check(not_formatted, "format it with");
+    let mut later = fs::read(&path).unwrap()[..24].to_vec();
+    later.extend(crc32fast::hash(&later).to_le_bytes());
     for block in [0, 128 << 10] {
-        put(block + 8, &[2, 0]);
+        put(block, &later);
     }
     check(
         |error| matches!(error, CellsError::Later { found: 2, supported: 1 }),

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use threshold_record::{PersonId, Template};
 use threshold_store::{
-    FileKeys, Flash, FlashError, FlashFault, KEY_FILE, MockKeys, Object, Operation, Series, Store,
+    FileKeys, Flash, FlashError, FlashFault, KEY_FILE, MockKeys, Object, Operation, Place, Series,
+    Store,
 };
 
 /// Flash in memory that counts. A clone is a handle on the same.
@@ -66,7 +67,8 @@ impl Flash for CountingFlash {
         let mut counts = self.0.lock().unwrap();
         counts.bytes += bytes.len() as u64;
         let (operation, fault) = (Operation::Append, FlashFault::Io);
-        let missing = FlashError { object, operation, fault, detail: String::new() };
+        let missing =
+            FlashError { object, operation, fault, place: Place::Folder, detail: String::new() };
         counts.objects.get_mut(&object).ok_or(missing)?.extend_from_slice(bytes);
         Ok(())
     }

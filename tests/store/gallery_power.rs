@@ -130,6 +130,9 @@ fn random_lives_of_a_gallery_on_cells_survive_a_cut_and_a_bad_block_at_every_pro
             cuts += life(Harm::Cut(write, 1000 * seed + write)).cuts;
             life(Harm::Fail(write, 1, FlashFault::Io));
             life(Harm::Fail(write, 3, FlashFault::Full));
+            life(Harm::Fail(write, 1 + write % 3, FlashFault::ReadOnly));
+            let unmarked = Run::new(Bed::unmarked(), segment_bytes);
+            live(unmarked, &operations, Harm::Fail(write, 1 + write % 3, FlashFault::Io));
         }
     }
     assert!(cuts >= 1_000 * rounds(), "{cuts} cuts");

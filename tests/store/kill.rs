@@ -1,4 +1,4 @@
-//! A real process on a real file system, killed with SIGKILL at a random instant, again and again on one folder.
+//! A real process on a real file system, or on a plain file that stands for a device, killed with SIGKILL at a random instant, again and again on one folder.
 //!
 //! The process does a seeded mix of work as fast as it can. It says each act on a pipe before it begins it, and that it is
 //! done once the store said so; the parent kills it, opens the folder and compares with a plain model.
@@ -19,8 +19,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use threshold_record::PersonId;
+use threshold_store::cells::{MIN_DEVICE_BYTES, format};
 use threshold_store::{
-    FileFlash, FileKeys, KEY_FILE, LogSize, Store, StoreError, StoreSize, TailCut,
+    Cells, Device, FileFlash, FileKeys, Flash, KEY_FILE, LogSize, Store, StoreError, StoreSize,
+    TailCut,
 };
 use threshold_tests::lots::Lots;
 
@@ -29,13 +31,20 @@ use threshold_tests::lots::Lots;
 const SIZE: StoreSize =
     StoreSize { log: LogSize { segment_bytes: 4096, segments: 4 }, gallery_segment_bytes: 4096 };
 const KILLS: u64 = 100;
+/// The file of a folder that stands for a device.
+const DEVICE: &str = "device";
 /// The longest time from the line at which the parent decides to kill until it does.
 const MOST_DELAY_US: u64 = 3000;
 
 /// The one place where a store is opened here.
 fn open(folder: &Path) -> Result<(Store, Option<TailCut>), StoreError> {
     let keys = Arc::new(FileKeys::at(&folder.join(KEY_FILE)));
-    let (mut store, cut) = Store::open_sized(Box::new(FileFlash::open(folder)?), keys, SIZE)?;
+    let device = folder.join(DEVICE);
+    let flash: Box<dyn Flash> = match device.exists() {
+        true => Box::new(Cells::open(Device::open(&device)?)?),
+        false => Box::new(FileFlash::open(folder)?),
+    };
+    let (mut store, cut) = Store::open_sized(flash, keys, SIZE)?;
     store.load_gallery(MODEL)?;
     Ok((store, cut))
 }
@@ -287,8 +296,23 @@ fn work_and_kill(folder: &Path, seed: u64, model: &mut Model, lots: &mut Lots) -
 
 #[test]
 fn a_killed_process_loses_nothing_that_was_acknowledged() {
+    check(|_| {});
+}
+
+#[test]
+fn a_process_that_is_killed_on_a_device_loses_nothing_that_was_acknowledged() {
+    check(|folder| {
+        let device = folder.join(DEVICE);
+        std::fs::File::create(&device).unwrap().set_len(MIN_DEVICE_BYTES).unwrap();
+        format(&mut Device::to_format(&device).unwrap()).unwrap();
+    });
+}
+
+/// Kills a process again and again on a folder that was made ready.
+fn check(make_ready: impl Fn(&Path)) {
     for round in 0..crate::log_power::rounds() {
         let folder = real_folder();
+        make_ready(folder.path());
         let mut model = Model::default();
         let mut lots = Lots(round);
         // How often each kind of act was cut short: the loop is worth nothing if one never is.

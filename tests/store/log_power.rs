@@ -138,6 +138,9 @@ fn random_lives_on_cells_survive_a_cut_and_a_bad_block_at_every_program_and_eras
             cuts += life(Harm::Cut(write, 1000 * seed + write)).cuts;
             life(Harm::Fail(write, FlashFault::Io));
             life(Harm::Fail(write, FlashFault::Full));
+            life(Harm::Fail(write, FlashFault::ReadOnly));
+            let unmarked = Run::new(Bed::unmarked(), size);
+            live(unmarked, &operations, seed, Harm::Fail(write, FlashFault::Io));
         }
     }
     assert!(cuts >= 1_000 * rounds(), "{cuts} cuts");

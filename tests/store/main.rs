@@ -4,6 +4,7 @@
 mod administrators;
 mod bed;
 mod cells;
+mod cells_faults;
 mod commission;
 mod conversion;
 mod counter;
@@ -21,6 +22,7 @@ mod gallery_pace;
 mod gallery_power;
 mod gallery_removal;
 mod golden;
+mod golden_cells;
 mod kill;
 mod leftovers;
 mod log_model;

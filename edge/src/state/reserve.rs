@@ -9,7 +9,7 @@
 use super::State;
 use threshold_policy::rule::RESERVE_MOST;
 use threshold_record::{Cause, EntryKind, KeyTag, LogEntry, PersonId, Reason};
-use threshold_store::{Store, StoreError};
+use threshold_store::{FlashFault, Store, StoreError};
 use threshold_wire::policy::ReserveStanding;
 
 /// Entries that a start looks back at for the begin of the count.
@@ -124,7 +124,8 @@ impl State {
         self.reserve.left = Some(allowed);
         self.reserve.due_ms = self.clock.monotonic_ms().saturating_add(AGAIN_MS);
         self.notices.tell(&format!(
-            "reserve: the medium is full, and the door admits {allowed} times more at most; free space on the medium of the data folder"
+            "reserve: the medium is full, and the door admits {allowed} times more at most; {}",
+            self.full_remedy()
         ));
         let entry = LogEntry {
             cause: Cause::Store,
@@ -144,9 +145,17 @@ impl State {
     fn count_from(&mut self, left: u8) {
         self.reserve.left = Some(left);
         if left == 0 {
-            let why = "the medium is full, and no admission is left of the reserve; free space on the medium of the data folder";
-            self.fail(Cause::ReserveUsedUp, why);
+            let remedy = self.full_remedy();
+            let why =
+                format!("the medium is full, and no admission is left of the reserve; {remedy}");
+            self.fail(Cause::ReserveUsedUp, &why);
         }
+    }
+
+    /// What helps against a full medium.
+    fn full_remedy(&self) -> &'static str {
+        let place = self.journal.as_ref().map(|journal| journal.store().place());
+        FlashFault::Full.remedy(place.unwrap_or_default())
     }
 
     /// Holds the reserve back again once there is room, and lets go of one that nobody wants. At most once a minute.

@@ -31,7 +31,7 @@ use threshold_bundle::{
 };
 use threshold_record::{EntryKind, KeyTag, LogEntry, ModelId};
 use threshold_slots::{Folder, PROGRAM, Slot, Slots};
-use threshold_store::{LogSize, Store};
+use threshold_store::{LogSize, Place, Store};
 use threshold_wire::message::EngineState;
 use threshold_wire::update::{UpdateApplied, UpdateApply, UpdateRefusal};
 
@@ -193,10 +193,13 @@ impl Updates {
         }
     }
 
-    /// Bytes that the store may still grow by, and which no update takes.
-    pub(crate) fn store_bytes(state: &State) -> u64 {
-        let unopened = LogSize::default().most_bytes();
-        let log = state.journal().map_or(unopened, |held| held.store().log_may_grow_bytes());
+    /// Bytes that the store may still grow by on the medium of the data folder, and which no update takes: none on a device of its own.
+    pub fn store_bytes(state: &State) -> u64 {
+        let store = state.journal().map(Journal::store);
+        if store.is_some_and(|store| store.place() == Place::Device) {
+            return 0;
+        }
+        let log = store.map_or(LogSize::default().most_bytes(), Store::log_may_grow_bytes);
         log.saturating_add(staging::GALLERY_BYTES)
     }
 

@@ -7,7 +7,7 @@
 //! Of the segments only the one that was last made or appended to is kept open, so that a long log needs few handles.
 //! It stands here and not in `edge` because tests of every crate use it.
 
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Place, Series};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -50,6 +50,7 @@ impl FileFlash {
                     object: Object::Anchor,
                     operation: Operation::Open,
                     fault: FlashFault::Busy,
+                    place: Place::Folder,
                     detail: format!("{} is in use", folder.display()),
                 });
             }
@@ -260,5 +261,5 @@ fn flash_error(object: Object, operation: Operation, error: &io::Error) -> Flash
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => FlashFault::ReadOnly,
         _ => FlashFault::Io,
     };
-    FlashError { object, operation, fault, detail: error.to_string() }
+    FlashError { object, operation, fault, place: Place::Folder, detail: error.to_string() }
 }

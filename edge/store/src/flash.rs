@@ -136,6 +136,17 @@ pub trait Flash: Send {
         None
     }
 
+    /// What keeps its bytes.
+    fn place(&self) -> Place {
+        Place::Folder
+    }
+
+    /// Bytes that its medium was given since it was opened, an erase that overwrites included; `None` where it does not count them, and
+    /// those of the objects are what is known.
+    fn medium_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Reads from `offset` into `into`, as many bytes as there are; fewer only at the object's end.
     ///
     /// # Errors
@@ -207,6 +218,16 @@ pub enum Operation {
     Remove,
 }
 
+/// What keeps a body's bytes, as far as the remedy of a failure differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// A folder, on a medium that others write to as well.
+    #[default]
+    Folder,
+    /// A device that the store has to itself.
+    Device,
+}
+
 /// What kind of failure it was, as far as the remedy differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlashFault {
@@ -224,7 +245,7 @@ pub enum FlashFault {
 
 /// An operation on an object failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {} {object}: {detail}; {}", operation.verb(), fault.remedy())]
+#[error("cannot {} {object}: {detail}; {}", operation.verb(), fault.remedy(*place))]
 pub struct FlashError {
     /// The object.
     pub object: Object,
@@ -232,6 +253,8 @@ pub struct FlashError {
     pub operation: Operation,
     /// What kind of failure.
     pub fault: FlashFault,
+    /// Where.
+    pub place: Place,
     /// What the system said.
     pub detail: String,
 }
@@ -250,17 +273,32 @@ impl Operation {
 }
 
 impl FlashFault {
-    const fn remedy(self) -> &'static str {
-        match self {
-            Self::Full => "free space on the medium of the data folder",
-            Self::ReadOnly => {
+    /// What helps.
+    #[must_use]
+    pub const fn remedy(self, place: Place) -> &'static str {
+        match (self, place) {
+            (Self::Full, Place::Folder) => "free space on the medium of the data folder",
+            (Self::Full, Place::Device) => {
+                "remove people, or begin anew on a larger device and push the gallery to it"
+            }
+            (Self::ReadOnly, Place::Folder) => {
                 "make the data folder writable for the user that runs the unit, and the medium not read-only"
             }
-            Self::Busy => "stop the other threshold-edge that uses this data folder",
-            Self::Io => {
+            (Self::ReadOnly, Place::Device) => {
+                "let the user that runs the unit write to the device, and see that it is not read-only"
+            }
+            (Self::Busy, Place::Folder) => {
+                "stop the other threshold-edge that uses this data folder"
+            }
+            (Self::Busy, Place::Device) => "stop the other threshold-edge that uses this device",
+            (Self::Io, Place::Folder) => {
                 "check the medium and the system's log, and copy the data folder while it can be read"
             }
-            Self::PowerCut => "open the store again",
+            (Self::Io, Place::Device) => {
+                "check the device and the system's log and start the unit again; if it stays so, copy the device and the data folder \
+                 while they can be read"
+            }
+            (Self::PowerCut, _) => "open the store again",
         }
     }
 }

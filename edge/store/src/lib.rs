@@ -39,7 +39,7 @@ pub use cells::{Cells, CellsError, Device};
 pub use chain::{ChainError, Checkpoint, verify_entries};
 pub use error::{StoreError, TailCut};
 pub use file::FileFlash;
-pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+pub use flash::{Flash, FlashError, FlashFault, Object, Operation, Place, Series};
 pub use gallery::{Beside, Gallery, GalleryError, Member};
 pub use keys::{Counter, FileKeys, Keeper, KeyError, KeyProvider};
 pub use log::{FirstBad, LogSize, Verified, verify};

@@ -1,9 +1,9 @@
 //! Flash that counts the bytes which are given to it, for whoever asks how it wears.
 //!
-//! Counts what the store hands over, of writes that failed too; what a body or the medium below it writes beside that (names, a file
-//! system's journal, the rest of a page) it cannot know.
+//! A body that counts what its medium is given is asked. Of another one it counts what the store hands over, of writes that failed too;
+//! what a file system writes beside that (names, its journal, the rest of a page) it cannot know.
 
-use crate::flash::{Flash, FlashError, Object, Series};
+use crate::flash::{Flash, FlashError, Object, Place, Series};
 
 /// A body of flash with the count of bytes given to it since it was opened.
 pub(crate) struct Metered {
@@ -18,7 +18,7 @@ impl Metered {
 
     /// Bytes given to it.
     pub(crate) fn written_bytes(&self) -> u64 {
-        self.bytes
+        self.base.medium_bytes().unwrap_or(self.bytes)
     }
 }
 
@@ -33,6 +33,14 @@ impl Flash for Metered {
 
     fn taken(&self, object: Object, more: usize) -> Option<u64> {
         self.base.taken(object, more)
+    }
+
+    fn place(&self) -> Place {
+        self.base.place()
+    }
+
+    fn medium_bytes(&self) -> Option<u64> {
+        self.base.medium_bytes()
     }
 
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {

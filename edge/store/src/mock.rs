@@ -4,7 +4,7 @@
 //! stand where an earlier one does not. `replace` leaves the old object or the new one, `replace_all` that of each; `remove` the old one, none, or one
 //! of which half is erased. Faults are set by the number of the operation. A clone is a handle on the same flash, so that a test keeps one while the store holds another.
 
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Place, Series};
 use crate::keys::{Counter, Keeper, KeyError, KeyProvider, Secret};
 use crate::lots::Lots;
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ struct State {
     cut_at: Option<(u64, u64)>,
     fail_at: BTreeMap<u64, FlashFault>,
     capacity: Option<usize>,
+    place: Place,
     off: bool,
 }
 
@@ -93,6 +94,11 @@ impl MockFlash {
         self.state().capacity = bytes;
     }
 
+    /// Says that it is a device, or a folder.
+    pub fn set_place(&self, place: Place) {
+        self.state().place = place;
+    }
+
     /// Writes so far: appends, syncs, replacements and removals.
     #[must_use]
     pub fn writes(&self) -> u64 {
@@ -150,7 +156,11 @@ impl MockFlash {
         change: &Change<'_>,
     ) -> Result<(), FlashError> {
         let mut state = self.state();
-        let error = |fault| FlashError { object, operation, fault, detail: format!("{fault:?}") };
+        let place = state.place;
+        let error = |fault| {
+            let detail = format!("{fault:?}");
+            FlashError { object, operation, fault, place, detail }
+        };
         if state.off {
             return Err(error(FlashFault::PowerCut));
         }
@@ -392,6 +402,10 @@ impl Flash for MockFlash {
 
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
         Ok(self.bytes(object).map(|bytes| bytes.len() as u64))
+    }
+
+    fn place(&self) -> Place {
+        self.state().place
     }
 
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {

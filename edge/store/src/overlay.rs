@@ -4,7 +4,7 @@
 //! The keeper goes with it ([`StillKeys`]): a counter that went on without its flash would make that an older one.
 //! An object that is appended to is copied into memory first; none is longer than a segment or the largest gallery.
 
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Place, Series};
 use crate::keys::{Counter, Keeper, KeyError, KeyProvider, Secret};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -129,6 +129,10 @@ impl Flash for Overlay {
         }
     }
 
+    fn place(&self) -> Place {
+        self.base.place()
+    }
+
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {
         let changed = self.changed();
         let Some(bytes) = changed.get(&object) else { return self.base.read(object, offset, into) };
@@ -147,7 +151,7 @@ impl Flash for Overlay {
         let Some(mut held) = held else {
             let detail = "it is not there".to_owned();
             let (operation, fault) = (Operation::Append, FlashFault::Io);
-            return Err(FlashError { object, operation, fault, detail });
+            return Err(FlashError { object, operation, fault, place: self.place(), detail });
         };
         held.extend_from_slice(bytes);
         self.changed().insert(object, Some(held));

@@ -6,8 +6,8 @@
 //! ```
 //! The log entry of the removal says when. What the receipt vouches for: the id is in the tombstones, the gallery of that
 //! generation and every later one have nobody of it, and no object of the store holds the templates any more. It says nothing of
-//! backups, of what a host keeps, and of what the medium itself keeps of overwritten pages: those are sealed, and go for good with
-//! the unit's secret. A change of the data key does not take them from whoever finds an overwritten key ring and has the secret.
+//! backups, of what a host keeps, of blocks that a file system freed (in a folder a removal is new files in place of old ones), and of
+//! what a device keeps below the pages that were overwritten: all those are sealed, and go for good with the unit's secret. A change of the data key does not take them from whoever finds an overwritten key ring and has the secret.
 
 use crate::bytes::array;
 use crate::keyring::{Keyring, is_signed};

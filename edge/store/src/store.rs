@@ -22,7 +22,7 @@ use crate::administrators::{self, Roster};
 use crate::anchor::{self, Anchor, LogForm};
 use crate::error::{StoreError, TailCut};
 use crate::file::FileFlash;
-use crate::flash::{Flash, Object};
+use crate::flash::{Flash, Object, Place};
 use crate::gallery::durable::{Change, DurableGallery};
 use crate::gallery::record::NO_MODEL;
 use crate::gallery::{self, Beside, Gallery, GalleryError, Member};
@@ -693,6 +693,12 @@ impl Store {
     #[must_use]
     pub fn log_pruned(&self) -> u64 {
         self.log.pruned()
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.flash.place()
     }
 
     /// Bytes that the log may still take beside those that it has, before its oldest segment goes for the newest.

@@ -3,6 +3,7 @@
 //! Owns the words. Refuses to count: the unit does.
 
 use super::Answer;
+use crate::causes::FREE_SPACE;
 use crate::meant::Meant;
 use crate::session::Session;
 use serde_json::json;
@@ -25,16 +26,13 @@ pub fn run(meant: &Meant, admissions: Option<u8>) -> anyhow::Result<Answer> {
             None,
             format!("while the medium is full the door admits {} times at most", told.admissions),
         ),
-        ReserveStanding::Missing => (
-            "missing",
-            None,
-            "the reserve is not held back: free space on the medium of the unit's data folder"
-                .to_owned(),
-        ),
+        ReserveStanding::Missing => {
+            ("missing", None, format!("the reserve is not held back: {FREE_SPACE}"))
+        }
         ReserveStanding::Open { left } => (
             "open",
             Some(left),
-            format!("the medium is full, and the door admits {left} times more: free space on it"),
+            format!("the medium is full, and the door admits {left} times more: {FREE_SPACE}"),
         ),
     };
     let value = json!({ "admissions": told.admissions, "standing": word, "left": left });

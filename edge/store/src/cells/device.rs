@@ -4,6 +4,7 @@
 //! To erase is to overwrite: what lies below a device's own translation of flash may keep what it held, as under a file system, sealed as
 //! everything of the store.
 //! The kernel writes pages of its cache, of which the bytes around ours are as they were.
+//! It has no marks of bad blocks, since a device keeps spare ones of its own: what fails to take a page may take the next one.
 //! Of a large device the first 8,192 blocks are used.
 //! Refuses a device that is mounted or that another process has open, and anything that is neither device nor file.
 
@@ -37,6 +38,7 @@ const O_EXCL: i32 = 0o200;
 pub struct Device {
     file: File,
     shape: Shape,
+    written_bytes: u64,
 }
 
 impl Device {
@@ -64,7 +66,7 @@ impl Device {
                     if size < expected {
                         return Err(CellsError::OtherSize { found: size, expected });
                     }
-                    return Ok(Self { file, shape });
+                    return Ok(Self { file, shape, written_bytes: 0 });
                 }
                 Some((found, None)) => later = Some(found),
                 None => {}
@@ -84,7 +86,8 @@ impl Device {
         if size < MIN_DEVICE_BYTES {
             return Err(CellsError::TooSmall { found: size, least: MIN_DEVICE_BYTES });
         }
-        Ok(Self { file, shape: shape_of(page_bytes(&metadata), size) })
+        let shape = shape_of(page_bytes(&metadata), size);
+        Ok(Self { file, shape, written_bytes: 0 })
     }
 
     fn place(&self, block: u32, page: u32, len: usize) -> Result<u64, MediumError> {
@@ -102,6 +105,10 @@ impl Medium for Device {
         self.shape
     }
 
+    fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
     fn read(&self, block: u32, page: u32, into: &mut [u8]) -> Result<(), MediumError> {
         let place = self.place(block, page, into.len())?;
         self.file.read_exact_at(into, place).map_err(|error| medium_error(&error))
@@ -109,6 +116,7 @@ impl Medium for Device {
 
     fn program(&mut self, block: u32, page: u32, bytes: &[u8]) -> Result<(), MediumError> {
         let place = self.place(block, page, bytes.len())?;
+        self.written_bytes += bytes.len() as u64;
         self.file.write_all_at(bytes, place).map_err(|error| medium_error(&error))
     }
 
@@ -130,8 +138,7 @@ impl Medium for Device {
     }
 
     fn mark_bad(&mut self, block: u32) -> Result<(), MediumError> {
-        // A device keeps its own spare blocks; one that fails to write has none left.
-        Err(MediumError::io(format!("block {block} cannot be written")))
+        Err(MediumError::io(format!("block {block} cannot be erased")))
     }
 }
 

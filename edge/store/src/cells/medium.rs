@@ -82,6 +82,9 @@ pub trait Medium: Send + Sync {
     /// How it is divided.
     fn shape(&self) -> Shape;
 
+    /// Bytes that it was given since it was opened, of writes that failed too. An erase counts where it is to overwrite.
+    fn written_bytes(&self) -> u64;
+
     /// Reads whole pages of a block, from `page` on.
     ///
     /// # Errors
@@ -123,6 +126,6 @@ pub trait Medium: Send + Sync {
     /// Marks a block bad for good; durable on return.
     ///
     /// # Errors
-    /// [`MediumError`], also of a medium that has no such marks.
+    /// [`MediumError`]; of a medium that has no such marks always [`FlashFault::Io`].
     fn mark_bad(&mut self, block: u32) -> Result<(), MediumError>;
 }

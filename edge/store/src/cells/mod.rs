@@ -13,6 +13,8 @@
 //! a cut took, either says that it is clean and is, or is erased at the next start. Claims are made ahead and ride along with syncs.
 //! A page that does not read back as it was programmed is a bad block: what it was to hold goes into another cell, and the block is
 //! erased and marked. A block that cannot be erased is marked too; what stands there, sealed as everything of the store, stays.
+//! A medium without marks, as `device` is, has such a block set aside once it is erased, in memory: it is used again when nothing else
+//! is left, and by the next start. What cannot be erased there fails each write that is to erase it, until it can.
 //!
 //! To open is to read: whatever a cut left is mended before the first write. A page that is not whole is torn if nothing tells that it
 //! had been durable, and damage otherwise: each head and frame says how far its object was durable. A turn that is not whole is of a
@@ -34,7 +36,7 @@ pub use nand::{Nand, NandFault};
 pub use open::{CellsError, format, is_formatted};
 
 use crate::LogSize;
-use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Series};
+use crate::flash::{Flash, FlashError, FlashFault, Object, Operation, Place, Series};
 use page::{FIRST_PAGE, Frame};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -117,7 +119,7 @@ pub struct Fill {
     pub cells: u32,
     /// Cells that are free.
     pub free: u32,
-    /// Blocks that are marked bad.
+    /// Blocks that are marked bad, and those that a medium without marks has set aside since it was opened.
     pub bad: u32,
     /// How often the cell that was erased most was erased.
     pub most_erased: u32,
@@ -129,6 +131,13 @@ impl Held {
         // The first piece stands in the last cell of the base.
         let pieces = self.pieces.iter().map(|piece| &piece.cell);
         base.chain(pieces).chain(&self.others).copied()
+    }
+
+    /// Lets go of the other cells.
+    fn keep(&mut self, keeps: impl Fn(u32) -> bool) {
+        self.base_cells.iter_mut().for_each(|place| *place = place.filter(|&cell| keeps(cell)));
+        self.pieces.retain(|piece| keeps(piece.cell));
+        self.others.retain(|&cell| keeps(cell));
     }
 }
 
@@ -275,7 +284,8 @@ impl<M: Medium> Cells<M> {
 }
 
 fn flash_error(object: Object, operation: Operation, error: MediumError) -> FlashError {
-    FlashError { object, operation, fault: error.fault, detail: error.detail }
+    let MediumError { fault, detail } = error;
+    FlashError { object, operation, fault, place: Place::Device, detail }
 }
 
 impl<M: Medium> Flash for Cells<M> {
@@ -297,6 +307,14 @@ impl<M: Medium> Flash for Cells<M> {
             if more == 0 { 0 } else { u64::from(self.shape.pages_of(page::FRAME + more)) };
         // A frame that goes over into another cell takes a page more for each.
         Some(full * self.shape.block_bytes() + (last + of_more) * page_bytes)
+    }
+
+    fn place(&self) -> Place {
+        Place::Device
+    }
+
+    fn medium_bytes(&self) -> Option<u64> {
+        Some(self.medium.written_bytes())
     }
 
     fn read(&self, object: Object, offset: u64, into: &mut [u8]) -> Result<usize, FlashError> {

@@ -26,6 +26,8 @@ pub enum NandFault {
     NoOp,
     /// It says that it failed, and so does every later program and erase of the block; of a sync as [`NandFault::Error`].
     BlockGone,
+    /// It is refused, as by a medium that takes no writes for a while; nothing is done.
+    ReadOnly,
 }
 
 /// The pages of a block; `None` for a blank one.
@@ -40,9 +42,12 @@ struct State {
     waiting: Vec<Done>,
     bad: BTreeSet<u32>,
     gone: BTreeSet<u32>,
+    /// It has no marks of bad blocks, as a device.
+    is_unmarked: bool,
     unreadable: BTreeSet<(u32, u32)>,
     /// Programs, erases and syncs, counted from 1.
     writes: u64,
+    written_bytes: u64,
     cut_at: Option<(u64, u64)>,
     faults: BTreeMap<u64, NandFault>,
     off: bool,
@@ -68,8 +73,10 @@ impl Nand {
             waiting: Vec::new(),
             bad: BTreeSet::new(),
             gone: BTreeSet::new(),
+            is_unmarked: false,
             unreadable: BTreeSet::new(),
             writes: 0,
+            written_bytes: 0,
             cut_at: None,
             faults: BTreeMap::new(),
             off: false,
@@ -103,6 +110,11 @@ impl Nand {
     /// Has operation number `write` go wrong.
     pub fn fail_at(&self, write: u64, fault: NandFault) {
         self.state().faults.insert(write, fault);
+    }
+
+    /// Has it take no mark of a bad block from here on, as a device.
+    pub fn without_marks(&self) {
+        self.state().is_unmarked = true;
     }
 
     /// Marks a block bad, as its maker does.
@@ -168,7 +180,13 @@ impl State {
         }
         self.writes += 1;
         let cut = self.cut_at.filter(|&(at, _)| at == self.writes).map(|(_, seed)| seed);
-        Ok((self.faults.remove(&self.writes), cut))
+        match self.faults.remove(&self.writes) {
+            Some(NandFault::ReadOnly) => {
+                let detail = "it takes no writes".to_owned();
+                Err(MediumError { fault: FlashFault::ReadOnly, detail })
+            }
+            fault => Ok((fault, cut)),
+        }
     }
 
     fn break_law(&mut self, what: String) -> MediumError {
@@ -235,6 +253,10 @@ impl Medium for Nand {
         self.state().shape
     }
 
+    fn written_bytes(&self) -> u64 {
+        self.state().written_bytes
+    }
+
     fn read(&self, block: u32, page: u32, into: &mut [u8]) -> Result<(), MediumError> {
         let state = self.state();
         // Also without power: what is looked at then is what the next start finds.
@@ -258,6 +280,7 @@ impl Medium for Nand {
         let mut state = self.state();
         let (fault, cut) = state.begin()?;
         let (shape, what) = (state.shape, format!("program of page {page} of block {block}"));
+        state.written_bytes += bytes.len() as u64;
         let Some(pages) = state.seen.get(block as usize) else {
             return Err(state.break_law(format!("{what}: there is none")));
         };
@@ -392,6 +415,9 @@ impl Medium for Nand {
         let mut state = self.state();
         if state.off {
             return Err(off());
+        }
+        if state.is_unmarked {
+            return Err(MediumError::io("it has no marks"));
         }
         state.bad.insert(block);
         Ok(())

@@ -56,12 +56,22 @@ pub enum CellsError {
     Busy,
     /// The folder of the unit holds a store as well.
     #[error(
-        "the data folder holds a store of its own ({object}), and with the device the unit would begin anew; take `store` \
-         out of [unit] to go on with the folder's, or wipe that unit first and then name the device"
+        "the data folder holds a store of its own ({object}) beside the device, and the one secret there opens both, so wipe neither; \
+         to go on with the device, move store.*, events.* and gallery.* out of the folder; to go on with the folder's, take `store` \
+         out of [unit]"
     )]
     FolderToo {
         /// What lies in the folder.
         object: Object,
+    },
+    /// No device was named, and the folder's secret is that of a store on one.
+    #[error(
+        "the data folder holds a unit's secret ({secret}) and no store, so that its store is on a device; name that, as `store` in \
+         [unit] or as --device; if it is gone for good, move {secret} out of the folder to begin anew"
+    )]
+    Elsewhere {
+        /// The file of the secret.
+        secret: &'static str,
     },
     /// Neither a block device nor a plain file.
     #[error(

@@ -4,6 +4,7 @@
 //! superblock (page 0 of blocks 0 and 1, alike)
 //!  0 magic "THRCEL\r\n" | 8 version u16 (1) | 10 reserved u16, zero | 12 bytes of a page u32 | 16 pages of a block u32
 //! 20 blocks u32 | 24 crc u32 of bytes 0 to 24
+//! Magic, version and crc stay where they are in every layout to come: what its crc does not vouch for is no superblock.
 //!
 //! a cell (each further block)
 //!  page 0  clean   tag "CLN1" | 4 crc u32 | 8 wear u32                          erased, whole and durably, so often
@@ -98,18 +99,17 @@ pub(super) fn superblock(shape: Shape) -> Vec<u8> {
 /// What a superblock says: its version, and the shape if that is one that this program reads. `None` if it is no superblock.
 pub(super) fn read_superblock(bytes: &[u8]) -> Option<(u16, Option<Shape>)> {
     let bytes = bytes.get(..SUPERBLOCK)?;
-    if !bytes.starts_with(&MAGIC) {
+    let is_whole = crc32fast::hash(&bytes[..SUPERBLOCK - 4]).to_le_bytes() == array(bytes, 24);
+    if !bytes.starts_with(&MAGIC) || !is_whole {
         return None;
     }
     let version = u16::from_le_bytes(array(bytes, 8));
     if version > VERSION {
         return Some((version, None));
     }
-    let whole = crc32fast::hash(&bytes[..SUPERBLOCK - 4]).to_le_bytes() == array(bytes, 24);
     let field = |at| u32::from_le_bytes(array(bytes, at));
     let shape = Shape { page_bytes: field(12), block_pages: field(16), blocks: field(20) };
-    let sound = whole && shape.is_fit();
-    sound.then_some((version, Some(shape)))
+    shape.is_fit().then_some((version, Some(shape)))
 }
 
 pub(super) fn clean(block: u32, wear: u32, shape: Shape) -> Vec<u8> {

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Cells that are claimed ahead.
 const AHEAD: usize = 4;
 
+/// Cells that a write is tried in, one after the other, as long as blocks turn out bad.
+pub(super) const TRIES: u32 = 4;
+
 /// Free cells that only the mending of a start may take.
 const MARGIN: usize = 4;
 
@@ -28,6 +31,8 @@ pub(super) struct Stock {
     /// How often each block was erased.
     pub(super) wear: Vec<u32>,
     pub(super) bad: BTreeSet<u32>,
+    /// Took a page badly, on a medium without marks, and are erased: used again when nothing else is left, or by the next start.
+    pub(super) set_aside: BTreeSet<u32>,
 }
 
 /// A cell that is to be erased.
@@ -41,12 +46,13 @@ pub(super) struct Dirty {
 
 impl Stock {
     pub(super) fn fill(&self, shape: Shape) -> Fill {
+        let bad = (self.bad.len() + self.set_aside.len()) as u32;
         Fill {
             cell_bytes: shape.block_bytes(),
-            cells: shape.blocks - FIRST_CELL - self.bad.len() as u32,
+            cells: shape.blocks - FIRST_CELL - bad,
             free: (self.clean.len() + self.claimed.len() + self.fresh.len() + self.dirty.len())
                 as u32,
-            bad: self.bad.len() as u32,
+            bad,
             most_erased: self.wear.iter().copied().max().unwrap_or(0),
         }
     }
@@ -111,8 +117,10 @@ impl<M: Medium> Cells<M> {
         dirty.is_worn |= is_worn;
     }
 
-    /// Claims a clean cell; not durable yet. `None` if only `left` are left.
+    /// Claims a clean cell; not durable yet. `None` if only `left` are left. A medium that takes no claim for a while is not to cost all
+    /// its cells: so many are tried.
     fn claim(&mut self, left: usize) -> Result<Option<()>, MediumError> {
+        let mut attempt = 0;
         while self.stock.clean.len() > left {
             let Some((_, cell)) = self.stock.clean.pop_first() else { break };
             match self.program(cell, CLAIM_PAGE, &page::claim(cell, self.shape)) {
@@ -122,7 +130,8 @@ impl<M: Medium> Cells<M> {
                 }
                 Err(error) => {
                     self.soil(cell, self.shape.block_pages, true);
-                    if error.fault != FlashFault::Io {
+                    attempt += 1;
+                    if error.fault != FlashFault::Io || attempt >= TRIES {
                         return Err(error);
                     }
                 }
@@ -135,7 +144,13 @@ impl<M: Medium> Cells<M> {
     pub(super) fn take(&mut self, count: usize, mending: bool) -> Result<Vec<u32>, MediumError> {
         let margin = if mending { 0 } else { MARGIN };
         let room = |stock: &Stock| stock.claimed.len() + stock.fresh.len() + stock.clean.len();
-        if room(&self.stock) < count + margin && !self.stock.dirty.is_empty() {
+        if room(&self.stock) < count + margin {
+            self.clear()?;
+        }
+        if room(&self.stock) < count + margin {
+            for cell in std::mem::take(&mut self.stock.set_aside) {
+                self.soil(cell, self.shape.block_pages, false);
+            }
             self.clear()?;
         }
         if room(&self.stock) < count + margin {
@@ -181,10 +196,11 @@ impl<M: Medium> Cells<M> {
         Ok(Some(!has_mark(self)?))
     }
 
-    /// Erases every dirty cell, durably, and marks it clean, or bad if it is.
+    /// Erases every dirty cell, durably, and marks it clean, or bad if it is. On a medium without marks one that took a page badly is
+    /// set aside once it is erased.
     ///
     /// # Errors
-    /// [`MediumError`]; they stay dirty then.
+    /// [`MediumError`]; what is not erased, durably, stays dirty then.
     pub(super) fn clear(&mut self) -> Result<(), MediumError> {
         if self.stock.dirty.is_empty() {
             return Ok(());
@@ -202,32 +218,48 @@ impl<M: Medium> Cells<M> {
         if had_marks {
             self.sync_all()?;
         }
-        let mut good = Vec::new();
+        let (mut good, mut worn, mut failed) = (Vec::new(), Vec::new(), Ok(()));
         for (cell, Dirty { used, is_worn }) in self.stock.dirty.clone() {
             let wear = self.stock.wear_of(cell) + 1;
             self.stock.set_wear(cell, wear);
-            match self.erase(cell, used) {
-                Ok(()) if !is_worn => good.push(cell),
+            let erased = match self.erase(cell, used) {
                 Err(error) if error.fault != FlashFault::Io => return Err(error),
-                _ => {
-                    self.medium.mark_bad(cell)?;
+                Ok(()) if !is_worn => {
+                    good.push(cell);
+                    continue;
+                }
+                erased => erased,
+            };
+            match (self.medium.mark_bad(cell), erased) {
+                (Ok(()), _) => {
                     self.stock.dirty.remove(&cell);
                     self.stock.bad.insert(cell);
                 }
+                (Err(error), _) if error.fault != FlashFault::Io => return Err(error),
+                (Err(_), Ok(())) => worn.push(cell),
+                // What stood there still does. The others are erased all the same.
+                (Err(error), Err(_)) => failed = Err(error),
             }
         }
         self.sync_all()?;
-        for cell in good {
+        for cell in worn {
             self.stock.dirty.remove(&cell);
+            self.stock.set_aside.insert(cell);
+        }
+        for cell in good {
             let wear = self.stock.wear_of(cell);
             // If its mark is not whole it is erased at the next start.
             match self.program(cell, CLEAN_PAGE, &page::clean(cell, wear, self.shape)) {
-                Ok(()) => drop(self.stock.clean.insert((wear, cell))),
+                Ok(()) => {
+                    self.stock.dirty.remove(&cell);
+                    self.stock.clean.insert((wear, cell));
+                }
+                // It and those behind it stay dirty.
                 Err(error) if error.fault != FlashFault::Io => return Err(error),
                 Err(_) => self.soil(cell, self.shape.block_pages, true),
             }
         }
-        Ok(())
+        failed
     }
 
     /// Erases a cell and looks whether it is.

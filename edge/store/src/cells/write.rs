@@ -2,11 +2,9 @@
 
 use super::medium::{Medium, MediumError};
 use super::page::{self, FIRST_PAGE, FRAME, Frame, HASH, HEAD_PAGE, Head};
+use super::stock::TRIES;
 use super::{Cells, Held, Piece};
 use crate::flash::{FlashFault, Object};
-
-/// Cells that a write is tried in, one after the other, as long as blocks turn out bad.
-const TRIES: u32 = 4;
 
 impl<M: Medium> Cells<M> {
     /// Mends what a stop or a failed write left, before anything is written.
@@ -15,8 +13,10 @@ impl<M: Medium> Cells<M> {
             // What a process before this one wrote may be in a cache only, and is built on from here.
             self.sync_all()?;
             self.clear()?;
-            let doubted =
-                self.held.iter().filter(|(_, held)| !held.is_confirmed && !held.is_damaged);
+            // Nobody reads the reserve: it is room, whichever turn of it stands there, and more of it than mending may take.
+            let doubted = self.held.iter().filter(|&(&object, held)| {
+                object != Object::Reserve && !held.is_confirmed && !held.is_damaged
+            });
             let doubted: Vec<Object> = doubted.map(|(&object, _)| object).collect();
             for object in doubted {
                 self.renew(object)?;
@@ -256,12 +256,14 @@ impl<M: Medium> Cells<M> {
             self.uncache();
             self.soil_all(&held);
             if let Err(error) = self.clear() {
-                // It counts as there until it is gone for good, so that whoever asks again has it erased; any part may be.
+                // It counts as there until it is gone for good, so that whoever asks again has it erased. What is, is not its own any
+                // more: another object may have it by then.
+                if let Some(held) = self.held.get_mut(&object) {
+                    held.keep(|cell| self.stock.dirty.contains_key(&cell));
+                    (held.is_damaged, held.is_open) = (true, false);
+                }
                 for cell in held.cells() {
                     self.stock.dirty.remove(&cell);
-                }
-                if let Some(held) = self.held.get_mut(&object) {
-                    (held.is_damaged, held.is_open) = (true, false);
                 }
                 return Err(error);
             }

@@ -17,7 +17,8 @@ pub struct Figures {
     pub gallery_segments: u32,
     /// Bytes of the gallery.
     pub gallery_bytes: u64,
-    /// Bytes that were given to the flash since this start.
+    /// Bytes that were given to the flash since this start: of a device every page, and those that an erase overwrote; of a folder those of
+    /// the files.
     pub written_bytes: u64,
     /// Bytes that are held back for a full medium.
     pub reserve_bytes: u64,
