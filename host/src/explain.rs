@@ -3,6 +3,8 @@
 //! Owns the wording of `why` and of the one-line form that `log` prints.
 //! Refuses to judge anew: every number comes from the entry, names and model from its context.
 
+mod plot;
+
 use crate::causes::{cause_help, cause_words, end_words};
 use crate::say::plain;
 use std::time::{Duration, SystemTime};
@@ -44,6 +46,9 @@ pub fn explain(entry: &LogEntry, name_of: NameOf<'_>, model: Option<&Model>) -> 
                 row("runner-up", candidate(entry.runner_up, score, name_of, metric));
             }
             row("threshold", threshold(entry, metric));
+            if let Some(line) = plot::scores(entry) {
+                row("scores", format!("{line}  b best, r runner-up, T threshold"));
+            }
         }
         row("quality", quality(entry));
         row("presentation", presentation(entry.presentation).to_owned());
@@ -488,6 +493,7 @@ mod tests {
              best            Ann (#7): score 0.500, distance 1.000 squared L2\n  \
              runner-up       Bob (#8): score 0.125, distance 1.750 squared L2\n  \
              threshold       score 0.430, distance 1.140 squared L2 (reached by 0.070)\n  \
+             scores          0.09 |----r-------------------------T-----b----| 0.54  b best, r runner-up, T threshold\n  \
              quality         71 % (best frame)\n  \
              presentation    not assessed: no detector is installed, a photo opens this door\n  \
              model           facenet (id 0123456789abcdef)\n  \
