@@ -241,6 +241,22 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
     };
     assert!(error.contains("it has a column \"foto\""), "{error}");
     assert!(remedy.contains("the columns name and photo"), "{remedy}");
+    // The roster is read back with the days that somebody changed in it; whoever is not there needs a photo.
+    let mut roster = place.run(&["vault", "list", "--jsonl"]).stdout;
+    roster = roster.replace("\"keep_until\":null", "\"keep_until\":\"2099-12-31\"");
+    std::fs::write(place.at("roster.jsonl"), &roster).unwrap();
+    assert_eq!(place.json(&["vault", "import", "roster.jsonl"])["left_out"], json!([]));
+    let until = &place.json(&["vault", "list"])["people"][1]["keep_until"];
+    assert_eq!(*until, "2099-12-31", "{roster}");
+    roster += "{\"name\": \"Zed\"}\n";
+    std::fs::write(place.at("roster.jsonl"), &roster).unwrap();
+    let ran = place.run(&["--json", "vault", "import", "roster.jsonl"]);
+    let told = &ran.json()["left_out"];
+    let zed = "it names no photo, and Zed is not in the vault";
+    assert_eq!(
+        (ran.status, told.as_array().unwrap().len(), &told[0]["error"]),
+        (1, 1, &json!(zed))
+    );
     // A folder of people, one of whom goes again.
     std::fs::create_dir_all(place.at("people/Carol")).unwrap();
     std::fs::copy(place.at("a2.png"), place.at("people/Carol/1.png")).unwrap();

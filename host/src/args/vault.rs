@@ -39,7 +39,8 @@ pub enum VaultCommand {
 /// `vault list`
 #[derive(Args, Debug)]
 pub struct VaultList {
-    /// Print the roster as a CSV list with the columns that vault import takes; of photos nothing is kept, so that their column is empty
+    /// Print the roster as a CSV list with the columns that vault import takes; of photos nothing is kept, so that their column is empty, and vault
+    /// import takes the days of each row
     #[arg(long, conflicts_with = "jsonl")]
     pub csv: bool,
     /// Print the roster as a line of JSON for each person, as vault import takes it from a file ending in .jsonl

@@ -219,6 +219,12 @@ pub enum VaultError {
         /// As typed.
         typed: String,
     },
+    /// A row without a photo, of somebody whom the vault does not have: a roster's row changes the days of those who are there.
+    #[error("it names no photo, and {name} is not in the vault; name a photo in the row")]
+    NoPhoto {
+        /// Whose.
+        name: String,
+    },
     /// Unit and vault know somebody by two ids.
     #[error(
         "{name} is #{at_unit} at the unit and #{in_vault} in the vault, so that what is removed under the one id stays under the other; \

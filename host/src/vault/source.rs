@@ -259,7 +259,7 @@ impl Listed {
         *held = held.and(dates);
         given.and(ends)?;
         if photo.is_empty() {
-            return Err(bad("it names no photo".to_owned()));
+            return Err(VaultError::NoPhoto { name: name.as_str().to_owned() }.into());
         }
         Ok((name, photo))
     }

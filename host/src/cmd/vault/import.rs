@@ -38,7 +38,14 @@ pub(super) fn run(
     let (detector, pack) = (engines.detector()?, engines.embedder(meant.model.as_ref())?);
     let mut imported = Imported::default();
     for row in bad {
-        imported.leave_out(meant, row);
+        // The days of somebody who is there are taken without a photo too: a roster is read back so.
+        let is_of_roster = match row.error.downcast_ref() {
+            Some(VaultError::NoPhoto { name }) => vault.find(name).is_ok(),
+            _ => false,
+        };
+        if !is_of_roster {
+            imported.leave_out(meant, row);
+        }
     }
     keep_dates(vault, pack.id, dates, &mut imported)?;
     let wanted = not_over(meant, vault, wanted, &mut imported);
