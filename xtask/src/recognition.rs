@@ -94,6 +94,15 @@ fn missed(json: &Value) -> Result<Vec<String>> {
     if apart > SHIPPED_APART {
         missed.push(format!("shipped distances are {apart:.4} from those measured"));
     }
+    let refusal = &json["refusal"];
+    let rate = |field: &Value| field.as_f64().context("no refusal");
+    let (target, come_in) = (rate(&refusal["target_fpir"])?, rate(&refusal["fpir"]["at"])?);
+    if come_in > target {
+        missed.push(format!(
+            "a unit arms with {} people, of whose strangers {come_in:.4} come in and {target} may",
+            refusal["people_at_most"]
+        ));
+    }
     for row in json["rows"].as_array().context("no rows")? {
         let ratio = row["ratio"].as_f64().unwrap_or(f64::INFINITY);
         if row["within"] != true {
@@ -134,10 +143,12 @@ mod tests {
 
     #[test]
     fn forecasts_out_of_bounds_are_missed() {
+        let refusal =
+            |fpir: f64| json!({"target_fpir": 0.01, "fpir": {"at": fpir}, "people_at_most": 100});
         let check = |apart: f64, needed: u8, ratio: f64, expected: usize| {
             let within = (0.5..=2.0).contains(&ratio);
             let row = json!({"rule": {"needed": needed}, "ratio": ratio, "within": within, "templates": 1, "people": 10, "forecast": 0.01});
-            let json = json!({"shipped_apart": apart, "rows": [row]});
+            let json = json!({"shipped_apart": apart, "rows": [row], "refusal": refusal(0.007)});
             assert_eq!(missed(&json).unwrap().len(), expected, "{json}");
         };
         check(0.0, 1, 1.2, 0);
@@ -146,6 +157,8 @@ mod tests {
         check(0.0, 3, 4.0, 1);
         check(0.0, 3, 0.4, 1);
         check(0.0, 3, 1.9, 0);
+        let too_many = json!({"shipped_apart": 0.0, "rows": [], "refusal": refusal(0.011)});
+        assert_eq!(missed(&too_many).unwrap().len(), 1);
         assert!(missed(&json!({})).is_err());
     }
 }
