@@ -8,6 +8,7 @@
 
 use crate::engine::{Detection, Landmarks};
 use crate::frame::Frame;
+use std::cell::RefCell;
 use threshold_record::Cause;
 
 /// What is measured of one face.
@@ -215,8 +216,13 @@ fn side(face: &Detection) -> f32 {
 /// A face's luma at a fixed size, with the frame pixels that it shows.
 struct Luma {
     /// In units of 1 / [`PER_GREY`], row by row.
-    values: Vec<u16>,
+    values: [u16; SIDE * SIDE],
     edges: [usize; 4],
+}
+
+thread_local! {
+    /// Sums of a face's columns of pixels. Kept from one to the next, so that a unit allocates nothing for a frame (`tests/door/long/allocations.rs`).
+    static COLUMNS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Units of luma to a grey level: whatever they round away is far below a camera's noise.
@@ -229,13 +235,17 @@ const BLUE: u32 = 114;
 impl Luma {
     /// Means over areas, parts of pixels counted as parts: exact but for the last rounding.
     fn of(frame: &Frame, edges: [usize; 4]) -> Self {
+        COLUMNS.with_borrow_mut(|columns| Self::by(columns, frame, edges))
+    }
+
+    fn by(columns: &mut Vec<u64>, frame: &Frame, edges: [usize; 4]) -> Self {
         let [x1, y1, x2, y2] = edges;
         let (width, height) = (x2 - x1, y2 - y1);
         let whole = u64::from(RED + GREEN + BLUE) * (width * height) as u64;
         let scale = f32::from(PER_GREY) / whole as f32;
-        let mut values = Vec::with_capacity(SIDE * SIDE);
-        let mut columns = vec![0u64; width];
-        for y in 0..SIDE {
+        let mut values = [0; SIDE * SIDE];
+        columns.resize(width, 0);
+        for (y, values) in values.chunks_exact_mut(SIDE).enumerate() {
             columns.fill(0);
             for (row, part) in parts(y, height) {
                 let start = ((y1 + row) * frame.width() + x1) * 3;
@@ -245,10 +255,10 @@ impl Luma {
                     *sum += part * u64::from(RED * red + GREEN * green + BLUE * blue);
                 }
             }
-            values.extend((0..SIDE).map(|x| {
+            for (x, value) in values.iter_mut().enumerate() {
                 let sum: u64 = parts(x, width).map(|(column, part)| part * columns[column]).sum();
-                (sum as f32 * scale + 0.5) as u16
-            }));
+                *value = (sum as f32 * scale + 0.5) as u16;
+            }
         }
         Self { values, edges }
     }

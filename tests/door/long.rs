@@ -4,6 +4,7 @@
 //! `THRESHOLD_FRAMES` makes them long, as in `cargo xtask soak unit`. What they measured goes to standard error, in lines that
 //! begin with `figure: `, as ratios: the machine does other work too.
 
+mod allocations;
 mod busy;
 mod bytes;
 mod carried;
