@@ -171,7 +171,8 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
         .kept_cool_by(Heat::of(Path::new(Heat::ZONES), &config.heat));
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let slots = || updates.as_ref()?.slots_now().ok();
-        trial.look(slots, &shared, !service.is_finished());
+        let answers = || !service.is_finished() && service::probe::answers(&shared);
+        trial.look(slots, &shared, answers);
         if let Some(updates) = &updates {
             updates.look_beside(&shared);
         }
