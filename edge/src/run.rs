@@ -175,7 +175,7 @@ pub fn run(typed: Typed, notices: &Notices) -> anyhow::Result<Option<Ending>> {
     let ending = go_round(&mut unit, &mut manager, &shared, &stop, || {
         let answers = !service.is_finished();
         let slots = || updates.as_ref()?.slots_now().ok();
-        trial.look(slots, &shared, answers);
+        trial.look(slots, &shared, || answers && service::probe::answers(&shared));
         if let Some(updates) = &updates {
             updates.look_beside(&shared);
         }

@@ -1,7 +1,7 @@
 //! The trial of a version: whether what runs here for the first times does its work, and what follows from that.
 //!
 //! Owns what counts as that: every part of the unit in order (camera, the packs' golden vectors, the gallery under its model, the
-//! store, the reader in every mode, the thread that answers administrators) for [`SETTLE`]; a unit that only its owner's policy keeps
+//! store, the reader in every mode, the thread that answers administrators, and its answers to a hello and for the slots) for [`SETTLE`]; a unit that only its owner's policy keeps
 //! from deciding is in order, unless it was armed when this version was installed: then it has to be armed, or locked out after attacks. One that finds fewer people
 //! than there were then, those aside who were removed since, is not in order, since it may have read a full gallery as an empty one; nor is one at which the
 //! processor took the place of the device that computed then.
@@ -106,17 +106,18 @@ impl Trial {
         }
     }
 
-    /// Looks how the unit stands, after a round of the loop. `answers` is true while the thread that answers administrators runs;
-    /// `slots` gives the slots if nobody else works on them just now.
+    /// Looks how the unit stands, after a round of the loop. `answers` is asked while there is a trial, and says whether administrators
+    /// are answered; `slots` gives the slots if nobody else works on them just now.
     pub fn look<'a>(
         &mut self,
         slots: impl FnOnce() -> Option<MutexGuard<'a, Slots>>,
         shared: &Shared,
-        answers: bool,
+        answers: impl FnOnce() -> bool,
     ) {
         if self.over {
             return;
         }
+        let answers = answers();
         let (fault, now_ms) = {
             let state = shared.lock();
             (self.fault(&state, answers), state.clock().monotonic_ms())
@@ -155,7 +156,7 @@ impl Trial {
             removed.zip(self.before.removed).map_or(0, |(now, then)| now.saturating_sub(then));
         match (state.armed(), state.reader()) {
             (Armed::Starting | Armed::Fault(_), _) => Some(state.status()),
-            _ if !answers => Some("the thread that answers administrators ended".to_owned()),
+            _ if !answers => Some("administrators are not answered, so that nobody could update this version".to_owned()),
             // Whatever the mode: no version may take badges away from those who have them.
             (_, ReaderStanding::Failed(why)) => Some(format!("fault: reader: {why}")),
             // What its owner gave it this version does not find. Attacks say nothing of it: nobody at the door may choose the version.

@@ -8,6 +8,7 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use threshold_edge::notices::Notices;
+use threshold_edge::service::probe;
 use threshold_edge::state::{
     EmbedderFacts, Ending, Identity, LINGER_MS, ReaderStanding, RecoveryRecord, Shared, State,
 };
@@ -132,7 +133,8 @@ impl Started {
     fn go_on(&mut self, ms: u64) -> Option<Ending> {
         for _ in 0..ms / ROUND_MS {
             self.clock.0.fetch_add(ROUND_MS, Ordering::SeqCst);
-            self.trial.look(|| self.slots.try_lock().ok(), &self.shared, self.answers);
+            let answers = || self.answers && probe::answers(&self.shared);
+            self.trial.look(|| self.slots.try_lock().ok(), &self.shared, answers);
             let ending = self.shared.lock().ending();
             if ending.is_some() {
                 return ending;
@@ -400,7 +402,7 @@ fn while_somebody_works_on_the_slots_the_loop_does_not_wait() {
     let (_, mut started) = unit.start();
     for _ in 0..2 * SETTLE_MS / ROUND_MS {
         started.clock.0.fetch_add(ROUND_MS, Ordering::SeqCst);
-        started.trial.look(|| None, &started.shared, true);
+        started.trial.look(|| None, &started.shared, || true);
     }
     assert!(!started.is_confirmed());
     started.go_on(ROUND_MS);

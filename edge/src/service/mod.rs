@@ -15,6 +15,7 @@ mod enrolment;
 pub mod line;
 pub mod link;
 mod policy;
+pub mod probe;
 mod prune;
 mod pull;
 mod push;
