@@ -97,8 +97,9 @@ fn kernels() -> Result<()> {
 }
 
 /// Runs of each of the store's fuzz targets, 100,000,000 in all. Each opens a store, and goes on with what it holds.
-const STORE_RUNS: [(&str, u64); 6] = [
-    ("mount", 20_000_000),
+const STORE_RUNS: [(&str, u64); 7] = [
+    ("mount", 16_000_000),
+    ("cells", 4_000_000),
     ("segments", 16_000_000),
     ("snapshot", 16_000_000),
     ("single_log", 16_000_000),
@@ -109,6 +110,7 @@ const STORE_RUNS: [(&str, u64); 6] = [
 fn fuzz() -> Result<()> {
     let law = "An image of flash is refused, or what it holds can be read, goes on and is there at the next start.\n\n\
                - *mount*, a sound image with harm done to it, or objects of arbitrary bytes.\n\
+               - *cells*, the same of the pages of a medium of cells, checksums as they are and made to fit.\n\
                - the others, arbitrary bytes as one kind of object, with checksums as they are and made to fit.\n";
     sweep::run("fuzz", fuzz::Group::Store, &STORE_RUNS, law)
 }

@@ -63,7 +63,9 @@ impl Group {
     /// The targets, those that take longest for a run first.
     pub(crate) const fn targets(self) -> &'static [&'static str] {
         match self {
-            Self::Store => &["mount", "segments", "snapshot", "single_log", "tombstones", "anchor"],
+            Self::Store => {
+                &["mount", "cells", "segments", "snapshot", "single_log", "tombstones", "anchor"]
+            }
             Self::Wire => &["handshake", "frames", "messages", "gallery", "telnet"],
         }
     }

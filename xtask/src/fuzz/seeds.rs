@@ -81,6 +81,23 @@ fn store(golden: &Path) -> Result<Seeds> {
             seeds.push(("mount", vec![0, kind, object, 40, 0, 8, 1, 6, object, 0, 0, 0, 0]));
         }
     }
+    // And to each page of some cells of a medium, with its checksum as it is and made to fit.
+    for (kind, page) in (0..8_u8).flat_map(|kind| (0..8_u8).map(move |page| (kind, page))) {
+        for (block, kind) in (0..12_u8).zip([kind, kind | 0x80].into_iter().cycle()) {
+            seeds.push(("cells", vec![0, kind, block, page, 8 * page, 0, block, 0, 3, 0, 0, 0, 0]));
+        }
+    }
+    let image = golden.join("cells-1.img");
+    let image = fs::read(&image).with_context(|| image.display().to_string())?;
+    // Form 1: some of the pages of the golden medium, of 8 in a block.
+    for (pages, first) in image.chunks(12 * 512).zip((0..).step_by(12)) {
+        let mut seed = vec![1];
+        for (page, at) in pages.chunks(512).zip(first..) {
+            let [block, of] = [at / 8, at % 8].map(|at: u32| at as u8);
+            seed.extend([&[block, of, 0, 2][..], page].concat());
+        }
+        seeds.push(("cells", seed));
+    }
     Ok(seeds)
 }
 

@@ -3,6 +3,7 @@
 //! Owns the one place where a store is opened, the life that a sound image went through, and the checksums that are made
 //! to fit again so that the readers behind them are reached. Refuses to know a layout beyond where a checksum stands.
 
+pub mod cells;
 pub mod checksum;
 
 use threshold_record::{ContextKind, EntryKind, LogEntry, ModelId, Name, PersonId, Template};

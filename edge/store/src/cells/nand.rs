@@ -127,6 +127,23 @@ impl Nand {
         self.state().unreadable.insert((block, page));
     }
 
+    /// Puts a page in place by hand, durable and blank behind its bytes; `None` blanks it. For tests of damage.
+    pub fn set_page(&self, block: u32, page: u32, bytes: Option<&[u8]>) {
+        let state = &mut *self.state();
+        let bytes: Option<Arc<[u8]>> = bytes.map(|bytes| {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(state.shape.page(), BLANK);
+            bytes.into()
+        });
+        let bytes = bytes.filter(|bytes| bytes.iter().any(|&byte| byte != BLANK));
+        for pages in [&mut state.seen, &mut state.durable] {
+            let pages = pages.get_mut(block as usize);
+            if let Some(held) = pages.and_then(|pages| pages.get_mut(page as usize)) {
+                held.clone_from(&bytes);
+            }
+        }
+    }
+
     /// Operations so far.
     #[must_use]
     pub fn writes(&self) -> u64 {

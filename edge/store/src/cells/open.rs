@@ -141,7 +141,7 @@ pub fn format(medium: &mut impl Medium) -> Result<(), CellsError> {
             .and_then(|()| medium.read(block, 0, &mut bytes))
             .map(|()| page::is_blank(&bytes));
         match erased {
-            Ok(true) => wear[block as usize] = Some(before + 1),
+            Ok(true) => wear[block as usize] = Some(before.saturating_add(1)),
             Err(error) if error.fault != FlashFault::Io => return Err(error.into()),
             _ => medium.mark_bad(block)?,
         }

@@ -220,7 +220,7 @@ impl<M: Medium> Cells<M> {
         }
         let (mut good, mut worn, mut failed) = (Vec::new(), Vec::new(), Ok(()));
         for (cell, Dirty { used, is_worn }) in self.stock.dirty.clone() {
-            let wear = self.stock.wear_of(cell) + 1;
+            let wear = self.stock.wear_of(cell).saturating_add(1);
             self.stock.set_wear(cell, wear);
             let erased = match self.erase(cell, used) {
                 Err(error) if error.fault != FlashFault::Io => return Err(error),
