@@ -221,7 +221,8 @@ struct Luma {
 }
 
 thread_local! {
-    /// Sums of a face's columns of pixels. Kept from one to the next, so that a unit allocates nothing for a frame (`tests/door/long/allocations.rs`).
+    /// Sums of a face's columns of pixels. Kept from one to the next, so that a unit allocates nothing for a frame
+    /// (`tests/door/long/allocations.rs`).
     static COLUMNS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -1,4 +1,5 @@
-//! Signs of life: the loop gives them while it goes round, whatever the camera does, and none while the engine hangs or nobody serves the line.
+//! Signs of life: the loop gives them while it goes round, whatever the camera does, and none while the engine hangs or nobody serves the
+//! line.
 
 use crate::rig::Rig;
 use std::os::unix::net::UnixDatagram;

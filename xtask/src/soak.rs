@@ -188,8 +188,8 @@ fn unit() -> Result<()> {
         page,
         "\n`THRESHOLD_FRAMES={UNIT_FRAMES} cargo test --release -p threshold-tests --test door long::`, {:.0} s.\n\
          Camera and engine do nothing, log and gallery are files; each visit is an admission that is durable before the lock moves.\n\
-         The machine did other work too, so that times are told as ratios. Of a p95 such work is the greater part now and then: the test judges \
-         the medians (all but the engine 5 % at most), and tells the p95.\n\n| figure | |\n| --- | --- |\n",
+         The machine did other work too, so that times are told as ratios. Of a p95 such work is the greater part now and then: the test \
+         judges the medians (all but the engine 5 % at most), and tells the p95.\n\n| figure | |\n| --- | --- |\n",
         start.elapsed().as_secs_f64()
     );
     for figure in told.as_deref().unwrap_or_default() {

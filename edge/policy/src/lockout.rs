@@ -3,7 +3,8 @@
 //! An attempt counts as failed from the moment that it opens, and the unit makes the opened state durable
 //! ([`Lockout::to_bytes`]) before it scores the first probe of a visit. Pulling the plug then leaves a failed attempt
 //! behind, not a fresh one (safety rule 3). The clock starts anew with the process, so a lock-out that was
-//! running when the power went starts again in full; one whose time was over and that was made durable as such ([`Lockout::lapse`]) does not.
+//! running when the power went starts again in full; one whose time was over does not, once that was made
+//! durable ([`Lockout::lapse`]).
 //! An attack (a visit of which a frame was judged a spoof) is counted when it is judged, durably before anybody is told and before the
 //! next probe is scored: a plug that was pulled before that leaves a failed attempt, and nothing was learnt by it. In a row means
 //! without an admission between, as for failed attempts: whoever shows the own face between two masks begins no new row. That

@@ -1,8 +1,8 @@
 //! The lines that the unit drives, on a thread of their own: the relay's pulses, LEDs and buzzer.
 //!
 //! Owns that whoever raises the relay also drops it: only this thread raises the line, once leave was given, and by its
-//! own clock. Where it panics or ends, all its lines are inactive before it is gone, and that is a fault at once; where it hangs, [`super::inputs`] drops the relay
-//! with [`Orders::overdue`]. Refuses to raise the relay again after it could not be driven or read back once, until the
+//! own clock. Where it panics or ends, all its lines are inactive before it is gone, and that is a fault at once; where it hangs,
+//! [`super::inputs`] drops the relay with [`Orders::overdue`]. Refuses to raise the relay again after it could not be driven or read back once, until the
 //! next start. What remains is a process that is killed outright: see SECURITY.
 
 use super::lines::{LineFault, Output};
