@@ -95,6 +95,10 @@ fn a_mounted_root_becomes_a_unit_and_its_settings_stay() {
     let ran = bench.installed();
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert!(ran.stdout.contains("is a unit now, version 0.1.0"), "{ran:?}");
+    assert!(
+        ran.stdout.contains(&format!("\n  {}\n", "01".repeat(32))),
+        "whom it believes: {ran:?}"
+    );
     assert!(ran.stdout.contains("label /var/lib/threshold"), "{ran:?}");
     let file = |name: &str| fs::read_to_string(bench.at("root").join(name)).unwrap();
     assert_eq!(file("usr/lib/threshold/first.bundle"), "bundle");

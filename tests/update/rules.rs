@@ -146,6 +146,25 @@ fn the_version_that_was_gone_back_to_is_not_written_over_before_it_runs() {
 }
 
 #[test]
+fn a_stopped_unit_gets_a_version_in_the_place_of_the_one_that_may_not_be_started() {
+    let factory = Factory::new();
+    let (medium, mut slots) = on_trial(&factory, 1);
+    slots.confirm().unwrap();
+    medium.set_file(Slot::B, "threshold-edge", None);
+    medium.fail_at(medium.changes() + 10);
+    let install = |version| {
+        let bundle = factory.version(version, 1);
+        factory.slots(&medium, None).install(&mut Cursor::new(bundle))
+    };
+    install(3).unwrap_err();
+    medium.power_on();
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().manifest.version, "1");
+    install(4).unwrap();
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().manifest.version, "4");
+    assert_eq!(factory.slots(&medium, Some(Slot::B)).revert().unwrap(), Slot::A);
+}
+
+#[test]
 fn an_owner_who_asks_twice_goes_back_to_the_same_version() {
     let factory = Factory::new();
     let (medium, mut slots) = on_trial(&factory, 1);

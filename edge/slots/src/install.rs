@@ -35,7 +35,7 @@ impl Slots {
         state.trial = None;
         if state.current == Some(slot) {
             let confirmed = |slot: &Slot| state.held(*slot).standing == Standing::Confirmed;
-            state.current = self.running.filter(confirmed);
+            state.current = Some(slot.other()).filter(confirmed);
         }
         state.write(self.medium.as_mut())?;
         self.medium.clear(slot).map_err(SlotError::io("empty a slot"))?;
@@ -60,8 +60,11 @@ impl Slots {
     /// The slot that may be written over.
     fn free(&self, state: &State) -> Result<Slot, SlotError> {
         let trial = state.trial.map(|trial| trial.slot);
+        let is_whole = |slot| check::whole(self.medium.as_ref(), &self.maker, state, slot).is_ok();
         let free = match (self.running, state.current) {
             (Some(running), _) => running.other(),
+            // The next start would fall back on the other one where this one may not be started.
+            (None, Some(current)) if !is_whole(current) && is_whole(current.other()) => current,
             (None, Some(current)) => current.other(),
             // Nothing was confirmed yet: what was installed and not tried is worth no more than what comes.
             (None, None) => trial.map_or(Slot::A, Slot::other),
@@ -73,9 +76,7 @@ impl Slots {
             standing(running) != Standing::Confirmed && standing(free) == Standing::Confirmed;
         let is_trial = trial == Some(running);
         // A way back that may not be started is none.
-        match (is_trial || is_way_back)
-            && check::whole(self.medium.as_ref(), &self.maker, state, free).is_ok()
-        {
+        match (is_trial || is_way_back) && is_whole(free) {
             true if is_trial => Err(SlotError::OnTrial { slot: running }),
             true => Err(SlotError::GoingBack { slot: free }),
             false => Ok(free),

@@ -99,7 +99,7 @@ impl Manifest {
     /// What of it was made of something else than `wanted` says, whose ops have no images: the recipe, the headers, or an op.
     pub(super) fn stale(&self, wanted: &Self) -> Option<String> {
         if self.recipe != wanted.recipe {
-            return Some("compilers or options".to_owned());
+            return Some("a compiler or an option".to_owned());
         }
         if self.headers != wanted.headers {
             return Some("a header".to_owned());
@@ -230,7 +230,7 @@ mod tests {
             built.stale(&manifest(recipe, headers, ops)).unwrap_or_default()
         };
         assert_eq!(stale("r", "h", &[("pnet", op("s"))]), "");
-        assert_eq!(stale("other", "h", &[("pnet", op("s"))]), "compilers or options");
+        assert_eq!(stale("other", "h", &[("pnet", op("s"))]), "a compiler or an option");
         assert_eq!(stale("r", "other", &[("pnet", op("s"))]), "a header");
         assert_eq!(stale("r", "h", &[("pnet", op("other"))]), "pnet.cu");
         assert_eq!(stale("r", "h", &[("pnet", op("s")), ("rnet", op("s"))]), "rnet.cu");

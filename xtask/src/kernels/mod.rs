@@ -98,7 +98,9 @@ pub(crate) fn refuse_stale() -> Result<()> {
         wanted.ops.insert(name, op);
     }
     match built.stale(&wanted) {
-        Some(what) => bail!("the kernels' images are older than {what}: cargo xtask kernels"),
+        Some(what) => {
+            bail!("the kernels' images were made before {what} changed: cargo xtask kernels")
+        }
         None => Ok(()),
     }
 }

@@ -174,7 +174,7 @@ pub fn run(meant: &Meant, machine: &Machine, typed: &args::Flash) -> anyhow::Res
         Machine::Root(root) => install.write_into(root)?,
         Machine::Address(address) => install.over_ssh(address)?,
     }
-    let version = install.package.version;
+    let (version, key) = (install.package.version, install.package.maker.hex());
     let (shown, then) = match machine {
         Machine::Root(root) => (
             root.display().to_string(),
@@ -184,9 +184,10 @@ pub fn run(meant: &Meant, machine: &Machine, typed: &args::Flash) -> anyhow::Res
             (address.clone(), format!("on it (ssh {address}):\n  sudo systemctl start threshold-first"))
         }
     };
-    meant.say.result(&json!({ "machine": shown, "version": version }), || {
+    meant.say.result(&json!({ "machine": shown, "version": version, "release_key": key }), || {
         format!(
-            "{shown} is a unit now, version {version}; {then}\n  sudo runuser -u threshold -- {LABEL}\nprint what it says on the label \
+            "{shown} is a unit now, version {version}, and takes from now on what this release key signs, which its maker must name as his:\n  \
+             {key}\n{then}\n  sudo runuser -u threshold -- {LABEL}\nprint what it says on the label \
              inside the housing; for a unit whose secret a TPM is to keep, before it starts:\n  sudo runuser -u threshold -g threshold -G tss \
              -- {MOVE}\nand keeper = \"tpm\" in [keys] of /etc/threshold/unit.toml; then: sudo reboot\nfrom here, with the cable on its USB device port: threshold --unit \
              /dev/ttyACM0 info --wait; hold its button, and threshold --unit /dev/ttyACM0 pair <your name>"

@@ -32,6 +32,11 @@ impl Maker {
         Self(typed.and_then(|typed| from_hex(&typed.release_key)))
     }
 
+    /// The whole release key in hex, to be compared with the maker's; none of a file without one.
+    pub(super) fn hex(self) -> String {
+        self.0.map(|key| crate::say::hex(&key)).unwrap_or_default()
+    }
+
     /// True if the file has a release key.
     pub(super) fn is_known(self) -> bool {
         self.0.is_some()
