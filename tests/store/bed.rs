@@ -109,7 +109,8 @@ impl Bed {
         }
     }
 
-    /// Makes a write fail. For a full medium a block that is gone for good stands, and one that does nothing and does not say so.
+    /// Makes a write fail. For a full medium a block that is gone for good stands, and one that does nothing and does not say so;
+    /// an error is one of reading what was written, too.
     pub(crate) fn fail_at(&self, write: u64, fault: FlashFault) {
         match self {
             Self::Objects(flash) => flash.fail_at(write, fault),
@@ -119,6 +120,7 @@ impl Bed {
                     FlashFault::Full if write.is_multiple_of(2) => NandFault::BlockGone,
                     FlashFault::Full => NandFault::NoOp,
                     FlashFault::ReadOnly => NandFault::ReadOnly,
+                    _ if write.is_multiple_of(3) => NandFault::Unreadable,
                     _ => NandFault::Error,
                 },
             ),

@@ -1,8 +1,10 @@
 //! A medium of cells that fails for a while, or has no room to mend: what was acknowledged stays, and the store goes on once it can.
+#![allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 
-use crate::bed::SHAPE;
-use crate::{MODEL, entry};
+use crate::bed::{Bed, SHAPE};
+use crate::{MODEL, entry, name, template};
 use std::collections::BTreeMap;
+use threshold_record::PersonId;
 use threshold_store::cells::{Nand, NandFault, Shape, format};
 use threshold_store::{Cells, Flash, FlashFault, MockFlash, Object, Store, StoreError};
 
@@ -247,4 +249,50 @@ fn a_reserve_on_cells_that_is_made_and_given_up_survives_a_cut_and_an_error_at_e
             assert_eq!(nand.violations(), [""; 0], "{write}, {harm}");
         }
     }
+}
+
+#[test]
+fn a_page_that_cannot_be_read_any_more_gives_a_fault_or_what_was_written_and_never_anything_else() {
+    let (bed, people) = (Bed::cells(), 4);
+    let mut store = bed.opened();
+    for mark in 0..people {
+        let id = store.add_person(name(&format!("person {mark}"))).unwrap();
+        store.put_template(template(id, 0, mark as i8)).unwrap();
+        store.commit(entry(mark)).unwrap();
+    }
+    store.remove_person(PersonId(2)).unwrap();
+    for mark in people..12 {
+        store.commit(entry(mark)).unwrap();
+    }
+    let (gallery, head) = (store.gallery().unwrap().clone(), store.log_head());
+    let entries = store.log_page(1, 99).unwrap();
+    assert_eq!(entries.len() as u64, head);
+    drop(store);
+    let Bed::Cells(nand, _) = &bed else { return };
+    let (mut whole, mut refused, mut shorter) = (0, 0, 0);
+    for (block, page, _) in nand.pages() {
+        let bed = bed.copy();
+        let Bed::Cells(nand, _) = &bed else { return };
+        nand.spoil(block, page);
+        let Ok((mut store, _)) = bed.open() else {
+            refused += 1;
+            continue;
+        };
+        if let Ok(found) = store.load_gallery(MODEL) {
+            assert_eq!(*found, gallery, "page {page} of {block}");
+        }
+        let found = store.log_page(1, 99);
+        match &found {
+            Ok(found) if *found == entries => whole += 1,
+            // The last batch could have been torn: nothing behind it says that it was durable.
+            Ok(found) => {
+                assert_eq!(*found, entries[..entries.len() - 1], "page {page} of {block}");
+                shorter += 1;
+            }
+            Err(_) => refused += 1,
+        }
+        bed.check(&format!("page {page} of {block}"));
+    }
+    println!("{whole} whole, {refused} refused, {shorter} without the last entry");
+    assert!(whole > 50 && refused > 5 && shorter <= 1);
 }

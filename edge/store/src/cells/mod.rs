@@ -19,6 +19,7 @@
 //! To open is to read: whatever a cut left is mended before the first write. A page that is not whole is torn if nothing tells that it
 //! had been durable, and damage otherwise: each head and frame says how far its object was durable. A turn that is not whole is of a
 //! replace that was cut off if no higher turn was ever begun, and damage otherwise. What is damaged is not erased, but read in vain.
+//! So is a cell whose head cannot be read while its frames say that those before them were durable: its object is damaged there.
 //! Refuses a medium that was never formatted, or by a later program: [`format()`] is a command, and nothing that happens by itself.
 //! Terms: *clean* is erased and empty, *claimed* clean and about to be used, *dirty* to be erased.
 

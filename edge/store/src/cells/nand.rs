@@ -26,6 +26,8 @@ pub enum NandFault {
     NoOp,
     /// It says that it failed, and so does every later program and erase of the block; of a sync as [`NandFault::Error`].
     BlockGone,
+    /// It says that it is done, and of a program the first page cannot be read from then on; of others as [`NandFault::Error`].
+    Unreadable,
     /// It is refused, as by a medium that takes no writes for a while; nothing is done.
     ReadOnly,
 }
@@ -317,8 +319,12 @@ impl Medium for Nand {
         if fault == Some(NandFault::BlockGone) {
             state.gone.insert(block);
         }
+        if fault == Some(NandFault::Unreadable) {
+            state.unreadable.insert((block, page));
+        }
         let mut lots = Lots(cut.unwrap_or(state.writes));
-        let fails = fault.is_some() || state.gone.contains(&block);
+        let fails = !matches!(fault, None | Some(NandFault::Unreadable));
+        let fails = fails || state.gone.contains(&block);
         let done = if fails { lots.draw(count as u64 + 1) as usize } else { count };
         for (at, bytes) in (page..).zip(bytes.chunks(shape.page()).take(done)) {
             state.put(block, at, bytes.into());
@@ -405,7 +411,7 @@ impl Medium for Nand {
             state.lose_power(&mut Lots(seed));
             return Err(off());
         }
-        if matches!(fault, Some(NandFault::Error | NandFault::BlockGone)) {
+        if fault.is_some_and(|fault| fault != NandFault::NoOp) {
             // What waited is read as before, and never durable, although later syncs succeed.
             state.waiting.clear();
             return Err(MediumError::io("sync failed"));

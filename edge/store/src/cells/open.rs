@@ -1,7 +1,7 @@
 //! Formatting a medium, and finding out what stands on one.
 
 use super::medium::{Medium, MediumError, Shape};
-use super::page::{self, CLAIM_PAGE, CLEAN_PAGE, FIRST_PAGE, HEAD_PAGE, Head};
+use super::page::{self, CLAIM_PAGE, CLEAN_PAGE, FIRST_PAGE, Frame, HEAD_PAGE, Head};
 use super::stock::Stock;
 use super::{Cells, FIRST_CELL, Held, Piece};
 use crate::flash::{FlashFault, Object};
@@ -166,6 +166,15 @@ pub fn format(medium: &mut impl Medium) -> Result<(), CellsError> {
     Ok(medium.sync()?)
 }
 
+/// A cell of frames that were durable, whose head cannot be read.
+struct Headless {
+    cell: u32,
+    turn: u64,
+    /// Places in its object.
+    start: u64,
+    end: u64,
+}
+
 /// The cells that name an object, by turn.
 type Turns = BTreeMap<u64, Vec<(u32, Head)>>;
 
@@ -198,10 +207,11 @@ impl<M: Medium> Cells<M> {
             cache: Mutex::new(None),
         };
         let mut found: BTreeMap<Object, Turns> = BTreeMap::new();
+        let mut headless = Vec::new();
         for cell in FIRST_CELL..shape.blocks {
             if cells.medium.is_bad(cell)? {
                 cells.stock.bad.insert(cell);
-            } else if let Some(head) = cells.look_at(cell)? {
+            } else if let Some(head) = cells.look_at(cell, &mut headless)? {
                 cells.turn = cells.turn.max(head.turn);
                 let turns = found.entry(head.object).or_default();
                 turns.entry(head.turn).or_default().push((cell, head));
@@ -211,11 +221,44 @@ impl<M: Medium> Cells<M> {
         for (object, turns) in found {
             cells.take_in(object, turns)?;
         }
+        headless.sort_by_key(|headless| headless.start);
+        headless.into_iter().for_each(|headless| cells.adopt(headless));
         Ok(cells)
     }
 
+    /// Leaves a cell without a head to the object that ends where it begins: that is damaged then. Without one it is to be erased.
+    fn adopt(&mut self, Headless { cell, turn, start, end }: Headless) {
+        let mut of_turn = self.held.values_mut().filter(|held| held.turn == turn);
+        match of_turn.find(|held| held.len == start || held.is_damaged) {
+            Some(held) => {
+                held.others.push(cell);
+                held.is_damaged = true;
+                (held.len, held.durable) = (held.len.max(end), held.durable.max(end));
+            }
+            None => self.soil(cell, self.shape.block_pages, false),
+        }
+    }
+
+    /// What stands in a cell whose head cannot be read, if frames in it say that those before them there were durable: the head was as
+    /// well, and is damaged. Otherwise it may never have been.
+    fn headless(&self, cell: u32) -> Result<Option<Headless>, MediumError> {
+        let first = self.read_pages(cell, FIRST_PAGE, self.shape.block_pages - FIRST_PAGE)?;
+        let Some(turn) = Frame::turn_of(&first) else { return Ok(None) };
+        let Some((Frame { offset: start, .. }, _)) = Frame::from_pages(cell, turn, &first) else {
+            return Ok(None);
+        };
+        let piece = Piece { cell, start, first_page: FIRST_PAGE, next_page: FIRST_PAGE };
+        let walk = self.walk(turn, piece)?;
+        let was_durable = walk.durable > start;
+        Ok(was_durable.then_some(Headless { cell, turn, start, end: walk.end }))
+    }
+
     /// The head of a cell; one without is clean, claimed or dirty.
-    fn look_at(&mut self, cell: u32) -> Result<Option<Head>, CellsError> {
+    fn look_at(
+        &mut self,
+        cell: u32,
+        headless: &mut Vec<Headless>,
+    ) -> Result<Option<Head>, CellsError> {
         let front = self.read_pages(cell, 0, FIRST_PAGE)?;
         let mut pages = front.chunks(self.shape.page());
         let mut next = || pages.next().unwrap_or_default();
@@ -236,6 +279,8 @@ impl<M: Medium> Cells<M> {
             self.stock.clean.insert((wear.unwrap_or(0), cell));
         } else if is_empty && page::is_claim(cell, claim) && self.is_blank_behind(cell)? {
             self.stock.claimed.push_back(cell);
+        } else if let Some(found) = self.headless(cell)? {
+            headless.push(found);
         } else {
             self.soil(cell, self.shape.block_pages, false);
         }
@@ -369,7 +414,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
     use super::super::nand::Nand;
-    use super::super::page::Frame;
     use super::*;
     use crate::Flash as _;
 

@@ -188,6 +188,11 @@ impl Frame {
         page(block, FRAME_TAG, &content, shape)
     }
 
+    /// The turn that a frame says with which `bytes` begin; nothing vouches for it yet.
+    pub(super) fn turn_of(bytes: &[u8]) -> Option<u64> {
+        bytes.get(..FRAME).map(|bytes| u64::from_le_bytes(array(bytes, 8)))
+    }
+
     /// The frame of a turn with which `bytes` begin, and the object's bytes in it.
     pub(super) fn from_pages(block: u32, turn: u64, bytes: &[u8]) -> Option<(Self, &[u8])> {
         let len = u32::from_le_bytes(array(bytes.get(..FRAME)?, 28));
