@@ -21,6 +21,7 @@ use threshold_host::session::{Session, SessionError};
 use threshold_record::{EntryKind, KeyTag, ModelId, Name, Role};
 use threshold_slots::{Folder, Maker, Slot, Slots};
 use threshold_store::{LogSize, MockFlash, Object, Place};
+use threshold_tests::forged::renamed;
 use threshold_tests::lots::Lots;
 use threshold_wire::bulk::{BulkError, Content, Window};
 use threshold_wire::call::{self, Message, read_answer};
@@ -365,6 +366,20 @@ fn what_was_pushed_is_not_installed_once_the_owner_had_the_unit_go_back() {
     assert_eq!(unit.touched(), touched);
     unit.start(Slot::B);
     apply(&mut unit.owner(), asked).unwrap();
+}
+
+#[test]
+fn a_rightly_signed_name_that_leads_out_of_the_slot_is_refused_before_one_is_touched() {
+    let unit = Unit::new();
+    let mut named = files(2);
+    named.push(("aaaa", FileKind::List, b"x".to_vec()));
+    let bundle = unit.factory.bundle(BOARD, "2.0", 3, &named);
+    let touched = unit.touched();
+    let forged = renamed(&bundle, "aaaa", "../a", &unit.factory.build);
+    let refused = unit.flash(&forged, 0).unwrap_err();
+    assert_eq!(refused.code, UpdateRefusal::BAD_BUNDLE, "{refused}");
+    assert_eq!((unit.touched(), unit.staged()), (touched, Vec::new()));
+    unit.flash(&bundle, 0).unwrap();
 }
 
 #[test]
