@@ -29,7 +29,7 @@ held_back = 0.4
 /// Trains all and writes the page.
 ///
 /// # Errors
-/// If a run failed or missed the figure; the page is written in either case.
+/// If a run failed, and then there is no page; or if one missed the figure, and then the page says so.
 pub(crate) fn run() -> Result<()> {
     let shared = references()?;
     let program = program()?;
