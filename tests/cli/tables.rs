@@ -13,7 +13,8 @@ fn the_networks_are_timed_and_only_a_run_says_how_right_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display().to_string();
     std::fs::write(folder.path().join("run.toml"), "stage = \"rnet\"\n").unwrap();
-    let outcome = json!({"epochs": [{"epoch": 1, "accuracy": {"all": 0.9475}}]});
+    let epochs = json!([{"epoch": 1, "accuracy": {"all": 0.9475}}]);
+    let outcome = json!({"validation": [2000, 500], "over": true, "epochs": epochs});
     std::fs::write(folder.path().join("run.json"), outcome.to_string()).unwrap();
     let made = table(&["1", "--turns", "1", "--run", &at]);
     let rows = made["networks"].as_array().unwrap();
@@ -23,7 +24,11 @@ fn the_networks_are_timed_and_only_a_run_says_how_right_one_is() {
         assert!(row["seconds"].as_f64().unwrap() > 0.0 && row["macs"].as_u64().unwrap() > 0);
         let accuracy = if row["network"] == "rnet" { json!(94.75) } else { Value::Null };
         assert_eq!(row["accuracy"], accuracy, "{row}");
+        let windows = if row["network"] == "rnet" { json!(2000) } else { Value::Null };
+        assert_eq!(row["accuracy_windows"], windows, "{row}");
     }
+    let ran = run(&mut threshold(&["table", "1", "--run", &at, "--run", &at]));
+    assert!(ran.error().0.contains("second run of rnet"), "{ran:?}");
     let ran = run(&mut threshold(&["table", "1", "--run", "nowhere"]));
     assert!(ran.error().0.contains("nowhere/run.toml"), "{ran:?}");
 }

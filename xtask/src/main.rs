@@ -90,6 +90,9 @@ enum Task {
     Soak {
         /// Only this group.
         group: Option<soak::Group>,
+        /// Of the group `train` only this network.
+        #[arg(long, value_enum)]
+        stage: Option<training::Stage>,
     },
     /// Fetches weights and test photos into the cache folder; what is there stays.
     Setup,
@@ -119,7 +122,7 @@ fn main() -> ExitCode {
             let extent = if whole { sanitize::Extent::Whole } else { sanitize::Extent::Parts };
             sanitize::run(extent).map(drop)
         }
-        Task::Soak { group } => soak::run(group),
+        Task::Soak { group, stage } => soak::run(group, stage),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
         Task::Vm { asked } => vm::run(asked),

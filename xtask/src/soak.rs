@@ -37,15 +37,22 @@ pub(crate) enum Group {
     Vm,
     /// The largest value of each layer of the deployed networks over the development faces, beside what half precision holds.
     Ranges,
-    /// P-Net from scratch on the development sets, beside the installed one on a balanced set.
+    /// P-Net, R-Net and O-Net from scratch on the development sets, beside the installed ones on a balanced set; `--stage` names one.
     Train,
+    /// FaceNet's last layer by triplets to 128 values: three seeds, three kinds of negatives, judged by unseen people.
+    Facenet,
 }
 
-/// Runs the sweeps of one group, or of all.
+/// Runs the sweeps of one group, or of all; `stage` is the one that is to be trained.
 ///
 /// # Errors
 /// If a sweep could not run or missed a figure; the table is written in either case.
-pub(crate) fn run(group: Option<Group>) -> Result<()> {
+pub(crate) fn run(group: Option<Group>, stage: Option<training::Stage>) -> Result<()> {
+    if stage.is_some() && group != Some(Group::Train) {
+        bail!(
+            "--stage names a network of `cargo xtask soak train`; leave it out, or ask for that group"
+        );
+    }
     match group {
         None => {
             let first = models().and(recognition::run()).and(kernels()).and(store());
@@ -56,7 +63,8 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
                 .and(unit())
                 .and(board())
                 .and(ranges())
-                .and(training::run())
+                .and(training::run(None))
+                .and(training::facenet::run())
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
@@ -68,7 +76,8 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
         Some(Group::Unit) => unit(),
         Some(Group::Vm) => board(),
         Some(Group::Ranges) => ranges(),
-        Some(Group::Train) => training::run(),
+        Some(Group::Train) => training::run(stage),
+        Some(Group::Facenet) => training::facenet::run(),
     }
 }
 
@@ -290,14 +299,21 @@ fn rounds(area: &str, count: u32, note: &str) -> Result<()> {
 
 /// How a page begins.
 pub(crate) fn head(group: &str) -> Result<String> {
+    Ok(format!("{}\n{}", undated_head(group), dated()?))
+}
+
+/// The same, of a page whose sections have dates of their own.
+pub(crate) fn undated_head(group: &str) -> String {
+    format!("# Soak: {group}\n\nWritten by `cargo xtask soak {group}`.\n")
+}
+
+/// When, of what and where.
+pub(crate) fn dated() -> Result<String> {
     let commit =
         said(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))?;
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    Ok(format!(
-        "# Soak: {group}\n\nWritten by `cargo xtask soak {group}`.\n\nDate {date}, commit `{commit}`, {processors} \
-         processors.\n"
-    ))
+    Ok(format!("Date {date}, commit `{commit}`, {processors} processors.\n"))
 }
 
 fn models() -> Result<()> {

@@ -1,28 +1,102 @@
-//! `cargo xtask soak train`: P-Net from scratch on the development sets, and its page under `docs/`.
+//! `cargo xtask soak train`: the cascade's three networks from scratch on the development sets, and their page under `docs/`.
 //!
-//! Owns the configuration of that run and the figures it is held to. Refuses to train: it drives `threshold-train` as a
-//! user does, in the profile that tests build, whose dependencies are optimised.
+//! Owns the configuration of each run and the figures it is held to. Refuses to train: it drives `threshold-train` as a
+//! user does, in the profile that tests build, whose dependencies are optimised. A stage is a run and a section of the page of
+//! its own, so that one can be asked for alone; the others' sections stay as they are.
+
+pub(crate) mod facenet;
 
 use crate::program::{cargo, run_aloud};
 use crate::repository::{root, shared};
 use crate::setup;
-use crate::soak::head;
+use crate::soak::{dated, undated_head};
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The paper's Table 1 for P-Net.
-const PAPER: f64 = 0.937;
-/// Processor minutes that the run may take, reading and labelling included.
-const MINUTES: f64 = 20.0;
+/// A network of the cascade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// P-Net, 20 processor minutes.
+    #[value(name = "p-net")]
+    Proposal,
+    /// R-Net, 60 processor minutes.
+    #[value(name = "r-net")]
+    Refinement,
+    /// O-Net, 60 processor minutes.
+    #[value(name = "o-net")]
+    Output,
+}
 
-/// The run, but for its sets.
-const CONFIGURATION: &str = "stage = \"pnet\"
+/// How a stage is trained and what it is held to.
+struct Plan {
+    /// As the page calls it.
+    name: &'static str,
+    /// As `run.toml` calls it, and its folder's name.
+    stage: &'static str,
+    /// The paper's Table 1: part of its own validation set.
+    paper: f64,
+    /// Processor minutes that the run may take, reading and labelling included.
+    minutes: f64,
+    /// Epochs and batches of each.
+    epochs: u32,
+    /// See `epochs`.
+    steps: u32,
+    /// Samples of a batch.
+    batch: u32,
+    /// Samples for their landmarks in a batch, of 5 others; only O-Net has the output.
+    landmarks: u32,
+}
+
+impl Stage {
+    fn plan(self) -> Plan {
+        match self {
+            Self::Proposal => Plan {
+                name: "P-Net",
+                stage: "pnet",
+                paper: 0.937,
+                minutes: 20.0,
+                epochs: 30,
+                steps: 250,
+                batch: 384,
+                landmarks: 0,
+            },
+            Self::Refinement => Plan {
+                name: "R-Net",
+                stage: "rnet",
+                paper: 0.945,
+                minutes: 60.0,
+                epochs: 20,
+                steps: 150,
+                batch: 256,
+                landmarks: 0,
+            },
+            Self::Output => Plan {
+                name: "O-Net",
+                stage: "onet",
+                paper: 0.935,
+                minutes: 60.0,
+                epochs: 20,
+                steps: 50,
+                batch: 256,
+                landmarks: 1,
+            },
+        }
+    }
+}
+
+impl Plan {
+    /// The run, but for its sets.
+    fn configuration(&self) -> String {
+        let Self { stage, epochs, steps, batch, landmarks, .. } = self;
+        format!(
+            "stage = \"{stage}\"
 seed = 1
-epochs = 30
-steps = 250
-batch = 384
+epochs = {epochs}
+steps = {steps}
+batch = {batch}
 learning_rate = 0.003
 hard_share = 0.7
 mined = 0.5
@@ -34,31 +108,66 @@ validation = 4000
 negative = 2
 positive = 2
 part = 1
-landmarks = 0
+landmarks = {landmarks}
 
 [augment]
 mirror = true
 turn_deg = 15.0
 contrast = 0.25
 brightness = 16.0
-";
+"
+        )
+    }
+}
 
-/// Trains and writes the page.
+/// Trains one stage, or all one after the other, and writes their sections of the page.
 ///
 /// # Errors
-/// If the run failed or missed a figure; the page is written in either case.
-pub(crate) fn run() -> Result<()> {
-    let shared = shared().context(
-        "no folder of references: set THRESHOLD_SHARED, or lay it beside the repository as ../shared",
-    )?;
+/// If a run failed or missed a figure; its section is written in either case, and the next stage is trained.
+pub(crate) fn run(stage: Option<Stage>) -> Result<()> {
+    let program = program()?;
+    let mut missed = Vec::new();
+    for stage in stage.map_or_else(|| Stage::value_variants().to_vec(), |stage| vec![stage]) {
+        let plan = stage.plan();
+        if let Err(why) = train(&plan, &program) {
+            missed.push(format!("{}: {why:#}", plan.name));
+        }
+    }
+    if !missed.is_empty() {
+        bail!("{}", missed.join("; "));
+    }
+    Ok(())
+}
+
+/// Builds the program and gives its place.
+fn program() -> Result<PathBuf> {
     setup::setup()?;
     let package = ["--quiet", "--locked", "--package", "threshold-train"];
     run_aloud(cargo(&["build"]).args(package))?;
-    let folder = root().join("target/soak-train");
+    Ok(root().join("target/debug/threshold-train"))
+}
+
+/// The folder of references.
+fn references() -> Result<PathBuf> {
+    shared().context(
+        "no folder of references: set THRESHOLD_SHARED, or lay it beside the repository as ../shared",
+    )
+}
+
+/// An empty folder under `target`.
+fn emptied(name: &str) -> Result<PathBuf> {
+    let folder = root().join("target").join(name);
+    let at = || format!("target/{name}");
     if folder.exists() {
-        std::fs::remove_dir_all(&folder).context("target/soak-train")?;
+        std::fs::remove_dir_all(&folder).with_context(at)?;
     }
-    std::fs::create_dir_all(&folder).context("target/soak-train")?;
+    std::fs::create_dir_all(&folder).with_context(at)?;
+    Ok(folder)
+}
+
+fn train(plan: &Plan, program: &Path) -> Result<()> {
+    let shared = references()?;
+    let folder = emptied(&format!("soak-train/{}", plan.stage))?;
     let sets = format!(
         "\n[[wider]]\nlist = {list:?}\nimages = {images:?}\n\n[[people]]\nimages = {people:?}\nlimit = 300\n",
         list = shared.join("wider-dev/gt.txt"),
@@ -66,57 +175,89 @@ pub(crate) fn run() -> Result<()> {
         people = shared.join("lfw-dev/images"),
     );
     let config = folder.join("run.toml");
-    std::fs::write(&config, format!("{CONFIGURATION}{sets}"))
-        .context("target/soak-train/run.toml")?;
+    std::fs::write(&config, format!("{}{sets}", plan.configuration()))
+        .with_context(|| config.display().to_string())?;
     let before = children_cpu_minutes()?;
-    let mut train = std::process::Command::new(root().join("target/debug/threshold-train"));
-    train.arg("mtcnn").arg("--config").arg(&config).arg("--run").arg(folder.join("pnet"));
+    let mut train = std::process::Command::new(program);
+    train.arg("mtcnn").arg("--config").arg(&config).arg("--run").arg(folder.join("run"));
     let done = run_aloud(&mut train);
     let minutes = children_cpu_minutes()? - before;
-    let mut page = head("train")?;
-    let missed = done.and_then(|()| tell(&mut page, &folder.join("pnet/run.json"), minutes));
+    let mut section = dated()?;
+    let outcome = folder.join("run/run.json");
+    let missed = done.and_then(|()| tell(&mut section, plan, &outcome, minutes));
     if let Err(why) = &missed {
-        let _ = writeln!(page, "\nMissed: {why:#}.");
+        let _ = writeln!(section, "\nMissed: {why:#}.");
     }
     let path = root().join("docs/soak-train.md");
-    std::fs::write(&path, page).context("writing docs/soak-train.md")?;
-    println!("written: docs/soak-train.md");
+    let page = std::fs::read_to_string(&path).unwrap_or_else(|_| undated_head("train"));
+    std::fs::write(&path, spliced(&page, plan.name, &section))
+        .context("writing docs/soak-train.md")?;
+    println!("written: docs/soak-train.md, {}", plan.name);
     missed
 }
 
-/// The page's table, from what the run wrote down.
-fn tell(page: &mut String, outcome: &Path, minutes: f64) -> Result<()> {
+/// A page with this section in place of the one of its title, or behind the others.
+fn spliced(page: &str, title: &str, section: &str) -> String {
+    let mut parts = page.split("\n## ");
+    let mut made = parts.next().unwrap_or_default().trim_end().to_owned();
+    let mut sections: Vec<String> = parts.map(|part| part.trim_end().to_owned()).collect();
+    let section = format!("{title}\n\n{}", section.trim_end());
+    let heading = format!("{title}\n");
+    match sections.iter_mut().find(|part| part.starts_with(&heading)) {
+        Some(there) => *there = section,
+        None => sections.push(section),
+    }
+    for section in sections {
+        let _ = write!(made, "\n\n## {section}");
+    }
+    made.push('\n');
+    made
+}
+
+/// A stage's table, from what the run wrote down.
+fn tell(section: &mut String, plan: &Plan, outcome: &Path, minutes: f64) -> Result<()> {
+    let Plan { name, paper, minutes: allowed, .. } = plan;
     let text = std::fs::read_to_string(outcome).context("the run wrote no run.json")?;
     let outcome: Value = serde_json::from_str(&text).context("run.json")?;
     let count = |key: &str, i: usize| outcome[key][i].as_u64().unwrap_or(0);
+    let before = match plan.stage {
+        "pnet" => {
+            "These are the installed P-Net's own mistakes (before its regression moved them), so that column is against it."
+        }
+        _ => {
+            "These are what the installed stage before it handed on, so that the installed column meets its own cascade's mistakes \
+             there."
+        }
+    };
     let _ = write!(
-        page,
-        "\nP-Net from scratch, {} pictures to learn from, {} held back (whole people, whole pictures); labels of LFW, landmarks \
+        section,
+        "\n{name} from scratch, {} pictures to learn from, {} held back (whole people, whole pictures); labels of LFW, landmarks \
          and mined windows are the installed cascade's.\nThe balanced set has {} windows: half faces (IoU above 0.65), \
-         a quarter random windows without one, and {} without one that the installed cascade passed on. \
-         These are the installed P-Net's own mistakes (before its regression moved them), so that column is against it.\n\n\
-         ```toml\n{CONFIGURATION}```\n\n\
-         | network | all | faces | random windows | mined windows |\n| --- | --- | --- | --- | --- |\n",
+         a quarter drawn windows without one (half of these anywhere, half about a face and of its size, with an IoU below 0.3), and \
+         {} without one that the installed cascade passed on. {before}\n\n\
+         ```toml\n{}```\n\n\
+         | network | all | faces | drawn windows | mined windows |\n| --- | --- | --- | --- | --- |\n",
         count("pictures", 0),
         count("pictures", 1),
         count("validation", 0),
         count("validation", 1),
+        plan.configuration(),
     );
     let epochs = outcome["epochs"].as_array().context("run.json has no epochs")?;
     let all = |row: &Value| row["accuracy"]["all"].as_f64().unwrap_or(0.0);
     let best = epochs.iter().max_by(|a, b| all(a).total_cmp(&all(b))).context("no epoch")?;
     let last = epochs.last().context("no epoch")?;
     let rows = [
-        ("trained, best epoch".to_owned(), &best["accuracy"]),
-        ("trained, last epoch".to_owned(), &last["accuracy"]),
-        ("untrained".to_owned(), &outcome["untrained"]),
-        ("installed (facenet-pytorch)".to_owned(), &outcome["installed"]),
+        ("trained, best epoch", &best["accuracy"]),
+        ("trained, last epoch", &last["accuracy"]),
+        ("untrained", &outcome["untrained"]),
+        ("installed (facenet-pytorch)", &outcome["installed"]),
     ];
-    for (name, row) in &rows {
+    for (network, row) in rows {
         let share = |key: &str| row[key].as_f64().unwrap_or(f64::NAN) * 100.0;
         let _ = writeln!(
-            page,
-            "| {name} | {:.2} % | {:.2} % | {:.2} % | {:.2} % |",
+            section,
+            "| {network} | {:.2} % | {:.2} % | {:.2} % | {:.2} % |",
             share("all"),
             share("faces"),
             share("random"),
@@ -124,18 +265,18 @@ fn tell(page: &mut String, outcome: &Path, minutes: f64) -> Result<()> {
         );
     }
     let _ = writeln!(
-        page,
+        section,
         "\nThe best epoch is chosen by this very set, so that its figure is a little too good; the last one's is not chosen.\n\
-         Processor time: {minutes:.1} minutes of {MINUTES} allowed, reading, labelling and validation included.\n\
-         The paper's Table 1 has {:.1} % for P-Net, on a validation set of its own.",
-        PAPER * 100.0
+         Processor time: {minutes:.1} minutes of {allowed} allowed, reading, labelling and validation included.\n\
+         The paper's Table 1 has {:.1} % for {name}, on a validation set of its own.",
+        paper * 100.0
     );
     let reached = all(last);
-    if reached < PAPER {
-        bail!("{:.2} % where the paper has {:.1} %", reached * 100.0, PAPER * 100.0);
+    if reached < *paper {
+        bail!("{:.2} % where the paper has {:.1} %", reached * 100.0, paper * 100.0);
     }
-    if minutes > MINUTES {
-        bail!("{minutes:.1} processor minutes, {MINUTES} allowed");
+    if minutes > *allowed {
+        bail!("{minutes:.1} processor minutes, {allowed} allowed");
     }
     Ok(())
 }
@@ -148,4 +289,18 @@ fn children_cpu_minutes() -> Result<f64> {
     let ticks = fields.split_whitespace().skip(13).take(2);
     let sum: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
     Ok(sum / 100.0 / 60.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stages_section_takes_the_place_of_its_own_and_leaves_the_others() {
+        let page = spliced("# Soak: train\n\nWritten.\n", "P-Net", "one\n\ntable\n");
+        assert_eq!(page, "# Soak: train\n\nWritten.\n\n## P-Net\n\none\n\ntable\n");
+        let page = spliced(&page, "R-Net", "two\n");
+        let page = spliced(&page, "P-Net", "three");
+        assert_eq!(page, "# Soak: train\n\nWritten.\n\n## P-Net\n\nthree\n\n## R-Net\n\ntwo\n");
+    }
 }

@@ -1,7 +1,8 @@
 //! `threshold table`: the paper's three tables made again, each figure beside the paper's own.
 //!
 //! Owns the paper's figures (Jin et al., tables 2 and 3; 1 is `net::PAPER_NETWORKS`) and the words beside them. Refuses an accuracy that no trained network
-//! gave: without a run's folder such a cell says "not trained". Times are this machine's, with drawn weights, since how long a
+//! gave, of a run that is not over, or of two runs of one network: without a run's folder such a cell says "not trained", and with
+//! one it says which windows judged. Times are this machine's, with drawn weights, since how long a
 //! network takes does not depend on them; the paper's are those of its graphics card.
 
 use super::bench::{Running, Times, figure, machine, pass, running, tiled};
@@ -66,8 +67,14 @@ pub fn run(meant: &Meant, typed: &args::Table) -> anyhow::Result<Answer> {
 }
 
 fn networks(meant: &Meant, typed: &args::TableNetworks) -> anyhow::Result<()> {
-    let trained = typed.runs.iter().map(|run| trained(run)).collect::<Result<Vec<_>, _>>()?;
-    let trained: BTreeMap<String, f64> = trained.into_iter().collect();
+    let mut trained: BTreeMap<String, Trained> = BTreeMap::new();
+    for run in &typed.runs {
+        let (network, found) = of_run(run)?;
+        if trained.insert(network.clone(), found).is_some() {
+            let what = format!("it is the second run of {network} that is named; name one of them");
+            return Err(refused(run, what).into());
+        }
+    }
     let (simd, pool) = (Simd::detect(), Arc::new(Pool::new(meant.threads)));
     let mut passes = Vec::new();
     for network in NETWORKS {
@@ -92,7 +99,9 @@ fn networks(meant: &Meant, typed: &args::TableNetworks) -> anyhow::Result<()> {
     let (mut rows, mut values) = (Vec::new(), Vec::new());
     for ((network, paper), seconds) in NETWORKS.into_iter().zip(&PAPER_NETWORKS).zip(&seconds) {
         let cost: Cost = layers::graph(network, (PNET_CELL_PX, PNET_CELL_PX)).costs().sum();
-        let accuracy = trained.get(&name_of(network)).map(|part| part * 100.0);
+        let trained = trained.get(&name_of(network));
+        let accuracy = trained.map(|trained| trained.all * 100.0);
+        let windows = trained.map(|trained| trained.windows);
         let ours = median(seconds);
         rows.push(vec![
             paper.group.to_string(),
@@ -100,13 +109,14 @@ fn networks(meant: &Meant, typed: &args::TableNetworks) -> anyhow::Result<()> {
             format!("{:.3}", paper.seconds),
             format!("{ours:.3}"),
             format!("{:.2} %", paper.accuracy),
-            accuracy.map_or(NOT_TRAINED.to_owned(), |accuracy| format!("{accuracy:.2} %")),
+            cell(trained),
             cost.parameters.to_string(),
             cost.macs.to_string(),
         ]);
         values.push(json!({
             "group": paper.group, "network": name_of(network), "paper_s": paper.seconds, "seconds": figure(ours),
-            "paper_accuracy": paper.accuracy, "accuracy": accuracy, "parameters": cost.parameters, "macs": cost.macs,
+            "paper_accuracy": paper.accuracy, "accuracy": accuracy,
+            "accuracy_windows": windows, "parameters": cost.parameters, "macs": cost.macs,
         }));
     }
     let value = json!({
@@ -137,15 +147,34 @@ fn name_of(network: NetworkName) -> String {
     network.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// The part of its validation set that a run's network judges rightly after the last epoch, which nothing chose, and the network.
-fn trained(run: &Path) -> Result<(String, f64), HostError> {
+/// How a run that is over judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Trained {
+    /// The part of the windows judged rightly after the last epoch, which nothing chose, 0 to 1.
+    all: f64,
+    /// Windows that judged, of the run's own held-back pictures.
+    windows: u64,
+}
+
+/// An accuracy, with the set that it was measured on.
+fn cell(trained: Option<&Trained>) -> String {
+    trained.map_or(NOT_TRAINED.to_owned(), |Trained { all, windows }| {
+        format!("{:.2} % (own set, {windows} windows)", all * 100.0)
+    })
+}
+
+/// A run's network and how it judged.
+fn of_run(run: &Path) -> Result<(String, Trained), HostError> {
     #[derive(Deserialize)]
     struct Config {
         stage: String,
     }
     #[derive(Deserialize)]
     struct Outcome {
+        validation: [u64; 2],
         epochs: Vec<Epoch>,
+        #[serde(default)]
+        over: bool,
     }
     #[derive(Deserialize)]
     struct Epoch {
@@ -159,6 +188,13 @@ fn trained(run: &Path) -> Result<(String, f64), HostError> {
     let file = run.join("run.json");
     let outcome: Outcome = read(&file, |text| serde_json::from_str(text).ok())?;
     let last = outcome.epochs.last().ok_or_else(|| no_run(&file))?;
+    if !outcome.over {
+        let what = format!(
+            "the run is not over ({} epochs, or a build of before that wrote no `over`); go on with it by `threshold train mtcnn`",
+            outcome.epochs.len()
+        );
+        return Err(refused(&file, what));
+    }
     // As `threshold-train` names Cascade CNN's stages and the table its networks.
     let network = match config.stage.as_str() {
         "net12" => "12net",
@@ -166,7 +202,8 @@ fn trained(run: &Path) -> Result<(String, f64), HostError> {
         "net48" => "48net",
         other => other,
     };
-    Ok((network.to_owned(), last.accuracy.all))
+    let Outcome { validation: [windows, _], .. } = outcome;
+    Ok((network.to_owned(), Trained { all: last.accuracy.all, windows }))
 }
 
 fn read<T: DeserializeOwned>(
@@ -178,7 +215,10 @@ fn read<T: DeserializeOwned>(
 }
 
 fn no_run(file: &Path) -> HostError {
-    let what = "no run of `threshold train mtcnn` that ended an epoch wrote this".to_owned();
+    refused(file, "no run of `threshold train mtcnn` that ended an epoch wrote this".to_owned())
+}
+
+fn refused(file: &Path, what: String) -> HostError {
     HostError::DataSet { path: file.display().to_string(), line: 0, what }
 }
 
@@ -280,18 +320,32 @@ mod tests {
     }
 
     #[test]
-    fn an_accuracy_is_a_runs_last_epochs() {
+    fn an_accuracy_is_the_last_epochs_of_a_run_that_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        let missing = trained(folder.path()).unwrap_err().to_string();
+        let missing = of_run(folder.path()).unwrap_err().to_string();
         assert!(missing.contains("run.toml"), "{missing}");
         write("run.toml", "stage = \"net24\"\nepochs = 2\n");
-        write("run.json", "{\"epochs\": []}");
-        let none = trained(folder.path()).unwrap_err().to_string();
+        write("run.json", "{\"validation\": [40, 10], \"epochs\": []}");
+        let none = of_run(folder.path()).unwrap_err().to_string();
         assert!(none.contains("ended an epoch"), "{none}");
         let epoch = |all: f64| json!({"epoch": 1, "accuracy": {"all": all, "faces": 1.0}});
-        write("run.json", &json!({"best": 0.9, "epochs": [epoch(0.9), epoch(0.875)]}).to_string());
-        assert_eq!(trained(folder.path()).unwrap(), ("24net".to_owned(), 0.875));
+        let mut outcome =
+            json!({"best": 0.9, "validation": [40, 10], "epochs": [epoch(0.9), epoch(0.875)]});
+        for over in [None, Some(false)] {
+            if let Some(over) = over {
+                outcome["over"] = json!(over);
+            }
+            write("run.json", &outcome.to_string());
+            let cut = of_run(folder.path()).unwrap_err().to_string();
+            assert!(cut.contains("not over") && cut.contains("go on with it"), "{cut}");
+        }
+        outcome["over"] = json!(true);
+        write("run.json", &outcome.to_string());
+        let trained = Trained { all: 0.875, windows: 40 };
+        assert_eq!(of_run(folder.path()).unwrap(), ("24net".to_owned(), trained));
+        assert_eq!(cell(Some(&trained)), "87.50 % (own set, 40 windows)");
+        assert_eq!(cell(None), "not trained");
     }
 }

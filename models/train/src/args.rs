@@ -78,7 +78,7 @@ pub struct Pack {
     /// The pack's name (default: mtcnn-trained, or facenet-128)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The terms of the weights, as everybody who gets the pack shall read them
+    /// The terms of the trained weights, as everybody who gets the pack shall read them; those of installed ones are added
     #[arg(long, value_name = "TEXT")]
     pub licence: String,
     /// The file

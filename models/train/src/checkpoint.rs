@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! safetensors: p.<name> parameters, a.<name> their moving average if there is one, m.<name> and v.<name> Adam's moments, all F32
-//! __metadata__: threshold.checkpoint = {"format": 1, "step": ..., "best": ..., "best_step": ..., "config": <blake3 of the configuration>}
+//! __metadata__: threshold.checkpoint = {"format": 2, "step": ..., "best": ..., "best_step": ...,
+//!     "of": {"config": <blake3 of the configuration>, "packs": [<model ids>], "pictures": <blake3 of what is learnt from>}}
 //! ```
 //! The file is written beside its place, made durable, and renamed; a disk that is full leaves the one before.
-//! Refuses one of another configuration: its losses would be another run's.
+//! Refuses one of another configuration, of other packs or of other pictures: its losses would be another run's.
 
 use crate::adam::Adam;
 use anyhow::{Context as _, Result, bail};
@@ -15,12 +16,33 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
+use threshold_models::pack::Pack;
 use threshold_models::tensor::{Tensor, Tensors};
 
 /// Key of the description in the header.
 const META_KEY: &str = "threshold.checkpoint";
 /// The form that this build writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// What a run's losses follow from, beside its start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Digest of the configuration ([`digest`]).
+    pub config: String,
+    /// Model ids of the installed packs that it used.
+    pub packs: Vec<String>,
+    /// Digest of the pictures as they were read, labelled and divided.
+    pub pictures: String,
+}
+
+impl Origin {
+    /// Of a configuration's text, packs and the digest of pictures.
+    #[must_use]
+    pub fn new(text: &str, packs: &[&Pack], pictures: String) -> Self {
+        let packs = packs.iter().map(|pack| pack.id.to_string()).collect();
+        Self { config: digest(text), packs, pictures }
+    }
+}
 
 /// A run between two steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +57,8 @@ pub struct Checkpoint {
     pub best: f64,
     /// Steps taken when it was.
     pub best_step: usize,
-    /// Digest of the configuration ([`digest`]).
-    pub config: String,
+    /// What it follows from.
+    pub of: Origin,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,10 +66,14 @@ struct Meta {
     format: u32,
     step: usize,
     best: f64,
-    /// Missing in those of builds before early stop.
-    #[serde(default)]
     best_step: usize,
-    config: String,
+    of: Origin,
+}
+
+/// Read first, since the rest is another form's.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 impl Checkpoint {
@@ -63,7 +89,7 @@ impl Checkpoint {
             step: self.adam.steps,
             best: self.best,
             best_step: self.best_step,
-            config: self.config.clone(),
+            of: self.of.clone(),
         };
         let text = serde_json::to_string(&meta)?;
         let all = parts.into_iter().flat_map(|(part, tensors)| {
@@ -72,19 +98,25 @@ impl Checkpoint {
         write(path, all, Some((META_KEY, text)))
     }
 
-    /// Whether it is of a configuration with this text, in `folder`.
+    /// Whether it follows from this too, in `folder`.
     ///
     /// # Errors
-    /// If it is another one's.
-    pub fn is_of(&self, text: &str, folder: &Path) -> Result<()> {
-        if self.config != digest(text) {
-            bail!(
-                "{} is a run of another configuration, whose losses would not go on; choose another folder, \
-                 or remove this one",
-                folder.display()
-            );
-        }
-        Ok(())
+    /// If it follows from something else, with what it is and what helps.
+    pub fn is_of(&self, origin: &Origin, folder: &Path) -> Result<()> {
+        let Origin { config, packs, pictures } = &self.of;
+        let (what, remedy) = if *config != origin.config {
+            ("of another configuration", "")
+        } else if *packs != origin.packs {
+            ("with other installed packs", "install those again (model ids in its run.json), ")
+        } else if *pictures != origin.pictures {
+            ("over other pictures, or other labels of them", "put the pictures back as they were, ")
+        } else {
+            return Ok(());
+        };
+        bail!(
+            "{} is a run {what}, whose losses would not go on; {remedy}choose another folder, or remove this one",
+            folder.display()
+        )
     }
 
     /// Reads one.
@@ -96,12 +128,16 @@ impl Checkpoint {
         let bytes = std::fs::read(path).with_context(at)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).with_context(at)?;
         let text = header.metadata().as_ref().and_then(|map| map.get(META_KEY));
-        let meta: Meta =
-            serde_json::from_str(text.context("it is no checkpoint").with_context(at)?)
-                .with_context(at)?;
-        if meta.format != FORMAT {
-            bail!("{}: its format is {}, this build reads {FORMAT}", path.display(), meta.format);
+        let text = text.context("it is no checkpoint").with_context(at)?;
+        let Format { format } = serde_json::from_str(text).with_context(at)?;
+        if format != FORMAT {
+            bail!(
+                "{}: its format is {format}, this build reads {FORMAT}; go on with the build that wrote it, or begin anew in \
+                 another folder",
+                path.display()
+            );
         }
+        let meta: Meta = serde_json::from_str(text).with_context(at)?;
         let [mut parameters, mut average, mut first, mut second] = [const { Tensors::new() }; 4];
         for (name, view) in SafeTensors::deserialize(&bytes).with_context(at)?.tensors() {
             let (part, name) = name.split_once('.').unwrap_or(("", &name));
@@ -119,8 +155,8 @@ impl Checkpoint {
             );
         }
         let adam = Adam { steps: meta.step, first, second };
-        let Meta { best, best_step, config, .. } = meta;
-        Ok(Self { parameters, average, adam, best, best_step, config })
+        let Meta { best, best_step, of, .. } = meta;
+        Ok(Self { parameters, average, adam, best, best_step, of })
     }
 }
 
@@ -181,7 +217,8 @@ mod tests {
         let mut adam = Adam::new(&parameters);
         adam.step(&mut parameters.clone(), &parameters, 0.1);
         let average = parameters.clone();
-        Checkpoint { parameters, average, adam, best: 0.875, best_step: 1, config: digest("x") }
+        let of = Origin::new("x", &[], digest("y"));
+        Checkpoint { parameters, average, adam, best: 0.875, best_step: 1, of }
     }
 
     #[test]
@@ -209,10 +246,29 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_leaves_the_one_before() {
+    fn one_of_another_configuration_pack_or_picture_is_refused_with_what_helps() {
+        let one = checkpoint(1.0);
+        let folder = Path::new("runs/a");
+        one.is_of(&one.of, folder).unwrap();
+        let of = || one.of.clone();
+        for (origin, what, remedy) in [
+            (Origin { config: digest("z"), ..of() }, "of another configuration", "another folder"),
+            (Origin { packs: vec!["00".to_owned()], ..of() }, "other installed packs", "install"),
+            (Origin { pictures: digest("z"), ..of() }, "over other pictures", "put the pictures"),
+        ] {
+            let said = one.is_of(&origin, folder).unwrap_err().to_string();
+            assert!(said.starts_with("runs/a is a run"), "{said}");
+            assert!(said.contains(what) && said.contains(remedy), "{said}");
+        }
+    }
+
+    #[test]
+    fn one_of_another_form_says_which_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a").join("last.checkpoint");
-        assert!(checkpoint(1.0).write(&path).is_err());
-        assert!(!path.exists());
+        let path = folder.path().join("last.checkpoint");
+        let old = "{\"format\": 1, \"step\": 1, \"best\": 0.5, \"config\": \"00\"}".to_owned();
+        write(&path, std::iter::empty(), Some((META_KEY, old))).unwrap();
+        let said = Checkpoint::read(&path).unwrap_err().to_string();
+        assert!(said.contains("its format is 1, this build reads 2; go on"), "{said}");
     }
 }

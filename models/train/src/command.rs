@@ -43,6 +43,10 @@ fn embedder(folder: &Path) -> Result<Pack> {
 
 fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usize) -> Result<()> {
     let config = facenet::config::Config::read(&typed.config)?;
+    if let Some(list) = &config.pairs {
+        // Before the photos are passed through the network, which takes long.
+        facenet::pairs::read(list)?;
+    }
     let kept = config.features.clone().unwrap_or_else(|| typed.run.join("features"));
     for folder in [Some(typed.run.as_path()), kept.parent()].into_iter().flatten() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -60,12 +64,14 @@ fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usi
     let outcome = run.outcome();
     let [learn, photos] = outcome.learn;
     say::line(&format!(
-        "{learn} people with {photos} photos to learn from, {} with one alone, {} held back; {} photos could not \
-         be read",
+        "{learn} people with {photos} photos to learn from, {} with one alone, {} held back; {} left out",
         outcome.single,
         outcome.held[0],
         outcome.skipped.len()
     ));
+    for what in &outcome.skipped {
+        say::line(&format!("left out: {what}"));
+    }
     say::line(&format!("start: {}", say::pairs(&outcome.start)));
     say::line(&format!("random directions: {}", say::pairs(&outcome.random)));
     say::line(&format!("installed: {}", say::pairs(&outcome.installed)));

@@ -1,11 +1,13 @@
 //! From runs to a detector's or an embedder's pack, which an engine runs unchanged.
 //!
-//! Owns what the pack says of itself: trained here, from which runs, under which terms. Refuses a run of Cascade CNN's
-//! networks, which stand in no pack, and two runs of one stage.
+//! Owns what the pack says of itself: trained here, from which runs, under which terms; the terms of an installed pack
+//! whose weights are in it are appended to what was typed. Refuses a run of Cascade CNN's networks, which stand in no
+//! pack, and two runs of one stage.
 
 use crate::config::Config;
 use crate::facenet;
 use crate::learner::PARAMETERS;
+use crate::stage::Stage;
 use anyhow::{Context as _, Result, bail};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -31,13 +33,22 @@ pub fn detector(runs: &[PathBuf], installed: &Pack, name: &str, licence: &str) -
         stages.push(config.stage);
         tensors.extend(parameters(&run.join(PARAMETERS))?);
     }
-    of(
-        &tensors,
-        installed,
-        &format!("{stages:?} by threshold-train, the rest as installed"),
-        name,
-        licence,
-    )
+    let all =
+        Stage::ALL.iter().filter(|stage| stage.is_mtcnn()).all(|stage| stages.contains(stage));
+    let (title, licence) = match all {
+        true => (format!("{stages:?} by threshold-train"), licence.to_owned()),
+        false => (
+            format!("{stages:?} by threshold-train, the rest as installed"),
+            beside(licence, installed),
+        ),
+    };
+    of(&tensors, installed, &title, name, &licence)
+}
+
+/// What was typed, and the terms of the installed weights that stand in the pack too.
+fn beside(licence: &str, installed: &Pack) -> String {
+    let PackMeta { name, licence: terms, .. } = &installed.meta;
+    format!("{licence}\nThe weights that are as in {name}: {terms}")
 }
 
 /// A detector's pack of all three stages' tensors, which takes its preprocessing from the installed one.
@@ -102,7 +113,7 @@ pub fn embedder(run: &Path, installed: &Pack, name: &str, licence: &str) -> Resu
             ),
             digest: digest(&tensors),
         },
-        licence: licence.to_owned(),
+        licence: beside(licence, installed),
         embedder,
         ..untrained
     };

@@ -9,14 +9,17 @@
 //! Owns these files, and when a run is over. Refuses to know what is learnt.
 
 use crate::adam::{Adam, rate_at};
-use crate::checkpoint::{self, Checkpoint, digest, write_whole};
+use crate::checkpoint::{self, Checkpoint, Origin, write_whole};
 use crate::config::out_of_range;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use threshold_models::tensor::{Tensor, Tensors};
 
 /// Below every accuracy.
 const NONE_YET: f64 = -1.0;
+const CONFIGURATION: &str = "run.toml";
+/// How this program's own copy of a configuration begins.
+const OWN: &str = "# Written by threshold-train, which may write it anew: keep your own configuration elsewhere.\n";
 const LAST: &str = "last.checkpoint";
 const BEST: &str = "best.checkpoint";
 /// What was judged after the best epoch, under the names that packs have.
@@ -72,21 +75,37 @@ impl Learner {
     /// checkpoint is gone on from.
     ///
     /// # Errors
-    /// If the folder is another configuration's or cannot be written, or its checkpoint is damaged.
-    pub fn open(folder: &Path, text: &str, descent: Descent, start: Tensors) -> Result<Self> {
+    /// If the folder's run follows from something else or cannot be written, its checkpoint is damaged, or without one
+    /// there is a `run.toml` that this program did not write.
+    pub fn open(
+        folder: &Path,
+        text: &str,
+        of: Origin,
+        descent: Descent,
+        start: Tensors,
+    ) -> Result<Self> {
         let at = || folder.display().to_string();
         std::fs::create_dir_all(folder).with_context(at)?;
         let last = folder.join(LAST);
         let state = if last.exists() {
             let state = Checkpoint::read(&last)?;
-            state.is_of(text, folder)?;
+            state.is_of(&of, folder)?;
             state
         } else {
-            write_whole(&folder.join("run.toml"), text.as_bytes()).with_context(at)?;
+            let path = folder.join(CONFIGURATION);
+            // Somebody's own file has comments that this program would lose.
+            if path.exists() && !std::fs::read(&path).is_ok_and(|b| b.starts_with(OWN.as_bytes())) {
+                bail!(
+                    "{} is not a run's own copy and would be written over; move it out of the run's folder and name it there \
+                     by --config, or choose another folder",
+                    path.display()
+                );
+            }
+            write_whole(&path, format!("{OWN}{text}").as_bytes()).with_context(at)?;
             let average = if descent.average > 0.0 { start.clone() } else { Tensors::new() };
             let adam = Adam::new(&start);
-            let (best, best_step, config) = (NONE_YET, 0, digest(text));
-            Checkpoint { parameters: start, average, adam, best, best_step, config }
+            let (best, best_step) = (NONE_YET, 0);
+            Checkpoint { parameters: start, average, adam, best, best_step, of }
         };
         Ok(Self { folder: folder.to_path_buf(), descent, state })
     }
@@ -176,12 +195,14 @@ impl Learner {
         Ok(if average.is_empty() { parameters } else { average })
     }
 
-    /// Saves a batch that the run cannot go on from, and the network that it met; says where, as a clause.
+    /// Saves a batch that the run cannot go on from, the network that it met, and the losses on the way there in the file
+    /// so named; says where, as a clause.
     #[must_use]
-    pub fn give_up(&self, batch: &Tensors) -> String {
+    pub fn give_up(&self, batch: &Tensors, losses: (&str, &str)) -> String {
         let named = batch.iter().map(|(name, tensor): (&String, &Tensor)| (name.clone(), tensor));
         let saved = checkpoint::write(&self.folder.join(BAD_BATCH), named, None)
-            .and_then(|()| self.state.write(&self.folder.join(BAD_CHECKPOINT)));
+            .and_then(|()| self.state.write(&self.folder.join(BAD_CHECKPOINT)))
+            .and_then(|()| write_whole(&self.folder.join(losses.0), losses.1.as_bytes()));
         match saved {
             Ok(()) => format!(
                 "the batch is {BAD_BATCH} in the run's folder, its network {BAD_CHECKPOINT}"
@@ -212,7 +233,33 @@ mod tests {
     }
 
     fn open(folder: &Path, descent: Descent) -> Learner {
-        Learner::open(folder, "text", descent, tensors(1.0)).unwrap()
+        let of = Origin::new("text", &[], "none".to_owned());
+        Learner::open(folder, "text", of, descent, tensors(1.0)).unwrap()
+    }
+
+    #[test]
+    fn an_owners_own_configuration_in_the_folder_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        let of = || Origin::new("text", &[], "none".to_owned());
+        let commented = "# Why these.\ntext";
+        std::fs::write(&path, commented).unwrap();
+        let why = Learner::open(folder.path(), "text", of(), DESCENT, tensors(1.0)).unwrap_err();
+        let why = why.to_string();
+        assert!(
+            why.contains("run.toml is not a run's own copy") && why.contains("move it"),
+            "{why}"
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), commented);
+        // What this program wrote there before an epoch was done is no obstacle, and one that is gone on from is left.
+        std::fs::remove_file(&path).unwrap();
+        let other = Learner::open(folder.path(), "other", of(), DESCENT, tensors(1.0)).unwrap();
+        drop(other);
+        open(folder.path(), DESCENT).keep().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{OWN}text"));
+        std::fs::write(&path, commented).unwrap();
+        open(folder.path(), DESCENT);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), commented);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use threshold_models::cascade::{Cascade, CascadeOptions, proposal::crop_window};
 use threshold_models::cpu::{CpuStages, Pool, Simd};
 use threshold_models::engine::{BBox, Detection, Landmarks};
 use threshold_models::eval::detection::parse_wider;
+use threshold_models::eval::embeddings::PicturesDigest;
 use threshold_models::frame::Frame;
 use threshold_models::pack::Pack;
 use threshold_models::picture;
@@ -80,8 +81,36 @@ pub struct Loaded {
     pub train: Pictures,
     /// To validate with.
     pub held: Pictures,
-    /// Pictures that could not be read, with the reason.
+    /// Pictures that could not be read and people's folders without one, with the reason.
     pub skipped: Vec<String>,
+}
+
+impl Loaded {
+    /// The digest of all that samples are drawn from: names, pixels, faces and mined windows, by side.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut digest = PicturesDigest::default();
+        for side in [&self.train, &self.held] {
+            let Pictures { pictures, mined } = side;
+            digest.add("side", &[pictures.len(), mined.len()].map(usize::to_le_bytes).concat());
+            for Picture { name, frame, faces } in pictures {
+                digest.add(name, frame.rgb());
+                digest
+                    .add("size", &[frame.width(), frame.height()].map(usize::to_le_bytes).concat());
+                for Face { bbox, landmarks, learnt } in faces {
+                    let edges = [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
+                    let points = landmarks.iter().flatten().flatten().copied();
+                    let bytes = edges.into_iter().chain(points).flat_map(f32::to_le_bytes);
+                    digest.add(if *learnt { "face" } else { "clear" }, &bytes.collect::<Vec<_>>());
+                }
+            }
+            for (picture, Window { x, y, side }) in mined {
+                let window = [*x, *y, *side].map(f32::to_le_bytes).concat();
+                digest.add(&picture.to_string(), &window);
+            }
+        }
+        digest.finish()
+    }
 }
 
 /// A picture before it is read.
@@ -130,12 +159,19 @@ pub fn load(
     labels: &Labels<'_>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Loaded> {
-    let mut listed = Vec::new();
+    let (mut listed, mut loaded) = (Vec::new(), Loaded::default());
     for set in wider {
         list_wider(set, &mut listed)?;
     }
     for set in people {
-        list_people(set, &mut listed)?;
+        let Photos { photos, skipped } = photos_of(set)?;
+        listed.extend(photos.into_iter().map(|Photo { person, name, path }| Listed {
+            name,
+            path,
+            group: person,
+            faces: None,
+        }));
+        loaded.skipped.extend(skipped);
     }
     if listed.is_empty() {
         bail!("no set names a picture; add [[wider]] or [[people]] to the configuration");
@@ -161,7 +197,6 @@ pub fn load(
     })?;
     let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by_key(|&(at, _)| at);
-    let mut loaded = Loaded::default();
     for (at, read) in results {
         match read {
             Err(why) => loaded.skipped.push(why),
@@ -208,13 +243,6 @@ fn list_wider(set: &Wider, listed: &mut Vec<Listed>) -> Result<()> {
     Ok(())
 }
 
-fn list_people(set: &People, listed: &mut Vec<Listed>) -> Result<()> {
-    for Photo { person, name, path } in photos_of(set)? {
-        listed.push(Listed { name, path, group: person, faces: None });
-    }
-    Ok(())
-}
-
 /// A person's photo.
 #[derive(Debug)]
 pub(crate) struct Photo {
@@ -224,19 +252,39 @@ pub(crate) struct Photo {
     pub(crate) path: PathBuf,
 }
 
+/// What a set of people names.
+#[derive(Debug, Default)]
+pub(crate) struct Photos {
+    /// By people and names.
+    pub(crate) photos: Vec<Photo>,
+    /// People's folders that give nothing, with the reason.
+    pub(crate) skipped: Vec<String>,
+}
+
 /// A set's photos, by people and names.
-pub(crate) fn photos_of(set: &People) -> Result<Vec<Photo>> {
+pub(crate) fn photos_of(set: &People) -> Result<Photos> {
     let people = sorted(&set.images)?;
     let folders = people.into_iter().filter(|path| path.is_dir());
-    let mut photos = Vec::new();
+    let mut found = Photos::default();
     for folder in folders.take(set.limit.unwrap_or(usize::MAX)) {
         let person = file_name(&folder);
-        for path in sorted(&folder)? {
+        let paths = match sorted(&folder) {
+            Ok(paths) if paths.is_empty() => {
+                found.skipped.push(format!("{}: an empty folder", folder.display()));
+                continue;
+            }
+            Ok(paths) => paths,
+            Err(why) => {
+                found.skipped.push(format!("{why:#}"));
+                continue;
+            }
+        };
+        for path in paths {
             let name = format!("{person}/{}", file_name(&path));
-            photos.push(Photo { person: person.clone(), name, path });
+            found.photos.push(Photo { person: person.clone(), name, path });
         }
     }
-    Ok(photos)
+    Ok(found)
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {

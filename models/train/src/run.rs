@@ -9,7 +9,7 @@
 //! Owns these files and the loop. Refuses to print: a `Watch` is told.
 
 use crate::batch::{Batch, Batches};
-use crate::checkpoint::write_whole;
+use crate::checkpoint::{Origin, write_whole};
 use crate::config::Config;
 use crate::learner::Learner;
 use crate::loss::Losses;
@@ -18,8 +18,9 @@ use crate::sample::Drawer;
 use crate::start;
 use crate::trainable::Trainable;
 use crate::validate::{Accuracy, Balanced};
-use anyhow::{Context as _, Result};
-use serde::Serialize;
+use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use threshold_models::pack::Pack;
@@ -34,7 +35,7 @@ pub trait Watch {
 }
 
 /// What an epoch gave.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Its number, from 1.
     pub epoch: usize,
@@ -47,10 +48,10 @@ pub struct Epoch {
 }
 
 /// What a run ended with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// This build's version.
-    pub version: &'static str,
+    /// The version of the build that wrote it.
+    pub version: String,
     /// Model id of the detector that labelled and mined.
     pub detector: String,
     /// Pictures to learn from, and held back.
@@ -63,10 +64,12 @@ pub struct Outcome {
     pub untrained: Accuracy,
     /// The installed network on it; `None` for Cascade CNN's, which nobody publishes.
     pub installed: Option<Accuracy>,
-    /// The epochs of this process; a run that went on has the ones before in the `run.json` before.
+    /// The epochs since the run's start, those before it was cut too.
     pub epochs: Vec<Epoch>,
     /// The best one's accuracy.
     pub best: f64,
+    /// Whether no other epoch follows.
+    pub over: bool,
 }
 
 /// A run that can take steps.
@@ -85,7 +88,7 @@ impl<'a> Run<'a> {
     /// Opens a run's folder: a new one, or one whose last checkpoint is gone on from.
     ///
     /// # Errors
-    /// If the folder is another configuration's, or the pictures do not give every kind of sample.
+    /// If the folder's run is of another configuration, detector or pictures, or the pictures do not give every kind of sample.
     pub fn open(
         config: &'a Config,
         loaded: &'a Loaded,
@@ -95,7 +98,6 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let untrained = start::parameters(&config.stage.graph(), config.seed);
         let text = toml::to_string(config)?;
-        let learner = Learner::open(folder, &text, config.descent(), untrained.clone())?;
         let drawer = Drawer {
             pictures: &loaded.train,
             stage: config.stage,
@@ -103,16 +105,15 @@ impl<'a> Run<'a> {
             min_face_px: config.min_face_px,
             mined: config.mined,
         };
-        let balanced = Balanced::draw(
-            &loaded.held,
-            config.stage,
-            config.min_face_px,
-            config.validation,
-            config.seed,
-        )?;
+        let Config { stage, min_face_px, validation, .. } = *config;
+        let balanced = Balanced::draw(&loaded.held, stage, min_face_px, validation)?;
+        let batches = Batches::new(drawer, &config.mix, config.batch, config.seed, threads)?;
+        // Last of what may be refused: it writes the configuration down.
+        let of = Origin::new(&text, &[detector], loaded.digest());
+        let learner = Learner::open(folder, &text, of, config.descent(), untrained.clone())?;
         let (windows, mined) = balanced.windows();
-        let outcome = Outcome {
-            version: env!("CARGO_PKG_VERSION"),
+        let mut outcome = Outcome {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             detector: detector.id.to_string(),
             pictures: [loaded.train.pictures.len(), loaded.held.pictures.len()],
             skipped: loaded.skipped.clone(),
@@ -124,13 +125,18 @@ impl<'a> Run<'a> {
             },
             epochs: Vec::new(),
             best: learner.best(),
+            over: learner.is_over(),
         };
+        if let Some(told) = told::<Outcome>(folder, learner.steps())? {
+            outcome.epochs = told.epochs;
+            outcome.epochs.retain(|epoch| epoch.step <= learner.steps());
+        }
         let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, learner.steps())?;
         Ok(Self {
             config,
             folder: folder.to_path_buf(),
             trainable: Trainable::new(config.stage.graph()),
-            batches: Batches::new(drawer, &config.mix, config.batch, config.seed, threads)?,
+            batches,
             balanced,
             learner,
             losses,
@@ -178,12 +184,12 @@ impl<'a> Run<'a> {
         let (losses, gradients) =
             self.trainable.gradients(self.learner.parameters(), &batch, &tasks, hard_share)?;
         let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
+        let Losses { class, bbox, landmarks, total } = losses;
+        let _ = writeln!(self.losses, "{},{class},{bbox},{landmarks},{total}", step + 1);
         if !losses.total.is_finite() || !finite {
             return Err(self.give_up(step, &batch, &losses));
         }
         self.learner.step(&gradients);
-        let Losses { class, bbox, landmarks, total } = losses;
-        let _ = writeln!(self.losses, "{},{class},{bbox},{landmarks},{total}", step + 1);
         Ok(losses)
     }
 
@@ -192,17 +198,17 @@ impl<'a> Run<'a> {
         self.learner.judge(accuracy.all)?;
         let epoch = Epoch { epoch, step: self.learner.steps(), loss, accuracy };
         self.outcome.epochs.push(epoch);
-        self.outcome.best = self.learner.best();
+        (self.outcome.best, self.outcome.over) = (self.learner.best(), self.learner.is_over());
         let at = || format!("writing into {}", self.folder.display());
         let text = serde_json::to_string_pretty(&self.outcome)?;
-        write_whole(&self.folder.join("run.json"), text.as_bytes()).with_context(at)?;
+        write_whole(&self.folder.join(OUTCOME), text.as_bytes()).with_context(at)?;
         write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
         self.learner.keep()?;
         watch.epoch(&epoch);
         Ok(())
     }
 
-    /// Saves what gave a loss that is no number.
+    /// Saves what gave a loss that is no number, and the losses that led there.
     fn give_up(&self, step: usize, batch: &Batch, losses: &Losses) -> anyhow::Error {
         let tensor = |data: &[f32]| Tensor {
             shape: vec![batch.n, data.len() / batch.n.max(1)],
@@ -217,7 +223,7 @@ impl<'a> Run<'a> {
             ("landmarks".to_owned(), tensor(&batch.landmarks)),
             ("landmarks_on".to_owned(), tensor(&batch.landmarks_on)),
         ]);
-        let place = self.learner.give_up(&tensors);
+        let place = self.learner.give_up(&tensors, (LOSSES, &self.losses));
         anyhow::anyhow!(
             "step {}: the loss is no number ({losses:?}); {place}; lower learning_rate and begin anew, or go on from \
              the last checkpoint",
@@ -226,8 +232,26 @@ impl<'a> Run<'a> {
     }
 }
 
+pub(crate) const OUTCOME: &str = "run.json";
 pub(crate) const LOSSES: &str = "losses.csv";
 const LOSSES_HEAD: &str = "step,class,box,landmarks,total\n";
+
+/// What a run that was cut has told of itself; `None` if its first epoch is still to come.
+pub(crate) fn told<T: DeserializeOwned>(folder: &Path, steps: usize) -> Result<Option<T>> {
+    if steps == 0 {
+        return Ok(None);
+    }
+    let path = folder.join(OUTCOME);
+    let read = std::fs::read(&path).map_err(anyhow::Error::from);
+    match read.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)) {
+        Ok(told) => Ok(Some(told)),
+        Err(why) => bail!(
+            "{}: it does not tell the epochs before the checkpoint of step {steps} ({why}); put it back as it was, or begin \
+             anew in another folder",
+            path.display()
+        ),
+    }
+}
 
 /// The losses of the steps that the checkpoint has behind it; what was told of later ones is dropped.
 pub(crate) fn told_losses(path: &Path, head: &str, steps: usize) -> Result<String> {

@@ -59,7 +59,7 @@ pub fn shares(accuracy: &Accuracy) -> String {
     let Accuracy { all, faces, random, mined } = accuracy;
     let percent = |share: &f64| format!("{:.2} %", share * 100.0);
     format!(
-        "held back {} right (faces {}, random windows {}, mined windows {})",
+        "held back {} right (faces {}, drawn windows {}, mined windows {})",
         percent(all),
         percent(faces),
         percent(random),

@@ -1,15 +1,17 @@
 //! Validation: a balanced set of windows from held-back pictures, and how many of them a network gets right.
 //!
-//! Owns the set (half faces, a quarter drawn windows without one, a quarter that the installed cascade took for faces)
+//! Owns the set (half faces, a quarter drawn windows without one, of which half lie about a face, a quarter that the installed
+//! cascade took for faces)
 //! and the figures. The arithmetic is the CPU engine's, since that is what will run at a door; the same set judges the
-//! installed network.
+//! installed network. The draw has a seed of its own: runs of other seeds are judged by the same windows, and stages by the same
+//! places of the same pictures, but for the mined windows, which each stage has of the one before it.
 
 use crate::pictures::Pictures;
 use crate::random::Random;
 use crate::sample::{Augment, Drawer, Kind, Sample};
 use crate::stage::Stage;
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use threshold_models::cpu::{Network, Pool, Simd};
 use threshold_models::tensor::TensorSource;
@@ -31,33 +33,27 @@ pub struct Balanced {
 }
 
 /// Parts of the windows that were judged rightly, 0 to 1, at a probability of a half.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
     /// Of all.
     pub all: f64,
     /// Of faces.
     pub faces: f64,
-    /// Of drawn windows without a face.
+    /// Of drawn windows without a face, half of them about one and of its size.
     pub random: f64,
     /// Of windows without a face that the installed cascade took for one; `random`'s value if there are none.
     pub mined: f64,
 }
 
-/// What the draw is for, beside the seed.
-const STREAM: u64 = 0x7661_6c69;
+/// What the draw follows from.
+const SEED: u64 = 0x7661_6c69;
 
 impl Balanced {
     /// Draws the set from held-back pictures: `n` windows, unchanged by any augmentation.
     ///
     /// # Errors
     /// If the pictures show no face or no place without one.
-    pub fn draw(
-        held: &Pictures,
-        stage: Stage,
-        min_face_px: f32,
-        n: usize,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn draw(held: &Pictures, stage: Stage, min_face_px: f32, n: usize) -> Result<Self> {
         let drawer =
             Drawer { pictures: held, stage, augment: Augment::default(), min_face_px, mined: 0.0 };
         let miner = Drawer { mined: 1.0, ..drawer };
@@ -70,7 +66,7 @@ impl Balanced {
                 _ if held.mined.is_empty() => (Part::Random, Kind::Negative, &drawer),
                 _ => (Part::Mined, Kind::Negative, &miner),
             };
-            let mut random = Random::of(&[seed, STREAM, i as u64]);
+            let mut random = Random::of(&[SEED, i as u64]);
             let Sample { pixels: window, .. } =
                 drawer.sample(kind, &mut random).with_context(|| {
                     format!(

@@ -50,6 +50,11 @@ fn a_run_a_sheet_and_a_pack_come_from_one_configuration() {
         };
         tensors.keys().filter(same).count()
     };
+    // Whose the other stages are stays said.
+    let licence = &pack.meta.licence;
+    let terms = &installed.meta.licence;
+    assert!(licence.starts_with("of a test\n") && licence.contains("mtcnn"), "{licence}");
+    assert!(terms.contains("MIT") && licence.ends_with(terms.as_str()), "{licence}");
     // O-Net is another one; the stages that were not trained are the installed ones.
     assert_eq!((of_stage("onet"), of_stage("pnet"), of_stage("rnet")), (0, 13, 16));
 

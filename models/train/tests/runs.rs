@@ -4,17 +4,22 @@
 mod drawn;
 
 use drawn::{config, detector, drawn};
+use std::io::Write as _;
 use std::path::Path;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::engine::Engine as _;
+use threshold_models::frame::Frame;
 use threshold_models::graph::Shape;
+use threshold_models::pack::Pack;
 use threshold_train::checkpoint::Checkpoint;
 use threshold_train::config::Config;
 use threshold_train::export;
 use threshold_train::loss::Losses;
-use threshold_train::run::{Epoch, Run, Watch};
+use threshold_train::pictures::Loaded;
+use threshold_train::run::{Epoch, Outcome, Run, Watch};
 use threshold_train::stage::Stage;
 use threshold_train::trainable::Trainable;
+use threshold_train::view::Window;
 
 /// Nobody watches.
 struct Nobody;
@@ -34,6 +39,10 @@ fn go(config: &Config, folder: &Path, epochs: usize, threads: usize) -> Vec<u32>
 
 fn losses(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("losses.csv")).unwrap()
+}
+
+fn outcome_of(folder: &Path) -> Outcome {
+    serde_json::from_slice(&std::fs::read(folder.join("run.json")).unwrap()).unwrap()
 }
 
 #[test]
@@ -104,8 +113,38 @@ fn a_run_that_was_cut_goes_on_with_the_same_losses_bit_by_bit() {
     std::fs::write(cut.path().join("losses.csv"), told).unwrap();
     assert_eq!(go(&config, cut.path(), 4, 1), expected);
     assert_eq!(losses(cut.path()), losses(whole.path()));
+    // And tells all of its epochs; what was told of one after the checkpoint is told anew.
+    let curve = |folder: &Path| {
+        let epoch = |one: &Epoch| (one.epoch, one.step, one.accuracy, (one.loss * 1e9).round());
+        outcome_of(folder).epochs.iter().map(epoch).collect::<Vec<_>>()
+    };
+    assert_eq!(curve(cut.path()), curve(whole.path()));
+    assert_eq!((curve(cut.path()).len(), outcome_of(cut.path()).over), (4, true));
     // A run that is done stays as it is.
+    let written = std::fs::read(cut.path().join("run.json")).unwrap();
     assert_eq!(go(&config, cut.path(), 4, 1), expected);
+    assert_eq!(std::fs::read(cut.path().join("run.json")).unwrap(), written);
+}
+
+#[test]
+fn a_run_whose_earlier_epochs_are_gone_is_refused_until_they_are_back() {
+    let config = Config { epochs: 2, steps: 2, batch: 16, ..config(Stage::PNet) };
+    let folder = tempfile::tempdir().unwrap();
+    go(&config, folder.path(), 1, 1);
+    let path = folder.path().join("run.json");
+    let written = std::fs::read(&path).unwrap();
+    let (loaded, detector) = (drawn(60), detector());
+    let open = || Run::open(&config, &loaded, &detector, folder.path(), 1).map(drop);
+    for harmed in [None, Some(&written[..written.len() / 2])] {
+        match harmed {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+        }
+        let why = open().unwrap_err().to_string();
+        assert!(why.contains("run.json") && why.contains("put it back"), "{why}");
+    }
+    std::fs::write(&path, &written).unwrap();
+    open().unwrap();
 }
 
 #[test]
@@ -165,6 +204,86 @@ fn a_folder_of_another_configuration_is_refused() {
 }
 
 #[test]
+fn a_run_does_not_go_on_over_other_pictures_or_with_another_detector() {
+    let config = Config { epochs: 2, steps: 2, batch: 16, ..config(Stage::PNet) };
+    let folder = tempfile::tempdir().unwrap();
+    go(&config, folder.path(), 1, 1);
+    let json = std::fs::read(folder.path().join("run.json")).unwrap();
+    let refused = |change: &dyn Fn(&mut Loaded), detector: &Pack| {
+        let mut loaded = drawn(60);
+        change(&mut loaded);
+        let why = Run::open(&config, &loaded, detector, folder.path(), 1).err().unwrap();
+        why.to_string()
+    };
+    let window = Window { x: 1.0, y: 1.0, side: 20.0 };
+    let changes: [&dyn Fn(&mut Loaded); 5] = [
+        &|loaded| drop(loaded.train.pictures.pop()),
+        &|loaded| drop(loaded.held.pictures.pop()),
+        &|loaded| loaded.train.pictures[3].faces[0].bbox.x1 += 1.0,
+        &|loaded| loaded.train.mined.push((0, window)),
+        &|loaded| {
+            let frame = &mut loaded.held.pictures[0].frame;
+            let mut rgb = frame.rgb().to_vec();
+            rgb[0] ^= 1;
+            *frame = Frame::from_rgb(frame.width(), frame.height(), rgb).unwrap();
+        },
+    ];
+    for change in changes {
+        let why = refused(change, &detector());
+        assert!(why.contains("over other pictures") && why.contains("put the pictures"), "{why}");
+    }
+    let mut tensors = detector().tensors();
+    tensors.get_mut("onet.conv1.weight").unwrap().data[0] += 1.0;
+    let other = export::of(&tensors, &detector(), "another", "mtcnn", "none").unwrap();
+    let why = refused(&|_| (), &other);
+    assert!(why.contains("with other installed packs") && why.contains("install"), "{why}");
+    assert_eq!(std::fs::read(folder.path().join("run.json")).unwrap(), json);
+    go(&config, folder.path(), 2, 1);
+}
+
+/// The folder in which this test's own process, started anew without room on its disk, takes an epoch.
+const NO_ROOM: &str = "THRESHOLD_TRAIN_NO_ROOM";
+
+#[test]
+fn a_disk_that_is_full_at_a_checkpoint_leaves_the_one_before_and_the_run_goes_on_from_it() {
+    // A rate at which nothing is learnt, so that the checkpoint with which a run goes on is the first large file.
+    let config =
+        Config { epochs: 2, steps: 2, batch: 16, learning_rate: 1e-9, ..config(Stage::PNet) };
+    if let Some(folder) = std::env::var_os(NO_ROOM) {
+        let (loaded, detector) = (drawn(60), detector());
+        let mut run = Run::open(&config, &loaded, &detector, folder.as_ref(), 1).unwrap();
+        let why = run.go(usize::MAX, &mut Nobody).err().unwrap();
+        return std::io::stderr().write_all(format!("ended: {why:#}\n").as_bytes()).unwrap();
+    }
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = go(&config, whole.path(), 2, 1);
+    go(&config, cut.path(), 1, 1);
+    let last = cut.path().join("last.checkpoint");
+    let before = std::fs::read(&last).unwrap();
+    // What is told fits into 16 blocks of 512 bytes, a checkpoint does not.
+    assert!(before.len() > 4 * 16 * 512);
+    let test =
+        "a_disk_that_is_full_at_a_checkpoint_leaves_the_one_before_and_the_run_goes_on_from_it";
+    let mut full = std::process::Command::new("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact \"$1\" --nocapture"]);
+    full.arg(std::env::current_exe().unwrap()).arg(test).env(NO_ROOM, cut.path());
+    let ended = full.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("ended: writing ") && said.contains("last.checkpoint: "), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    assert_eq!(std::fs::read(&last).unwrap(), before);
+    let names = std::fs::read_dir(cut.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    let all = ["best.checkpoint", "best.safetensors", "last.checkpoint", "losses.csv", "run.json"];
+    assert_eq!(names[..5], all, "nothing is left beside");
+    assert_eq!(names[5..], ["run.toml"]);
+    assert_eq!(go(&config, cut.path(), 2, 1), expected);
+    assert_eq!(losses(cut.path()), losses(whole.path()));
+    assert_eq!(outcome_of(cut.path()).epochs.len(), 2);
+}
+
+#[test]
 fn a_loss_that_is_no_number_stops_the_run_and_saves_the_batch() {
     let config = Config { epochs: 2, steps: 2, batch: 16, ..config(Stage::PNet) };
     let folder = tempfile::tempdir().unwrap();
@@ -184,6 +303,9 @@ fn a_loss_that_is_no_number_stops_the_run_and_saves_the_batch() {
     for saved in ["bad-batch.safetensors", "bad.checkpoint"] {
         assert!(stopped.contains(saved) && folder.path().join(saved).is_file(), "{stopped}");
     }
+    let told = losses(folder.path());
+    let last_step = told.lines().last().unwrap();
+    assert!(last_step.starts_with("3,") && last_step.contains("NaN"), "{last_step}");
     assert_eq!(std::fs::read(&last).unwrap(), before, "the checkpoint is as it was");
 }
 

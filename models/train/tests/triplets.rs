@@ -6,7 +6,7 @@ mod drawn;
 mod references;
 
 use drawn::{detector, drawn};
-use references::references;
+use references::{references, skipped};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool, Simd};
@@ -21,7 +21,7 @@ use threshold_train::checkpoint::Checkpoint;
 use threshold_train::export;
 use threshold_train::facenet::config::{Config, Stage};
 use threshold_train::facenet::photos;
-use threshold_train::facenet::run::{People, Run};
+use threshold_train::facenet::run::{Epoch, Outcome, People, Run};
 use threshold_train::facenet::start::LEN;
 use threshold_train::facenet::triplet::Negatives;
 use threshold_train::pictures;
@@ -86,6 +86,10 @@ fn go(config: &Config, folder: &Path, epochs: usize) -> Vec<u32> {
     run.parameters().values().flat_map(|t| t.data.iter().map(|v| v.to_bits())).collect()
 }
 
+fn outcome_of(folder: &Path) -> Outcome {
+    serde_json::from_slice(&std::fs::read(folder.join("run.json")).unwrap()).unwrap()
+}
+
 fn losses(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("losses.csv")).unwrap()
 }
@@ -110,6 +114,9 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     let pack = export::embedder(folder.path(), embedder(), "facenet-128", "none").unwrap();
     let meta = pack.embedder().unwrap();
     assert_eq!(meta.embedding_len, LEN);
+    // All but its last layer is the installed FaceNet, under its terms.
+    let licence = &pack.meta.licence;
+    assert!(licence.starts_with("none\n") && licence.contains("VGGFace2"), "{licence}");
     assert_eq!(meta.threshold_distance, outcome.done.unwrap().threshold as f32);
     let again = Pack::from_bytes(pack.bytes().to_vec()).unwrap();
     let mut engine = CpuEngine::new(&detector, Some(&again), &EngineOptions::default()).unwrap();
@@ -149,8 +156,17 @@ fn the_same_seed_gives_the_same_bits_and_a_run_that_was_cut_goes_on_with_them() 
     std::fs::write(cut.path().join("losses.csv"), losses(cut.path()) + "6,9,9,9\n7,9").unwrap();
     assert_eq!(go(&config, cut.path(), 3), expected);
     assert_eq!(losses(cut.path()), losses(whole.path()));
+    let curve = |folder: &Path| {
+        let epoch = |one: &Epoch| (one.epoch, one.step, (one.held.accuracy * 1e9).round());
+        outcome_of(folder).epochs.iter().map(epoch).collect::<Vec<_>>()
+    };
+    assert_eq!(curve(cut.path()), curve(whole.path()));
+    assert_eq!(curve(cut.path()).len(), 3);
     // A run that is done stays as it is.
+    let written = std::fs::read(cut.path().join("run.json")).unwrap();
     assert_eq!(go(&config, cut.path(), 3), expected);
+    assert_eq!(std::fs::read(cut.path().join("run.json")).unwrap(), written);
+    assert!(outcome_of(cut.path()).check.is_some());
     assert_ne!(go(&Config { seed: 2, ..config.clone() }, other.path(), 3), expected);
     for negatives in [Negatives::Hardest, Negatives::Random] {
         let folder = tempfile::tempdir().unwrap();
@@ -180,6 +196,7 @@ fn one_point_for_everybody_or_a_loss_that_is_no_number_stops_the_run_and_saves_t
         for saved in ["bad-batch.safetensors", "bad.checkpoint"] {
             assert!(stopped.contains(saved) && folder.path().join(saved).is_file(), "{stopped}");
         }
+        assert!(losses(folder.path()).lines().last().unwrap().starts_with("3,"));
         assert_eq!(std::fs::read(&last).unwrap(), before, "the checkpoint is as it was");
     }
 }
@@ -202,16 +219,90 @@ fn too_few_people_and_a_folder_of_another_configuration_are_refused() {
     go(&config, folder.path(), 1);
     let why = refused(&Config { margin: 0.3, ..config.clone() }, &people);
     assert!(why.contains("another configuration"), "{why}");
+    let mut others = everybody();
+    others.learn[3].pictures[1].1[0].0[7] += 1.0;
+    let why = refused(&config, &others);
+    assert!(why.contains("over other pictures"), "{why}");
+    let mut tensors = embedder().tensors();
+    tensors.get_mut("conv2d_1a.weight").unwrap().data[0] += 1.0;
+    let other = Pack::new(embedder().meta.clone(), &tensors).unwrap();
+    let packs = [&detector, &other];
+    let why = Run::open(&config, &people, packs, vec![], folder.path()).err().unwrap().to_string();
+    assert!(why.contains("with other installed packs"), "{why}");
     people.held.clear();
-    let why = refused(&config, &people);
-    assert!(why.contains("held_back"), "{why}");
+    let new = tempfile::tempdir().unwrap();
+    let packs = [&detector, embedder()];
+    let why = Run::open(&config, &people, packs, vec![], new.path()).err().unwrap();
+    assert!(why.to_string().contains("held_back"), "{why}");
+}
+
+#[test]
+fn a_list_of_pairs_that_does_not_read_is_told_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("pairs.txt");
+    let config = Config { pairs: Some(list.clone()), ..config() };
+    let (people, detector) = (everybody(), detector());
+    for (text, expected) in [
+        ("1\np300\t1\tthree\n", "line 2"),
+        ("1\nAnn\t1\t2\nAnn\t1\tBob\t1\n", "fold 1 has no pair left"),
+    ] {
+        std::fs::write(&list, text).unwrap();
+        let packs = [&detector, embedder()];
+        let opened = Run::open(&config, &people, packs, vec![], &folder.path().join("run"));
+        let why = format!("{:#}", opened.err().unwrap());
+        assert!(why.contains("pairs.txt") && why.contains(expected), "{why}");
+    }
+}
+
+/// A set's folder of drawn photos, so many for each person.
+fn drawn_photos(images: &Path, photos: &[(&str, usize)]) -> pictures::People {
+    let frame = &drawn(1).held.pictures[0].frame;
+    let (width, height) = (frame.width() as u32, frame.height() as u32);
+    let image = image::RgbImage::from_raw(width, height, frame.rgb().to_vec()).unwrap();
+    for &(person, n) in photos {
+        let folder = images.join(person);
+        std::fs::create_dir_all(&folder).unwrap();
+        (0..n).for_each(|i| image.save(folder.join(format!("{i}.png"))).unwrap());
+    }
+    pictures::People { images: images.to_path_buf(), limit: None }
+}
+
+#[test]
+fn what_cannot_be_read_and_an_empty_folder_are_counted_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("a");
+    let set = drawn_photos(&images, &[("Ann", 1), ("Bob", 0)]);
+    std::fs::create_dir(images.join("Ann/folder.png")).unwrap();
+    let (kept, detector) = (folder.path().join("features"), detector());
+    for _ in 0..2 {
+        let packs = [&detector, embedder()];
+        let sets = std::slice::from_ref(&set);
+        let photos = photos::load(sets, packs, &kept, 1, &|_, _| ()).unwrap();
+        assert_eq!(photos.features.about.pictures.len(), 1);
+        let skipped = photos.skipped.join("; ");
+        assert!(skipped.contains("Bob: an empty folder"), "{skipped}");
+        assert!(skipped.ends_with("; Ann/folder.png"), "{skipped}");
+    }
+}
+
+#[test]
+fn two_sets_with_a_persons_folder_of_one_name_are_refused_with_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = [("Ann", 1), ("Bob", 1)];
+    let sets = ["a", "b"].map(|name| drawn_photos(&folder.path().join(name), &photos[..]));
+    let (kept, detector) = (folder.path().join("features"), detector());
+    let why = photos::load(&sets, [&detector, embedder()], &kept, 1, &|_, _| ()).unwrap_err();
+    let why = why.to_string();
+    assert!(why.starts_with("Ann stands in ") && why.contains("rename one"), "{why}");
 }
 
 #[test]
 fn features_are_what_the_engine_has_before_its_last_layer_and_are_kept() {
     let Some((shared, detector)) = references("features of photos") else { return };
     let facenet = PackDir::locate(None).and_then(|dir| PackDir::open(&dir)?.named("facenet"));
-    let Ok(facenet) = facenet else { return };
+    let Ok(facenet) = facenet else {
+        return skipped("features of photos", "no FaceNet among the packs: cargo xtask setup");
+    };
     let folder = tempfile::tempdir().unwrap();
     let images = folder.path().join("people");
     let mut named: Vec<_> = std::fs::read_dir(shared.join("lfw-dev/images"))

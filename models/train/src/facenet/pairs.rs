@@ -9,7 +9,7 @@
 use super::start::embeddings;
 use crate::random::Random;
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use threshold_models::engine::Embedding;
@@ -27,7 +27,7 @@ const GENUINE_EACH: usize = 10;
 const SEED: u64 = 0x7061_6972;
 
 /// How pairs were judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Part of the pairs judged rightly, the folds' mean, 0 to 1.
     pub accuracy: f64,
@@ -97,9 +97,7 @@ impl Unseen {
     /// # Errors
     /// If it does not read, or a fold has none of a kind.
     pub fn listed(list: &Path, subjects: &[Subject]) -> Result<Self> {
-        let at = || list.display().to_string();
-        let text = std::fs::read_to_string(list).with_context(at)?;
-        let mut pairs = Pairs::parse(&text).with_context(at)?;
+        let mut pairs = read(list)?;
         let all = subjects.iter().flat_map(|subject| &subject.pictures);
         let known: BTreeSet<&String> = all.map(|(name, _)| name).collect();
         pairs.pairs.retain(|pair| pair.pictures.iter().all(|name| known.contains(name)));
@@ -154,6 +152,16 @@ impl Unseen {
             threshold: result.threshold,
         })
     }
+}
+
+/// A list of pairs as it stands in its file.
+///
+/// # Errors
+/// If it does not read, with its line.
+pub fn read(list: &Path) -> Result<Pairs> {
+    let at = || list.display().to_string();
+    let text = std::fs::read_to_string(list).with_context(at)?;
+    Pairs::parse(&text).with_context(at)
 }
 
 /// A person's genuine pairs: all, or so many drawn.

@@ -1,7 +1,8 @@
 //! People's photos as features: found, cropped and passed through the installed FaceNet up to its last layer, once.
 //!
 //! Owns the order of photos and the file that keeps their features (the form of `eval::embeddings`, whose digest covers
-//! photos and packs: it is made anew where one of them changed). A photo that cannot be read is counted and left out.
+//! photos and packs: it is made anew where one of them changed). A photo that cannot be read and a person's empty folder
+//! are counted and left out. Refuses two folders of one name in two sets: whose photos they are is what a run learns.
 
 use crate::checkpoint::write_whole;
 use crate::pictures::{self, People, Photo};
@@ -26,14 +27,15 @@ use threshold_models::picture;
 pub struct Photos {
     /// The features, as embeddings of a network without its last layer.
     pub features: Embeddings,
-    /// Photos that could not be read.
+    /// Photos that could not be read, and people's folders without one.
     pub skipped: Vec<String>,
 }
 
 /// The features of all sets' photos: from the file `kept` if it is of these photos and packs, else made and kept there.
 ///
 /// # Errors
-/// If a folder does not read, no photo does, the embedder is no FaceNet, or the file cannot be written.
+/// If a set's folder does not read, no photo does, two sets have a person's folder of one name, the embedder is no FaceNet,
+/// or the file cannot be written.
 pub fn load(
     sets: &[People],
     [detector, embedder]: [&Pack; 2],
@@ -44,14 +46,28 @@ pub fn load(
     if embedder.meta.network != pack::Network::InceptionResnetV1 {
         bail!("{} is no FaceNet, whose last layer could be trained", embedder.meta.name);
     }
-    let mut listed = Vec::new();
-    for set in sets {
-        listed.extend(pictures::photos_of(set)?);
+    let (mut listed, mut empty) = (Vec::new(), Vec::new());
+    let mut set_of: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, set) in sets.iter().enumerate() {
+        let pictures::Photos { photos, skipped } = pictures::photos_of(set)?;
+        for Photo { person, .. } in &photos {
+            let first = *set_of.entry(person.clone()).or_insert(at);
+            if first != at {
+                bail!(
+                    "{person} stands in {} and in {}: people are told apart by their folder's name; lay both folders together \
+                     if they are one person's, or rename one",
+                    sets[first].images.display(),
+                    set.images.display()
+                );
+            }
+        }
+        listed.extend(photos);
+        empty.extend(skipped);
     }
     let mut digest = PicturesDigest::default();
     for photo in &listed {
-        let bytes = std::fs::read(&photo.path);
-        digest.add(&photo.name, &bytes.with_context(|| photo.path.display().to_string())?);
+        // What cannot be read is left out below, and another one once it can be.
+        digest.add(&photo.name, &std::fs::read(&photo.path).unwrap_or_default());
     }
     let mut about = About {
         format: EMBEDDINGS_FORMAT,
@@ -69,12 +85,12 @@ pub fn load(
             let pictures = &features.about.pictures;
             let kept = |name: &String| pictures.binary_search_by(|one| one.path.cmp(name)).is_ok();
             let names = listed.into_iter().map(|photo| photo.name);
-            let skipped = names.filter(|name| !kept(name)).collect();
+            let skipped = empty.into_iter().chain(names.filter(|name| !kept(name))).collect();
             return Ok(Photos { features, skipped });
         }
     }
     listed.sort_by(|a, b| a.name.cmp(&b.name));
-    let (mut values, mut skipped) = (Vec::new(), Vec::new());
+    let (mut values, mut skipped) = (Vec::new(), empty);
     for (photo, passed) in listed.iter().zip(pass(&listed, detector, embedder, threads, progress)?)
     {
         match passed {

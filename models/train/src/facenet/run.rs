@@ -14,17 +14,17 @@ use super::pairs::{Judged, Unseen};
 use super::photos::Photos;
 use super::start::{self, FEATURES, INSTALLED_LEN, LEN};
 use super::triplet::{self, loss, select, spread, squared_distances};
-use crate::checkpoint::write_whole;
+use crate::checkpoint::{Origin, write_whole};
 use crate::learner::Learner;
 use crate::pictures::is_held;
 use crate::random::Random;
-use crate::run::{LOSSES, told_losses};
+use crate::run::{LOSSES, OUTCOME, told, told_losses};
 use crate::trainable::Trainable;
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use threshold_models::eval::embeddings::Subject;
+use threshold_models::eval::embeddings::{PicturesDigest, Subject};
 use threshold_models::eval::split::Half;
 use threshold_models::net;
 use threshold_models::pack::Pack;
@@ -61,10 +61,29 @@ impl People {
             learn.into_iter().partition(|subject| subject.pictures.len() > 1);
         Self { learn, single, held, check: photos.features.subjects(Half::Check) }
     }
+
+    /// The digest of all that is learnt from and judged: names and features, by what they are for.
+    fn digest(&self) -> String {
+        let mut digest = PicturesDigest::default();
+        for (part, subjects) in [
+            ("learn", &self.learn),
+            ("single", &self.single),
+            ("held", &self.held),
+            ("check", &self.check),
+        ] {
+            digest.add(part, &subjects.len().to_le_bytes());
+            for (name, frames) in subjects.iter().flat_map(|subject| &subject.pictures) {
+                let values = frames.iter().flat_map(|frame| &frame.0);
+                let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
+                digest.add(name, &bytes);
+            }
+        }
+        digest.finish()
+    }
 }
 
 /// What an epoch gave.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Its number, from 1.
     pub epoch: usize,
@@ -79,7 +98,7 @@ pub struct Epoch {
 }
 
 /// The check half, once the run is done.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
     /// People, photos and pairs.
     pub counts: [usize; 3],
@@ -94,10 +113,10 @@ pub struct Check {
 }
 
 /// What is known of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// This build's version.
-    pub version: &'static str,
+    /// The version of the build that wrote it.
+    pub version: String,
     /// Model ids of the detector and of the installed embedder.
     pub packs: [String; 2],
     /// People and photos that are learnt from.
@@ -114,7 +133,7 @@ pub struct Outcome {
     pub random: Judged,
     /// The installed network on them.
     pub installed: Judged,
-    /// The epochs of this process; a run that went on has the ones before in the `run.json` before.
+    /// The epochs since the run's start, those before it was cut too.
     pub epochs: Vec<Epoch>,
     /// The best one's accuracy.
     pub best: f64,
@@ -133,6 +152,7 @@ pub struct Run<'a> {
     installed: Tensors,
     start: Tensors,
     unseen: Unseen,
+    check: Option<Unseen>,
     learner: Learner,
     losses: String,
     outcome: Outcome,
@@ -143,7 +163,8 @@ impl<'a> Run<'a> {
     /// installed embedder, `skipped` the photos without features.
     ///
     /// # Errors
-    /// If the folder is another configuration's, or there are too few people.
+    /// If the folder's run is of another configuration, of other packs or photos, there are too few people, or the list of
+    /// pairs does not read.
     pub fn open(
         config: &'a Config,
         people: &'a People,
@@ -163,10 +184,18 @@ impl<'a> Run<'a> {
         let text = toml::to_string(config)?;
         let installed = start::installed(embedder)?;
         let start = start::principal(&installed, &features(people), config.seed)?;
-        let learner = Learner::open(folder, &text, config.descent(), start.clone())?;
         let unseen = Unseen::draw(&people.held).context("the held-back people (held_back)")?;
-        let outcome = Outcome {
-            version: env!("CARGO_PKG_VERSION"),
+        // A list that does not read is told now, and not after the last epoch.
+        let check = match &config.pairs {
+            Some(list) => Some(Unseen::listed(list, &people.check)?),
+            // Few people may leave nobody there; the run is good without.
+            None => Unseen::draw(&people.check).ok(),
+        };
+        // Last of what may be refused: it writes the configuration down.
+        let of = Origin::new(&text, &[detector, embedder], people.digest());
+        let learner = Learner::open(folder, &text, of, config.descent(), start.clone())?;
+        let mut outcome = Outcome {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             packs: [detector.id, embedder.id].map(|id| id.to_string()),
             learn: [people.learn.len(), people.learn.iter().map(|one| one.pictures.len()).sum()],
             single: people.single.len(),
@@ -180,6 +209,13 @@ impl<'a> Run<'a> {
             done: None,
             check: None,
         };
+        if let Some(told) = told::<Outcome>(folder, learner.steps())? {
+            outcome.epochs = told.epochs;
+            outcome.epochs.retain(|epoch| epoch.step <= learner.steps());
+            if learner.is_over() {
+                (outcome.done, outcome.check) = (told.done, told.check);
+            }
+        }
         let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, learner.steps())?;
         let trainable = Trainable::new(net::inception_resnet_v1_head(LEN));
         let folder = folder.to_path_buf();
@@ -191,6 +227,7 @@ impl<'a> Run<'a> {
             installed,
             start,
             unseen,
+            check,
             learner,
             losses,
             outcome,
@@ -218,7 +255,7 @@ impl<'a> Run<'a> {
             let [loss, triplets] = [sum, triplets as f64].map(|sum| sum / steps as f64);
             epoch_done(&self.validate(epoch + 1, loss, triplets)?);
         }
-        if self.learner.is_over() {
+        if self.learner.is_over() && self.outcome.done.is_none() {
             self.look_at_the_check_half()?;
         }
         Ok(&self.outcome)
@@ -251,6 +288,7 @@ impl<'a> Run<'a> {
                 Ok((total, (value, triplets.len(), spread(&distances, &people))))
             })?;
         let (loss, triplets, spread) = found;
+        let _ = writeln!(self.losses, "{},{triplets},{loss},{spread}", step + 1);
         let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
         let finite = finite && loss.is_finite() && spread.is_finite();
         if !finite || spread < COLLAPSED {
@@ -261,7 +299,6 @@ impl<'a> Run<'a> {
             return Err(self.give_up(step, &what, features));
         }
         self.learner.step(&gradients);
-        let _ = writeln!(self.losses, "{},{triplets},{loss},{spread}", step + 1);
         Ok((loss, triplets))
     }
 
@@ -295,13 +332,7 @@ impl<'a> Run<'a> {
     fn look_at_the_check_half(&mut self) -> Result<()> {
         let best = self.learner.best_judged()?;
         self.outcome.done = Some(self.unseen.judge(&best, LEN)?);
-        let check = &self.people.check;
-        let unseen = match &self.config.pairs {
-            Some(list) => Some(Unseen::listed(list, check)?),
-            // Few people may leave nobody there; the run is good without.
-            None => Unseen::draw(check).ok(),
-        };
-        if let Some(unseen) = unseen {
+        if let Some(unseen) = &self.check {
             self.outcome.check = Some(Check {
                 counts: unseen.counts(),
                 trained: unseen.judge(&best, LEN)?,
@@ -315,15 +346,16 @@ impl<'a> Run<'a> {
 
     fn tell(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(&self.outcome)?;
-        write_whole(&self.folder.join("run.json"), text.as_bytes())
+        write_whole(&self.folder.join(OUTCOME), text.as_bytes())
             .with_context(|| format!("writing into {}", self.folder.display()))
     }
 
-    /// Saves what a run cannot go on from.
+    /// Saves what a run cannot go on from, and the losses that led there.
     fn give_up(&self, step: usize, what: &str, features: Vec<f32>) -> anyhow::Error {
         let shape = vec![features.len() / FEATURES, FEATURES];
         let batch = Tensor { shape, data: features };
-        let place = self.learner.give_up(&Tensors::from([("features".to_owned(), batch)]));
+        let place = Tensors::from([("features".to_owned(), batch)]);
+        let place = self.learner.give_up(&place, (LOSSES, &self.losses));
         anyhow::anyhow!(
             "step {}: {what}; {place}; lower learning_rate, take negatives = \"semi-hard\", and begin anew, or go on from \
              the last checkpoint",
