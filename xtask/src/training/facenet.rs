@@ -131,7 +131,9 @@ fn tell(page: &mut String, runs: &[(&'static str, [Value; 2])], minutes: f64) ->
     let cells = |rows: Vec<&Value>| {
         let mut told: Vec<String> =
             rows.iter().map(|row| format!("{:.2}", kept(row) * 100.0)).collect();
-        told.dedup();
+        if told.iter().all(|cell| *cell == told[0]) {
+            told.truncate(1);
+        }
         let sd = rows.first().and_then(|row| row["sd"].as_f64()).unwrap_or(f64::NAN);
         format!("{} % | {:.2}", told.join(", "), sd * 100.0)
     };
