@@ -222,7 +222,8 @@ fn tell(section: &mut String, plan: &Plan, outcome: &Path, minutes: f64) -> Resu
     let count = |key: &str, i: usize| outcome[key][i].as_u64().unwrap_or(0);
     let before = match plan.stage {
         "pnet" => {
-            "These are the installed P-Net's own mistakes (before its regression moved them), so that column is against it."
+            "These are what the installed P-Net made of its own mistakes, moved by its regression and squared as R-Net gets them: \
+             windows that it did not itself judge, near those that it did."
         }
         _ => {
             "These are what the installed stage before it handed on, so that the installed column meets its own cascade's mistakes \

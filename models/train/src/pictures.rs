@@ -339,7 +339,7 @@ impl Labeller {
 
     /// Windows without a face that the cascade hands to the stage, its surest first.
     fn mine(&mut self, frame: &Frame, faces: &[Face]) -> Result<Vec<Window>> {
-        // P-Net has nobody before it: its own mistakes are what it learns from.
+        // P-Net has nobody before it: it learns from what the installed one made of its mistakes, regressed and squared as R-Net gets them.
         let passed = self.cascade.proposals(&mut self.stages, frame, self.depth.max(1))?;
         let mut windows = Vec::new();
         for proposal in passed {
