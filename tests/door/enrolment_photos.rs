@@ -117,6 +117,21 @@ impl Door {
         let embedded = self.embedded.load(Ordering::SeqCst) - before;
         (embedded, status.taken.iter().sum(), status.cause)
     }
+
+    /// How many of these pictures were taken, how many the gate let by, and what each kind was called how often.
+    fn judge(
+        &mut self,
+        bad: &[(Cause, RgbImage)],
+    ) -> (usize, usize, BTreeMap<(&'static str, &'static str), usize>) {
+        let (mut accepted, mut passed, mut causes) = (0, 0, BTreeMap::new());
+        for (expected, image) in bad {
+            let (embedded, taken, cause) = self.enrol(image);
+            accepted += usize::from((embedded, taken) != (0, 0));
+            passed += usize::from(cause == Cause::None);
+            *causes.entry((expected.text(), cause.text())).or_default() += 1;
+        }
+        (accepted, passed, causes)
+    }
 }
 
 fn scaled(image: &RgbImage, height: u32) -> RgbImage {
@@ -263,14 +278,7 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
         }
     }
     assert!(bad.len() >= 200, "{}", bad.len());
-    let (mut accepted, mut passed) = (0, 0);
-    let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (expected, image) in &bad {
-        let (embedded, taken, cause) = door.enrol(image);
-        accepted += usize::from((embedded, taken) != (0, 0));
-        passed += usize::from(cause == Cause::None);
-        *causes.entry((expected.text(), cause.text())).or_default() += 1;
-    }
+    let (accepted, passed, causes) = door.judge(&bad);
     let n = bad.len();
     println!("{accepted} of {n} bad pictures taken; spoilt so, and called: {causes:?}");
     println!(
@@ -341,14 +349,7 @@ fn of_bad_pictures_of_the_check_half_hardly_one_is_taken_and_few_good_ones_are_r
         }
     }
     assert!(good == GOOD && bad.len() >= 200, "{good} and {}", bad.len());
-    let (mut accepted, mut passed) = (0, 0);
-    let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (expected, image) in &bad {
-        let (embedded, taken, cause) = door.enrol(image);
-        accepted += usize::from((embedded, taken) != (0, 0));
-        passed += usize::from(cause == Cause::None);
-        *causes.entry((expected.text(), cause.text())).or_default() += 1;
-    }
+    let (accepted, passed, causes) = door.judge(&bad);
     let n = bad.len();
     let right: usize = causes.iter().filter(|((so, called), _)| so == called).map(|it| it.1).sum();
     println!(

@@ -16,22 +16,22 @@ use threshold_store::{
 
 const LOG: Object = Object::Segment(1);
 
-fn blank() -> Nand {
+pub(crate) fn blank() -> Nand {
     let mut nand = Nand::new(SHAPE);
     format(&mut nand).unwrap();
     nand.copy()
 }
 
-fn cells(nand: &Nand) -> Cells<Nand> {
+pub(crate) fn cells(nand: &Nand) -> Cells<Nand> {
     Cells::open(nand.clone()).unwrap()
 }
 
-fn all(flash: &impl Flash, object: Object) -> Option<Vec<u8>> {
+pub(crate) fn all(flash: &impl Flash, object: Object) -> Option<Vec<u8>> {
     flash.read_all(object, 1 << 20).unwrap()
 }
 
 /// Bytes that differ from place to place.
-fn bytes(len: usize, mark: u8) -> Vec<u8> {
+pub(crate) fn bytes(len: usize, mark: u8) -> Vec<u8> {
     (0..len).map(|at| (at as u8).wrapping_mul(31) ^ mark).collect()
 }
 

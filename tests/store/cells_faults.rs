@@ -2,30 +2,12 @@
 #![allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 
 use crate::bed::{Bed, SHAPE};
+use crate::cells::{all, blank, bytes, cells};
 use crate::{MODEL, entry, name, template};
 use std::collections::BTreeMap;
 use threshold_record::PersonId;
 use threshold_store::cells::{Nand, NandFault, Shape, format};
 use threshold_store::{Cells, Flash, FlashFault, MockFlash, Object, Store, StoreError};
-
-fn blank() -> Nand {
-    let mut nand = Nand::new(SHAPE);
-    format(&mut nand).unwrap();
-    nand.copy()
-}
-
-fn cells(nand: &Nand) -> Cells<Nand> {
-    Cells::open(nand.clone()).unwrap()
-}
-
-fn all(flash: &impl Flash, object: Object) -> Option<Vec<u8>> {
-    flash.read_all(object, 1 << 20).unwrap()
-}
-
-/// Bytes that differ from place to place.
-fn bytes(len: usize, mark: u8) -> Vec<u8> {
-    (0..len).map(|at| (at as u8).wrapping_mul(31) ^ mark).collect()
-}
 
 /// Everything stands there, for this process and for the next one.
 fn check(flash: &Cells<Nand>, nand: &Nand, expected: &BTreeMap<Object, Vec<u8>>, what: &str) {
