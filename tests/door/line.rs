@@ -49,7 +49,7 @@ impl Button for Broken {
 }
 
 #[test]
-fn a_panic_beside_the_calls_is_a_fault_and_the_line_answers_all_the_same() {
+fn a_panic_beside_the_calls_is_a_fault_over_a_real_pseudo_terminal_that_answers_on() {
     let folder = tempfile::tempdir().unwrap();
     let port = folder.path().join("door");
     let mut rig = Rig::new();
