@@ -92,8 +92,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// Within which other groups of as many people are to lie in 19 of 20 cases, and lay in about nine of ten that were tried (one
-    /// template, one frame, FPIR 0.003 to 0.03: ARCHITECTURE, the threshold): the ends above are those of the people who were
+    /// Within which other groups of as many people are to lie in 19 of 20 cases, and lay in 29 of 36 that were tried, and
+    /// below in the others (one template or three, one frame or three of five, FPIR 0.003 to 0.03: docs/evaluation-identify.md): the ends above are those of the people who were
     /// measured, and others differ from everybody as much again. That is the ends' ratios to the power of the root of 2, here 3/2, since
     /// core has no power. Measured by halving the fit half: ARCHITECTURE, the threshold.
     #[must_use]
@@ -590,7 +590,7 @@ impl fmt::Display for Forecast {
         write!(
             f,
             "with other people than the model was measured on, FPIR lies between {low:.1e} and {:.1e} (strangers a month {:.1e} to {:.1e}) \
-             in about nine of ten cases",
+             in four of five cases that were tried; in the others fewer came in",
             high.min(1.0),
             month.low,
             month.high
