@@ -19,7 +19,6 @@ use crate::say::Say;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use crate::{args, meant::Meant};
-use anyhow::Context;
 use replaced::Replaced;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -145,6 +144,30 @@ struct Enrolled {
     generation: u64,
 }
 
+impl Enrolled {
+    /// A person who is at the unit, with photos that were passed over, before any template of the others is.
+    fn begun(done: PersonPutDone, there: Vec<PathBuf>) -> Self {
+        let PersonPutDone { person, added, generation, .. } = done;
+        Self { person, added, slots: Vec::new(), there, not_needed: Vec::new(), generation }
+    }
+
+    /// True if there is nothing of the person but the name.
+    fn got_nothing(&self) -> bool {
+        self.added && self.slots.is_empty()
+    }
+
+    /// What came of it; an error says how many of the photos are enrolled, where the unit has anything of the person.
+    fn ended(self, pushed: anyhow::Result<()>, all: usize) -> anyhow::Result<Self> {
+        match pushed {
+            Ok(()) => Ok(self),
+            Err(error) if self.got_nothing() => Err(error),
+            Err(error) => {
+                Err(error.context(format!("{} of {all} photos are enrolled", self.slots.len())))
+            }
+        }
+    }
+}
+
 impl Enrolment {
     /// Looks for photos that do not look like one person, because two people's photos under one name open the door to both: an
     /// error unless it is forced. Warns of the same photo twice, because it takes a slot for nothing.
@@ -213,20 +236,17 @@ impl Enrolment {
             }
         }
         let done = self.person(session)?;
-        match self.put(session, there, done, &all, Vec::new(), replaced) {
+        let mut enrolled = Enrolled::begun(done, Vec::new());
+        let pushed = self.push(session, there, &mut enrolled, &all, replaced);
+        if let Err(error) = &pushed
+            && enrolled.got_nothing()
+            && error.downcast_ref::<SessionError>().is_some_and(|error| error.refusal().is_some())
+        {
             // A unit that says no can still be told to forget; over a dead line there is nobody to tell, and the
             // name without templates opens nothing and is used by the next try.
-            Err(error) if done.added && !error.is::<Partly>() => {
-                if error
-                    .downcast_ref()
-                    .is_some_and(|error: &SessionError| error.refusal().is_some())
-                {
-                    session.call::<RemovePerson>(&PersonRemove { person: done.person })?;
-                }
-                Err(error)
-            }
-            done => done,
+            session.call::<RemovePerson>(&PersonRemove { person: done.person })?;
         }
+        enrolled.ended(pushed, all.len())
     }
 
     /// The same with a vault: once everything is checked, the unit settles the person's id, `keep` keeps the photos under it, and only
@@ -254,7 +274,9 @@ impl Enrolment {
         let done = add_at_unit(session, &self.name, wanted)?;
         // Not taken out again if something fails from here on: that would use up the id, and a name without templates opens nothing.
         keep(done.person)?;
-        self.put(session, there, done, &fresh, passed, None)
+        let mut enrolled = Enrolled::begun(done, passed);
+        let pushed = self.push(session, there, &mut enrolled, &fresh, None);
+        enrolled.ended(pushed, fresh.len())
     }
 
     /// Adds the person at the unit, or finds it there.
@@ -264,29 +286,6 @@ impl Enrolment {
     ) -> Result<PersonPutDone, SessionError> {
         let put = PersonPut { name: self.name.clone(), if_there: IfThere::Use };
         session.call::<PutPerson>(&put)
-    }
-
-    /// Puts a template of each photo into the gallery, of a person who is there.
-    fn put<T: Transport>(
-        &self,
-        session: &mut Session<T>,
-        there: Option<&PersonSummary>,
-        done: PersonPutDone,
-        photos: &[&Photo],
-        passed: Vec<PathBuf>,
-        replaced: Option<&mut Replaced>,
-    ) -> anyhow::Result<Enrolled> {
-        let (person, added, generation) = (done.person, done.added, done.generation);
-        let (slots, not_needed) = Default::default();
-        let mut enrolled = Enrolled { person, added, slots, there: passed, not_needed, generation };
-        match self.push(session, there, &mut enrolled, photos, replaced) {
-            Ok(()) => Ok(enrolled),
-            Err(error) if enrolled.slots.is_empty() && added => Err(error),
-            Err(error) => {
-                let (n, all) = (enrolled.slots.len(), photos.len());
-                Err(error).context(Partly { n, all })
-            }
-        }
     }
 
     /// Pushes a template for each photo: into the free slots first, then, if something may be replaced, into that of whichever template
@@ -496,19 +495,6 @@ impl Enrolment {
             )
         }));
         lines.join("\n")
-    }
-}
-
-/// How far an enrolment came that ended with an error.
-#[derive(Debug)]
-struct Partly {
-    n: usize,
-    all: usize,
-}
-
-impl std::fmt::Display for Partly {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} photos are enrolled", self.n, self.all)
     }
 }
 

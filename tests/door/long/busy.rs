@@ -135,7 +135,7 @@ fn a_flooded_line_a_busy_log_and_cleaning_leave_the_loop_its_pace() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let ticks = Arc::new(Ticks::default());
-    let engine = Box::new(NullEngine { turns: 1_000_000 });
+    let engine = Box::new(NullEngine { turns: 1_000_000, sees: 1 });
     let Bench { mut unit, shared, pulses, notices } =
         bench_of(folder.path(), &ticks, Corridor::new(&ticks), engine);
     let others = Others::default();
