@@ -29,6 +29,8 @@ struct LayerStep {
     const uint2* weights;       // LAYER_CONV: fragments, bias and slope as `conv.cuh` has them
     const float* bias;
     const float* slope;
+    const uint4* chunks;        // the weights once more, as `direct.cuh` takes them: for each 8 channels, for each 32 terms, 32 lanes
+                                // of 8 terms in a row
     float2* partial;            // LAYER_CONV in more than one split: sums of each, [tile][split][pair][thread]
     u32* arrived;               // and how many of a tile's splits are done: 0 before and after
     u32 kind;
@@ -42,4 +44,4 @@ struct LayerStep {
     float negative;             // LAYER_ADD: factor of negative values
     float alpha, beta, k;       // LAYER_NORM
 };
-static_assert(sizeof(LayerStep) == 208, "as launch::layers::LayerStep");
+static_assert(sizeof(LayerStep) == 216, "as launch::layers::LayerStep");

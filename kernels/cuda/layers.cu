@@ -5,6 +5,7 @@
 // work      a block: one tile of a convolution or one split of it, or 128 times 8 channels of another layer
 // cost      a convolution reads each pixel's window once for each column of tiles (L2), its weights once for each row of tiles
 // numerics  half in and out, f32 sums: 2 units in the last place from f64; splits are added in order
+#include "direct.cuh"
 #include "pointwise.cuh"
 #include "product.cuh"
 
@@ -19,7 +20,7 @@ struct LayersParams {
     u32 ends[2][LEVEL_MOST];   // of each step's blocks, the first number that is not its own; for many items, and for few
     LayerStep steps[LEVEL_MOST];
 };
-static_assert(sizeof(LayersParams) == 888, "as launch::layers::Params");
+static_assert(sizeof(LayersParams) == 920, "as launch::layers::Params");
 
 typedef Product<128, 64, 2, 1, 3> Product128x64;
 typedef Product<64, 64, 2, 1, 4> Product64x64;
@@ -56,8 +57,14 @@ static __device__ __forceinline__ void level(const LayersParams& p, unsigned cha
         case 4: return Product32x32(s, s_raw, n, splits).run(block);
         case 5: return Product16x64(s, s_raw, n, splits).run(block);
         case 6: return Product16x32Shared(s, s_raw, n, splits).run(block);
-        default: return Product16x16Shared(s, s_raw, n, splits).run(block);
+        case 7: return Product16x16Shared(s, s_raw, n, splits).run(block);
+        default: break;
     }
+    const u32 terms = s.kernel_h * s.kernel_w * s.x.c;
+    if (tile == 9) return Direct<32, 3>(s).run(s_raw, n, block);
+    if (terms <= 384) return Direct<16, 3>(s).run(s_raw, n, block);
+    if (terms <= 896) return Direct<16, 7>(s).run(s_raw, n, block);
+    return Direct<16, 14>(s).run(s_raw, n, block);
 }
 
 KERNEL_BY_FEW(layers, LayersParams, PRODUCT_THREADS, 2) {

@@ -15,6 +15,8 @@ use half::f16;
 /// Outputs of a tile, and inputs of a step.
 const TILE: usize = 8;
 pub(crate) const STEP: usize = 16;
+/// Inputs of a chunk, of which a lane has 8 in a row.
+const CHUNK: usize = 32;
 /// What every part begins on.
 const ALIGN: usize = 16;
 
@@ -32,25 +34,9 @@ impl Fragments {
         bias: &[f32],
         slope: &[f32],
     ) -> Layer {
-        // Two tiles where there are more outputs than one holds: the cascade reads its activations' rows in steps of 16.
-        let outputs = if out > TILE { out.next_multiple_of(STEP) } else { TILE };
-        let weights = self.begin();
-        self.0.reserve(outputs * inputs.next_multiple_of(STEP) * size_of::<f16>());
-        for tile in 0..outputs / TILE {
-            for step in 0..inputs.div_ceil(STEP) {
-                for lane in 0..32 {
-                    let o = tile * TILE + lane / 4;
-                    for word in 0..2 {
-                        let k = step * STEP + 2 * (lane % 4) + 8 * word;
-                        for k in [k, k + 1] {
-                            let there = o < out && k < inputs;
-                            let half = f16::from_f32(if there { value(o, k) } else { 0.0 });
-                            self.0.extend(half.to_le_bytes());
-                        }
-                    }
-                }
-            }
-        }
+        let first = |lane: usize, word: usize| 2 * (lane % 4) + 8 * word;
+        let outputs = outputs(out);
+        let weights = self.ordered::<STEP>((out, inputs), value, first);
         let [bias, slope] = [bias, slope].map(|values| {
             let start = self.begin();
             for o in 0..outputs {
@@ -61,22 +47,58 @@ impl Fragments {
         Layer { weights, bias, slope }
     }
 
-    /// Copies the bytes to a device and tells the layers where they lie there.
+    /// Adds weights once more, for kernels whose lanes take 16 bytes of a value at once (`cuda/direct.cuh`):
+    /// `[tile of 8 outputs][chunk of 32 inputs][lane 0..32][4 words]`; lane l, word w: output l / 4, k = 8 (l % 4) + 2 w.
+    pub(crate) fn chunks(
+        &mut self,
+        shape: (usize, usize),
+        value: impl Fn(usize, usize) -> f32,
+    ) -> Address {
+        self.ordered::<CHUNK>(shape, value, |lane, word| 8 * (lane % 4) + 2 * word)
+    }
+
+    /// Weights in steps of `K` inputs, of which a lane has K / 8 words; `first(lane, word)` is the first of a word's two.
+    fn ordered<const K: usize>(
+        &mut self,
+        (out, inputs): (usize, usize),
+        value: impl Fn(usize, usize) -> f32,
+        first: impl Fn(usize, usize) -> usize,
+    ) -> Address {
+        let outputs = outputs(out);
+        let weights = self.begin();
+        self.0.reserve(outputs * inputs.next_multiple_of(K) * size_of::<f16>());
+        for tile in 0..outputs / TILE {
+            for step in 0..inputs.div_ceil(K) {
+                for lane in 0..32 {
+                    let o = tile * TILE + lane / 4;
+                    for word in 0..K / 8 {
+                        let k = step * K + first(lane, word);
+                        for k in [k, k + 1] {
+                            let there = o < out && k < inputs;
+                            let half = f16::from_f32(if there { value(o, k) } else { 0.0 });
+                            self.0.extend(half.to_le_bytes());
+                        }
+                    }
+                }
+            }
+        }
+        weights
+    }
+
+    /// Copies the bytes to a device and makes offsets in them addresses there.
     ///
     /// # Errors
     /// [`DeviceError`] if the device has no room.
     pub(crate) fn upload<'a, D: Device>(
         self,
         device: &D,
-        layers: impl Iterator<Item = &'a mut Layer>,
+        offsets: impl Iterator<Item = &'a mut Address>,
     ) -> Result<Uploaded<D>, DeviceError> {
         let mut buffer = device.alloc(self.0.len())?;
         device.write(&mut buffer, 0, &self.0)?;
         let start = device.address(&buffer);
-        for layer in layers {
-            for address in [&mut layer.weights, &mut layer.bias, &mut layer.slope] {
-                *address = start.offset(address.0 as usize);
-            }
+        for address in offsets {
+            *address = start.offset(address.0 as usize);
         }
         Ok(Uploaded { buffer, len: self.0.len(), hash: blake3::hash(&self.0) })
     }
@@ -85,6 +107,12 @@ impl Fragments {
         self.0.resize(self.0.len().next_multiple_of(ALIGN), 0);
         Address(self.0.len() as u64)
     }
+}
+
+/// Outputs with those that nobody asked for: two tiles where there are more than one holds, since the cascade reads its
+/// activations' rows in steps of 16.
+fn outputs(out: usize) -> usize {
+    if out > TILE { out.next_multiple_of(STEP) } else { TILE }
 }
 
 /// Weights on a device, whose layers' addresses are good as long as this lives.

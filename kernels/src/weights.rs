@@ -77,7 +77,7 @@ impl Packed {
         let fragments = std::mem::take(&mut self.fragments);
         let layers = self.pnet.iter_mut().chain(&mut self.rnet).chain(&mut self.onet);
         let layers = layers.chain(&mut self.rnet_heads).chain(&mut self.onet_heads);
-        let buffer = fragments.upload(device, layers)?;
+        let buffer = fragments.upload(device, layers.flat_map(Layer::addresses))?;
         Ok((self, buffer))
     }
 }

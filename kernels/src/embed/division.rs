@@ -6,7 +6,7 @@
 //! another card only their proportions are assumed. Any choice gives the same embedding but for the order in which sums are
 //! rounded.
 
-use crate::launch::{Division, SUM_STEP, TILES, Tile};
+use crate::launch::{Division, FIRST_DIRECT, SUM_STEP, TILES, Tile};
 
 /// Parts of a sum that are tried.
 const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -35,6 +35,21 @@ const STAGES: [[f32; 2]; TILES.len()] = [
     [280.0, 100.0],
     [400.0, 250.0],
     [270.0, 210.0],
+    DIRECT[0].each,
+    DIRECT[1].each,
+];
+
+/// A direct tile's block.
+struct Direct {
+    /// What it takes besides its sum, alone; and of that what keeps the others.
+    block: [f32; 2],
+    /// 128 terms of its sum, likewise.
+    each: [f32; 2],
+}
+/// Of 16 channels and of 32.
+const DIRECT: [Direct; 2] = [
+    Direct { block: [795.0, 180.0], each: [95.0, 70.0] },
+    Direct { block: [710.0, 235.0], each: [160.0, 55.0] },
 ];
 
 /// A division that needs the kernel `layers` must be quicker by so much than one that `layers_small` has: the next level finds
@@ -64,14 +79,19 @@ impl Work {
     }
 }
 
-/// The division of `work` among so many multiprocessors, or such a share of them.
-pub(crate) fn choose(work: Work, multiprocessors: f32) -> Division {
+/// The division of `work` among so many multiprocessors, or such a share of them, of those that `may` be.
+pub(crate) fn choose(
+    work: Work,
+    multiprocessors: f32,
+    may: impl Fn(&Division) -> bool,
+) -> Division {
     let of_tile = |tile: usize| {
         let stages = work.steps().div_ceil(TILES[tile].steps);
         SPLITS
             .into_iter()
             .filter(move |&splits| splits <= stages)
             .map(move |splits| Division { tile, splits })
+            .filter(move |division| division.of(work.steps()) == Some(*division))
     };
     let time = |division: &Division| {
         let large = if division.is_large() { LARGE } else { 1.0 };
@@ -79,6 +99,7 @@ pub(crate) fn choose(work: Work, multiprocessors: f32) -> Division {
     };
     (0..TILES.len())
         .flat_map(of_tile)
+        .filter(may)
         .min_by(|a, b| time(a).total_cmp(&time(b)))
         .unwrap_or(Division { tile: 0, splits: 1 })
 }
@@ -95,10 +116,13 @@ fn nanoseconds(work: Work, division: Division, multiprocessors: f32) -> f32 {
     } else {
         (0.0, 0.0)
     };
-    let block = BLOCK + BLOCK_RESULTS * results;
+    let [block, keeps] = match division.tile.checked_sub(FIRST_DIRECT) {
+        Some(direct) => DIRECT[direct].block,
+        None => [BLOCK + BLOCK_RESULTS * results, BUSY + BUSY_RESULTS * results],
+    };
     // Either one thing after another takes longest, or all that a multiprocessor has to do.
     let in_a_row = waves * (block + stages * alone);
-    let in_all = block + each * (BUSY + BUSY_RESULTS * results + split + stages * busy);
+    let in_all = block + each * (keeps + split + stages * busy);
     in_a_row.max(in_all) + join
 }
 
@@ -111,14 +135,14 @@ mod tests {
     #[test]
     fn few_pixels_are_shared_by_warps_long_sums_are_split_and_many_pixels_are_neither() {
         // FaceNet's block17 with one face, a dense layer over a picture, and FaceNet's third layer with 32 faces.
-        let one = choose(Work { pixels: 64, channels: 128, terms: 896 }, H200);
+        let one = choose(Work { pixels: 64, channels: 128, terms: 896 }, H200, |_| true);
         assert!(one.splits == 1 && TILES[one.tile].steps > 1, "{one:?}");
-        let long = choose(Work { pixels: 1, channels: 128, terms: 20_000 }, H200);
+        let long = choose(Work { pixels: 1, channels: 128, terms: 20_000 }, H200, |_| true);
         assert!(long.splits > 1, "{long:?}");
         let many = Work { pixels: 32 * 77 * 77, channels: 64, terms: 288 };
         // Whatever the card.
         for multiprocessors in [1.0, 8.0, 16.0, H200] {
-            let many = choose(many, multiprocessors);
+            let many = choose(many, multiprocessors, |_| true);
             assert!(many.splits == 1 && TILES[many.tile].pixels >= 64, "{many:?}");
         }
     }
@@ -126,26 +150,26 @@ mod tests {
     #[test]
     fn a_sum_of_one_step_is_not_split() {
         for terms in [8, 64] {
-            assert_eq!(choose(Work { pixels: 1, channels: 8, terms }, H200).splits, 1);
+            assert_eq!(choose(Work { pixels: 1, channels: 8, terms }, H200, |_| true).splits, 1);
         }
     }
 
     #[test]
     fn a_share_of_a_multiprocessor_has_a_division_too() {
-        let small = choose(Work { pixels: 9, channels: 192, terms: 64 }, 0.1);
+        let small = choose(Work { pixels: 9, channels: 192, terms: 64 }, 0.1, |_| true);
         assert_eq!(small.splits, 1);
     }
 
     #[test]
-    fn levels_of_eight_faces_are_divided_as_was_quickest() {
-        // Tile and splits that were quickest on an H200, where others took half as long again and more.
+    fn levels_are_divided_as_was_quickest() {
+        // Tile and splits that were quickest on an H200, with eight faces and with one, where others took a fifth as long again.
         for ([pixels, channels, terms], tile, splits) in [
             ([8 * 79 * 79, 32, 72], [64, 32], 1),
             ([8 * 17 * 17, 192, 1728], [64, 64], 2),
             ([8 * 8 * 8, 128, 896], [16, 32], 1),
-            ([8 * 3 * 3, 192, 576], [16, 16], 1),
+            ([3 * 3, 192, 576], [8, 16], 1),
         ] {
-            let division = choose(Work { pixels, channels, terms }, H200);
+            let division = choose(Work { pixels, channels, terms }, H200, |_| true);
             let Tile { pixels, channels, .. } = TILES[division.tile];
             assert_eq!(([pixels, channels], division.splits), (tile, splits));
         }

@@ -254,8 +254,8 @@ impl<D: Device> DeviceNetwork<D> {
         self.core.weights.uploaded().flip(device, at)
     }
 
-    /// Divides every convolution so, as far as its sum has steps to split, or as the model chooses: to test and to time each
-    /// division there is.
+    /// Divides every convolution so, as far as its sum has steps to split and the tile holds it, else as the model chooses: to test
+    /// and to time each division there is.
     pub fn divide(&mut self, division: Option<Division>) {
         self.core.fixed = division;
         self.programs = Default::default();

@@ -4,18 +4,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::device::Device;
+use crate::device::{Address, Device};
 use crate::engine::KernelError;
 use crate::fragments::{Fragments, Uploaded};
-use crate::launch::{EIGHT, Layer};
+use crate::launch::{EIGHT, Layer, may_be_direct};
 use threshold_models::engine::EngineError;
 use threshold_models::graph::{Act, Conv, Graph};
 use threshold_models::plan::{Kind, Plan};
 use threshold_models::tensor::TensorSource;
 
-/// Layers by the names of their steps, and the buffer that holds them.
+/// A convolution's weights: by steps of 16 terms, and once more by 32 where a direct tile may take them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ordered {
+    pub(super) layer: Layer,
+    pub(super) chunks: Address,
+}
+
+/// Weights by the names of their steps, and the buffer that holds them.
 pub(super) struct Weights<D: Device> {
-    layers: BTreeMap<String, Layer>,
+    layers: BTreeMap<String, Ordered>,
     uploaded: Uploaded<D>,
 }
 
@@ -37,7 +44,10 @@ impl<D: Device> Weights<D> {
                     .insert(step.name.clone(), reader.layer(&mut fragments, &step.name, conv, c)?);
             }
         }
-        let uploaded = fragments.upload(device, layers.values_mut())?;
+        let addresses = layers.values_mut().flat_map(|ordered: &mut Ordered| {
+            ordered.layer.addresses().into_iter().chain([&mut ordered.chunks])
+        });
+        let uploaded = fragments.upload(device, addresses)?;
         Ok(Self { layers, uploaded })
     }
 
@@ -47,7 +57,7 @@ impl<D: Device> Weights<D> {
     }
 
     /// A step's; nothing but zeros for a step without weights.
-    pub(super) fn layer(&self, name: &str) -> Layer {
+    pub(super) fn layer(&self, name: &str) -> Ordered {
         self.layers.get(name).copied().unwrap_or_default()
     }
 }
@@ -64,7 +74,7 @@ impl Reader<'_> {
         name: &str,
         conv: Conv,
         c: usize,
-    ) -> Result<Layer, EngineError> {
+    ) -> Result<Ordered, EngineError> {
         let [mut weight_room, mut bias_room, mut slope_room] = [const { Vec::new() }; 3];
         let weight = self.tensor(name, "weight", &mut weight_room)?;
         let bias = if conv.bias { self.tensor(name, "bias", &mut bias_room)? } else { &[] };
@@ -78,7 +88,11 @@ impl Reader<'_> {
             let (tap, channel) = (k / padded, k % padded);
             if channel < c { weight[(o * taps + tap) * c + channel] } else { 0.0 }
         };
-        Ok(fragments.layer((conv.cout, taps * padded), value, bias, &slope))
+        let shape = (conv.cout, taps * padded);
+        let layer = fragments.layer(shape, value, bias, &slope);
+        let is_direct = may_be_direct(taps * padded);
+        let chunks = if is_direct { fragments.chunks(shape, value) } else { Address::default() };
+        Ok(Ordered { layer, chunks })
     }
 
     fn tensor<'b>(

@@ -30,6 +30,18 @@ pub struct Tile {
 }
 
 impl Tile {
+    /// Whether pixels come right into registers (`cuda/direct.cuh`): there are no stages, nor splits.
+    pub(crate) const fn is_direct(self) -> bool {
+        self.stages == 0
+    }
+
+    /// Of a direct tile, for a sum of so many steps: the body of the kernel that holds all of it, by how many times 32 terms each
+    /// warp has under way; none if none does.
+    fn ahead(self, steps: usize) -> Option<usize> {
+        let bodies: &[usize] = if self.channels == 16 { &[3, 7, 14] } else { &[3] };
+        bodies.iter().copied().find(|ahead| 2 * ahead >= steps)
+    }
+
     const fn stage_bytes(self) -> usize {
         self.steps * (self.pixels + self.channels) * SUM_STEP * size_of::<u16>()
     }
@@ -37,13 +49,19 @@ impl Tile {
     /// Bytes of shared memory for a sum of so many steps; as many stages as are used, so that more blocks fit, those of the
     /// level that follows among them.
     fn shared_bytes(self, steps: usize, splits: usize) -> u32 {
+        if self.is_direct() {
+            // All weights, and each warp's sums.
+            let terms = 2 * SUM_STEP * self.ahead(steps).unwrap_or_default();
+            let sums = THREADS / 32 * self.pixels * (self.channels + 4) * size_of::<f32>();
+            return (terms * self.channels * size_of::<u16>() + sums) as u32;
+        }
         let stages = steps.div_ceil(self.steps).div_ceil(splits).clamp(1, self.stages);
         (stages * self.stage_bytes()) as u32
     }
 }
 
 /// The tiles there are, in the order of `cuda/layers.cu`'s switch.
-pub const TILES: [Tile; 8] = [
+pub const TILES: [Tile; 10] = [
     Tile { pixels: 128, channels: 64, steps: 1, stages: 3 },
     Tile { pixels: 64, channels: 64, steps: 1, stages: 4 },
     Tile { pixels: 32, channels: 32, steps: 4, stages: 3 },
@@ -52,7 +70,18 @@ pub const TILES: [Tile; 8] = [
     Tile { pixels: 16, channels: 64, steps: 1, stages: 6 },
     Tile { pixels: 16, channels: 32, steps: 4, stages: 4 },
     Tile { pixels: 16, channels: 16, steps: 4, stages: 6 },
+    Tile { pixels: 8, channels: 16, steps: 2, stages: 0 },
+    Tile { pixels: 8, channels: 32, steps: 2, stages: 0 },
 ];
+
+/// The first of the direct ones, which are the last.
+pub(crate) const FIRST_DIRECT: usize = 8;
+
+/// Whether there is a direct tile for a sum of so many terms.
+pub(crate) fn may_be_direct(terms: usize) -> bool {
+    let steps = terms.div_ceil(SUM_STEP);
+    TILES.iter().any(|tile| tile.is_direct() && tile.ahead(steps).is_some())
+}
 
 /// Shared memory of a multiprocessor of compute capability 9.0, and what each block takes of it for itself.
 const SHARED_MOST: usize = 228 << 10;
@@ -75,6 +104,16 @@ impl Division {
     #[must_use]
     pub fn blocks(self, pixels: usize, channels: usize) -> usize {
         self.tiles(pixels, channels) * self.splits
+    }
+
+    /// The same of a sum of so many steps, with no more splits than it has; none if its tile does not hold such a sum.
+    pub(crate) fn of(self, steps: usize) -> Option<Self> {
+        let tile = TILES[self.tile];
+        let most = match tile.is_direct() {
+            true => usize::from(tile.ahead(steps).is_some()),
+            false => steps,
+        };
+        (most > 0).then(|| Self { splits: self.splits.clamp(1, most), ..self })
     }
 
     /// Bytes of the splits' sums, and of the counters of those that have come.
@@ -101,6 +140,11 @@ impl Division {
         let by_registers = if self.is_large() { 2 } else { 4 };
         let shared = TILES[self.tile].shared_bytes(steps, self.splits) as usize + SHARED_OF_BLOCK;
         by_registers.min(SHARED_MOST / shared)
+    }
+
+    /// Whether its tile is direct.
+    pub(crate) fn is_direct(self) -> bool {
+        TILES[self.tile].is_direct()
     }
 
     fn tiles(self, pixels: usize, channels: usize) -> usize {
@@ -152,6 +196,8 @@ pub enum LayerOp {
     Conv {
         /// Weights, in the order of `fragments` by kernel row, column, and input channel.
         layer: Layer,
+        /// The weights once more, by 32 terms of the sum (`Fragments::chunks`), for direct tiles.
+        chunks: Address,
         /// Rows and columns of the kernel.
         kernel: [usize; 2],
         /// Step.
@@ -227,6 +273,7 @@ struct LayerStep {
     second: Plane,
     y: Plane,
     layer: Layer,
+    chunks: Address,
     partial: Address,
     arrived: Address,
     kind: u32,
@@ -257,7 +304,7 @@ struct Params {
     steps: [LayerStep; LEVEL_MOST],
 }
 
-const _: () = assert!(size_of::<LayerStep>() == 208 && size_of::<Params>() == 888);
+const _: () = assert!(size_of::<LayerStep>() == 216 && size_of::<Params>() == 920);
 
 /// Items that are counted on the device.
 #[derive(Clone, Copy, Debug)]
@@ -334,6 +381,7 @@ impl LevelStep {
         match *op {
             LayerOp::Conv {
                 layer,
+                chunks,
                 kernel,
                 stride,
                 pad,
@@ -345,8 +393,7 @@ impl LevelStep {
             } => {
                 let steps = (kernel[0] * kernel[1] * x.size[2]).div_ceil(SUM_STEP);
                 for division in divisions {
-                    let splits = division.splits;
-                    assert!((1..=steps).contains(&splits), "{division:?} of {steps} steps");
+                    assert_eq!(division.of(steps), Some(division), "of {steps} steps");
                     let [sums, counters] = division.scratch_bytes(n * h * w, c);
                     step.partial = scratch[0].holding(sums);
                     step.arrived = scratch[1].holding(counters);
@@ -356,7 +403,7 @@ impl LevelStep {
                     assert_eq!(residual.size, y.size, "a residual is as large as the output");
                     step.second = residual.plane(n, 2);
                 }
-                step.layer = layer;
+                (step.layer, step.chunks) = (layer, chunks);
                 (step.kernel, step.stride, step.pad) = (pair(kernel), stride as u32, pair(pad));
                 step.tile = divisions.map(|division| division.tile as u32);
                 step.splits = divisions.map(|division| division.splits as u32);

@@ -31,10 +31,10 @@ pub use crops::{ONET_POOL1_BYTES, ONET_POOL2_BYTES, onet, rnet};
 pub use cut::{crop_bytes, cut};
 pub use heads::{ONET_HIDDEN_BYTES, onet_heads, rnet_heads};
 pub use ingest::{CHUNK_OF_INPUT, ingest};
-pub(crate) use layers::SUM_STEP;
 pub use layers::{
     Counted, Division, EIGHT, LEVEL_MOST, LayerOp, LevelStep, Operand, TILES, Tile, layers,
 };
+pub(crate) use layers::{FIRST_DIRECT, SUM_STEP, may_be_direct};
 pub use levels::{level_by_level, level_bytes, levels_counters_bytes, levels_in_one};
 pub use overlap::overlap;
 pub use place::{RESULT_BYTES, place};
@@ -122,6 +122,13 @@ pub struct Layer {
     pub bias: Address,
     /// f32, the slopes of PReLU.
     pub slope: Address,
+}
+
+impl Layer {
+    /// All of its addresses.
+    pub(crate) fn addresses(&mut self) -> [&mut Address; 3] {
+        [&mut self.weights, &mut self.bias, &mut self.slope]
+    }
 }
 
 /// The frame as sums in device memory; `PictureView` of `picture.cuh`.
