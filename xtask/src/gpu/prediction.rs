@@ -143,7 +143,7 @@ impl<'a> Measured<'a> {
             frames.push((row, counted));
         }
         let [Some(copy), Some(tflops)] =
-            ["copy_gb_a_second", "tensor_tflops"].map(|key| results.detect[key].as_f64())
+            ["copy_gb_a_second", "tensor_tflops"].map(|key| results.of_card(key).as_f64())
         else {
             return Ok(None);
         };

@@ -68,9 +68,13 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
         vec![
             format!("`{}`", results.name),
             results.card(),
-            number(&results.detect["copy_gb_a_second"]),
-            number(&results.detect["tensor_tflops"]),
-            results.detect_peer["torch"].as_str().unwrap_or("none").to_owned(),
+            number(results.of_card("copy_gb_a_second")),
+            number(results.of_card("tensor_tflops")),
+            [&results.detect_peer, &results.embed_peer]
+                .into_iter()
+                .find_map(|peer| peer["torch"].as_str())
+                .unwrap_or("none")
+                .to_owned(),
             turns.to_owned(),
         ]
     });
@@ -474,7 +478,7 @@ fn work(results: &Results) -> Result<String> {
     let multiprocessors = results.detect["multiprocessors"].as_u64().unwrap_or(132) as u32;
     let Some(asked) = super::prediction::asked(row) else { return Ok(String::new()) };
     let (copy, tflops) =
-        (results.detect["copy_gb_a_second"].as_f64(), results.detect["tensor_tflops"].as_f64());
+        (results.of_card("copy_gb_a_second").as_f64(), results.of_card("tensor_tflops").as_f64());
     let line = |name: &str, blocks: usize, work: count::Work, us: Option<f64>| {
         let rate = |amount: f64| us.map(|us| amount / us / 1e3);
         let (gb, gflop) = (rate(work.bytes() as f64), rate(2.0 * work.macs as f64));

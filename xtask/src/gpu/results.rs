@@ -56,6 +56,14 @@ impl Results {
         })
     }
 
+    /// What either folder's benchmark measured of the card itself.
+    pub(super) fn of_card(&self, key: &str) -> &Value {
+        [&self.detect[key], &self.embed[key]]
+            .into_iter()
+            .find(|value| !value.is_null())
+            .unwrap_or(&Value::Null)
+    }
+
     /// The card, as its driver calls it.
     pub(super) fn card(&self) -> String {
         let name = self.detect["device"].as_str().or(self.embed["device"].as_str()).unwrap_or("?");

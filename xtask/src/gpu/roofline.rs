@@ -63,7 +63,7 @@ pub(super) fn drawing(results: &Results) -> Result<String> {
             .filter_map(|(one, level)| point(one.work, level[1].as_f64()?));
         all.push(Series { name, colour, points: points.collect() });
     }
-    let ceilings = ["copy_gb_a_second", "tensor_tflops"].map(|key| results.detect[key].as_f64());
+    let ceilings = ["copy_gb_a_second", "tensor_tflops"].map(|key| results.of_card(key).as_f64());
     Ok(svg(&results.card(), &all, ceilings))
 }
 
