@@ -3,7 +3,7 @@
 //! Owns the order: everything is checked before anything is pushed, so that a bad photo changes nothing, and a person
 //! who got no template is taken out again.
 //! Refuses to push a face that the unit takes for somebody else's who is enrolled, unless told to: the unit says whose means of templates
-//! are nearest to the mean of the photos, and from where on that is the same person.
+//! are nearest to the mean of the photos, and from where on that is the same person. Refuses to name that somebody to anybody but an owner.
 
 mod at_door;
 mod replaced;
@@ -48,6 +48,9 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
     if id_of(&name).is_some() {
         let what = format!("{:?} would be taken for the person with that id", name.as_str());
         return Err(HostError::BadName { what }.into());
+    }
+    if typed.vault.is_none() && typed.restore.is_none() {
+        vaulted::consented(&meant.keychain, &name)?;
     }
     if typed.at_door {
         return at_door::run(meant, typed, name);
@@ -389,11 +392,15 @@ impl Enrolment {
         let resembled = || [found.best, found.runner_up].into_iter().flatten();
         let other = resembled().find(|one| !own(one.person) && threshold.accepts(one.score));
         if let Some(other) = other {
+            let help = match session.is_owners() {
+                true => "look whether they are one",
+                false => "an owner who enrols the photo is told whom",
+            };
             say.warn(&format!(
-                "{} resembles {} (#{}): score {:.3}, and two photos of one person begin at {:.3}; look whether they are one",
+                "{} resembles {}: score {:.3}, and two photos of one person begin at {:.3}; {help}",
                 photo.path.display(),
-                people.name_of(other.person).unwrap_or_default(),
-                other.person.0,
+                told(session, people, other.person)
+                    .unwrap_or("somebody who is enrolled".to_owned()),
                 other.score.0,
                 threshold.0.0
             ));
@@ -437,8 +444,7 @@ impl Enrolment {
         };
         let error = HostError::MatchesOther {
             photo: photos,
-            name: people.name_of(other.person).unwrap_or_default(),
-            id: other.person.0,
+            other: told(session, people, other.person),
             score: other.score.0,
             threshold: found.threshold.0.0,
         };
@@ -498,6 +504,12 @@ impl Enrolment {
     }
 }
 
+/// Whom a face resembles, as an owner is told; `None` for anybody else, as the unit does it where somebody is enrolled at the door.
+fn told<T: Transport>(session: &Session<T>, people: &People, other: PersonId) -> Option<String> {
+    let name = people.name_of(other).unwrap_or_default();
+    session.is_owners().then(|| format!("{name} (#{})", other.0))
+}
+
 /// Copies an embedding into a message; a pack whose embeddings are longer than a template holds is none of a unit's.
 fn fill(copy: impl FnOnce() -> bool, len: usize) -> Result<(), RequestError> {
     use threshold_record::TemplateError::Length;
@@ -511,9 +523,10 @@ mod tests {
     use crate::session::fake::{FakeUnit, Fault, store_fault};
     use threshold_models::engine::{BBox, Detection, Embedding};
     use threshold_models::quality::Quality;
-    use threshold_record::Score;
+    use threshold_record::{Administrator, Role, Score};
     use threshold_wire::Call;
     use threshold_wire::message::{GallerySearchDone, Resembled};
+    use threshold_wire::session::SecretKey;
 
     /// A photo whose embedding points along one axis.
     fn photo(name: &str, axis: usize) -> Photo {
@@ -693,6 +706,31 @@ mod tests {
         check(unit(0.5, true), false, false);
         check(unit(0.95, false), true, true);
         check(unit(0.42, true), false, true);
+    }
+
+    #[test]
+    fn whom_a_face_resembles_is_told_to_an_owner_and_to_nobody_else() {
+        let key = |byte: u8| SecretKey::of_bytes([byte; 32]).unwrap();
+        let refused = |role: Role| {
+            let mut unit = FakeUnit::new();
+            let bob = unit.add_person("Bob", 1);
+            unit.found = GallerySearchDone { best: resembles(bob, 0.9), runner_up: None };
+            let (whose, name) = (*key(1).public(), Name::new("Ada").unwrap());
+            unit.keys = Some((key(2), Administrator { key: whose, name, role }));
+            let mut session = unit.session();
+            session.secure(&key(1), key(2).public()).unwrap();
+            assert_eq!(session.is_owners(), role == Role::Owner);
+            let error = enrolment("Ann", 1).carry_out(&mut session, say(), None).unwrap_err();
+            assert_eq!(session.unit().people.len(), 1, "nobody came");
+            format!("{error}; {}", crate::remedy::of(&error))
+        };
+        let said = refused(Role::Owner);
+        assert!(said.starts_with("0.jpg: this face matches Bob (#1), who is enrolled"), "{said}");
+        assert!(said.contains("under that name if it is Bob (#1)"), "{said}");
+        let said = refused(Role::Enroller);
+        assert!(said.starts_with("0.jpg: this face matches somebody who is enrolled"), "{said}");
+        assert!(said.contains("have an owner repeat the command"), "{said}");
+        assert!(!said.contains("Bob") && !said.contains("#1"), "{said}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::again::Again;
 use super::forecast::{Extrapolated, extrapolate};
 use super::growth::{self, Growth};
+use super::parts::{self, Part};
 use super::verify::{half_of, share, title_of};
 use super::{again, embed, page};
 use crate::meant::Meant;
@@ -27,7 +28,7 @@ use threshold_policy::{
 use threshold_record::{Cause, Decision, Metric, Mode, PersonId, Presentation, Score, Threshold};
 
 /// The rates of strangers admitted that are reported.
-const FPIRS: [f64; 2] = [0.01, 0.003];
+pub(super) const FPIRS: [f64; 2] = [0.01, 0.003];
 
 /// Galleries for which there are too few people: from the comparisons of all with all.
 const LARGER: [usize; 2] = [1000, 3000];
@@ -122,15 +123,15 @@ fn observation(frame: &Candidates, at_ms: u64) -> Observation {
 
 /// A row of the table: what is drawn and how it is decided.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Row {
+pub(super) struct Row {
     #[serde(flatten)]
-    plan: Plan,
-    rule: Rule,
+    pub(super) plan: Plan,
+    pub(super) rule: Rule,
 }
 
 /// The rows: the search alone and a door's default for each size of gallery, then what each part of the decision is worth
 /// on a gallery of 30 people with enough pictures.
-fn rows(metric: Metric, frames: usize, draws: usize) -> Vec<Row> {
+pub(super) fn rows(metric: Metric, frames: usize, draws: usize) -> Vec<Row> {
     let door = Rule::of_door(metric);
     let plan = |people: usize| Plan {
         people,
@@ -171,12 +172,12 @@ impl Row {
 
 /// What a row gave.
 #[derive(Serialize)]
-struct Found {
+pub(super) struct Found {
     #[serde(flatten)]
-    row: Row,
-    stranger_searches: u64,
-    enrolled_searches: u64,
-    points: Vec<FnirAtFpir>,
+    pub(super) row: Row,
+    pub(super) stranger_searches: u64,
+    pub(super) enrolled_searches: u64,
+    pub(super) points: Vec<FnirAtFpir>,
 }
 
 pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
@@ -213,6 +214,7 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     let fitted = verify(about.metric, &embeddings.subjects(Half::Fit));
     let fitted = fitted.as_ref().map(|fitted| &fitted.distributions);
     let again = again::measure(about.metric, &subjects, fitted, typed.draws as usize)?;
+    let parts = parts::parts(&found);
     let mut value = json!({
         "model": about.model,
         "model_name": about.model_name,
@@ -221,12 +223,13 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
         "half": half,
         "people": subjects.len(),
         "rows": found,
+        "parts": parts,
         "extrapolated": beyond,
         "fpir_by_people": growth,
         "second_identities": again,
     });
-    let (people, growth, again) = (subjects.len(), &growth, &again[..]);
-    let told = Told { about, half, people, found: &found, beyond: &beyond, growth, again };
+    let (people, growth, again, found) = (subjects.len(), &growth, &again[..], &found[..]);
+    let told = Told { about, half, people, found, parts: &parts, beyond: &beyond, growth, again };
     page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
     meant.say.result(&value, || told.text())?;
     Ok(())
@@ -249,6 +252,7 @@ struct Told<'a> {
     half: Half,
     people: usize,
     found: &'a [Found],
+    parts: &'a [Part],
     beyond: &'a [Extrapolated],
     growth: &'a Growth,
     again: &'a [Again],
@@ -271,7 +275,10 @@ impl Told<'_> {
                 self.half.name(),
                 self.people
             ),
-            format!("intervals: {N_RESAMPLES} bootstrap resamples of people"),
+            format!(
+                "intervals: {N_RESAMPLES} bootstrap resamples of people; a rate of 0 or 1 ends at Clopper and Pearson's bound of so many \
+                 people"
+            ),
         ]
     }
 
@@ -324,10 +331,12 @@ impl Told<'_> {
             table(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
         };
         format!(
-            "{}\n{}\n{}\n{BEYOND}\n{}\n{}\n{}\n{}",
+            "{}\n{}\n{}\n{}\n{}\n{BEYOND}\n{}\n{}\n{}\n{}",
             self.title(),
             self.lines().join("\n"),
             set(self.rows()),
+            parts::WHAT,
+            set(parts::table(self.parts)),
             set(self.beyond()),
             self.growth.text(self.about.metric),
             again::WHAT,
@@ -345,6 +354,9 @@ impl Told<'_> {
             p { "Part of the visits of enrolled people that are not admitted as themselves (FNIR), where so many of the strangers' "
                 "visits are admitted (FPIR), with N people in the gallery." }
             (set(self.rows()))
+            h2 { "What each part is worth" }
+            p { (parts::WHAT) }
+            (set(parts::table(self.parts)))
             (self.growth.section(self.about.metric)?)
             h2 { "Larger galleries" }
             p { (BEYOND) }
