@@ -3,14 +3,12 @@
 //! Owns the rule, which a unit's enrolment and `threshold eval identify` both run. Refuses to decide: how near is near enough is
 //! `threshold_policy::again`'s.
 //! What a picture has by chance goes out of a mean of several, and people who look alike are told apart better by means than by
-//! their nearest two pictures: with two templates and two pictures of each, at 0.5 % false alarms among 100 people, FaceNet finds
-//! 96.8 % of second enrolments on the fit half of LFW's development folds instead of 91.0 %, and ResNet-29 95.2 % instead of 79.6 %.
-//! The second, third and mean of all distances, and the mean picture against the nearest template, find fewer.
+//! their nearest two pictures: `eval identify` measures both, and docs/evaluation-identify.md has its tables ("second identities").
 //!
 //! Means of many are nearer to each other than two pictures are, whoever is on them. So that one threshold serves, a distance of
 //! means is told *as of one*: as that of one picture and one template would be. Half of the squared distance of two strangers who
-//! look alike is the pictures' own, and of that 1/k is left in a mean of k: over 1 to 3 pictures and templates, at the threshold of
-//! 0.5 % false alarms for one and one, that gives 0.4 to 1.3 % with FaceNet and 0.4 to 0.6 % with ResNet-29, on the fit half.
+//! look alike is the pictures' own, and of that 1/k is left in a mean of k. How well one threshold serves stands in the same tables: the
+//! false alarms at the T of a unit, which is one for every number of pictures.
 
 use super::{Candidate, Index, SearchError};
 use crate::engine::Embedding;

@@ -9,6 +9,8 @@ use super::growth::{self, Growth};
 use super::parts::{self, Part};
 use super::verify::{half_of, share, title_of};
 use super::{again, embed, page};
+use crate::cmd::door_distance;
+use crate::engines::Engines;
 use crate::meant::Meant;
 use crate::report::plot::PlotError;
 use crate::say::table;
@@ -213,7 +215,8 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     // What enrolment knows of the model's distances was measured on the fit half.
     let fitted = verify(about.metric, &embeddings.subjects(Half::Fit));
     let fitted = fitted.as_ref().map(|fitted| &fitted.distributions);
-    let again = again::measure(about.metric, &subjects, fitted, typed.draws as usize)?;
+    let floor = floor_of(meant, about);
+    let again = again::measure(about.metric, &subjects, fitted, floor, typed.draws as usize)?;
     let parts = parts::parts(&found);
     let mut value = json!({
         "model": about.model,
@@ -233,6 +236,14 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
     meant.say.result(&value, || told.text())?;
     Ok(())
+}
+
+/// The distance that the model's floor is, if its pack is here.
+fn floor_of(meant: &Meant, about: &About) -> Option<f32> {
+    let engines = Engines::open(meant).ok()?;
+    let mut packs = engines.packs().embedders();
+    let pack = packs.find(|entry| entry.id().is_ok_and(|id| id.to_string() == about.model))?;
+    pack.meta.embedder.as_ref().map(door_distance)
 }
 
 fn measure(metric: Metric, subjects: &[Subject], row: Row) -> anyhow::Result<Found> {
