@@ -59,7 +59,7 @@ fn added(base: &Row, one: &Row) -> Option<String> {
     match (same_templates, same_frames, same_margin) {
         (false, true, true) if base.plan.templates == 1 => Some(format!("{templates} templates")),
         (true, false, true) if base.plan.frames == Frames::One => {
-            Some(format!("{} frames", words(one.plan.frames, one.rule)))
+            Some(words(one.plan.frames, one.rule))
         }
         (true, true, false) if base.rule.margin == 0.0 => Some(format!("margin {margin}")),
         _ => None,
@@ -68,12 +68,16 @@ fn added(base: &Row, one: &Row) -> Option<String> {
 
 fn told(row: &Row) -> String {
     let Row { plan, rule } = row;
-    format!(
-        "{} templates, {} frames, margin {}",
-        plan.templates,
-        words(plan.frames, *rule),
-        rule.margin
-    )
+    let s = if plan.templates == 1 { "" } else { "s" };
+    let frames = match plan.frames {
+        Frames::One => "1 frame".to_owned(),
+        frames => words(frames, *rule),
+    };
+    let margin = match rule.margin {
+        0.0 => "no margin".to_owned(),
+        margin => format!("margin {margin}"),
+    };
+    format!("{} template{s}, {frames}, {margin}", plan.templates)
 }
 
 fn word(without: Interval, with: f64) -> &'static str {
@@ -146,12 +150,12 @@ mod tests {
         let templates = of("3 templates");
         assert_eq!(templates.len() % FPIRS.len(), 0);
         assert!(!templates.is_empty() && templates.iter().all(|one| one.fnir == "lower"));
-        assert!(templates.iter().all(|one| one.to.starts_with("1 templates, ")));
+        assert!(templates.iter().all(|one| one.to.starts_with("1 template, ")));
         let margins: Vec<&Part> =
             all.iter().filter(|one| one.part.starts_with("margin ")).collect();
         assert!(margins.len() > 4 && margins.iter().all(|one| one.fnir == "not told apart"));
-        assert!(margins.iter().all(|one| one.to.ends_with("margin 0")));
-        assert_eq!(of("2 of 3, other pictures frames").len(), FPIRS.len(), "of the same strangers");
+        assert!(margins.iter().all(|one| one.to.ends_with("no margin")));
+        assert_eq!(of("2 of 3, other pictures").len(), FPIRS.len(), "of the same strangers");
         assert!(all.iter().all(|one| one.people == 30), "{all:?}");
         assert_eq!(word(Interval { at: 0.1, low: 0.08, high: 0.12 }, 0.13), "higher");
     }
