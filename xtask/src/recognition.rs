@@ -133,9 +133,11 @@ are of other days, and agree less.
 Every interval is a bootstrap over people; where nothing or everything happened, which no resample changes, its end is Clopper and Pearson's bound of so \
 many people (one in twenty, 3 / n).
 The table of what a part of the decision is worth compares rows of the same people that differ in that part alone.
-Further templates and pictures of other days lower FNIR at the same FPIR; the margin and frames made of one picture do not by these figures, wherever the \
-table says \"not told apart\": T is set anew for each row, and the few strangers whom the margin keeps out let it be hardly looser. \
-The margin is there for people who look alike, and k of n for a visit's frames, of which a made one says nothing new.
+It says \"not told apart\" where the one figure lies in the other's interval, which asks for more than it has to, since both are of the same people.
+In none of its rows is FNIR lower with the margin, or with k of n over frames made of one picture, at the same FPIR: T is set anew for each row, the few \
+strangers whom the margin keeps out let T be hardly looser, and a frame made of a picture says little that the picture does not.
+With three templates, and with k of n over pictures of other days, it is lower in every row of the check half.
+The margin is there for people who look alike, of whom the draws have few.
 LFW is what it is: its labels hold a few errors, which count like the rest, and nobody in it poses for a door.
 ";
 
