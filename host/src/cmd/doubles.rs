@@ -90,7 +90,8 @@ pub(super) fn at_unit<T: Transport>(
     };
     let mut doubles = Doubles::of(model.metric, threshold, found, &names);
     let at_unit = People::read(session)?;
-    let is_in_file = |person: PersonId| names.contains_key(&person) || left_out.contains(&person);
+    // Under an id that was left out the unit may have somebody else.
+    let is_in_file = |person: PersonId| names.contains_key(&person);
     if at_unit.people.iter().all(|one| one.slots == 0 || is_in_file(one.person)) {
         return Ok(Some(doubles));
     }
@@ -295,13 +296,13 @@ mod tests {
 
     #[test]
     fn a_push_says_who_in_the_file_and_who_at_the_unit_may_be_one_person() {
-        let told = |role: Role, left_out: &[u32]| {
+        let resembling = |role: Role, left_out: &[u32], nearest: u32| {
             let mut unit = FakeUnit::new();
             for name in ["Ann", "Bob", "Cid", "Dan", "Eve"] {
                 unit.add_person(name, 1);
             }
             let score = Score(0.9);
-            let best = Some(Resembled { person: PersonId(5), score });
+            let best = Some(Resembled { person: PersonId(nearest), score });
             unit.found = GallerySearchDone { best, runner_up: None };
             let key = |byte: u8| SecretKey::of_bytes([byte; 32]).unwrap();
             let (whose, name) = (*key(1).public(), Name::new("Ada").unwrap());
@@ -312,6 +313,7 @@ mod tests {
             let came = [PersonId(2)].into();
             at_unit(&mut session, &content(), &left_out, &came, 1).unwrap().unwrap().value()
         };
+        let told = |role: Role, left_out: &[u32]| resembling(role, left_out, 5);
         let names = |value: &Value| -> Vec<Value> {
             let pairs = value.as_array().unwrap().iter();
             pairs
@@ -322,6 +324,8 @@ mod tests {
         assert_eq!(names(&told(Role::Owner, &[])), [of_file.clone(), of_unit.clone()]);
         // Who was left out is not at the unit, and whom the unit has is an owner's to know.
         assert_eq!(names(&told(Role::Owner, &[3])), [of_unit]);
+        // Under its id the unit may have somebody else.
+        assert_eq!(names(&resembling(Role::Owner, &[3], 3)), [json!(["Bob", "Cid"])]);
         let enrollers = told(Role::Enroller, &[]);
         assert_eq!(names(&enrollers), [of_file, json!(["Bob", null])]);
         assert_eq!(enrollers[1]["people"][1]["person"], Value::Null);
