@@ -1,7 +1,8 @@
 //! Who of people who came together may be one person: after `vault import` among the vault's people, after `gallery push` among the
 //! file's and, by the unit's own word, beside those whom it had.
 //!
-//! Owns the comparison, by the rule and the threshold of an enrolment (`threshold_models::search`, `threshold_policy::again`), and its words.
+//! Owns the comparison, by the rule and the threshold of an enrolment (`threshold_models::search`, `threshold_policy::again`), and its
+//! words.
 //! Refuses to leave anybody out: at that threshold one new person in 200 resembles somebody by chance, twins always do, and somebody looks.
 //! Refuses to name to anybody but an owner whom the unit has besides the file.
 

@@ -1,7 +1,7 @@
 //! `threshold enrol`: a person's photos become templates in the unit's gallery; or, in `at_door`, what the unit's camera sees.
 //!
-//! Owns the order, of which `checks` is the one half and `push` the other: everything is checked before anything is pushed, so that a bad photo changes nothing, and a person
-//! who got no template is taken out again.
+//! Owns the order, of which `checks` is the one half and `push` the other: everything is checked before anything is pushed, so that a
+//! bad photo changes nothing, and a person who got no template is taken out again.
 //! Refuses to push a face that the unit takes for somebody else's who is enrolled, unless told to: the unit says whose means of templates
 //! are nearest to the mean of the photos, and from where on that is the same person.
 

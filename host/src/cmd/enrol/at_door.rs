@@ -120,16 +120,16 @@ fn outside(name: &Name, kept: &EnrolmentKept, in_vault: Option<PersonId>) -> Str
     let (text, EnrolmentKept { person, .. }) = (name.as_str(), kept);
     match in_vault {
         None => format!(
-            "{name} is in no vault: consent and retention are recorded nowhere, and a change of the model needs the person at the door again; \
-             threshold enrol {text:?} --vault --photo <photos> records them under the same id (threshold vault init makes a vault)"
+            "{name} is in no vault: consent and retention are recorded nowhere, and a change of the model needs the person at the door \
+             again; threshold enrol {text:?} --vault --photo <photos> records them under the same id (threshold vault init makes a vault)"
         ),
         Some(id) if id == *person => format!(
-            "these templates are not in the vault: after a change of the model {name} has those of the vault's photos alone; threshold enrol \
-             {text:?} --vault --photo <photos> adds photos, threshold enrol {text:?} --at-door templates"
+            "these templates are not in the vault: after a change of the model {name} has those of the vault's photos alone; threshold \
+             enrol {text:?} --vault --photo <photos> adds photos, threshold enrol {text:?} --at-door templates"
         ),
         Some(id) => format!(
-            "{name} is #{} at the unit and #{} in the vault, so that what is removed under the one id stays under the other; threshold gallery \
-             remove {text:?}, then threshold enrol {text:?} --vault --photo <all photos>",
+            "{name} is #{} at the unit and #{} in the vault, so that what is removed under the one id stays under the other; threshold \
+             gallery remove {text:?}, then threshold enrol {text:?} --vault --photo <all photos>",
             person.0, id.0
         ),
     }

@@ -3,8 +3,9 @@
 //! Owns the cases and their table. What is found is what a unit's enrolment finds, by the same code: the mean of the new pictures against
 //! the mean of each person's templates (`threshold_models::search`); at the threshold of 0.5 % false alarms among these very people, and
 //! at the one that a unit takes (`threshold_policy::again`), which knows the fit half's distances alone.
-//! Beside it stand the same enrolments by the nearest of all pairs of a picture and a template, which a door's search would find, and what
-//! the model's floor would stop. A *false alarm* is an enrolment of somebody who is not enrolled yet and is stopped. Rates count enrolments.
+//! Beside it stand the same enrolments by the nearest of all pairs of a picture and a template, which a door's search would find, and
+//! what the model's floor would stop.
+//! A *false alarm* is an enrolment of somebody who is not enrolled yet and is stopped. Rates count enrolments.
 
 use super::forecast::policy_of;
 use super::identify::{LONE, Table};

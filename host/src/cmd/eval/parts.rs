@@ -91,8 +91,8 @@ fn word(without: Interval, with: f64) -> &'static str {
 }
 
 /// What the table is of.
-pub(super) const WHAT: &str = "what a part of the decision is worth, at the same FPIR: \"not told apart\" where FNIR with it lies in the 95 % interval of \
-                               FNIR without it";
+pub(super) const WHAT: &str = "what a part of the decision is worth, at the same FPIR: \"not told apart\" where FNIR with it lies in the \
+                               95 % interval of FNIR without it";
 
 pub(super) fn table(parts: &[Part]) -> Table {
     let row = |one: &Part| {

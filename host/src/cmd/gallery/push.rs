@@ -81,7 +81,10 @@ pub fn push(meant: &Meant, typed: &args::GalleryFile) -> anyhow::Result<Answer> 
     let doubles = match &own {
         Some(content) => doubles::at_unit(&mut session, content, &left_out, &came, meant.threads),
         None => {
-            say.note("whether two of them are one person is not looked at in a file that is sealed for the unit; threshold calibrate names near twins");
+            say.note(
+                "whether two of them are one person is not looked at in a file that is sealed for the unit; threshold calibrate names near \
+                 twins",
+            );
             Ok(None)
         }
     };

@@ -47,8 +47,8 @@ pub(super) fn run(
     let (without, kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(lacks);
     for (id, held) in &without {
         meant.say.warn(&format!(
-            "{} (#{}) is left out: no consent is recorded, and the vault demands one; its day into the column consent of a list for threshold \
-             vault import",
+            "{} (#{}) is left out: no consent is recorded, and the vault demands one; its day into the column consent of a list for \
+             threshold vault import",
             held.name, id.0
         ));
     }

@@ -112,8 +112,8 @@ fn consent(meant: &Meant, path: &Path, typed: &args::VaultConsent) -> anyhow::Re
             text += &format!("\n{} (#{}) has none", held.name, id.0);
         }
         if vault.demands_consent() && !without.is_empty() {
-            text += "\nthey stay in it and in no export: threshold vault import of a list with their days of consent, or threshold vault remove; \
-                     threshold vault audit says who of them is at a unit";
+            text += "\nthey stay in it and in no export: threshold vault import of a list with their days of consent, or threshold \
+                     vault remove; threshold vault audit says who of them is at a unit";
         }
         text
     })?;
@@ -211,7 +211,8 @@ fn remove(meant: &Meant, vault: &mut Vault, typed: &args::VaultRemove) -> anyhow
         };
         let mut lines: Vec<String> = going.iter().map(line).collect();
         lines.push(
-            "backups and units still have them: threshold vault audit says who is at a unit, threshold gallery remove; and make a backup anew"
+            "backups and units still have them: threshold vault audit says who is at a unit, threshold gallery remove; and make a backup \
+             anew"
                 .to_owned(),
         );
         lines.join("\n")
