@@ -29,7 +29,7 @@ use threshold_record::{Credential, Role};
     name = "threshold",
     version,
     about = "Enrols people at a Threshold door unit, reads its log and explains its decisions.",
-    after_help = "Exit status: 0 done, 1 an answer of no (info: the unit is of another version; compare: different people; cluster: some people may be one; policy: a unit would not arm, or nothing was acknowledged; calibrate: nothing is or can be put in force; commission: the unit is not commissioned; vault re-embed: a face was left out; log verify, config diff, gallery diff and verify: something differs; gallery push, vault import: somebody was left out), 2 an error."
+    after_help = "Exit status: 0 done, 1 an answer of no (info: the unit is of another version; compare: different people; cluster: some people may be one; policy: a unit would not arm, or nothing was acknowledged; calibrate: nothing is or can be put in force; commission: the unit is not commissioned; vault re-embed: a face was left out; vault consent: one is demanded that somebody has not; vault audit: somebody at the unit should not be there, or is not in the vault; log verify, config diff, gallery diff and verify: something differs; gallery push, vault import: somebody was left out, or two may be one person), 2 an error."
 )]
 pub struct Typed {
     /// Options of every command.

@@ -267,15 +267,14 @@ pub enum HostError {
     },
     /// A photo resembles somebody else who is enrolled.
     #[error(
-        "{photo}: this face matches {name} (#{id}), who is enrolled already: score {score:.3}, threshold {threshold:.3}"
+        "{photo}: this face matches {} is enrolled already: score {score:.3}, threshold {threshold:.3}",
+        other.as_ref().map_or("somebody who".to_owned(), |other| format!("{other}, who"))
     )]
     MatchesOther {
         /// The photo's path.
         photo: String,
-        /// The other person's name.
-        name: String,
-        /// The other person's id.
-        id: u32,
+        /// The other person, as an owner is told.
+        other: Option<String>,
         /// How alike.
         score: f32,
         /// What counts as the same person.

@@ -244,9 +244,13 @@ fn of_host(error: &HostError) -> Option<String> {
         E::PoorFace { cause, .. } => {
             cause_help(*cause).unwrap_or("another photo of that person").to_owned()
         }
-        E::MatchesOther { name, .. } => format!(
-            "enrol the photo as {name:?} if it is that person, another photo if not; --force for twins"
+        E::MatchesOther { other: Some(other), .. } => format!(
+            "enrol the photo under that name if it is {other}, another photo if not; --force for twins"
         ),
+        E::MatchesOther { other: None, .. } => {
+            "have an owner repeat the command, who is told who that is; another photo if it is nobody's, --force for twins"
+                .to_owned()
+        }
         E::UnlikePhotos { .. } => {
             "leave out whichever is somebody else's; --force if all are that person's".to_owned()
         }

@@ -127,6 +127,9 @@ fn a_person_is_enrolled_by_the_units_own_camera_and_comes_in() {
     stdout.read_to_string(&mut rest).unwrap();
     let ran = ended(child, String::new());
     assert_eq!(ran.status, 0, "{ran:?} {rest}");
+    // What is made at the door no vault has, and that is said when it happens.
+    assert!(ran.stderr.contains("Ada is in no vault"), "{ran:?}");
+    assert!(ran.stderr.contains("threshold enrol \"Ada\" --vault --photo"), "{ran:?}");
     let done: serde_json::Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
     assert_eq!((&done["person"], &done["added"]), (&1.into(), &true.into()), "{done}");
     let poses: Vec<_> =

@@ -180,10 +180,25 @@ fn a_page_of_identification_has_the_numbers_of_the_json() {
         }
     }
     assert_eq!(page.matches("<svg").count(), 1);
-    // Up to two pictures and two templates there are people for.
+    // What each part is worth is told of rows that are there, with both figures.
+    let parts = value["parts"].as_array().unwrap();
+    assert!(parts.iter().any(|one| one["part"].as_str().unwrap().starts_with("margin ")));
+    for one in parts {
+        let [without, with] = [&one["without"], &one["with"]].map(|of| at(of, "at"));
+        has(&page, &format!("{:.2} %", with * 100.0));
+        let expected = match with {
+            _ if with < at(&one["without"], "low") => "lower",
+            _ if with > at(&one["without"], "high") => "higher",
+            _ => "not told apart",
+        };
+        assert_eq!(one["fnir"], expected, "{without} {one}");
+    }
+    // Up to two pictures and two templates there are people for; of two, by both measures.
     let again = value["second_identities"].as_array().unwrap();
-    assert_eq!(again.len(), 2, "{again:?}");
+    let by: Vec<_> = again.iter().map(|row| row["by"].as_str().unwrap()).collect();
+    assert_eq!(by, ["means", "means", "nearest"], "{again:?}");
     for row in again {
+        assert_eq!(row["unit"].is_null(), row["by"] == "nearest", "{row}");
         assert!(at(row, "false_alarms") <= 0.005 * at(row, "enrolments"), "{row}");
         has(&page, &format!("{:.2} %", at(&row["caught"], "at") * 100.0));
     }

@@ -105,7 +105,7 @@ const COMMANDS: [&str; 51] = [
 
 /// Commands that are not among them: they speak to no unit (`units` shows of each why it does not answer), or need a bundle or a
 /// vault first, and then begin as `slots` and `gallery pull` do.
-const ELSEWHERE: [&str; 39] = [
+const ELSEWHERE: [&str; 41] = [
     "bench detect",
     "bench embed",
     "bench network",
@@ -137,7 +137,9 @@ const ELSEWHERE: [&str; 39] = [
     "table 3",
     "train",
     "units",
+    "vault audit",
     "vault backup",
+    "vault consent",
     "vault export",
     "vault import",
     "vault init",

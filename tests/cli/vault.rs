@@ -118,6 +118,28 @@ fn people_are_taken_in_made_anew_by_another_model_and_pushed_to_a_unit() {
         people["people"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["Ann", "Bob"]);
     assert_eq!(people["people"][0]["templates"], 2);
+
+    // Who is at the unit, and the vault knows nothing of: and a file in which one face has two names.
+    let photo = unit.folder.path().join("c1.png");
+    small(&photos.join("obama.jpg")).save(&photo).unwrap();
+    let audit = ["--json", "vault", "audit"];
+    let ran = ada(&audit);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let cid = ["--model", "dlib", "enrol", "Cid", "--force", "--photo", photo.to_str().unwrap()];
+    let ran = ada(&cid);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let ran = ada(&audit);
+    let found = &ran.json()["findings"];
+    assert_eq!((ran.status, found.as_array().unwrap().len()), (1, 1), "{ran:?}");
+    let told = [&found[0]["name"], &found[0]["why"], &found[0]["admitted"]];
+    assert_eq!(told, [&json!("Cid"), &json!("no_record"), &json!(true)]);
+    let pull = ["gallery", "pull", "--out", "three.gallery"];
+    assert_eq!(ada(&pull).status, 0);
+    let pushed = ada(&["--json", "gallery", "push", "three.gallery"]);
+    let doubles = &pushed.json()["doubles"];
+    let both = json!([{"person": 1, "name": "Ann"}, {"person": 3, "name": "Cid"}]);
+    assert_eq!((pushed.status, &doubles[0]["people"]), (1, &both), "{pushed:?}");
+    assert!(pushed.stderr.contains("Ann (#1) and Cid (#3) may be one person"), "{pushed:?}");
 }
 
 /// Re-embeds with FaceNet where it is here, cut off by a full disk and gone on with.
@@ -260,7 +282,17 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
     // A folder of people, one of whom goes again.
     std::fs::create_dir_all(place.at("people/Carol")).unwrap();
     std::fs::copy(place.at("a2.png"), place.at("people/Carol/1.png")).unwrap();
-    assert_eq!(place.json(&["vault", "import", "people"])["people_added"], 1);
+    // Carol's photo is one of Ann's face: she is in, and who the two are is said.
+    let ran = place.run(&["--json", "vault", "import", "people"]);
+    assert_eq!((ran.status, &ran.json()["people_added"]), (1, &json!(1)), "{ran:?}");
+    let doubles = &ran.json()["doubles"];
+    let both = json!([{"person": 1, "name": "Ann"}, {"person": 3, "name": "Carol"}]);
+    assert_eq!((doubles.as_array().unwrap().len(), &doubles[0]["people"]), (1, &both), "{doubles}");
+    let near = |key: &str| doubles[0][key].as_f64().unwrap();
+    assert!(near("distance") <= near("distance_threshold"), "{doubles}");
+    assert!(ran.stderr.contains("Ann (#1) and Carol (#3) may be one person"), "{}", ran.stderr);
+    let again = place.run(&["--json", "vault", "import", "people"]);
+    assert_eq!(again.json()["doubles"], *doubles, "as after a run that was cut off");
     assert_eq!(place.json(&["vault", "remove", "Carol"])["removed"][0]["person"], 3);
     assert_eq!(place.json(&["vault", "remove", "--expired"])["removed"], json!([]));
     // What a list says of retention is kept though its photo is away, and holds for all rows of the name.
@@ -281,6 +313,46 @@ fn photos_and_rows_that_do_not_fit_are_told_and_the_others_are_kept() {
     let ran = place.run(&["vault", "remove", "Carol"]);
     assert_eq!(ran.error(), ("the vault has nobody named \"Carol\"", "threshold vault list"));
     assert_eq!(place.json(&["vault", "list"])["people"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_vault_that_demands_a_consent_takes_in_and_exports_nobody_without_one() {
+    let Some(photos) = stock("a consent that is demanded") else { return };
+    let place = Place::new(&photos);
+    place.json(&["vault", "init"]);
+    assert_eq!(place.json(&["vault", "consent"])["demanded"], false);
+    std::fs::write(place.at("people.csv"), "name,photo\nBob,b1.png\n").unwrap();
+    assert_eq!(place.json(&["vault", "import", "people.csv"])["people_added"], 1);
+    let demanded = place.run(&["--json", "vault", "consent", "--demand"]);
+    let without = json!([{"person": 1, "name": "Bob"}]);
+    assert_eq!((demanded.status, &demanded.json()["without"]), (1, &without), "{demanded:?}");
+    // Whoever has none is left out with the line, the others come.
+    let list = "name,photo,consent\nAnn,a1.png,\nCid,a2.png,2026-01-02\n";
+    std::fs::write(place.at("more.csv"), list).unwrap();
+    let ran = place.run(&["--json", "vault", "import", "more.csv"]);
+    let taken = ran.json();
+    assert_eq!((ran.status, &taken["people_added"]), (1, &json!(1)), "{ran:?}");
+    let [row] = &taken["left_out"].as_array().unwrap()[..] else { panic!("{taken}") };
+    let error = row["error"].as_str().unwrap();
+    assert_eq!(row["line"], 2);
+    assert!(error.starts_with("no consent of Ann is recorded, and the vault "), "{error}");
+    assert!(row["remedy"].as_str().unwrap().contains("the column consent in a list"), "{row}");
+    std::fs::write(place.at("keys/administrator.key"), [7; 32]).unwrap();
+    private(&place.at("keys/administrator.key"));
+    let exported = place.json(&["vault", "export", "--out", "people.gallery"]);
+    assert_eq!((&exported["people"], &exported["no_consent"]), (&json!(1), &json!([1])));
+    // Nor is anybody enrolled beside it; no unit is asked.
+    for args in [&["enrol", "Ann", "--photo", "a1.png"][..], &["enrol", "Ann", "--at-door"]] {
+        let ran = place.run(args);
+        let (error, remedy) = ran.error();
+        assert!(error.starts_with("no consent of Ann is recorded"), "{error}");
+        assert!(remedy.starts_with("--vault --consent"), "{remedy}");
+    }
+    // With Bob's day in a roster everything is in order.
+    std::fs::write(place.at("days.csv"), "name,photo,consent\nBob,,2026-01-03\n").unwrap();
+    place.json(&["vault", "import", "days.csv"]);
+    assert_eq!(place.json(&["vault", "consent"])["without"], json!([]));
+    assert_eq!(place.json(&["vault", "consent", "--drop"])["demanded"], false);
 }
 
 #[test]

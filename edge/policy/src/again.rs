@@ -3,8 +3,8 @@
 //! Owns the part of new people's enrolments that may be stopped by mistake. Pure; what is scored is `threshold_models::search`'s, by means
 //! of pictures, told as of one picture and one template.
 //! Refuses to be looser than the model's floor, below which no two faces are taken for one person here.
-//! Why not the floor itself: with 100 people it stops 16 % (FaceNet) and 5 % (ResNet-29) of new people by one picture and one template of
-//! each, and whoever is told so every sixth time says `--force` every time. What lies between the two is said to the enroller.
+//! Why not the floor itself: among 100 people it stops many of those who are new (the last column of "second identities" in
+//! docs/evaluation-identify.md), and whoever is told so often says `--force` every time. What lies between the two is said to the enroller.
 
 use crate::Policy;
 use crate::forecast::{FMR_LEAST, threshold_of_search};

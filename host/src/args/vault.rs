@@ -24,6 +24,11 @@ pub enum VaultCommand {
     Import(VaultImport),
     /// List the people with consent and retention
     List(VaultList),
+    /// Say whether everybody has to have a day of consent, or settle it: then no photo is taken in without one, nobody without one is
+    /// exported, and enrol asks for it too
+    Consent(VaultConsent),
+    /// Say who is at a unit past the day until which the data may be kept, or without a record here, and what to do about each
+    Audit,
     /// Make everybody's templates by another model (--model), from what the vault keeps of the photos
     ReEmbed,
     /// Write a gallery file of everybody whose retention is not over, for threshold gallery push
@@ -61,6 +66,17 @@ pub struct VaultImport {
     /// The smallest face looked for, in pixels
     #[arg(long, value_name = "PX", default_value_t = 40, value_parser = min_face())]
     pub min_face: u32,
+}
+
+/// `vault consent`
+#[derive(Args, Debug)]
+pub struct VaultConsent {
+    /// Demand it from now on
+    #[arg(long, conflicts_with = "drop")]
+    pub demand: bool,
+    /// Demand it no more
+    #[arg(long)]
+    pub drop: bool,
 }
 
 /// `vault export`

@@ -11,6 +11,7 @@ pub mod commission;
 pub mod compare;
 pub mod config;
 pub mod detect;
+mod doubles;
 mod each;
 pub mod ending;
 pub mod enrol;
@@ -36,7 +37,7 @@ mod unlock;
 pub mod vault;
 pub mod why;
 
-use crate::args::Command;
+use crate::args::{Command, VaultCommand};
 use crate::meant::Meant;
 use threshold_models::pack::EmbedderMeta;
 use threshold_policy::Policy;
@@ -59,8 +60,7 @@ pub fn at(meant: &Meant, command: &Command) -> anyhow::Result<Answer> {
             | Command::Policy(crate::args::Policy::Forecast(_))
             | Command::Bench(_)
             | Command::Train(_)
-            | Command::Vault(_)
-    );
+    ) || matches!(command, Command::Vault(typed) if !matches!(typed.what, VaultCommand::Audit));
     if meant.targets().len() > 1 && !for_itself {
         if matches!(command, Command::Log(crate::args::Log::Follow(follow)) if follow.count.is_none())
         {

@@ -22,6 +22,7 @@ use crate::meant::Meant;
 use port::{Port, Transport, is_networked};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
+use threshold_record::Role;
 use threshold_wire::bulk::BulkError;
 use threshold_wire::call::Message;
 use threshold_wire::endpoints::{GetInfo, SayHello};
@@ -110,6 +111,8 @@ pub struct Session<T> {
     hello: Hello,
     /// Whose key it is sealed to.
     unit_key: Option<[u8; 32]>,
+    /// What the unit lets the administrator do; `None` in the open.
+    role: Option<Role>,
 }
 
 impl<T: Transport> wait::ToSomebody for Session<T> {
@@ -242,7 +245,7 @@ impl<T: Transport> Session<T> {
         let mut line = Line::new(transport);
         let host = HelloRequest::of_build(build);
         let hello = line.call::<SayHello>(&host)?;
-        Ok(Self { line, greeting: host, hello, unit_key: None })
+        Ok(Self { line, greeting: host, hello, unit_key: None, role: None })
     }
 
     /// How the unit's version and this program's differ, if they do.
@@ -261,6 +264,13 @@ impl<T: Transport> Session<T> {
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.line.sealed.is_some()
+    }
+
+    /// True if whoever asks is an owner. In the open a unit answers what an enroller may ask only over a line that it trusts as its
+    /// owner's, so that there is nobody else to keep anything from.
+    #[must_use]
+    pub fn is_owners(&self) -> bool {
+        self.role.is_none_or(|role| role == Role::Owner)
     }
 
     /// Calls the unit.

@@ -26,7 +26,7 @@ impl<T: Transport> Session<T> {
         unit_key: &[u8; 32],
     ) -> Result<Role, SessionError> {
         // A new handshake goes in the open, also where the unit has forgotten the session before.
-        (self.line.sealed, self.unit_key) = (None, None);
+        (self.line.sealed, self.unit_key, self.role) = (None, None, None);
         let give_up = self.line.transport.now() + PATIENCE;
         loop {
             let (opening, request) = Opening::start(&self.greeting, &self.hello, secret, unit_key)?;
@@ -34,6 +34,7 @@ impl<T: Transport> Session<T> {
             match opening.finish(&answer) {
                 Ok((session, role)) => {
                     (self.line.sealed, self.unit_key) = (Some(session), Some(*unit_key));
+                    self.role = Some(role);
                     return Ok(role);
                 }
                 // A unit takes few handshakes a second, and commands in a row are more.
@@ -58,7 +59,7 @@ impl<T: Transport> Session<T> {
         code: &PairingCode,
         name: Name,
     ) -> Result<([u8; 32], Role), SessionError> {
-        (self.line.sealed, self.unit_key) = (None, None);
+        (self.line.sealed, self.unit_key, self.role) = (None, None, None);
         let (host, start) = PairingAtHost::start(&self.greeting, &self.hello, secret, code, name)?;
         let started = self.line.call::<StartPairing>(&start)?;
         let (host, finish) = host.go(&started)?;

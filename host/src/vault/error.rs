@@ -148,6 +148,18 @@ pub enum VaultError {
         /// Who.
         name: String,
     },
+    /// Somebody without a consent, of whom the vault demands one.
+    #[error(
+        "no consent of {name} is recorded, and the vault {} demands one of everybody; --vault --consent <its day> in enrol, the column \
+         consent in a list for vault import, or as whoever answers for it threshold vault consent --drop",
+        path.display()
+    )]
+    ConsentDemanded {
+        /// Who.
+        name: String,
+        /// The vault.
+        path: PathBuf,
+    },
     /// Somebody whose data should be gone.
     #[error(
         "the data of {name} may be kept until {until}, which is over; threshold vault remove --expired, and a later keep_until only \

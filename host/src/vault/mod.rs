@@ -5,6 +5,7 @@
 //! people      id | sealed: JSON of name, dates, digests of the photos by slot
 //! crops       id | person | slot | sealed: a source crop (`crop`)
 //! templates   crop | model id [32] | sealed: quality u8 | scale f32 | components i8
+//! demands     sealed: "consent"                                  one row, only in version 2
 //! ```
 //! An SQLite file of which only ids and counts are in the clear (`seal`); its key lies in the keychain. It is what a new model's
 //! templates are made from without asking anybody back.
@@ -27,7 +28,7 @@ use crate::keychain::Keychain;
 use crate::people::id_of;
 use crop::SourceCrop;
 use jiff::civil::Date;
-use rows::{Writer, claim, head, people};
+use rows::{Writer, claim, demands_consent, head, people};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use seal::{Row, Seal};
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ use threshold_record::{ModelId, Name, PersonId, Template};
 const APPLICATION: i64 = 0x5448_5256;
 /// The version of the tables.
 const VERSION: i64 = 1;
+/// That of a vault which demands a consent: a program that would not ask for one refuses it.
+const VERSION_DEMANDING: i64 = 2;
 /// How long another run may hold the file.
 const BUSY: Duration = Duration::from_secs(5);
 /// Endings of the files in which SQLite keeps what a file's next use is to write into it.
@@ -187,6 +190,8 @@ pub struct Vault {
     id: [u8; 16],
     people: BTreeMap<PersonId, Held>,
     names: BTreeMap<Name, PersonId>,
+    /// A day of consent is demanded of everybody.
+    consent: bool,
     /// What the people above were read at.
     known: u64,
     /// Held for as long as this may write; `None` where it may not.
@@ -266,6 +271,7 @@ impl Vault {
         // Read before the people: an older one is refused at the first write.
         let known = generation(&file, path)?;
         let people = people(&file, &seal, path)?;
+        let consent = demands_consent(&file, &seal, path)?;
         let mut names = BTreeMap::new();
         for (id, held) in &people {
             if let Some(PersonId(other)) = names.insert(held.name.clone(), *id) {
@@ -273,7 +279,7 @@ impl Vault {
                 return Err(VaultError::Damaged { path: there, what }.into());
             }
         }
-        Ok(Self { path: there, file, seal, id, people, names, known, lock })
+        Ok(Self { path: there, file, seal, id, people, names, consent, known, lock })
     }
 
     /// Its file.
@@ -327,6 +333,42 @@ impl Vault {
         Ok(PersonId(last.map_err(VaultError::sqlite(&self.path))?.saturating_add(1)))
     }
 
+    /// Whether a day of consent is demanded of everybody of whom a photo is to be kept, exported or enrolled.
+    #[must_use]
+    pub fn demands_consent(&self) -> bool {
+        self.consent
+    }
+
+    /// Demands it, or no more. Whoever is in it without a consent stays in it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn demand_consent(&mut self, demanded: bool) -> Result<(), VaultError> {
+        let Self { file, seal, path, known, lock, consent, .. } = self;
+        let transaction = begin(file, path, *known, lock.as_ref())?;
+        let writer = Writer { file: &transaction, seal, path, consent: *consent };
+        writer.demand_consent(demanded)?;
+        writer.changed()?;
+        transaction.commit().map_err(VaultError::sqlite(path))?;
+        (*known, *consent) = (*known + 1, demanded);
+        Ok(())
+    }
+
+    /// Checks that somebody may be taken in or enrolled with these days beside those that are kept.
+    ///
+    /// # Errors
+    /// [`VaultError::ConsentDemanded`].
+    pub fn check_consent(&self, name: &Name, given: Dates) -> Result<(), VaultError> {
+        let held = self.named(name).map(|held| held.dates).unwrap_or_default();
+        match self.consent && given.or(held).consent.is_none() {
+            false => Ok(()),
+            true => {
+                let (name, path) = (name.as_str().to_owned(), self.path.clone());
+                Err(VaultError::ConsentDemanded { name, path })
+            }
+        }
+    }
+
     /// Grows with every change.
     ///
     /// # Errors
@@ -358,9 +400,9 @@ impl Vault {
         model: ModelId,
         additions: &[Addition],
     ) -> Result<Vec<Result<Added, VaultError>>, VaultError> {
-        let Self { file, seal, people, names, path, known, lock, .. } = self;
+        let Self { file, seal, people, names, path, known, lock, consent, .. } = self;
         let transaction = begin(file, path, *known, lock.as_ref())?;
-        let writer = Writer { file: &transaction, seal, path };
+        let writer = Writer { file: &transaction, seal, path, consent: *consent };
         // Only what is committed is known afterwards.
         let mut changed: BTreeMap<Name, (PersonId, Held)> = BTreeMap::new();
         let mut answers = Vec::with_capacity(additions.len());
@@ -436,9 +478,9 @@ impl Vault {
         model: ModelId,
         made: &[(&SealedCrop, u8, Quantised)],
     ) -> Result<(), VaultError> {
-        let Self { file, seal, path, known, lock, .. } = self;
+        let Self { file, seal, path, known, lock, consent, .. } = self;
         let transaction = begin(file, path, *known, lock.as_ref())?;
-        let writer = Writer { file: &transaction, seal, path };
+        let writer = Writer { file: &transaction, seal, path, consent: *consent };
         for (crop, quality, template) in made {
             writer.put_template(model, crop.person, crop.id, crop.slot, *quality, template)?;
         }
@@ -502,9 +544,9 @@ impl Vault {
     /// # Errors
     /// What SQLite says.
     pub fn remove(&mut self, people: &[PersonId]) -> Result<(), VaultError> {
-        let Self { file, seal, path, known, lock, .. } = self;
+        let Self { file, seal, path, known, lock, consent, .. } = self;
         let transaction = begin(file, path, *known, lock.as_ref())?;
-        let writer = Writer { file: &transaction, seal, path };
+        let writer = Writer { file: &transaction, seal, path, consent: *consent };
         for person in people {
             writer.one("DELETE FROM people WHERE id = ?1", [person.0])?;
         }

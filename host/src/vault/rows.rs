@@ -4,7 +4,8 @@
 
 use super::seal::{KeyName, Row, Seal};
 use super::{
-    APPLICATION, Added, Addition, BUSY, Dates, Held, Quantised, Source, VERSION, VaultError,
+    APPLICATION, Added, Addition, BUSY, Dates, Held, Quantised, Source, VERSION, VERSION_DEMANDING,
+    VaultError,
 };
 use crate::error::HostError;
 use crate::say::hex;
@@ -28,11 +29,18 @@ struct Record {
     photos: Vec<String>,
 }
 
+/// The table of a vault that demands something, with one row.
+const DEMANDS: &str = "CREATE TABLE demands (sealed BLOB NOT NULL) STRICT;";
+/// What is sealed in it: a day of consent of everybody.
+const CONSENT: &[u8] = b"consent";
+
 /// Writes rows within a transaction.
 pub(super) struct Writer<'a> {
     pub(super) file: &'a Transaction<'a>,
     pub(super) seal: &'a Seal,
     pub(super) path: &'a Path,
+    /// The vault demands a consent.
+    pub(super) consent: bool,
 }
 
 impl Writer<'_> {
@@ -55,6 +63,10 @@ impl Writer<'_> {
         added.dates = there.is_some() && dates != held.dates;
         held.dates = dates;
         let photo = addition.photo.as_ref().filter(|photo| !held.photos.contains(&photo.digest));
+        if photo.is_some() && self.consent && held.dates.consent.is_none() {
+            let (name, path) = (addition.name.as_str().to_owned(), self.path.to_path_buf());
+            return Ok(Err(VaultError::ConsentDemanded { name, path }));
+        }
         if photo.is_some() && held.photos.len() >= usize::from(MAX_SLOTS) {
             let name = addition.name.as_str().to_owned();
             return Ok(Err(VaultError::Full { name, max: MAX_SLOTS }));
@@ -109,6 +121,19 @@ impl Writer<'_> {
         put.map(drop).map_err(VaultError::sqlite(self.path))
     }
 
+    /// Demands a consent of everybody, or no more. A vault that does is of a version that a program which would not ask refuses.
+    pub(super) fn demand_consent(&self, demanded: bool) -> Result<(), VaultError> {
+        let sqlite = VaultError::sqlite(self.path);
+        self.file.execute_batch("DROP TABLE IF EXISTS demands").map_err(&sqlite)?;
+        if demanded {
+            self.file.execute_batch(DEMANDS).map_err(&sqlite)?;
+            let sealed = self.seal.seal(Row::Demands, CONSENT)?;
+            self.one("INSERT INTO demands VALUES (?1)", [sealed])?;
+        }
+        let version = if demanded { VERSION_DEMANDING } else { VERSION };
+        self.file.pragma_update(None, "user_version", version).map_err(&sqlite)
+    }
+
     pub(super) fn changed(&self) -> Result<(), VaultError> {
         self.one("UPDATE vault SET generation = generation + 1", [])
     }
@@ -149,9 +174,9 @@ pub(super) fn head(file: &Connection, path: &Path) -> Result<([u8; 16], KeyName)
         return Err(VaultError::NotAVault { path: path.to_path_buf() });
     }
     let found = number("user_version").map_err(&sqlite)?;
-    if found != VERSION {
+    if found != VERSION && found != VERSION_DEMANDING {
         let path = path.to_path_buf();
-        return Err(VaultError::Version { path, found, supported: VERSION });
+        return Err(VaultError::Version { path, found, supported: VERSION_DEMANDING });
     }
     // What is removed is overwritten, and a file that somebody made runs nothing here.
     for (name, value) in [("foreign_keys", 1), ("secure_delete", 1), ("trusted_schema", 0)] {
@@ -165,6 +190,31 @@ pub(super) fn head(file: &Connection, path: &Path) -> Result<([u8; 16], KeyName)
     }
     let head = "SELECT id, key FROM vault";
     file.query_row(head, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&sqlite)
+}
+
+/// Whether a vault demands a consent.
+///
+/// # Errors
+/// [`VaultError::Damaged`] if its version says that it demands something, and what that is does not open.
+pub(super) fn demands_consent(
+    file: &Connection,
+    seal: &Seal,
+    path: &Path,
+) -> Result<bool, VaultError> {
+    let sqlite = VaultError::sqlite(path);
+    let version = file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    if version.map_err(&sqlite)? != VERSION_DEMANDING {
+        return Ok(false);
+    }
+    let sealed = file.query_row("SELECT sealed FROM demands", [], |row| row.get::<_, Vec<u8>>(0));
+    let opened = sealed.ok().and_then(|sealed| seal.open(Row::Demands, &sealed));
+    match opened.as_deref() == Some(CONSENT) {
+        true => Ok(true),
+        false => {
+            let what = Row::Demands.words();
+            Err(VaultError::Damaged { path: path.to_path_buf(), what })
+        }
+    }
 }
 
 pub(super) fn people(

@@ -7,7 +7,8 @@
 //! ```
 //! What a row is sealed with names the row, so that one put in another's place does not open. Refuses a nonce of the
 //! caller's: none can be used twice.
-//! What this does not keep: whoever may write the file can leave out whole people, or put an older copy of a row in its place.
+//! What this does not keep: whoever may write the file can leave out whole people or what the vault demands, or put an older copy of a
+//! row in its place.
 
 use super::VaultError;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -27,9 +28,22 @@ const NONCE: usize = 24;
 /// Which row a payload is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Row {
-    Person { person: u32 },
-    Crop { person: u32, crop: u64, slot: u8 },
-    Template { person: u32, crop: u64, slot: u8, model: ModelId },
+    Person {
+        person: u32,
+    },
+    Crop {
+        person: u32,
+        crop: u64,
+        slot: u8,
+    },
+    Template {
+        person: u32,
+        crop: u64,
+        slot: u8,
+        model: ModelId,
+    },
+    /// What the vault demands of whoever is taken in.
+    Demands,
 }
 
 impl Row {
@@ -38,6 +52,7 @@ impl Row {
             Self::Person { person } => (1, person, 0, 0, [0; 32]),
             Self::Crop { person, crop, slot } => (2, person, crop, slot, [0; 32]),
             Self::Template { person, crop, slot, model } => (3, person, crop, slot, model.0),
+            Self::Demands => (4, 0, 0, 0, [0; 32]),
         };
         let mut bytes = Vec::from(DOMAIN);
         bytes.extend_from_slice(vault);
@@ -59,6 +74,7 @@ impl Row {
             Self::Template { person, slot, model, .. } => {
                 format!("template {slot} of person {person} by model {} does not open", model.tag())
             }
+            Self::Demands => "what it demands does not open".to_owned(),
         }
     }
 }
@@ -130,6 +146,7 @@ mod tests {
             Row::Crop { person: 2, crop: 1, slot: 0 },
             Row::Template { person: 1, crop: 1, slot: 0, model },
             Row::Template { person: 1, crop: 1, slot: 0, model: ModelId([8; 32]) },
+            Row::Demands,
         ];
         for row in rows {
             let sealed = seal.seal(row, b"payload").unwrap();

@@ -111,6 +111,52 @@ fn a_photo_that_is_there_is_passed_over_and_dates_take_the_place_of_older_ones()
 }
 
 #[test]
+fn a_vault_that_demands_a_consent_takes_no_photo_without_one_and_older_programs_refuse_it() {
+    let place = Place::new();
+    let mut vault = place.filled();
+    assert!(!vault.demands_consent());
+    vault.demand_consent(true).unwrap();
+    let version = || {
+        let file = Connection::open(place.path()).unwrap();
+        file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(version(), 2, "a program that reads version 1 alone would not ask");
+    let mut consenting = addition("Cid", 6);
+    consenting.dates.consent = Some("2026-01-02".parse().unwrap());
+    let rows = [addition("Ann", 5), consenting, named("Dan")];
+    let added = vault.add(MODEL, &rows).unwrap();
+    let refused = added[0].as_ref().unwrap_err().to_string();
+    assert!(refused.starts_with("no consent of Ann is recorded, and the vault "), "{refused}");
+    assert!(added[1].as_ref().is_ok_and(|added| added.crop), "{added:?}");
+    assert!(added[2].as_ref().is_ok_and(|added| added.person), "a name alone is no photo");
+    // With the consent of an earlier row it is taken; it holds in another run and in a copy.
+    drop(vault);
+    let mut vault = Vault::open(&place.path(), &place.keychain).unwrap();
+    assert!(vault.demands_consent());
+    assert_eq!(vault.find("Ann").unwrap().1.photos.len(), 3);
+    let ann = Name::new("Ann").unwrap();
+    assert!(vault.check_consent(&ann, Dates::default()).is_err());
+    let given = Dates { consent: Some("2026-01-03".parse().unwrap()), keep_until: None };
+    vault.check_consent(&ann, given).unwrap();
+    vault.add(MODEL, &[Addition { dates: given, ..named("Ann") }, addition("Ann", 5)]).unwrap();
+    assert_eq!(vault.find("Ann").unwrap().1.photos.len(), 4);
+    vault.check_consent(&ann, Dates::default()).unwrap();
+    let copy = place.folder.path().join("copy.db");
+    vault.copy_to(&copy, &place.keychain).unwrap();
+    assert!(Vault::open_to_read(&copy, &place.keychain).unwrap().demands_consent());
+    // Another's word for it does not open.
+    place.sqlite("UPDATE demands SET sealed = x'00'");
+    assert!(place.error().contains("is used by another run"), "{}", place.error());
+    drop(vault);
+    assert!(place.error().contains("what it demands does not open"), "{}", place.error());
+    let mut vault = Vault::open(&copy, &place.keychain).unwrap();
+    vault.demand_consent(false).unwrap();
+    vault.add(MODEL, &[addition("Bob", 7)]).unwrap().pop().unwrap().unwrap();
+    drop(vault);
+    assert!(!Vault::open(&copy, &place.keychain).unwrap().demands_consent());
+}
+
+#[test]
 fn a_person_has_as_many_crops_as_a_unit_has_slots() {
     let place = Place::new();
     let mut vault = Vault::create(&place.path(), &place.keychain).unwrap();
@@ -197,9 +243,12 @@ fn files_that_are_no_vault_of_ours_are_told_apart() {
     drop(vault);
     let there = Vault::create(&place.path(), &place.keychain).unwrap_err().to_string();
     assert!(there.contains("is there already"), "{there}");
-    place.sqlite("PRAGMA user_version = 2");
+    place.sqlite("PRAGMA user_version = 3");
     let later = place.error();
-    assert!(later.contains("version 2, and this program reads version 1; install"), "{later}");
+    assert!(later.contains("version 3, and this program reads version 2; install"), "{later}");
+    // A vault that says it demands something, and does not say what.
+    place.sqlite("PRAGMA user_version = 2");
+    assert!(place.error().contains("what it demands does not open"), "{}", place.error());
     place.sqlite("PRAGMA user_version = 1");
     let right = std::fs::read(&key_file).unwrap();
     std::fs::write(&key_file, [9; 32]).unwrap();

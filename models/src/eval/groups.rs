@@ -59,8 +59,11 @@ pub fn group(metric: Metric, threshold: f32, subjects: &[Subject]) -> Option<Gro
         .map(|drawn| counts.weighted(&drawn))
         .filter(|pairs| pairs.genuine > 0)
         .collect();
-    let interval =
-        |of: fn(&Pairs) -> f64| Interval::of(of(&whole), resampled.iter().map(of).collect());
+    // Of the people with two pictures: whoever has one alone is in no genuine pair.
+    let with_pairs = subjects.iter().filter(|one| one.pictures.len() > 1).count();
+    let interval = |of: fn(&Pairs) -> f64| {
+        Interval::of_rate(of(&whole), resampled.iter().map(of).collect(), with_pairs)
+    };
     Some(GroupsResult {
         metric: metric.unit(),
         threshold,

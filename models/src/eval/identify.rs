@@ -278,7 +278,7 @@ impl Searches {
         let admitted = self.false_admissions.iter().filter(|one| one.above(threshold as f32));
         FnirAtFpir {
             fpir,
-            fnir: Interval::of(fnir, fnirs),
+            fnir: Interval::of_rate(fnir, fnirs, of_whom(&self.enrolled_visits)),
             threshold: Interval::of(threshold, thresholds),
             admitted: admitted.count(),
         }
@@ -293,9 +293,10 @@ impl Searches {
             let sum: u64 = admitted.iter().map(|one| pair(one, drawn)).sum();
             sum as f64 / self.weight(&self.stranger_visits, drawn)
         };
-        Interval::of(
+        Interval::of_rate(
             rate(&vec![1; self.subjects]),
             resamples(self.subjects).map(|d| rate(&d)).collect(),
+            of_whom(&self.stranger_visits),
         )
     }
 
@@ -304,9 +305,10 @@ impl Searches {
     pub fn fnir_of(&self, threshold: Score) -> Interval {
         let rate = |drawn: &[u32]| self.fnir(drawn, |one| one.at(threshold.0));
         let resampled = resamples(self.subjects).map(|drawn| rate(&drawn));
-        Interval::of(
+        Interval::of_rate(
             rate(&vec![1; self.subjects]),
             resampled.filter(|rate| rate.is_finite()).collect(),
+            of_whom(&self.enrolled_visits),
         )
     }
 
@@ -337,6 +339,11 @@ impl Searches {
     fn weight(&self, visits: &[u32], drawn: &[u32]) -> f64 {
         visits.iter().zip(drawn).map(|(&n, &m)| u64::from(n) * u64::from(m)).sum::<u64>() as f64
     }
+}
+
+/// People who came at all.
+fn of_whom(visits: &[u32]) -> usize {
+    visits.iter().filter(|&&visits| visits > 0).count()
 }
 
 /// How often a false admission counts in a resample.

@@ -104,16 +104,20 @@ pub fn verify(metric: Metric, subjects: &[Subject]) -> Option<VerifyResult> {
     let interval = |curves: &(Curve, Vec<Curve>), of: &dyn Fn(&Curve) -> f64| {
         Interval::of(of(&curves.0), curves.1.iter().map(of).collect())
     };
+    let people_with_pairs = pictures.iter().filter(|&&n| n > 1).count();
     let point = |fmr: f64| {
         let (extrapolated, knot) = (fmr < FMRS[3] * 0.99, knot_of(fmr));
         let threshold = interval(&of_comparisons, &|curve| match extrapolated {
             false => curve.impostor[knot].into(),
             true => f64::from(curve.impostor[N_IMPOSTOR - 1]) - curve.tail,
         });
-        let fnmr = interval(&of_comparisons, &|curve| match extrapolated {
+        let fnmr_of = |curve: &Curve| match extrapolated {
             false => curve.fnmr[knot],
             true => curve.fnmr_beyond,
-        });
+        };
+        let (whole, resampled) = &of_comparisons;
+        let resampled = resampled.iter().map(fnmr_of).collect();
+        let fnmr = Interval::of_rate(fnmr_of(whole), resampled, people_with_pairs);
         let below = |one: &&Comparison| f64::from(one.distance) < threshold.at;
         let accepted = impostor.iter().take_while(below).count();
         Point { fmr, extrapolated, accepted, threshold, fnmr }
@@ -132,7 +136,7 @@ pub fn verify(metric: Metric, subjects: &[Subject]) -> Option<VerifyResult> {
     Some(VerifyResult {
         metric: metric.unit(),
         people: subjects.len(),
-        people_with_pairs: pictures.iter().filter(|&&n| n > 1).count(),
+        people_with_pairs,
         pictures: pictures.iter().sum::<u64>() as usize,
         genuine: genuine.len(),
         impostor: impostor.len(),

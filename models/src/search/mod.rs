@@ -21,7 +21,7 @@ use score::{Floor, dot, quantise_into};
 use std::sync::atomic::{AtomicU64, Ordering};
 use threshold_record::{MAX_EMBEDDING_LEN, Metric, ModelTag, PersonId, Template};
 
-pub use means::Mean;
+pub use means::{Mean, Means, NearPair};
 pub use rank::{Candidate, Candidates};
 pub use redundant::most_redundant;
 pub use score::{LOWEST, distance, quantise, score};

@@ -10,6 +10,7 @@ use crate::people::People;
 use crate::say::Say;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
+use crate::vault::Vault;
 use crate::{args, meant::Meant};
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -44,6 +45,7 @@ pub(super) fn run(meant: &Meant, typed: &args::Enrol, name: Name) -> anyhow::Res
     };
     let kept = carry_out(&mut session, meant.say, &begin, &interrupted)?;
     meant.say.result(&value(&begin.name, &kept), || text(&begin.name, &kept))?;
+    meant.say.warn(&outside(&begin.name, &kept, in_vault(meant, &begin.name)));
     warn_if_locked(&mut session, meant.say)?;
     Ok(Answer::Yes)
 }
@@ -105,6 +107,31 @@ fn carry_out<T: Transport>(
             let other = other.map(|id| called(session, id)).transpose()?;
             Err(HostError::NotEnrolled { end, cause, other }.into())
         }
+    }
+}
+
+/// The id that the administrator's own vault, if there is one that opens, has for a name.
+fn in_vault(meant: &Meant, name: &Name) -> Option<PersonId> {
+    Vault::open_to_read(&meant.keychain.vault(), &meant.keychain).ok()?.id_of(name)
+}
+
+/// What nothing is kept of outside the unit: no picture leaves it, so that the vault has none to make other templates of.
+fn outside(name: &Name, kept: &EnrolmentKept, in_vault: Option<PersonId>) -> String {
+    let (text, EnrolmentKept { person, .. }) = (name.as_str(), kept);
+    match in_vault {
+        None => format!(
+            "{name} is in no vault: consent and retention are recorded nowhere, and a change of the model needs the person at the door \
+             again; threshold enrol {text:?} --vault --photo <photos> records them under the same id (threshold vault init makes a vault)"
+        ),
+        Some(id) if id == *person => format!(
+            "these templates are not in the vault: after a change of the model {name} has those of the vault's photos alone; threshold \
+             enrol {text:?} --vault --photo <photos> adds photos, threshold enrol {text:?} --at-door templates"
+        ),
+        Some(id) => format!(
+            "{name} is #{} at the unit and #{} in the vault, so that what is removed under the one id stays under the other; threshold \
+             gallery remove {text:?}, then threshold enrol {text:?} --vault --photo <all photos>",
+            person.0, id.0
+        ),
     }
 }
 
@@ -297,6 +324,15 @@ mod tests {
         let name = begin().name;
         assert_eq!(text(&name, &kept), "Ann (#4) is enrolled\n  slot 0  quality 91 %  left");
         assert_eq!(value(&name, &kept)["templates"][0]["pose"], "left");
+        // Nothing of it is kept elsewhere, which is said with what mends it.
+        for (in_vault, words) in [
+            (None, ["is in no vault", "threshold enrol \"Ann\" --vault --photo"]),
+            (Some(4), ["are not in the vault", "threshold enrol \"Ann\" --vault --photo"]),
+            (Some(9), ["#4 at the unit and #9 in the vault", "threshold gallery remove \"Ann\""]),
+        ] {
+            let said = outside(&name, &kept, in_vault.map(PersonId));
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use super::Photo;
 use crate::args;
 use crate::cmd::vault::{digest_of, source_of, today};
+use crate::keychain::Keychain;
 use crate::meant::Meant;
 use crate::people::People;
 use crate::remedy;
@@ -40,7 +41,8 @@ impl Keeping {
     /// Opens the vault for a person; `None` if nothing is to be kept.
     ///
     /// # Errors
-    /// A vault that does not open, and [`VaultError::Over`] and [`VaultError::Later`] for days that do not fit.
+    /// A vault that does not open, [`VaultError::Over`] and [`VaultError::Later`] for days that do not fit, and
+    /// [`VaultError::ConsentDemanded`].
     pub(super) fn open(
         meant: &Meant,
         typed: &args::Enrol,
@@ -55,6 +57,7 @@ impl Keeping {
         if let Some(day) = given.consent.filter(|day| *day > today) {
             return Err(VaultError::Later { day }.into());
         }
+        vault.check_consent(name, given)?;
         let dates = given.or(vault.named(name).map(|held| held.dates).unwrap_or_default());
         if let Some(until) = dates.keep_until.filter(|_| dates.is_over(today)) {
             return Err(VaultError::Over { name: name.as_str().to_owned(), until }.into());
@@ -159,6 +162,20 @@ impl Keeping {
     }
 }
 
+/// Checks that the administrator's own vault, if there is one, demands no consent that it does not have of somebody who is enrolled
+/// without `--vault`: else to leave that out would be the way round it.
+///
+/// # Errors
+/// [`VaultError::ConsentDemanded`], and a vault that is there and does not open, since nobody knows what it demands.
+pub(super) fn consented(keychain: &Keychain, name: &Name) -> anyhow::Result<()> {
+    let path = keychain.vault();
+    if !path.exists() {
+        return Ok(());
+    }
+    let vault = Vault::open_to_read(&path, keychain)?;
+    Ok(vault.check_consent(name, Dates::default())?)
+}
+
 /// The people of a vault by their ids, and the next id that it never used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ids {
@@ -220,7 +237,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::error::HostError;
-    use crate::keychain::Keychain;
     use crate::session::fake::FakeUnit;
     use crate::vault::crop::SourceCrop;
     use threshold_models::engine::{BBox, Detection};
@@ -275,6 +291,28 @@ mod tests {
             "{advice}"
         );
         assert!(advice.starts_with(&remedy::of(&fault()).replace(';', ",")), "{advice}");
+    }
+
+    #[test]
+    fn whom_the_vault_demands_a_consent_of_is_not_enrolled_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        let keychain = Keychain::meant(Some(&keys));
+        let ann = Name::new("Ann").unwrap();
+        consented(&keychain, &ann).unwrap();
+        let mut vault = Vault::create(&keychain.vault(), &keychain).unwrap();
+        consented(&keychain, &ann).unwrap();
+        vault.demand_consent(true).unwrap();
+        let error = consented(&keychain, &ann).unwrap_err();
+        assert!(remedy::without(&error).starts_with("no consent of Ann is recorded"), "{error}");
+        assert!(remedy::of(&error).starts_with("--vault --consent"), "{}", remedy::of(&error));
+        let consent = Some("2026-01-02".parse().unwrap());
+        let dates = Dates { consent, keep_until: None };
+        vault.add(ModelId([5; 32]), &[Addition { name: ann.clone(), dates, photo: None }]).unwrap();
+        consented(&keychain, &ann).unwrap();
+        // What a vault that does not open demands nobody knows.
+        std::fs::write(keychain.vault(), "no vault").unwrap();
+        assert!(consented(&keychain, &ann).is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Owns the cases and their table. What is found is what a unit's enrolment finds, by the same code: the mean of the new pictures against
 //! the mean of each person's templates (`threshold_models::search`); at the threshold of 0.5 % false alarms among these very people, and
 //! at the one that a unit takes (`threshold_policy::again`), which knows the fit half's distances alone.
+//! Beside it stand the same enrolments by the nearest of all pairs of a picture and a template, which a door's search would find, and
+//! what the model's floor would stop.
 //! A *false alarm* is an enrolment of somebody who is not enrolled yet and is stopped. Rates count enrolments.
 
 use super::forecast::policy_of;
@@ -23,6 +25,7 @@ const PEOPLE: usize = 100;
 /// Second enrolments found, at so many templates of everybody and pictures of the one who is enrolled.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Again {
+    by: By,
     people: usize,
     templates: usize,
     pictures: usize,
@@ -31,11 +34,23 @@ pub(super) struct Again {
     false_alarm_rate: f64,
     threshold_distance: f32,
     caught: Interval,
-    /// At the threshold that a unit takes; none if the distances could not be measured.
+    /// At the threshold that a unit takes; none if the distances could not be measured, and by what a unit does not go.
     unit: Option<AtUnit>,
+    /// At the model's floor; none if its pack is not here.
+    floor: Option<AtUnit>,
 }
 
-/// What a unit's enrolment makes of it.
+/// What an enrolment and a person are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    /// The means of the pictures and of the templates, as a unit does.
+    Means,
+    /// The picture and the template that are nearest.
+    Nearest,
+}
+
+/// What an enrolment makes of it at a threshold.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct AtUnit {
     threshold_distance: f32,
@@ -48,10 +63,13 @@ pub(super) fn measure(
     metric: Metric,
     subjects: &[Subject],
     fitted: Option<&Distributions>,
+    floor: Option<f32>,
     draws: usize,
 ) -> Result<Vec<Again>, IdentifyError> {
     let mut all = Vec::new();
-    for pictures in 1..=3 {
+    let cases = (1..=3).flat_map(|pictures| [(pictures, By::Means), (pictures, By::Nearest)]);
+    // Of one and one both are the same.
+    for (pictures, by) in cases.filter(|&(pictures, by)| pictures > 1 || by == By::Means) {
         let plan = Plan {
             people: PEOPLE,
             templates: pictures,
@@ -60,7 +78,11 @@ pub(super) fn measure(
             least_stranger: pictures,
             draws,
         };
-        let searches = match Searches::run_by(metric, subjects, plan, nearest, stopped) {
+        let searches = match by {
+            By::Means => Searches::run_by(metric, subjects, plan, nearest, stopped),
+            By::Nearest => Searches::run(metric, subjects, plan, stopped),
+        };
+        let searches = match searches {
             Err(IdentifyError::TooFewPeople { .. }) => continue,
             searches => searches?,
         };
@@ -69,18 +91,18 @@ pub(super) fn measure(
             // Nobody has pictures enough to come again.
             continue;
         }
+        let at = |Threshold(score)| AtUnit {
+            threshold_distance: metric.distance(score),
+            false_alarms: searches.fpir(score),
+            caught: rest_of(searches.fnir_of(score)),
+        };
         let at_unit = |known| {
             // With so many people no model's threshold is as loose as its floor.
             let floor = policy_of(metric, LONE);
-            let threshold = again::threshold(&floor, metric, Some(known), PEOPLE as u32);
-            let Threshold(score) = threshold;
-            AtUnit {
-                threshold_distance: metric.distance(score),
-                false_alarms: searches.fpir(score),
-                caught: rest_of(searches.fnir_of(score)),
-            }
+            at(again::threshold(&floor, metric, Some(known), PEOPLE as u32))
         };
         all.push(Again {
+            by,
             people: PEOPLE,
             templates: pictures,
             pictures,
@@ -89,7 +111,8 @@ pub(super) fn measure(
             false_alarm_rate: FALSE_ALARMS,
             threshold_distance: metric.distance(Score(found.threshold.at as f32)),
             caught: rest_of(found.fnir),
-            unit: fitted.map(at_unit),
+            unit: fitted.filter(|_| by == By::Means).map(at_unit),
+            floor: floor.map(|distance| at(Threshold(metric.score(distance)))),
         });
     }
     Ok(all)
@@ -106,20 +129,27 @@ fn nearest(index: &Index, pictures: &[&Embedding]) -> Result<Vec<Candidates>, Se
     Ok(vec![Candidates { best, runner_up: None }])
 }
 
-/// Whom an enrolment is taken for.
+/// Whom an enrolment is taken for: the nearest of what was found for each of its pictures, or for their mean.
 fn stopped(found: &[Candidates], threshold: Score) -> Option<PersonId> {
-    let nearest = found.first()?.best?;
+    let best = found.iter().filter_map(|one| one.best);
+    let nearest = best.max_by(|one, other| one.score.0.total_cmp(&other.score.0))?;
     Threshold(threshold).accepts(nearest.score).then_some(nearest.person)
 }
 
 /// What the table is of.
 pub(super) const WHAT: &str = "second identities: enrolments of somebody who is enrolled already, under another name, by the means of \
-                               pictures and templates; T as of one picture and one template";
+                               pictures and templates or their nearest two; T as of one picture and one template; a unit goes by means";
 
 pub(super) fn table(all: &[Again], metric: Metric) -> Table {
+    let told = |one: Interval| share(one).join(", ");
     let row = |one: &Again| {
         let [caught, interval] = share(one.caught);
         let mut row = vec![
+            match one.by {
+                By::Means => "means",
+                By::Nearest => "nearest",
+            }
+            .to_owned(),
             one.people.to_string(),
             one.templates.to_string(),
             one.pictures.to_string(),
@@ -129,17 +159,19 @@ pub(super) fn table(all: &[Again], metric: Metric) -> Table {
             interval,
         ];
         row.extend(match &one.unit {
+            None if one.by == By::Nearest => [""; 3].map(str::to_owned),
             None => ["not measured", "", ""].map(str::to_owned),
             Some(unit) => {
-                let told = |one: Interval| share(one).join(", ");
                 let distance = format!("{:.3}", unit.threshold_distance);
                 [distance, told(unit.false_alarms), told(unit.caught)]
             }
         });
+        row.push(one.floor.map_or("not here".to_owned(), |floor| told(floor.false_alarms)));
         row
     };
     let threshold = format!("T, {}", metric.unit());
     let head = [
+        "by",
         "N",
         "templates",
         "pictures",
@@ -150,6 +182,7 @@ pub(super) fn table(all: &[Again], metric: Metric) -> Table {
         "T of a unit",
         "its false alarms, 95 %",
         "caught, 95 %",
+        "false alarms at the floor, 95 %",
     ];
     (head.map(str::to_owned).to_vec(), all.iter().map(row).collect())
 }
@@ -178,5 +211,11 @@ mod tests {
         assert_eq!(stopped(&found, Score(score - 0.01)), Some(PersonId(1)));
         assert_eq!(stopped(&found, Score(score + 0.01)), None);
         assert_eq!(stopped(&nearest(&index, &[]).unwrap(), Score(0.0)), None);
+        // Picture by picture it is whoever is nearest to any of them.
+        let each: Vec<Candidates> =
+            pictures.iter().map(|picture| index.search(picture).unwrap()).collect();
+        let best = Metric::SquaredL2.score(0.4).0;
+        assert_eq!(stopped(&each, Score(best - 0.01)), Some(PersonId(1)));
+        assert_eq!(stopped(&each, Score(best + 0.01)), None);
     }
 }

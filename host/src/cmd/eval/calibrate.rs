@@ -310,7 +310,8 @@ fn text(about: &About, rule: Rule, rows: &[Row]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
     format!(
         "{}\ngalleries and recorded strangers of the fit half, visits of strangers of the check half; {} of {} {} \
-         agree\nintervals: 1.96 standard errors over those strangers\n{}",
+         agree\nintervals: 1.96 standard errors over those strangers; of none admitted, Clopper and Pearson's bound of so many \
+         strangers\n{}",
         title_of("calibration of simulated doors", about),
         rule.needed,
         rule.window,

@@ -6,8 +6,11 @@
 use super::again::Again;
 use super::forecast::{Extrapolated, extrapolate};
 use super::growth::{self, Growth};
+use super::parts::{self, Part};
 use super::verify::{half_of, share, title_of};
 use super::{again, embed, page};
+use crate::cmd::door_distance;
+use crate::engines::Engines;
 use crate::meant::Meant;
 use crate::report::plot::PlotError;
 use crate::say::table;
@@ -27,7 +30,7 @@ use threshold_policy::{
 use threshold_record::{Cause, Decision, Metric, Mode, PersonId, Presentation, Score, Threshold};
 
 /// The rates of strangers admitted that are reported.
-const FPIRS: [f64; 2] = [0.01, 0.003];
+pub(super) const FPIRS: [f64; 2] = [0.01, 0.003];
 
 /// Galleries for which there are too few people: from the comparisons of all with all.
 const LARGER: [usize; 2] = [1000, 3000];
@@ -122,15 +125,15 @@ fn observation(frame: &Candidates, at_ms: u64) -> Observation {
 
 /// A row of the table: what is drawn and how it is decided.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Row {
+pub(super) struct Row {
     #[serde(flatten)]
-    plan: Plan,
-    rule: Rule,
+    pub(super) plan: Plan,
+    pub(super) rule: Rule,
 }
 
 /// The rows: the search alone and a door's default for each size of gallery, then what each part of the decision is worth
 /// on a gallery of 30 people with enough pictures.
-fn rows(metric: Metric, frames: usize, draws: usize) -> Vec<Row> {
+pub(super) fn rows(metric: Metric, frames: usize, draws: usize) -> Vec<Row> {
     let door = Rule::of_door(metric);
     let plan = |people: usize| Plan {
         people,
@@ -171,12 +174,12 @@ impl Row {
 
 /// What a row gave.
 #[derive(Serialize)]
-struct Found {
+pub(super) struct Found {
     #[serde(flatten)]
-    row: Row,
-    stranger_searches: u64,
-    enrolled_searches: u64,
-    points: Vec<FnirAtFpir>,
+    pub(super) row: Row,
+    pub(super) stranger_searches: u64,
+    pub(super) enrolled_searches: u64,
+    pub(super) points: Vec<FnirAtFpir>,
 }
 
 pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
@@ -212,7 +215,9 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
     // What enrolment knows of the model's distances was measured on the fit half.
     let fitted = verify(about.metric, &embeddings.subjects(Half::Fit));
     let fitted = fitted.as_ref().map(|fitted| &fitted.distributions);
-    let again = again::measure(about.metric, &subjects, fitted, typed.draws as usize)?;
+    let floor = floor_of(meant, about);
+    let again = again::measure(about.metric, &subjects, fitted, floor, typed.draws as usize)?;
+    let parts = parts::parts(&found);
     let mut value = json!({
         "model": about.model,
         "model_name": about.model_name,
@@ -221,15 +226,24 @@ pub(super) fn run(meant: &Meant, typed: &args::Identify) -> anyhow::Result<()> {
         "half": half,
         "people": subjects.len(),
         "rows": found,
+        "parts": parts,
         "extrapolated": beyond,
         "fpir_by_people": growth,
         "second_identities": again,
     });
-    let (people, growth, again) = (subjects.len(), &growth, &again[..]);
-    let told = Told { about, half, people, found: &found, beyond: &beyond, growth, again };
+    let (people, growth, again, found) = (subjects.len(), &growth, &again[..], &found[..]);
+    let told = Told { about, half, people, found, parts: &parts, beyond: &beyond, growth, again };
     page::write(&typed.page, &mut value, &told.title(), || told.body(typed))?;
     meant.say.result(&value, || told.text())?;
     Ok(())
+}
+
+/// The distance that the model's floor is, if its pack is here.
+fn floor_of(meant: &Meant, about: &About) -> Option<f32> {
+    let engines = Engines::open(meant).ok()?;
+    let mut packs = engines.packs().embedders();
+    let pack = packs.find(|entry| entry.id().is_ok_and(|id| id.to_string() == about.model))?;
+    pack.meta.embedder.as_ref().map(door_distance)
 }
 
 fn measure(metric: Metric, subjects: &[Subject], row: Row) -> anyhow::Result<Found> {
@@ -249,6 +263,7 @@ struct Told<'a> {
     half: Half,
     people: usize,
     found: &'a [Found],
+    parts: &'a [Part],
     beyond: &'a [Extrapolated],
     growth: &'a Growth,
     again: &'a [Again],
@@ -271,7 +286,10 @@ impl Told<'_> {
                 self.half.name(),
                 self.people
             ),
-            format!("intervals: {N_RESAMPLES} bootstrap resamples of people"),
+            format!(
+                "intervals: {N_RESAMPLES} bootstrap resamples of people; a rate of 0 or 1 ends at Clopper and Pearson's bound of so many \
+                 people"
+            ),
         ]
     }
 
@@ -324,10 +342,12 @@ impl Told<'_> {
             table(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
         };
         format!(
-            "{}\n{}\n{}\n{BEYOND}\n{}\n{}\n{}\n{}",
+            "{}\n{}\n{}\n{}\n{}\n{BEYOND}\n{}\n{}\n{}\n{}",
             self.title(),
             self.lines().join("\n"),
             set(self.rows()),
+            parts::WHAT,
+            set(parts::table(self.parts)),
             set(self.beyond()),
             self.growth.text(self.about.metric),
             again::WHAT,
@@ -345,6 +365,9 @@ impl Told<'_> {
             p { "Part of the visits of enrolled people that are not admitted as themselves (FNIR), where so many of the strangers' "
                 "visits are admitted (FPIR), with N people in the gallery." }
             (set(self.rows()))
+            h2 { "What each part is worth" }
+            p { (parts::WHAT) }
+            (set(parts::table(self.parts)))
             (self.growth.section(self.about.metric)?)
             h2 { "Larger galleries" }
             p { (BEYOND) }

@@ -13,6 +13,7 @@ mod growth;
 mod identify;
 mod lfw;
 pub(super) mod page;
+mod parts;
 mod presentation;
 mod quality;
 mod verify;

@@ -3,7 +3,7 @@
 //! Owns what is sent: of a file that opens here only what the unit has not, part by part, each in the unit's gallery before the next
 //! one goes; a file for the unit goes as it is. So a unit that is started again in between has all but the part that was under way:
 //! nothing of a push lies on its flash but the gallery itself, and a line that is cut, or such a start, is gone on from under `--wait`.
-//! Refuses to call a push done that left somebody out.
+//! Refuses to call a push done that left somebody out, or after which two people may be one (`doubles`).
 //! Terms: *due* is who is in the file and not at the unit with all of it.
 
 use super::super::Answer;
@@ -11,6 +11,7 @@ use super::copy::{listing, own_key, people_words};
 use super::templates;
 use crate::args;
 use crate::causes::cause_words;
+use crate::cmd::doubles::{self, Doubles};
 use crate::error::HostError;
 use crate::gallery_file;
 use crate::meant::Meant;
@@ -20,6 +21,7 @@ use crate::session::wait::{Machine, through_cuts};
 use crate::session::{Session, SessionError};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use threshold_record::{PersonId, Template};
 use threshold_wire::RequestError;
@@ -33,6 +35,9 @@ use threshold_wire::message::{Armed, Nothing};
 /// Seconds of line that a part takes, as the line runs: what a start of the unit costs at most. Each part costs a few calls more, a
 /// hundredth of the line at most.
 pub const PART_S: u64 = 20;
+
+/// What to do about two people who may be one.
+const DOUBLES_HELP: &str = "look at both; threshold gallery remove the one that is too many, threshold calibrate for twins";
 
 /// Bytes of somebody in a content beside the name and the templates, about: an id, some lengths, the limits of few.
 const PERSON_BYTES: usize = 16;
@@ -71,15 +76,40 @@ pub fn push(meant: &Meant, typed: &args::GalleryFile) -> anyhow::Result<Answer> 
         say.warn(&text);
     }
     let (mut session, ()) = outcome?;
-    let pushed = pushing.pushed;
-    say.result(&pushed.value(path), || pushed.text(path))?;
+    let Pushing { pushed, came, .. } = pushing;
+    let left_out = pushed.left_out.iter().map(|left| left.person).collect();
+    let doubles = match &own {
+        Some(content) => doubles::at_unit(&mut session, content, &left_out, &came, meant.threads),
+        None => {
+            say.note(
+                "whether two of them are one person is not looked at in a file that is sealed for the unit; threshold calibrate names near \
+                 twins",
+            );
+            Ok(None)
+        }
+    };
+    let mut value = pushed.value(path);
+    value["doubles"] =
+        doubles.as_ref().ok().and_then(Option::as_ref).map_or(Value::Null, Doubles::value);
+    say.result(&value, || pushed.text(path))?;
+    // What came is there, whatever became of the looking.
+    let is_single = match doubles {
+        Ok(doubles) => {
+            doubles.iter().for_each(|doubles| doubles.warn(say, DOUBLES_HELP));
+            doubles.is_none_or(|doubles| doubles.is_empty())
+        }
+        Err(error) => {
+            say.warn(&format!("whether two of them are one person was not asked to the end: {error} (try: push it again)"));
+            false
+        }
+    };
     if let Armed::Refuses(why) = session.call::<GetInfo>(&Nothing {})?.armed {
         let why = cause_words(why);
         say.warn(&format!(
             "the door stays locked now: {why}; threshold policy show says what helps"
         ));
     }
-    Ok(if pushed.left_out.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(if pushed.left_out.is_empty() && is_single { Answer::Yes } else { Answer::No })
 }
 
 /// What a push has to send.
@@ -122,6 +152,8 @@ pub struct Pushing<'a> {
     before: Option<Listing>,
     /// Whom the part has that was sent and not answered for.
     unanswered: Vec<Sent>,
+    /// Who was not at the unit with all of it when this was first asked.
+    came: BTreeSet<PersonId>,
     under_way: UnderWay,
 }
 
@@ -170,6 +202,7 @@ impl<'a> Pushing<'a> {
             began: false,
             before: None,
             unanswered: Vec::new(),
+            came: BTreeSet::new(),
             under_way: UnderWay::Nothing,
         }
     }
@@ -272,6 +305,7 @@ impl<'a> Pushing<'a> {
             return Err(error.into());
         }
         let mut due = due(content, &there);
+        self.came.extend(due.iter().map(Due::id));
         self.go_on(content, &due);
         // The unit said why, and would say it again.
         due.retain(|due| !self.pushed.left_out.iter().any(|left| left.person == due.id()));

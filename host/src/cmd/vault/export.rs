@@ -1,7 +1,7 @@
 //! `threshold vault export`: a gallery file of the vault's people, as `gallery push` and a unit take it.
 //!
 //! Refuses a gallery of which somebody would be missing without a word: whoever has no template of the model is an error, whoever's
-//! retention is over is named.
+//! retention is over, or who has no consent where the vault demands one, is named.
 
 use super::{Answer, today};
 use crate::args;
@@ -42,6 +42,16 @@ pub(super) fn run(
             held.dates.keep_until.map(|day| day.to_string()).unwrap_or_default()
         ));
     }
+    let lacks =
+        |(_, held): &(&PersonId, &Held)| vault.demands_consent() && held.dates.consent.is_none();
+    let (without, kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(lacks);
+    for (id, held) in &without {
+        meant.say.warn(&format!(
+            "{} (#{}) is left out: no consent is recorded, and the vault demands one; its day into the column consent of a list for \
+             threshold vault import",
+            held.name, id.0
+        ));
+    }
     let content = content_of(vault, pack.id, &kept)?;
     let checked = Content::read(content.clone())?;
     gallery_file::write(&typed.out, &secret, &recipient, &content)?;
@@ -54,6 +64,7 @@ pub(super) fn run(
         "model": pack.id.to_string(),
         "generation": checked.origin.generation,
         "over": over.iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
+        "no_consent": without.iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
     });
     meant.say.result(&value, || {
         let whom = typed

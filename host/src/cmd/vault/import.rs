@@ -2,9 +2,11 @@
 //!
 //! Owns the order: what the list says is read whole, then photos are worked on in batches, each kept before the next begins.
 //! What does not fit is told with its line, at once and again in the result, and holds up nothing else.
-//! Refuses to keep a face that could not be enrolled.
+//! Refuses to keep a face that could not be enrolled. Who came and may be somebody else of the vault is kept and said (`doubles`), after
+//! every run for everybody in the list, so that a run that was cut off leaves nobody unsaid.
 
 use super::{Answer, BATCH, digest_of, source_of, today};
+use crate::cmd::doubles::{self, Doubles};
 use crate::engines::Engines;
 use crate::meant::Meant;
 use crate::parallel::{self, Pool};
@@ -12,11 +14,12 @@ use crate::vault::source::{self, BadRow, Listed, Wanted};
 use crate::vault::{Addition, Dates, PhotoDigest, Source, Vault, VaultError};
 use crate::{args, remedy};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use threshold_models::engine::Engine;
+use threshold_models::pack::Pack;
 use threshold_models::quality::QualityLimits;
-use threshold_record::{ModelId, Name};
+use threshold_record::{ModelId, Name, PersonId};
 
 /// What came of it.
 #[derive(Default)]
@@ -49,10 +52,11 @@ pub(super) fn run(
     }
     keep_dates(vault, pack.id, dates, &mut imported)?;
     let wanted = not_over(meant, vault, wanted, &mut imported);
-    let wanted = match typed.require_consent {
+    let wanted = match typed.require_consent || vault.demands_consent() {
         true => consented(meant, vault, wanted, &mut imported),
         false => wanted,
     };
+    let named: BTreeSet<Name> = wanted.iter().map(|row| row.name.clone()).collect();
     let smallest = QualityLimits::default().min_face_px.min(typed.min_face as f32);
     let limits = QualityLimits { min_face_px: smallest, ..QualityLimits::default() };
     let (workers, threads_each) = Engines::shares(meant.threads, wanted.len());
@@ -111,11 +115,41 @@ pub(super) fn run(
         }
     }
     bar.finish_and_clear();
+    let came = named.iter().filter_map(|name| vault.id_of(name)).collect();
+    let doubles = doubles(meant, vault, &pack, &came)?;
     let mut value = imported.value();
+    value["doubles"] = doubles.value();
     value["model"] = json!(pack.id.to_string());
     value["model_name"] = json!(pack.meta.name);
     meant.say.result(&value, || imported.text(&pack.meta.name))?;
-    Ok(if imported.left_out.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(if imported.left_out.is_empty() && doubles.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// Who of those in a list may be somebody else of the vault, by the templates of the model; said at once.
+fn doubles(
+    meant: &Meant,
+    vault: &Vault,
+    pack: &Pack,
+    came: &BTreeSet<PersonId>,
+) -> anyhow::Result<Doubles> {
+    let names: BTreeMap<PersonId, Name> =
+        vault.people().iter().map(|(id, held)| (*id, held.name.clone())).collect();
+    let (embedder, templates) = (pack.embedder()?, vault.templates(pack.id)?);
+    let known = pack.meta.scores().map(|scores| scores.distributions);
+    let metric = embedder.metric;
+    let threshold = doubles::threshold(embedder, known.as_ref(), names.len());
+    let doubles = doubles::among(metric, threshold, &templates, &names, came, meant.threads)?;
+    let remedy =
+        "look at both; threshold vault remove the one that is too many, and nothing for twins";
+    doubles.warn(meant.say, remedy);
+    let missing = vault.counts()?.crops.saturating_sub(templates.len());
+    if missing > 0 {
+        meant.say.warn(&format!(
+            "{missing} crops have no template by this model, so that nobody was compared with them (try: threshold vault re-embed, then \
+             the import again)"
+        ));
+    }
+    Ok(doubles)
 }
 
 /// Keeps what the list says of people who are there already, whatever becomes of their photos. Nobody's retention that is over is
@@ -171,7 +205,10 @@ fn consented(
     let (with, without): (Vec<Wanted>, Vec<Wanted>) =
         wanted.into_iter().partition(|row| row.dates.consent.is_some() || in_vault(&row.name));
     for Wanted { line, name, photo, .. } in without {
-        let error = VaultError::NoConsent { name: name.as_str().to_owned() }.into();
+        let error = match vault.check_consent(&name, Dates::default()) {
+            Err(error) => error.into(),
+            Ok(()) => VaultError::NoConsent { name: name.as_str().to_owned() }.into(),
+        };
         imported.leave_out(meant, BadRow { line, photo: Some(photo), error });
     }
     with

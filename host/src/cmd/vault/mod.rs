@@ -1,8 +1,9 @@
 //! `threshold vault`: the people and faces that are kept here, from which templates of any model are made.
 //!
-//! Owns what is said of a vault; the file is `crate::vault`'s, taking in is `import`'s, another model `re_embed`'s and a file for
-//! units `export`'s. Refuses to print a path to a photo that is not there: the vault keeps none.
+//! Owns what is said of a vault; the file is `crate::vault`'s, taking in is `import`'s, another model `re_embed`'s, a file for
+//! units `export`'s, and who should not be at a unit `audit`'s. Refuses to print a path to a photo that is not there: the vault keeps none.
 
+mod audit;
 mod export;
 mod import;
 mod re_embed;
@@ -54,6 +55,8 @@ pub fn run(meant: &Meant, typed: &args::Vault) -> anyhow::Result<Answer> {
                 () => list(meant, &vault),
             }
         }
+        VaultCommand::Consent(typed) => consent(meant, &path, typed),
+        VaultCommand::Audit => audit::run(meant, &Vault::open_to_read(&path, &meant.keychain)?),
         VaultCommand::ReEmbed => re_embed::run(meant, &mut open()?),
         VaultCommand::Export(typed) => export::run(meant, &open()?, typed),
         VaultCommand::Remove(typed) => remove(meant, &mut open()?, typed),
@@ -84,6 +87,44 @@ fn init(meant: &Meant, path: &Path) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
+/// Says or settles whether a day of consent is demanded; [`Answer::No`] if it is and somebody has none.
+fn consent(meant: &Meant, path: &Path, typed: &args::VaultConsent) -> anyhow::Result<Answer> {
+    let vault = match typed.demand || typed.drop {
+        false => Vault::open_to_read(path, &meant.keychain)?,
+        true => {
+            let mut vault = Vault::open(path, &meant.keychain)?;
+            vault.demand_consent(typed.demand)?;
+            vault
+        }
+    };
+    let without = without_consent(&vault);
+    let value = json!({
+        "vault": path.display().to_string(),
+        "demanded": vault.demands_consent(),
+        "without": without.iter().map(|(id, held)| json!({ "person": id.0, "name": held.name.as_str() })).collect::<Vec<_>>(),
+    });
+    meant.say.result(&value, || {
+        let mut text = match vault.demands_consent() {
+            true => format!("{} demands a day of consent of everybody", path.display()),
+            false => format!("{} demands no consent", path.display()),
+        };
+        for (id, held) in &without {
+            text += &format!("\n{} (#{}) has none", held.name, id.0);
+        }
+        if vault.demands_consent() && !without.is_empty() {
+            text += "\nthey stay in it and in no export: threshold vault import of a list with their days of consent, or threshold \
+                     vault remove; threshold vault audit says who of them is at a unit";
+        }
+        text
+    })?;
+    Ok(if vault.demands_consent() && !without.is_empty() { Answer::No } else { Answer::Yes })
+}
+
+/// Who has no day of consent.
+fn without_consent(vault: &Vault) -> Vec<(&PersonId, &Held)> {
+    vault.people().iter().filter(|(_, held)| held.dates.consent.is_none()).collect()
+}
+
 fn list(meant: &Meant, vault: &Vault) -> anyhow::Result<Answer> {
     let today = today();
     let counts = vault.counts()?;
@@ -94,6 +135,7 @@ fn list(meant: &Meant, vault: &Vault) -> anyhow::Result<Answer> {
     let value = json!({
         "vault": vault.path().display().to_string(),
         "generation": vault.generation()?,
+        "consent_demanded": vault.demands_consent(),
         "people": vault.people().iter().map(row).collect::<Vec<_>>(),
         "crops": counts.crops,
         "models": counts.templates.iter().map(model).collect::<Vec<_>>(),
@@ -169,7 +211,8 @@ fn remove(meant: &Meant, vault: &mut Vault, typed: &args::VaultRemove) -> anyhow
         };
         let mut lines: Vec<String> = going.iter().map(line).collect();
         lines.push(
-            "backups and units still have them: threshold gallery remove, and make a backup anew"
+            "backups and units still have them: threshold vault audit says who is at a unit, threshold gallery remove; and make a backup \
+             anew"
                 .to_owned(),
         );
         lines.join("\n")
