@@ -1,5 +1,6 @@
 //! Whole runs of FaceNet's last layer on made-up features: they learn, repeat, go on, stop, and what they learnt runs on
-//! the CPU engine; on photos, where references are, a photo's features are what the engine has before its last layer.
+//! the CPU engine and on the emulated kernels; on photos, where references are, a photo's features are what the engine has
+//! before its last layer.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 mod drawn;
@@ -9,6 +10,8 @@ use drawn::{detector, drawn};
 use references::{references, skipped};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use threshold_kernels::Embedder;
+use threshold_kernels::device::emulator::Emulator;
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool, Simd};
 use threshold_models::engine::{Embedding, Engine as _};
 use threshold_models::eval::embeddings::Subject;
@@ -16,6 +19,7 @@ use threshold_models::eval::lfw::face_of;
 use threshold_models::import::description;
 use threshold_models::net;
 use threshold_models::pack::{self, Pack, PackDir};
+use threshold_models::raw::RawFrame;
 use threshold_models::{picture, synthetic};
 use threshold_train::checkpoint::Checkpoint;
 use threshold_train::export;
@@ -133,6 +137,25 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     // The pack rounds the weights to half precision.
     let far = found.0.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(far < 1e-3, "{far}");
+
+    // And on the kernels, which run in half precision: the emulator runs their sources.
+    let machine = Emulator::new(6).unwrap();
+    let mut kernels = Embedder::new(&machine, &again).unwrap();
+    let raw = RawFrame::of(&picture.frame);
+    let there = kernels.embed(&machine, &raw, &[face]).unwrap().remove(0);
+    let cosine = cosine(&there.0, &found.0);
+    assert!(cosine >= LEAST_COSINE, "{cosine}");
+}
+
+/// Least cosine of a half-precision embedding with an f32 one, as `kernels/README.md` has it.
+const LEAST_COSINE: f64 = 0.999_99;
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn run_network(
