@@ -14,6 +14,8 @@ pub mod command;
 pub mod config;
 pub mod export;
 pub mod facenet;
+#[cfg(test)]
+mod goldens;
 pub mod layers;
 pub mod learner;
 pub mod loss;
