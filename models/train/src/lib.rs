@@ -19,6 +19,7 @@ mod goldens;
 pub mod layers;
 pub mod learner;
 pub mod loss;
+pub mod pace;
 pub mod pictures;
 pub mod random;
 pub mod run;
