@@ -163,7 +163,8 @@ fn check_descent(
     mut step: impl FnMut(&Tensors, usize) -> Tensors,
 ) {
     let Rates { learning_rate, weight_decay, average, steps } = expected.descent;
-    let descent = Descent { learning_rate, weight_decay, average, epochs: 1, steps, patience: 0 };
+    let descent =
+        Descent { learning_rate, weight_decay, average, epochs: 1, steps, patience: 0, keep: 0 };
     let folder = tempfile::tempdir().unwrap();
     let of = Origin::new("text", &[], String::new());
     let begun = start(graph, &expected.parameters);

@@ -12,6 +12,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod command;
 pub mod config;
+pub mod curves;
 pub mod export;
 pub mod facenet;
 #[cfg(test)]

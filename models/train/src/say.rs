@@ -30,26 +30,34 @@ pub fn bar(steps: usize, what: &'static str) -> ProgressBar {
     }
 }
 
-/// A run's progress: a bar of steps, a line for each epoch.
+/// A run's progress: a bar of steps with the loss beside it, a line for each epoch.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    /// The loss, of which each step is a twentieth.
+    loss: Option<f32>,
+}
 
 impl Progress {
     /// Of a run of so many steps.
     #[must_use]
     pub fn new(steps: usize) -> Self {
-        Self(bar(steps, "training"))
+        Self { bar: bar(steps, "training"), loss: None }
     }
 }
 
 impl Watch for Progress {
-    fn step(&mut self, step: usize, _: &Losses) {
-        self.0.set_position(step as u64);
+    fn step(&mut self, step: usize, losses: &Losses) {
+        let before = self.loss.unwrap_or(losses.total);
+        let loss = before + (losses.total - before) / 20.0;
+        self.loss = Some(loss);
+        self.bar.set_message(format!("training, loss {loss:.4}"));
+        self.bar.set_position(step as u64);
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
         let Epoch { epoch, loss, accuracy, .. } = epoch;
-        self.0.suspend(|| line(&format!("epoch {epoch}: loss {loss:.4}, {}", shares(accuracy))));
+        self.bar.suspend(|| line(&format!("epoch {epoch}: loss {loss:.4}, {}", shares(accuracy))));
     }
 }
 

@@ -52,6 +52,7 @@ fn config() -> Config {
         weight_decay: 0.0,
         average: 0.0,
         patience: 0,
+        keep: 0,
         margin: 0.2,
         negatives: Negatives::SemiHard,
         held_back: 0.2,
@@ -112,6 +113,11 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     let (before, after) = (check.random.accuracy, check.trained.accuracy);
     assert!(after > 0.95 && after > before + 0.1, "{before} before, {after} after");
     assert_eq!((epochs, losses(folder.path()).lines().count()), (3, 241));
+    let page = std::fs::read_to_string(folder.path().join("curves.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 3);
+    for part in [">\nthis run\n<", ">\nits start\n<", ">\ninstalled\n<"] {
+        assert!(page.contains(part), "{part}");
+    }
 
     // What it learnt is a pack that the engine runs, and says there what it said here.
     assert!(export::is_facenet(folder.path()));

@@ -4,6 +4,7 @@
 //! run.toml, and the checkpoints of `crate::learner`   as there
 //! run.json             version, packs, people and photos, what each epoch gave, and once it is done the check half
 //! losses.csv           one line for each step: step, triplets, loss, spread
+//! curves.html          losses and validations as curves
 //! features             the photos' features, unless the configuration names another place
 //! ```
 //! Owns the draw of batches and the loop.
@@ -15,6 +16,7 @@ use super::photos::Photos;
 use super::start::{self, FEATURES, INSTALLED_LEN, LEN};
 use super::triplet::{self, loss, select, spread, squared_distances};
 use crate::checkpoint::{Origin, write_whole};
+use crate::curves::{self, Line};
 use crate::learner::Learner;
 use crate::pictures::is_held;
 use crate::random::Random;
@@ -326,7 +328,33 @@ impl<'a> Run<'a> {
         let at = || format!("writing into {}", self.folder.display());
         write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
         self.learner.keep()?;
+        write_whole(&self.folder.join(curves::PAGE), self.curves()?.as_bytes()).with_context(at)?;
         Ok(epoch)
+    }
+
+    /// The page with the losses so far, and what each epoch gave beside what never changes.
+    fn curves(&self) -> Result<String> {
+        let losses = curves::of_losses(&self.losses, &[("loss", 2)]);
+        let triplets = curves::of_losses(&self.losses, &[("triplets", 1)]);
+        let Outcome { epochs, start, random, installed, .. } = &self.outcome;
+        let line = |name, of: &dyn Fn(&Epoch) -> f64| {
+            let point = |epoch: &Epoch| (epoch.step as f64, of(epoch));
+            Line { name, points: epochs.iter().map(point).collect() }
+        };
+        let judged = vec![
+            line("this run", &|epoch| epoch.held.accuracy),
+            line("random directions", &|_| random.accuracy),
+            line("its start", &|_| start.accuracy),
+            line("installed", &|_| installed.accuracy),
+        ];
+        curves::page(
+            "Training FaceNet's last layer",
+            &[
+                ("Mean loss of the triplets that have one", losses),
+                ("Their number in a batch", triplets),
+                ("Pairs of held-back people judged rightly", judged),
+            ],
+        )
     }
 
     fn look_at_the_check_half(&mut self) -> Result<()> {
