@@ -87,14 +87,8 @@ fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usi
     say::line(&format!("start: {}", say::pairs(&outcome.start)));
     say::line(&format!("random directions: {}", say::pairs(&outcome.random)));
     say::line(&format!("installed: {}", say::pairs(&outcome.installed)));
-    let outcome = run.go(usize::MAX, &mut |epoch| {
-        let (loss, triplets) = (epoch.loss, epoch.triplets);
-        let held = say::pairs(&epoch.held);
-        say::line(&format!(
-            "epoch {}: loss {loss:.4} of {triplets:.0} triplets, {held}",
-            epoch.epoch
-        ));
-    })?;
+    let mut progress = Progress::new(config.epochs * config.steps);
+    let outcome = run.go(usize::MAX, &mut progress)?;
     if let Some(check) = &outcome.check {
         let [people, photos, pairs] = check.counts;
         say::line(&format!("check half: {people} people, {photos} photos, {pairs} pairs"));

@@ -97,8 +97,14 @@ fn plot(lines: &[Line<'_>]) -> Result<String, Box<dyn std::error::Error + Send +
                 PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3))
             });
         }
+        // Where the first line does not end.
+        let end = lines.first().and_then(|(_, points)| points.last());
+        let position = match end.is_some_and(|at| at.1 > f64::midpoint(low, high)) {
+            true => SeriesLabelPosition::MiddleRight,
+            false => SeriesLabelPosition::UpperRight,
+        };
         let mut legend = chart.configure_series_labels();
-        legend.position(SeriesLabelPosition::UpperRight).border_style(BLACK.mix(0.2));
+        legend.position(position).border_style(BLACK.mix(0.2));
         legend.background_style(WHITE.mix(0.8)).draw().map_err(said)?;
         area.present().map_err(said)?;
     }

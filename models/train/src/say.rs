@@ -3,7 +3,7 @@
 //! Owns every print of this program. Refuses to decide what is said.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
 
-use crate::facenet::pairs::Judged;
+use crate::facenet::{self, pairs::Judged};
 use crate::loss::Losses;
 use crate::run::{Epoch, Watch};
 use crate::validate::Accuracy;
@@ -44,20 +44,37 @@ impl Progress {
     pub fn new(steps: usize) -> Self {
         Self { bar: bar(steps, "training"), loss: None }
     }
+
+    fn moved(&mut self, step: usize, loss: f32) {
+        let before = self.loss.unwrap_or(loss);
+        let loss = before + (loss - before) / 20.0;
+        self.loss = Some(loss);
+        self.bar.set_message(format!("training, loss {loss:.4}"));
+        self.bar.set_position(step as u64);
+    }
 }
 
 impl Watch for Progress {
     fn step(&mut self, step: usize, losses: &Losses) {
-        let before = self.loss.unwrap_or(losses.total);
-        let loss = before + (losses.total - before) / 20.0;
-        self.loss = Some(loss);
-        self.bar.set_message(format!("training, loss {loss:.4}"));
-        self.bar.set_position(step as u64);
+        self.moved(step, losses.total);
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
         let Epoch { epoch, loss, accuracy, .. } = epoch;
         self.bar.suspend(|| line(&format!("epoch {epoch}: loss {loss:.4}, {}", shares(accuracy))));
+    }
+}
+
+impl facenet::run::Watch for Progress {
+    fn step(&mut self, step: usize, loss: f32) {
+        self.moved(step, loss);
+    }
+
+    fn epoch(&mut self, epoch: &facenet::run::Epoch) {
+        let facenet::run::Epoch { epoch, loss, triplets, held, .. } = epoch;
+        let held = pairs(held);
+        let told = format!("epoch {epoch}: loss {loss:.4} of {triplets:.0} triplets, {held}");
+        self.bar.suspend(|| line(&told));
     }
 }
 

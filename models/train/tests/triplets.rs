@@ -87,7 +87,7 @@ fn everybody() -> People {
 fn go(config: &Config, folder: &Path, epochs: usize) -> Vec<u32> {
     let (people, detector) = (everybody(), detector());
     let mut run = Run::open(config, &people, [&detector, embedder()], vec![], folder).unwrap();
-    run.go(epochs, &mut |_| ()).unwrap();
+    run.go(epochs, &mut |_: &Epoch| ()).unwrap();
     run.parameters().values().flat_map(|t| t.data.iter().map(|v| v.to_bits())).collect()
 }
 
@@ -108,7 +108,7 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     let early = export::embedder(folder.path(), embedder(), "a", "none").err().unwrap();
     assert!(early.to_string().contains("run.json"), "{early}");
     let mut epochs = 0;
-    let outcome = run.go(usize::MAX, &mut |_| epochs += 1).unwrap().clone();
+    let outcome = run.go(usize::MAX, &mut |_: &Epoch| epochs += 1).unwrap().clone();
     let check = outcome.check.unwrap();
     let (before, after) = (check.random.accuracy, check.trained.accuracy);
     assert!(after > 0.95 && after > before + 0.1, "{before} before, {after} after");
@@ -220,7 +220,7 @@ fn one_point_for_everybody_or_a_loss_that_is_no_number_stops_the_run_and_saves_t
         let (people, detector) = (everybody(), detector());
         let packs = [&detector, embedder()];
         let mut run = Run::open(&config, &people, packs, vec![], folder.path()).unwrap();
-        let stopped = run.go(usize::MAX, &mut |_| ()).err().unwrap().to_string();
+        let stopped = run.go(usize::MAX, &mut |_: &Epoch| ()).err().unwrap().to_string();
         assert!(stopped.starts_with(expected), "{stopped}");
         for saved in ["bad-batch.safetensors", "bad.checkpoint"] {
             assert!(stopped.contains(saved) && folder.path().join(saved).is_file(), "{stopped}");

@@ -114,6 +114,20 @@ pub struct Check {
     pub installed: Judged,
 }
 
+/// Who wants to know how far a run is; a closure is told the epochs alone.
+pub trait Watch {
+    /// A step was taken, with this mean loss of its triplets.
+    fn step(&mut self, _step: usize, _loss: f32) {}
+    /// An epoch was validated.
+    fn epoch(&mut self, epoch: &Epoch);
+}
+
+impl<F: FnMut(&Epoch)> Watch for F {
+    fn epoch(&mut self, epoch: &Epoch) {
+        self(epoch);
+    }
+}
+
 /// What is known of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -241,7 +255,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If a loss is no number or all embeddings became one point (the batch is saved), or the folder cannot be written;
     /// the last checkpoint stays.
-    pub fn go(&mut self, limit: usize, epoch_done: &mut dyn FnMut(&Epoch)) -> Result<&Outcome> {
+    pub fn go(&mut self, limit: usize, watch: &mut dyn Watch) -> Result<&Outcome> {
         let Config { steps, epochs, .. } = *self.config;
         let first = self.learner.steps() / steps;
         for epoch in (first..epochs).take(limit) {
@@ -253,9 +267,10 @@ impl<'a> Run<'a> {
                 let (loss, n) = self.step(step)?;
                 sum += f64::from(loss);
                 triplets += n;
+                watch.step(step + 1, loss);
             }
             let [loss, triplets] = [sum, triplets as f64].map(|sum| sum / steps as f64);
-            epoch_done(&self.validate(epoch + 1, loss, triplets)?);
+            watch.epoch(&self.validate(epoch + 1, loss, triplets)?);
         }
         if self.learner.is_over() && self.outcome.done.is_none() {
             self.look_at_the_check_half()?;
