@@ -130,6 +130,9 @@ impl Trainable {
             Op::Input => Ok(x.clone()),
             Op::Conv { conv, scale } => {
                 let mut sum = layers::conv(x, layer.get("weight")?, &conv)?;
+                if conv.bias && conv.act == Act::PRelu && inputs.len() == 1 {
+                    return layers::prelu(&sum, layer.get("bias")?, layer.get("slope")?);
+                }
                 if conv.bias {
                     sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
@@ -141,6 +144,10 @@ impl Trainable {
             Op::Dense { bias, act, .. } => {
                 let flat = x.contiguous()?.reshape((n, ()))?;
                 let mut sum = flat.matmul(&layer.get("weight")?.t()?)?;
+                if bias && act == Act::PRelu {
+                    let value = layers::prelu(&sum, layer.get("bias")?, layer.get("slope")?)?;
+                    return value.reshape((n, 1, 1, c));
+                }
                 if bias {
                     sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
