@@ -10,13 +10,11 @@ use candle_core::{Device, Tensor, Var};
 use serde_json::json;
 use std::io::Write as _;
 use std::time::Instant;
-use threshold_models::graph::{Conv, Graph, Op, Shape};
+use threshold_models::graph::{Conv, Op, Shape};
 use threshold_models::{net, synthetic};
-use threshold_train::batch::Batch;
-use threshold_train::config::Tasks;
 use threshold_train::layers;
+use threshold_train::pace::{self, Learning};
 use threshold_train::stage::Stage;
-use threshold_train::start;
 use threshold_train::trainable::Trainable;
 
 /// Samples of a batch.
@@ -26,15 +24,8 @@ const TURNS: usize = 5;
 
 fn main() {
     for stage in Stage::ALL {
-        let graph = stage.graph();
-        let parameters = start::parameters(&graph, 1);
-        let batch = batch(&graph);
-        let trainable = Trainable::new(graph);
-        let step =
-            || drop(trainable.gradients(&parameters, &batch, &Tasks::default(), 0.7).unwrap());
-        tell(
-            json!({ "step": format!("{stage:?}"), "samples": N, "ms": median(&mut [&mut { step }])[0] }),
-        );
+        let ms = pace::median_ms(Learning::Cascade(stage), N, TURNS).unwrap();
+        tell(json!({ "step": format!("{stage:?}"), "samples": N, "ms": ms }));
     }
     for node in net::onet().nodes() {
         let Op::Conv { conv, .. } = node.op else { continue };
@@ -98,20 +89,6 @@ fn median(things: &mut [&mut dyn FnMut()]) -> Vec<f64> {
 fn tensor(n: usize, shape: Shape) -> Tensor {
     let values: Vec<f32> = (0..n as u64).flat_map(|i| synthetic::input(i, shape)).collect();
     Tensor::from_vec(values, (n, shape.h, shape.w, shape.c), &Device::Cpu).unwrap()
-}
-
-fn batch(graph: &Graph) -> Batch {
-    let shape = graph.shape(graph.input());
-    Batch {
-        n: N,
-        pixels: (0..N as u64).flat_map(|i| synthetic::input(i, shape)).collect(),
-        face: (0..N).map(|i| (i % 2) as f32).collect(),
-        face_on: vec![1.0; N],
-        reg: vec![0.1; N * 4],
-        reg_on: vec![1.0; N],
-        landmarks: vec![0.5; N * 10],
-        landmarks_on: vec![1.0; N],
-    }
 }
 
 fn tell(line: serde_json::Value) {

@@ -1,6 +1,10 @@
 //! The command line as typed. Owns names, help texts and defaults; refuses to look anything up.
 
+use crate::pace::Learning;
+use crate::stage::Stage;
 use clap::{Args, Parser, Subcommand};
+use serde::Deserialize as _;
+use serde::de::{IntoDeserializer as _, value};
 use std::path::PathBuf;
 
 /// Everything typed.
@@ -34,6 +38,8 @@ pub enum Command {
     Preview(Preview),
     /// Make a pack of trained networks: a detector's, or an embedder's of one facenet run
     Pack(Pack),
+    /// Time a step over made-up samples; one line of JSON
+    Pace(Pace),
 }
 
 /// `mtcnn`
@@ -84,4 +90,27 @@ pub struct Pack {
     /// The file
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// `pace`
+#[derive(Args, Debug)]
+pub struct Pace {
+    /// What takes the step: pnet, rnet, onet, net12, net24, net48, or facenet for its last layer
+    #[arg(value_name = "NETWORK", value_parser = learning)]
+    pub network: Learning,
+    /// Samples of a batch; for facenet photos, four of each person
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    pub samples: u32,
+    /// Steps, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub calls: u32,
+}
+
+/// By the names that `run.toml` has.
+fn learning(typed: &str) -> Result<Learning, String> {
+    if typed == "facenet" {
+        return Ok(Learning::Facenet);
+    }
+    let read = Stage::deserialize(typed.into_deserializer());
+    read.map(Learning::Cascade).map_err(|error: value::Error| error.to_string())
 }

@@ -7,6 +7,7 @@ use crate::args::{self, Command, Typed};
 use crate::config::Config;
 use crate::export;
 use crate::facenet::{self, run::People};
+use crate::pace;
 use crate::pictures::{self, Labels, Loaded};
 use crate::run::Run;
 use crate::say::{self, Progress};
@@ -21,6 +22,9 @@ use threshold_models::pack::{Pack, PackDir};
 /// # Errors
 /// Whatever the command says.
 pub fn run(typed: &Typed) -> Result<()> {
+    if let Command::Pace(typed) = &typed.command {
+        return pace(typed);
+    }
     let folder = PackDir::locate(typed.packs.as_deref())?;
     let detector = PackDir::open(&folder).and_then(|dir| dir.detector()).context(
         "samples are labelled and mined by the installed detector; run `cargo xtask setup`",
@@ -33,7 +37,15 @@ pub fn run(typed: &Typed) -> Result<()> {
         Command::Facenet(typed) => facenet(typed, &detector, &embedder(&folder)?, threads),
         Command::Preview(typed) => preview(typed, &detector, threads),
         Command::Pack(typed) => pack(typed, &detector, &folder),
+        Command::Pace(typed) => pace(typed),
     }
+}
+
+fn pace(typed: &args::Pace) -> Result<()> {
+    let args::Pace { network, samples, calls } = *typed;
+    let ms = pace::median_ms(network, samples as usize, calls as usize)?;
+    say::line(&serde_json::json!({ "samples": samples, "calls": calls, "ms": ms }).to_string());
+    Ok(())
 }
 
 fn embedder(folder: &Path) -> Result<Pack> {
@@ -75,14 +87,8 @@ fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usi
     say::line(&format!("start: {}", say::pairs(&outcome.start)));
     say::line(&format!("random directions: {}", say::pairs(&outcome.random)));
     say::line(&format!("installed: {}", say::pairs(&outcome.installed)));
-    let outcome = run.go(usize::MAX, &mut |epoch| {
-        let (loss, triplets) = (epoch.loss, epoch.triplets);
-        let held = say::pairs(&epoch.held);
-        say::line(&format!(
-            "epoch {}: loss {loss:.4} of {triplets:.0} triplets, {held}",
-            epoch.epoch
-        ));
-    })?;
+    let mut progress = Progress::new(config.epochs * config.steps);
+    let outcome = run.go(usize::MAX, &mut progress)?;
     if let Some(check) = &outcome.check {
         let [people, photos, pairs] = check.counts;
         say::line(&format!("check half: {people} people, {photos} photos, {pairs} pairs"));

@@ -29,6 +29,9 @@ pub struct Config {
     /// Samples of a batch.
     #[serde(default = "batch")]
     pub batch: usize,
+    /// Batches of which the mean gradient is a step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Adam's step at the start; it falls to a hundredth over the run, by half a cosine.
     #[serde(default = "learning_rate")]
     pub learning_rate: f32,
@@ -41,6 +44,9 @@ pub struct Config {
     /// Epochs without a better one after which the run is over.
     #[serde(default, skip_serializing_if = "is_never")]
     pub patience: usize,
+    /// Epochs whose checkpoints stay beside the last and the best one.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub keep: usize,
     /// Part of the class losses that is learnt from, the largest ones (online hard sample mining).
     #[serde(default = "hard_share")]
     pub hard_share: f32,
@@ -114,6 +120,12 @@ impl Default for Mix {
 fn batch() -> usize {
     256
 }
+fn one() -> usize {
+    1
+}
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
 fn learning_rate() -> f32 {
     1e-3
 }
@@ -156,15 +168,19 @@ impl Config {
     /// How the run's parameters move, and for how long.
     #[must_use]
     pub fn descent(&self) -> Descent {
-        let Self { learning_rate, weight_decay, average, epochs, steps, patience, .. } = *self;
-        Descent { learning_rate, weight_decay, average, epochs, steps, patience }
+        let Self { learning_rate, weight_decay, average, epochs, steps, patience, keep, .. } =
+            *self;
+        Descent { learning_rate, weight_decay, average, epochs, steps, patience, keep }
     }
 
     /// What is out of range, as a clause.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let counts =
-            [("batch", self.batch, 8, 65_536), ("validation", self.validation, 2, 1_000_000)];
+        let counts = [
+            ("batch", self.batch, 8, 65_536),
+            ("accumulate", self.accumulate, 1, 1_024),
+            ("validation", self.validation, 2, 1_000_000),
+        ];
         let Tasks { class, bbox, landmarks } = self.tasks;
         let parts = [
             ("hard_share", self.hard_share, 0.01, 1.0),
@@ -237,6 +253,7 @@ mod tests {
         check("", "missing field `stage`");
         check(&format!("{LEAST}epoch = 3\n"), "unknown field `epoch`");
         check(&format!("{LEAST}batch = 0\n"), "batch is 0; it must be 8 to 65536");
+        check(&format!("{LEAST}accumulate = 0\n"), "accumulate is 0; it must be 1 to 1024");
         check(&format!("{LEAST}hard_share = 1.5\n"), "hard_share is 1.5");
         check(&format!("{LEAST}learning_rate = nan\n"), "learning_rate is NaN");
         check(&format!("{LEAST}[augment]\nturn_deg = 90.0\n"), "turn_deg is not 0 to 45");
@@ -255,5 +272,10 @@ mod tests {
         assert_eq!(config.people[0].images, folder.path().join("photos"));
         let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+        // Keys that came later do not change what the text of an earlier run says.
+        let text = toml::to_string(&config).unwrap();
+        for key in ["accumulate", "keep", "average", "patience", "weight_decay"] {
+            assert!(!text.contains(key), "{text}");
+        }
     }
 }

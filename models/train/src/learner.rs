@@ -3,6 +3,7 @@
 //! ```text
 //! last.checkpoint        after the last epoch, with which the run goes on
 //! best.checkpoint        after the epoch that validated best
+//! step-<steps>.checkpoint   after the last `keep` epochs
 //! best.safetensors       what was judged there, under the names that packs have
 //! bad-batch.safetensors, bad.checkpoint   what a run could not go on from, if there was such a thing
 //! ```
@@ -22,6 +23,9 @@ const CONFIGURATION: &str = "run.toml";
 const OWN: &str = "# Written by threshold-train, which may write it anew: keep your own configuration elsewhere.\n";
 const LAST: &str = "last.checkpoint";
 const BEST: &str = "best.checkpoint";
+/// Around the steps in the name of an epoch's own checkpoint.
+const STEP: &str = "step-";
+const ENDING: &str = ".checkpoint";
 /// What was judged after the best epoch, under the names that packs have.
 pub const PARAMETERS: &str = "best.safetensors";
 const BAD_BATCH: &str = "bad-batch.safetensors";
@@ -42,6 +46,8 @@ pub struct Descent {
     pub steps: usize,
     /// Epochs without a better one after which the run is over; 0: never before the last.
     pub patience: usize,
+    /// Epochs whose checkpoints stay beside the last and the best one.
+    pub keep: usize,
 }
 
 impl Descent {
@@ -52,6 +58,7 @@ impl Descent {
             ("epochs", self.epochs, 1, 1_000_000),
             ("steps", self.steps, 1, 1_000_000),
             ("patience", self.patience, 0, 1_000_000),
+            ("keep", self.keep, 0, 1_000),
         ];
         let parts = [
             ("learning_rate", self.learning_rate, 1e-9, 1.0),
@@ -183,7 +190,33 @@ impl Learner {
     /// # Errors
     /// If the folder cannot be written; the one before stays.
     pub fn keep(&self) -> Result<()> {
-        self.state.write(&self.folder.join(LAST))
+        if self.descent.keep > 0 {
+            self.state.write(&self.folder.join(format!("{STEP}{:08}{ENDING}", self.steps())))?;
+        }
+        self.state.write(&self.folder.join(LAST))?;
+        self.forget()
+    }
+
+    /// Removes the checkpoints of epochs before the ones that stay.
+    fn forget(&self) -> Result<()> {
+        let at = || self.folder.display().to_string();
+        let mut kept = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).with_context(at)? {
+            let path = entry.with_context(at)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let step = name.strip_prefix(STEP).and_then(|rest| rest.strip_suffix(ENDING));
+            if let Some(step) = step.and_then(|step| step.parse::<usize>().ok()) {
+                kept.push((step, path));
+            }
+        }
+        // Those of a later step stay, where somebody has gone back to an earlier one; they are written over when it comes.
+        kept.retain(|&(step, _)| step <= self.steps());
+        kept.sort();
+        let old = kept.len().saturating_sub(self.descent.keep);
+        for (_, path) in &kept[..old] {
+            std::fs::remove_file(path).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
     }
 
     /// What was judged best.
@@ -225,6 +258,7 @@ mod tests {
         epochs: 10,
         steps: 2,
         patience: 0,
+        keep: 0,
     };
 
     fn tensors(value: f32) -> Tensors {
@@ -291,6 +325,37 @@ mod tests {
         assert_eq!(learner.best_judged().unwrap(), judged);
         let again = open(folder.path(), Descent { average: 0.9, epochs: 100, ..DESCENT });
         assert_eq!((again.judged(), again.steps(), again.best()), (&judged, 40, 0.5));
+    }
+
+    #[test]
+    fn the_last_epochs_checkpoints_stay_and_a_run_goes_on_from_one_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let descent = Descent { keep: 2, ..DESCENT };
+        let mut learner = open(folder.path(), descent);
+        let mut ways = Vec::new();
+        for _ in 0..4 {
+            (0..DESCENT.steps).for_each(|_| learner.step(&tensors(1.0)));
+            learner.judge(0.5).unwrap();
+            learner.keep().unwrap();
+            ways.push(learner.parameters().clone());
+        }
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.filter(|name| name.starts_with("step-")).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(), ["step-00000006.checkpoint", "step-00000008.checkpoint"]);
+        // Put in the place of the last one, an earlier one is gone on from, and to the same end.
+        let last = folder.path().join(LAST);
+        std::fs::copy(folder.path().join("step-00000006.checkpoint"), last).unwrap();
+        let mut learner = open(folder.path(), descent);
+        assert_eq!((learner.steps(), learner.parameters()), (6, &ways[2]));
+        learner.keep().unwrap();
+        assert_eq!(names(), ["step-00000006.checkpoint", "step-00000008.checkpoint"]);
+        (0..DESCENT.steps).for_each(|_| learner.step(&tensors(1.0)));
+        assert_eq!(learner.parameters(), &ways[3]);
     }
 
     #[test]

@@ -12,11 +12,15 @@ pub mod batch;
 pub mod checkpoint;
 pub mod command;
 pub mod config;
+pub mod curves;
 pub mod export;
 pub mod facenet;
+#[cfg(test)]
+mod goldens;
 pub mod layers;
 pub mod learner;
 pub mod loss;
+pub mod pace;
 pub mod pictures;
 pub mod random;
 pub mod run;

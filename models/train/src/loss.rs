@@ -28,6 +28,21 @@ pub struct Losses {
     pub total: f32,
 }
 
+impl Losses {
+    /// The mean of some; zeros of none.
+    #[must_use]
+    pub fn mean(all: &[Self]) -> Self {
+        let of =
+            |loss: fn(&Self) -> f32| all.iter().map(loss).sum::<f32>() / all.len().max(1) as f32;
+        Self {
+            class: of(|one| one.class),
+            bbox: of(|one| one.bbox),
+            landmarks: of(|one| one.landmarks),
+            total: of(|one| one.total),
+        }
+    }
+}
+
 /// Eq. 1: the mean of -log p of each sample's own class, over the hardest `share` of those whose class counts.
 ///
 /// `scores` is (N, 2), before the softmax: no face, face. Which are hardest is decided by their losses, the earlier of

@@ -4,6 +4,7 @@
 //! run.toml             the configuration, paths absolute
 //! run.json             version, detector's model id, pictures read and left out, what each epoch gave
 //! losses.csv           one line for each step: step, class, box, landmarks, total
+//! curves.html          both as curves
 //! and the checkpoints of `crate::learner`
 //! ```
 //! Owns these files and the loop. Refuses to print: a `Watch` is told.
@@ -11,6 +12,7 @@
 use crate::batch::{Batch, Batches};
 use crate::checkpoint::{Origin, write_whole};
 use crate::config::Config;
+use crate::curves::{self, Line};
 use crate::learner::Learner;
 use crate::loss::Losses;
 use crate::pictures::Loaded;
@@ -179,18 +181,29 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: usize) -> Result<Losses> {
-        let batch = self.batches.draw(step)?;
-        let Config { tasks, hard_share, .. } = *self.config;
-        let (losses, gradients) =
-            self.trainable.gradients(self.learner.parameters(), &batch, &tasks, hard_share)?;
-        let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
+        let Config { tasks, hard_share, accumulate, .. } = *self.config;
+        let (mut all, mut mean) = (Vec::with_capacity(accumulate), Tensors::new());
+        for part in 0..accumulate {
+            let batch = self.batches.draw(step * accumulate + part)?;
+            let (losses, gradients) =
+                self.trainable.gradients(self.learner.parameters(), &batch, &tasks, hard_share)?;
+            let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
+            if !losses.total.is_finite() || !finite {
+                self.tell(step, &losses);
+                return Err(self.give_up(step, &batch, &losses));
+            }
+            all.push(losses);
+            add(&mut mean, gradients, 1.0 / accumulate as f32);
+        }
+        let losses = Losses::mean(&all);
+        self.tell(step, &losses);
+        self.learner.step(&mean);
+        Ok(losses)
+    }
+
+    fn tell(&mut self, step: usize, losses: &Losses) {
         let Losses { class, bbox, landmarks, total } = losses;
         let _ = writeln!(self.losses, "{},{class},{bbox},{landmarks},{total}", step + 1);
-        if !losses.total.is_finite() || !finite {
-            return Err(self.give_up(step, &batch, &losses));
-        }
-        self.learner.step(&gradients);
-        Ok(losses)
     }
 
     fn validate(&mut self, epoch: usize, loss: f64, watch: &mut dyn Watch) -> Result<()> {
@@ -204,8 +217,32 @@ impl<'a> Run<'a> {
         write_whole(&self.folder.join(OUTCOME), text.as_bytes()).with_context(at)?;
         write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
         self.learner.keep()?;
+        write_whole(&self.folder.join(curves::PAGE), self.curves()?.as_bytes()).with_context(at)?;
         watch.epoch(&epoch);
         Ok(())
+    }
+
+    /// The page with the losses so far, and what each epoch gave beside what never changes.
+    fn curves(&self) -> Result<String> {
+        let columns = [("total", 4), ("class", 1), ("box", 2), ("landmarks", 3)];
+        let mut losses = curves::of_losses(&self.losses, &columns);
+        // A task whose output the network lacks has a loss of zero.
+        losses.retain(|line| line.points.iter().any(|&(_, loss)| loss != 0.0));
+        let Outcome { epochs, untrained, installed, .. } = &self.outcome;
+        let line = |name, of: &dyn Fn(&Epoch) -> f64| {
+            let point = |epoch: &Epoch| (epoch.step as f64, of(epoch));
+            Line { name, points: epochs.iter().map(point).collect() }
+        };
+        let mut judged = vec![
+            line("this run", &|epoch| epoch.accuracy.all),
+            line("untrained", &|_| untrained.all),
+        ];
+        if let Some(installed) = installed {
+            judged.push(line("installed", &|_| installed.all));
+        }
+        let title = format!("Training {:?}", self.config.stage);
+        let judged = ("Held-back windows judged rightly", judged);
+        curves::page(&title, &[("Losses", losses), judged])
     }
 
     /// Saves what gave a loss that is no number, and the losses that led there.
@@ -229,6 +266,19 @@ impl<'a> Run<'a> {
              the last checkpoint",
             step + 1
         )
+    }
+}
+
+/// Adds a share of gradients to a mean, which has none of them before the first.
+fn add(mean: &mut Tensors, gradients: Tensors, share: f32) {
+    for (name, mut gradient) in gradients {
+        gradient.data.iter_mut().for_each(|value| *value *= share);
+        match mean.get_mut(&name) {
+            None => drop(mean.insert(name, gradient)),
+            Some(sum) => {
+                sum.data.iter_mut().zip(&gradient.data).for_each(|(sum, value)| *sum += value);
+            }
+        }
     }
 }
 

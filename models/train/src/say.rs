@@ -3,7 +3,7 @@
 //! Owns every print of this program. Refuses to decide what is said.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that prints")]
 
-use crate::facenet::pairs::Judged;
+use crate::facenet::{self, pairs::Judged};
 use crate::loss::Losses;
 use crate::run::{Epoch, Watch};
 use crate::validate::Accuracy;
@@ -30,26 +30,51 @@ pub fn bar(steps: usize, what: &'static str) -> ProgressBar {
     }
 }
 
-/// A run's progress: a bar of steps, a line for each epoch.
+/// A run's progress: a bar of steps with the loss beside it, a line for each epoch.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    /// The loss, of which each step is a twentieth.
+    loss: Option<f32>,
+}
 
 impl Progress {
     /// Of a run of so many steps.
     #[must_use]
     pub fn new(steps: usize) -> Self {
-        Self(bar(steps, "training"))
+        Self { bar: bar(steps, "training"), loss: None }
+    }
+
+    fn moved(&mut self, step: usize, loss: f32) {
+        let before = self.loss.unwrap_or(loss);
+        let loss = before + (loss - before) / 20.0;
+        self.loss = Some(loss);
+        self.bar.set_message(format!("training, loss {loss:.4}"));
+        self.bar.set_position(step as u64);
     }
 }
 
 impl Watch for Progress {
-    fn step(&mut self, step: usize, _: &Losses) {
-        self.0.set_position(step as u64);
+    fn step(&mut self, step: usize, losses: &Losses) {
+        self.moved(step, losses.total);
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
         let Epoch { epoch, loss, accuracy, .. } = epoch;
-        self.0.suspend(|| line(&format!("epoch {epoch}: loss {loss:.4}, {}", shares(accuracy))));
+        self.bar.suspend(|| line(&format!("epoch {epoch}: loss {loss:.4}, {}", shares(accuracy))));
+    }
+}
+
+impl facenet::run::Watch for Progress {
+    fn step(&mut self, step: usize, loss: f32) {
+        self.moved(step, loss);
+    }
+
+    fn epoch(&mut self, epoch: &facenet::run::Epoch) {
+        let facenet::run::Epoch { epoch, loss, triplets, held, .. } = epoch;
+        let held = pairs(held);
+        let told = format!("epoch {epoch}: loss {loss:.4} of {triplets:.0} triplets, {held}");
+        self.bar.suspend(|| line(&told));
     }
 }
 

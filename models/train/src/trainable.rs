@@ -130,6 +130,9 @@ impl Trainable {
             Op::Input => Ok(x.clone()),
             Op::Conv { conv, scale } => {
                 let mut sum = layers::conv(x, layer.get("weight")?, &conv)?;
+                if conv.bias && conv.act == Act::PRelu && inputs.len() == 1 {
+                    return layers::prelu(&sum, layer.get("bias")?, layer.get("slope")?);
+                }
                 if conv.bias {
                     sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
@@ -141,6 +144,10 @@ impl Trainable {
             Op::Dense { bias, act, .. } => {
                 let flat = x.contiguous()?.reshape((n, ()))?;
                 let mut sum = flat.matmul(&layer.get("weight")?.t()?)?;
+                if bias && act == Act::PRelu {
+                    let value = layers::prelu(&sum, layer.get("bias")?, layer.get("slope")?)?;
+                    return value.reshape((n, 1, 1, c));
+                }
                 if bias {
                     sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
@@ -221,15 +228,44 @@ fn local_norm(x: &Tensor, norm: LocalNorm) -> Result<Tensor> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    //! What is held against finite differences here and against PyTorch in `goldens`.
+
+    use threshold_models::graph::{Act, Conv, Graph, LocalNorm, Pool as Window, PoolKind, Shape};
+
+    /// A small network of every operation.
+    pub(crate) fn every_operation() -> Graph {
+        let mut g = Graph::new("every operation", Shape { h: 7, w: 6, c: 3 });
+        let x = g.conv("a", g.input(), Conv::new(4, 3, 3).same().act(Act::PRelu));
+        let x = g.local_norm("b", x, LocalNorm { size: 4, alpha: 0.5, ..LocalNorm::new() });
+        let y = g.conv_residual("c", x, Conv::new(4, 1, 1), 0.3, x);
+        let down = g.conv("d", y, Conv::new(5, 3, 3).stride(2).act(Act::PRelu));
+        let skip = g.pool("e", x, Window::new(PoolKind::Average, 2, 2));
+        let x = g.add("f", down, skip, Act::None);
+        let peak = g.pool("g", x, Window::new(PoolKind::Max, 2, 1));
+        let side = g.conv("h", x, Conv::new(3, 2, 2));
+        let cat = g.concat("i", &[peak, side]);
+        let x = g.maxout("j", cat, 2);
+        let flat = g.dense("k", x, 6, true, Act::PRelu);
+        let mean = g.global_average("l", cat);
+        let prob = g.softmax("m", flat);
+        let unit = g.l2_norm("n", mean);
+        g.output("prob", prob);
+        g.output("embedding", unit);
+        g
+    }
+}
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+    use super::testing::every_operation;
     use super::*;
     use crate::layers::testing::{check as check_gradients, variable};
     use crate::stage::Stage;
     use std::sync::Arc;
     use threshold_models::cpu::{Network, Pool, Simd};
-    use threshold_models::graph::{Conv, Pool as Window, PoolKind};
     use threshold_models::{net, synthetic};
 
     /// Runs a graph of synthetic weights here and on the CPU engine.
@@ -268,28 +304,6 @@ mod tests {
         for graph in [net::inception_resnet_v1(), net::dlib_resnet29(), net::nn2()] {
             check_parity(&graph, 1);
         }
-    }
-
-    /// A small network of every operation.
-    fn every_operation() -> Graph {
-        let mut g = Graph::new("every operation", Shape { h: 7, w: 6, c: 3 });
-        let x = g.conv("a", g.input(), Conv::new(4, 3, 3).same().act(Act::PRelu));
-        let x = g.local_norm("b", x, LocalNorm { size: 4, alpha: 0.5, ..LocalNorm::new() });
-        let y = g.conv_residual("c", x, Conv::new(4, 1, 1), 0.3, x);
-        let down = g.conv("d", y, Conv::new(5, 3, 3).stride(2).act(Act::PRelu));
-        let skip = g.pool("e", x, Window::new(PoolKind::Average, 2, 2));
-        let x = g.add("f", down, skip, Act::None);
-        let peak = g.pool("g", x, Window::new(PoolKind::Max, 2, 1));
-        let side = g.conv("h", x, Conv::new(3, 2, 2));
-        let cat = g.concat("i", &[peak, side]);
-        let x = g.maxout("j", cat, 2);
-        let flat = g.dense("k", x, 6, true, Act::PRelu);
-        let mean = g.global_average("l", cat);
-        let prob = g.softmax("m", flat);
-        let unit = g.l2_norm("n", mean);
-        g.output("prob", prob);
-        g.output("embedding", unit);
-        g
     }
 
     #[test]

@@ -11,13 +11,17 @@ use threshold_models::engine::Engine as _;
 use threshold_models::frame::Frame;
 use threshold_models::graph::Shape;
 use threshold_models::pack::Pack;
+use threshold_train::adam::{Adam, rate_at};
+use threshold_train::batch::Batches;
 use threshold_train::checkpoint::Checkpoint;
 use threshold_train::config::Config;
 use threshold_train::export;
 use threshold_train::loss::Losses;
 use threshold_train::pictures::Loaded;
 use threshold_train::run::{Epoch, Outcome, Run, Watch};
+use threshold_train::sample::Drawer;
 use threshold_train::stage::Stage;
+use threshold_train::start;
 use threshold_train::trainable::Trainable;
 use threshold_train::view::Window;
 
@@ -61,6 +65,12 @@ fn a_short_run_judges_held_back_windows_far_better_than_the_untrained_network() 
         |lines: &[&str]| lines.iter().map(|line| total(line)).sum::<f32>() / lines.len() as f32;
     let lines: Vec<&str> = told.lines().skip(1).collect();
     assert!(mean(&lines[280..]) < mean(&lines[..20]) / 2.0);
+    let page = std::fs::read_to_string(folder.path().join("curves.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 2);
+    assert!(!page.contains("landmarks"));
+    for part in ["Training PNet", ">\nbox\n<", ">\nthis run\n<", ">\ninstalled\n<"] {
+        assert!(page.contains(part), "{part}");
+    }
 
     // What it learnt is a pack that the engine runs, and says there what it said here.
     let mut tensors = detector.tensors();
@@ -175,6 +185,51 @@ fn a_run_with_an_average_goes_on_bit_by_bit_and_what_it_hands_out_is_the_average
 }
 
 #[test]
+fn a_step_of_several_batches_is_one_along_their_mean_gradient() {
+    let config = Config { epochs: 1, steps: 2, batch: 16, accumulate: 3, ..config(Stage::PNet) };
+    let folder = tempfile::tempdir().unwrap();
+    let (loaded, detector) = (drawn(60), detector());
+    let mut run = Run::open(&config, &loaded, &detector, folder.path(), 1).unwrap();
+    run.go(1, &mut Nobody).unwrap();
+    let Config { stage, augment, min_face_px, mined, ref mix, batch, seed, .. } = config;
+    let drawer = Drawer { pictures: &loaded.train, stage, augment, min_face_px, mined };
+    let batches = Batches::new(drawer, mix, batch, seed, 1).unwrap();
+    let trainable = Trainable::new(stage.graph());
+    let mut parameters = start::parameters(&stage.graph(), seed);
+    let mut adam = Adam::new(&parameters);
+    let mut totals = Vec::new();
+    for step in 0..2 {
+        let of = |part| {
+            let batch = batches.draw(3 * step + part).unwrap();
+            trainable.gradients(&parameters, &batch, &config.tasks, config.hard_share).unwrap()
+        };
+        let parts = [0, 1, 2].map(of);
+        totals.push(parts.iter().map(|(losses, _)| losses.total).sum::<f32>() / 3.0);
+        let mut mean = parts[0].1.clone();
+        for (name, mean) in &mut mean {
+            for (i, value) in mean.data.iter_mut().enumerate() {
+                *value =
+                    parts.iter().map(|(_, gradients)| gradients[name].data[i]).sum::<f32>() / 3.0;
+            }
+        }
+        adam.step(&mut parameters, &mean, rate_at(config.learning_rate, step, 2));
+    }
+    for (name, expected) in &parameters {
+        for (found, expected) in run.parameters()[name].data.iter().zip(&expected.data) {
+            assert!((found - expected).abs() < 1e-5, "{name}: {found} for {expected}");
+        }
+    }
+    let told = losses(folder.path());
+    let told: Vec<f32> = told
+        .lines()
+        .skip(1)
+        .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().zip(&totals).all(|(a, b)| (a - b).abs() < 1e-5), "{told:?} {totals:?}");
+}
+
+#[test]
 fn a_run_without_a_better_epoch_ends_when_its_patience_does() {
     // A rate at which nothing is learnt: every epoch judges as the first one did.
     let config = Config {
@@ -275,9 +330,10 @@ fn a_disk_that_is_full_at_a_checkpoint_leaves_the_one_before_and_the_run_goes_on
     let names = std::fs::read_dir(cut.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
-    let all = ["best.checkpoint", "best.safetensors", "last.checkpoint", "losses.csv", "run.json"];
+    let all =
+        ["best.checkpoint", "best.safetensors", "curves.html", "last.checkpoint", "losses.csv"];
     assert_eq!(names[..5], all, "nothing is left beside");
-    assert_eq!(names[5..], ["run.toml"]);
+    assert_eq!(names[5..], ["run.json", "run.toml"]);
     assert_eq!(go(&config, cut.path(), 2, 1), expected);
     assert_eq!(losses(cut.path()), losses(whole.path()));
     assert_eq!(outcome_of(cut.path()).epochs.len(), 2);

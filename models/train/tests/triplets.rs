@@ -1,5 +1,6 @@
 //! Whole runs of FaceNet's last layer on made-up features: they learn, repeat, go on, stop, and what they learnt runs on
-//! the CPU engine; on photos, where references are, a photo's features are what the engine has before its last layer.
+//! the CPU engine and on the emulated kernels; on photos, where references are, a photo's features are what the engine has
+//! before its last layer.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 mod drawn;
@@ -9,6 +10,8 @@ use drawn::{detector, drawn};
 use references::{references, skipped};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use threshold_kernels::Embedder;
+use threshold_kernels::device::emulator::Emulator;
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool, Simd};
 use threshold_models::engine::{Embedding, Engine as _};
 use threshold_models::eval::embeddings::Subject;
@@ -16,6 +19,7 @@ use threshold_models::eval::lfw::face_of;
 use threshold_models::import::description;
 use threshold_models::net;
 use threshold_models::pack::{self, Pack, PackDir};
+use threshold_models::raw::RawFrame;
 use threshold_models::{picture, synthetic};
 use threshold_train::checkpoint::Checkpoint;
 use threshold_train::export;
@@ -48,6 +52,7 @@ fn config() -> Config {
         weight_decay: 0.0,
         average: 0.0,
         patience: 0,
+        keep: 0,
         margin: 0.2,
         negatives: Negatives::SemiHard,
         held_back: 0.2,
@@ -82,7 +87,7 @@ fn everybody() -> People {
 fn go(config: &Config, folder: &Path, epochs: usize) -> Vec<u32> {
     let (people, detector) = (everybody(), detector());
     let mut run = Run::open(config, &people, [&detector, embedder()], vec![], folder).unwrap();
-    run.go(epochs, &mut |_| ()).unwrap();
+    run.go(epochs, &mut |_: &Epoch| ()).unwrap();
     run.parameters().values().flat_map(|t| t.data.iter().map(|v| v.to_bits())).collect()
 }
 
@@ -103,11 +108,16 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     let early = export::embedder(folder.path(), embedder(), "a", "none").err().unwrap();
     assert!(early.to_string().contains("run.json"), "{early}");
     let mut epochs = 0;
-    let outcome = run.go(usize::MAX, &mut |_| epochs += 1).unwrap().clone();
+    let outcome = run.go(usize::MAX, &mut |_: &Epoch| epochs += 1).unwrap().clone();
     let check = outcome.check.unwrap();
     let (before, after) = (check.random.accuracy, check.trained.accuracy);
     assert!(after > 0.95 && after > before + 0.1, "{before} before, {after} after");
     assert_eq!((epochs, losses(folder.path()).lines().count()), (3, 241));
+    let page = std::fs::read_to_string(folder.path().join("curves.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 3);
+    for part in [">\nthis run\n<", ">\nits start\n<", ">\ninstalled\n<"] {
+        assert!(page.contains(part), "{part}");
+    }
 
     // What it learnt is a pack that the engine runs, and says there what it said here.
     assert!(export::is_facenet(folder.path()));
@@ -133,6 +143,25 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     // The pack rounds the weights to half precision.
     let far = found.0.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(far < 1e-3, "{far}");
+
+    // And on the kernels, which run in half precision: the emulator runs their sources.
+    let machine = Emulator::new(6).unwrap();
+    let mut kernels = Embedder::new(&machine, &again).unwrap();
+    let raw = RawFrame::of(&picture.frame);
+    let there = kernels.embed(&machine, &raw, &[face]).unwrap().remove(0);
+    let cosine = cosine(&there.0, &found.0);
+    assert!(cosine >= LEAST_COSINE, "{cosine}");
+}
+
+/// Least cosine of a half-precision embedding with an f32 one, as `kernels/README.md` has it.
+const LEAST_COSINE: f64 = 0.999_99;
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn run_network(
@@ -191,7 +220,7 @@ fn one_point_for_everybody_or_a_loss_that_is_no_number_stops_the_run_and_saves_t
         let (people, detector) = (everybody(), detector());
         let packs = [&detector, embedder()];
         let mut run = Run::open(&config, &people, packs, vec![], folder.path()).unwrap();
-        let stopped = run.go(usize::MAX, &mut |_| ()).err().unwrap().to_string();
+        let stopped = run.go(usize::MAX, &mut |_: &Epoch| ()).err().unwrap().to_string();
         assert!(stopped.starts_with(expected), "{stopped}");
         for saved in ["bad-batch.safetensors", "bad.checkpoint"] {
             assert!(stopped.contains(saved) && folder.path().join(saved).is_file(), "{stopped}");

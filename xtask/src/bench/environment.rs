@@ -65,6 +65,9 @@ pub(super) const FACENET_PYTORCH: Environment = Environment {
     finish: Some("cuda_stand_ins.py"),
 };
 
+/// PyTorch alone, in the same environment.
+pub(super) const TRAINING: Environment = Environment { script: "train_peer.py", ..FACENET_PYTORCH };
+
 impl Environment {
     /// Its Python, after installing what is missing.
     ///
@@ -117,7 +120,7 @@ mod tests {
         let parse = "import ast, sys\nfor name in sys.argv[1:]: ast.parse(open(name).read(), name)";
         let scripts: Vec<PathBuf> =
             fs::read_dir(folder_of_scripts()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        for environment in [ONNXRUNTIME, FACENET_PYTORCH] {
+        for environment in [ONNXRUNTIME, FACENET_PYTORCH, TRAINING] {
             for script in [Some(environment.script), environment.finish].into_iter().flatten() {
                 assert!(scripts.contains(&folder_of_scripts().join(script)), "{script}");
             }

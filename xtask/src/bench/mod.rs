@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: how quick the product is beside others, with dated tables and plots under `docs/`.
 //!
 //! Owns what is measured, the turns in which ours and the peers alternate, and the pages. Refuses to time anything of
-//! ours itself, but for a whole process: `threshold bench` does, each peer times its own calls, and the store has `tests/peers`.
+//! ours itself, but for a whole process: `threshold bench` and `threshold-train pace` do, each peer times its own calls, and the store has
+//! `tests/peers`.
 
 mod environment;
 pub(crate) mod figures;
@@ -11,6 +12,7 @@ mod peers;
 mod plot;
 mod store;
 mod table;
+mod train;
 mod vault;
 mod workloads;
 
@@ -28,6 +30,12 @@ pub(crate) enum Bench {
     },
     /// Enrolments, log entries and a boot's load beside redb and SQLite, which come from crates.io.
     Store,
+    /// A step of training beside PyTorch's, which comes from PyPI.
+    Train {
+        /// Fewer turns and steps.
+        #[arg(long)]
+        quick: bool,
+    },
     /// What re-embedding a vault costs beside the embedding alone.
     Vault {
         /// People, with three photos each.
@@ -44,6 +52,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers { quick } => peers::run(*quick),
         Bench::Store => store::run(),
+        Bench::Train { quick } => train::run(*quick),
         Bench::Vault { people } => vault::run(*people),
     }
 }

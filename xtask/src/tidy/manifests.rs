@@ -14,7 +14,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("threshold-store", &["threshold-record"]),
     ("threshold-tpm", &["threshold-store"]),
     ("threshold-models", &["threshold-record"]),
-    ("threshold-train", &["threshold-models"]),
+    // The kernels for its tests, which run what was trained on the emulator.
+    ("threshold-train", &["threshold-kernels", "threshold-models"]),
     ("threshold-kernels", &["threshold-models", "threshold-record"]),
     ("threshold-slots", &["threshold-bundle"]),
     (

@@ -49,6 +49,9 @@ pub struct Config {
     /// Epochs without a better one after which the run is over.
     #[serde(default, skip_serializing_if = "is_never")]
     pub patience: usize,
+    /// Epochs whose checkpoints stay beside the last and the best one.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub keep: usize,
     /// Alpha of eq. 5: how much further than a positive a negative should be, squared distance.
     #[serde(default = "margin")]
     pub margin: f32,
@@ -105,8 +108,9 @@ impl Config {
     /// How the run's parameters move, and for how long.
     #[must_use]
     pub fn descent(&self) -> Descent {
-        let Self { learning_rate, weight_decay, average, epochs, steps, patience, .. } = *self;
-        Descent { learning_rate, weight_decay, average, epochs, steps, patience }
+        let Self { learning_rate, weight_decay, average, epochs, steps, patience, keep, .. } =
+            *self;
+        Descent { learning_rate, weight_decay, average, epochs, steps, patience, keep }
     }
 
     /// What is out of range, as a clause.

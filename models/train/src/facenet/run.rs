@@ -4,6 +4,7 @@
 //! run.toml, and the checkpoints of `crate::learner`   as there
 //! run.json             version, packs, people and photos, what each epoch gave, and once it is done the check half
 //! losses.csv           one line for each step: step, triplets, loss, spread
+//! curves.html          losses and validations as curves
 //! features             the photos' features, unless the configuration names another place
 //! ```
 //! Owns the draw of batches and the loop.
@@ -15,6 +16,7 @@ use super::photos::Photos;
 use super::start::{self, FEATURES, INSTALLED_LEN, LEN};
 use super::triplet::{self, loss, select, spread, squared_distances};
 use crate::checkpoint::{Origin, write_whole};
+use crate::curves::{self, Line};
 use crate::learner::Learner;
 use crate::pictures::is_held;
 use crate::random::Random;
@@ -110,6 +112,20 @@ pub struct Check {
     pub random: Judged,
     /// The installed network.
     pub installed: Judged,
+}
+
+/// Who wants to know how far a run is; a closure is told the epochs alone.
+pub trait Watch {
+    /// A step was taken, with this mean loss of its triplets.
+    fn step(&mut self, _step: usize, _loss: f32) {}
+    /// An epoch was validated.
+    fn epoch(&mut self, epoch: &Epoch);
+}
+
+impl<F: FnMut(&Epoch)> Watch for F {
+    fn epoch(&mut self, epoch: &Epoch) {
+        self(epoch);
+    }
 }
 
 /// What is known of a run.
@@ -239,7 +255,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If a loss is no number or all embeddings became one point (the batch is saved), or the folder cannot be written;
     /// the last checkpoint stays.
-    pub fn go(&mut self, limit: usize, epoch_done: &mut dyn FnMut(&Epoch)) -> Result<&Outcome> {
+    pub fn go(&mut self, limit: usize, watch: &mut dyn Watch) -> Result<&Outcome> {
         let Config { steps, epochs, .. } = *self.config;
         let first = self.learner.steps() / steps;
         for epoch in (first..epochs).take(limit) {
@@ -251,9 +267,10 @@ impl<'a> Run<'a> {
                 let (loss, n) = self.step(step)?;
                 sum += f64::from(loss);
                 triplets += n;
+                watch.step(step + 1, loss);
             }
             let [loss, triplets] = [sum, triplets as f64].map(|sum| sum / steps as f64);
-            epoch_done(&self.validate(epoch + 1, loss, triplets)?);
+            watch.epoch(&self.validate(epoch + 1, loss, triplets)?);
         }
         if self.learner.is_over() && self.outcome.done.is_none() {
             self.look_at_the_check_half()?;
@@ -326,7 +343,33 @@ impl<'a> Run<'a> {
         let at = || format!("writing into {}", self.folder.display());
         write_whole(&self.folder.join(LOSSES), self.losses.as_bytes()).with_context(at)?;
         self.learner.keep()?;
+        write_whole(&self.folder.join(curves::PAGE), self.curves()?.as_bytes()).with_context(at)?;
         Ok(epoch)
+    }
+
+    /// The page with the losses so far, and what each epoch gave beside what never changes.
+    fn curves(&self) -> Result<String> {
+        let losses = curves::of_losses(&self.losses, &[("loss", 2)]);
+        let triplets = curves::of_losses(&self.losses, &[("triplets", 1)]);
+        let Outcome { epochs, start, random, installed, .. } = &self.outcome;
+        let line = |name, of: &dyn Fn(&Epoch) -> f64| {
+            let point = |epoch: &Epoch| (epoch.step as f64, of(epoch));
+            Line { name, points: epochs.iter().map(point).collect() }
+        };
+        let judged = vec![
+            line("this run", &|epoch| epoch.held.accuracy),
+            line("random directions", &|_| random.accuracy),
+            line("its start", &|_| start.accuracy),
+            line("installed", &|_| installed.accuracy),
+        ];
+        curves::page(
+            "Training FaceNet's last layer",
+            &[
+                ("Mean loss of the triplets that have one", losses),
+                ("Their number in a batch", triplets),
+                ("Pairs of held-back people judged rightly", judged),
+            ],
+        )
     }
 
     fn look_at_the_check_half(&mut self) -> Result<()> {

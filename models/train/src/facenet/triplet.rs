@@ -109,7 +109,7 @@ pub fn spread(distances: &[f32], people: &[usize]) -> f32 {
 }
 
 /// The embeddings as plain values.
-pub(super) fn values(embeddings: &Tensor) -> Result<Vec<f32>> {
+pub(crate) fn values(embeddings: &Tensor) -> Result<Vec<f32>> {
     embeddings.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }
 

@@ -1,16 +1,19 @@
-//! The layers that candle lacks or takes long over, with their gradients: convolution and pools over N, H, W, C.
+//! The layers that candle lacks or takes long over, with their gradients: convolution, pools, and PReLU with
+//! its bias, over N, H, W, C.
 //!
 //! candle 0.11's own convolution takes ten times its forward pass and more for its gradient on a processor (`docs/training.md`), its
 //! max pool has none where windows overlap, and neither pads as the graph says. Here a convolution is the patches of its
 //! input as rows, times the weights as packs hold them, so nothing is reordered between a checkpoint and a pack.
-//! Everything else (sums, activations, norms, losses) is candle's own, gradients included.
+//! Everything else (other sums and activations, norms, losses) is candle's own, gradients included.
 //! Refuses another device than the processor.
 
 mod conv;
 mod pool;
+mod prelu;
 
 pub use conv::conv;
 pub use pool::pool;
+pub use prelu::prelu;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 
