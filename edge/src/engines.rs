@@ -1,16 +1,24 @@
 //! Which engine the unit runs, and that it passed its self-test.
 //!
 //! A unit that was told to use the GPU and cannot goes on with the processor, once that one passed its own self-test with the
-//! same packs; it says so and writes it down, since people at the door will wait longer.
+//! same packs; it says so and writes it down, since people at the door will wait longer. A device may also not come back at all:
+//! whoever supervises the unit ends it then, and the starts that ended so are counted in the data folder.
 //! Refuses to go back, and to fall back for anything but the device: the next start tries the GPU again.
 
 use crate::config::{EngineConfig, EngineKind};
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use threshold_models::cascade::CascadeOptions;
 use threshold_models::cpu::{CpuEngine, EngineOptions};
 use threshold_models::engine::Engine;
 use threshold_models::pack::{Pack, PackDir, PackError};
 use threshold_record::ModelId;
+
+/// In the data folder while a device is opened and tested: one byte, the starts in a row that have begun it.
+const TRIED: &str = "gpu-tried";
+/// Of so many that did not come to its end the next one runs on the processor: one may be a power cut.
+const TRIES: u8 = 2;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +55,14 @@ pub struct Opened {
     pub unusable: Option<String>,
 }
 
-/// The engine that is asked for; the processor's if that is a device's that cannot be used.
+/// The engine that is asked for; the processor's if that is a device's that cannot be used, or from which the last starts did not
+/// come back, of which `data` keeps count.
 ///
 /// # Errors
 /// [`EngineFault`].
 pub fn open(
     config: &EngineConfig,
+    data: &Path,
     detector: &Pack,
     embedder: &Pack,
 ) -> Result<Opened, EngineFault> {
@@ -63,9 +73,40 @@ pub fn open(
         }
         EngineKind::Cuda => {
             let spare = spare(config.clone(), [detector.id, embedder.id]);
-            backed(cuda(config, detector, embedder), spare)
+            backed(tried(data, || cuda(config, detector, embedder)), spare)
         }
     }
+}
+
+/// What opening and testing a device gives; its fault without a try, once, if [`TRIES`] starts in a row did not come to the end of one.
+/// A folder that takes no file counts nothing: the device is tried.
+///
+/// # Errors
+/// Those of the device.
+pub fn tried(
+    data: &Path,
+    device: impl FnOnce() -> Result<Tested, EngineFault>,
+) -> Result<Tested, EngineFault> {
+    let count = data.join(TRIED);
+    let before = fs::read(&count).ok().and_then(|bytes| bytes.first().copied()).unwrap_or(0);
+    if before >= TRIES {
+        let _ = fs::remove_file(&count);
+        return Err(EngineFault::Device(format!(
+            "{TRIES} starts in a row did not come back from its self-test; the next one tries it again"
+        )));
+    }
+    let _ = put(&count, before + 1);
+    let tested = device();
+    let _ = fs::remove_file(&count);
+    tested
+}
+
+/// Durable on return: a device may take the whole board with it.
+fn put(path: &Path, byte: u8) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(&[byte])?;
+    file.sync_all()?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A device's engine with its spare; or, if the device cannot be used, the spare at once. Any other fault stays one.
@@ -138,6 +179,7 @@ fn kernels(config: &EngineConfig) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use threshold_models::engine::{Detection, Embedding, EngineError};
     use threshold_models::frame::Frame;
@@ -156,6 +198,41 @@ mod tests {
 
     fn tested(words: &str) -> Result<Tested, EngineFault> {
         Ok((Box::new(NoEngine), words.to_owned()))
+    }
+
+    #[test]
+    fn a_device_that_two_starts_did_not_come_back_from_is_left_alone_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let unmade = || -> Result<Tested, EngineFault> { unreachable!("it is not asked for") };
+        // A start that is ended in the middle: what it leaves is what stands there meanwhile.
+        let ended = || {
+            let mut left = Vec::new();
+            let seen = tried(data, || {
+                left = fs::read(data.join(TRIED)).unwrap();
+                tested("engine=cuda")
+            });
+            assert!(seen.is_ok());
+            assert!(!data.join(TRIED).exists(), "a try that came to its end counts nothing");
+            fs::write(data.join(TRIED), &left).unwrap();
+            left
+        };
+        for expected in [1, 2] {
+            assert_eq!(ended(), [expected]);
+        }
+        let left_alone = tried(data, unmade).err().unwrap().to_string();
+        assert_eq!(
+            left_alone,
+            "GPU: 2 starts in a row did not come back from its self-test; the next one tries it again"
+        );
+        // The one after tries it again, and a device that says no is counted out as well.
+        let gone = tried(data, || Err(EngineFault::Device("no driver".to_owned())));
+        assert!(gone.is_err_and(|why| why.to_string().contains("no driver")));
+        assert!(!data.join(TRIED).exists());
+        // Bytes that are no count are as good as none, and a folder that is not there keeps none.
+        fs::write(data.join(TRIED), []).unwrap();
+        assert!(tried(data, || tested("engine=cuda")).is_ok());
+        assert!(tried(&data.join("none"), || tested("engine=cuda")).is_ok());
     }
 
     #[test]

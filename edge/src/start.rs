@@ -145,7 +145,7 @@ type Loaded = (Opened, EmbedderFacts, Policy);
 
 fn engine(config: &Config) -> Result<Loaded, EngineFault> {
     let (camera, zone) = (capture::words(&config.camera), config.unit.zone().unwrap_or_default());
-    let config = &config.engine;
+    let (data, config) = (&config.unit.data, &config.engine);
     let folder = PackDir::locate(config.packs.as_deref())?;
     let packs = PackDir::open(&folder)?;
     let detector = packs.detector()?;
@@ -153,7 +153,7 @@ fn engine(config: &Config) -> Result<Loaded, EngineFault> {
         Some(name) => packs.named(name)?,
         None => packs.default_embedder()?,
     };
-    let opened = engines::open(config, &detector, &embedder)?;
+    let opened = engines::open(config, data, &detector, &embedder)?;
     let meta = embedder.embedder()?;
     let facts = EmbedderFacts {
         id: embedder.id,

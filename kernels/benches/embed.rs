@@ -327,6 +327,10 @@ fn divided<D: Device>(
     let mut all: Vec<Vec<(f32, Division)>> = vec![Vec::new(); chosen.len()];
     for (tile, splits) in (0..TILES.len()).flat_map(|tile| SPLITS.map(|splits| (tile, splits))) {
         let division = Division { tile, splits };
+        // Where a direct tile does not hold a sum, the time is of the chosen one.
+        if division.of(splits) != Some(division) {
+            continue;
+        }
         network.divide(Some(division));
         let timed = network.timed(device, n, runs)?;
         if splits == 1 {

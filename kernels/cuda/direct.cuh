@@ -14,7 +14,7 @@ template <u32 BN, u32 AHEAD>
 struct Direct {
     // A warp has 32 terms at a time, a chunk; and a thread OWN results in the end, 16 channels apart.
     static constexpr u32 BM = 8, CHUNK = 32, WARPS = 4, TILES = BN / 8, OWN = BN / 16;
-    // Of f32, so that neither who writes sums nor who reads them meets others in a bank.
+    // Of f32, so that who writes sums does not meet others in a bank, and who reads them few.
     static constexpr u32 ROW = BN + 4;
 
     const LayerStep& s;

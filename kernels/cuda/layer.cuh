@@ -34,7 +34,7 @@ struct LayerStep {
     float2* partial;            // LAYER_CONV in more than one split: sums of each, [tile][split][pair][thread]
     u32* arrived;               // and how many of a tile's splits are done: 0 before and after
     u32 kind;
-    u32 tile[2], splits[2];     // LAYER_CONV: which of the shapes of `product.cuh`, and into how many parts its sum is split; for
+    u32 tile[2], splits[2];     // LAYER_CONV: which of the tiles of `layers.cu`, and into how many parts its sum is split; for
                                 // many items, and for few
     u32 unused;
     u32 kernel_h, kernel_w, stride, pad_h, pad_w;

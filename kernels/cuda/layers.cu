@@ -60,6 +60,7 @@ static __device__ __forceinline__ void level(const LayersParams& p, unsigned cha
         case 7: return Product16x16Shared(s, s_raw, n, splits).run(block);
         default: break;
     }
+    // As `launch::layers::Tile::ahead`.
     const u32 terms = s.kernel_h * s.kernel_w * s.x.c;
     if (tile == 9) return Direct<32, 3>(s).run(s_raw, n, block);
     if (terms <= 384) return Direct<16, 3>(s).run(s_raw, n, block);

@@ -214,6 +214,68 @@ fn every_division_of_a_convolution_gives_its_sum_whichever_block_comes_last() {
 }
 
 #[test]
+fn every_body_of_a_direct_tile_gives_its_sum_among_others_channels_and_with_a_residual() {
+    let direct = |tile: usize| Division { tile: TILES.len() - 2 + tile, splits: 1 };
+    for mut lots in rounds(515) {
+        // The longest sum of each body, and one term in eights more than the body before holds.
+        for (tile, terms) in
+            [(0, 8_usize), (0, 384), (0, 392), (0, 896), (0, 904), (0, 1_792), (1, 8), (1, 384)]
+        {
+            let division = direct(tile);
+            assert_eq!(division.of(terms.div_ceil(64)), Some(division));
+            let kernels = [[1, 1], [1, 3], [3, 3], [7, 1], [1, 7]];
+            let whole = |kernel: &[usize; 2]| terms % (8 * kernel[0] * kernel[1]) == 0;
+            let kernels: Vec<_> = kernels.into_iter().filter(whole).collect();
+            let kernel = lots.one_of(&kernels);
+            let c = terms / kernel[0] / kernel[1];
+            let (h, w) = (1 + lots.below(5) as usize, 1 + lots.below(5) as usize);
+            let shape = Shape { h, w, c };
+            let mut graph = Graph::new("direct", shape);
+            let (x, out) = (graph.input(), 8 * (1 + lots.below(6) as usize));
+            let pad = [kernel[0] / 2, kernel[1] / 2];
+            let conv = Conv { kernel, pad, act: Act::Relu, ..Conv::new(out, 1, 1) };
+            let long = graph.conv("long", x, conv);
+            let beside = graph.conv("beside", x, Conv::new(8, 1, 1));
+            let cat = graph.concat("cat", &[beside, long]);
+            let back = graph.conv("back", cat, Conv::new(c, 1, 1));
+            let sum = graph.add("sum", back, x, Act::Relu);
+            let y = graph.conv("y", sum, Conv::new(8, 1, 1));
+            graph.output("y", y);
+            let (tensors, machine) = (synthetic::weights([&graph]), machine(lots.below(99)));
+            let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+            network.divide(Some(division));
+            let n = 1 + lots.below(4) as usize;
+            let input = drawn(&mut lots, n * shape.len());
+            check(&network, &machine, (&graph, &tensors, n), &input, |_| true);
+        }
+    }
+}
+
+#[test]
+fn of_counted_items_each_says_what_it_says_without_the_places_beside_it() {
+    for mut lots in rounds(516) {
+        let graph = network(&mut lots);
+        let tensors = synthetic::weights([&graph]);
+        let machine = machine_of(lots.below(99), 132);
+        let mut network = DeviceNetwork::new(&machine, &graph, &tensors).unwrap();
+        let (places, len) = (8, graph.shape(graph.input()).len());
+        let items = drawn(&mut lots, places * len);
+        // Few, and more than few, which are divided as all places are.
+        for count in [0, 1, 2, 3, places] {
+            let mut counted = network.counted(&machine, &items, count).unwrap();
+            counted.replay(&machine).unwrap();
+            let outputs = counted.output();
+            drop(counted);
+            let expected = network.run(&machine, &items[..count * len]).unwrap();
+            let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            for (value, expected) in outputs.iter().zip(&expected) {
+                assert!((value - expected).abs() <= 0.01 * most, "{count}: {value}, {expected}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_buffer_that_is_used_again_for_the_output_held_halves_before() {
     let mut graph = Graph::new("dense", Shape { h: 4, w: 4, c: 8 });
     let mut x = graph.input();

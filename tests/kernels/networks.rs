@@ -16,8 +16,10 @@ use threshold_tests::{packs, photos, skipped};
 /// Greatest difference of a score, and of a fraction of a box's side, of P-Net on noise, which networks are least sure of: the
 /// largest of nine million was 0.0023 in the emulator, of some more 0.0028 on a card. The design allows scores 0.01.
 const MAX_PNET: f32 = 0.0040;
-/// The same rms over a frame of noise, of which the smallest has one cell: the largest of 977 frames was 0.00021.
-const RMS_PNET: f64 = 0.0003;
+/// The same rms over a frame of noise of hundreds of cells: the largest of 489 frames was 0.00009.
+const RMS_PNET: f64 = 0.00015;
+/// What one value of a frame may exceed, up to [`MAX_PNET`]: none of nine million did in the emulator.
+const MOST_PNET: f32 = 0.0025;
 /// The same of R-Net and O-Net: the largest of twelve seeds was 0.00064, with drawn weights 0.0019.
 const MAX_CROPS: f32 = 0.003;
 
@@ -43,7 +45,7 @@ fn p_net_finds_every_cell_of_every_level() {
             found.sort_by_key(|cell| cell.cell);
             let mut found = found.iter();
             let (mut map, mut at) = (PNetMap::default(), 0);
-            let (mut squares, mut differences) = (0.0, 0);
+            let (mut squares, mut differences, mut beyond) = (0.0, 0, 0);
             for level in levels(size[0], size[1], 12.0, 0.709) {
                 let n = level.height * level.width;
                 // What the kernels saw, so that only the network differs.
@@ -60,13 +62,15 @@ fn p_net_finds_every_cell_of_every_level() {
                     for (found, expected) in [cell.score].iter().chain(&cell.reg).zip(expected) {
                         let off = (found - expected).abs();
                         assert!(off <= MAX_PNET, "{size:?} {level:?} {i}: {cell:?}, {score}");
-                        (squares, differences) =
-                            (squares + f64::from(off).powi(2), differences + 1);
+                        squares += f64::from(off).powi(2);
+                        differences += 1;
+                        beyond += usize::from(off > MOST_PNET);
                     }
                 }
             }
+            assert!(beyond <= 1, "{size:?}: {beyond} values");
             let rms = (squares / f64::from(differences)).sqrt();
-            assert!(rms <= RMS_PNET, "{size:?}: {rms}");
+            assert!(rms <= RMS_PNET || differences < 1_000, "{size:?}: {rms}");
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn run() -> Result<()> {
         let mut arguments = vec!["clippy", "--quiet", "--tests", "--locked"];
         arguments.extend([
             "--features",
-            "threshold-tests/gpu,threshold-edge/cuda,threshold-host/parquet",
+            "threshold-tests/gpu,threshold-edge/cuda,threshold-host/cuda,threshold-host/parquet",
             "--",
             "-D",
             "warnings",

@@ -67,7 +67,7 @@ impl<D: Device> Recorded<'_, D> {
         self.program.run(device, &[]).map(|_| ())
     }
 
-    /// What [`DeviceNetwork::counted`] gave in the last run; zeros where there was no item.
+    /// What [`DeviceNetwork::counted`] gave in the last run; of places without an item whatever lay there.
     pub fn output(&self) -> Vec<f32> {
         self.program.output().chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
     }

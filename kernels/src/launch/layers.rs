@@ -23,9 +23,9 @@ pub struct Tile {
     pub pixels: usize,
     /// Output channels.
     pub channels: usize,
-    /// Steps of the sum in a stage, each multiplied by warps of its own.
+    /// Steps of the sum in a stage, each multiplied by warps of its own; of a direct tile, those that all warps have at a time.
     pub steps: usize,
-    /// Stages of its ring.
+    /// Stages of its ring; none of a direct tile.
     pub stages: usize,
 }
 
@@ -36,7 +36,7 @@ impl Tile {
     }
 
     /// Of a direct tile, for a sum of so many steps: the body of the kernel that holds all of it, by how many times 32 terms each
-    /// warp has under way; none if none does.
+    /// warp has under way; none if none does. `cuda/layers.cu` chooses likewise.
     fn ahead(self, steps: usize) -> Option<usize> {
         let bodies: &[usize] = if self.channels == 16 { &[3, 7, 14] } else { &[3] };
         bodies.iter().copied().find(|ahead| 2 * ahead >= steps)
@@ -107,7 +107,8 @@ impl Division {
     }
 
     /// The same of a sum of so many steps, with no more splits than it has; none if its tile does not hold such a sum.
-    pub(crate) fn of(self, steps: usize) -> Option<Self> {
+    #[must_use]
+    pub fn of(self, steps: usize) -> Option<Self> {
         let tile = TILES[self.tile];
         let most = match tile.is_direct() {
             true => usize::from(tile.ahead(steps).is_some()),

@@ -44,7 +44,9 @@ pub(super) fn run(folders: &[PathBuf]) -> Result<()> {
     }
     let peers = fs::read_to_string(root().join("docs/cpu-peers.md")).unwrap_or_default();
     fs::write(root().join(PAGE), page(&all, &peers)?).with_context(|| format!("writing {PAGE}"))?;
-    let drawing = roofline::drawing(&all[all.len() - 1])?;
+    // The newest that timed the cascade too.
+    let whole = all.iter().rev().find(|results| !results.detect.is_null());
+    let drawing = roofline::drawing(whole.unwrap_or(&all[all.len() - 1]))?;
     fs::write(root().join("docs").join(DRAWING), drawing).context("writing the drawing")?;
     println!("written: {PAGE}, docs/{DRAWING}");
     Ok(())
@@ -61,7 +63,8 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
          `turns_ms` in `peer.json` are of one turn each.\n\n"
     );
     let sources = all.iter().map(|results| {
-        let turns = list(&results.detect_peer["frames"]).first().map_or("", |row| {
+        let rows = [&results.detect_peer["frames"], &results.embed_peer["rows"]];
+        let turns = rows.into_iter().find_map(|rows| list(rows).first()).map_or("", |row| {
             if row["turns_ms"].is_array() { "in turns" } else { "one after the other" }
         });
         let number = |value: &Value| value.as_f64().map_or_else(missing, |n| format!("{n:.0}"));
@@ -609,7 +612,13 @@ fn prediction(all: &[Results]) -> Result<String> {
         let Some(measured) = Measured::of(results)? else { continue };
         let mut rows = Vec::new();
         for board in &BOARDS {
-            let of_board = all.iter().find(|other| other.card() == board.name);
+            // This run's own, or else the newest's of that card.
+            let of_board = || {
+                [results]
+                    .into_iter()
+                    .chain(all.iter().rev())
+                    .filter(|other| other.card() == board.name)
+            };
             let mut add = |what: &str, range: Option<Range>, told_ms: Option<f64>| {
                 let Some(Range { quick, slow }) = range else { return };
                 let told_ms = match (told_ms, board.integrated) {
@@ -631,12 +640,12 @@ fn prediction(all: &[Results]) -> Result<String> {
             ] {
                 let row = results.frame(frame, FRAME.1);
                 let told_ms =
-                    of_board.and_then(|other| other.frame(frame, FRAME.1)["p50_ms"].as_f64());
+                    of_board().find_map(|other| other.frame(frame, FRAME.1)["p50_ms"].as_f64());
                 add(what, measured.frame(row, board)?, told_ms);
             }
             for (graph, what) in &networks {
-                let told_ms = of_board
-                    .and_then(|other| other.network_us(graph.name(), 1, "p50_us"))
+                let told_ms = of_board()
+                    .find_map(|other| other.network_us(graph.name(), 1, "p50_us"))
                     .map(|us| us / 1e3);
                 add(what, measured.network(graph, 1, board), told_ms);
             }
