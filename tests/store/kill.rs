@@ -266,12 +266,13 @@ fn work_and_kill(folder: &Path, seed: u64, model: &mut Model, lots: &mut Lots) -
         started_again(&[], "kill::the_other_process_works_until_it_is_killed", folder, seed);
     let mut process =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
-    let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     // One kill in eight falls into the opening.
     let at = if lots.below(8) == 0 { 0 } else { lots.below(120) };
     let delay = Duration::from_micros(lots.below(MOST_DELAY_US));
     let mut under_way = None;
-    for (line, count) in lines.zip(0..) {
+    let mut count = 0;
+    while let Some(line) = lines.next() {
         let line = line.unwrap();
         match *line.split(' ').collect::<Vec<_>>() {
             ["?", ref words @ ..] => {
@@ -280,7 +281,11 @@ fn work_and_kill(folder: &Path, seed: u64, model: &mut Model, lots: &mut Lots) -
             ["!", number] => {
                 model.take(&under_way.take().unwrap(), number.parse().unwrap());
             }
-            _ => panic!("seed {seed}: the process failed: {line}"),
+            // A panic begins with an empty line.
+            _ => {
+                let rest: Vec<String> = lines.map_while(Result::ok).collect();
+                panic!("seed {seed}: the process failed: {line}{}", rest.join("\n"));
+            }
         }
         if count == at {
             let start = Instant::now();
@@ -289,6 +294,7 @@ fn work_and_kill(folder: &Path, seed: u64, model: &mut Model, lots: &mut Lots) -
             }
             process.kill().unwrap();
         }
+        count += 1;
     }
     process.wait().unwrap();
     under_way
