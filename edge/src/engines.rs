@@ -78,7 +78,7 @@ pub fn open(
     }
 }
 
-/// What opening and testing a device gives; its fault without a try, once, if [`TRIES`] starts in a row did not come to the end of one.
+/// What opening and testing a device gives; its fault without a try, once, if two starts in a row did not come to the end of one.
 /// A folder that takes no file counts nothing: the device is tried.
 ///
 /// # Errors

@@ -237,6 +237,33 @@ fn a_full_medium_is_full_until_something_goes() {
 }
 
 #[test]
+fn on_a_full_medium_what_gives_back_as_much_as_it_takes_is_replaced_at_every_cut() {
+    let nand = blank();
+    let mut flash = cells(&nand);
+    flash.replace(Object::Anchor, b"before").unwrap();
+    let full = (1..999).find_map(|n| flash.replace(Object::Segment(n), &bytes(4_000, 1)).err());
+    assert_eq!(full.map(|error| error.fault), Some(FlashFault::Full));
+    let began = nand.writes();
+    flash.replace(Object::Anchor, b"after").unwrap();
+    let writes = nand.writes() - began;
+    assert!(flash.replace(Object::Anchor, &bytes(60_000, 1)).is_err(), "more than it gives back");
+    assert!(flash.replace(Object::Segment(999), b"new").is_err(), "gives nothing back");
+    // Again and again, cut anywhere, and the margin is there at each start.
+    for at in 1..=writes {
+        let torn = nand.copy();
+        let mut flash = cells(&torn);
+        torn.cut_power_at(torn.writes() + at, at);
+        let cut = flash.replace(Object::Anchor, b"later").is_err();
+        torn.power_on();
+        let mut flash = cells(&torn);
+        let found = all(&flash, Object::Anchor).unwrap();
+        assert!(found == b"later" || cut && found == b"after", "write {at}: {found:?}");
+        flash.replace(Object::Anchor, b"goes on").unwrap();
+        assert_eq!(all(&cells(&torn), Object::Anchor).unwrap(), b"goes on", "write {at}");
+    }
+}
+
+#[test]
 fn blocks_wear_alike_and_bad_ones_are_left_out() {
     let nand = blank();
     let mut flash = cells(&nand);

@@ -60,6 +60,7 @@ enum Act {
     Commit(u32),
     Sync,
     Lockout(u8),
+    Tidy,
 }
 
 impl fmt::Display for Act {
@@ -73,6 +74,7 @@ impl fmt::Display for Act {
             Self::Commit(mark) => write!(f, "commit {mark}"),
             Self::Sync => f.write_str("sync"),
             Self::Lockout(count) => write!(f, "lockout {count}"),
+            Self::Tidy => f.write_str("tidy"),
         }
     }
 }
@@ -90,6 +92,7 @@ impl Act {
             ["commit", mark] => Self::Commit(mark.parse().ok()?),
             ["sync"] => Self::Sync,
             ["lockout", count] => Self::Lockout(count.parse().ok()?),
+            ["tidy"] => Self::Tidy,
             _ => return None,
         })
     }
@@ -105,7 +108,8 @@ impl Act {
                 Self::Put(lots.one_of(&people), lots.below(3) as u8, (mark % 100) as i8 + 1)
             }
             6..8 if people.len() > 3 => Self::Remove(lots.one_of(&people)),
-            8..12 => Self::Append(mark),
+            8..11 => Self::Append(mark),
+            11 => Self::Tidy,
             12 => Self::Sync,
             13 => Self::Lockout(mark as u8),
             _ => Self::Commit(mark),
@@ -135,6 +139,7 @@ impl Act {
                 store.save_lockout([1, count, 0, 0])?;
                 0
             }
+            Self::Tidy => u64::from(store.tidy_up()?),
         })
     }
 }
@@ -198,6 +203,7 @@ impl Model {
             }
             Act::Sync => self.durable = self.head(),
             &Act::Lockout(count) => self.lockout = [1, count, 0, 0],
+            Act::Tidy => {}
         }
     }
 

@@ -15,7 +15,7 @@ const AHEAD: usize = 4;
 /// Cells that a write is tried in, one after the other, as long as blocks turn out bad.
 pub(super) const TRIES: u32 = 4;
 
-/// Free cells that only the mending of a start may take.
+/// Free cells that only the mending of a start may take, and for a moment what gives as many back.
 const MARGIN: usize = 4;
 
 /// The cells that no object has.
@@ -140,7 +140,7 @@ impl<M: Medium> Cells<M> {
         Ok(None)
     }
 
-    /// Gives out claimed cells. `mending` may take the last ones.
+    /// Gives out claimed cells. `mending` may take the last ones, and so may what gives as many back.
     pub(super) fn take(&mut self, count: usize, mending: bool) -> Result<Vec<u32>, MediumError> {
         let margin = if mending { 0 } else { MARGIN };
         let room = |stock: &Stock| stock.claimed.len() + stock.fresh.len() + stock.clean.len();

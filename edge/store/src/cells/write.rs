@@ -5,6 +5,7 @@ use super::page::{self, FIRST_PAGE, FRAME, Frame, HASH, HEAD_PAGE, Head};
 use super::stock::TRIES;
 use super::{Cells, Held, Piece};
 use crate::flash::{FlashFault, Object};
+use std::collections::BTreeSet;
 
 impl<M: Medium> Cells<M> {
     /// Mends what a stop or a failed write left, before anything is written.
@@ -53,8 +54,12 @@ impl<M: Medium> Cells<M> {
     }
 
     fn put(&mut self, objects: &[(Object, &[u8])], mending: bool) -> Result<(), MediumError> {
-        let need = objects.iter().map(|(_, bytes)| self.places(bytes.len() as u64)).sum::<u32>();
-        let mut cells = self.take(need as usize, mending)?;
+        let need = objects.iter().map(|(_, bytes)| self.places(bytes.len() as u64)).sum::<u32>() as usize;
+        // What gives back as many cells as it takes may have the last ones, so that a full medium can be cleaned: a stop in the middle
+        // finds the object of before with all of these free, or the new one with those.
+        let before = objects.iter().filter_map(|(object, _)| self.held.get(object));
+        let gives_back = before.flat_map(Held::cells).collect::<BTreeSet<u32>>().len() >= need;
+        let mut cells = self.take(need, mending || gives_back)?;
         self.turn += 1;
         self.uncache();
         let mut made = Vec::new();
