@@ -54,7 +54,8 @@ impl<M: Medium> Cells<M> {
     }
 
     fn put(&mut self, objects: &[(Object, &[u8])], mending: bool) -> Result<(), MediumError> {
-        let need = objects.iter().map(|(_, bytes)| self.places(bytes.len() as u64)).sum::<u32>() as usize;
+        let need =
+            objects.iter().map(|(_, bytes)| self.places(bytes.len() as u64)).sum::<u32>() as usize;
         // What gives back as many cells as it takes may have the last ones, so that a full medium can be cleaned: a stop in the middle
         // finds the object of before with all of these free, or the new one with those.
         let before = objects.iter().filter_map(|(object, _)| self.held.get(object));
