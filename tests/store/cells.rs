@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use threshold_record::PersonId;
 use threshold_store::cells::{MIN_DEVICE_BYTES, Nand, NandFault, Shape, format, is_formatted};
 use threshold_store::{
-    Cells, CellsError, Device, Flash, FlashFault, MockFlash, Object, RESERVE_BYTES, Series, Store,
-    StoreError,
+    Cells, CellsError, Device, Flash, FlashFault, LogSize, MockFlash, Object, RESERVE_BYTES,
+    Series, Store, StoreError, StoreSize,
 };
 
 const LOG: Object = Object::Segment(1);
@@ -261,6 +261,35 @@ fn on_a_full_medium_what_gives_back_as_much_as_it_takes_is_replaced_at_every_cut
         flash.replace(Object::Anchor, b"goes on").unwrap();
         assert_eq!(all(&cells(&torn), Object::Anchor).unwrap(), b"goes on", "write {at}");
     }
+}
+
+#[test]
+fn a_medium_that_filled_while_nobody_tidied_is_tidied_and_takes_people_again() {
+    let bed = Bed::cells();
+    let log = LogSize { segment_bytes: 4096, segments: 4 };
+    let size = StoreSize { log, gallery_segment_bytes: 4096 };
+    let (mut store, _) = Store::open_sized(bed.body().unwrap(), bed.keys(), size).unwrap();
+    store.load_gallery(MODEL).unwrap();
+    let people: Vec<PersonId> =
+        ["Ann", "Bob", "Cid"].map(|who| store.add_person(name(who)).unwrap()).to_vec();
+    // Templates that take each other's place leave segments of dead records.
+    let full = (0..100_000_u32).find_map(|at| {
+        let (person, slot) = (people[at as usize % 3], (at / 3 % 3) as u8);
+        store.put_template(template(person, slot, (at % 100) as i8 + 1)).err()
+    });
+    assert!(full.is_some_and(|error| error.is_full()));
+    while store.tidy_up().unwrap() {}
+    for round in 0..200 {
+        let person = store.add_person(name("goes on")).unwrap();
+        store.put_template(template(person, 0, (round % 100) as i8)).unwrap();
+        store.commit(entry(round)).unwrap();
+        store.remove_person(person).unwrap();
+        while store.tidy_up().unwrap() {}
+    }
+    drop(store);
+    let (mut store, _) = Store::open_sized(bed.body().unwrap(), bed.keys(), size).unwrap();
+    store.load_gallery(MODEL).unwrap();
+    assert_eq!(store.gallery().unwrap().members().count(), 3);
 }
 
 #[test]
