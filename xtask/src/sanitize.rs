@@ -19,7 +19,8 @@ const SANITIZERS: [(&str, Option<&str>); 2] =
 const LIBRARIES: [(&str, &str); 2] =
     [("cuda", "THRESHOLD_EMULATOR"), ("emulator/planted", "THRESHOLD_PLANTED")];
 /// Parts of the names of the tests that run whole networks.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 10] = [
+    "by_turns",
     "detection",
     "facenet",
     "large_batch_says",
