@@ -83,7 +83,7 @@ pub fn open(
 ///
 /// # Errors
 /// Those of the device.
-pub fn tried(
+fn tried(
     data: &Path,
     device: impl FnOnce() -> Result<Tested, EngineFault>,
 ) -> Result<Tested, EngineFault> {

@@ -327,7 +327,7 @@ fn divided<D: Device>(
     let mut all: Vec<Vec<(f32, Division)>> = vec![Vec::new(); chosen.len()];
     for (tile, splits) in (0..TILES.len()).flat_map(|tile| SPLITS.map(|splits| (tile, splits))) {
         let division = Division { tile, splits };
-        // Where a direct tile does not hold a sum, the time is of the chosen one.
+        // A direct tile has no splits. Where it does not hold a sum, the time is of the chosen one.
         if division.of(splits) != Some(division) {
             continue;
         }

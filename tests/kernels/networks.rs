@@ -16,7 +16,7 @@ use threshold_tests::{packs, photos, skipped};
 /// Greatest difference of a score, and of a fraction of a box's side, of P-Net on noise, which networks are least sure of: the
 /// largest of nine million was 0.0023 in the emulator, of some more 0.0028 on a card. The design allows scores 0.01.
 const MAX_PNET: f32 = 0.0040;
-/// The same rms over a frame of noise of hundreds of cells: the largest of 489 frames was 0.00009.
+/// The same rms over a frame of noise of hundreds of cells: the largest of 488 frames was 0.00009.
 const RMS_PNET: f64 = 0.00015;
 /// What one value of a frame may exceed, up to [`MAX_PNET`]: none of nine million did in the emulator.
 const MOST_PNET: f32 = 0.0025;

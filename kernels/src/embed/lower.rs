@@ -141,8 +141,8 @@ fn work(conv: Conv, step: &Step, n: usize) -> Work {
     Work { pixels: n * y.h * y.w, channels: y.c, terms: conv.kernel[0] * conv.kernel[1] * c }
 }
 
-/// Items up to which tiles are direct. With eight, FaceNet's levels took 394 us instead of 407 on an H200, each alone; all of it 461
-/// instead of 454.
+/// Items up to which tiles are direct. With eight, all of FaceNet took 461 us with them on an H200 and 454 without
+/// (`RESULTS.md`).
 const DIRECT_ITEMS: usize = 4;
 
 struct Lowerer<'a> {
