@@ -19,6 +19,7 @@
 
 mod checks;
 mod frames;
+mod goals;
 mod paper;
 mod prediction;
 mod report;

@@ -6,7 +6,7 @@
 use super::prediction::{BOARDS, Measured, Range};
 use super::results::{Results, list, peer_ms};
 use super::roofline;
-use super::{checks, paper};
+use super::{checks, goals, paper};
 use crate::bench::figures::Line;
 use crate::kernels::count;
 use crate::repository::root;
@@ -22,7 +22,7 @@ const RESULTS: &str = "kernels/results";
 const PAGE: &str = "docs/performance.md";
 const DRAWING: &str = "performance-roofline.svg";
 /// The frame that goals are set for.
-const FRAME: (&str, f64) = ("1280x720-1", 40.0);
+pub(super) const FRAME: (&str, f64) = ("1280x720-1", 40.0);
 
 /// Writes the page from these folders of results, or from all that are kept.
 ///
@@ -59,14 +59,26 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
          Each folder there is one card on one day; `cargo xtask gpu pack` makes what runs on it.\n\
          [kernels/RESULTS.md](../kernels/RESULTS.md) tells how the kernels came there and what was missed; \
          [cpu-peers.md](cpu-peers.md) has the CPU engine.\n\
-         A figure is the median of the turns' medians, by the host's clock, in which ours and the peers alternate; results without \
-         `turns_ms` in `peer.json` are of one turn each.\n\n"
+         A figure is the median of the turns' medians, by the host's clock. *In turns*: ours and the peers' alternated; *one after the other*: \
+         on the same card in the same hour.\n\n"
     );
     let sources = all.iter().map(|results| {
-        let rows = [&results.detect_peer["frames"], &results.embed_peer["rows"]];
-        let turns = rows.into_iter().find_map(|rows| list(rows).first()).map_or("", |row| {
-            if row["turns_ms"].is_array() { "in turns" } else { "one after the other" }
-        });
+        let beside: Vec<String> = [
+            ("detection", &results.detect_peer["frames"], results.detect_turns),
+            ("networks", &results.embed_peer["rows"], results.embed_turns),
+        ]
+        .into_iter()
+        .filter_map(|(what, rows, ours)| {
+            let turns = &list(rows).first()?["turns_ms"];
+            let theirs = turns.as_array().map_or(1, Vec::len);
+            Some(match (ours, theirs) {
+                (0, _) => format!("{what}: theirs alone"),
+                (ours, theirs) if ours == theirs && turns.is_array() => format!("{what} in turns"),
+                _ => format!("{what} one after the other"),
+            })
+        })
+        .collect();
+        let turns = if beside.is_empty() { "ours alone".to_owned() } else { beside.join(", ") };
         let number = |value: &Value| value.as_f64().map_or_else(missing, |n| format!("{n:.0}"));
         vec![
             format!("`{}`", results.name),
@@ -78,7 +90,7 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
                 .find_map(|peer| peer["torch"].as_str())
                 .unwrap_or("none")
                 .to_owned(),
-            turns.to_owned(),
+            turns,
         ]
     });
     page += &table(
@@ -87,7 +99,7 @@ fn page(all: &[Results], peers: &str) -> Result<String> {
     );
     for results in all {
         let _ = write!(page, "\n# {} (`{}`)\n", results.card(), results.name);
-        page += &goals(results);
+        page += &goals::section(results);
         page += &detection(results);
         page += &latency(results);
         page += &embedding(results);
@@ -125,136 +137,6 @@ pub(super) fn told(value: Option<f64>) -> String {
         Some(value) if value >= 1.0 => format!("{value:.2}"),
         Some(value) => format!("{value:.3}"),
     }
-}
-
-/// A goal's line: a value that is wanted to be at most, or at least.
-fn goal(
-    what: &str,
-    wanted: &str,
-    limit: f64,
-    at_most: bool,
-    value: Option<f64>,
-    field: &str,
-) -> Vec<String> {
-    let (measured, kept) = match value {
-        Some(value) => {
-            let kept = if at_most { value <= limit } else { value >= limit };
-            (told(Some(value)), if kept { "kept" } else { "**missed**" }.to_owned())
-        }
-        None => (missing(), String::new()),
-    };
-    vec![what.to_owned(), wanted.to_owned(), measured, kept, format!("`{field}`")]
-}
-
-fn goals(results: &Results) -> String {
-    let (name, least) = FRAME;
-    let ms = |frame: &str, least: f64, key: &str| results.frame(frame, least)[key].as_f64();
-    let over = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
-    let facenet =
-        |frame: &str, least: f64, key: &str| results.frame(frame, least)["facenet"][key].as_f64();
-    let whole = facenet(name, least, "p50_ms");
-    let peers = results.peer_frame(name, least)["embedded_p50_ms"].as_f64();
-    let network =
-        |batch| results.network_us("Inception-ResNet-v1", batch, "p50_us").map(|us| us / 1e3);
-    let best = |batch: usize| {
-        let rows = list(&results.embed_peer["rows"]).iter();
-        let same = rows.filter(|row| row["batch"].as_u64() == Some(batch as u64));
-        same.filter_map(peer_ms).min_by(f64::total_cmp)
-    };
-    let mut rows = vec![
-        goal(
-            "1280 x 720, min face 40, 1 face: frame to candidates (FaceNet, 1,000 people), ms",
-            "<= 0.35",
-            0.35,
-            true,
-            whole,
-            "detect.json frames[].facenet.p50_ms",
-        ),
-        goal(
-            "of a hundred such frames the slowest but one, ms",
-            "<= 0.5",
-            0.5,
-            true,
-            facenet(name, least, "p99_ms"),
-            "detect.json frames[].facenet.p99_ms",
-        ),
-        goal(
-            "the same with 6 faces / 1 face",
-            "<= 2",
-            2.0,
-            true,
-            over(facenet("1280x720-6", least, "p50_ms"), whole),
-            "detect.json frames[].facenet.p50_ms",
-        ),
-        goal(
-            "detection alone, ms",
-            "<= 0.15",
-            0.15,
-            true,
-            ms(name, least, "p50_ms"),
-            "detect.json frames[].p50_ms",
-        ),
-        goal(
-            "detection, 20 faces / 1 face",
-            "<= 2",
-            2.0,
-            true,
-            over(ms("1280x720-20", least, "p50_ms"), ms(name, least, "p50_ms")),
-            "detect.json frames[].p50_ms",
-        ),
-        goal(
-            "1920 x 1080, min face 20, 1 face: frame to candidates, ms",
-            "<= 0.8",
-            0.8,
-            true,
-            facenet("1920x1080-1", 20.0, "p50_ms"),
-            "detect.json frames[].facenet.p50_ms",
-        ),
-        goal(
-            "facenet-pytorch end to end (without a search) / ours",
-            ">= 20",
-            20.0,
-            false,
-            over(peers, whole),
-            "peer.json frames[].embedded_p50_ms",
-        ),
-    ];
-    for batch in [1, 4, 8, 32] {
-        let mut row = goal(
-            &format!("the best PyTorch variant of FaceNet / ours, batch {batch}"),
-            ">= 1",
-            1.0,
-            false,
-            over(best(batch), network(batch)),
-            "embed/peer.json rows[].p50_ms, embed.json networks[].p50_us",
-        );
-        let compiled = list(&results.embed_peer["rows"]).iter().any(|row| {
-            let is_compiled = row["network"].as_str().is_some_and(|name| name.contains("compile"));
-            is_compiled && row["batch"].as_u64() == Some(batch as u64) && peer_ms(row).is_some()
-        });
-        if !compiled && best(batch).is_some() {
-            row[2] += " (torch.compile not measured)";
-            "open".clone_into(&mut row[3]);
-        }
-        rows.push(row);
-    }
-    rows.push(goal(
-        "FaceNet, batch 1, ms",
-        "<= 0.20",
-        0.2,
-        true,
-        network(1),
-        "embed.json networks[].p50_us",
-    ));
-    rows.push(goal(
-        "FaceNet, batch 8, ms",
-        "<= 0.35",
-        0.35,
-        true,
-        network(8),
-        "embed.json networks[].p50_us",
-    ));
-    format!("\n## Goals\n\n{}", table(&["figure", "wanted", "measured", "", "field"], rows))
 }
 
 fn detection(results: &Results) -> String {

@@ -19,8 +19,12 @@ pub(super) struct Results {
     /// The folder's name.
     pub(super) name: String,
     pub(super) detect: Value,
+    /// Turns that `detect` is the median of.
+    pub(super) detect_turns: usize,
     pub(super) detect_peer: Value,
     pub(super) embed: Value,
+    /// Turns that `embed` is the median of.
+    pub(super) embed_turns: usize,
     pub(super) embed_peer: Value,
     /// Rows of both folders.
     pub(super) energy: Vec<Value>,
@@ -42,11 +46,15 @@ impl Results {
             }
             Ok(rows)
         };
+        let (detect, detect_turns) = turns(&folder.join("detect"), "detect.json")?;
+        let (embed, embed_turns) = turns(&folder.join("embed"), "embed.json")?;
         Ok(Self {
             name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            detect: turns(&folder.join("detect"), "detect.json")?,
+            detect,
+            detect_turns,
             detect_peer: read(&folder.join("detect/peer.json"))?,
-            embed: turns(&folder.join("embed"), "embed.json")?,
+            embed,
+            embed_turns,
             embed_peer: read(&folder.join("embed/peer.json"))?,
             energy: both("energy.json")?,
             rounds: both("rounds.json")?,
@@ -123,7 +131,8 @@ fn of_models(folder: &Path) -> Result<Vec<Value>> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn turns(folder: &Path, name: &str) -> Result<Value> {
+/// All turns' as one, and how many they were.
+fn turns(folder: &Path, name: &str) -> Result<(Value, usize)> {
     let mut all = Vec::new();
     for turn in 1.. {
         match read(&folder.join(format!("turn-{turn}")).join(name))? {
@@ -131,7 +140,7 @@ fn turns(folder: &Path, name: &str) -> Result<Value> {
             value => all.push(value),
         }
     }
-    Ok(merged(&all.iter().collect::<Vec<_>>()))
+    Ok((merged(&all.iter().collect::<Vec<_>>()), all.len()))
 }
 
 /// Values of the same form as one: of a number whose name begins with `max` the greatest, medians of all others, and of all else the
