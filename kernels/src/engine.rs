@@ -11,7 +11,7 @@ use crate::launch::{Found, Status};
 use crate::places::{PLACES, Pending, Place};
 use crate::recognise::Asked;
 use crate::room::Room;
-use crate::self_test::Expected;
+use crate::self_test::{self, Expected};
 use crate::stages::Stages;
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
@@ -58,6 +58,15 @@ pub enum KernelError {
     /// A pack of another kind than asked for, or one that does not give what its golden vectors say.
     #[error(transparent)]
     Pack(Box<PackError>),
+    /// A device on which a kernel between the networks or behind them does something else than the processor's code.
+    #[error(
+        "self-test over a drawn frame: {what}: other than the processor makes of it; this device does not run the kernels rightly: \
+         use the CPU engine, and check the kernels there (`cargo xtask gpu pack`)"
+    )]
+    SelfTest {
+        /// What differs.
+        what: &'static str,
+    },
     /// The weights, the options or the networks' answers.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -175,11 +184,11 @@ impl<D: Device> CudaEngine<D> {
     }
 
     /// Reads the weights back from the device, runs each network of the cascade beside the CPU engine's answers and the
-    /// embedder's golden vectors: a unit arms only after that.
+    /// embedder's golden vectors, and drawn frames through the graphs that the door uses: a unit arms only after that.
     ///
     /// # Errors
     /// [`DeviceError::Corrupt`] for other weights than were copied to the device; [`PackError::SelfTest`] with the largest
-    /// difference; what the device failed with.
+    /// difference; [`KernelError::SelfTest`] with what is not the processor's; what the device failed with.
     pub fn self_test(&mut self) -> Result<(), KernelError> {
         self.weights.verify(&self.device)?;
         let stages = Stages { device: &self.device, packed: &self.packed };
@@ -190,10 +199,10 @@ impl<D: Device> CudaEngine<D> {
                 return Err(EngineError::Device { what }.into());
             }
         }
-        match &mut self.embedder {
-            Some(embedder) => embedder.self_test(&self.device),
-            None => Ok(()),
+        if let Some(embedder) = &mut self.embedder {
+            embedder.self_test(&self.device)?;
         }
+        self_test::check_whole(&stages, self.embedder.as_mut())
     }
 
     /// Changes a byte of the detector's weights on the device: for the test that such a change is found.
@@ -322,14 +331,6 @@ impl<D: Device> CudaEngine<D> {
         {
             return Err(EngineError::NotFinite { network }.into());
         }
-        let detection = |found: Found| {
-            let [x1, y1, x2, y2] = found.bbox;
-            Detection {
-                bbox: BBox { x1, y1, x2, y2 },
-                landmarks: found.landmarks,
-                score: found.score,
-            }
-        };
         Ok(found.map(detection).collect())
     }
 
@@ -440,6 +441,12 @@ impl<D: Device> CudaEngine<D> {
         }
         Ok(())
     }
+}
+
+/// A detection as the kernels wrote it.
+pub(crate) fn detection(found: Found) -> Detection {
+    let [x1, y1, x2, y2] = found.bbox;
+    Detection { bbox: BBox { x1, y1, x2, y2 }, landmarks: found.landmarks, score: found.score }
 }
 
 /// Refuses a frame whose pixels and bytes the kernels cannot count.

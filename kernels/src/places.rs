@@ -154,7 +154,6 @@ mod tests {
     use crate::CudaEngine;
     use crate::device::emulator::Emulator;
     use crate::device::failing::Failing;
-    use std::cell::Cell;
     use threshold_models::raw::{Colour, PixelFormat};
     use threshold_models::{net, synthetic};
 
@@ -168,8 +167,7 @@ mod tests {
         });
         // The one runs late and the other early.
         for seed in [1, 2] {
-            let failing =
-                Failing { device: Emulator::new(seed).unwrap(), is_lost: Cell::new(false) };
+            let failing = Failing::new(Emulator::new(seed).unwrap());
             let mut engine = CudaEngine::new(&failing, &weights, options).unwrap();
             let expected = frames.map(|frame| engine.detect_raw(&frame).unwrap());
             let counts = engine.counts();

@@ -18,6 +18,7 @@ use crate::launch::{
     Status,
 };
 use crate::picture;
+use crate::stages::values;
 use crate::weights::Packed;
 use threshold_models::cascade::{NMS_LEVEL, NMS_STAGE};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
@@ -51,6 +52,18 @@ pub(crate) struct Room<D: Device> {
     picture: PictureView,
     faces: Region,
     status: Region,
+    /// Keys and regressions of P-Net's cells, R-Net's answers, O-Net's answers.
+    answers: [Region; 4],
+}
+
+/// What the networks answered of the last frame.
+pub(crate) struct Answers {
+    /// Cells that passed, in order: which of all levels' it is, its score and regression.
+    pub(crate) pnet: Vec<(u32, f32, [f32; 4])>,
+    /// Of each crop, in order.
+    pub(crate) rnet: Vec<[f32; RNET_ANSWERS]>,
+    /// The same.
+    pub(crate) onet: Vec<[f32; ONET_ANSWERS]>,
 }
 
 impl<D: Device> Room<D> {
@@ -144,7 +157,29 @@ impl<D: Device> Room<D> {
         ));
         program.record(device)?;
         let (geometry, frame_len) = (Geometry::of(frame), frame.bytes().len());
-        Ok(Self { geometry, program, frame_len, picture, faces, status })
+        let answers = [keys, regs, rnet_answers, onet_answers];
+        Ok(Self { geometry, program, frame_len, picture, faces, status, answers })
+    }
+
+    /// The networks' answers of the last run, for the self-test: they stay on the device otherwise.
+    pub(crate) fn answers(&self, device: &D) -> Result<Answers, DeviceError> {
+        let [keys, regs, rnet, onet] = self.answers;
+        let read = |region| self.program.read(device, region);
+        let (status, _) = self.result();
+        let mut keys: Vec<u64> = values(&read(keys)?);
+        keys.truncate(status.pnet_found as usize);
+        let regs: Vec<[f32; 4]> = values(&read(regs)?);
+        let cell = |&key: &u64| {
+            let cell = key as u32;
+            let reg = regs.get(cell as usize).copied().unwrap_or([f32::NAN; 4]);
+            (cell, f32::from_bits(!((key >> 32) as u32)), reg)
+        };
+        let mut pnet: Vec<_> = keys.iter().map(cell).collect();
+        pnet.sort_by_key(|&(cell, ..)| cell);
+        let (mut rnet, mut onet): (Vec<_>, Vec<_>) = (values(&read(rnet)?), values(&read(onet)?));
+        rnet.truncate(status.rnet_kept as usize);
+        onet.truncate(status.onet_kept as usize);
+        Ok(Answers { pnet, rnet, onet })
     }
 
     /// The last frame on the device.

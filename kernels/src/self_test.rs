@@ -1,14 +1,17 @@
-//! The detector's self-test: its three networks on the device beside the CPU engine, over one frame of noise.
+//! The detector's self-test: its three networks on the device beside the CPU engine, over one frame of noise; and in `whole`, frames
+//! through the graphs that the door uses.
 //!
 //! Golden vectors are values that no camera gives, and the cascade's kernels read camera frames; so the expected answers are
 //! the CPU engine's, made once when the weights are at hand. The pack's hash vouches for the weights, this for the device.
 
-use std::sync::Arc;
+mod whole;
 
 use crate::device::Device;
+use crate::embed::Embedder;
 use crate::engine::KernelError;
 use crate::launch::Levels;
 use crate::stages::Stages;
+use std::sync::Arc;
 use threshold_models::cascade::pyramid::{AreaResize, Grey, Rect, levels};
 use threshold_models::cascade::{ONetOutput, PNetMap, RNetOutput, StageNets as _};
 use threshold_models::cpu::{CpuStages, Pool, Simd};
@@ -90,14 +93,29 @@ impl Expected {
     }
 }
 
+/// Whole frames through the graphs: what is left of the networks' answers, and what is made of the faces if there is an embedder.
+///
+/// # Errors
+/// [`KernelError::SelfTest`] with what differs from the processor's; what the device failed with.
+pub(crate) fn check_whole<D: Device>(
+    stages: &Stages<'_, D>,
+    embedder: Option<&mut Embedder<D>>,
+) -> Result<(), KernelError> {
+    whole::check(stages, embedder)
+}
+
 /// So that the first level is the frame itself.
 const FACE_PX: f64 = 12.0;
 const FACTOR: f64 = 0.709;
 
 /// The probability of two logits, then `n` further answers.
 fn scored(answer: &[f32], n: usize) -> Vec<f32> {
-    let probability = 1.0 / (1.0 + (answer[0] - answer[1]).exp());
-    std::iter::once(probability).chain(answer[2..2 + n].iter().copied()).collect()
+    std::iter::once(probability(answer)).chain(answer[2..2 + n].iter().copied()).collect()
+}
+
+/// That of a face, of an answer that begins with two logits.
+fn probability(answer: &[f32]) -> f32 {
+    1.0 / (1.0 + (answer[0] - answer[1]).exp())
 }
 
 fn compare(network: &'static str, found: Vec<f32>, expected: &[f32]) -> Result<(), KernelError> {

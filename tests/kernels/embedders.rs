@@ -173,9 +173,13 @@ fn packs_pass_their_golden_vectors_and_a_changed_weight_does_not() {
 }
 
 #[test]
-fn the_detector_is_tested_too() {
+fn the_detector_and_whole_frames_are_tested_too() {
     let tensors = weights();
     let options = CascadeOptions::default();
+    for pack in embedders() {
+        let engine = CudaEngine::new(machine(2), &tensors, options).unwrap();
+        engine.with_embedder(&pack).unwrap().self_test().unwrap();
+    }
     let mut engine = CudaEngine::new(machine(3), &tensors, options).unwrap();
     engine.self_test().unwrap();
     engine.flip_weight(4_321).unwrap();

@@ -1,4 +1,4 @@
-//! A device that is lost when a test says so, and may come back.
+//! A device that is lost when a test says so, and may come back; or leaves a kernel out.
 
 use super::emulator::{Emulator, Memory, Recorded};
 use super::{Address, Device, DeviceError, Step};
@@ -6,12 +6,22 @@ use std::cell::Cell;
 
 /// The emulator, which may be lost.
 pub(crate) struct Failing {
-    pub(crate) device: Emulator,
+    device: Emulator,
     /// While it is, every call fails and does nothing.
     pub(crate) is_lost: Cell<bool>,
+    /// A kernel of what is recorded that does nothing.
+    pub(crate) left_out: Cell<Option<&'static str>>,
 }
 
 impl Failing {
+    pub(crate) fn new(device: Emulator) -> Self {
+        Self { device, is_lost: Cell::new(false), left_out: Cell::new(None) }
+    }
+
+    fn is_left_out(&self, step: &Step) -> bool {
+        matches!(step, Step::Launch(launch) if Some(launch.kernel) == self.left_out.get())
+    }
+
     fn there(&self) -> Result<&Emulator, DeviceError> {
         match self.is_lost.get() {
             false => Ok(&self.device),
@@ -67,7 +77,8 @@ impl Device for &Failing {
         unsafe { self.there()?.time_us(steps) }
     }
 
-    unsafe fn record(&self, steps: Vec<Step>) -> Result<Recorded, DeviceError> {
+    unsafe fn record(&self, mut steps: Vec<Step>) -> Result<Recorded, DeviceError> {
+        steps.retain(|step| !self.is_left_out(step));
         // SAFETY: as above.
         unsafe { self.there()?.record(steps) }
     }

@@ -22,12 +22,15 @@ use crate::launch::{self, Counted, Found, PictureView, crop_bytes};
 use crate::picture;
 use crate::room::Geometry;
 use network::{CLASSES, FEW, class_of};
-use threshold_models::crop::CropRule;
+use threshold_models::crop::{CropRule, crop};
 use threshold_models::engine::{Detection, Embedding, EngineError};
+use threshold_models::frame::Frame;
 use threshold_models::graph::Graph;
-use threshold_models::pack::{GOLDEN_TOLERANCE_F16, Pack, PackError, PackMeta};
+use threshold_models::pack::{
+    EmbedderMeta, GOLDEN_TOLERANCE_F16, Pack, PackError, PackMeta, Preprocessing,
+};
 use threshold_models::raw::RawFrame;
-use threshold_record::ModelTag;
+use threshold_record::{Metric, ModelTag};
 
 /// An embedder's pack on a device.
 pub struct Embedder<D: Device> {
@@ -36,6 +39,7 @@ pub struct Embedder<D: Device> {
     geometry: Option<Geometry>,
     network: DeviceNetwork<D>,
     rule: CropRule,
+    metric: Metric,
     meta: PackMeta,
     model: ModelTag,
 }
@@ -46,13 +50,14 @@ impl<D: Device> Embedder<D> {
     /// # Errors
     /// [`PackError::WrongNetwork`] if it is a detector's; [`KernelError`] if the device has no room.
     pub fn new(device: &D, pack: &Pack) -> Result<Self, KernelError> {
-        let rule = pack.embedder().map_err(wrong_pack)?.crop;
+        let EmbedderMeta { crop: rule, metric, .. } = *pack.embedder().map_err(wrong_pack)?;
         let graph = pack.meta.network.graphs().swap_remove(0);
         Ok(Self {
             programs: Default::default(),
             geometry: None,
             network: DeviceNetwork::new(device, &graph, pack)?,
             rule,
+            metric,
             meta: pack.meta.clone(),
             model: pack.id.tag(),
         })
@@ -98,6 +103,35 @@ impl<D: Device> Embedder<D> {
             Ok(vec![network.run(device, input).map_err(EngineError::from)?])
         };
         meta.self_test(GOLDEN_TOLERANCE_F16, run).map_err(wrong_pack)
+    }
+
+    /// The embedding of a face that the processor cut out, for the self-test.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the device failed or the embedding is not finite.
+    pub(crate) fn embed_cut(
+        &mut self,
+        device: &D,
+        frame: &Frame,
+        face: &Detection,
+    ) -> Result<Embedding, KernelError> {
+        let mut pixels = vec![0.0; self.rule.len()];
+        crop(frame, face, &self.rule, &mut pixels);
+        let Preprocessing { mean, scale } = self.meta.preprocessing;
+        for pixel in pixels.chunks_exact_mut(mean.len()) {
+            pixel.iter_mut().zip(mean).for_each(|(value, mean)| *value = (*value - mean) * scale);
+        }
+        Ok(Embedding(self.network.run(device, &pixels)?))
+    }
+
+    /// Values of an embedding.
+    pub(crate) fn embedding_len(&self) -> usize {
+        self.output_bytes() / size_of::<f32>()
+    }
+
+    /// What the distance of two of its embeddings measures.
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
     }
 
     /// Whose templates may be compared with its embeddings.
