@@ -149,11 +149,14 @@ impl<D: Device> Place<D> {
 #[cfg(all(test, feature = "emulator"))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    #![allow(clippy::print_stderr, reason = "a skip is said aloud")]
 
     use super::*;
     use crate::CudaEngine;
     use crate::device::emulator::Emulator;
     use crate::device::failing::Failing;
+    use threshold_models::engine::EngineError;
+    use threshold_models::pack::PackDir;
     use threshold_models::raw::{Colour, PixelFormat};
     use threshold_models::{net, synthetic};
 
@@ -194,5 +197,36 @@ mod tests {
             assert_eq!(engine.finish(second).unwrap().faces, expected[1], "seed {seed}");
             assert_eq!(engine.counts(), counts, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_device_that_is_lost_in_recognition_is_an_error_of_the_device_and_nobodys_candidate() {
+        let Ok(pack) = PackDir::locate(None).and_then(|dir| PackDir::open(&dir)?.named("dlib"))
+        else {
+            eprintln!(
+                "skipped: a device lost in recognition (no pack of dlib's network: cargo xtask setup)"
+            );
+            return;
+        };
+        let weights = synthetic::weights(&[net::pnet(12, 12), net::rnet(), net::onet()]);
+        let options = CascadeOptions { thresholds: [0.1, 0.01, 0.01], ..CascadeOptions::default() };
+        let bytes: Vec<u8> = (0..60 * 50).map(|i| (i % 251) as u8).collect();
+        let frame =
+            RawFrame::new(PixelFormat::Grey, [60, 50], 60, Colour::default(), &bytes).unwrap();
+        let failing = Failing::new(Emulator::new(5).unwrap());
+        let engine = CudaEngine::new(&failing, &weights, options).unwrap();
+        let mut engine = engine.with_embedder(&pack).unwrap();
+        let is_lost = |fault: EngineError| matches!(fault, EngineError::Device { .. });
+        let expected = engine.recognise_raw(&frame, 1).unwrap();
+        assert!(!expected.faces.is_empty() && expected.compared.len() == 1);
+        let pending = engine.begin_recognition(&frame, 1).unwrap();
+        failing.is_lost.set(true);
+        assert!(engine.finish(pending).map_err(EngineError::from).is_err_and(is_lost));
+        assert!(engine.recognise_raw(&frame, 1).map_err(EngineError::from).is_err_and(is_lost));
+        assert!(engine.last_embeddings(1).unwrap().is_empty(), "of a frame that nothing came of");
+        failing.is_lost.set(false);
+        let again = engine.recognise_raw(&frame, 1).unwrap();
+        assert_eq!(again.faces, expected.faces);
+        assert_eq!(again.compared[0].measures, expected.compared[0].measures);
     }
 }

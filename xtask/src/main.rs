@@ -92,7 +92,7 @@ enum Task {
         group: Option<soak::Group>,
         /// Of the group `train` only this network.
         #[arg(long, value_enum)]
-        stage: Option<training::Stage>,
+        stage: Option<training::Part>,
     },
     /// Fetches weights and test photos into the cache folder; what is there stays.
     Setup,

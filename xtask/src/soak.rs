@@ -37,7 +37,7 @@ pub(crate) enum Group {
     Vm,
     /// The largest value of each layer of the deployed networks over the development faces, beside what half precision holds.
     Ranges,
-    /// P-Net, R-Net and O-Net from scratch on the development sets, beside the installed ones on a balanced set; `--stage` names one.
+    /// P-Net, R-Net and O-Net from scratch on the development sets, beside the installed ones on a balanced set; `--stage` names one, or the three together (`cascade`).
     Train,
     /// FaceNet's last layer by triplets to 128 values: three seeds, three kinds of negatives, judged by unseen people.
     Facenet,
@@ -47,7 +47,7 @@ pub(crate) enum Group {
 ///
 /// # Errors
 /// If a sweep could not run or missed a figure; the table is written in either case.
-pub(crate) fn run(group: Option<Group>, stage: Option<training::Stage>) -> Result<()> {
+pub(crate) fn run(group: Option<Group>, stage: Option<training::Part>) -> Result<()> {
     if stage.is_some() && group != Some(Group::Train) {
         bail!(
             "--stage names a network of `cargo xtask soak train`; leave it out, or ask for that group"

@@ -4,6 +4,7 @@
 //! user does, in the profile that tests build, whose dependencies are optimised. A stage is a run and a section of the page of
 //! its own, so that one can be asked for alone; the others' sections stay as they are.
 
+mod cascade;
 pub(crate) mod facenet;
 
 use crate::program::{cargo, run_aloud};
@@ -12,6 +13,7 @@ use crate::setup;
 use crate::soak::{dated, undated_head};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,35 @@ pub(crate) enum Stage {
     /// O-Net, 60 processor minutes.
     #[value(name = "o-net")]
     Output,
+}
+
+/// A part of `cargo xtask soak train`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// One network's run.
+    Stage(Stage),
+    /// The three together, of runs that are there.
+    Cascade,
+}
+
+impl ValueEnum for Part {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Stage(Stage::Proposal),
+            Self::Stage(Stage::Refinement),
+            Self::Stage(Stage::Output),
+            Self::Cascade,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Stage(stage) => stage.to_possible_value(),
+            Self::Cascade => Some(
+                PossibleValue::new("cascade").help("The three together, of runs that are there"),
+            ),
+        }
+    }
 }
 
 /// How a stage is trained and what it is held to.
@@ -120,18 +151,28 @@ brightness = 16.0
     }
 }
 
-/// Trains one stage, or all one after the other, and writes their sections of the page.
+/// Trains one stage, or all one after the other, and then judges the three together; writes their sections of the page.
 ///
 /// # Errors
 /// If a run failed or missed a figure; its section is written in either case, and the next stage is trained.
-pub(crate) fn run(stage: Option<Stage>) -> Result<()> {
+pub(crate) fn run(part: Option<Part>) -> Result<()> {
     let program = program()?;
     let mut missed = Vec::new();
-    for stage in stage.map_or_else(|| Stage::value_variants().to_vec(), |stage| vec![stage]) {
+    let stages = match part {
+        None => Stage::value_variants().to_vec(),
+        Some(Part::Stage(stage)) => vec![stage],
+        Some(Part::Cascade) => Vec::new(),
+    };
+    for stage in stages {
         let plan = stage.plan();
         if let Err(why) = train(&plan, &program) {
             missed.push(format!("{}: {why:#}", plan.name));
         }
+    }
+    if !matches!(part, Some(Part::Stage(_)))
+        && let Err(why) = cascade::run(&program)
+    {
+        missed.push(format!("the cascade: {why:#}"));
     }
     if !missed.is_empty() {
         bail!("{}", missed.join("; "));

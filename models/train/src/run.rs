@@ -58,6 +58,9 @@ pub struct Outcome {
     pub detector: String,
     /// Pictures to learn from, and held back.
     pub pictures: [usize; 2],
+    /// Names of those that are held back.
+    #[serde(default)]
+    pub held: Vec<String>,
     /// Pictures that could not be read, with the reason.
     pub skipped: Vec<String>,
     /// Windows of the balanced set, and how many of them are mined.
@@ -118,6 +121,7 @@ impl<'a> Run<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             detector: detector.id.to_string(),
             pictures: [loaded.train.pictures.len(), loaded.held.pictures.len()],
+            held: loaded.held.pictures.iter().map(|picture| picture.name.clone()).collect(),
             skipped: loaded.skipped.clone(),
             validation: [windows, mined],
             untrained: balanced.accuracy(&untrained)?,
