@@ -37,7 +37,7 @@ pub(crate) enum Group {
     Vm,
     /// The largest value of each layer of the deployed networks over the development faces, beside what half precision holds.
     Ranges,
-    /// P-Net, R-Net and O-Net from scratch on the development sets, beside the installed ones on a balanced set; `--stage` names one, or the three together (`cascade`).
+    /// P-Net, R-Net and O-Net from scratch on the development sets, beside the installed ones on a balanced set; `--stage` names one, the three together (`cascade`), or small runs with one thing left out (`ablation`).
     Train,
     /// FaceNet's last layer by triplets to 128 values: three seeds, three kinds of negatives, judged by unseen people.
     Facenet,

@@ -4,6 +4,7 @@
 //! user does, in the profile that tests build, whose dependencies are optimised. A stage is a run and a section of the page of
 //! its own, so that one can be asked for alone; the others' sections stay as they are.
 
+mod ablation;
 mod cascade;
 pub(crate) mod facenet;
 
@@ -39,6 +40,8 @@ pub(crate) enum Part {
     Stage(Stage),
     /// The three together, of runs that are there.
     Cascade,
+    /// Small runs with one thing left out.
+    Ablation,
 }
 
 impl ValueEnum for Part {
@@ -48,6 +51,7 @@ impl ValueEnum for Part {
             Self::Stage(Stage::Refinement),
             Self::Stage(Stage::Output),
             Self::Cascade,
+            Self::Ablation,
         ]
     }
 
@@ -56,6 +60,9 @@ impl ValueEnum for Part {
             Self::Stage(stage) => stage.to_possible_value(),
             Self::Cascade => Some(
                 PossibleValue::new("cascade").help("The three together, of runs that are there"),
+            ),
+            Self::Ablation => Some(
+                PossibleValue::new("ablation").help("Small runs of P-Net with one thing left out"),
             ),
         }
     }
@@ -89,7 +96,7 @@ impl Stage {
                 stage: "pnet",
                 paper: 0.937,
                 minutes: 20.0,
-                epochs: 30,
+                epochs: 45,
                 steps: 250,
                 batch: 384,
                 landmarks: 0,
@@ -161,7 +168,7 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
     let stages = match part {
         None => Stage::value_variants().to_vec(),
         Some(Part::Stage(stage)) => vec![stage],
-        Some(Part::Cascade) => Vec::new(),
+        Some(Part::Cascade | Part::Ablation) => Vec::new(),
     };
     for stage in stages {
         let plan = stage.plan();
@@ -169,10 +176,15 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
             missed.push(format!("{}: {why:#}", plan.name));
         }
     }
-    if !matches!(part, Some(Part::Stage(_)))
+    if matches!(part, None | Some(Part::Cascade))
         && let Err(why) = cascade::run(&program)
     {
         missed.push(format!("the cascade: {why:#}"));
+    }
+    if matches!(part, None | Some(Part::Ablation))
+        && let Err(why) = ablation::run(&program)
+    {
+        missed.push(format!("the small runs: {why:#}"));
     }
     if !missed.is_empty() {
         bail!("{}", missed.join("; "));
@@ -206,9 +218,9 @@ fn emptied(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn train(plan: &Plan, program: &Path) -> Result<()> {
+/// The file of a run's configuration with the development sets.
+fn configured(folder: &Path, configuration: &str) -> Result<PathBuf> {
     let shared = references()?;
-    let folder = emptied(&format!("soak-train/{}", plan.stage))?;
     let sets = format!(
         "\n[[wider]]\nlist = {list:?}\nimages = {images:?}\n\n[[people]]\nimages = {people:?}\nlimit = 300\n",
         list = shared.join("wider-dev/gt.txt"),
@@ -216,8 +228,14 @@ fn train(plan: &Plan, program: &Path) -> Result<()> {
         people = shared.join("lfw-dev/images"),
     );
     let config = folder.join("run.toml");
-    std::fs::write(&config, format!("{}{sets}", plan.configuration()))
+    std::fs::write(&config, format!("{configuration}{sets}"))
         .with_context(|| config.display().to_string())?;
+    Ok(config)
+}
+
+fn train(plan: &Plan, program: &Path) -> Result<()> {
+    let folder = emptied(&format!("soak-train/{}", plan.stage))?;
+    let config = configured(&folder, &plan.configuration())?;
     let before = children_cpu_minutes()?;
     let mut train = std::process::Command::new(program);
     train.arg("mtcnn").arg("--config").arg(&config).arg("--run").arg(folder.join("run"));

@@ -143,11 +143,10 @@ fn load(config: &Config, detector: &Pack, threads: usize) -> Result<Loaded> {
     let labels =
         Labels { detector, min_face_px: config.min_face_px, depth: config.stage.depth(), threads };
     let bar = say::bar(0, "reading pictures");
-    let loaded =
-        pictures::load(&config.wider, &config.people, config.held_back, &labels, &|done, all| {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-        })?;
+    let loaded = pictures::load(config.sets(), config.held_back, &labels, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
     bar.finish_and_clear();
     say::line(&format!(
         "{} pictures to learn from, {} held back, {} left out",

@@ -4,7 +4,7 @@
 //! something else than was meant.
 
 use crate::learner::Descent;
-use crate::pictures::{People, Wider};
+use crate::pictures::{CelebA, People, Sets, Wider};
 use crate::sample::Augment;
 use crate::stage::Stage;
 use anyhow::{Context as _, Result, bail};
@@ -74,6 +74,9 @@ pub struct Config {
     /// Sets with boxes.
     #[serde(default)]
     pub wider: Vec<Wider>,
+    /// Sets with CelebA's lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub celeba: Vec<CelebA>,
     /// Sets with a folder for each person.
     #[serde(default)]
     pub people: Vec<People>,
@@ -159,10 +162,22 @@ impl Config {
             set.list = folder.join(&set.list);
             set.images = folder.join(&set.images);
         }
+        for set in &mut config.celeba {
+            let paths = [&mut set.boxes, &mut set.landmarks, &mut set.images];
+            for path in paths.into_iter().chain(set.identities.as_mut()) {
+                *path = folder.join(&path);
+            }
+        }
         for set in &mut config.people {
             set.images = folder.join(&set.images);
         }
         Ok(config)
+    }
+
+    /// What it learns from.
+    #[must_use]
+    pub fn sets(&self) -> Sets<'_> {
+        Sets { wider: &self.wider, celeba: &self.celeba, people: &self.people }
     }
 
     /// How the run's parameters move, and for how long.

@@ -9,6 +9,7 @@
 pub mod adam;
 pub mod args;
 pub mod batch;
+mod celeba;
 pub mod checkpoint;
 pub mod command;
 pub mod config;

@@ -1,12 +1,13 @@
 //! Pictures with their faces: what samples are drawn from, read once and kept decoded.
 //!
-//! Owns the two kinds of sets (WIDER's list of boxes, a folder for each person), which pictures are held back, the
+//! Owns the kinds of sets (WIDER's list of boxes, CelebA's lists, a folder for each person), which pictures are held back, the
 //! labels that the installed cascade gives where a set has none, and the windows that it took for faces. A picture that
 //! cannot be read is counted and left out; a list that does not read is an error with its line.
 //!
 //! Held back are whole groups (a person's folder, a picture of a list), chosen by the hash of their name: a set that
 //! grows moves nobody from one side to the other.
 
+use crate::celeba;
 use crate::sample::{NEGATIVE, overlap};
 use crate::view::Window;
 use anyhow::{Context as _, Result, bail};
@@ -64,6 +65,22 @@ pub struct Wider {
     pub images: PathBuf,
 }
 
+/// A set with CelebA's lists of boxes and landmarks, a face a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CelebA {
+    /// `list_bbox_celeba.txt`.
+    pub boxes: PathBuf,
+    /// `list_landmarks_celeba.txt`: of the pictures as they were taken, as the boxes are.
+    pub landmarks: PathBuf,
+    /// `identity_CelebA.txt`, so that whole people are held back; whole pictures without it.
+    pub identities: Option<PathBuf>,
+    /// The folder of pictures.
+    pub images: PathBuf,
+    /// Only so many pictures, the first by name.
+    pub limit: Option<usize>,
+}
+
 /// A set with a folder for each person, without boxes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +89,17 @@ pub struct People {
     pub images: PathBuf,
     /// Only so many people, the first by name.
     pub limit: Option<usize>,
+}
+
+/// All sets of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sets<'a> {
+    /// With a list of boxes.
+    pub wider: &'a [Wider],
+    /// With CelebA's lists.
+    pub celeba: &'a [CelebA],
+    /// With a folder for each person.
+    pub people: &'a [People],
 }
 
 /// What was read, both sides.
@@ -121,6 +149,8 @@ struct Listed {
     group: String,
     /// `None` where the cascade labels.
     faces: Option<Vec<Face>>,
+    /// Whether the picture may have faces that nobody labelled: what the cascade finds beside them is kept clear of.
+    others: bool,
 }
 
 /// What the reading of one picture gave.
@@ -153,8 +183,7 @@ pub struct Labels<'a> {
 /// # Errors
 /// If a list or a folder does not read, or no picture at all does.
 pub fn load(
-    wider: &[Wider],
-    people: &[People],
+    Sets { wider, celeba, people }: Sets<'_>,
     held: f32,
     labels: &Labels<'_>,
     progress: &(dyn Fn(usize, usize) + Sync),
@@ -163,6 +192,9 @@ pub fn load(
     for set in wider {
         list_wider(set, &mut listed)?;
     }
+    for set in celeba {
+        list_celeba(set, &mut listed, &mut loaded.skipped)?;
+    }
     for set in people {
         let Photos { photos, skipped } = photos_of(set)?;
         listed.extend(photos.into_iter().map(|Photo { person, name, path }| Listed {
@@ -170,11 +202,14 @@ pub fn load(
             path,
             group: person,
             faces: None,
+            others: false,
         }));
         loaded.skipped.extend(skipped);
     }
     if listed.is_empty() {
-        bail!("no set names a picture; add [[wider]] or [[people]] to the configuration");
+        bail!(
+            "no set names a picture; add [[wider]], [[celeba]] or [[people]] to the configuration"
+        );
     }
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -237,7 +272,30 @@ fn list_wider(set: &Wider, listed: &mut Vec<Listed>) -> Result<()> {
             path: set.images.join(&picture.path),
             group: picture.path.clone(),
             faces: Some(faces.collect()),
+            others: false,
             name: picture.path,
+        });
+    }
+    Ok(())
+}
+
+fn list_celeba(set: &CelebA, listed: &mut Vec<Listed>, skipped: &mut Vec<String>) -> Result<()> {
+    let read =
+        |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let identities = set.identities.as_deref().map(read).transpose()?;
+    let all = celeba::join(&read(&set.boxes)?, &read(&set.landmarks)?, identities.as_deref());
+    let all = all.with_context(|| format!("CelebA's lists beside {}", set.boxes.display()))?;
+    for one in all.into_iter().take(set.limit.unwrap_or(usize::MAX)) {
+        let Some(bbox) = one.bbox else {
+            skipped.push(format!("{}: its box has no area", one.name));
+            continue;
+        };
+        listed.push(Listed {
+            path: set.images.join(&one.name),
+            group: one.person.unwrap_or_else(|| one.name.clone()),
+            faces: Some(vec![Face { bbox, landmarks: Some(one.landmarks), learnt: true }]),
+            others: true,
+            name: one.name,
         });
     }
     Ok(())
@@ -329,7 +387,20 @@ impl Labeller {
             None => found.iter().map(labelled).collect(),
             Some(faces) => {
                 let mut faces = faces.clone();
-                faces.iter_mut().for_each(|face| face.landmarks = landmarks_of(face, &found));
+                for face in &mut faces {
+                    face.landmarks = face.landmarks.or_else(|| landmarks_of(face, &found));
+                }
+                if one.others {
+                    let labelled_too = |other: &&Detection| {
+                        faces.iter().any(|face| overlap(&other.bbox, &face.bbox) >= NEGATIVE)
+                    };
+                    let others: Vec<Face> = found
+                        .iter()
+                        .filter(|other| !labelled_too(other))
+                        .map(|other| Face { learnt: false, ..labelled(other) })
+                        .collect();
+                    faces.extend(others);
+                }
                 faces
             }
         };

@@ -6,7 +6,7 @@ mod references;
 use references::references;
 use std::path::{Path, PathBuf};
 use threshold_models::pack::Pack;
-use threshold_train::pictures::{Labels, Loaded, People, Wider, load};
+use threshold_train::pictures::{CelebA, Labels, Loaded, People, Sets, Wider, load};
 use threshold_train::sample::{NEGATIVE, overlap};
 
 fn read(
@@ -15,7 +15,8 @@ fn read(
     threads: usize,
 ) -> anyhow::Result<Loaded> {
     let labels = Labels { detector, min_face_px: 24.0, depth: 2, threads };
-    load(&sets.0, &sets.1, 0.4, &labels, &|_, _| ())
+    let sets = Sets { wider: &sets.0, celeba: &[], people: &sets.1 };
+    load(sets, 0.4, &labels, &|_, _| ())
 }
 
 /// The first pictures of the WIDER subset, and a folder of a few people with a picture that is cut off.
@@ -115,4 +116,53 @@ fn a_list_that_does_not_read_names_its_line_and_an_empty_folder_is_an_error() {
     let why =
         read(&(vec![], vec![People { images: empty, limit: None }]), &detector, 1).err().unwrap();
     assert!(why.to_string().contains("no set names a picture"), "{why}");
+}
+
+#[test]
+fn celebas_lists_give_a_face_with_its_landmarks_and_keep_clear_of_the_others() {
+    let Some((shared, detector)) = references("CelebA's lists") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let labels = Labels { detector: &detector, min_face_px: 24.0, depth: 1, threads: 1 };
+    let images = shared.join("wider-dev");
+    // A picture of many people, one of whom is labelled, and somewhat off where the cascade sees the face.
+    let people = [People { images: shared.join("none"), limit: None }];
+    assert!(load(Sets { people: &people, ..Sets::default() }, 0.0, &labels, &|_, _| ()).is_err());
+    let frame = threshold_models::picture::read(&images.join("multiface.jpg")).unwrap();
+    let options = threshold_models::cpu::EngineOptions::default();
+    let mut cpu = threshold_models::cpu::CpuEngine::new(&detector, None, &options).unwrap();
+    let found = threshold_models::engine::Engine::detect(&mut cpu, &frame).unwrap();
+    assert!(found.len() > 3);
+    let first = found[0].bbox;
+    let text = |numbers: &[f32]| {
+        let told: Vec<String> = numbers.iter().map(f32::to_string).collect();
+        format!("1\nhead\nmultiface.jpg {}\n", told.join(" "))
+    };
+    let boxed = [first.x1, first.y1, first.x2 - first.x1, first.y2 - first.y1];
+    std::fs::write(at("boxes.txt"), text(&boxed)).unwrap();
+    let points: Vec<f32> = (0..10).map(|i| first.x1 + i as f32).collect();
+    std::fs::write(at("points.txt"), text(&points)).unwrap();
+    std::fs::write(at("who.txt"), "multiface.jpg 17\n").unwrap();
+    let set = CelebA {
+        boxes: at("boxes.txt"),
+        landmarks: at("points.txt"),
+        identities: Some(at("who.txt")),
+        images,
+        limit: None,
+    };
+    let sets = [set];
+    let loaded = load(Sets { celeba: &sets, ..Sets::default() }, 0.0, &labels, &|_, _| ()).unwrap();
+    let faces = &loaded.train.pictures[0].faces;
+    let learnt: Vec<_> = faces.iter().filter(|face| face.learnt).collect();
+    assert_eq!(learnt.len(), 1);
+    assert_eq!(
+        learnt[0].landmarks.unwrap()[1],
+        [points[2], points[3]],
+        "the list's, not the cascade's"
+    );
+    assert!(faces.len() > 3, "the others are known, and not learnt");
+    std::fs::write(at("boxes.txt"), "1\nhead\nmultiface.jpg 1 2 three 4\n").unwrap();
+    let why =
+        load(Sets { celeba: &sets, ..Sets::default() }, 0.0, &labels, &|_, _| ()).err().unwrap();
+    assert!(format!("{why:#}").contains("the list of boxes: line 3"), "{why:#}");
 }

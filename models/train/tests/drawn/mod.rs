@@ -46,6 +46,7 @@ pub(crate) fn config(stage: Stage) -> Config {
         held_back: 0.2,
         validation: 400,
         wider: vec![],
+        celeba: vec![],
         people: vec![],
     }
 }
