@@ -114,6 +114,6 @@ fn by(asker: Option<Asker>) -> By {
     By { key: asker.and_then(|asker| asker.key) }
 }
 
-fn is_owner(asker: Option<Asker>) -> bool {
+pub(super) fn is_owner(asker: Option<Asker>) -> bool {
     asker.is_some_and(|asker| asker.role == Role::Owner)
 }
