@@ -492,7 +492,7 @@ fn redundant(
 ) -> Result<TemplateRedundantDone, RequestError> {
     check_vector(state, of.model, of.scale, &of.vector)?;
     let embedding = embedding_of(of.scale, &of.vector);
-    let template = state.most_redundant(of.person, &embedding, of.quality)?;
+    let template = state.most_redundant(of.person, Some((&embedding, of.quality)))?;
     if template.is_some() {
         let entry = LogEntry::of(EntryKind::GalleryRead);
         let entry = LogEntry { person: of.person, by, ..entry };

@@ -38,6 +38,7 @@ pub(super) fn begin(
     let there = gallery.named(&name);
     if let Some(member) = there
         && member.free_slot().is_none()
+        && templates != 1
     {
         return Err(RequestError::SlotsFull { person: member.person.id, max: MAX_SLOTS });
     }

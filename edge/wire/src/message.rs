@@ -613,7 +613,7 @@ pub enum RequestError {
     },
     /// Every slot of the person holds a template.
     #[error(
-        "person {} has {max} templates already; enrol from photos with --replace FILE, which keeps what goes, or remove the person and enrol \
+        "person {} has {max} templates already; enrol with --replace FILE, which keeps what goes, or remove the person and enrol \
          again with the best photos", person.0
     )]
     SlotsFull {
