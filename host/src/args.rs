@@ -363,9 +363,9 @@ pub struct Enrol {
     /// Enrol although the face is another enrolled person's, or the photos hardly show one person
     #[arg(long)]
     pub force: bool,
-    /// Where there is no room for a photo, let it take the place of the person's most redundant template, which is kept in this file,
-    /// for your key alone
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["at_door", "vault"])]
+    /// Where there is no room for a photo, or for one template at the door, let it take the place of the person's most redundant
+    /// template, which is kept in this file, for your key alone
+    #[arg(long, value_name = "FILE", conflicts_with = "vault")]
     pub replace: Option<PathBuf>,
     /// Put back what --replace kept in this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["at_door", "vault", "photos", "replace", "force"])]

@@ -16,9 +16,8 @@ struct Measured {
     float brightness, dark, bright;
     float sharpness;
     float yaw_deg, pitch_deg, roll_deg;
-    float texture;
+    float texture, band;
     float score;
-    u32 unused;
 };
 static_assert(sizeof(Measured) == 48, "as launch::Measured");
 
@@ -38,6 +37,8 @@ static_assert(INNER_X >= 1 && INNER_X + INNER_WIDTH < FACE && INNER_Y >= 1 && IN
 // Half the side of the patch around a landmark.
 constexpr i32 PATCH = 5;
 constexpr u32 LANDMARKS = 5;
+// Rows of a band across the inner face, and how many bands there are.
+constexpr u32 BAND = 4, BANDS = INNER_HEIGHT - BAND + 1;
 // Units of luma to a grey level.
 constexpr u32 PER_GREY = 256;
 
@@ -55,10 +56,10 @@ struct Inner {
     u32 dark, bright;
 };
 
-// Luma, each warp's part of the inner face, the deviation around each landmark.
+// Luma, each warp's part of the inner face and the least variance of its bands, the deviation around each landmark.
 constexpr u32 LUMA_BYTES = FACE * FACE * 2;
-constexpr u32 QUALITY_SHARED = LUMA_BYTES + QUALITY_WARPS * sizeof(Inner) + LANDMARKS * 4 + 12;
-static_assert(sizeof(Inner) == 40 && QUALITY_SHARED == 8864 && LANDMARKS < QUALITY_WARPS, "as launch::quality::SHARED_BYTES");
+constexpr u32 QUALITY_SHARED = LUMA_BYTES + QUALITY_WARPS * (sizeof(Inner) + 4) + LANDMARKS * 4 + 12;
+static_assert(sizeof(Inner) == 40 && QUALITY_SHARED == 8928 && LANDMARKS < QUALITY_WARPS, "as launch::quality::SHARED_BYTES");
 
 static __device__ __forceinline__ void add(Moments& sum, i32 value) {
     sum.n++;
@@ -191,6 +192,20 @@ static __device__ __forceinline__ Moments around(const unsigned short* s_luma, c
     return patch;
 }
 
+// The least variance of a warp's bands across the inner face, its lanes together; the first has it.
+static __device__ __forceinline__ float plainest_of(const unsigned short* s_luma, u32 warp) {
+    float least = 1e30f;
+    for (u32 top = warp; top < BANDS; top += QUALITY_WARPS) {
+        Moments band = {};
+        for (u32 i = threadIdx.x % 32; i < BAND * INNER_WIDTH; i += 32) {
+            add(band, s_luma[(INNER_Y + top + i / INNER_WIDTH) * FACE + INNER_X + i % INNER_WIDTH]);
+        }
+        add_lanes(band);
+        least = fminf(least, variance(band));
+    }
+    return least;
+}
+
 // `models::quality::Pose`, whose constants these are.
 constexpr float EYES_TO_NOSE_DEPTH = 2.0f, HEIGHT_TO_NOSE_DEPTH = 2.2f, NOSE_LEVEL = 0.54f, DEGREES = 57.2957795130823208768f;
 
@@ -218,6 +233,7 @@ KERNEL(quality, QualityParams, ONE_BLOCK) {
     if (blockIdx.x >= p.status->detections) return;
     Inner* s_inner = (Inner*)s_raw;
     float* s_deviations = (float*)(s_inner + QUALITY_WARPS);
+    float* s_bands = s_deviations + LANDMARKS;
     unsigned short* s_luma = (unsigned short*)(s_raw + QUALITY_SHARED - LUMA_BYTES);
     const Found& face = p.faces[blockIdx.x];
     const Edges edges = edges_of(face, p.picture);
@@ -230,7 +246,11 @@ KERNEL(quality, QualityParams, ONE_BLOCK) {
         }
         __syncthreads();
         const Inner inner = inner_of(s_luma);
-        if (threadIdx.x % 32 == 0) s_inner[warp] = inner;
+        const float plainest = plainest_of(s_luma, warp);
+        if (threadIdx.x % 32 == 0) {
+            s_inner[warp] = inner;
+            s_bands[warp] = plainest;
+        }
         if (warp < LANDMARKS) {
             const Moments patch = around(s_luma, edges.window, face.landmarks + 2 * warp);
             if (threadIdx.x % 32 == 0) s_deviations[warp] = sqrtf(variance(patch));
@@ -262,6 +282,9 @@ KERNEL(quality, QualityParams, ONE_BLOCK) {
         float least = s_deviations[0];
         for (u32 i = 1; i < LANDMARKS; i++) least = fminf(least, s_deviations[i]);
         measured.texture = least / sqrtf(spread);
+        float plainest = s_bands[0];
+        for (u32 i = 1; i < QUALITY_WARPS; i++) plainest = fminf(plainest, s_bands[i]);
+        measured.band = sqrtf(plainest) / sqrtf(spread);
     }
     p.out[blockIdx.x] = measured;
 }

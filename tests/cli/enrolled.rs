@@ -94,12 +94,23 @@ fn one_command_enrols_at_the_unit_and_keeps_in_the_vault() {
     let said = tool(&["enrol", "Bob", "--vault=other.db", "--photo", "b1.png"]);
     assert!(said.error().0.contains("there is no vault other.db"), "{said:?}");
 
+    // The face of somebody whom the vault has and this unit has not: neither half under another name, and both under the own one.
+    std::fs::write(unit.folder.path().join("people.csv"), "name,photo\nDora,b1.png\n").unwrap();
+    assert_eq!(json_of(&["vault", "import", "people.csv"])["people_added"], json!(1));
+    refused(&["Bob", "--vault", "--photo", "b1.png"], "matches Dora (#3 in the vault)", "--force");
+    assert_eq!((at_unit(), in_vault()), (2, 3));
+    let dora = json_of(&["enrol", "Dora", "--vault", "--photo", "b1.png"]);
+    assert_eq!((&dora["person"], &dora["vault"]["there_already"]), (&json!(3), &json!(1)));
+    let forced = tool(&["enrol", "Eve", "--vault", "--force", "--photo", "b1.png"]);
+    assert!(forced.status == 0 && forced.stderr.contains("in the vault"), "{forced:?}");
+    assert_eq!((at_unit(), in_vault()), (4, 4));
+
     // What the entries of a pulled log refer to is kept beside them.
     json_of(&["log", "pull", "--out", "log.jsonl"]);
     let kept = std::fs::read_to_string(unit.folder.path().join("log.jsonl.contexts")).unwrap();
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let enrolled = &kept["gallery"][0];
-    assert_eq!((&enrolled["people"], &enrolled["templates"]), (&json!(1), &json!(2)));
+    assert_eq!((&enrolled["people"], &enrolled["templates"]), (&json!(3), &json!(4)));
     let kinds: Vec<_> =
         kept["contexts"].as_array().unwrap().iter().map(|one| &one["kind"]).collect();
     assert!(kinds.contains(&&json!("model")) && kinds.contains(&&json!("policy")), "{kinds:?}");

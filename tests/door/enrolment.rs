@@ -1,7 +1,7 @@
 //! Enrolment at the door: what is taken, what ends it, that no two people are mixed, and that the door decides nobody meanwhile.
 
 use crate::keys::{Bench, administrator, refused};
-use crate::rig::{Rig, Show, TICK_MS, axis};
+use crate::rig::{LEN, MODEL, Rig, Show, TICK_MS, axis, template};
 use threshold_edge::service::Desk;
 use threshold_edge::unit::Sign;
 use threshold_models::search::quantise;
@@ -14,13 +14,14 @@ use threshold_tests::lots::Lots;
 use threshold_wire::RequestError;
 use threshold_wire::access::AccessSet;
 use threshold_wire::endpoints::{
-    BeginEnrolment, CancelEnrolment, GetEnrolment, KeepEnrolment, RemovePerson, SetAccess, SetMode,
+    BeginEnrolment, CancelEnrolment, FindRedundant, GetEnrolment, KeepEnrolment, PutTemplate,
+    RemovePerson, SetAccess, SetMode,
 };
 use threshold_wire::enrolment::{
     EnrolmentBegin, EnrolmentBegun, EnrolmentNumber, EnrolmentRefused, EnrolmentStage,
     EnrolmentStatus,
 };
-use threshold_wire::message::PersonRemove;
+use threshold_wire::message::{PersonRemove, TemplatePut, TemplateRedundant};
 use threshold_wire::policy::ModeSet;
 
 /// Frames in which three shots of a pose are taken, one every 200 ms.
@@ -163,6 +164,40 @@ fn somebody_who_is_enrolled_gets_further_templates_in_free_slots_and_nobody_else
     }
     let full = rig.call::<BeginEnrolment>(&request("Ada")).unwrap_err();
     assert_eq!(full, RequestError::SlotsFull { person: ada, max: 8 });
+}
+
+#[test]
+fn where_there_is_no_room_one_template_takes_the_place_of_the_one_that_was_given_out_before() {
+    let mut rig = Rig::new();
+    let ada = rig.enrol("Ada", 1);
+    // Hers too, each aside by its own axis, and slot 6 hardly: beside slot 0 it tells the least.
+    for slot in 1..8u8 {
+        let mut aside = axis(1);
+        aside.0[60 + usize::from(slot)] = if slot == 6 { 0.01 } else { 0.3 };
+        let (scale, vector) = quantise(&aside);
+        let vector = vector.into_iter().collect();
+        let template = Template { scale, vector, quality: 10, ..template(ada, slot, 0) };
+        rig.call::<PutTemplate>(&TemplatePut { model: MODEL, template }).unwrap();
+    }
+    let before = templates(&rig, ada);
+    assert_eq!(before.len(), 8);
+    let begin = EnrolmentBegin { templates: 1, ..request("Ada") };
+    let of = of(rig.call::<BeginEnrolment>(&begin).unwrap());
+    sides(&mut rig, 1);
+    // A face that is nobody's, so that hers alone count.
+    let (scale, vector) =
+        (0.001, (0..LEN).map(|at| if at % 2 == 0 { 127 } else { -127 }).collect());
+    let asked = TemplateRedundant { model: MODEL, person: ada, quality: 0, scale, vector };
+    let goes = rig.call::<FindRedundant>(&asked).unwrap().template.unwrap();
+    assert_eq!(goes, before[6], "poorer than slot 0, which is as near to it");
+    let kept = rig.call::<KeepEnrolment>(&of).unwrap();
+    assert_eq!((kept.added, kept.templates.len(), kept.templates[0].slot), (false, 1, 6));
+    let after = templates(&rig, ada);
+    let same = |slot: usize| after[slot] == before[slot];
+    assert!(after.len() == 8 && !same(6) && (0..8).filter(|&slot| slot != 6).all(same));
+    // And it may be put back.
+    rig.call::<PutTemplate>(&TemplatePut { model: MODEL, template: goes }).unwrap();
+    assert_eq!(templates(&rig, ada), before);
 }
 
 #[test]

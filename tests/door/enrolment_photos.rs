@@ -285,9 +285,8 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
         "{good_taken} of {good} good pictures taken at once, as straight; refused: {refused:?}"
     );
     assert_eq!(accepted, 0, "of {n}: {causes:?}");
-    // Heads that look aside are not taken before one that looks straight, so that this says what the gate by itself lets pass: no more
-    // than one in a hundred, which is a plain cover beside which the detector finds landmarks all the same.
-    assert!(100 * passed <= n, "{causes:?}");
+    // Heads that look aside are not taken before one that looks straight, so that this says what the gate by itself lets pass.
+    assert_eq!(passed, 0, "{causes:?}");
     for spoilt in ["too_far", "blurred", "too_dark", "too_bright", "covered", "more_than_one"] {
         let of = causes.iter().filter(|((so, _), _)| *so == spoilt);
         let right = of.clone().filter(|((_, called), _)| [spoilt, "no_face"].contains(called));
@@ -297,13 +296,14 @@ fn of_bad_pictures_none_is_taken_and_good_ones_are() {
     assert!(refused.is_empty(), "of {good} good pictures: {refused:?}");
 }
 
-/// People of the development set's check half, on which nothing was tuned but the gate's limits (which were set on all of its pictures):
-/// so many for good pictures, and every few of them for bad ones.
+/// People of the development set's check half: so many for good pictures, and every few of them for bad ones. That a plain cover is found
+/// was made and set on the fit half alone; the gate's other limits on all pictures, beside which the fit half's were laid
+/// (`threshold_models::quality`).
 const GOOD: usize = 250;
 const GOOD_A_BAD: usize = 10;
 
 #[test]
-fn of_bad_pictures_of_the_check_half_hardly_one_is_taken_and_few_good_ones_are_refused() {
+fn of_bad_pictures_of_the_check_half_none_is_taken_and_few_good_ones_are_refused() {
     let (Some(packs), Some(shared)) = (packs(), shared()) else {
         return skipped("bad pictures of many people at the door", NO_REFERENCES);
     };
@@ -335,10 +335,12 @@ fn of_bad_pictures_of_the_check_half_hardly_one_is_taken_and_few_good_ones_are_r
         if cause != Cause::None {
             *refused.entry(cause.text()).or_default() += 1;
         } else if good % GOOD_A_BAD == 0 {
-            // A strength of each kind, others for other people.
-            bad.extend(
-                spoilt(&image, face).into_iter().skip(5 * (good / GOOD_A_BAD % 5)).step_by(7),
-            );
+            // Every cover, since a detector finds eyes at the edge of some; of what else spoils a picture a strength or two of each kind,
+            // others for other people.
+            let (covered, other): (Vec<_>, Vec<_>) =
+                spoilt(&image, face).into_iter().partition(|(cause, _)| *cause == Cause::Covered);
+            bad.extend(covered);
+            bad.extend(other.into_iter().skip(4 * (good / GOOD_A_BAD % 5)).step_by(7));
             bad.extend([
                 (Cause::MoreThanOne, beside(&image, &image)),
                 (Cause::MoreThanOne, beside(&image, &scaled(&image, 180))),
@@ -357,17 +359,10 @@ fn of_bad_pictures_of_the_check_half_hardly_one_is_taken_and_few_good_ones_are_r
         GOOD / GOOD_A_BAD
     );
     println!("figure: of {good} good pictures refused: {refused:?}");
-    // A plain cover beside which the detector finds landmarks all the same passes now and then: the figure wanted is none, and is missed.
-    assert!(100 * accepted <= n && 100 * passed <= n, "{causes:?}");
-    assert!(
-        causes.iter().all(|((so, called), _)| *called != "none" || *so == "covered"),
-        "{causes:?}"
-    );
-    assert!(
-        10 * right >= 7 * n
-            && causes.iter().all(|((so, called), _)| [*so, "no_face", "none"].contains(called)),
-        "{causes:?}"
-    );
+    assert_eq!((accepted, passed), (0, 0), "{causes:?}");
+    // Of the others that are covered the detector finds no face any more, and now and then something smaller than a face may be.
+    let odd = causes.iter().filter(|((so, called), _)| so != called && *called != "no_face");
+    assert!(10 * right >= 8 * n && 100 * odd.map(|it| it.1).sum::<usize>() <= n, "{causes:?}");
     assert!(50 * refused.values().sum::<usize>() <= good, "{refused:?}");
 }
 

@@ -22,16 +22,16 @@ use threshold_tests::lots::Lots;
 use threshold_wire::RequestError;
 use threshold_wire::bulk::{BulkError, Content as Whole, Window};
 use threshold_wire::endpoints::{
-    AcknowledgePhoto, ApplyGallery, PutPerson, PutTemplate, RemovePerson, SearchGallery, SetRole,
-    StartPush,
+    AcknowledgePhoto, ApplyGallery, PutPerson, PutTemplate, RemovePerson, SearchAgain,
+    SearchGallery, SetRole, StartPush,
 };
 use threshold_wire::gallery::content::{self, Content, Origin, Told};
 use threshold_wire::gallery::{
     GalleryApply, GalleryFault, MAX_GALLERY, MAX_GALLERY_BYTES, Why, envelope,
 };
 use threshold_wire::message::{
-    GallerySearch, IfThere, Nothing, PersonPut, PersonRemove, PullWhat, PushRequest, PushWhat,
-    TemplatePut,
+    GalleryAgain, GallerySearch, GallerySearchDone, IfThere, Nothing, PersonPut, PersonRemove,
+    PullWhat, PushRequest, PushWhat, TemplatePut,
 };
 use threshold_wire::speed::BASE;
 
@@ -125,9 +125,34 @@ fn scores(bench: &Bench) -> Vec<String> {
     let search = |number| {
         let (scale, vector) = quantise(&axis(number));
         let search = GallerySearch { model: MODEL, scale, vector: vector.into_iter().collect() };
-        format!("{:?}", bench.session(2).call::<SearchGallery>(&search).unwrap())
+        format!("{:?}", bench.session(1).call::<SearchGallery>(&search).unwrap())
     };
     (0..12).map(search).collect()
+}
+
+#[test]
+fn whom_a_face_resembles_a_unit_tells_an_owner_and_to_an_enroller_how_much_alone() {
+    let bench = unit(0);
+    let (ann, bob) = (enrol(&bench, "Ann", &[1]), enrol(&bench, "Bob", &[2]));
+    let (scale, vector) = quantise(&axis(1));
+    let vector: heapless::Vec<i8, 512> = vector.into_iter().collect();
+    let search = GallerySearch { model: MODEL, scale, vector: vector.clone() };
+    let again =
+        |but| GalleryAgain { model: MODEL, pictures: 1, but, scale, vector: vector.clone() };
+    let told = |key: u8| {
+        let mut session = bench.session(key);
+        let GallerySearchDone { best, runner_up } = session.call::<SearchGallery>(&search).unwrap();
+        let nearest = |session: &mut Session<BenchLine>, but| {
+            session.call::<SearchAgain>(&again(but)).unwrap().nearest
+        };
+        let (any, other) = (nearest(&mut session, None), nearest(&mut session, Some(ann)));
+        [best, runner_up, any, other].map(Option::unwrap)
+    };
+    let (owners, enrollers) = (told(1), told(2));
+    assert_eq!(owners.map(|it| it.person), [ann, bob, ann, bob]);
+    assert_eq!(enrollers.map(|it| it.person), [PersonId::NOBODY; 4]);
+    assert_eq!(owners.map(|it| it.score), enrollers.map(|it| it.score));
+    assert!(owners[2].score > owners[3].score, "the own one is told by who is left without it");
 }
 
 #[test]

@@ -44,8 +44,12 @@ fn check_face(found: Measures, expected: Measures, what: &str) {
     let [yaw_deg, pitch_deg, roll_deg] = angles(&expected);
     let rest = Measures { yaw_deg, pitch_deg, roll_deg, ..found };
     let bits = |m: &Measures| {
-        [m.face_px, m.visible, m.brightness, m.dark, m.bright, m.sharpness, m.texture, m.score]
+        let light = [m.brightness, m.dark, m.bright, m.sharpness, m.texture, m.band];
+        [m.face_px, m.visible, m.score]
+            .into_iter()
+            .chain(light)
             .map(|value| if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() })
+            .collect::<Vec<u32>>()
     };
     assert_eq!(bits(&rest), bits(&expected), "{what}: {rest:?} and {expected:?}");
     let limits = QualityLimits::default();
@@ -143,7 +147,12 @@ fn the_smallest_largest_and_darkest_faces_measure_as_on_the_cpu() {
     let found = alone(&drawn(), 5).quality(&raw, &[Found::from(&whole)], 1).unwrap();
     let measures = Measures::from(found[0]);
     assert!((measures.brightness - 77.0).abs() < 1e-3 && measures.sharpness == 0.0);
-    assert!(measures.yaw_deg.is_finite() && measures.texture == 0.0 && measures.visible == 1.0);
+    assert!(
+        measures.yaw_deg.is_finite()
+            && measures.texture == 0.0
+            && measures.band == 0.0
+            && measures.visible == 1.0
+    );
 }
 
 #[test]

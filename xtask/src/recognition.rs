@@ -122,8 +122,9 @@ const INTRODUCTION: &str = "\
 The people of the LFW development folds are split by name into a fit half and a check half (`models/src/eval/split.rs`).
 The distances that a forecast uses were measured on the fit half; everything below is of the check half, but for blocks with `--half fit`, which say \
 how much of a difference is the forecast's own: what is left of it on the check half is that other people come.
-No threshold, distance or rule was chosen by the check half, with two exceptions: the limits of the quality gate, which all pictures passed before they \
-were embedded, were set on both halves, and `cluster` and rows marked floor use the packs' own thresholds, which are the best of LFW's folds, both halves again.
+No threshold, distance or rule was chosen by the check half, with one exception: `cluster` and rows marked floor use the packs' own \
+thresholds, which are the best of LFW's folds, both halves.
+Every picture is compared, one of poor quality and one without a face too: the quality gate has no part in this.
 The rule by which second identities are found was chosen on the fit half alone.
 `verify` counts comparisons, `identify` and `forecast` count searches: one visit, one decision, by the code that decides at the door; `cluster` \
 counts pairs of pictures, grouped as `threshold cluster` groups them.

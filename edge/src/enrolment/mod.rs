@@ -11,7 +11,9 @@ use crate::unit::track;
 use shots::{OF_EACH, Offered, Shot, Shots, pose_of};
 use threshold_models::engine::{Detection, Embedding};
 use threshold_models::frame::Frame;
-use threshold_models::quality::{Quality, QualityLimits, assess, grade, measure};
+use threshold_models::quality::{
+    Quality, QualityLimits, assess, assess_without_face, grade, measure,
+};
 use threshold_models::search::Candidate;
 use threshold_record::{Cause, EnrolmentEnd, HeadPose, KeyId, KeyTag, Name, PersonId};
 use threshold_wire::enrolment::{EnrolmentStage, EnrolmentStatus};
@@ -43,7 +45,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// What a frame shows. What the door would refuse has the door's cause; beside that any second face is one too many here, however
-    /// small, so that nobody stands behind somebody's templates.
+    /// small, so that nobody stands behind somebody's templates; and where no face is found the light is told, if that is why.
     pub(crate) fn of(frame: &Frame, faces: &[Detection], limits: &QualityLimits) -> Self {
         let at_ms = frame.captured_at_ms;
         if let [face] = faces {
@@ -52,6 +54,7 @@ impl Seen {
             return Self { at_ms, face: Some(*face), quality, yaw_deg: measures.yaw_deg };
         }
         let quality = match assess(frame, faces, limits) {
+            _ if faces.is_empty() => assess_without_face(frame, limits),
             poor if !poor.is_good() => poor,
             _ => Quality { percent: 0, cause: Cause::MoreThanOne },
         };

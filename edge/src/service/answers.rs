@@ -13,7 +13,7 @@ use crate::journal::Journal;
 use crate::presentation;
 use crate::state::{EmbedderFacts, ReaderStanding, State};
 use threshold_models::engine::Embedding;
-use threshold_models::search::Mean;
+use threshold_models::search::{Candidate, Mean};
 use threshold_policy::{LockedOut, Subject};
 use threshold_record::{
     Cause, EntryKind, KeyTag, LogEntry, MAX_SLOTS, ModelId, Name, Person, PersonId, Template,
@@ -116,8 +116,10 @@ pub(super) fn answer(
         Call::RemovePerson(remove) => {
             reply::<RemovePerson>(id, remove_person(state, remove.person, by))
         }
-        Call::SearchGallery(search) => reply::<SearchGallery>(id, search_gallery(state, search)),
-        Call::SearchAgain(search) => reply::<SearchAgain>(id, search_again(state, search)),
+        Call::SearchGallery(search) => {
+            reply::<SearchGallery>(id, search_gallery(state, search, asker))
+        }
+        Call::SearchAgain(search) => reply::<SearchAgain>(id, search_again(state, search, asker)),
         Call::FindRedundant(of) => reply::<FindRedundant>(id, redundant(state, of, by)),
         Call::ListGallery(page) => reply::<ListGallery>(id, gallery_page(state, page.after)),
         Call::ReadLog(page) => reply::<ReadLog>(id, log_page(state, page.from, session, by)),
@@ -449,30 +451,37 @@ fn receipt(
 fn search_gallery(
     state: &mut State,
     search: &GallerySearch,
+    asker: Option<Asker>,
 ) -> Result<GallerySearchDone, RequestError> {
     check_vector(state, search.model, search.scale, &search.vector)?;
     let probe = embedding_of(search.scale, &search.vector);
     let found = state
         .search(Subject::Everybody, &probe)
         .map_err(|_| RequestError::NotReady { part: Cause::Gallery })?;
-    let resembled = |found: threshold_models::search::Candidate| Resembled {
-        person: found.person,
-        score: found.score,
-    };
+    let resembled = |found| resembled(found, asker);
     Ok(GallerySearchDone {
         best: found.best.map(resembled),
         runner_up: found.runner_up.map(resembled),
     })
 }
 
-fn search_again(state: &State, search: &GalleryAgain) -> Result<GalleryAgainDone, RequestError> {
+/// Whom a face resembles: an owner is told who, anybody else how much.
+fn resembled(found: Candidate, asker: Option<Asker>) -> Resembled {
+    let person = if enrolment::is_owner(asker) { found.person } else { PersonId::NOBODY };
+    Resembled { person, score: found.score }
+}
+
+fn search_again(
+    state: &State,
+    search: &GalleryAgain,
+    asker: Option<Asker>,
+) -> Result<GalleryAgainDone, RequestError> {
     check_vector(state, search.model, search.scale, &search.vector)?;
     let mean = Mean::made(embedding_of(search.scale, &search.vector), search.pictures.into());
     // A mean of nothing has no length to speak of.
     let mean = mean.ok_or(RequestError::BadTemplate(TemplateError::Length { len: 0 }))?;
     let (nearest, threshold) = state.nearest_by_means(&mean, search.but)?;
-    let nearest = nearest.map(|it| Resembled { person: it.person, score: it.score });
-    Ok(GalleryAgainDone { nearest, threshold })
+    Ok(GalleryAgainDone { nearest: nearest.map(|found| resembled(found, asker)), threshold })
 }
 
 /// A template leaves the unit by this: of whoever has a free slot none does, and of the others only once the log says so.
@@ -483,7 +492,7 @@ fn redundant(
 ) -> Result<TemplateRedundantDone, RequestError> {
     check_vector(state, of.model, of.scale, &of.vector)?;
     let embedding = embedding_of(of.scale, &of.vector);
-    let template = state.most_redundant(of.person, &embedding, of.quality)?;
+    let template = state.most_redundant(of.person, Some((&embedding, of.quality)))?;
     if template.is_some() {
         let entry = LogEntry::of(EntryKind::GalleryRead);
         let entry = LogEntry { person: of.person, by, ..entry };

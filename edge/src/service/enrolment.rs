@@ -38,6 +38,7 @@ pub(super) fn begin(
     let there = gallery.named(&name);
     if let Some(member) = there
         && member.free_slot().is_none()
+        && templates != 1
     {
         return Err(RequestError::SlotsFull { person: member.person.id, max: MAX_SLOTS });
     }
@@ -114,6 +115,6 @@ fn by(asker: Option<Asker>) -> By {
     By { key: asker.and_then(|asker| asker.key) }
 }
 
-fn is_owner(asker: Option<Asker>) -> bool {
+pub(super) fn is_owner(asker: Option<Asker>) -> bool {
     asker.is_some_and(|asker| asker.role == Role::Owner)
 }

@@ -215,12 +215,17 @@ impl State {
     ) -> Result<EnrolmentKept, NotKept> {
         let person = there.person.id;
         let free = usize::from(MAX_SLOTS).saturating_sub(there.templates.len());
-        if free == 0 {
+        // Without room one goes. Who asks for a single template may have had it from `gallery/redundant` before, by this very rule.
+        let goes = match (free, wanted.templates) {
+            (0, 1) => self.most_redundant(person, None)?,
+            _ => None,
+        };
+        if free == 0 && goes.is_none() {
             return Err(RequestError::SlotsFull { person, max: MAX_SLOTS }.into());
         }
         let held = self.enrolment.as_ref().ok_or(EnrolmentRefused::Unknown)?;
         let by = held.by().tag();
-        let shots = held.shots().most_telling(free.min(usize::from(wanted.templates)));
+        let shots = held.shots().most_telling(free.max(1).min(usize::from(wanted.templates)));
         // Somebody may have come into the gallery since the frames were taken.
         let mean = held.shots().mean().ok_or(EnrolmentRefused::NotEnough)?;
         let same = self.enrolled_again(&mean, wanted.person);
@@ -237,7 +242,7 @@ impl State {
         if !like_own {
             return Err(EnrolmentRefused::UnlikeOwn { person }.into());
         }
-        let (member, templates) = self.member_of(there, &shots)?;
+        let (member, templates) = self.member_of(there, &shots, goes.map(|held| held.slot))?;
         let quality = templates.iter().map(|kept| kept.quality).max().unwrap_or(0);
         let entry = LogEntry { person, quality, by, ..LogEntry::of(EntryKind::Enrolled) };
         let changed = self.owing_nothing();
@@ -274,16 +279,17 @@ impl State {
         }
     }
 
-    /// What is put into the gallery: the shots' templates in the lowest free slots.
+    /// What is put into the gallery: the shots' templates in the slot of one that goes, and in the lowest free ones.
     fn member_of(
         &self,
         there: &Member,
         shots: &[Shot],
+        goes: Option<u8>,
     ) -> Result<(Member, heapless::Vec<TemplateKept, { MAX_SLOTS as usize }>), RequestError> {
         let embedder = self.embedder.as_ref().ok_or(not_ready(Cause::Model))?;
         let (model, person) = (embedder.id.tag(), there.person.id);
         let used = there.slots();
-        let free = (0..MAX_SLOTS).filter(|slot| used >> slot & 1 == 0);
+        let free = goes.into_iter().chain((0..MAX_SLOTS).filter(|slot| used >> slot & 1 == 0));
         let (mut templates, mut kept) = (Vec::new(), heapless::Vec::new());
         for (shot, slot) in shots.iter().zip(free) {
             let (scale, vector) = quantise(&shot.embedding);
@@ -331,15 +337,14 @@ impl State {
         Ok(nearest.filter(|nearest| threshold.accepts(nearest.score)))
     }
 
-    /// The template of somebody that tells the least beside the others and one more; `None` if that is the one more.
+    /// The template of somebody that tells the least beside the others and one more, if there is one more; `None` if that is the one more.
     ///
     /// # Errors
     /// [`RequestError::UnknownPerson`], and [`RequestError::NotReady`] without a gallery or a model.
     pub(crate) fn most_redundant(
         &self,
         person: PersonId,
-        embedding: &Embedding,
-        quality: u8,
+        one_more: Option<(&Embedding, u8)>,
     ) -> Result<Option<Template>, RequestError> {
         let metric = self.embedder.as_ref().ok_or(not_ready(Cause::Model))?.metric;
         let store = self.journal.as_ref().ok_or(not_ready(Cause::Store))?.store();
@@ -354,7 +359,7 @@ impl State {
         };
         let mut held: Vec<(Embedding, u8)> = member.templates.iter().map(of).collect();
         // The one more stands last: of two that are as alike and as good it is the one that goes, and nothing changes.
-        held.push((embedding.clone(), quality));
+        held.extend(one_more.map(|(embedding, quality)| (embedding.clone(), quality)));
         let score = |one: &(Embedding, u8), other: &(Embedding, u8)| {
             metric.score(distance(metric, &one.0, &other.0))
         };

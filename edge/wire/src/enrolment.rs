@@ -18,7 +18,9 @@ pub const TEMPLATES: u8 = HeadPose::ALL.len() as u8;
 pub struct EnrolmentBegin {
     /// Whose.
     pub name: Name,
-    /// Templates to keep, at most: 1 to [`MAX_SLOTS`], and no more than the person has slots.
+    /// Templates to keep, at most: 1 to [`MAX_SLOTS`], and no more than the person has slots. Of whoever has a template in every slot 1
+    /// alone is taken: it takes the place of the most redundant one, which `gallery/redundant` for a face that is nobody's gives out
+    /// before it goes.
     pub templates: u8,
     /// Enrol although the face resembles somebody else's who is enrolled.
     pub force: bool,

@@ -300,7 +300,7 @@ pub struct GallerySearch {
     pub vector: Vec<i8, MAX_EMBEDDING_LEN>,
 }
 
-/// Whom the face resembles most.
+/// Whom the face resembles most; to anybody but an owner each is [`PersonId::NOBODY`], with the score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
 pub struct GallerySearchDone {
     /// The most alike; `None` in an empty gallery.
@@ -325,7 +325,7 @@ pub struct GalleryAgain {
     pub vector: Vec<i8, MAX_EMBEDDING_LEN>,
 }
 
-/// Who of the gallery is nearest to the enrolment.
+/// Who of the gallery is nearest to the enrolment; to anybody but an owner that is [`PersonId::NOBODY`], with the score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
 pub struct GalleryAgainDone {
     /// The nearest, with the score as of one picture and one template; `None` in a gallery of nobody else.
@@ -612,7 +612,10 @@ pub enum RequestError {
         person: PersonId,
     },
     /// Every slot of the person holds a template.
-    #[error("person {} has {max} templates already; remove the person and enrol again with the best photos", person.0)]
+    #[error(
+        "person {} has {max} templates already; enrol with --replace FILE, which keeps what goes, or remove the person and enrol \
+         again with the best photos", person.0
+    )]
     SlotsFull {
         /// Who.
         person: PersonId,

@@ -24,6 +24,9 @@ use threshold_wire::endpoints::{GetInfo, SearchAgain};
 use threshold_wire::gallery::content::Content;
 use threshold_wire::message::{GalleryAgain, GalleryAgainDone, Nothing, Resembled};
 
+/// Two distances of one pair, at the unit and here, lie nearer than this: the steps of a quantised mean are all that differs.
+const SAME: f32 = 0.01;
+
 /// Two people who may be one; whom an asker may not know has no name and the id of nobody.
 #[derive(Clone, Debug, PartialEq)]
 struct Double {
@@ -98,7 +101,15 @@ pub(super) fn at_unit<T: Transport>(
     }
     for (&person, name) in names.iter().filter(|(person, _)| came.contains(person)) {
         let nearest = ask(session, model.id, &templates, person)?.and_then(|found| found.nearest);
-        let is_double = |it: &Resembled| threshold.accepts(it.score) && !is_in_file(it.person);
+        // A unit tells an owner alone who it is: to anybody else it is somebody of the file if it is as near as such a one.
+        let is_told = |it: &Resembled| {
+            let distance = model.metric.distance(it.score);
+            let of_her = |double: &&Double| double.people.iter().any(|(id, _)| *id == person);
+            doubles.pairs.iter().filter(of_her).any(|told| (told.distance - distance).abs() < SAME)
+        };
+        let is_owners = session.is_owners();
+        let in_file = |it: &Resembled| if is_owners { is_in_file(it.person) } else { is_told(it) };
+        let is_double = |it: &Resembled| threshold.accepts(it.score) && !in_file(it);
         let Some(nearest) = nearest.filter(is_double) else { continue };
         let other = match session.is_owners() {
             true => (nearest.person, at_unit.name_of(nearest.person)),

@@ -89,6 +89,7 @@ pub fn run(meant: &Meant, typed: &args::Enrol) -> anyhow::Result<Answer> {
         None => enrolment.carry_out(&mut session, meant.say, replaced.as_mut())?,
         Some(keeping) => {
             keeping.room()?;
+            enrolment.check_vault(meant.say, keeping, &pack)?;
             let (ids, keep) = (keeping.ids()?, &mut |id| keeping.keep(id));
             let done = enrolment.keep_and_carry_out(&mut session, meant.say, &ids, keep);
             done.map_err(|error| keeping.half(error))?

@@ -11,8 +11,8 @@ use std::io;
 use std::time::Duration;
 use threshold_record::{
     Administrator, Cause, Context, EnrolmentEnd, EntryKind, KeyId, KeyTag, LogEntry, Metric, Mode,
-    ModelContext, ModelId, Name, PersonId, Presentation, Schedule, Score, Template, Threshold,
-    ThresholdRule, WallTime,
+    ModelContext, ModelId, Name, PersonId, Presentation, Role, Schedule, Score, Template,
+    Threshold, ThresholdRule, WallTime,
 };
 use threshold_wire::access::SchedulePage;
 use threshold_wire::commission::Commission;
@@ -23,8 +23,8 @@ use threshold_wire::handshake::{
 };
 use threshold_wire::message::{
     Armed, EngineState, GalleryAgainDone, GalleryInfo, GalleryPage, GallerySearchDone, IfThere,
-    Info, LogHead, LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, TemplatePut,
-    TemplatePutDone, TemplateRedundantDone, WantedId,
+    Info, LogHead, LogPage, ModelInfo, PersonPutDone, PersonRemoveDone, PersonSummary, Resembled,
+    TemplatePut, TemplatePutDone, TemplateRedundantDone, WantedId,
 };
 use threshold_wire::policy::{OnePolicy, PolicyInfo};
 use threshold_wire::session::{Held, Inside, SecretKey, accept};
@@ -431,11 +431,15 @@ impl FakeUnit {
                 }
                 yes::<at::ListGallery>(id, page)
             }
-            Call::SearchGallery(_) => yes::<at::SearchGallery>(id, self.found),
+            Call::SearchGallery(_) => {
+                let GallerySearchDone { best, runner_up } = self.found;
+                let (best, runner_up) = (self.told(best), self.told(runner_up));
+                yes::<at::SearchGallery>(id, GallerySearchDone { best, runner_up })
+            }
             Call::SearchAgain(of) => {
                 let found = [self.found.best, self.found.runner_up].into_iter().flatten();
                 let nearest = found.into_iter().find(|one| Some(one.person) != of.but);
-                let threshold = self.again;
+                let (nearest, threshold) = (self.told(nearest), self.again);
                 yes::<at::SearchAgain>(id, GalleryAgainDone { nearest, threshold })
             }
             Call::FindRedundant(of) => {
@@ -517,6 +521,13 @@ impl FakeUnit {
                 call::answer::<at::RemovePerson>(id, &answer).unwrap()
             }
         }
+    }
+
+    /// Whom a face resembles, as an owner is told, or as anybody else.
+    fn told(&self, found: Option<Resembled>) -> Option<Resembled> {
+        let is_owners = self.keys.as_ref().is_none_or(|(_, asker)| asker.role == Role::Owner);
+        let person = |one: Resembled| if is_owners { one.person } else { PersonId::NOBODY };
+        found.map(|one| Resembled { person: person(one), ..one })
     }
 
     fn put_done(&self, person: PersonId, added: bool) -> PersonPutDone {

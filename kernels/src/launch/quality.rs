@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use threshold_models::quality::Measures;
 
 /// As `QUALITY_SHARED`.
-const SHARED_BYTES: u32 = 8864;
+const SHARED_BYTES: u32 = 8928;
 
 /// A face's [`Measures`] as the kernel leaves them; `Measured` of `quality.cu`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
@@ -22,8 +22,8 @@ pub struct Measured {
     pitch_deg: f32,
     roll_deg: f32,
     texture: f32,
+    band: f32,
     score: f32,
-    unused: u32,
 }
 
 impl From<Measured> for Measures {
@@ -39,6 +39,7 @@ impl From<Measured> for Measures {
             pitch_deg: found.pitch_deg,
             roll_deg: found.roll_deg,
             texture: found.texture,
+            band: found.band,
             score: found.score,
         }
     }

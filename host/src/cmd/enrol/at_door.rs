@@ -2,8 +2,10 @@
 //!
 //! Owns the polling and what the person is told meanwhile. Refuses to see a face: no picture and no embedding leaves the unit. Whatever
 //! ends this program leaves nothing on the unit: what was gathered is kept only when it asks for that, and a unit that is not asked any
-//! more ends by itself.
+//! more ends by itself. And refuses to let a template go that is not kept here first (`--replace`).
 
+use super::push::keep_what_goes;
+use super::replaced::Replaced;
 use super::{Answer, warn_if_locked};
 use crate::error::HostError;
 use crate::people::People;
@@ -18,13 +20,18 @@ use signal_hook::consts::SIGINT;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use threshold_record::{Cause, EnrolmentEnd, HeadPose, Name, PersonId};
+use threshold_record::{
+    Cause, EnrolmentEnd, HeadPose, MAX_EMBEDDING_LEN, MAX_SLOTS, Name, PersonId,
+};
 use threshold_wire::RequestError;
-use threshold_wire::endpoints::{BeginEnrolment, CancelEnrolment, GetEnrolment, KeepEnrolment};
+use threshold_wire::endpoints::{
+    BeginEnrolment, CancelEnrolment, GetEnrolment, GetInfo, KeepEnrolment,
+};
 use threshold_wire::enrolment::{
     EnrolmentBegin, EnrolmentKept, EnrolmentNumber, EnrolmentRefused, EnrolmentStage,
     EnrolmentStatus, TEMPLATES,
 };
+use threshold_wire::message::{ModelInfo, Nothing, PersonSummary, TemplateRedundant};
 
 /// Time between two polls: some a second, which a line of 115,200 baud hardly notices.
 const POLL: Duration = Duration::from_millis(250);
@@ -38,16 +45,90 @@ pub(super) fn run(meant: &Meant, typed: &args::Enrol, name: Name) -> anyhow::Res
     let interrupted = Arc::new(AtomicBool::new(false));
     // From here on Ctrl-C is an end of the enrolment, and not of this program in the middle of it.
     signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)).context("no signal handler")?;
-    let begin = EnrolmentBegin {
+    let mut begin = EnrolmentBegin {
         name,
         templates: typed.templates.unwrap_or(TEMPLATES),
         force: typed.force,
     };
-    let kept = carry_out(&mut session, meant.say, &begin, &interrupted)?;
-    meant.say.result(&value(&begin.name, &kept), || text(&begin.name, &kept))?;
+    let mut room = Room::of(meant, typed, &mut session, &begin)?;
+    if room.is_some() {
+        begin.templates = 1;
+    }
+    let kept = carry_out(&mut session, meant.say, &begin, &interrupted, room.as_mut())?;
+    let mut value = value(&begin.name, &kept);
+    value["replaced"] = room.as_ref().map_or(Value::Null, |room| room.replaced.value());
+    meant.say.result(&value, || {
+        let replaced = room.as_ref().and_then(|room| room.replaced.text()).unwrap_or_default();
+        text(&begin.name, &kept) + &replaced
+    })?;
+    if let Some(odd) = room.as_ref().and_then(|room| room.odd(&kept)) {
+        meant.say.warn(&odd);
+    }
     meant.say.warn(&outside(&begin.name, &kept, in_vault(meant, &begin.name)));
     warn_if_locked(&mut session, meant.say)?;
     Ok(Answer::Yes)
+}
+
+/// What makes room for one template where every slot is used: the unit says which one goes, and it is kept here before that.
+struct Room {
+    replaced: Replaced,
+    name: Name,
+    of: TemplateRedundant,
+    /// Of the template that is kept here.
+    slot: Option<u8>,
+}
+
+impl Room {
+    /// `None` for whoever has a free slot.
+    fn of<T: Transport>(
+        meant: &Meant,
+        typed: &args::Enrol,
+        session: &mut Session<T>,
+        begin: &EnrolmentBegin,
+    ) -> anyhow::Result<Option<Self>> {
+        let full = |person: &&PersonSummary| person.slots.count_ones() == u32::from(MAX_SLOTS);
+        let people = People::read(session)?;
+        let Some(there) = people.named(&begin.name).filter(full) else { return Ok(None) };
+        let Some(file) = &typed.replace else {
+            return Err(HostError::SlotsFull {
+                name: begin.name.as_str().to_owned(),
+                used: MAX_SLOTS.into(),
+                wanted: begin.templates.into(),
+                max: MAX_SLOTS.into(),
+            }
+            .into());
+        };
+        let info = session.call::<GetInfo>(&Nothing {})?;
+        let model = info.model.ok_or(RequestError::NotReady { part: Cause::Model })?;
+        let replaced = Replaced::begin(meant, file, model.id)?;
+        Ok(Some(Self::for_one(replaced, &begin.name, there.person, &model)))
+    }
+
+    fn for_one(replaced: Replaced, name: &Name, person: PersonId, model: &ModelInfo) -> Self {
+        // A direction that is nobody's face: the person's templates are nearer to each other than to it, so that one of them goes.
+        let len = usize::from(model.embedding_len).min(MAX_EMBEDDING_LEN);
+        let scale = 1.0 / (127.0 * (len.max(1) as f32).sqrt());
+        let vector = (0..len).map(|at| if at.is_multiple_of(2) { 127 } else { -127 }).collect();
+        let of = TemplateRedundant { model: model.id, person, quality: 0, scale, vector };
+        Self { replaced, name: name.clone(), of, slot: None }
+    }
+
+    /// Keeps what goes, if it is not kept yet.
+    fn make<T: Transport>(&mut self, session: &mut Session<T>) -> anyhow::Result<()> {
+        if self.slot.is_none() {
+            self.slot = keep_what_goes(session, &self.name, &self.of, &mut self.replaced)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be said if the unit put the new template elsewhere than in place of what is kept here.
+    fn odd(&self, kept: &EnrolmentKept) -> Option<String> {
+        let slot = kept.templates.iter().map(|it| it.slot).find(|&slot| Some(slot) != self.slot)?;
+        Some(format!(
+            "the unit took slot {slot}, where something changed meanwhile: what stood there is not in the file (try: threshold gallery \
+             diff with the newest copy)"
+        ))
+    }
 }
 
 fn carry_out<T: Transport>(
@@ -55,6 +136,7 @@ fn carry_out<T: Transport>(
     say: Say,
     begin: &EnrolmentBegin,
     interrupted: &AtomicBool,
+    mut room: Option<&mut Room>,
 ) -> anyhow::Result<EnrolmentKept> {
     let begun = session.call::<BeginEnrolment>(begin)?;
     let of = EnrolmentNumber { number: begun.number };
@@ -81,19 +163,26 @@ fn carry_out<T: Transport>(
         bar.set_message(advice(&status));
         match status.stage {
             EnrolmentStage::Gathering => session.pause(POLL)?,
-            EnrolmentStage::Enough => match session.call::<KeepEnrolment>(&of) {
-                Ok(kept) => break Ok(kept),
-                Err(error) => match error.refusal() {
-                    Some(&RequestError::BadEnrolment(EnrolmentRefused::SomebodyElse { other })) => {
-                        break Err((EnrolmentEnd::SomebodyElse, Cause::AnotherPerson, other));
-                    }
-                    // The face was lost between the two calls: it goes on.
-                    Some(RequestError::BadEnrolment(EnrolmentRefused::NotEnough)) => {
-                        session.pause(POLL)?;
-                    }
-                    _ => return Err(error.into()),
-                },
-            },
+            EnrolmentStage::Enough => {
+                if let Some(room) = &mut room {
+                    room.make(session)?;
+                }
+                match session.call::<KeepEnrolment>(&of) {
+                    Ok(kept) => break Ok(kept),
+                    Err(error) => match error.refusal() {
+                        Some(&RequestError::BadEnrolment(EnrolmentRefused::SomebodyElse {
+                            other,
+                        })) => {
+                            break Err((EnrolmentEnd::SomebodyElse, Cause::AnotherPerson, other));
+                        }
+                        // The face was lost between the two calls: it goes on.
+                        Some(RequestError::BadEnrolment(EnrolmentRefused::NotEnough)) => {
+                            session.pause(POLL)?;
+                        }
+                        _ => return Err(error.into()),
+                    },
+                }
+            }
             EnrolmentStage::Ended(end) => {
                 let other = status.resembled.map(|other| other.person);
                 break Err((end, status.cause, other));
@@ -234,9 +323,10 @@ fn text(name: &Name, kept: &EnrolmentKept) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::super::replaced::tests::{replaced, template as a_template};
     use super::*;
     use crate::session::fake::{FakeUnit, Fault};
-    use threshold_record::Score;
+    use threshold_record::{Score, Template};
     use threshold_wire::enrolment::TemplateKept;
     use threshold_wire::message::Resembled;
 
@@ -270,7 +360,7 @@ mod tests {
     ) -> (anyhow::Result<EnrolmentKept>, Vec<&'static str>) {
         let mut session = unit.session();
         let flag = AtomicBool::new(interrupted);
-        let kept = carry_out(&mut session, Say::new(false), &begin(), &flag);
+        let kept = carry_out(&mut session, Say::new(false), &begin(), &flag, None);
         let obeyed = std::mem::take(&mut session.unit().obeyed);
         (kept, obeyed)
     }
@@ -333,6 +423,38 @@ mod tests {
             let said = outside(&name, &kept, in_vault.map(PersonId));
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
         }
+    }
+
+    #[test]
+    fn where_there_is_no_room_what_goes_is_kept_here_before_the_unit_keeps_what_it_gathered() {
+        let folder = tempfile::tempdir().unwrap();
+        let tried = |at: &str, given: Option<u8>| {
+            let mut unit = FakeUnit::new();
+            let ann = unit.add_person("Ann", 0xff);
+            unit.enrolment = [at_stage(EnrolmentStage::Enough, Cause::None)].into();
+            let template = TemplateKept { slot: 3, quality: 91, pose: HeadPose::Left };
+            let templates = [template].into_iter().collect();
+            unit.kept = Some(EnrolmentKept { person: ann, added: false, templates, generation: 9 });
+            unit.redundant = [given.map(|slot| Template { slot, ..a_template(slot, 7) })].into();
+            let folder = folder.path().join(at);
+            std::fs::create_dir(&folder).unwrap();
+            let model = FakeUnit::new().info().model.unwrap();
+            let mut room = Room::for_one(replaced(&folder), &begin().name, ann, &model);
+            let (mut session, flag) = (unit.session(), AtomicBool::new(false));
+            let say = Say::new(false);
+            let kept = carry_out(&mut session, say, &begin(), &flag, Some(&mut room)).unwrap();
+            let obeyed = std::mem::take(&mut session.unit().obeyed);
+            (room.odd(&kept), room.replaced.value()["slots"].clone(), obeyed)
+        };
+        let (odd, slots, obeyed) = tried("a", Some(3));
+        assert_eq!((odd, slots), (None, json!([3])));
+        let calls =
+            ["hello", "enrolment/begin", "enrolment/get", "gallery/redundant", "enrolment/keep"];
+        assert_eq!(obeyed, calls);
+        // A unit whose gallery changed in between.
+        let (odd, slots, _) = tried("b", Some(5));
+        assert_eq!(slots, json!([5]));
+        assert!(odd.unwrap().starts_with("the unit took slot 3"));
     }
 
     #[test]

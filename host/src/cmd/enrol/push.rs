@@ -11,11 +11,28 @@ use crate::photo::Photo;
 use crate::session::port::Transport;
 use crate::session::{Session, SessionError};
 use threshold_models::search::quantise;
-use threshold_record::{MAX_SLOTS, Template};
+use threshold_record::{MAX_SLOTS, Name, Template};
 use threshold_wire::endpoints::{FindRedundant, PutPerson, PutTemplate};
 use threshold_wire::message::{
     IfThere, PersonPut, PersonPutDone, PersonSummary, TemplatePut, TemplateRedundant,
 };
+
+/// Asks the unit which template of somebody goes, and keeps it; its slot, or `None` if none goes.
+pub(super) fn keep_what_goes<T: Transport>(
+    session: &mut Session<T>,
+    name: &Name,
+    of: &TemplateRedundant,
+    replaced: &mut Replaced,
+) -> anyhow::Result<Option<u8>> {
+    let Some(goes) = session.call::<FindRedundant>(of)?.template else { return Ok(None) };
+    // A unit that names another's or an impossible one is not believed.
+    if goes.person != of.person || goes.check().is_err() {
+        return Err(HostError::BadReplaced { name: name.as_str().to_owned() }.into());
+    }
+    let slot = goes.slot;
+    replaced.keep(name, goes)?;
+    Ok(Some(slot))
+}
 
 impl Enrolment {
     /// Adds the person at the unit, or finds it there.
@@ -80,14 +97,7 @@ impl Enrolment {
         let &Template { person, quality, scale, ref vector, .. } = template;
         let (model, vector) = (self.model.id, vector.clone());
         let of = TemplateRedundant { model, person, quality, scale, vector };
-        let Some(goes) = session.call::<FindRedundant>(&of)?.template else { return Ok(None) };
-        // A unit that names another's or an impossible one is not believed.
-        if goes.person != person || goes.check().is_err() {
-            return Err(HostError::BadReplaced { name: self.name.as_str().to_owned() }.into());
-        }
-        let slot = goes.slot;
-        replaced.keep(&self.name, goes)?;
-        Ok(Some(slot))
+        keep_what_goes(session, &self.name, &of, replaced)
     }
 
     /// The free slots, lowest first.

@@ -211,6 +211,39 @@ fn whom_a_face_resembles_is_told_to_an_owner_and_to_nobody_else() {
 }
 
 #[test]
+fn an_enroller_who_is_told_scores_alone_adds_photos_to_somebody_as_an_owner_does() {
+    let key = |byte: u8| SecretKey::of_bytes([byte; 32]).unwrap();
+    let added = |role: Role, [ann, bob]: [f32; 2], photo: Enrolment| {
+        let mut unit = FakeUnit::new();
+        let ids = [unit.add_person("Ann", 1), unit.add_person("Bob", 1)];
+        let [ann, bob] = [resembles(ids[0], ann), resembles(ids[1], bob)];
+        let ann_first = ann.unwrap().score > bob.unwrap().score;
+        let (best, runner_up) = if ann_first { (ann, bob) } else { (bob, ann) };
+        unit.found = GallerySearchDone { best, runner_up };
+        let (whose, name) = (*key(1).public(), Name::new("Ada").unwrap());
+        unit.keys = Some((key(2), Administrator { key: whose, name, role }));
+        let mut session = unit.session();
+        session.secure(&key(1), key(2).public()).unwrap();
+        let (people, there) = (People::read(&mut session).unwrap(), photo.name.clone());
+        let there = people.named(&there);
+        photo
+            .check_against_gallery(&mut session, say(), &people, there, &photo.photos[0])
+            .map_err(|error| error.to_string())
+    };
+    for role in [Role::Owner, Role::Enroller] {
+        let ann = || enrolment("Ann", 1);
+        assert_eq!(added(role, [0.9, 0.1], ann()), Ok(false), "{role:?}: another photo of hers");
+        assert_eq!(added(role, [0.99, 0.1], ann()), Ok(true), "{role:?}: the same photo");
+        let unlike = "0.jpg hardly resembles Ann, who is enrolled already";
+        assert_eq!(added(role, [0.1, 0.0], ann()), Err(unlike.into()), "{role:?}: like nobody");
+        assert_eq!(added(role, [0.1, 0.9], ann()), Err(unlike.into()), "{role:?}: like Bob");
+        let forced = Enrolment { force: true, ..ann() };
+        assert_eq!(added(role, [0.1, 0.99], forced), Ok(false), "{role:?}: his photo");
+        assert_eq!(added(role, [0.1, 0.99], enrolment("Eve", 1)), Ok(false), "{role:?}: new");
+    }
+}
+
+#[test]
 fn the_vault_keeps_before_the_unit_takes_and_after_everything_is_checked() {
     let kept_with = |unit: FakeUnit, n_photos: usize, fails: bool| {
         let (mut session, mut kept) = (unit.session(), 0);

@@ -21,10 +21,22 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use threshold_models::engine::Engine;
 use threshold_models::quality::QualityLimits;
-use threshold_record::{MAX_SLOTS, ModelId, Name, PersonId};
+use threshold_record::{MAX_SLOTS, ModelId, Name, PersonId, Template};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::PutPersonAs;
 use threshold_wire::message::{PersonAs, PersonPutDone, WantedId};
+
+/// Whom a vault has, by one model.
+pub(super) struct Held {
+    /// Everybody's templates by that model.
+    pub(super) templates: Vec<Template>,
+    /// How many people there are.
+    pub(super) people: usize,
+    /// Whom it has under the name of the enrolment.
+    pub(super) own: Option<PersonId>,
+    /// Crops that have none.
+    pub(super) without_template: usize,
+}
 
 /// What the vault is to keep.
 pub(super) struct Keeping {
@@ -81,6 +93,25 @@ impl Keeping {
         let (source, photo) = source_of(engine, path, digest, min_face_px, limits)?;
         self.sources.push(source);
         Ok(photo)
+    }
+
+    /// Whom the vault has, as far as it can be asked whether a face is theirs.
+    ///
+    /// # Errors
+    /// [`VaultError::Damaged`], and what SQLite says.
+    pub(super) fn held(&self) -> Result<Held, VaultError> {
+        let templates = self.vault.templates(self.model)?;
+        Ok(Held {
+            people: self.vault.people().len(),
+            own: self.vault.id_of(&self.name),
+            without_template: self.vault.counts()?.crops.saturating_sub(templates.len()),
+            templates,
+        })
+    }
+
+    /// What somebody in the vault is called; nothing of nobody.
+    pub(super) fn name_of(&self, person: PersonId) -> &str {
+        self.vault.people().get(&person).map_or("", |held| held.name.as_str())
     }
 
     /// Whom the vault has, as far as an id for both is to be found.

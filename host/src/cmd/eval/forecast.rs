@@ -318,6 +318,36 @@ fn refusal(
     })
 }
 
+/// Whether what was simulated is itself known to the factor: else these people cannot tell a right forecast from a wrong one.
+fn is_known(one: &Compared) -> bool {
+    one.fpir.low * FACTOR >= one.fpir.at && one.fpir.high <= one.fpir.at * FACTOR
+}
+
+/// Where the factor is kept, and on which side what came lies where it is not.
+fn kept(compared: &[Compared]) -> String {
+    let count = |of: &dyn Fn(&Compared) -> bool| compared.iter().filter(|one| of(one)).count();
+    let within = |case: &&[Compared]| case.iter().all(|one| one.within);
+    let named = |case: &[Compared]| {
+        let frames = super::identify::words(case[0].frames, case[0].rule);
+        format!("{} x {} ({frames})", case[0].people, case[0].templates)
+    };
+    // The rows of one case stand together, one for each FPIR.
+    let whole: Vec<String> = compared.chunks(FPIRS.len()).filter(within).map(named).collect();
+    format!(
+        "within a factor of {FACTOR}: {} of {} rows ({} of the {} whose simulated interval lies within that factor too), all of these \
+         people x templates (frames): {}; what came lies above the forecast's \
+         high end, by which a unit arms, in {}, above other people's in {} and below theirs in {}",
+        count(&|one| one.within),
+        compared.len(),
+        count(&|one| is_known(one) && one.within),
+        count(&is_known),
+        if whole.is_empty() { "none".to_owned() } else { whole.join(", ") },
+        count(&|one| one.fpir.at > one.forecast_high),
+        count(&|one| one.fpir.at > one.other_people_high),
+        count(&|one| one.fpir.at < one.other_people_low),
+    )
+}
+
 /// A result in words.
 struct Told<'a> {
     about: &'a About,
@@ -404,7 +434,8 @@ impl Told<'_> {
     fn text(&self) -> String {
         let (head, rows) = self.rows();
         let table = table(&head.each_ref().map(String::as_str), &rows);
-        format!("{}\n{}\n{table}\n{}", self.title(), self.lines().join("\n"), self.refusal())
+        let lines = self.lines().join("\n");
+        format!("{}\n{lines}\n{table}\n{}\n{}", self.title(), kept(self.compared), self.refusal())
     }
 
     fn body(&self, typed: &args::EvalForecast) -> Result<Markup, PlotError> {
@@ -428,6 +459,7 @@ impl Told<'_> {
         let plots = plots.collect::<Result<Vec<_>, _>>()?;
         Ok(html! {
             (page::tabled(&typed.page, &self.lines(), &head.each_ref().map(String::as_str), &rows))
+            p { (kept(self.compared)) "." }
             p { (self.refusal()) "." }
             h2 { "FPIR by threshold" }
             p { span.a { "Simulated" } ", and " span.r { "forecast by the policy" } ", each with its 95 % band; a ratio of "
@@ -440,5 +472,44 @@ impl Told<'_> {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_factor_is_kept_and_on_which_side_it_is_not_is_said() {
+        let row = |people: usize, ratio: f64| {
+            let at = 0.01;
+            let fpir = at / ratio;
+            let low = if people == 10 { fpir * 0.6 } else { fpir * 0.4 };
+            Compared {
+                people,
+                templates: 1,
+                rule: LONE,
+                frames: Frames::One,
+                threshold_distance: 0.5,
+                forecast: at,
+                forecast_low: 0.005,
+                forecast_high: 0.02,
+                other_people_low: 0.0035,
+                other_people_high: 0.028,
+                attempts: 1000,
+                fpir: Interval { at: fpir, low, high: fpir * 1.5 },
+                ratio,
+                within: (1.0 / FACTOR..=FACTOR).contains(&ratio),
+                covered: (0.0035..=0.028).contains(&fpir),
+            }
+        };
+        let rows = [(10, 1.0), (10, 2.0), (10, 0.5), (30, 0.4), (30, 3.0), (30, 0.3)];
+        assert_eq!(
+            kept(&rows.map(|(people, ratio)| row(people, ratio))),
+            "within a factor of 2: 3 of 6 rows (3 of the 3 whose simulated interval lies within that factor too), all of these \
+             people x templates (frames): 10 x 1 (1); what came lies above the forecast's high end, by which a unit arms, in 2, \
+             above other people's in 1 and below theirs in 1"
+        );
+        assert!(kept(&[row(30, 3.0)]).contains("(frames): none;"));
     }
 }
