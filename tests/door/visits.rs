@@ -2,7 +2,8 @@
 
 use crate::rig::{MAKING, Rig, Show, TICK_MS};
 use std::sync::atomic::Ordering;
-use threshold_record::{Cause, EntryKind, Presentation, Reason};
+use threshold_record::{Cause, EntryKind, PersonId, Presentation, Reason};
+use threshold_store::Object;
 use threshold_wire::endpoints::{GetStats, RemovePerson};
 use threshold_wire::message::{Nothing, PersonRemove};
 
@@ -305,4 +306,34 @@ fn nobody_is_missed_although_an_idle_unit_looks_at_few_frames() {
     assert_eq!(stats(&mut rig).searched, searched + 10);
     let decisions = stats(&mut rig).decisions;
     assert_eq!(decisions.first().map(|it| (it.reason, it.count)), Some((0, 1)));
+}
+
+#[test]
+fn no_visit_changes_the_gallery_whatever_becomes_of_it() {
+    let mut rig = two_enrolled();
+    let kept = |rig: &Rig| {
+        let numbers = 0..64;
+        let segments = numbers.map(|number| rig.flash.bytes(Object::GallerySegment(number)));
+        let mut all: Vec<_> = segments.collect();
+        all.extend([Object::Gallery, Object::Tombstones].map(|object| rig.flash.bytes(object)));
+        all
+    };
+    let state = |rig: &Rig| {
+        let state = rig.shared.lock();
+        let gallery = state.journal().unwrap().store().gallery().unwrap();
+        let of = |id| gallery.member(PersonId(id)).map(|member| member.templates.clone());
+        (gallery.generation(), of(1), of(2))
+    };
+    let before = (kept(&rig), state(&rig));
+    assert!(before.0.iter().flatten().any(|bytes| !bytes.is_empty()));
+    assert!(before.1.1.as_ref().is_some_and(|templates| !templates.is_empty()));
+    // One who is admitted over and over, one who is nearly somebody, a stranger, nobody, and no light.
+    for _ in 0..3 {
+        for show in [Show::Face(1), Show::Between(1, 2), Show::Face(9), Show::Nobody, Show::Dark] {
+            rig.visit(show, 5);
+        }
+    }
+    assert_eq!(rig.decisions().len(), 15);
+    assert!(rig.pulses() >= 3);
+    assert_eq!((kept(&rig), state(&rig)), before);
 }

@@ -196,10 +196,10 @@ impl Recognised {
 /// Bit for bit, but that no number is another no number.
 fn same_measures(a: &Measures, b: &Measures) -> bool {
     let bits = |m: &Measures| {
-        let all = [m.face_px, m.visible, m.brightness, m.dark, m.bright, m.sharpness, m.texture];
-        let scores = [m.yaw_deg, m.pitch_deg, m.roll_deg, m.score];
+        let all = [m.face_px, m.visible, m.brightness, m.dark, m.bright, m.sharpness, m.score];
+        let rest = [m.texture, m.band, m.yaw_deg, m.pitch_deg, m.roll_deg];
         let bits = |value: f32| if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() };
-        (all.map(bits), scores.map(bits))
+        (all.map(bits), rest.map(bits))
     };
     bits(a) == bits(b)
 }
