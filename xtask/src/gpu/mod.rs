@@ -27,7 +27,7 @@ mod roofline;
 
 use crate::bench::mosaic::Mosaics;
 use crate::kernels;
-use crate::program::{executable, output, python, run_aloud, run_quietly};
+use crate::program::{executable, python, run_aloud, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
 use anyhow::{Context as _, Result, bail};
