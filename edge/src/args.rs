@@ -137,7 +137,7 @@ pub struct Run {
     /// The folder of gallery and log; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
-    /// A device that holds gallery and log in place of the folder: a partition that `store format` was typed for
+    /// A device that holds gallery and log in place of the folder: a partition, or raw flash as /dev/mtdN, that `store format` was typed for
     #[arg(long, value_name = "DEVICE")]
     pub store: Option<PathBuf>,
     /// The folder of the record of the owner's recovery key, which outlives the data folder (default: beside that, with .commission

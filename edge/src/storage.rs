@@ -8,10 +8,10 @@
 
 use anyhow::bail;
 use std::path::Path;
-use threshold_store::cells::{Fill, Medium as _, format, is_formatted};
+use threshold_store::cells::{Fill, Medium, format, is_formatted};
 use threshold_store::{
-    Cells, CellsError, Device, FileFlash, Flash, FlashError, KEY_FILE, Object, Place, Series,
-    StoreError, StoreSize,
+    Cells, CellsError, FileFlash, Flash, FlashError, KEY_FILE, Object, Place, Series, StoreError,
+    StoreSize,
 };
 use threshold_tpm::SEALED_FILE;
 
@@ -21,7 +21,7 @@ pub enum Storage {
     /// The folder holds everything.
     Folder(FileFlash),
     /// The folder, and the device that holds the store.
-    Device(FileFlash, Box<Cells<Device>>),
+    Device(FileFlash, Box<Cells<Box<dyn Medium>>>),
 }
 
 impl Storage {
@@ -45,7 +45,7 @@ impl Storage {
         {
             return Err(CellsError::FolderToo { object: object? }.into());
         }
-        let cells = Device::open(device).and_then(Cells::open)?;
+        let cells = threshold_mtd::open(device).and_then(Cells::open)?;
         Ok(Self::Device(folder, Box::new(cells)))
     }
 
@@ -97,7 +97,7 @@ fn is_empty(folder: &FileFlash) -> Result<bool, FlashError> {
 /// # Errors
 /// In words; [`CellsError`].
 pub fn format_device(device: &Path, erases_store: bool) -> anyhow::Result<u64> {
-    let mut medium = Device::to_format(device)?;
+    let mut medium = threshold_mtd::to_format(device)?;
     if is_formatted(&medium).map_err(CellsError::from)? && !erases_store {
         bail!(
             "{} holds a store, whose gallery and log would be gone; type --erase-store if that is meant",

@@ -337,6 +337,26 @@ fn a_medium_that_was_not_formatted_to_the_end_is_refused_with_its_remedy() {
     assert!(matches!(error, CellsError::TooSmall { .. }), "{error}");
 }
 
+#[test]
+fn flash_whose_first_blocks_are_bad_is_formatted_in_the_other_one() {
+    let formatted = |bad: &[u32]| {
+        let mut nand = Nand::new(SHAPE);
+        bad.iter().for_each(|&block| nand.set_bad(block));
+        format(&mut nand).map(|()| nand)
+    };
+    for bad in [[0, 5], [1, 7]] {
+        let nand = formatted(&bad).unwrap();
+        let mut cells = Cells::open(nand.clone()).unwrap();
+        cells.replace(Object::Anchor, b"here").unwrap();
+        drop(cells);
+        let cells = Cells::open(nand.clone()).unwrap();
+        assert_eq!(cells.read_all(Object::Anchor, 9).unwrap().unwrap(), b"here");
+        assert_eq!((cells.fill().bad, nand.violations()), (1, Vec::<String>::new()));
+    }
+    let error = formatted(&[0, 1]).unwrap_err();
+    assert_eq!(error, CellsError::NoPlace);
+}
+
 fn device(folder: &Path) -> PathBuf {
     let path = folder.join("device");
     fs::File::create(&path).unwrap().set_len(MIN_DEVICE_BYTES).unwrap();

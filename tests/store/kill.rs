@@ -6,6 +6,7 @@
 //! What this shows: the real body's order of system calls, its lock, and what stands half done in the folder, at whatever
 //! instant a process ends. What it cannot show: a loss of what the kernel was given, since the page cache outlives the
 //! process; that is the business of `power.rs` and `log_power.rs`, whose flash loses what was not synced.
+//! `THRESHOLD_FLASH` names another device, all of which is erased.
 //! 100 kills a round; `THRESHOLD_ROUNDS` repeats it with other seeds.
 #![allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 
@@ -21,8 +22,7 @@ use std::time::{Duration, Instant};
 use threshold_record::PersonId;
 use threshold_store::cells::{MIN_DEVICE_BYTES, format};
 use threshold_store::{
-    Cells, Device, FileFlash, FileKeys, Flash, KEY_FILE, LogSize, Store, StoreError, StoreSize,
-    TailCut,
+    Cells, FileFlash, FileKeys, Flash, KEY_FILE, LogSize, Store, StoreError, StoreSize, TailCut,
 };
 use threshold_tests::lots::Lots;
 
@@ -41,7 +41,7 @@ fn open(folder: &Path) -> Result<(Store, Option<TailCut>), StoreError> {
     let keys = Arc::new(FileKeys::at(&folder.join(KEY_FILE)));
     let device = folder.join(DEVICE);
     let flash: Box<dyn Flash> = match device.exists() {
-        true => Box::new(Cells::open(Device::open(&device)?)?),
+        true => Box::new(Cells::open(threshold_mtd::open(&device)?)?),
         false => Box::new(FileFlash::open(folder)?),
     };
     let (mut store, cut) = Store::open_sized(flash, keys, SIZE)?;
@@ -315,8 +315,11 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
 fn a_process_that_is_killed_on_a_device_loses_nothing_that_was_acknowledged() {
     check(|folder| {
         let device = folder.join(DEVICE);
-        std::fs::File::create(&device).unwrap().set_len(MIN_DEVICE_BYTES).unwrap();
-        format(&mut Device::to_format(&device).unwrap()).unwrap();
+        match crate::device::named() {
+            Some(named) => std::os::unix::fs::symlink(named, &device).unwrap(),
+            None => std::fs::File::create(&device).unwrap().set_len(MIN_DEVICE_BYTES).unwrap(),
+        }
+        format(&mut threshold_mtd::to_format(&device).unwrap()).unwrap();
     });
 }
 

@@ -9,6 +9,7 @@ mod commission;
 mod conversion;
 mod counter;
 mod damage;
+mod device;
 mod files;
 mod forge;
 mod found;

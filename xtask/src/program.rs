@@ -2,7 +2,9 @@
 
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The cargo that runs this task, at the root of the workspace.
@@ -88,6 +90,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// What a command, run at the root of the workspace, wrote in its one line.
 pub(crate) fn said(command: &mut Command) -> Result<String> {
     Ok(output(command.current_dir(root()))?.trim().to_owned())
+}
+
+/// The one executable that a cargo command builds.
+pub(crate) fn executable(arguments: &[&str]) -> Result<PathBuf> {
+    let said = output(cargo(arguments).args(["--locked", "--quiet", "--message-format=json"]))?;
+    let mut executables = said.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    });
+    executables.next_back().context("cargo built no executable")
 }
 
 /// The machine that programs are built for here, as rustc names it.

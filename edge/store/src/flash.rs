@@ -239,6 +239,8 @@ pub enum FlashFault {
     Busy,
     /// The medium failed.
     Io,
+    /// The medium is no longer there.
+    Gone,
     /// The mock's power was cut.
     PowerCut,
 }
@@ -297,6 +299,12 @@ impl FlashFault {
             (Self::Io, Place::Device) => {
                 "check the device and the system's log and start the unit again; if it stays so, copy the device and the data folder \
                  while they can be read"
+            }
+            (Self::Gone, Place::Folder) => {
+                "see that the medium of the data folder is connected, and start the unit again"
+            }
+            (Self::Gone, Place::Device) => {
+                "see that the device is connected, and start the unit again"
             }
             (Self::PowerCut, _) => "open the store again",
         }

@@ -401,7 +401,7 @@ impl Flash for MockFlash {
     }
 
     fn len(&self, object: Object) -> Result<Option<u64>, FlashError> {
-        Ok(self.bytes(object).map(|bytes| bytes.len() as u64))
+        Ok(self.state().objects.get(&object).map(|bytes| bytes.seen.len() as u64))
     }
 
     fn place(&self) -> Place {

@@ -87,6 +87,16 @@ fn store(golden: &Path) -> Result<Seeds> {
             seeds.push(("cells", vec![0, kind, block, page, 8 * page, 0, block, 0, 3, 0, 0, 0, 0]));
         }
     }
+    // Harm behind the seals: one of each kind to each piece of a store, with what stands there made to fit and as it is; a content of
+    // zeros for each, and a record of commission.
+    for (kind, piece) in (0..12_u8).flat_map(|kind| (0..48_u8).map(move |piece| (kind, piece))) {
+        let form = piece % 2;
+        seeds.push(("resealed", vec![form, kind, piece, 5 * kind, 0, 4, kind + piece]));
+        seeds.push(("resealed", vec![form, kind, piece, 40, 0, 8, 3, kind, piece / 2, 8, 0, 8, 1]));
+    }
+    seeds.extend((0..48_u8).map(|piece| ("resealed", [&[2, piece, 64, 0][..], &[0; 64]].concat())));
+    let record = [&[3][..], b"THRCOM\r\n", &[1, 0, 0, 0], &[7; 48]].concat();
+    seeds.push(("resealed", record));
     let image = golden.join("cells-1.img");
     let image = fs::read(&image).with_context(|| image.display().to_string())?;
     // Form 1: some of the pages of the golden medium, of 8 in a block.

@@ -28,12 +28,11 @@ mod roofline;
 
 use crate::bench::mosaic::Mosaics;
 use crate::kernels;
-use crate::program::{cargo, output, python, run_aloud, run_quietly};
+use crate::program::{executable, python, run_aloud, run_quietly};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -139,9 +138,9 @@ fn pack() -> Result<()> {
     kernels::run()?;
     let check =
         ["test", "--release", "-p", "threshold-tests", "--features", "gpu", "--test", "kernels"];
-    let check = built(&[&check[..], &["--no-run"]].concat())?;
+    let check = executable(&[&check[..], &["--no-run"]].concat())?;
     let contract = ["test", "--release", "-p", "threshold-kernels", "--features", "cuda", "--lib"];
-    let contract = built(&[&contract[..], &["--no-run"]].concat())?;
+    let contract = executable(&[&contract[..], &["--no-run"]].concat())?;
     for folder in &FOLDERS {
         fill(folder, &stock, [&check, &contract])?;
     }
@@ -167,7 +166,10 @@ fn fill(folder: &Folder, stock: &Setup, [check, contract]: [&Path; 2]) -> Result
         .chain(folder.programs.iter().map(|&name| (name, name)));
     for (bench, name) in own.clone() {
         let build = ["bench", "-p", "threshold-kernels", "--features", "cuda", "--no-run"];
-        copy(&built(&[&build[..], &["--bench", bench]].concat())?, &out.join("bin").join(name))?;
+        copy(
+            &executable(&[&build[..], &["--bench", bench]].concat())?,
+            &out.join("bin").join(name),
+        )?;
     }
     copy_folder(&root().join("target/kernels"), &out.join("kernels"))?;
     for source in SOURCES {
@@ -217,16 +219,6 @@ fn fill(folder: &Folder, stock: &Setup, [check, contract]: [&Path; 2]) -> Result
         true => Ok(()),
         false => bail!("{name}: {bytes} bytes, a folder has at most {MOST_BYTES}"),
     }
-}
-
-/// The one executable that a cargo command builds.
-fn built(arguments: &[&str]) -> Result<PathBuf> {
-    let said = output(cargo(arguments).args(["--locked", "--quiet", "--message-format=json"]))?;
-    let mut executables = said.lines().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message.get("executable")?.as_str()?))
-    });
-    executables.next_back().context("cargo built no executable")
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

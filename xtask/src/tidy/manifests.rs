@@ -8,10 +8,11 @@ use toml::{Table, Value};
 ///
 /// The unit and the administrator's tool never appear in each other's row, nor in that of xtask, which drives them
 /// as a user does.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("threshold-wire", &["threshold-record"]),
     ("threshold-policy", &["threshold-record"]),
     ("threshold-store", &["threshold-record"]),
+    ("threshold-mtd", &["threshold-store"]),
     ("threshold-tpm", &["threshold-store"]),
     ("threshold-models", &["threshold-record"]),
     // The kernels for its tests, which run what was trained on the emulator.
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "threshold-bundle",
             "threshold-kernels",
             "threshold-models",
+            "threshold-mtd",
             "threshold-policy",
             "threshold-record",
             "threshold-slots",
@@ -41,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "threshold-host",
             "threshold-kernels",
             "threshold-models",
+            "threshold-mtd",
             "threshold-policy",
             "threshold-record",
             "threshold-slots",

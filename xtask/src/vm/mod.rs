@@ -10,6 +10,7 @@ mod door;
 mod gadget;
 mod initramfs;
 mod modules;
+mod nand;
 mod parts;
 mod pictures;
 mod soak;
@@ -50,6 +51,8 @@ pub(crate) enum Vm {
     Test,
     /// The unit's line by the USB device port, which the board's kernel loops to a host port.
     Gadget,
+    /// The store on NAND that Linux simulates, with bad blocks and failing pages, and on block devices; on a machine of its own.
+    Nand,
 }
 
 /// An architecture that the unit is built for beside that of this machine.
@@ -92,6 +95,9 @@ impl Workshop {
 /// # Errors
 /// If a part is missing, or the unit does not do what it must.
 pub(crate) fn run(asked: Option<Vm>) -> Result<()> {
+    if matches!(asked, Some(Vm::Nand)) {
+        return nand::run();
+    }
     let workshop = Workshop::open()?;
     match asked {
         Some(Vm::Test) => {
@@ -105,7 +111,7 @@ pub(crate) fn run(asked: Option<Vm>) -> Result<()> {
             trial::begin(&mut door, &photos)?;
             gadget::run(&mut door)
         }
-        None => attend(workshop),
+        Some(Vm::Nand) | None => attend(workshop),
     }
 }
 

@@ -64,26 +64,10 @@ pub(super) fn find() -> Result<Parts> {
 /// Unpacks the packages beside the folder and keeps of them what the board needs.
 fn fetch(folder: &Path) -> Result<()> {
     let work = folder.with_extension("fetching");
-    for stale in [&work, &folder.to_path_buf()] {
-        if stale.exists() {
-            fs::remove_dir_all(stale).with_context(|| format!("removing {}", stale.display()))?;
-        }
-    }
-    let unpacked = work.join("unpacked");
-    fs::create_dir_all(&unpacked)?;
+    let tree = unpack(&work, folder, "arm64")?;
     for part in ["modules", "gadget"] {
         fs::create_dir_all(folder.join(part))?;
     }
-    let debian = Foreign::open(&work, "arm64")?;
-    debian.unpack(&debian.stands_for("linux-image-arm64")?, &unpacked)?;
-    debian.unpack("busybox-static", &unpacked)?;
-    let kernel = fs::read_dir(unpacked.join("boot"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.to_string_lossy().contains("/vmlinuz-"))
-        .context("the package holds no kernel")?;
-    fs::copy(kernel, folder.join("kernel"))?;
-    fs::copy(unpacked.join("bin/busybox"), folder.join("busybox"))?;
-    let tree = unpacked.join("lib/modules");
     let order = modules::in_order(&tree, &modules::WISHES)?;
     for (place, module) in order.iter().enumerate() {
         let name = format!("modules/{:02}-{}.ko", place, modules::name(module));
@@ -95,6 +79,32 @@ fn fetch(folder: &Path) -> Result<()> {
     }
     fs::remove_dir_all(&work)?;
     Ok(())
+}
+
+/// Fetches Debian's kernel and a static busybox of an architecture, and puts both into a new folder. Gives the tree of the kernel's modules,
+/// which stands in `work`.
+///
+/// # Errors
+/// If one cannot be had.
+pub(super) fn unpack(work: &Path, folder: &Path, architecture: &str) -> Result<PathBuf> {
+    for stale in [work, folder] {
+        if stale.exists() {
+            fs::remove_dir_all(stale).with_context(|| format!("removing {}", stale.display()))?;
+        }
+    }
+    let unpacked = work.join("unpacked");
+    fs::create_dir_all(&unpacked)?;
+    fs::create_dir_all(folder)?;
+    let debian = Foreign::open(work, architecture)?;
+    debian.unpack(&debian.stands_for(&format!("linux-image-{architecture}"))?, &unpacked)?;
+    debian.unpack("busybox-static", &unpacked)?;
+    let kernel = fs::read_dir(unpacked.join("boot"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().contains("/vmlinuz-"))
+        .context("the package holds no kernel")?;
+    fs::copy(kernel, folder.join("kernel"))?;
+    fs::copy(unpacked.join("bin/busybox"), folder.join("busybox"))?;
+    Ok(unpacked.join("lib/modules"))
 }
 
 /// A file of that size with an ext4 in it that holds a root.

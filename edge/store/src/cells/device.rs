@@ -6,12 +6,12 @@
 //! The kernel writes pages of its cache, of which the bytes around ours are as they were.
 //! It has no marks of bad blocks, since a device keeps spare ones of its own: what fails to take a page may take the next one.
 //! Of a large device the first 8,192 blocks are used.
-//! Refuses a device that is mounted or that another process has open, and anything that is neither device nor file.
+//! Refuses a device that is mounted or that another process has open, anything that is neither device nor file, and MTD flash by its
+//! block device, which erases by itself and knows no bad blocks: the body of that is `edge/mtd`.
 
 use super::medium::{BLANK, Medium, MediumError, Shape};
 use super::open::CellsError;
 use super::page;
-use crate::flash::FlashFault;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -26,9 +26,12 @@ const PAGE_BYTES: u32 = 512;
 const MAX_PAGE_BYTES: u32 = 4096;
 const BLOCK_BYTES: u32 = 128 << 10;
 /// 1 GiB and more: a full log and the largest gallery take less, and a start reads the head of each.
-const MAX_BLOCKS: u64 = 8192;
+pub const MAX_BLOCKS: u64 = 8192;
 /// So few pages of a block would be too little beside those at its front.
 const MIN_PAGES: u32 = 64;
+
+/// The block devices that the kernel makes of MTD flash.
+const MTD_BLOCK_MAJOR: u64 = 31;
 
 /// Without `O_CREAT`, of a block device: nobody else has claimed it, a mounted file system neither. The same on all of Linux.
 const O_EXCL: i32 = 0o200;
@@ -111,13 +114,13 @@ impl Medium for Device {
 
     fn read(&self, block: u32, page: u32, into: &mut [u8]) -> Result<(), MediumError> {
         let place = self.place(block, page, into.len())?;
-        self.file.read_exact_at(into, place).map_err(|error| medium_error(&error))
+        self.file.read_exact_at(into, place).map_err(|error| MediumError::of(&error))
     }
 
     fn program(&mut self, block: u32, page: u32, bytes: &[u8]) -> Result<(), MediumError> {
         let place = self.place(block, page, bytes.len())?;
         self.written_bytes += bytes.len() as u64;
-        self.file.write_all_at(bytes, place).map_err(|error| medium_error(&error))
+        self.file.write_all_at(bytes, place).map_err(|error| MediumError::of(&error))
     }
 
     fn void(&mut self, block: u32) -> Result<(), MediumError> {
@@ -130,7 +133,7 @@ impl Medium for Device {
     }
 
     fn sync(&mut self) -> Result<(), MediumError> {
-        self.file.sync_data().map_err(|error| medium_error(&error))
+        self.file.sync_data().map_err(|error| MediumError::of(&error))
     }
 
     fn is_bad(&self, _block: u32) -> Result<bool, MediumError> {
@@ -148,6 +151,9 @@ fn take(path: &Path) -> Result<(File, Metadata), CellsError> {
     let is_device = metadata.file_type().is_block_device();
     if !is_device && !metadata.is_file() {
         return Err(CellsError::NoDevice);
+    }
+    if is_device && major(&metadata) == MTD_BLOCK_MAJOR {
+        return Err(CellsError::BehindBlocks);
     }
     let flags = if is_device { O_EXCL } else { 0 };
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
@@ -177,8 +183,7 @@ fn page_bytes(metadata: &Metadata) -> u32 {
     if !metadata.file_type().is_block_device() {
         return PAGE_BYTES;
     }
-    let device = metadata.rdev();
-    let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
+    let (device, major) = (metadata.rdev(), major(metadata));
     let minor = (device & 0xff) | (device >> 12 & !0xff);
     // A partition's stands with its disk.
     let told = ["queue", "../queue"].into_iter().find_map(|queue| {
@@ -188,14 +193,11 @@ fn page_bytes(metadata: &Metadata) -> u32 {
     told.unwrap_or(MAX_PAGE_BYTES).clamp(PAGE_BYTES, MAX_PAGE_BYTES).next_power_of_two()
 }
 
-fn failed(error: io::Error) -> CellsError {
-    medium_error(&error).into()
+fn major(metadata: &Metadata) -> u64 {
+    let device = metadata.rdev();
+    (device >> 8 & 0xfff) | (device >> 32 & !0xfff)
 }
 
-fn medium_error(error: &io::Error) -> MediumError {
-    let fault = match error.kind() {
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => FlashFault::ReadOnly,
-        _ => FlashFault::Io,
-    };
-    MediumError { fault, detail: error.to_string() }
+fn failed(error: io::Error) -> CellsError {
+    MediumError::of(&error).into()
 }

@@ -7,9 +7,14 @@
 
 use crate::flash::FlashFault;
 use std::fmt;
+use std::io::{self, ErrorKind};
 
 /// What an erased page is full of.
-pub(super) const BLANK: u8 = 0xff;
+pub const BLANK: u8 = 0xff;
+
+/// `ENXIO` and `ENODEV`, which the kernel says of a device that went away. The same on all of Linux.
+const NO_SUCH_ADDRESS: i32 = 6;
+const NO_SUCH_DEVICE: i32 = 19;
 
 /// How a medium is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +35,8 @@ impl Shape {
     }
 
     /// True if cells can be made of its blocks: pages of 512 bytes to 64 KiB, and 8 to 4,096 of them in each of 24 blocks or more.
-    pub(super) fn is_fit(self) -> bool {
+    #[must_use]
+    pub fn is_fit(self) -> bool {
         self.page_bytes.is_multiple_of(512)
             && (512..=64 << 10).contains(&self.page_bytes)
             && (8..=4096).contains(&self.block_pages)
@@ -64,6 +70,19 @@ pub struct MediumError {
 }
 
 impl MediumError {
+    /// What a system call on a medium failed with.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        let fault = match (error.raw_os_error(), error.kind()) {
+            (Some(NO_SUCH_ADDRESS | NO_SUCH_DEVICE), _) => FlashFault::Gone,
+            (_, ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+                FlashFault::ReadOnly
+            }
+            _ => FlashFault::Io,
+        };
+        Self { fault, detail: error.to_string() }
+    }
+
     /// A failure of the medium itself.
     #[must_use]
     pub fn io(detail: impl Into<String>) -> Self {
@@ -78,7 +97,7 @@ impl fmt::Display for MediumError {
 }
 
 /// Blocks of pages.
-pub trait Medium: Send + Sync {
+pub trait Medium: fmt::Debug + Send + Sync {
     /// How it is divided.
     fn shape(&self) -> Shape;
 
@@ -128,4 +147,63 @@ pub trait Medium: Send + Sync {
     /// # Errors
     /// [`MediumError`]; of a medium that has no such marks always [`FlashFault::Io`].
     fn mark_bad(&mut self, block: u32) -> Result<(), MediumError>;
+}
+
+impl<M: Medium + ?Sized> Medium for Box<M> {
+    fn shape(&self) -> Shape {
+        (**self).shape()
+    }
+
+    fn written_bytes(&self) -> u64 {
+        (**self).written_bytes()
+    }
+
+    fn read(&self, block: u32, page: u32, into: &mut [u8]) -> Result<(), MediumError> {
+        (**self).read(block, page, into)
+    }
+
+    fn program(&mut self, block: u32, page: u32, bytes: &[u8]) -> Result<(), MediumError> {
+        (**self).program(block, page, bytes)
+    }
+
+    fn void(&mut self, block: u32) -> Result<(), MediumError> {
+        (**self).void(block)
+    }
+
+    fn erase(&mut self, block: u32, used: u32) -> Result<(), MediumError> {
+        (**self).erase(block, used)
+    }
+
+    fn sync(&mut self) -> Result<(), MediumError> {
+        (**self).sync()
+    }
+
+    fn is_bad(&self, block: u32) -> Result<bool, MediumError> {
+        (**self).is_bad(block)
+    }
+
+    fn mark_bad(&mut self, block: u32) -> Result<(), MediumError> {
+        (**self).mark_bad(block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_system_call_says_is_told_by_what_helps() {
+        let of = |number| MediumError::of(&io::Error::from_raw_os_error(number)).fault;
+        for (number, fault) in [
+            (1, FlashFault::ReadOnly),
+            (5, FlashFault::Io),
+            (6, FlashFault::Gone),
+            (13, FlashFault::ReadOnly),
+            (19, FlashFault::Gone),
+            (30, FlashFault::ReadOnly),
+            (74, FlashFault::Io),
+        ] {
+            assert_eq!(of(number), fault, "{number}");
+        }
+    }
 }

@@ -31,8 +31,8 @@ mod page;
 mod stock;
 mod write;
 
-pub use device::{Device, MIN_DEVICE_BYTES};
-pub use medium::{Medium, MediumError, Shape};
+pub use device::{Device, MAX_BLOCKS, MIN_DEVICE_BYTES};
+pub use medium::{BLANK, Medium, MediumError, Shape};
 pub use nand::{Nand, NandFault};
 pub use open::{CellsError, format, is_formatted};
 

@@ -73,11 +73,40 @@ pub enum CellsError {
         /// The file of the secret.
         secret: &'static str,
     },
-    /// Neither a block device nor a plain file.
+    /// Neither a block device nor flash nor a plain file.
     #[error(
-        "it is neither a block device nor a plain file; name the partition that is to hold the store"
+        "it is neither a block device nor MTD flash nor a plain file; name the partition that is to hold the store"
     )]
     NoDevice,
+    /// The block device of MTD flash.
+    #[error(
+        "it is the block device of MTD flash, which erases by itself and knows no bad blocks; name /dev/mtd with the same number"
+    )]
+    BehindBlocks,
+    /// Flash that cells are not made of.
+    #[error(
+        "it is {kind}, which holds no cells; name a partition of SLC NAND or of NOR flash that can be written, as /dev/mtdN"
+    )]
+    OtherFlash {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Flash whose blocks and pages are of other sizes.
+    #[error(
+        "it has {blocks} blocks of {block_bytes} bytes and pages of {page_bytes}; cells take pages of 512 bytes to 64 KiB, 8 to 4096 of \
+         them in each of 24 blocks or more; name another device"
+    )]
+    Unfit {
+        /// Blocks that it has.
+        blocks: u64,
+        /// Bytes of each.
+        block_bytes: u32,
+        /// Bytes of a page.
+        page_bytes: u32,
+    },
+    /// Neither block that holds a superblock takes one.
+    #[error("its first two blocks are both bad; name a partition that begins elsewhere")]
+    NoPlace,
     /// The medium failed.
     #[error(
         "it cannot be read or written ({0}); check the device, who may use it, and the system's log"
@@ -160,10 +189,21 @@ pub fn format(medium: &mut impl Medium) -> Result<(), CellsError> {
         }
     }
     medium.sync()?;
+    let mut written = Err(CellsError::NoPlace);
     for block in 0..FIRST_CELL {
-        medium.program(block, 0, &page::superblock(shape))?;
+        if medium.is_bad(block)? {
+            continue;
+        }
+        // Either serves.
+        match medium.program(block, 0, &page::superblock(shape)) {
+            Ok(()) => written = Ok(()),
+            Err(error) if error.fault == FlashFault::Io && written.is_ok() => {}
+            Err(error) if error.fault == FlashFault::Io => written = Err(error.into()),
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(medium.sync()?)
+    medium.sync()?;
+    written
 }
 
 /// A cell of frames that were durable, whose head cannot be read.

@@ -76,7 +76,8 @@ pub(super) struct Frame {
 
 /// True if nothing was programmed there.
 pub(super) fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte == BLANK)
+    // Each byte is the one before it: one comparison of memory in place of one for each byte.
+    bytes.first().is_none_or(|&first| first == BLANK && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
 /// The hash of a base.

@@ -298,8 +298,8 @@ pub(crate) fn name(record: &[u8]) -> Option<Name> {
     Name::new(name).ok()
 }
 
-/// Puts the template in a template's record behind others; `None` if there is no such slot or it is too long. It is filled where
-/// it is to stay, since it is long; everything else of it was checked before it was sealed.
+/// Puts the template in a template's record behind others; `None` if it is none that a unit seals. It is filled where it is to stay, since
+/// it is long.
 pub(crate) fn read_template(
     record: &[u8],
     person: PersonId,
@@ -314,8 +314,7 @@ pub(crate) fn read_template(
     template.vector.resize(components.len(), 0).ok()?;
     let to = template.vector.iter_mut().zip(components);
     to.for_each(|(to, &byte)| *to = byte as i8);
-    debug_assert!(template.check().is_ok());
-    (slot < MAX_SLOTS).then_some(())
+    template.check().ok()
 }
 
 pub(crate) fn push_person(out: &mut Vec<u8>, generation: u64, person: &Person) {
@@ -434,4 +433,35 @@ fn array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, left) = rest.split_first_chunk::<N>()?;
     *rest = left;
     Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_that_no_unit_seals_is_not_taken_in() {
+        let (person, model) = (PersonId(7), ModelTag([1; 8]));
+        let vector = (0..128).map(|at| at as i8 - 64).collect::<Bounded<_, _>>();
+        let sound = Template { person, slot: 1, quality: 80, model, scale: 0.01, vector };
+        let zero = Template { vector: [0; 128].into_iter().collect(), ..sound.clone() };
+        let least = Template { vector: [i8::MIN; 128].into_iter().collect(), ..sound.clone() };
+        for (template, is_sound) in [
+            (sound.clone(), true),
+            (Template { scale: f32::NAN, ..sound.clone() }, false),
+            (Template { scale: 0.0, ..sound.clone() }, false),
+            (Template { quality: 101, ..sound.clone() }, false),
+            (Template { slot: MAX_SLOTS, ..sound.clone() }, false),
+            (Template { vector: Bounded::new(), ..sound }, false),
+            (zero, false),
+            (least, false),
+        ] {
+            let mut record = Vec::new();
+            push_template(&mut record, 3, Side::First, &template);
+            let mut read = Vec::new();
+            let taken = read_template(&record, person, model, &mut read);
+            assert_eq!(taken.is_some(), is_sound, "{template:?}");
+            assert!(!is_sound || read == [template]);
+        }
+    }
 }
