@@ -149,14 +149,13 @@ impl<D: Device> Place<D> {
 #[cfg(all(test, feature = "emulator"))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-    #![allow(clippy::print_stderr, reason = "a skip is said aloud")]
 
     use super::*;
     use crate::CudaEngine;
     use crate::device::emulator::Emulator;
     use crate::device::failing::Failing;
+    use crate::self_test::whole::tests::drawn_embedder;
     use threshold_models::engine::EngineError;
-    use threshold_models::pack::PackDir;
     use threshold_models::raw::{Colour, PixelFormat};
     use threshold_models::{net, synthetic};
 
@@ -201,13 +200,6 @@ mod tests {
 
     #[test]
     fn a_device_that_is_lost_in_recognition_is_an_error_of_the_device_and_nobodys_candidate() {
-        let Ok(pack) = PackDir::locate(None).and_then(|dir| PackDir::open(&dir)?.named("dlib"))
-        else {
-            eprintln!(
-                "skipped: a device lost in recognition (no pack of dlib's network: cargo xtask setup)"
-            );
-            return;
-        };
         let weights = synthetic::weights(&[net::pnet(12, 12), net::rnet(), net::onet()]);
         let options = CascadeOptions { thresholds: [0.1, 0.01, 0.01], ..CascadeOptions::default() };
         let bytes: Vec<u8> = (0..60 * 50).map(|i| (i % 251) as u8).collect();
@@ -215,7 +207,7 @@ mod tests {
             RawFrame::new(PixelFormat::Grey, [60, 50], 60, Colour::default(), &bytes).unwrap();
         let failing = Failing::new(Emulator::new(5).unwrap());
         let engine = CudaEngine::new(&failing, &weights, options).unwrap();
-        let mut engine = engine.with_embedder(&pack).unwrap();
+        let mut engine = engine.with_embedder(&drawn_embedder()).unwrap();
         let is_lost = |fault: EngineError| matches!(fault, EngineError::Device { .. });
         let expected = engine.recognise_raw(&frame, 1).unwrap();
         assert!(!expected.faces.is_empty() && expected.compared.len() == 1);

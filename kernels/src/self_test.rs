@@ -4,7 +4,7 @@
 //! Golden vectors are values that no camera gives, and the cascade's kernels read camera frames; so the expected answers are
 //! the CPU engine's, made once when the weights are at hand. The pack's hash vouches for the weights, this for the device.
 
-mod whole;
+pub(crate) mod whole;
 
 use crate::device::Device;
 use crate::embed::Embedder;
