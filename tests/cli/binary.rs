@@ -81,6 +81,13 @@ pub(crate) fn run(command: &mut Command) -> Ran {
     Ran::of(command.output().unwrap())
 }
 
+/// Copies a program or a script to where it is started from. Another process writes it: while this one had it open for writing, a child
+/// that another test's thread starts would hold that open too, and nobody could run it ("text file busy").
+pub(crate) fn place_program(from: &Path, to: &Path) {
+    let status = Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap();
+    assert!(status.success(), "{} was not placed", to.display());
+}
+
 /// Packs and photos; a test without them says aloud that it is skipped.
 pub(crate) fn stock(test: &str) -> Option<PathBuf> {
     let photos = threshold_tests::packs().and_then(|_| threshold_tests::photos());

@@ -3,9 +3,8 @@
 //! The package is a small one of the test's own, `ssh` and `scp` are scripts that note what they were asked; `cargo xtask ci`
 //! installs the real package.
 
-use crate::binary::{Ran, run, threshold};
+use crate::binary::{Ran, place_program, run, threshold};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,8 +67,9 @@ impl Bench {
     /// A program that does this.
     fn program(&self, name: &str, does: &str) {
         let path = format!("bin/{name}");
-        self.put(&path, &format!("#!/bin/sh\n{does}\n"));
-        fs::set_permissions(self.at(&path), fs::Permissions::from_mode(0o755)).unwrap();
+        self.put("script", &format!("#!/bin/sh\n{does}\n"));
+        fs::create_dir_all(self.at("bin")).unwrap();
+        place_program(&self.at("script"), &self.at(&path));
     }
 
     fn flash(&self, machine: &str, deb: &Path) -> Ran {

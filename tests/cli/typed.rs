@@ -1,8 +1,7 @@
 //! What is typed at the administrator's tool: settings from the environment, one bad word among good ones, a reader who
 //! has seen enough.
 
-use crate::binary::{Unit, binaries, run, stock, threshold};
-use std::os::unix::fs::PermissionsExt as _;
+use crate::binary::{Unit, binaries, place_program, run, stock, threshold};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -59,15 +58,16 @@ fn training_is_done_by_the_program_beside_this_one_or_its_remedy_is_told() {
     // Copied, so that what lies beside it is this test's own.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("threshold");
-    std::fs::copy(binaries().join("threshold"), &program).unwrap();
+    place_program(&binaries().join("threshold"), &program);
     let train = |args: &[&str]| run(Command::new(&program).args(args).stdin(Stdio::null()));
     let beside = folder.path().join("threshold-train");
     let ran = train(&["train", "mtcnn", "--config", "run.toml"]);
     let (error, remedy) = ran.error();
     assert_eq!(error, format!("there is no {}", beside.display()));
     assert!(remedy.starts_with("cargo build --release -p threshold-train"), "{remedy}");
-    std::fs::write(&beside, "#!/bin/sh\necho \"$@\"\ntest \"$1\" != fail\n").unwrap();
-    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, "#!/bin/sh\necho \"$@\"\ntest \"$1\" != fail\n").unwrap();
+    place_program(&script, &beside);
     let ran = train(&["train", "mtcnn", "--config", "run.toml", "--help"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (0, "mtcnn --config run.toml --help\n"));
     let ran = train(&["--packs", "here", "train", "--help"]);

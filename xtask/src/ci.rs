@@ -218,8 +218,7 @@ fn fuzzing(ledger: &mut Ledger) {
     ] {
         ledger.step(group, name, || {
             let limit = fuzz::Limit::Seconds(fuzz::SECONDS);
-            fuzz::fuzz(&tool, &[targets], limit)
-                .map(|figures| println!("{}", fuzz::table(&figures)))
+            fuzz::in_ci(&tool, targets, limit).map(|figures| println!("{}", fuzz::table(&figures)))
         });
     }
 }

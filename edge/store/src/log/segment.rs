@@ -61,6 +61,10 @@ pub(crate) struct Head {
     pub(crate) tail: Tail,
 }
 
+/// Sequences and batches that a log counts to at most: one each microsecond for a hundred thousand years. What is added to
+/// one stays a number.
+const MOST: u64 = u64::MAX / 4;
+
 /// What the open log remembers of a segment: all that grows with the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
@@ -150,6 +154,9 @@ impl Head {
         let (oldest_entry, batches) = (reader.u64()?, reader.u64()?);
         let state = State::from_bytes(&reader.array()?);
         let checkpoint = Checkpoint::from_bytes(&reader.array()?).map_err(|_| later.clone())?;
+        if [checkpoint.sequence, oldest_entry, batches].into_iter().any(|number| number > MOST) {
+            return Err(damaged(PLAIN as u64, "a number that no log reaches"));
+        }
         let carried = records(reader.take(reader.left())?)
             .map(|record| match record {
                 Some(Record::Context(context)) => Ok(*context),
@@ -193,4 +200,57 @@ impl Head {
 
 fn about(plain: &[u8]) -> Vec<u8> {
     [plain, b"segment head"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::mock::MockFlash;
+
+    #[test]
+    fn a_head_of_numbers_that_no_log_reaches_is_damage_although_the_unit_sealed_it() {
+        let flash = MockFlash::new();
+        let keyring = Keyring::open(&mut flash.clone(), &flash.keys()).unwrap();
+        let checkpoint = |sequence| Checkpoint {
+            store_id: keyring.store_id(),
+            sequence,
+            chain: [0; 32],
+            contexts: 0,
+            contexts_chain: [0; 32],
+            boot: 1,
+            signature: [0; 64],
+        };
+        for (sequence, oldest_entry, batches, is_sound) in [
+            (7, 1, 2, true),
+            (MOST, MOST, MOST, true),
+            (u64::MAX, 1, 2, false),
+            (7, u64::MAX, 2, false),
+            (7, 1, MOST + 1, false),
+        ] {
+            let mut head = Head {
+                number: 1,
+                key: 0,
+                oldest: 1,
+                oldest_entry,
+                previous_end: 0,
+                previous_tail: Tail::default(),
+                batches,
+                state: State::default(),
+                checkpoint: checkpoint(sequence),
+                carried: Vec::new(),
+                end: 0,
+                tail: Tail::default(),
+            };
+            let bytes = head.seal(&keyring).unwrap();
+            flash.set_bytes(Object::Segment(1), Some(bytes));
+            let read = Head::read(&flash, &keyring, 1);
+            let told = read.map(|head| head.first()).map_err(|fault| fault.to_string());
+            match is_sound {
+                true => assert_eq!(told, Ok(sequence + 1)),
+                false => assert!(told.unwrap_err().contains("a number that no log reaches")),
+            }
+        }
+    }
 }
