@@ -19,7 +19,7 @@ const SANITIZERS: [(&str, Option<&str>); 2] =
 const LIBRARIES: [(&str, &str); 2] =
     [("cuda", "THRESHOLD_EMULATOR"), ("emulator/planted", "THRESHOLD_PLANTED")];
 /// Parts of the names of the tests that run whole networks.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 11] = [
     "by_turns",
     "detection",
     "facenet",
@@ -30,6 +30,7 @@ const WHOLE: [&str; 10] = [
     "recognised",
     "recognitions_under_way",
     "room_for",
+    "whole_frames",
 ];
 /// Leaks are the tests' own: a process that ends frees nothing.
 const ASAN_OPTIONS: &str = "detect_leaks=0";
