@@ -38,7 +38,7 @@ pub(super) fn run(program: &Path) -> Result<()> {
     let mut section = dated()?;
     let _ = write!(
         section,
-        "\nP-Net as above but for {EPOCHS} epochs of {STEPS} batches, a tenth of the windows, with one thing left out, by seeds 1, 2 and 3: the last \
+        "\nP-Net as above but for {EPOCHS} epochs of {STEPS} batches, with one thing left out, by seeds 1, 2 and 3: the last \
          epoch on the same balanced set. *Less*: how much the mean lies below that of the runs with everything, with the standard error of \
          the difference of two means of three.\n\n\
          | left out | all | faces | drawn windows | mined windows | less |\n| --- | --- | --- | --- | --- | --- |\n",
