@@ -7,6 +7,7 @@
 //! processor took the place of the device that computed then.
 //! Then the version confirms itself. With a part at fault for [`GIVE_UP`], or unconfirmed after [`DEADLINE`], the process ends to be
 //! started again, until the launcher goes back; where there is nothing to go back to it stays and says what is wrong.
+//! Owns, too, that a start waits a while for slots that somebody else looks at just then: without them the unit takes no update.
 //! Refuses to confirm a version that did not start whole.
 
 use crate::notices::Notices;
@@ -32,14 +33,30 @@ pub const GIVE_UP: Duration = Duration::from_secs(60);
 /// long.
 pub const DEADLINE: Duration = Duration::from_secs(600);
 
+/// How long a start waits for slots that another process holds, such as a look at them (`threshold-launch status`): the launcher lets
+/// them go when it becomes this program, and whoever comes between keeps them for as long as his command takes.
+const SLOTS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time between two tries.
+const SLOTS_PAUSE: Duration = Duration::from_millis(50);
+
+/// The folder of slots and the slot that this program runs from; `None` if no launcher started it.
+#[must_use]
+pub fn runs_from() -> Option<(PathBuf, Slot)> {
+    let program = std::env::current_exe().ok()?;
+    Folder::running(std::env::var_os(SLOT_VARIABLE), &program)
+}
+
 /// The slots that this program runs from, with their folder and its own slot; `None` if no launcher started it. Slots that cannot be
 /// opened are told and are none: the door does not depend on them.
 #[must_use]
 pub fn slots(notices: &Notices) -> Option<(Slots, PathBuf, Slot)> {
-    let program = std::env::current_exe().ok()?;
-    let (folder, slot) = Folder::running(std::env::var_os(SLOT_VARIABLE), &program)?;
+    let (folder, slot) = runs_from()?;
     let maker = PathBuf::from(std::env::var_os(MAKER_VARIABLE)?);
-    let opened = Maker::read(&maker).and_then(|maker| Slots::open(&folder, maker, Some(slot)));
+    let opened = Maker::read(&maker).and_then(|maker| {
+        let open = || Slots::open(&folder, maker.clone(), Some(slot));
+        once_free(open, || std::thread::sleep(SLOTS_PAUSE))
+    });
     match opened {
         Ok(slots) => Some((slots, folder, slot)),
         Err(error) => {
@@ -47,6 +64,21 @@ pub fn slots(notices: &Notices) -> Option<(Slots, PathBuf, Slot)> {
             None
         }
     }
+}
+
+/// Opens slots, again for as long as another process holds them and [`SLOTS_PATIENCE`] lasts.
+fn once_free<S>(
+    mut open: impl FnMut() -> Result<S, SlotError>,
+    mut pause: impl FnMut(),
+) -> Result<S, SlotError> {
+    let tries = SLOTS_PATIENCE.as_millis() / SLOTS_PAUSE.as_millis();
+    for _ in 0..tries {
+        match open() {
+            Err(SlotError::Busy) => pause(),
+            opened => return opened,
+        }
+    }
+    open()
 }
 
 /// Writes down what happened to the slots and stands in no entry yet: the launcher went back, or the power went before it was told.
@@ -214,5 +246,29 @@ impl Trial {
                 ));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_that_another_process_holds_are_waited_for_and_no_other_error_is() {
+        let check = |held_for: u32, then: fn() -> Result<u8, SlotError>| {
+            let (mut tries, mut pauses) = (0, 0);
+            let open = || {
+                tries += 1;
+                if tries > held_for { then() } else { Err(SlotError::Busy) }
+            };
+            let opened = once_free(open, || pauses += 1);
+            (opened.map_err(|error| error.to_string()), pauses)
+        };
+        assert_eq!(check(0, || Ok(7)), (Ok(7), 0));
+        assert_eq!(check(3, || Ok(7)), (Ok(7), 3));
+        let damaged = SlotError::StateDamaged.to_string();
+        assert_eq!(check(3, || Err(SlotError::StateDamaged)), (Err(damaged), 3));
+        // No longer than its patience: 10 s of tries every 50 ms.
+        assert_eq!(check(u32::MAX, || Ok(7)), (Err(SlotError::Busy.to_string()), 200));
     }
 }

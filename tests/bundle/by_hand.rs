@@ -92,8 +92,28 @@ fn the_pages_lines_take_a_bundle_and_none_that_was_changed() {
         at += 512 + size.next_multiple_of(512);
     }
     assert_eq!(changed, 4 + files().len() - 1, "one of the files is empty");
-    let ran = check(&bundle, "echo more > more\ntar -rf bundle more");
-    assert!(!ran.status.success(), "a file that nobody signed: {ran:?}");
+    // Members that the manifest does not name, names once, or names as files.
+    for (what, and_then) in [
+        ("a file that nobody signed", "echo more > more\ntar -rf bundle more"),
+        ("a link", "ln -s /etc/passwd more\ntar -rf bundle more"),
+        ("a link that leads to a signed file", "ln -s MANIFEST more\ntar -rf bundle more"),
+        ("a folder", "mkdir more\ntar -rf bundle more"),
+        (
+            "a signed name again",
+            "mkdir again\ntar -xf bundle -C again KEYS\ntar -rf bundle -C again KEYS",
+        ),
+        (
+            "a link in the place of the file that is empty",
+            "mkdir c\ntar -xf bundle -C c\nln -sf /dev/null \"c/$(cd c && find * -empty -type f)\"\n\
+             tar -cf bundle -C c $(tar -tf bundle)",
+        ),
+    ] {
+        let ran = check(&bundle, and_then);
+        assert!(!ran.status.success(), "{what}: {ran:?}");
+        // It is the bundle that is refused, and no line before.
+        let made = check(&bundle, &format!("{and_then}\nexit 0"));
+        assert!(made.status.success(), "{what}: {made:?}");
+    }
     let ran = check(
         &bundle,
         "openssl genpkey -algorithm ed25519 | openssl pkey -pubout -out release.pub",

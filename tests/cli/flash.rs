@@ -174,12 +174,14 @@ fn a_unit_of_another_maker_is_refused_unless_that_is_meant() {
         assert_eq!(file(), other);
         assert!(!bench.at("root/usr/lib/threshold").exists());
     }
+    // What dpkg makes of whom the machine believes stands in a file of its own.
     bench.program(
         "ssh",
-        "case \"$*\" in *getconf*) echo arm64; echo glibc 2.35; cat \"$ASKED.maker\";; esac",
+        "case \"$*\" in *getconf*) echo arm64; echo glibc 2.35; cat \"$ASKED.maker\";; *'dpkg -i'*) ;; *) cat \"$ASKED.after\";; esac",
     );
     bench.program("scp", "echo scp >> \"$ASKED\"");
     bench.put("asked.maker", &maker(OTHERS));
+    bench.put("asked.after", &maker(OURS));
     let ran = bench.flash("me@jetson", &bench.at("deb"));
     assert!(ran.error().1.contains("--replace-maker"), "{ran:?}");
     assert!(!bench.at("asked").exists(), "the package was copied");
@@ -188,8 +190,32 @@ fn a_unit_of_another_maker_is_refused_unless_that_is_meant() {
 
     let meant = ["flash", "--replace-maker", "--first", &root];
     let ran = bench.flash_with(&meant, &bench.at("deb"));
-    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    // What the maker before had it confirm holds for the next one too.
+    assert!(ran.stderr.contains("keeps the security counter and the serial"), "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     assert_eq!(file(), maker(OURS));
+    let ran = bench.flash_with(&meant, &bench.at("deb"));
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "the same maker again: {ran:?}");
+
+    // Over ssh it is dpkg that replaces the file, or does not.
+    let meant = ["flash", "--replace-maker", "--first", "me@jetson"];
+    bench.put("asked.maker", &maker(OTHERS));
+    let ran = bench.flash_with(&meant, &bench.at("deb"));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    for (after, error_is, remedy_is) in [
+        (maker(OTHERS), "and yet it believes release key 0202020202020202", "maker.toml.dpkg-dist"),
+        ("damaged".to_owned(), "believes no release key that can be read", "maker.toml.dpkg-dist"),
+        (String::new(), "believes nobody", "sudo dpkg -i --force-confmiss PACKAGE"),
+    ] {
+        bench.put("asked.after", &after);
+        let ran = bench.flash_with(&meant, &bench.at("deb"));
+        let said: Vec<&str> = ran.stderr.lines().collect();
+        let [warning, error, remedy] = said[..] else { panic!("{ran:?}") };
+        assert!(warning.starts_with("warning: ") && error.contains(error_is), "{ran:?}");
+        assert!(remedy.starts_with("try: ") && remedy.contains(remedy_is), "{ran:?}");
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "nothing is called done");
+    }
 }
 
 #[test]
@@ -253,10 +279,11 @@ fn over_ssh_the_machine_is_asked_first_and_then_gets_the_package() {
         bench.program(
             "ssh",
             &format!(
-                "echo ssh \"$@\" >> \"$ASKED\"\ncase \"$*\" in *getconf*) echo {architecture}; echo {library};; esac"
+                "echo ssh \"$@\" >> \"$ASKED\"\ncase \"$*\" in *getconf*) echo {architecture}; echo {library};; *'dpkg -i'*) ;; *) cat \"$ASKED.maker\";; esac"
             ),
         );
     };
+    bench.put("asked.maker", &maker(OURS));
     bench.program("scp", "echo scp \"$2\" >> \"$ASKED\"");
     answers("arm64", "glibc 2.35");
     let ran = bench.flash("me@jetson", &bench.at("deb"));
@@ -271,6 +298,7 @@ fn over_ssh_the_machine_is_asked_first_and_then_gets_the_package() {
              /etc/threshold/maker.toml; then cat /etc/threshold/maker.toml; fi",
             "scp me@jetson:threshold.deb",
             "ssh -t me@jetson sudo dpkg -i threshold.deb && rm threshold.deb",
+            "ssh me@jetson if test -e /etc/threshold/maker.toml; then cat /etc/threshold/maker.toml; fi",
         ]
     );
     answers("amd64", "glibc 2.36");

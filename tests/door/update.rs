@@ -335,6 +335,28 @@ fn an_owner_ends_a_trial_by_going_back() {
 }
 
 #[test]
+fn what_is_refused_in_a_trial_leaves_what_the_trial_is_held_against() {
+    let mut unit = Unit::new();
+    unit.arm();
+    unit.flash(&unit.version(2, 3), 0).unwrap();
+    unit.start(Slot::B);
+    let before = unit.before();
+    assert!(before.armed && before.people == 0, "{before:?}");
+    unit.bench.store(|store| {
+        let person = store.add_person(Name::new("Ada").unwrap()).unwrap();
+        store.put_template(crate::rig::template(person, 0, 1)).unwrap();
+    });
+    // Another version, and the one on trial once more, as a host pushes it whose line was cut.
+    for version in [3, 2] {
+        let bundle = unit.version(version, 3);
+        let refused = unit.flash(&bundle, UpdateApply::RE_ENROL).unwrap_err();
+        assert_eq!(refused.code, UpdateRefusal::NO_TRIAL, "{refused}");
+        unit.start(Slot::B);
+        assert_eq!(unit.before(), before, "after version {version} was refused");
+    }
+}
+
+#[test]
 fn what_was_pushed_is_not_installed_once_the_owner_had_the_unit_go_back() {
     let mut unit = Unit::new();
     unit.flash(&unit.version(2, 3), 0).unwrap();

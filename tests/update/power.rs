@@ -234,8 +234,10 @@ fn after_a_failure_of_the_medium_anywhere_the_version_before_or_the_version_afte
             let choosing = matches!(case.operation, Operation::Choose);
             match outcome {
                 Ok(()) if !choosing => assert_eq!(left, after, "{at}"),
-                // A start that could not be counted is none of the trial, which is then over.
-                _ if choosing && left.1.is_none() => {}
+                // A start that could not be counted is none of the trial, which is then over: the version before is chosen from then on.
+                _ if choosing && before.1.is_some() && left.1.is_none() => {
+                    assert_eq!(left, (Some("1".to_owned()), None, before.2), "{at}");
+                }
                 _ => assert!(allowed.contains(&Some(&left)), "{at}: {left:?}, not {allowed:?}"),
             }
         }

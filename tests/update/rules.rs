@@ -254,6 +254,62 @@ fn an_installation_that_was_cut_before_any_version_was_confirmed_is_not_told_as_
 }
 
 #[test]
+fn an_installation_that_failed_before_any_version_was_confirmed_is_tried_again_beside_the_one_that_is_there()
+ {
+    let factory = Factory::new();
+    let medium = MockMedium::new();
+    let install = |version| {
+        let bundle = factory.version(version, 1);
+        factory.slots(&medium, None).install(&mut Cursor::new(bundle))
+    };
+    install(1).unwrap();
+    for _ in 0..3 {
+        medium.fail_at(medium.changes() + 10);
+        let error = install(2).unwrap_err();
+        medium.power_on();
+        assert!(matches!(error, SlotError::Bundle(BundleError::Io(_))), "{error}");
+        assert_eq!(factory.slots(&medium, None).look().unwrap().manifest.version, "1");
+        for (name, ..) in files(2) {
+            assert_eq!(medium.file(Slot::B, name), None, "what lies in a slot that failed");
+        }
+    }
+    install(2).unwrap();
+    let chosen = factory.slots(&medium, None).look().unwrap();
+    assert_eq!((chosen.manifest.version.as_str(), chosen.slot), ("2", Slot::B));
+}
+
+#[test]
+fn whether_a_bundle_would_be_taken_at_all_is_asked_without_touching_anything() {
+    let factory = Factory::new();
+    let (medium, mut slots) = on_trial(&factory, 1);
+    let changes = medium.changes();
+    assert!(matches!(slots.may_install(), Err(SlotError::OnTrial { slot: Slot::B })));
+    slots.revert().unwrap();
+    assert!(matches!(slots.may_install(), Err(SlotError::GoingBack { slot: Slot::A })));
+    assert!(medium.changes() > changes);
+    let changes = medium.changes();
+    factory.slots(&medium, Some(Slot::A)).may_install().unwrap();
+    assert_eq!(medium.changes(), changes);
+}
+
+#[test]
+fn a_program_that_may_not_be_executed_is_not_started_and_no_way_back() {
+    let factory = Factory::new();
+    let (medium, mut slots) = on_trial(&factory, 1);
+    slots.confirm().unwrap();
+    medium.lose_execution(Slot::A, "threshold-edge");
+    let back = slots.revert().unwrap_err();
+    assert!(matches!(back, SlotError::NoWayBack { fault: SlotFault::File { .. }, .. }), "{back}");
+    let other = medium.copy();
+    other.lose_execution(Slot::B, "threshold-edge");
+    let none = factory.slots(&other, None).choose().unwrap_err();
+    assert!(none.to_string().contains("may not be executed"), "{none}");
+    // A pack is no program.
+    medium.lose_execution(Slot::B, "packs/dlib.safetensors");
+    assert_eq!(factory.slots(&medium, None).choose().unwrap().manifest.version, "2");
+}
+
+#[test]
 fn a_name_that_leads_out_of_a_slot_is_neither_installed_nor_started() {
     let factory = Factory::new();
     let medium = factory.confirmed();

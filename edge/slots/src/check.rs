@@ -31,7 +31,9 @@ pub enum SlotFault {
     #[error("it holds no program {PROGRAM}")]
     NoProgram,
     /// A file is not the manifest's.
-    #[error("{name} is damaged, missing, or not of its manifest")]
+    #[error(
+        "{name} is damaged, missing, not of its manifest, or a program that may not be executed"
+    )]
     File {
         /// Its name.
         name: String,
@@ -98,6 +100,10 @@ pub(crate) fn whole(
         // One byte more than it should have, so that a longer one is another one.
         hasher.update_reader(opened.take(file.bytes + 1))?;
         if hasher.count() != file.bytes || hasher.finalize().as_bytes() != &file.hash() {
+            return Err(fault());
+        }
+        // The manifest says nothing of a file's mode, and the launcher would find it out when it is too late for the other slot.
+        if file.kind == FileKind::Program && !medium.may_execute(slot, &file.name)? {
             return Err(fault());
         }
     }

@@ -1,7 +1,7 @@
 //! Installing: a bundle becomes a version on trial in the slot that does not run.
 //!
 //! Owns the order: checked whole, the slot said to be empty, filled, durable, read back, on trial. Whatever is cut off in it, the
-//! version that runs is the one that is chosen next.
+//! version that runs is the one that is chosen next. Refuses to write over the only version that may be started.
 
 use crate::check;
 use crate::medium::Medium;
@@ -40,21 +40,46 @@ impl Slots {
         state.write(self.medium.as_mut())?;
         self.medium.clear(slot).map_err(SlotError::io("empty a slot"))?;
         bundle.rewind().map_err(BundleError::Io)?;
+        let filled = self.fill(bundle, (&trust, &installed), slot, &mut state);
+        let manifest = filled.inspect_err(|_| {
+            // It counts as empty already, and what lies there only takes room.
+            let _ = self.medium.clear(slot);
+        })?;
+        state.trial = Some(Trial { slot, left: TRIAL_BOOTS });
+        state.untold = Some(Event::OnTrial);
+        state.write(self.medium.as_mut())?;
+        Ok(manifest)
+    }
+
+    /// Asks whether [`Slots::install`] would take a bundle at all, so that nothing is done for one that it would not.
+    ///
+    /// # Errors
+    /// [`SlotError::OnTrial`] and [`SlotError::GoingBack`], or what keeps the state from being read.
+    pub fn may_install(&self) -> Result<(), SlotError> {
+        self.free(&self.state()?).map(drop)
+    }
+
+    /// Fills a slot that is empty with a bundle, and reads it back.
+    fn fill(
+        &mut self,
+        bundle: &mut (impl Read + Seek),
+        (trust, installed): (&Trust, &Installed),
+        slot: Slot,
+        state: &mut State,
+    ) -> Result<Manifest, SlotError> {
         let mut filling =
             Filling { medium: self.medium.as_mut(), slot, hash: [0; 32], open: false };
-        let (manifest, _) = read(&mut *bundle, &trust, &installed, &mut filling)?;
+        let (manifest, _) = read(&mut *bundle, trust, installed, &mut filling)?;
         let hash = filling.hash;
         filling
             .close()
             .and_then(|()| self.medium.settle(slot))
             .map_err(SlotError::io("fill a slot"))?;
         *state.held_mut(slot) = Held { standing: Standing::Installed, manifest: hash };
-        check::whole(self.medium.as_ref(), &self.maker, &state, slot)
-            .map_err(|fault| SlotError::NotAsWritten { slot, fault })?;
-        state.trial = Some(Trial { slot, left: TRIAL_BOOTS });
-        state.untold = Some(Event::OnTrial);
-        state.write(self.medium.as_mut())?;
-        Ok(manifest)
+        match check::whole(self.medium.as_ref(), &self.maker, state, slot) {
+            Ok(_) => Ok(manifest),
+            Err(fault) => Err(SlotError::NotAsWritten { slot, fault }),
+        }
     }
 
     /// The slot that may be written over.
@@ -66,8 +91,13 @@ impl Slots {
             // The next start would fall back on the other one where this one may not be started.
             (None, Some(current)) if !is_whole(current) && is_whole(current.other()) => current,
             (None, Some(current)) => current.other(),
-            // Nothing was confirmed yet: what was installed and not tried is worth no more than what comes.
-            (None, None) => trial.map_or(Slot::A, Slot::other),
+            // Nothing was confirmed yet: what was installed and not tried is worth no more than what comes, but where an installation
+            // failed before it is all that there is.
+            (None, None) => {
+                let next = trial.map_or(Slot::A, Slot::other);
+                let is_all = is_whole(next) && !is_whole(next.other());
+                if is_all { next.other() } else { next }
+            }
         };
         let Some(running) = self.running else { return Ok(free) };
         let standing = |slot| state.held(slot).standing;

@@ -136,7 +136,10 @@ pub enum SlotError {
     )]
     StateDamaged,
     /// The file that says who made the unit.
-    #[error("{path} does not say who made the unit: {what}; install the unit's package anew")]
+    #[error(
+        "{path} does not say who made the unit: {what}; put the one of the unit's package back, which dpkg does not do by itself: \
+         sudo rm -f {path} && sudo dpkg -i --force-confmiss PACKAGE"
+    )]
     Maker {
         /// The file.
         path: String,

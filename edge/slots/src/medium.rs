@@ -36,6 +36,12 @@ pub trait Medium: Send {
     /// The medium's; `NotFound` if it is not there, `InvalidData` if it is no plain file.
     fn open(&self, slot: Slot, name: &str) -> io::Result<Box<dyn Read + '_>>;
 
+    /// True if a file of a slot may be executed by its owner, which a program has to be.
+    ///
+    /// # Errors
+    /// The medium's; `NotFound` if it is not there.
+    fn may_execute(&self, slot: Slot, name: &str) -> io::Result<bool>;
+
     /// Takes everything out of a slot.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 struct Bytes {
     seen: Vec<u8>,
+    may_execute: bool,
     synced: bool,
     settled: bool,
 }
@@ -90,15 +91,22 @@ impl MockMedium {
         Self(Arc::new(Mutex::new(Held { copies, files, removed, ..Held::default() })))
     }
 
-    /// A file's bytes, to damage by hand; `None` takes it away.
+    /// A file's bytes, to damage by hand, as a program that may be executed; `None` takes it away.
     pub fn set_file(&self, slot: Slot, name: &str, bytes: Option<Vec<u8>>) {
         let mut held = self.held();
         match bytes {
             Some(seen) => {
-                let bytes = Bytes { seen, synced: true, settled: true };
+                let bytes = Bytes { seen, may_execute: true, synced: true, settled: true };
                 held.files.insert((slot, name.to_owned()), bytes);
             }
             None => drop(held.files.remove(&(slot, name.to_owned()))),
+        }
+    }
+
+    /// Makes a file one that may not be executed.
+    pub fn lose_execution(&self, slot: Slot, name: &str) {
+        if let Some(file) = self.held().files.get_mut(&(slot, name.to_owned())) {
+            file.may_execute = false;
         }
     }
 
@@ -243,6 +251,15 @@ impl Medium for MockMedium {
         Ok(Box::new(Cursor::new(bytes)))
     }
 
+    fn may_execute(&self, slot: Slot, name: &str) -> io::Result<bool> {
+        let held = self.held();
+        if held.off {
+            return Err(power_cut());
+        }
+        let file = held.files.get(&(slot, name.to_owned())).ok_or(ErrorKind::NotFound)?;
+        Ok(file.may_execute)
+    }
+
     fn clear(&mut self, slot: Slot) -> io::Result<()> {
         self.change(|held, part| {
             let mut lots = Lots(if let Part::Some(_, seed) = part { seed } else { 0 });
@@ -260,11 +277,12 @@ impl Medium for MockMedium {
         })
     }
 
-    fn create(&mut self, slot: Slot, name: &str, _: bool) -> io::Result<()> {
+    fn create(&mut self, slot: Slot, name: &str, is_program: bool) -> io::Result<()> {
         self.change(|held, part| {
             if part.is_whole() {
                 let name = (slot, name.to_owned());
-                held.files.insert(name.clone(), Bytes::default());
+                let bytes = Bytes { may_execute: is_program, ..Bytes::default() };
+                held.files.insert(name.clone(), bytes);
                 held.last = Some(name);
             }
         })

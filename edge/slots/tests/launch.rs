@@ -6,6 +6,7 @@
 //! 200 kills a round; `THRESHOLD_KILLS` sets another number.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -218,6 +219,21 @@ fn nothing_is_written_into_another_users_folder() {
 }
 
 #[test]
+fn a_version_whose_program_may_not_be_executed_is_not_chosen() {
+    let unit = Unit::new();
+    for version in [1, 2] {
+        unit.install(&unit.bundle(version, 1));
+        assert_eq!(unit.start().0, version);
+        unit.confirm();
+    }
+    let program = unit.path("slots/b/threshold-edge");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (version, said) = unit.start();
+    assert_eq!(version, 1, "{said}");
+    assert!(said.contains("slot b may not be started: threshold-edge is damaged"), "{said}");
+}
+
+#[test]
 fn two_processes_never_work_on_the_same_slots() {
     let unit = Unit::new();
     unit.install(&unit.bundle(1, 1));
@@ -245,6 +261,13 @@ fn whatever_is_typed_wrong_starts_nothing() {
         let ran = unit.launcher("run").output().unwrap();
         let said = String::from_utf8(ran.stderr).unwrap();
         assert!(said.contains("does not say who made the unit"), "{said}");
+        // What is gone or changed dpkg leaves so.
+        let path = unit.path("maker.toml").display().to_string();
+        let helps = format!(
+            "; put the one of the unit's package back, which dpkg does not do by itself: sudo rm -f {path} && \
+             sudo dpkg -i --force-confmiss PACKAGE"
+        );
+        assert!(said.contains(&helps), "{said}");
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) use refusal::{
 };
 
 /// What a unit is updated by: its slots, and where a bundle comes to.
+///
+/// Whoever locks more than one of slots, unit and job does so in this order.
 #[derive(Clone, Debug)]
 pub struct Updates(Arc<Parts>);
 
@@ -216,7 +218,12 @@ impl Updates {
         if asked.accepts & !UpdateApply::RE_ENROL != 0 {
             return UpdateApplied::Refused(unknown_bits());
         }
-        self.heard(shared.lock().clock().monotonic_ms());
+        // Asked before the job is locked; an end that is set meanwhile is seen under the slots' lock, before anything is touched.
+        let (now_ms, is_ending) = {
+            let state = shared.lock();
+            (state.clock().monotonic_ms(), state.is_ending())
+        };
+        self.heard(now_ms);
         let mut job = self.job();
         match &*job {
             Job::Working { hash, done, all } if *hash == asked.hash => {
@@ -235,7 +242,7 @@ impl Updates {
             Job::Ended { outcome: Ok(()), .. } => return UpdateApplied::Refused(busy()),
             Job::Ended { .. } | Job::Idle => {}
         }
-        if shared.lock().is_ending() {
+        if is_ending {
             return UpdateApplied::Refused(ending());
         }
         let Some(pushed) = staging::whole(&self.0.staging, &asked.hash) else {
@@ -291,12 +298,14 @@ impl Updates {
         check_program(&manifest)?;
         self.check_model(&manifest, asked, shared)?;
         self.check_room(&manifest, store_bytes)?;
-        self.note_before(&mut bundle, shared)?;
         let mut slots = self.slots();
         // Whoever had the unit go back while the bundle was read holds the slots until its end is set.
         if shared.lock().is_ending() {
             return Err(ending());
         }
+        // Before the note, which takes the place of what a trial of the running version is held against.
+        slots.may_install().map_err(|error| refusal::slots(&error))?;
+        self.note_before(&mut bundle, shared)?;
         slots.install(&mut bundle).map_err(|error| refusal::slots(&error))?;
         drop(slots);
         let written = shared.lock().write(LogEntry { by, ..LogEntry::of(EntryKind::Updated) });

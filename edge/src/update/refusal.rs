@@ -1,5 +1,6 @@
 //! Why the unit does not update, in words that end with what helps: a host of another version shows them as they are.
 
+use crate::trial;
 use std::io;
 use threshold_bundle::BundleError;
 use threshold_slots::SlotError;
@@ -16,12 +17,24 @@ pub(super) fn is_final(refused: &Refusal) -> bool {
     [Refusal::BAD_BUNDLE, Refusal::OTHER_BASE].contains(&refused.code)
 }
 
-/// The unit was not started by its launcher.
+/// The unit was not started by its launcher, or could not open the slots that it runs from.
 pub(crate) fn no_slots() -> Refusal {
+    if trial::runs_from().is_some() {
+        return slots_held();
+    }
     Refusal::new(
         Refusal::NO_SLOTS,
         "this unit's program does not run from a slot, so there is nothing to update; install the unit by threshold flash --first \
          or its image",
+    )
+}
+
+/// The unit runs from a slot, and another process held the slots at its start for longer than it waits.
+fn slots_held() -> Refusal {
+    Refusal::new(
+        Refusal::FAULT,
+        "the unit could not open its slots when it started, since another process held them or for what its notices say, and takes \
+         no update before its next start; end that process, then threshold reboot",
     )
 }
 

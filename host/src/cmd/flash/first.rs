@@ -3,7 +3,7 @@
 //! Owns two ways: into the root of a board that is mounted here, where nothing of the board can be run, and over `ssh` onto a
 //! machine that runs. Both ask first whether the package fits. Refuses this machine's own root, and to touch settings that are
 //! there already; a unit that is one is updated by a bundle. Refuses, too, to make a machine believe another release key without a word
-//! for that.
+//! for that, and to say that it believes one before it was asked.
 
 use super::super::Answer;
 use super::maker::{self, Maker};
@@ -34,6 +34,10 @@ const LOADER: &str = "lib/ld-linux-aarch64.so.1";
 
 /// Where such a system has its C library.
 const C_LIBRARY: &str = "lib/aarch64-linux-gnu/libc.so.6";
+
+/// What a machine is asked once the package is on it: dpkg leaves a file of settings that was changed or removed as it is.
+const ASKED_AFTER: &str =
+    "if test -e /etc/threshold/maker.toml; then cat /etc/threshold/maker.toml; fi";
 
 /// What a machine is asked over ssh: what it is, and whom it believes if it is a unit.
 const ASKED: &str = "dpkg --print-architecture && getconf GNU_LIBC_VERSION && \
@@ -139,6 +143,29 @@ pub enum FirstError {
         found: String,
         /// Whom it would believe.
         package: String,
+    },
+    /// The package is there, and whom the machine believes is not the package's maker.
+    #[error(
+        "the package is on {machine}, and yet it believes {found} and not {package}, since dpkg kept the file that was there; on it: \
+         sudo mv /etc/threshold/maker.toml.dpkg-dist /etc/threshold/maker.toml, or where dpkg left none, with the package there again: \
+         sudo rm -f /etc/threshold/maker.toml && sudo dpkg -i --force-confmiss PACKAGE"
+    )]
+    KeptMaker {
+        /// As typed.
+        machine: String,
+        /// Whom it believes.
+        found: String,
+        /// Whom it should believe.
+        package: String,
+    },
+    /// The package is there, and the file that says who made the unit is not.
+    #[error(
+        "the package is on {machine}, and yet it believes nobody, since dpkg does not bring back /etc/threshold/maker.toml once it was \
+         removed; copy the package there again, and on it: sudo dpkg -i --force-confmiss PACKAGE"
+    )]
+    LostMaker {
+        /// As typed.
+        machine: String,
     },
     /// A file of the root cannot be read, or is none.
     #[error("{} cannot be read in that root: {what}; take a root as JetPack or Debian makes it", path.display())]
@@ -265,9 +292,16 @@ impl Install<'_> {
     /// Makes sure that the machine believes nobody else, and says aloud what a developer's package is.
     fn believes(&self, machine: String, found: Option<Maker>) -> Result<(), FirstError> {
         let package = self.package.maker;
-        if let Some(found) = found.filter(|found| *found != package && !self.replaces) {
+        if let Some(found) = found.filter(|found| *found != package) {
             let (found, package) = (found.to_string(), package.to_string());
-            return Err(FirstError::OtherMaker { machine, found, package });
+            if !self.replaces {
+                return Err(FirstError::OtherMaker { machine, found, package });
+            }
+            self.say.warn(&format!(
+                "{machine} believed {found} until now: it keeps the security counter and the serial of the list of build keys that it has \
+                 confirmed (threshold slots shows both), whoever made them, and starts nothing of the package if its bundle has less of \
+                 either; docs/flash-jetson.md, 3, says what helps then"
+            ));
         }
         if package.is_development() {
             self.say.warn(&format!(
@@ -353,9 +387,31 @@ impl Install<'_> {
         let mut installed = Command::new("ssh");
         // With a terminal, since sudo may ask for a password.
         installed.args(["-t", address, "sudo dpkg -i threshold.deb && rm threshold.deb"]);
-        match installed.status().map_err(missing("ssh", "openssh-client"))?.success() {
-            true => Ok(()),
-            false => Err(step("installing the package on").into()),
+        if !installed.status().map_err(missing("ssh", "openssh-client"))?.success() {
+            return Err(step("installing the package on").into());
+        }
+        self.is_believed(address)
+    }
+
+    /// Makes sure that a machine which has the package believes its maker.
+    fn is_believed(&self, address: &str) -> anyhow::Result<()> {
+        let mut asked = Command::new("ssh");
+        asked.args([address, ASKED_AFTER]).stderr(Stdio::inherit());
+        let said = asked.output().map_err(missing("ssh", "openssh-client"))?;
+        let (machine, package) = (address.to_owned(), self.package.maker);
+        if !said.status.success() {
+            let step = format!("asking whom {machine} believes");
+            return Err(FirstError::Step { step }.into());
+        }
+        if said.stdout.is_empty() {
+            return Err(FirstError::LostMaker { machine }.into());
+        }
+        match Maker::of(&String::from_utf8_lossy(&said.stdout)) {
+            found if found == package => Ok(()),
+            found => {
+                let (found, package) = (found.to_string(), package.to_string());
+                Err(FirstError::KeptMaker { machine, found, package }.into())
+            }
         }
     }
 }

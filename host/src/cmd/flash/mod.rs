@@ -151,7 +151,7 @@ pub fn run(meant: &Meant, typed: &args::Flash) -> anyhow::Result<Answer> {
         delta.is_some(),
         enrols_all,
     ));
-    let sent = install(meant, content, typed.yes_re_enrol);
+    let sent = install(meant, content, &bundle.id, typed.yes_re_enrol);
     let (sent_bytes, is_delta) = match sent {
         // The unit's own base is not what it said, or it opens no delta.
         Err(SessionError::Update(refusal))
@@ -162,7 +162,7 @@ pub fn run(meant: &Meant, typed: &args::Flash) -> anyhow::Result<Answer> {
                 ) =>
         {
             meant.say.warn(&format!("{refusal}; sending it whole"));
-            install(meant, &bundle.bytes, typed.yes_re_enrol)?;
+            install(meant, &bundle.bytes, &bundle.id, typed.yes_re_enrol)?;
             (bundle.bytes.len(), false)
         }
         sent => {
@@ -205,15 +205,24 @@ pub(super) fn slots<T: crate::session::port::Transport>(
     }
 }
 
-/// Sends a content and has it installed.
-fn install(meant: &Meant, content: &[u8], re_enrol: bool) -> Result<(), SessionError> {
+/// Sends a content and has it installed. After a cut the unit may have started what it was sent: then nothing is sent again.
+fn install(
+    meant: &Meant,
+    content: &[u8],
+    id: &[u8; 32],
+    re_enrol: bool,
+) -> Result<(), SessionError> {
     let accepts = if re_enrol { UpdateApply::RE_ENROL } else { 0 };
     let bar = meant.say.transfer(content.len() as u64, "sending");
+    let mut is_again = false;
     let sent = through_cuts(
         meant.wait,
         &mut Machine::new(),
         || Session::open_to_update(meant),
         |session| {
+            if std::mem::replace(&mut is_again, true) && watch::has_come(&slots(session)?, id) {
+                return Ok(());
+            }
             let hash = session.push_update(content, &mut |there, _| bar.set_position(there))?;
             apply(meant, session, UpdateApply { hash, accepts })
         },

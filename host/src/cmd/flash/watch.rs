@@ -66,6 +66,11 @@ pub(super) fn until_decided(meant: &Meant, bundle: &BundleFile) -> anyhow::Resul
     Err(FlashError::Undecided { version, waited_s: patience.as_secs(), said }.into())
 }
 
+/// True if a bundle is on trial at a unit, or runs there confirmed.
+pub(super) fn has_come(there: &Slots, id: &[u8; 32]) -> bool {
+    !matches!(of(there, id), Trial::WentBack(..))
+}
+
 /// How the trial of a bundle stands at a unit.
 fn of(there: &Slots, id: &[u8; 32]) -> Trial {
     let tried = there.slots.iter().find(|slot| slot.bundle == *id);
@@ -109,8 +114,8 @@ mod tests {
         }
     }
 
-    fn check(old: Slot, new: Slot, expected: &Trial) {
-        let there = Slots {
+    fn there(old: Slot, new: Slot) -> Slots {
+        Slots {
             compatible: threshold_wire::cut("board"),
             counter: 1,
             release_key: [0; 32],
@@ -119,8 +124,31 @@ mod tests {
             model: [0; 32],
             people: 0,
             slots: [old, new].into_iter().collect(),
-        };
-        assert_eq!(of(&there, &[2; 32]), *expected);
+        }
+    }
+
+    fn check(old: Slot, new: Slot, expected: &Trial) {
+        assert_eq!(of(&there(old, new), &[2; 32]), *expected);
+    }
+
+    #[test]
+    fn what_is_on_trial_or_runs_confirmed_is_not_sent_again_after_a_cut() {
+        use SlotState::{Confirmed, Empty, Failed, Trial as OnTrial};
+        for (state, running, has) in [
+            (OnTrial, false, true),
+            (OnTrial, true, true),
+            (Confirmed, true, true),
+            // It was there before the push.
+            (Confirmed, false, false),
+            (Failed, false, false),
+        ] {
+            let old = slot(1, Confirmed, !running, "");
+            let there = there(old, slot(2, state, running, ""));
+            assert_eq!(has_come(&there, &[2; 32]), has, "{state:?}, {running}");
+        }
+        let old = || slot(1, Confirmed, true, "");
+        assert!(!has_come(&there(old(), slot(3, OnTrial, false, "")), &[2; 32]), "another one's");
+        assert!(!has_come(&there(old(), slot(0, Empty, false, "")), &[2; 32]));
     }
 
     #[test]
