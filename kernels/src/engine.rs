@@ -15,11 +15,14 @@ use crate::self_test::{self, Expected};
 use crate::stages::Stages;
 use crate::weights::Packed;
 use threshold_models::cascade::CascadeOptions;
-use threshold_models::engine::{BBox, Detection, Embedding, Engine, EngineError, Recognition};
+use threshold_models::engine::{
+    BBox, Compared, Detection, Embedding, Engine, EngineError, Recognition,
+};
 use threshold_models::frame::Frame;
 use threshold_models::pack::{Pack, PackError};
+use threshold_models::quality::Measures;
 use threshold_models::raw::RawFrame;
-use threshold_models::search::{Index, SearchError};
+use threshold_models::search::{Index, LOWEST, SearchError};
 use threshold_models::tensor::TensorSource;
 use threshold_record::{Metric, Template};
 
@@ -67,6 +70,12 @@ pub enum KernelError {
         /// What differs.
         what: &'static str,
     },
+    /// A detector with which nothing behind it can be compared with the processor's.
+    #[error(
+        "self-test over a drawn frame: this detector leaves no face of it, so that nothing behind the detector was compared: use the \
+         CPU engine"
+    )]
+    NothingCompared,
     /// The weights, the options or the networks' answers.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -188,7 +197,8 @@ impl<D: Device> CudaEngine<D> {
     ///
     /// # Errors
     /// [`DeviceError::Corrupt`] for other weights than were copied to the device; [`PackError::SelfTest`] with the largest
-    /// difference; [`KernelError::SelfTest`] with what is not the processor's; what the device failed with.
+    /// difference; [`KernelError::SelfTest`] with what is not the processor's; [`KernelError::NothingCompared`]; what the device
+    /// failed with.
     pub fn self_test(&mut self) -> Result<(), KernelError> {
         self.weights.verify(&self.device)?;
         let stages = Stages { device: &self.device, packed: &self.packed };
@@ -306,8 +316,8 @@ impl<D: Device> CudaEngine<D> {
     /// Waits for a frame that is under way: its faces, and what was compared if that was asked for.
     ///
     /// # Errors
-    /// [`KernelError`] if the device failed or a network gave a value that is not finite; [`KernelError::NotUnderWay`] if gallery or
-    /// embedder changed since the frame's recognition began, or if another engine began it.
+    /// [`KernelError`] if the device failed, a network gave a value that is not finite or a measure is no number;
+    /// [`KernelError::NotUnderWay`] if gallery or embedder changed since the frame's recognition began, or if another engine began it.
     pub fn finish(&mut self, pending: Pending) -> Result<Recognition, KernelError> {
         (self.counts, self.last) = (Counts::default(), None);
         let at = self.places.iter().position(|place| place.has(&pending));
@@ -318,7 +328,26 @@ impl<D: Device> CudaEngine<D> {
         self.last = compared.is_some().then_some((at, faces.len()));
         let mut compared = compared.unwrap_or_default();
         compared.truncate(faces.len());
+        self.check_numbers(&compared).inspect_err(|_| self.last = None)?;
         Ok(Recognition { faces, compared })
+    }
+
+    /// Refuses measures that are no numbers, and embeddings of the recognition that ended last.
+    ///
+    /// The search takes an embedding that is not finite as it takes zeros: it has the lowest score with every template. So only where
+    /// a score is that low are the embeddings read, which takes time, and asked; zeros pass. Without a template nobody is
+    /// compared, and nothing is read.
+    fn check_numbers(&self, compared: &[Compared]) -> Result<(), KernelError> {
+        if !compared.iter().all(|one| are_numbers(&one.measures)) {
+            return Err(EngineError::NotFinite { network: "the measuring of a face" }.into());
+        }
+        let is_low = |one: &Compared| {
+            one.candidates.best.is_some_and(|best| best.score.0.is_nan() || best.score <= LOWEST)
+        };
+        if compared.iter().any(is_low) {
+            self.last_embeddings(compared.len())?;
+        }
+        Ok(())
     }
 
     /// What the room of a place found in its last frame.
@@ -449,6 +478,14 @@ pub(crate) fn detection(found: Found) -> Detection {
     Detection { bbox: BBox { x1, y1, x2, y2 }, landmarks: found.landmarks, score: found.score }
 }
 
+/// True if what was summed over pixels are numbers, as they are of every face. Angles, and the part of a box that the frame has, may
+/// be none where landmarks coincide or a box has no area: on the processor too, and no such face is good enough.
+fn are_numbers(measures: &Measures) -> bool {
+    let m = measures;
+    let sums = [m.brightness, m.dark, m.bright, m.sharpness, m.texture, m.band];
+    sums.iter().all(|sum| !sum.is_nan())
+}
+
 /// Refuses a frame whose pixels and bytes the kernels cannot count.
 pub(crate) fn check_size(frame: &RawFrame<'_>) -> Result<(), KernelError> {
     let (width, height) = (frame.width(), frame.height());
@@ -497,6 +534,49 @@ where
                 self.forget_gallery();
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "emulator"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::device::emulator::Emulator;
+    use threshold_models::search::Candidates;
+    use threshold_models::{net, synthetic};
+
+    #[test]
+    fn a_sum_over_a_faces_pixels_that_is_no_number_is_an_error_and_an_angle_is_not() {
+        let weights = synthetic::weights(&[net::pnet(12, 12), net::rnet(), net::onet()]);
+        let device = Emulator::new(1).unwrap();
+        let engine = CudaEngine::new(device, &weights, CascadeOptions::default()).unwrap();
+        let checked = |measures| {
+            let fine =
+                Compared { measures: Measures::default(), candidates: Candidates::default() };
+            engine.check_numbers(&[fine, Compared { measures, ..fine }])
+        };
+        let none = f32::NAN;
+        let rest = Measures::default();
+        for measures in [
+            rest,
+            Measures { yaw_deg: none, pitch_deg: none, roll_deg: none, ..rest },
+            Measures { visible: none, ..rest },
+        ] {
+            assert!(checked(measures).is_ok(), "{measures:?}");
+        }
+        for measures in [
+            Measures { brightness: none, ..rest },
+            Measures { dark: none, ..rest },
+            Measures { bright: none, ..rest },
+            Measures { sharpness: none, ..rest },
+            Measures { texture: none, ..rest },
+            Measures { band: none, ..rest },
+        ] {
+            let fault = checked(measures).unwrap_err();
+            let named = matches!(fault, KernelError::Engine(EngineError::NotFinite { .. }));
+            assert!(named, "{measures:?}: {fault}");
         }
     }
 }

@@ -72,7 +72,8 @@ impl<D: Device> Chains<D> {
     }
 
     /// Waits for what was begun: measures and candidates of each place of the batch, of which as many mean something as the room
-    /// has detections. An embedding that is no number is like nobody.
+    /// has detections. An embedding that is no number has the lowest score with everybody; whoever asked for candidates looks
+    /// into that (`CudaEngine::finish`).
     pub(crate) fn finish(
         &mut self,
         device: &D,

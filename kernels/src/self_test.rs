@@ -96,12 +96,13 @@ impl Expected {
 /// Whole frames through the graphs: what is left of the networks' answers, and what is made of the faces if there is an embedder.
 ///
 /// # Errors
-/// [`KernelError::SelfTest`] with what differs from the processor's; what the device failed with.
+/// [`KernelError::SelfTest`] with what differs from the processor's; [`KernelError::NothingCompared`] if a frame leaves no face;
+/// what the device failed with.
 pub(crate) fn check_whole<D: Device>(
     stages: &Stages<'_, D>,
     embedder: Option<&mut Embedder<D>>,
 ) -> Result<(), KernelError> {
-    whole::check(stages, embedder)
+    whole::check(stages, embedder).map(|_| ())
 }
 
 /// So that the first level is the frame itself.

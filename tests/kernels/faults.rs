@@ -5,12 +5,16 @@ use threshold_kernels::device::{Device as _, DeviceError};
 use threshold_kernels::launch::{Levels, PNET_MAX};
 use threshold_kernels::{Counts, CudaEngine, DeviceNetwork, KernelError};
 use threshold_models::cascade::CascadeOptions;
-use threshold_models::engine::{Engine as _, EngineError};
+use threshold_models::engine::{Embedding, Engine as _, EngineError, Recognition};
 use threshold_models::frame::Frame;
 use threshold_models::graph::{Act, Conv, Graph, Pool, PoolKind, Shape};
+use threshold_models::import::description;
+use threshold_models::pack::{Network, Pack};
 use threshold_models::raw::{Colour, PixelFormat, RawFrame};
+use threshold_models::search::{LOWEST, quantise};
 use threshold_models::synthetic;
 use threshold_models::tensor::Tensors;
+use threshold_record::{Metric, PersonId, Template};
 use threshold_tests::lots::Lots;
 
 fn engine(tensors: &Tensors, options: CascadeOptions) -> Result<CudaEngine<Machine>, KernelError> {
@@ -73,6 +77,63 @@ fn an_embedding_that_is_not_a_number_is_an_error() {
     });
     let mut network = DeviceNetwork::new(&machine, &graph, &zeros.collect::<Tensors>()).unwrap();
     assert_eq!(network.run(&machine, &input).unwrap(), vec![0.0; 16]);
+}
+
+#[test]
+fn recognition_in_one_go_of_an_embedding_that_is_not_a_number_is_an_error() {
+    let meta = description(Network::DlibResnet29);
+    // Noise is no face; with these thresholds it passes for some.
+    let options = CascadeOptions { thresholds: [0.1, 0.01, 0.01], ..CascadeOptions::default() };
+    let bytes = noise(&mut Lots(424), 60 * 50);
+    let raw = RawFrame::new(PixelFormat::Grey, [60, 50], 60, Colour::default(), &bytes).unwrap();
+    let recognised = |change: fn(&mut Tensors)| {
+        let mut weights = synthetic::weights(&meta.network.graphs());
+        change(&mut weights);
+        let pack = Pack::new(meta.clone(), &weights).unwrap();
+        let (scale, vector) =
+            quantise(&Embedding(synthetic::input(9, Shape { h: 1, w: 1, c: 128 })));
+        let template = Template {
+            person: PersonId(1),
+            slot: 0,
+            model: pack.id.tag(),
+            quality: 90,
+            scale,
+            vector: vector.into_iter().collect(),
+        };
+        let mut engine = engine(&drawn(), options).unwrap().with_embedder(&pack).unwrap();
+        // Whose scores have a least one, however long drawn weights' embeddings are.
+        engine.set_gallery(Metric::SquaredL2, &[template]).unwrap();
+        let found = engine.recognise_raw(&raw, 1);
+        let embeddings = engine.last_embeddings(1).unwrap();
+        let faces = engine.detect_raw(&raw).unwrap();
+        let one_by_one = engine.embed_raw(&raw, &faces[..1]);
+        (found, embeddings, one_by_one)
+    };
+    let best = |found: Recognition| found.compared[0].candidates.best.unwrap().score;
+
+    let (found, embeddings, _) = recognised(|_| ());
+    assert!(best(found.unwrap()) > LOWEST);
+    assert!(embeddings[0].0.iter().any(|&value| value != 0.0));
+
+    // More than half precision holds, and what becomes of it.
+    let (found, embeddings, one_by_one) = recognised(|weights| {
+        weights.get_mut("conv1.weight").unwrap().data.fill(60_000.0);
+    });
+    for fault in [found.map(|_| ()), one_by_one.map(|_| ())] {
+        let named = "dlib ResNet-29";
+        assert!(
+            matches!(fault, Err(KernelError::Engine(EngineError::NotFinite { network })) if network == named),
+            "{fault:?}"
+        );
+    }
+    assert!(embeddings.is_empty(), "of a frame that nothing came of");
+
+    // A vector without a length is no fault of the arithmetic; nobody is like it.
+    let (found, embeddings, one_by_one) = recognised(|weights| {
+        weights.values_mut().for_each(|tensor| tensor.data.fill(0.0));
+    });
+    assert_eq!(best(found.unwrap()), LOWEST);
+    assert_eq!((&embeddings[0].0, one_by_one.unwrap()), (&vec![0.0; 128], embeddings.clone()));
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! run one of their kernels wrongly where the networks alone are right. So a frame of noise goes through the graph that the door
 //! uses, and then its networks' answers, read from the device, go through `models::cascade`: the same faces must come out, bit for
 //! bit. The answers themselves are those of the networks alone, which are no graph and overlap with nothing.
-//! Thresholds lie where parts of the noise pass, first all of it.
+//! Thresholds lie where parts of the noise pass, first all of it, and never where no face is left: a frame without one would be
+//! passed by whatever the kernels behind the detector do.
 //! Owns the frames and thresholds. Refuses to compare networks with the processor's: their arithmetic differs in the last places,
 //! and `self_test` has compared them before.
 
@@ -47,18 +48,19 @@ const ANGLE_DEG: f32 = 1e-3;
 const EMBEDDING: f32 = GOLDEN_TOLERANCE_F16;
 /// Templates of the gallery, of which a person has two: more than a tile.
 const TEMPLATES: usize = 70;
-/// Faces that the second and the third frame leave at most, and for how many the graph is: the door asks for one, and a network is divided
-/// otherwise for more than two.
-const FACES: [usize; 2] = [4, 1];
+/// Most faces of the second and the third frame that are recognised: the door asks for one, and a network is divided otherwise for
+/// more than two. A frame may leave more.
+const MOST: [usize; 2] = [4, 1];
 
-/// Runs frames and compares.
+/// Runs frames and compares: how many faces each of the three left, none of them none.
 ///
 /// # Errors
-/// [`KernelError::SelfTest`] with what differs; what the device failed with.
+/// [`KernelError::SelfTest`] with what differs; [`KernelError::NothingCompared`] if a frame leaves no face; what the device failed
+/// with.
 pub(crate) fn check<D: Device>(
     stages: &Stages<'_, D>,
     mut embedder: Option<&mut Embedder<D>>,
-) -> Result<(), KernelError> {
+) -> Result<[usize; 3], KernelError> {
     let device = stages.device;
     let format = PixelFormat::Yuyv;
     let stride = format.stride(SIZE[0]);
@@ -69,14 +71,14 @@ pub(crate) fn check<D: Device>(
     let frame = raw.to_frame();
     let factor = CascadeOptions::default().factor;
     let levels = Levels::new(SIZE[0], SIZE[1], FACE_PX, factor);
-    let mut thresholds = [0.0; 3];
-    for faces in [None, Some(FACES[0]), Some(FACES[1])] {
+    let (mut thresholds, mut left) = ([0.0; 3], [0; 3]);
+    for (most, left) in [None, Some(MOST[0]), Some(MOST[1])].into_iter().zip(&mut left) {
         let mut room = Room::new(device, &raw, &levels, thresholds, stages.packed)?;
         room.input().copy_from_slice(&bytes);
         let mut recognised = None;
-        match (&mut embedder, faces) {
+        match (&mut embedder, most) {
             (Some(embedder), Some(most)) => {
-                recognised = Some(recognise(device, &room, embedder, most)?);
+                recognised = Some((recognise(device, &room, embedder, most)?, most));
             }
             _ => {
                 room.begin(device)?;
@@ -88,18 +90,25 @@ pub(crate) fn check<D: Device>(
         let found: Vec<Detection> = room.result().1.map(detection).collect();
         same_faces(&found, &Replay::of(&answers).detect(&frame, &options)?)?;
         same_answers(stages, (&raw, &frame), (&levels, &options), &answers)?;
-        if let (Some(embedder), Some(recognised)) = (&mut embedder, recognised) {
-            recognised.check(device, &frame, &found, embedder)?;
+        if found.is_empty() {
+            return Err(KernelError::NothingCompared);
         }
-        // Three quarters of the cells and of R-Net's crops pass the next time, and so many faces at most.
-        let left = if faces.is_none() { FACES[0] } else { FACES[1] };
-        thresholds = [
-            between(answers.pnet.iter().map(|cell| cell.1), |n| n * 3 / 4),
-            between(answers.rnet.iter().map(|answer| probability(answer)), |n| n * 3 / 4),
-            between(found.iter().map(|face| face.score), |_| left),
-        ];
+        *left = found.len();
+        if let (Some(embedder), Some((recognised, most))) = (&mut embedder, recognised) {
+            recognised.check(device, &frame, &found[..most.min(found.len())], embedder)?;
+        }
+        match most {
+            // Three quarters of the cells and of R-Net's crops pass from now on.
+            None => {
+                thresholds[0] = between(answers.pnet.iter().map(|cell| cell.1), |n| n * 3 / 4);
+                let scores = answers.rnet.iter().map(|answer| probability(answer));
+                thresholds[1] = between(scores, |n| n * 3 / 4);
+            }
+            // And the best face. What leads to it stays as it was: tightened too, the stages before might lose it.
+            Some(_) => thresholds[2] = between(found.iter().map(|face| face.score), |_| 1),
+        }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// A threshold that so many of these scores pass, in the middle between the last of them and the next; 0 where no more are there,
@@ -157,6 +166,7 @@ fn recognise<D: Device>(
 }
 
 impl Recognised {
+    /// All of these faces beside the processor's.
     fn check<D: Device>(
         &self,
         device: &D,
@@ -164,8 +174,8 @@ impl Recognised {
         faces: &[Detection],
         embedder: &mut Embedder<D>,
     ) -> Result<(), KernelError> {
-        if self.embeddings.len() != self.compared.len() {
-            return Err(other("the number of embeddings"));
+        if [self.compared.len(), self.embeddings.len()] != [faces.len(); 2] {
+            return Err(other("the number of faces that are compared"));
         }
         for ((compared, embedding), face) in self.compared.iter().zip(&self.embeddings).zip(faces) {
             let measures = quality::measure(frame, face);
@@ -355,6 +365,7 @@ pub(crate) mod tests {
     use threshold_models::import::description;
     use threshold_models::net;
     use threshold_models::pack::{Network, Pack};
+    use threshold_models::tensor::Tensors;
 
     /// dlib's network with drawn weights.
     pub(crate) fn drawn_embedder() -> Pack {
@@ -363,27 +374,51 @@ pub(crate) mod tests {
         Pack::new(meta, &weights).unwrap()
     }
 
-    fn whole(device: &Failing, pack: Option<&Pack>) -> Result<(), String> {
-        let weights = synthetic::weights(&[net::pnet(12, 12), net::rnet(), net::onet()]);
-        let (packed, _weights) = Packed::of(&weights).unwrap().upload(&device).unwrap();
+    /// A detector with drawn weights: with a seed other ones where P-Net and R-Net make their scores.
+    fn drawn_detector(seed: Option<u64>) -> Tensors {
+        let mut weights = synthetic::weights(&[net::pnet(12, 12), net::rnet(), net::onet()]);
+        for name in ["pnet.conv4_1.weight", "rnet.dense5_1.weight"] {
+            let (Some(seed), values) = (seed, &mut weights.get_mut(name).unwrap().data) else {
+                break;
+            };
+            let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            let drawn = synthetic::input(seed, Shape { h: 1, w: 1, c: values.len() });
+            *values = drawn.into_iter().map(|value| value * largest).collect();
+        }
+        weights
+    }
+
+    fn whole(
+        device: &Failing,
+        weights: &Tensors,
+        pack: Option<&Pack>,
+    ) -> Result<[usize; 3], String> {
+        let (packed, _weights) = Packed::of(weights).unwrap().upload(&device).unwrap();
         let mut embedder = pack.map(|pack| Embedder::new(&device, pack).unwrap());
         check(&Stages { device: &device, packed: &packed }, embedder.as_mut())
             .map_err(|fault| fault.to_string())
     }
 
-    fn finds(device: &Failing, pack: Option<&Pack>, kernels: &[(&'static str, &str)]) {
+    /// The frames leave so many faces, and without one of these kernels the fault names what that spoils.
+    fn finds(
+        (device, weights): (&Failing, &Tensors),
+        pack: Option<&Pack>,
+        left: [usize; 3],
+        kernels: &[(&'static str, &str)],
+    ) {
         device.left_out.set(None);
-        assert_eq!(whole(device, pack), Ok(()));
+        assert_eq!(whole(device, weights, pack), Ok(left));
         for &(kernel, what) in kernels {
             device.left_out.set(Some(kernel));
-            let fault = whole(device, pack).unwrap_err();
+            let fault = whole(device, weights, pack).unwrap_err();
             assert!(fault.contains(what), "{kernel}: {fault}");
         }
     }
 
     #[test]
     fn a_kernel_of_a_frame_that_does_nothing_is_found_by_what_it_spoils() {
-        let device = Failing::new(Emulator::new(3).unwrap());
+        let (device, detector) = (Failing::new(Emulator::new(3).unwrap()), drawn_detector(None));
+        let left = [14, 10, 1];
         let kernels = [
             ("columns", "what P-Net says"),
             ("proposals", "the number of proposals"),
@@ -394,13 +429,37 @@ pub(crate) mod tests {
             ("onet_pool2", "what O-Net says"),
             ("place", "what P-Net says"),
         ];
-        finds(&device, None, &kernels);
+        finds((&device, &detector), None, left, &kernels);
         let pack = drawn_embedder();
         let kernels = [
             ("quality", "what a face is like"),
             ("cut", "a face's crop or its embedding"),
             ("rank", "who is most like a face"),
         ];
-        finds(&device, Some(&pack), &kernels);
+        finds((&device, &detector), Some(&pack), left, &kernels);
+    }
+
+    #[test]
+    fn a_kernel_of_one_graph_alone_is_found_whatever_detector_there_is() {
+        // With the first of these detectors the third frame had no face while P-Net's and R-Net's thresholds rose for it once more;
+        // with the other the second had none while O-Net's came from the first.
+        let (device, pack) = (Failing::new(Emulator::new(3).unwrap()), drawn_embedder());
+        for (seed, left, kernel) in
+            [(1044, [13, 10, 1], "scan_int8_1"), (1268, [14, 7, 1], "scan_int8_4")]
+        {
+            let (detector, kernels) =
+                (drawn_detector(Some(seed)), [(kernel, "who is most like a face")]);
+            finds((&device, &detector), Some(&pack), left, &kernels);
+        }
+    }
+
+    #[test]
+    fn a_detector_that_leaves_no_face_is_not_passed() {
+        // Every proposal of it lies beyond the frame.
+        let (device, mut detector) =
+            (Failing::new(Emulator::new(3).unwrap()), drawn_detector(None));
+        detector.get_mut("pnet.conv4_2.bias").unwrap().data.fill(1000.0);
+        let fault = whole(&device, &detector, None).unwrap_err();
+        assert_eq!(fault, KernelError::NothingCompared.to_string());
     }
 }
