@@ -1,31 +1,40 @@
-//! The unit's clocks: time since the start from the system's monotonic clock, and the wall clock that an owner sets.
+//! The unit's clocks: time since the start from the system's clock that counts a suspended machine's time too, and the wall clock that an owner sets.
 //!
 //! Owns what a wall time is worth: trusted from the moment an owner set it until the process ends, never before the latest
 //! trusted time that the log has seen, and untrusted after each start. Refuses to set the machine's own clock, and to go back.
 
 use crate::unit::Clock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use threshold_record::WallTime;
 
 /// The time since this value was made, and the machine's wall clock.
 ///
 /// The machine's wall clock is not trusted: a door has no network, and a board may have no clock that runs while it is off.
+/// Time passes while the machine sleeps, too (`CLOCK_BOOTTIME`, clock_gettime(2)): a set clock that stood still would let in whose time
+/// is over.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
-    start: Instant,
+    start: Duration,
+}
+
+fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let [seconds, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+    Duration::from_secs(seconds) + Duration::from_nanos(nanos)
 }
 
 impl SystemClock {
     /// A clock that starts at zero now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: since_boot() }
     }
 }
 
 impl Clock for SystemClock {
     fn monotonic_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since_boot().saturating_sub(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn wall(&self) -> WallTime {

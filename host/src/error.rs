@@ -172,11 +172,11 @@ pub enum HostError {
         /// What it does not.
         what: String,
     },
-    /// Over a network nothing is said in the open.
+    /// Nothing but a look is said in the open to whoever may be at the other end of a line.
     #[error(
-        "who answers on {port} is no unit that was paired, and over a network nothing is said unsealed"
+        "who answers on {port} is no unit that was paired, and would be believed at its word unsealed"
     )]
-    OpenNetwork {
+    OpenLine {
         /// As typed.
         port: String,
     },

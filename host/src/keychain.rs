@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 
 const SECRET: &str = "administrator.key";
 const UNITS: &str = "units.json";
+/// Held by whoever changes one of the two: what two runs read and wrote at the same time would be one run's.
+const LOCK: &str = "keychain.lock";
 
 /// The keychain in a folder, which need not be there yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +130,7 @@ impl Keychain {
     /// # Errors
     /// [`HostError::Keychain`].
     pub fn secret_or_new(&self) -> Result<SecretKey, HostError> {
+        let _held = self.hold()?;
         if let Some(secret) = self.secret()? {
             return Ok(secret);
         }
@@ -163,12 +166,14 @@ impl Keychain {
     /// # Errors
     /// [`HostError::Keychain`].
     pub fn pin(&self, name: &str, identity: &[u8; 32]) -> Result<(), HostError> {
-        match self.units()?.remove(name) {
-            Some(known) => {
-                self.keep(name, Some(KnownUnit { identity: Some(hex(identity)), ..known }))
-            }
-            None => Ok(()),
+        if !self.units()?.contains_key(name) {
+            return Ok(());
         }
+        let _held = self.hold()?;
+        let mut units = self.units()?;
+        let Some(known) = units.get_mut(name) else { return Ok(()) };
+        known.identity = Some(hex(identity));
+        self.write_units(&units)
     }
 
     /// Where what the unit of a signing key says is kept: its log, with the ending `log`, and the receipts of removals.
@@ -202,20 +207,42 @@ impl Keychain {
     /// # Errors
     /// [`HostError::Keychain`].
     pub fn keep(&self, name: &str, unit: Option<KnownUnit>) -> Result<(), HostError> {
+        let _held = self.hold()?;
         let mut units = self.units()?;
         match unit {
             Some(unit) => units.insert(name.to_owned(), unit),
             None => units.remove(name),
         };
+        self.write_units(&units)
+    }
+
+    /// Waits until no other run of this program changes the folder; as long as this is held, none does.
+    fn hold(&self) -> Result<File, HostError> {
+        let path = self.folder.join(LOCK);
+        let held = (|| {
+            self.make_folder()?;
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        })();
+        held.map_err(|error: io::Error| fault(&path, &error.to_string()))
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
+    }
+
+    fn write_units(&self, units: &BTreeMap<String, KnownUnit>) -> Result<(), HostError> {
         let path = self.folder.join(UNITS);
-        let text = serde_json::to_vec_pretty(&units);
+        let text = serde_json::to_vec_pretty(units);
         let text = text.map_err(|error| fault(&path, &error.to_string()))?;
         self.write(UNITS, &text).map_err(|error| fault(&path, &error.to_string()))
     }
 
     /// Writes a file whole or not at all.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        self.make_folder()?;
         let fresh = self.folder.join(format!("{name}.tmp"));
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
@@ -259,6 +286,30 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "short").unwrap();
         assert!(keychain.secret_or_new().is_err(), "a key that is damaged is not replaced");
+    }
+
+    #[test]
+    fn runs_at_the_same_time_make_one_key_and_lose_no_unit() {
+        let (_folder, keychain) = keychain();
+        let names: Vec<String> = (0..16).map(|number| format!("door {number}")).collect();
+        let secrets: Vec<SecretKey> = std::thread::scope(|scope| {
+            let run = |name: &String| {
+                let keychain = Keychain { folder: keychain.folder.clone() };
+                let name = name.clone();
+                scope.spawn(move || {
+                    let secret = keychain.secret_or_new().unwrap();
+                    keychain.keep(&name, Some(KnownUnit::of(&[7; 32], Role::Owner))).unwrap();
+                    keychain.pin(&name, &[9; 32]).unwrap();
+                    secret
+                })
+            };
+            let runs: Vec<_> = names.iter().map(run).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        assert!(secrets.iter().all(|secret| Some(secret) == keychain.secret().unwrap().as_ref()));
+        for name in &names {
+            assert_eq!(keychain.identity(name).unwrap(), Some([9; 32]), "{name}");
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ fn of_host(error: &HostError) -> Option<String> {
             format!("add this user to the group of {port} (`ls -l {port}`; often dialout) and log in again")
         }
         E::PortOpen { .. } => "name a serial port, not another file".to_owned(),
-        E::OpenNetwork { .. } => {
+        E::OpenLine { .. } => {
             "threshold pair over this port, or check that it leads to the unit that you mean".to_owned()
         }
         E::ServerAway { .. } => {

@@ -21,7 +21,7 @@ use threshold_models::graph::Shape;
 use threshold_models::pack::PackError;
 use threshold_models::raw::RawFrame;
 use threshold_models::synthetic;
-use threshold_models::tensor::TensorSource;
+use threshold_models::tensor::{TensorSource, max_abs_diff};
 
 /// Pixels of the frame's side, O-Net's input.
 const SIDE: usize = 48;
@@ -120,13 +120,10 @@ fn probability(answer: &[f32]) -> f32 {
 }
 
 fn compare(network: &'static str, found: Vec<f32>, expected: &[f32]) -> Result<(), KernelError> {
-    // What is no number is infinitely far.
-    let far = |(a, b): (&f32, &f32)| if a.is_finite() { (a - b).abs() } else { f32::INFINITY };
-    let difference = found.iter().zip(expected).map(far).fold(0.0, f32::max);
-    if found.len() == expected.len() && difference <= TOLERANCE {
+    let difference = max_abs_diff(&found, expected);
+    if difference <= TOLERANCE {
         return Ok(());
     }
     let (name, tolerance) = ("the detector".to_owned(), TOLERANCE);
-    let difference = if found.len() == expected.len() { difference } else { f32::INFINITY };
     Err(KernelError::Pack(Box::new(PackError::SelfTest { name, network, difference, tolerance })))
 }

@@ -19,6 +19,20 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
+/// The largest difference of two answers; infinite where one is no finite number or they differ in length, since a NaN is no
+/// larger than any bound.
+#[must_use]
+pub fn max_abs_diff(found: &[f32], expected: &[f32]) -> f32 {
+    let far = |(&a, &b): (&f32, &f32)| match (a - b).abs() {
+        far if far.is_finite() => far,
+        _ => f32::INFINITY,
+    };
+    match found.len() == expected.len() {
+        true => found.iter().zip(expected).map(far).fold(0.0, f32::max),
+        false => f32::INFINITY,
+    }
+}
+
 /// Tensors by name, in a fixed order.
 pub type Tensors = BTreeMap<String, Tensor>;
 

@@ -26,18 +26,20 @@ fn check(what: &str, found: &[Detection], golden: &Value) {
     assert_eq!(found.len(), boxes.len(), "{what}: faces");
     for (i, face) in found.iter().enumerate() {
         let BBox { x1, y1, x2, y2 } = face.bbox;
-        let mut worst: f64 = 0.0;
-        for (found, expected) in [x1, y1, x2, y2].iter().zip(numbers(&boxes[i])) {
-            worst = worst.max((f64::from(*found) - expected).abs());
+        let close = |found: f32, expected: f64| {
+            let off = (f64::from(found) - expected).abs();
+            assert!(off <= MAX_PX, "{what}: face {i} is off by {off} px");
+        };
+        for (found, expected) in [x1, y1, x2, y2].into_iter().zip(numbers(&boxes[i])) {
+            close(found, expected);
         }
         for (point, expected) in
             face.landmarks.iter().zip(golden["landmarks"][i].as_array().unwrap())
         {
             for (found, expected) in point.iter().zip(numbers(expected)) {
-                worst = worst.max((f64::from(*found) - expected).abs());
+                close(*found, expected);
             }
         }
-        assert!(worst <= MAX_PX, "{what}: face {i} is off by {worst} px");
         let score = golden["probs"][i].as_f64().unwrap();
         assert!((f64::from(face.score) - score).abs() <= MAX_SCORE, "{what}: score of face {i}");
     }

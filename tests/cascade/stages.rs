@@ -9,6 +9,7 @@ use threshold_models::cascade::pyramid::{self, AreaResize, Grey, Rect};
 use threshold_models::cascade::{PNetMap, Proposal, proposal, regress};
 use threshold_models::engine::BBox;
 use threshold_models::frame::Frame;
+use threshold_models::tensor::max_abs_diff;
 use threshold_tests::{NO_REFERENCES, Npy, npy, shared, skipped};
 
 /// The staged pictures: folder, picture, min face.
@@ -69,7 +70,7 @@ fn edges(bbox: &BBox) -> [f32; 4] {
 fn worst(found: impl IntoIterator<Item = f32>, expected: &[f32]) -> f32 {
     let found: Vec<f32> = found.into_iter().collect();
     assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    max_abs_diff(&found, expected)
 }
 
 fn chw(pixels: &[f32]) -> Vec<f32> {

@@ -203,6 +203,33 @@ fn who_may_not_enter_now_locks_nobody_out_and_clears_no_count() {
 }
 
 #[test]
+fn guesses_before_somebody_who_may_not_enter_now_stay_counted() {
+    let mut rig = Rig::new();
+    let ada = rig.enrol("Ada", 1);
+    set(&mut rig, ada, Access { valid_until: Some(FRIDAY), ..Access::default() }).unwrap();
+    let failures = |rig: &Rig| rig.shared.lock().journal().unwrap().store().lockout()[1];
+    // One screen in one place: other faces, and then hers.
+    let guesses = |rig: &mut Rig, of_others: usize| {
+        rig.show(&[Show::Arrival]);
+        rig.show(&vec![Show::Face(9); of_others]);
+        rig.show(&[Show::Face(1); 3]);
+        rig.show(&[Show::Departure]);
+        let entry = *rig.decisions().last().unwrap();
+        assert_eq!((entry.reason, entry.cause), refuses(Cause::ClockNotSet));
+    };
+    // A frame or two that were not like her are no guess: of two nobody else is admitted.
+    guesses(&mut rig, 2);
+    assert_eq!(failures(&rig), 0);
+    let attempts = rig.shared.lock().policy().attempts;
+    for counted in 1..=attempts {
+        guesses(&mut rig, 5);
+        assert_eq!(failures(&rig), counted);
+    }
+    rig.visit(Show::Face(1), 3);
+    assert_eq!(rig.decisions().last().unwrap().reason, Reason::LockedOut);
+}
+
+#[test]
 fn a_limit_that_holds_has_its_entry_before_the_door_opens_again() {
     let mut owed = 0;
     for failing in 1..=6 {

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "figures are printed for whoever asks with --nocapture")]
 
-use crate::rig::{Rig, Terminal, template};
+use crate::rig::{Rig, Show, Terminal, template};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -15,17 +15,20 @@ use threshold_host::session::port::Transport;
 use threshold_host::session::{Session, SessionError};
 use threshold_record::{Administrator, EntryKind, LogEntry, Name, PersonId, Role};
 use threshold_store::Store;
-use threshold_wire::RequestError;
 use threshold_wire::bulk::{BulkError, Window};
 use threshold_wire::endpoints::{
-    GetInfo, GetLogHead, ListGallery, PutPerson, PutTemplate, ReadLog, SendEcho,
+    GetInfo, GetLogHead, ListGallery, PutPerson, PutPersonAs, PutTemplate, ReadLog, SayHello,
+    SendEcho,
 };
+use threshold_wire::gallery::MAX_PERSON;
 use threshold_wire::handshake::{HandshakeRefusal, Ration};
 use threshold_wire::message::{
-    Echo, GalleryPageRequest, IfThere, LogPageRequest, Nothing, PersonPut, TemplatePut,
+    Echo, GalleryPageRequest, IfThere, LogPageRequest, Nothing, PersonAs, PersonPut, TemplatePut,
+    WantedId,
 };
 use threshold_wire::pairing::{PairingCode, WINDOW_MS};
 use threshold_wire::session::{HandshakeError, SecretKey};
+use threshold_wire::{HelloRequest, RequestError};
 
 pub(crate) fn key(byte: u8) -> SecretKey {
     SecretKey::of_bytes([byte; 32]).unwrap()
@@ -247,6 +250,29 @@ fn whom_the_store_does_not_keep_is_not_paired() {
 }
 
 #[test]
+fn who_did_not_hear_that_he_was_paired_pairs_again_and_is_what_he_was() {
+    let bench = Bench::new(&[]);
+    for (byte, role) in [(1, Role::Owner), (2, Role::Viewer)] {
+        bench.rig.borrow_mut().desk.button();
+        // Nothing of this reaches his keychain.
+        bench.greet().pair(&key(byte), &bench.code(), name(byte)).unwrap();
+        let roster = bench.roster();
+        bench.rig.borrow().clock.advance(10_000);
+        bench.rig.borrow_mut().desk.button();
+        let (unit_key, told) =
+            bench.greet().pair(&key(byte), &bench.code(), Name::new("Again").unwrap()).unwrap();
+        assert_eq!((told, bench.roster()), (role, roster));
+        assert_eq!(bench.greet().secure(&key(byte), &unit_key).unwrap(), role);
+    }
+    // The code is asked for as before.
+    bench.rig.borrow_mut().desk.button();
+    let wrong = PairingCode::of_bytes([0; 16]);
+    let refusal = HandshakeRefusal::WrongCode { left: 4 };
+    let found = no_handshake(bench.greet().pair(&key(1), &wrong, name(1)));
+    assert_eq!(found, HandshakeError::Refused(refusal));
+}
+
+#[test]
 fn who_was_paired_is_known_after_a_power_cut() {
     let bench = Bench::new(&[]);
     bench.rig.borrow_mut().desk.button();
@@ -270,6 +296,37 @@ fn without_a_session_a_line_hears_hello_and_info_only() {
     assert!(session.call::<GetLogHead>(&Nothing {}).is_ok());
     assert_eq!(refused(open.call::<GetLogHead>(&Nothing {})), RequestError::InsecureLink);
     assert!(session.call::<GetLogHead>(&Nothing {}).is_ok());
+}
+
+#[test]
+fn a_session_says_once_that_it_reads_the_log_whoever_says_hello() {
+    let bench = Bench::new(&[administrator(1, Role::Owner), administrator(2, Role::Viewer)]);
+    bench.rig.borrow_mut().visit(Show::Face(1), 3);
+    let mut session = bench.session(2);
+    for _ in 0..8 {
+        session.call::<ReadLog>(&LogPageRequest { from: 1 }).unwrap();
+        session.call::<SayHello>(&HelloRequest::of_build("t")).unwrap();
+        // In the open, from somebody without a key.
+        let _ = bench.greet();
+    }
+    let log = bench.rig.borrow().log();
+    assert_eq!(log.iter().filter(|entry| entry.kind == EntryKind::LogRead).count(), 1);
+}
+
+#[test]
+fn no_call_uses_up_the_ids_of_a_unit() {
+    let bench = Bench::new(&[administrator(1, Role::Owner), administrator(2, Role::Enroller)]);
+    let mut session = bench.session(2);
+    let ask = |id| PersonAs { name: Name::new("Ada").unwrap(), id };
+    let beyond = PersonId(MAX_PERSON.0 + 1);
+    for id in [WantedId::AtLeast(beyond), WantedId::Exactly(PersonId(u32::MAX))] {
+        assert!(session.call::<PutPersonAs>(&ask(id)).is_err(), "{id:?}");
+    }
+    let done = session.call::<PutPersonAs>(&ask(WantedId::Exactly(MAX_PERSON))).unwrap();
+    assert_eq!(done.person, MAX_PERSON);
+    // The unit goes on from there, and what it gives out of itself is read.
+    let next = session.call::<PutPerson>(&put_person("Grace")).unwrap();
+    assert_eq!(next.person, beyond);
 }
 
 #[test]

@@ -295,10 +295,12 @@ fn a_rule_whose_entry_could_not_be_written_does_not_come_into_force() {
     rig.enrol("Ada", 1);
     rig.call::<SetPolicy>(&target(1e-4)).unwrap();
     let before = info(&mut rig).1;
+    let shipped = rig.shared.lock().shipped();
     rig.flash.fail_at(rig.flash.writes() + 1, FlashFault::Full);
     let error = rig.call::<SetPolicy>(&target(1e-2)).unwrap_err();
     assert_eq!(error, RequestError::StoreFault { part: Cause::Store });
     assert_eq!(info(&mut rig).1, before);
+    assert_eq!(rig.shared.lock().shipped(), shipped, "what a claim holds others against");
     // The store mends with the next visit, and the rule that failed does not come with it.
     rig.visit(Show::Between(1, 127), 3);
     rig.visit(Show::Between(1, 127), 3);

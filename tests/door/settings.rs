@@ -36,7 +36,7 @@ fn thresholds_and_margins_must_be_scores_that_can_be_compared() {
         (0.0, 0.1),
         // dlib's and squared L2's scores may be below zero.
         (-1.0, 0.1),
-        (-100.0, 0.1),
+        ((-2.0_f32).next_up(), 0.1),
         (1.0_f32.next_down(), 0.1),
     ];
     for (threshold, margin) in good {
@@ -45,6 +45,9 @@ fn thresholds_and_margins_must_be_scores_that_can_be_compared() {
     let bad = [
         (1.0, 0.1),
         (1.5, 0.1),
+        // What cannot be compared scores this.
+        (-2.0, 0.1),
+        (-100.0, 0.1),
         (f32::INFINITY, 0.1),
         (f32::NEG_INFINITY, 0.1),
         (f32::NAN, 0.1),
@@ -55,7 +58,7 @@ fn thresholds_and_margins_must_be_scores_that_can_be_compared() {
     ];
     for (threshold, margin) in bad {
         let text = format!(
-            "threshold {threshold} with margin {margin}: the threshold must be finite and below 1, the margin 0 to 1"
+            "threshold {threshold} with margin {margin}: the threshold must be above -2 and below 1, the margin 0 to 1"
         );
         check(with(threshold, margin), Err((PolicyError::Scores { threshold, margin }, &text)));
     }

@@ -10,6 +10,7 @@ use threshold_models::engine::{Detection, Engine as _};
 use threshold_models::frame::Frame;
 use threshold_models::pack::Pack;
 use threshold_models::picture;
+use threshold_models::tensor::max_abs_diff;
 use threshold_tests::{NO_REFERENCES, packs, photos, shared, skipped};
 
 /// Greatest distance of a coordinate and of a score from the CPU engine's (the design's for FP16).
@@ -68,7 +69,7 @@ impl Apart {
 }
 
 fn greatest(values: &[f32]) -> f32 {
-    values.iter().copied().fold(0.0, f32::max)
+    max_abs_diff(values, &vec![0.0; values.len()])
 }
 
 fn rms(values: &[f32]) -> f64 {

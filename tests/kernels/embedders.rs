@@ -36,7 +36,14 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 fn embedders() -> Vec<Pack> {
     let Some(packs) = packs() else { return Vec::new() };
-    ["facenet", "dlib"].into_iter().filter_map(|name| packs.named(name).ok()).collect()
+    let named = |name| match packs.named(name) {
+        Ok(pack) => Some(pack),
+        Err(_) => {
+            skipped(name, "no pack of it: cargo xtask setup");
+            None
+        }
+    };
+    ["facenet", "dlib"].into_iter().filter_map(named).collect()
 }
 
 /// Faces inside the frame, across its edges, and beyond it.

@@ -68,8 +68,9 @@ fn check(what: &str, found: &[Detection], golden: &Value) {
         let points = face.landmarks.into_iter().flatten().map(f64::from);
         let expected = golden["landmarks"][i].as_array().unwrap().iter().flat_map(numbers);
         let pairs = edges.zip(numbers(&boxes[i])).chain(points.zip(expected));
-        let off = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max);
-        assert!(off <= MAX_PX, "{what}: face {i} is off by {off} px");
+        for (found, expected) in pairs {
+            assert!((found - expected).abs() <= MAX_PX, "{what}: face {i}: {found} for {expected}");
+        }
         let off = f64::from(face.score) - golden["probs"][i].as_f64().unwrap();
         assert!(off.abs() <= MAX_SCORE, "{what}: score of face {i} is off by {off}");
     }

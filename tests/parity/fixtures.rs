@@ -6,7 +6,7 @@ use std::sync::Arc;
 use threshold_models::cpu::{Pool, Simd};
 use threshold_models::graph::{Graph, Op};
 use threshold_models::net;
-use threshold_models::tensor::{Tensor, Tensors};
+use threshold_models::tensor::{Tensor, Tensors, max_abs_diff};
 
 /// C, H, W (or N of them) into N, H, W, C.
 pub(crate) fn hwc(data: &[f32], [c, h, w]: [usize; 3]) -> Vec<f32> {
@@ -17,7 +17,7 @@ pub(crate) fn hwc(data: &[f32], [c, h, w]: [usize; 3]) -> Vec<f32> {
 /// The largest difference of two arrays, which must be as long as each other.
 pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    max_abs_diff(found, expected)
 }
 
 /// P-, R- and O-Net's weights under our names and in our order, from `golden/mtcnn.safetensors`.

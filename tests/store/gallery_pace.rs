@@ -14,6 +14,7 @@ use threshold_store::{
     FileKeys, Flash, FlashError, FlashFault, KEY_FILE, MockKeys, Object, Operation, Place, Series,
     Store,
 };
+use threshold_tests::skipped;
 
 /// Flash in memory that counts. A clone is a handle on the same.
 #[derive(Clone, Default)]
@@ -163,8 +164,8 @@ fn a_change_takes_at_most_three_fdatasyncs_and_an_enrolment_at_most_64_kib() {
     assert!(longest <= (256 << 10) + 1024, "{longest} bytes");
 }
 
-/// Templates that are loaded: all that fit in a release build, and few in another, where there is nothing to measure.
-const LOADED: usize = if cfg!(debug_assertions) { 2_000 } else { 100_000 };
+/// Templates that are loaded.
+const LOADED: usize = 100_000;
 
 /// What this thread had of a processor. On a machine with other work a clock on the wall would show the longer of two pieces of
 /// work interrupted and the shorter one not.
@@ -237,9 +238,12 @@ fn load(components: usize, of_each: u8) -> f64 {
 
 #[test]
 fn a_full_gallery_loads_in_at_most_three_times_a_plain_read_and_decryption() {
+    if cfg!(debug_assertions) {
+        return skipped("the pace of loading", "not optimised: cargo xtask soak store");
+    }
     for components in [128, 512] {
         let ratio = load(components, 4);
-        assert!(cfg!(debug_assertions) || ratio <= 3.0, "{ratio:.2} times");
+        assert!(ratio <= 3.0, "{ratio:.2} times");
     }
     // As many people as templates: the names take as long as the templates. Told, and not judged.
     load(128, 1);

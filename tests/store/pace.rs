@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use threshold_record::{ContextKind, LogEntry};
 use threshold_store::{Flash, LogSize, MockFlash, Object, Series, Store};
+use threshold_tests::skipped;
 
 const EVENTS: u32 = 200_000;
 const BATCH: u32 = 500;
@@ -62,7 +63,12 @@ fn the_log_keeps_pace_with_a_plain_file() {
         "{EVENTS} events in batches of {BATCH}: log {log_time:.2?}, plain write {plain_time:.2?}, {pace:.2} of its pace; {each:.2} \
          bytes an event; opened in {open_time:.2?}; {pages} pages of 32 read in {read_time:.2?}"
     );
-    assert!(cfg!(debug_assertions) || pace >= 0.5, "{pace:.2} of a plain write's pace");
+    match cfg!(debug_assertions) {
+        true => {
+            skipped("the log's pace beside a plain file", "not optimised: cargo xtask soak store")
+        }
+        false => assert!(pace >= 0.5, "{pace:.2} of a plain write's pace"),
+    }
     assert!(each <= 68.0, "{each} bytes an event");
 }
 

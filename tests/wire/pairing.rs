@@ -50,7 +50,7 @@ fn until_finish(unit: &mut PairingAtUnit, typed: &PairingCode) -> (ProvingAtHost
 fn the_code_and_somebody_at_the_unit_make_an_administrator_who_opens_a_session() {
     let mut unit = unit();
     let (host, finish) = until_finish(&mut unit, &code());
-    let Finished { administrator, answer } = unit.finish(&finish, Role::Owner, 1000).unwrap();
+    let Finished { administrator, answer } = unit.finish(&finish, |_| Role::Owner, 1000).unwrap();
     let expected = Administrator { key: *owner_key().public(), name: name(), role: Role::Owner };
     assert_eq!(administrator, expected);
     let (unit_public, paired) = host.finish(&answer).unwrap();
@@ -73,7 +73,7 @@ fn nobody_pairs_without_the_button() {
         let closed = HandshakeRefusal::WindowClosed;
         assert_eq!(unit_start(&mut unit, &start, now_ms).unwrap_err(), closed);
         let finish = PairFinish { message: start.message.clone() };
-        assert_eq!(unit.finish(&finish, Role::Owner, now_ms).unwrap_err(), closed);
+        assert_eq!(unit.finish(&finish, |_| Role::Owner, now_ms).unwrap_err(), closed);
     }
 }
 
@@ -82,7 +82,7 @@ fn a_window_closes_in_time_even_in_the_middle_of_a_pairing() {
     let mut unit = unit();
     assert_eq!(unit.window.check(WINDOW_MS - 1), Ok(1));
     let (_, finish) = until_finish(&mut unit, &code());
-    let found = unit.finish(&finish, Role::Owner, WINDOW_MS).unwrap_err();
+    let found = unit.finish(&finish, |_| Role::Owner, WINDOW_MS).unwrap_err();
     assert_eq!(found, HandshakeRefusal::WindowClosed);
     // Once closed it stays so, whatever the clock says.
     assert_eq!(unit.window.check(0), Err(HandshakeRefusal::WindowClosed));
@@ -99,10 +99,10 @@ fn wrong_codes_use_up_the_attempts_and_then_the_right_one_is_refused_too() {
     for left in (0..WINDOW_ATTEMPTS).rev() {
         let guess = PairingCode::of_bytes(std::array::from_fn(|_| lots.bits() as u8));
         let (_, finish) = until_finish(&mut unit, &guess);
-        let found = unit.finish(&finish, Role::Owner, 1).unwrap_err();
+        let found = unit.finish(&finish, |_| Role::Owner, 1).unwrap_err();
         assert_eq!(found, HandshakeRefusal::WrongCode { left });
         // The same message again meets no exchange: it is no second attempt and no way in.
-        let again = unit.finish(&finish, Role::Owner, 1).unwrap_err();
+        let again = unit.finish(&finish, |_| Role::Owner, 1).unwrap_err();
         let expected =
             if left == 0 { HandshakeRefusal::WindowClosed } else { HandshakeRefusal::Forged };
         assert_eq!(again, expected);
@@ -112,7 +112,7 @@ fn wrong_codes_use_up_the_attempts_and_then_the_right_one_is_refused_too() {
     assert_eq!(found, HandshakeRefusal::WindowClosed);
     unit.window.button(0);
     let (_, finish) = until_finish(&mut unit, &code());
-    assert!(unit.finish(&finish, Role::Viewer, 3).is_ok());
+    assert!(unit.finish(&finish, |_| Role::Viewer, 3).is_ok());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn starts_without_end_hold_one_exchange_and_cost_no_attempt() {
         assert!(unit_start(&mut unit, &start, 0).is_ok());
     }
     let (host, finish) = until_finish(&mut unit, &code());
-    let Finished { answer, .. } = unit.finish(&finish, Role::Owner, 0).unwrap();
+    let Finished { answer, .. } = unit.finish(&finish, |_| Role::Owner, 0).unwrap();
     assert!(host.finish(&answer).is_ok());
 }
 
@@ -158,7 +158,7 @@ fn a_host_keeps_no_key_of_a_unit_that_does_not_know_the_code() {
     let started =
         false_unit.start(&start, &host_hello(), &unit_hello(), &thief, &guess, 0).unwrap();
     let (proving, finish) = host.go(&started).unwrap();
-    assert!(false_unit.finish(&finish, Role::Owner, 0).is_err());
+    assert!(false_unit.finish(&finish, |_| Role::Owner, 0).is_err());
     for proof in [vec![], vec![0; 16], vec![0x40; 17], finish.message[..17].to_vec()] {
         let (host, start) = host_start(&code());
         let mut unit = PairingAtUnit::default();
@@ -186,11 +186,11 @@ fn messages_cut_short_changed_or_of_another_greeting_pair_nobody() {
         let mut cut_unit = unit();
         let (_, mut finish) = until_finish(&mut cut_unit, &code());
         finish.message.truncate(at);
-        assert_eq!(cut_unit.finish(&finish, Role::Owner, 0).unwrap_err(), wrong);
+        assert_eq!(cut_unit.finish(&finish, |_| Role::Owner, 0).unwrap_err(), wrong);
         let mut changed_unit = unit();
         let (_, mut finish) = until_finish(&mut changed_unit, &code());
         finish.message[at] ^= 0x10;
-        assert_eq!(changed_unit.finish(&finish, Role::Owner, 0).unwrap_err(), wrong);
+        assert_eq!(changed_unit.finish(&finish, |_| Role::Owner, 0).unwrap_err(), wrong);
     }
     // The unit heard another hello than the host sent, or the other way round.
     let other = Hello { protocol: 1, ..unit_hello() };

@@ -7,7 +7,7 @@
 use crate::apt::program;
 use crate::budget::{Group, Ledger};
 use crate::evaluation;
-use crate::program::{cargo, run_aloud, run_counting, run_quietly};
+use crate::program::{cargo, run_aloud, run_quietly, run_tests};
 use crate::repository::{root, shared};
 use crate::setup::{self, Setup};
 use crate::{apt, demo, fuzz, image, kernels, libclang, sanitize, service, tidy, vm};
@@ -104,7 +104,7 @@ pub(crate) fn run() -> Result<()> {
             ledger.step(group, name, || {
                 let mut test = test(selection);
                 test.envs(ser2net.iter().map(|root| ("THRESHOLD_SER2NET", root)));
-                skipped = run_counting(&mut test, "skipped: ")?;
+                skipped = run_tests(&mut test)?;
                 Ok(())
             });
             ledger.skip(skipped);
@@ -137,7 +137,7 @@ fn training(ledger: &mut Ledger) {
     });
     let mut skipped = 0;
     ledger.step(Group::Training, "training: tests", || {
-        skipped = run_counting(cargo(&["test"]).args(PACKAGE), "skipped: ")?;
+        skipped = run_tests(cargo(&["test"]).args(PACKAGE))?;
         Ok(())
     });
     ledger.skip(skipped);

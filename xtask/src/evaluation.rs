@@ -206,6 +206,13 @@ impl Evaluation {
                         "normalised mean error {error:.5}, allowed {LANDMARK_ERROR}"
                     ));
                 }
+                // The error is that of faces which both found: none would be none.
+                for key in ["missing", "extra"] {
+                    let faces = number(json, key)?;
+                    if faces != 0.0 {
+                        missed.push(format!("{faces} faces {key} beside the reference"));
+                    }
+                }
             }
         }
         Ok((values, missed))

@@ -3,7 +3,7 @@
 use crate::repository::root;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -43,30 +43,82 @@ pub(crate) fn run_aloud(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs with the terminal's own streams, and counts the lines on standard error that begin so.
-pub(crate) fn run_counting(command: &mut Command, beginning: &str) -> Result<usize> {
-    told(command, beginning).map(|lines| lines.len())
+/// Runs tests aloud; how many checks they said they skipped.
+///
+/// # Errors
+/// If one failed, or none ran: a name that is no test's would pass.
+pub(crate) fn run_tests(command: &mut Command) -> Result<usize> {
+    let Said { shown, out, err } = run_listening(command)?;
+    if passed(&out) == 0 {
+        bail!("{shown}: no test ran");
+    }
+    Ok(after(&err, "skipped: ").count())
 }
 
-/// Runs with the terminal's own streams, and gives what follows in the lines on standard error that begin so.
-pub(crate) fn told(command: &mut Command, beginning: &str) -> Result<Vec<String>> {
-    let shown = shown(command);
-    let mut running =
-        command.stderr(Stdio::piped()).spawn().with_context(|| format!("{shown} did not start"))?;
-    let mut told = Vec::new();
-    for line in
-        running.stderr.take().into_iter().flat_map(|lines| BufReader::new(lines).split(b'\n'))
-    {
-        let line = line.with_context(|| format!("{shown}: its standard error"))?;
-        let line = String::from_utf8_lossy(&line);
-        eprintln!("{line}");
-        told.extend(line.strip_prefix(beginning).map(str::to_owned));
+/// Runs tests aloud, and gives the figures that they told.
+///
+/// # Errors
+/// If a test failed, or told none: a name that is no test's would pass.
+pub(crate) fn figures(command: &mut Command) -> Result<Vec<String>> {
+    let Said { shown, err, .. } = run_listening(command)?;
+    let figures: Vec<String> = after(&err, "figure: ").map(str::to_owned).collect();
+    if figures.is_empty() {
+        bail!("{shown}: no figure was told");
     }
+    Ok(figures)
+}
+
+/// What follows in the lines that begin so.
+pub(crate) fn after<'a>(text: &'a str, beginning: &str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| line.strip_prefix(beginning))
+}
+
+/// Tests that passed, by the closing lines of the harness.
+fn passed(out: &str) -> usize {
+    let counts = after(out, "test result: ok. ").filter_map(|line| line.split(' ').next());
+    counts.filter_map(|count| count.parse::<usize>().ok()).sum()
+}
+
+/// What a command wrote, and how one would type it.
+struct Said {
+    shown: String,
+    out: String,
+    err: String,
+}
+
+/// Runs with the terminal's own streams, and listens.
+fn run_listening(command: &mut Command) -> Result<Said> {
+    let shown = shown(command);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().with_context(|| format!("{shown} did not start"))?;
+    let (out, err) = (running.stdout.take(), running.stderr.take());
+    let (out, err) = std::thread::scope(|scope| {
+        let out = scope.spawn(|| passed_on(out, &mut std::io::stdout()));
+        let err = passed_on(err, &mut std::io::stderr());
+        (out.join(), err)
+    });
     let status = running.wait().with_context(|| shown.clone())?;
     if !status.success() {
         bail!("{shown} failed ({status})");
     }
-    Ok(told)
+    let at = || format!("{shown}: what it wrote");
+    let out = out.ok().with_context(at)?.with_context(at)?;
+    let err = err.with_context(at)?;
+    Ok(Said { shown, out, err })
+}
+
+/// Writes on what is read, line by line, and gives all of it.
+fn passed_on(from: Option<impl Read>, to: &mut impl Write) -> std::io::Result<String> {
+    let mut all = String::new();
+    for line in from.into_iter().flat_map(|from| BufReader::new(from).split(b'\n')) {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        // Whoever reads along may be gone; the tests are not.
+        let _ = writeln!(to, "{line}");
+        all.push_str(&line);
+        all.push('\n');
+    }
+    Ok(all)
 }
 
 /// Runs without a word; on failure, what it said goes to standard error.
@@ -116,4 +168,33 @@ pub(crate) fn shown(command: &Command) -> String {
         vec![program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn saying(out: &str, err: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"printf "$1"; printf "$2" >&2"#, "sh", out, err]);
+        command
+    }
+
+    #[test]
+    fn tests_of_which_none_ran_fail_and_skipped_checks_are_counted() {
+        let two = r"running 0 tests\n\ntest result: ok. 0 passed; 0 failed\n..\ntest result: ok. 2 passed; 0 failed\n";
+        let skipped = r".\nskipped: a (b)\nnot skipped: c\nskipped: d (e)\n";
+        assert_eq!(run_tests(&mut saying(two, skipped)).unwrap(), 2);
+        let none = saying(r"test result: ok. 0 passed; 0 failed; 9 filtered out\n", "");
+        assert!(run_tests(&mut { none }).unwrap_err().to_string().contains("no test ran"));
+        assert!(run_tests(Command::new("sh").args(["-c", "exit 3"])).is_err());
+    }
+
+    #[test]
+    fn figures_are_those_that_were_told_and_none_is_a_failure() {
+        let told = figures(&mut saying("figure: not this", r"figure: one\nother\nfigure: two\n"));
+        assert_eq!(told.unwrap(), ["one", "two"]);
+        assert!(figures(&mut saying("test result: ok. 1 passed", "")).is_err());
+    }
 }

@@ -3,7 +3,7 @@
 //! Owns the watched libraries, in `target/sanitize`; the tests are those of package `tests`, as they were built, with the
 //! libraries that two variables name. Whole detections and embeddings, which the others are the parts of, are watched in the soak alone.
 
-use crate::program::{cargo, host_triple, run_counting, said};
+use crate::program::{cargo, host_triple, run_tests, said};
 use crate::repository::root;
 use crate::{ci, libclang};
 use anyhow::{Context as _, Result, bail};
@@ -91,7 +91,7 @@ pub(crate) fn run(extent: Extent) -> Result<usize> {
             runner = format!("{limit} env LD_PRELOAD={path} ASAN_OPTIONS={ASAN_OPTIONS}");
         }
         tests.env(format!("CARGO_TARGET_{triple}_RUNNER"), runner);
-        skipped += run_counting(&mut tests, "skipped: ")
+        skipped += run_tests(&mut tests)
             .with_context(|| format!("{sanitizer} sanitizer (status 124: beyond {limit})"))?;
     }
     Ok(skipped)

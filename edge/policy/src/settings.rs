@@ -51,7 +51,7 @@ impl PresentationRule {
 pub enum PolicyError {
     /// The threshold or margin is no number that a score can be compared with.
     #[error(
-        "threshold {threshold} with margin {margin}: the threshold must be finite and below 1, the margin 0 to 1"
+        "threshold {threshold} with margin {margin}: the threshold must be above -2 and below 1, the margin 0 to 1"
     )]
     Scores {
         /// The threshold's score.
@@ -130,8 +130,9 @@ impl Policy {
     /// [`PolicyError`] names the first that does not.
     pub fn check(&self) -> Result<(), PolicyError> {
         let Self { threshold: Threshold(Score(threshold)), margin, .. } = *self;
-        // A threshold of 1 or more would admit only equal vectors; a NaN would admit nobody and say nothing.
-        if !(threshold.is_finite() && threshold < 1.0 && (0.0..=1.0).contains(&margin)) {
+        // A threshold of 1 or more would admit only equal vectors; a NaN would admit nobody and say nothing. At -2 or below, what cannot be
+        // compared would be accepted.
+        if !(threshold < 1.0 && threshold > -2.0 && (0.0..=1.0).contains(&margin)) {
             return Err(PolicyError::Scores { threshold, margin });
         }
         let (needed, window, limit) = (self.frames_needed, self.frames_window, self.frames_limit);

@@ -64,6 +64,8 @@ struct Asked {
     /// What went wrong with LEDs or buzzer.
     dark: Option<LineFault>,
     sign: Sign,
+    /// What is shown once the answer that is shown has ended.
+    next: Option<Sign>,
     alarm: bool,
     /// When the pattern began.
     since_ms: u64,
@@ -83,6 +85,7 @@ impl Orders {
             fault: None,
             dark: None,
             sign: Sign::Starting,
+            next: None,
             alarm: false,
             since_ms: clock.monotonic_ms(),
             stop: false,
@@ -152,8 +155,7 @@ impl Orders {
     }
 
     fn show(&self, sign: Sign) {
-        let mut asked = self.asked();
-        (asked.sign, asked.since_ms) = (sign, self.clock.monotonic_ms());
+        self.asked().show(sign, self.clock.monotonic_ms());
         self.changed.notify_all();
     }
 
@@ -202,12 +204,46 @@ impl Asked {
     fn levels(&self, now_ms: u64) -> (Levels, Option<u64>) {
         let since_ms = now_ms.saturating_sub(self.since_ms);
         let shown = pattern::levels(Pattern::Sign(self.sign), since_ms);
-        // Somebody who asks at the door goes before an alarm, until the answer was shown.
-        let waits = matches!(self.sign, Sign::Starting | Sign::Fault);
-        match self.alarm && (waits || shown == (Levels::default(), None)) {
-            true => pattern::levels(Pattern::Alarm, since_ms),
-            false => shown,
+        if !self.alarm {
+            return shown;
         }
+        let alarm = pattern::levels(Pattern::Alarm, since_ms);
+        // Somebody who asks at the door goes before an alarm with the lamps, until the answer was shown; whoever stays there silences
+        // none.
+        match matches!(self.sign, Sign::Starting | Sign::Fault)
+            || shown == (Levels::default(), None)
+        {
+            true => alarm,
+            false => {
+                let buzzer = shown.0.buzzer || alarm.0.buzzer;
+                (Levels { buzzer, ..shown.0 }, shown.1.into_iter().chain(alarm.1).min())
+            }
+        }
+    }
+
+    /// Shows a sign from now on. An answer is shown to its end before what only says that the unit looks or waits, since the number of
+    /// blinks is what it says.
+    fn show(&mut self, sign: Sign, now_ms: u64) {
+        let waits = matches!(sign, Sign::Look | Sign::Idle) && self.is_answering(now_ms);
+        match waits {
+            true => self.next = Some(sign),
+            false => (self.sign, self.since_ms, self.next) = (sign, now_ms, None),
+        }
+    }
+
+    /// Shows what waited for the end of an answer, if that has come.
+    fn go_on(&mut self, now_ms: u64) {
+        if !self.is_answering(now_ms)
+            && let Some(next) = self.next.take()
+        {
+            (self.sign, self.since_ms) = (next, now_ms);
+        }
+    }
+
+    fn is_answering(&self, now_ms: u64) -> bool {
+        let since_ms = now_ms.saturating_sub(self.since_ms);
+        matches!(self.sign, Sign::Granted | Sign::Refused(..))
+            && pattern::levels(Pattern::Sign(self.sign), since_ms) != (Levels::default(), None)
     }
 }
 
@@ -256,7 +292,9 @@ fn turn<'a>(
     shown: &mut Levels,
 ) -> (MutexGuard<'a, Asked>, Duration) {
     let mut asked = orders.asked();
-    let wanted = asked.wanted(orders.clock.monotonic_ms());
+    let now_ms = orders.clock.monotonic_ms();
+    asked.go_on(now_ms);
+    let wanted = asked.wanted(now_ms);
     let (was_ms, fresh) = (asked.raised_ms, asked.obeyed != wanted.permits);
     asked.raised_ms = wanted.run_ms.or(was_ms);
     // No line is touched while others wait for the orders.
@@ -668,5 +706,53 @@ mod tests {
         assert!(bench.chip.wait(|pins| pins.levels.get("refused_led") == Some(&false)));
         bench.orders.alarm(true);
         assert!(bench.chip.wait(|pins| pins.levels.get("buzzer") == Some(&true)));
+    }
+
+    /// Rises of a lamp or of the buzzer in so long a time.
+    fn rises(asked: &mut Asked, from_ms: u64, to_ms: u64, lamp: fn(Levels) -> bool) -> usize {
+        let mut was = false;
+        let mut count = 0;
+        for now_ms in from_ms..to_ms {
+            asked.go_on(now_ms);
+            let is = lamp(asked.levels(now_ms).0);
+            count += usize::from(is && !was);
+            was = is;
+        }
+        count
+    }
+
+    #[test]
+    fn whoever_stays_before_the_camera_silences_no_alarm() {
+        for sign in [Sign::Look, Sign::Refused(Reason::LockedOut, Cause::None), Sign::Granted] {
+            let bench = Bench::of(50);
+            let mut asked = bench.orders.asked();
+            asked.show(sign, 0);
+            assert!(rises(&mut asked, 0, 3_000, |levels| levels.buzzer) <= 2, "{sign:?}");
+            asked.alarm = true;
+            assert!(rises(&mut asked, 0, 3_000, |levels| levels.buzzer) >= 5, "{sign:?}");
+            let (_, due_ms) = asked.levels(10);
+            assert!(due_ms.is_some_and(|due_ms| due_ms <= 250), "{sign:?}: {due_ms:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_shown_to_its_end_whoever_stays_or_goes() {
+        let answer = Sign::Refused(Reason::Quality, Cause::MoreThanOne);
+        for after in [Sign::Look, Sign::Idle] {
+            let bench = Bench::of(50);
+            let mut asked = bench.orders.asked();
+            asked.show(answer, 0);
+            asked.show(after, 1_000);
+            let blinks = rises(&mut asked, 0, 10_000, |levels| levels.refused);
+            assert_eq!(blinks, usize::from(Cause::MoreThanOne.code()), "{after:?}");
+            assert_eq!(asked.sign, after);
+            // Another answer, or a fault, is shown at once.
+            asked.show(answer, 10_000);
+            asked.show(after, 10_001);
+            asked.show(Sign::Granted, 10_002);
+            assert_eq!((asked.sign, asked.next), (Sign::Granted, None));
+            asked.show(Sign::Fault, 10_003);
+            assert_eq!(asked.sign, Sign::Fault);
+        }
     }
 }

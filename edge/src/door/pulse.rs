@@ -9,6 +9,8 @@
 pub(super) struct Span {
     pub(super) start_ms: u64,
     pub(super) end_ms: u64,
+    /// From when on the door may open: the start, or the end of a pulse that still counts then.
+    pub(super) free_from_ms: u64,
 }
 
 /// The pulse of a relay.
@@ -25,6 +27,10 @@ impl Pulse {
     /// The rest between two runs, so that a bolt falls: a relay takes some 10 ms, a strike ten times that.
     pub(super) const REST_MS: u64 = 250;
 
+    /// An opening that begins so long after a pulse's end belongs to it: a strike that was pushed before stays free until the
+    /// door moves, and a contact is told late by its bounces.
+    pub(super) const COUNTS_MS: u64 = 2_000;
+
     /// A relay at rest whose pulses are so long.
     pub(super) fn of(len_ms: u64) -> Self {
         Self { len_ms, span: None }
@@ -37,9 +43,14 @@ impl Pulse {
             Some(span) => now_ms.max(span.end_ms.saturating_add(Self::REST_MS)),
             None => now_ms,
         };
+        let free_from_ms = match self.span {
+            Some(span) if now_ms < span.end_ms => span.free_from_ms,
+            Some(span) if now_ms <= span.end_ms.saturating_add(Self::COUNTS_MS) => span.end_ms,
+            _ => start_ms,
+        };
         let longest_ms = start_ms.saturating_add(Self::MAX_PULSES * self.len_ms);
         let end_ms = now_ms.max(start_ms).saturating_add(self.len_ms).min(longest_ms);
-        self.span = Some(Span { start_ms, end_ms });
+        self.span = Some(Span { start_ms, end_ms, free_from_ms });
     }
 
     /// Ends a pulse that runs.
@@ -56,7 +67,7 @@ impl Pulse {
 
     /// Milliseconds until that changes by itself; `None` if it does not.
     pub(super) fn due_ms(&self, now_ms: u64) -> Option<u64> {
-        let Span { start_ms, end_ms } = self.span?;
+        let Span { start_ms, end_ms, .. } = self.span?;
         [start_ms, end_ms].into_iter().find(|&at_ms| at_ms > now_ms).map(|at_ms| at_ms - now_ms)
     }
 
@@ -79,9 +90,14 @@ mod tests {
         assert!(!pulse.is_active(1_100));
         pulse.permit(2_000);
         pulse.permit(2_600);
-        assert_eq!(pulse.span(), Some(Span { start_ms: 2_000, end_ms: 3_600 }));
+        // The first one's time ran until 3,100.
+        let span = Span { start_ms: 2_000, end_ms: 3_600, free_from_ms: 1_100 };
+        assert_eq!(pulse.span(), Some(span));
         pulse.end(2_700);
         assert_eq!((pulse.is_active(2_699), pulse.is_active(2_700)), (true, false));
+        // Long after that one, nothing before it is free.
+        pulse.permit(4_701);
+        assert_eq!(pulse.span().map(|span| span.free_from_ms), Some(4_701));
     }
 
     /// Whatever the permits, no run of activity is longer than the bound, none goes on for longer than a pulse and a rest

@@ -44,10 +44,11 @@ impl Rations {
         of.due(now_ms)
     }
 
-    /// The log did not take it: it is counted again.
+    /// The log did not take it: it is counted again, and used up nothing.
     pub(super) fn give_back(&mut self, due: Due) {
         if let Some(of) = self.0.iter_mut().find(|of| of.kind == due.kind) {
             of.untold = of.untold.saturating_add(due.more).saturating_add(1);
+            of.left = (of.left + 1).min(BURST);
         }
     }
 
@@ -71,6 +72,8 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
     use super::*;
     use EntryKind::{DoorForced, ExitRequested};
 
@@ -97,5 +100,18 @@ mod tests {
         // The burst, one each half minute after it, and the last one.
         assert_eq!(written, BURST + 119 + 1);
         assert_eq!(rations.due(u64::MAX), None);
+    }
+
+    #[test]
+    fn tries_that_the_log_did_not_take_use_up_nothing() {
+        let mut rations = Rations::default();
+        let mut due = rations.take(DoorForced, 0).unwrap();
+        // A minute of tries.
+        for at in 1..240 {
+            rations.give_back(due);
+            due = rations.due(at * 250).unwrap();
+        }
+        assert_eq!(due, Due { kind: DoorForced, more: 0 });
+        assert!(rations.take(DoorForced, 60_000).is_some(), "the next one does not wait either");
     }
 }

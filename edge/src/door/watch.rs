@@ -6,10 +6,6 @@
 use super::pulse::{Pulse, Span};
 use threshold_record::EntryKind;
 
-/// An opening that begins so long after a pulse's end belongs to it: a strike that was pushed before stays free until the
-/// door moves, and a contact is told late by its bounces.
-const AFTER_PULSE_MS: u64 = 2_000;
-
 /// An opening that begins so long after a request to exit is one from inside. Counted from the press: a button that is
 /// held, or whose wires were joined, masks nothing afterwards.
 const AFTER_EXIT_MS: u64 = 10_000;
@@ -133,10 +129,8 @@ impl Watch {
 
     /// True if an opening at that instant follows a pulse or a request to exit.
     fn is_free(&self, at_ms: u64, span: Option<Span>) -> bool {
-        let pulsed = span.is_some_and(|Span { start_ms, end_ms }| {
-            // A pulse that waits for its rest follows another one, whose time still counts.
-            (start_ms.saturating_sub(Pulse::REST_MS)..=end_ms.saturating_add(AFTER_PULSE_MS))
-                .contains(&at_ms)
+        let pulsed = span.is_some_and(|Span { free_from_ms, end_ms, .. }| {
+            (free_from_ms..=end_ms.saturating_add(Pulse::COUNTS_MS)).contains(&at_ms)
         });
         let asked = self.exit_ms.is_some_and(|exit_ms| {
             (exit_ms..=exit_ms.saturating_add(AFTER_EXIT_MS)).contains(&at_ms)
@@ -153,7 +147,7 @@ mod tests {
     };
 
     const HELD_MS: u64 = 30_000;
-    const PULSE: Span = Span { start_ms: 10_000, end_ms: 13_000 };
+    const PULSE: Span = Span { start_ms: 10_000, end_ms: 13_000, free_from_ms: 10_000 };
 
     /// What comes of edges at their times, with looks at the time in between, and whether it ends in an alarm.
     fn told(edges: &[(u64, Input, bool)], span: Option<Span>) -> (Vec<(u64, EntryKind)>, bool) {
@@ -185,9 +179,9 @@ mod tests {
                 false,
             ),
             (
-                "before one",
-                &[(9_000, contact, true)],
-                &[(9_000, DoorForced), (43_000, DoorHeld)],
+                "just before one",
+                &[(9_999, contact, true)],
+                &[(9_999, DoorForced), (43_000, DoorHeld)],
                 true,
             ),
             (
@@ -256,7 +250,7 @@ mod tests {
     /// request stands before it, and each that is told ends with one closing.
     #[test]
     fn no_sequence_hides_a_forced_door() {
-        let steps = [0, 1, AFTER_PULSE_MS + 1, AFTER_EXIT_MS, AFTER_EXIT_MS + 1, HELD_MS];
+        let steps = [0, 1, Pulse::COUNTS_MS + 1, AFTER_EXIT_MS, AFTER_EXIT_MS + 1, HELD_MS];
         let moves = [
             (Input::Contact, true),
             (Input::Contact, false),
@@ -278,8 +272,7 @@ mod tests {
                 let (input, active) = moves[choice / steps.len()];
                 let events = watch.edge(input, active, at_ms, Some(PULSE));
                 let opens = (input, active) == (Input::Contact, true) && !open;
-                let pulsed = (PULSE.start_ms - Pulse::REST_MS..=PULSE.end_ms + AFTER_PULSE_MS)
-                    .contains(&at_ms);
+                let pulsed = (10_000..=15_000).contains(&at_ms);
                 let asked = exit_ms.is_some_and(|exit_ms| at_ms - exit_ms <= AFTER_EXIT_MS);
                 assert_eq!(events.contains(&DoorForced), opens && !pulsed && !asked, "{sequence}");
                 alarms += u32::from(events.contains(&DoorForced));

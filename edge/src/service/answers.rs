@@ -23,7 +23,7 @@ use threshold_store::{
     Checkpoint, Gallery, GalleryError, Keeper, Member, Receipt, Store, StoreError,
 };
 use threshold_wire::access::AccessRefused;
-use threshold_wire::call::{self, EncodeError, Message};
+use threshold_wire::call::{self, EncodeError, Message, Refusal, refusal_message};
 use threshold_wire::cut;
 use threshold_wire::endpoints::{
     AcknowledgePhoto, ApplyGallery, BeginEnrolment, Calibrate, Call, Caller, CancelEnrolment,
@@ -96,7 +96,8 @@ pub(super) fn answer(
     let state = &mut *state;
     match call {
         Call::SayHello(host) => {
-            session.read_logged = false;
+            // Who has no session begins anew with it; whoever has one began with that, and says it once in it.
+            session.read_logged &= reception.held.who().is_some();
             reply::<SayHello>(id, Ok(reception.greet(host, state)))
         }
         Call::OpenSession(request) => {
@@ -111,6 +112,7 @@ pub(super) fn answer(
         Call::GetInfo(_) => reply::<GetInfo>(id, Ok(info(state))),
         Call::SendEcho(echo) => reply::<SendEcho>(id, Ok(echo.clone())),
         Call::PutPerson(put) => reply::<PutPerson>(id, put_person(state, put, by)),
+        Call::PutPersonAs(put) if !put.id.leaves_room() => refusal_message(id, Refusal::Malformed),
         Call::PutPersonAs(put) => reply::<PutPersonAs>(id, put_person_as(state, put, by)),
         Call::PutTemplate(put) => reply::<PutTemplate>(id, put_template(state, put, by)),
         Call::RemovePerson(remove) => {

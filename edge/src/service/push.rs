@@ -496,7 +496,8 @@ fn checked(shared: &Shared, bytes: Vec<u8>) -> Result<Content, RequestError> {
         true => opened(shared, &bytes)?,
         false => bytes,
     };
-    Content::read(bytes).map_err(RequestError::BadGallery)
+    let content = Content::read(bytes).and_then(|content| content.check_ids().map(|()| content));
+    content.map_err(RequestError::BadGallery)
 }
 
 /// What lies in an envelope for this unit, from somebody who may change its gallery.

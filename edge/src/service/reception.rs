@@ -132,14 +132,20 @@ impl Reception {
         self.pairing.window.check(now_ms)?;
         self.ration.take(now_ms)?;
         // The first one who stands at a unit with its code owns it; whoever comes after him looks, until an owner gives
-        // another role.
-        let role = match store(state)?.roster().administrators() {
-            [] => Role::Owner,
-            _ => Role::Viewer,
-        };
-        let finished = self.pairing.finish(request, role, now_ms)?;
+        // another role. Who is in the roster comes again because the answer was lost, or what he kept of the unit: he has the code and his
+        // key, and is what he was.
+        let roster = store(state)?.roster().administrators();
+        let there = |key: &[u8; 32]| roster.iter().find(|held| held.key == *key);
+        let first = if roster.is_empty() { Role::Owner } else { Role::Viewer };
+        let role_of = |key: &[u8; 32]| there(key).map_or(first, |held| held.role);
+        let finished = self.pairing.finish(request, role_of, now_ms)?;
+        let is_there = there(&finished.administrator.key).is_some();
         let tag = finished.administrator.key_id().tag();
         let entry = LogEntry { by: tag, about: tag, ..LogEntry::of(EntryKind::Paired) };
+        if is_there {
+            state.write(entry);
+            return Ok(finished.answer);
+        }
         let journal = state.owing_nothing();
         match journal.and_then(|held| held.store_mut().put_administrator(finished.administrator)) {
             Ok(()) => {

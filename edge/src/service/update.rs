@@ -52,8 +52,10 @@ pub(super) fn answer(
             answer_message::<PushUpdate>(id, &Ok(pushed))
         }
         Call::ApplyUpdate(request) => {
-            // What was pushed is read from now on, and written no more.
-            if let Some(mut push) = desk.push.take_if(|push| push.is_bundle()) {
+            // What was pushed is read from now on, and written no more; of who may not ask, it goes on.
+            if updates.is_ok()
+                && let Some(mut push) = desk.push.take_if(|push| push.is_bundle())
+            {
                 push.settle();
             }
             let applied = updates.map(|updates| updates.apply(request, by, desk.shared));

@@ -165,6 +165,8 @@ impl Strangers {
                 self.visits.pop();
                 self.unknown_last = false;
             }
+            // A claim that a start cut off has no decision: the one before the start is another visit's.
+            EntryKind::Boot => self.unknown_last = false,
             EntryKind::Decision => {
                 let recognised = matches!(entry.reason, Reason::Matched | Reason::Schedule);
                 let unknown = matches!(entry.reason, Reason::Unknown | Reason::TooFewFrames)

@@ -116,7 +116,12 @@ impl State {
             self.lockout.pass();
             self.save_lockout();
             self.count_admission();
-        } else if attempt_open && entry.is_some() && outcome_reason == Reason::Schedule {
+        } else if attempt_open
+            && entry.is_some()
+            && outcome_reason == Reason::Schedule
+            && evidence.compared() < 2 * u32::from(policy.frames_needed)
+        {
+            // Beside those that agree there were too few others for another's admission: no guess was made before.
             self.lockout.take_back();
             self.save_lockout();
         } else if attempt_open {

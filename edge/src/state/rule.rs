@@ -163,7 +163,7 @@ impl State {
         let mut next = Settled { change: before.change.wrapping_add(1), ..before };
         change(&mut next);
         self.settled = Some(next);
-        let was = (self.derived, self.derived_for_most);
+        let was = (self.derived, self.derived_for_most, self.shipped);
         self.derive();
         let threshold = self.derived.policy.threshold.0;
         let entry = LogEntry { threshold, ..entry };
@@ -176,7 +176,7 @@ impl State {
             let back = Settled { change: next.change.wrapping_add(1), ..before };
             let _ = self.name_settled(&back);
             self.settled = Some(back);
-            (self.derived, self.derived_for_most) = was;
+            (self.derived, self.derived_for_most, self.shipped) = was;
             self.settling_failed = true;
             return Err(error);
         }

@@ -7,7 +7,7 @@ use crate::bulk::{Content, Progress, Resume, Window};
 use crate::commission::Commission;
 use crate::config::ConfigRefused;
 use crate::enrolment::EnrolmentRefused;
-use crate::gallery::GalleryFault;
+use crate::gallery::{GalleryFault, MAX_PERSON};
 use crate::policy::PolicyInfo;
 use crate::stats::HeatState;
 use heapless::{String, Vec};
@@ -230,6 +230,14 @@ impl WantedId {
         match self {
             Self::AtLeast(least) => id >= least,
             Self::Exactly(wanted) => id == wanted,
+        }
+    }
+
+    /// Whether it leaves a unit the ids that it gives itself: no one call uses them up.
+    #[must_use]
+    pub fn leaves_room(self) -> bool {
+        match self {
+            Self::AtLeast(id) | Self::Exactly(id) => id <= MAX_PERSON,
         }
     }
 }

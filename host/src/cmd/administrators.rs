@@ -93,12 +93,18 @@ impl Roster {
             let after = roster.administrators.last().map(Administrator::key_id);
             let page = session.call::<ListAdministrators>(&AdministratorPageRequest { after })?;
             roster.you = page.you;
-            let more = page.more && !page.administrators.is_empty();
+            // A unit that says the same again would be read for ever.
+            let known = |one: &Administrator| roster.has(one.key_id());
+            let more = page.more && page.administrators.last().is_some_and(|last| !known(last));
             roster.administrators.extend(page.administrators);
             if !more {
                 return Ok(roster);
             }
         }
+    }
+
+    fn has(&self, key: KeyId) -> bool {
+        self.administrators.iter().any(|held| held.key_id() == key)
     }
 
     fn find(&self, who: &str) -> Result<&Administrator, HostError> {

@@ -19,7 +19,7 @@ pub use serial::{UsbPort, ports_there, usb_ports};
 
 use crate::error::HostError;
 use crate::meant::Meant;
-use port::{Port, Transport, is_networked};
+use port::{Port, Transport, is_of_this_machine};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 use threshold_record::Role;
@@ -124,8 +124,8 @@ impl<T: Transport> wait::ToSomebody for Session<T> {
 
 impl Session<Port> {
     /// Opens the port that is meant and greets its unit; waits for both as long as `--wait` says. With a unit that was paired
-    /// everything that follows is sealed; with another one it goes in the open, and only few calls are answered. Over a network,
-    /// where anybody could answer under another name, it does not.
+    /// everything that follows is sealed; with another one it goes in the open on a pseudo-terminal of this machine alone, since on any
+    /// other line whoever answers under another name would be taken at its word.
     ///
     /// # Errors
     /// [`SessionError`] of the last try.
@@ -143,13 +143,13 @@ impl Session<Port> {
 
     fn closed_to_strangers(self, meant: &Meant) -> Result<Self, SessionError> {
         let port = &meant.unit()?.port;
-        match !self.is_sealed() && is_networked(port) {
-            true => Err(HostError::OpenNetwork { port: port.clone() }.into()),
-            false => Ok(self),
+        match self.is_sealed() || is_of_this_machine(port) {
+            true => Ok(self),
+            false => Err(HostError::OpenLine { port: port.clone() }.into()),
         }
     }
 
-    /// The same for whoever only looks: also over a network it goes in the open with a unit that was not paired, and the unit may
+    /// The same for whoever only looks: on any line it goes in the open with a unit that was not paired, and the unit may
     /// be of any version. Of one of another version ([`Session::mismatch`]) only the hello and the rows of `update/` can be read.
     ///
     /// # Errors

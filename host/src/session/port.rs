@@ -51,10 +51,11 @@ pub trait Transport {
     fn name(&self) -> &str;
 }
 
-/// True if whoever is on a network stands between this machine and the port: what is not sealed is read and changed there.
+/// True of a pseudo-terminal: a program of this machine is at its other end. On any other line somebody else may be, who reads and
+/// changes what is not sealed.
 #[must_use]
-pub fn is_networked(name: &str) -> bool {
-    [RFC2217, TCP].iter().any(|kind| name.starts_with(kind))
+pub fn is_of_this_machine(name: &str) -> bool {
+    std::fs::canonicalize(name).is_ok_and(|path| path.starts_with("/dev/pts"))
 }
 
 /// A port that was opened.

@@ -285,6 +285,16 @@ pub enum VaultError {
         /// The id.
         id: u32,
     },
+    /// The unit says an id that was not asked for, or one that no vault can have.
+    #[error(
+        "the unit has {name} under #{id}, which was not asked for, and the vault takes it under no other; threshold-edge on that unit is no build of ours"
+    )]
+    OtherId {
+        /// Who.
+        name: String,
+        /// The id.
+        id: u32,
+    },
     /// Somebody has no template of the model.
     #[error(
         "{crops} crops of {people} people have no template by model {model}; threshold vault re-embed with that --model"

@@ -11,6 +11,7 @@ use crate::engine::EngineError;
 use crate::graph::{Graph, Shape};
 use crate::net;
 use crate::synthetic;
+use crate::tensor::max_abs_diff;
 use serde::{Deserialize, Serialize};
 
 /// How far an f32 engine's outputs may lie from a golden vector, where its values reach beyond 1 as a part of the largest:
@@ -101,7 +102,7 @@ impl PackMeta {
         for golden in &self.golden {
             let graph = golden.graph(self.network);
             let outputs = run(golden.stage, &graph, &golden.input(&graph))?;
-            let same_len = outputs.iter().map(Vec::len).eq(golden.outputs.iter().map(Vec::len));
+            let same_len = outputs.len() == golden.outputs.len();
             let pairs = outputs.iter().zip(&golden.outputs);
             let difference = pairs.map(|(found, golden)| far(found, golden)).fold(0.0, f32::max);
             if !same_len || difference > tolerance {
@@ -121,9 +122,7 @@ impl PackMeta {
 /// since rounding grows with it.
 fn far(found: &[f32], golden: &[f32]) -> f32 {
     let largest = golden.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
-    // A NaN must not pass as "no larger than": it counts as infinitely far.
-    let far = |a: f32, b: f32| if a.is_finite() { (a - b).abs() } else { f32::INFINITY };
-    found.iter().zip(golden).map(|(&a, &b)| far(a, b)).fold(0.0, f32::max) / largest
+    max_abs_diff(found, golden) / largest
 }
 
 impl Pack {

@@ -286,7 +286,7 @@ mod tests {
             let expected = network.output(name).unwrap();
             assert_eq!(found.len(), expected.len(), "{} {name}", graph.name());
             let largest = expected.iter().fold(1.0f32, |a, b| a.max(b.abs()));
-            let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let far = threshold_models::tensor::max_abs_diff(&found, expected);
             assert!(far <= 1e-4 * largest, "{} {name}: {far} off", graph.name());
         }
     }

@@ -11,6 +11,7 @@ use threshold_models::engine::Engine as _;
 use threshold_models::frame::Frame;
 use threshold_models::graph::Shape;
 use threshold_models::pack::Pack;
+use threshold_models::tensor::max_abs_diff;
 use threshold_train::adam::{Adam, rate_at};
 use threshold_train::batch::Batches;
 use threshold_train::checkpoint::Checkpoint;
@@ -94,7 +95,7 @@ fn a_short_run_judges_held_back_windows_far_better_than_the_untrained_network() 
         let values = trainable.forward(&variables, &input.unwrap()).unwrap();
         for (&(name, id), expected) in graph.outputs().iter().zip(&golden.outputs) {
             let found = values[id].flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let far = max_abs_diff(&found, expected);
             assert!(far <= 1e-4, "stage {stage} {name}: {far}");
         }
     }

@@ -64,6 +64,8 @@ struct State {
     counts: Counts,
     /// A picture came since the start.
     begun: bool,
+    /// A fault since then that the loop has not seen: pictures that come after it are another camera's, for all that is known.
+    untold: Option<CameraFault>,
     restart: bool,
     stop: bool,
 }
@@ -84,6 +86,7 @@ impl Mailbox {
             spare: None,
             counts: Counts::default(),
             begun: false,
+            untold: None,
             restart: false,
             stop: false,
         };
@@ -131,6 +134,7 @@ impl Mailbox {
     /// The camera is at fault until the next picture.
     pub(super) fn fail(&self, fault: CameraFault) {
         let mut state = self.lock();
+        state.untold = state.begun.then(|| fault.clone());
         state.standing = Standing::Fault(fault);
         // A picture of before is none of a camera that is there.
         if let Some(unseen) = state.newest.take() {
@@ -157,6 +161,9 @@ impl Mailbox {
             .1
             .wait_timeout_while(state, patience, |state| state.newest.is_none() && !state.stop);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(fault) = state.untold.take() {
+            return Found::Fault(fault);
+        }
         match (state.newest.take(), &state.standing) {
             (Some(picture), _) => Found::Picture(picture),
             (None, Standing::Fault(fault)) => Found::Fault(fault.clone()),
@@ -273,5 +280,20 @@ mod tests {
         assert!(matches!(mailbox.take(None, Duration::ZERO), Found::Picture(_)));
         assert!(matches!(mailbox.take(None, Duration::ZERO), Found::Nothing));
         assert_eq!(mailbox.standing(), None);
+    }
+
+    #[test]
+    fn a_fault_that_went_by_while_the_loop_was_busy_comes_before_the_picture_after_it() {
+        let mailbox = Mailbox::new("camera");
+        // Of one before the first picture nobody hears: there was nothing to lose.
+        mailbox.fail(CameraFault("not there yet".to_owned()));
+        mailbox.post(picture(1));
+        assert!(matches!(mailbox.take(None, Duration::ZERO), Found::Picture(_)));
+        mailbox.fail(CameraFault("gone".to_owned()));
+        mailbox.post(picture(2));
+        let found = mailbox.take(None, Duration::ZERO);
+        assert!(matches!(&found, Found::Fault(fault) if fault.0 == "gone"), "{found:?}");
+        assert!(matches!(mailbox.take(None, Duration::ZERO), Found::Picture(_)));
+        assert!(matches!(mailbox.take(None, Duration::ZERO), Found::Nothing));
     }
 }

@@ -162,12 +162,12 @@ fn pair_finish(changes: &[u8]) {
     let mut at_unit = held();
     let (_, sent) = proving(&mut at_unit);
     let came = PairFinish { message: message(&sent.message, changes) };
-    match at_unit.finish(&came, Role::Owner, 0) {
+    match at_unit.finish(&came, |_| Role::Owner, 0) {
         Ok(finished) => assert!(came == sent && finished.administrator == ROSTER[0]),
         Err(refusal) => {
             assert!(came != sent && refusal == HandshakeRefusal::WrongCode { left: WINDOW_ATTEMPTS - 1 });
             // The exchange is over: the honest message behind it is no second attempt.
-            assert_eq!(at_unit.finish(&sent, Role::Owner, 0).err(), Some(HandshakeRefusal::Forged));
+            assert_eq!(at_unit.finish(&sent, |_| Role::Owner, 0).err(), Some(HandshakeRefusal::Forged));
         }
     }
 }
@@ -176,7 +176,7 @@ fn pair_finish(changes: &[u8]) {
 fn pair_proof(changes: &[u8]) {
     let mut at_unit = held();
     let (at_host, request) = proving(&mut at_unit);
-    let finished = at_unit.finish(&request, Role::Owner, 0).expect("an honest host");
+    let finished = at_unit.finish(&request, |_| Role::Owner, 0).expect("an honest host");
     let PairFinished::Paired(sent) = finished.answer else { panic!("an honest unit refuses") };
     let came = message(&sent, changes);
     match at_host.finish(&PairFinished::Paired(came.clone())) {

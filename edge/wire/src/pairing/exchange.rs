@@ -142,14 +142,15 @@ impl PairingAtUnit {
         Ok(PairStarted::Go(message))
     }
 
-    /// Takes the last message: an administrator of this role if the code is right, an attempt if it is not.
+    /// Takes the last message: an administrator if the code is right, with the role that whoever has this key gets; an attempt if it is
+    /// not.
     ///
     /// # Errors
     /// [`HandshakeRefusal`], to be sent as [`PairFinished::Refused`].
     pub fn finish(
         &mut self,
         request: &PairFinish,
-        role: Role,
+        role_of: impl FnOnce(&[u8; 32]) -> Role,
         now_ms: u64,
     ) -> Result<Finished, HandshakeRefusal> {
         self.window.check(now_ms)?;
@@ -162,6 +163,7 @@ impl PairingAtUnit {
         let PairRequest { name } = request.ok_or(HandshakeRefusal::Forged)?;
         let key = remote(&state).ok_or(HandshakeRefusal::Forged)?;
         check_public(&key).map_err(|_| HandshakeRefusal::BadKey)?;
+        let role = role_of(&key);
         let mut session = session(state).map_err(|_| HandshakeRefusal::Forged)?;
         let mut plain = [0; 8];
         let plain = postcard::to_slice(&Paired { role }, &mut plain)

@@ -118,7 +118,7 @@ fn pairing() -> [(&'static str, Vec<u8>); 4] {
             .unwrap();
     let PairStarted::Go(go) = &started else { panic!("refused") };
     let (proving, finish) = at_host.go(&started).unwrap();
-    let finished = at_unit.finish(&finish, Role::Owner, 0).unwrap();
+    let finished = at_unit.finish(&finish, |_| Role::Owner, 0).unwrap();
     let PairFinished::Paired(proof) = &finished.answer else { panic!("refused") };
     let lines = [
         ("pair:start", start.message.to_vec()),

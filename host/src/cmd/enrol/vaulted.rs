@@ -24,6 +24,7 @@ use threshold_models::quality::QualityLimits;
 use threshold_record::{MAX_SLOTS, ModelId, Name, PersonId, Template};
 use threshold_wire::RequestError;
 use threshold_wire::endpoints::PutPersonAs;
+use threshold_wire::gallery::MAX_PERSON;
 use threshold_wire::message::{PersonAs, PersonPutDone, WantedId};
 
 /// Whom a vault has, by one model.
@@ -253,6 +254,11 @@ pub(super) fn add_at_unit<T: Transport>(
     id: WantedId,
 ) -> anyhow::Result<PersonPutDone> {
     let done = session.call::<PutPersonAs>(&PersonAs { name: name.clone(), id });
+    if let Ok(PersonPutDone { person, .. }) = done
+        && !(id.allows(person) && person <= MAX_PERSON)
+    {
+        return Err(VaultError::OtherId { name: name.as_str().to_owned(), id: person.0 }.into());
+    }
     done.map_err(|error| match (error.refusal(), id) {
         (Some(&RequestError::NameTaken { person }), WantedId::Exactly(wanted))
             if person == wanted =>

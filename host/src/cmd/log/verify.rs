@@ -169,7 +169,7 @@ impl Report {
         }
         for (first, last) in self.lost(contents) {
             lines.push(format!(
-                "entries {first} to {last} are lost: the unit had overwritten or pruned them before they were pulled"
+                "entries {first} to {last} are not kept here: the unit had overwritten or pruned them before they were pulled, or they were taken out of this file after an owner pruned them there"
             ));
         }
         if self.half {
