@@ -41,6 +41,23 @@ impl CropRule {
         }
     }
 
+    /// The same patch of a frame with another side.
+    #[must_use]
+    pub fn of_size(&self, side_px: usize) -> Self {
+        let part = side_px as f32 / self.size_px() as f32;
+        match *self {
+            Self::SquaredBox { margin_px, .. } => {
+                Self::SquaredBox { size_px: side_px, margin_px: margin_px * part }
+            }
+            Self::Similarity { points_px, weights, .. } => {
+                // A pixel's value lies at its whole number, so that its middle is half a pixel on.
+                let moved = |at: f32| (at + 0.5) * part - 0.5;
+                let points_px = points_px.map(|point| point.map(moved));
+                Self::Similarity { size_px: side_px, points_px, weights }
+            }
+        }
+    }
+
     /// Values of one crop: `size_px * size_px * 3`.
     #[must_use]
     pub fn len(&self) -> usize {
