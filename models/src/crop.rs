@@ -362,6 +362,34 @@ mod tests {
     }
 
     #[test]
+    fn a_crop_of_half_the_side_is_the_same_patch() {
+        let rgb = (0..100 * 100).flat_map(|i| [(i % 100 + i / 100) as u8; 3]).collect();
+        let frame = Frame::from_rgb(100, 100, rgb).unwrap();
+        let points_px = [[26.0, 30.0], [54.0, 30.0], [40.0, 46.0], [28.0, 60.0], [52.0, 60.0]];
+        let face = Detection {
+            bbox: BBox { x1: 20.0, y1: 22.0, x2: 70.0, y2: 72.0 },
+            landmarks: points_px.map(|point| point.map(|at| at * 0.8 + 10.0)),
+            score: 1.0,
+        };
+        let weights = [1.0; 5];
+        for rule in [
+            CropRule::SquaredBox { size_px: 80, margin_px: 16.0 },
+            CropRule::Similarity { size_px: 80, points_px, weights },
+        ] {
+            let half = rule.of_size(40);
+            let [mut large, mut small] = [&rule, &half].map(|rule| vec![0.0; rule.len()]);
+            crop(&frame, &face, &rule, &mut large);
+            crop(&frame, &face, &half, &mut small);
+            let at = |y: usize, x: usize| large[(y * 80 + x) * 3];
+            for (i, pixel) in small.chunks_exact(3).enumerate() {
+                let (y, x) = (i / 40 * 2, i % 40 * 2);
+                let mean = (at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1)) / 4.0;
+                assert!((pixel[0] - mean).abs() < 0.01, "{rule:?}: {} {mean}", pixel[0]);
+            }
+        }
+    }
+
+    #[test]
     fn an_upright_face_at_its_own_size_is_copied() {
         let frame = ramp(20, 12);
         let points = [[2.0, 2.0], [6.0, 2.0], [4.0, 4.0], [2.0, 6.0], [6.0, 6.0]];
