@@ -115,13 +115,21 @@ fn tell(section: &mut String, outcome: &Value, minutes: f64) -> Result<()> {
         );
     }
     let epochs = outcome["epochs"].as_array().context("run.json has no epochs")?;
-    let held = |epoch: &Value| format!("{:.1}", percent(&epoch["held"]["accuracy"]));
-    let held: Vec<String> = epochs.iter().map(held).collect();
+    let accuracy = |epoch: &Value| percent(&epoch["held"]["accuracy"]);
+    let held: Vec<String> = epochs.iter().map(|epoch| format!("{:.1}", accuracy(epoch))).collect();
+    // The first of equals, as the run has it.
+    let best = epochs.iter().rev().max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)));
+    let best = best.context("run.json has no epoch")?;
+    let of = match best["triplets"].as_f64() {
+        Some(triplets) if triplets > 0.0 => "one of triplets",
+        _ => "one of whose photo it is, before the triplets",
+    };
     let _ = writeln!(
         section,
-        "\nThe held-back people's pairs by epoch: {} %; the best is a little too good, since it was chosen there.\n\
+        "\nThe held-back people's pairs by epoch: {} %; the best, epoch {}, is {of}, and its figure a little too good, since it was chosen there.\n\
          Processor time: {minutes:.1} minutes of {MINUTES} allowed, one thread, crops and judgement included.",
         held.join(", "),
+        best["epoch"],
     );
     let reached = check["trained"]["accuracy"].as_f64().unwrap_or(f64::NAN);
     // Not a number is a miss too.
