@@ -41,6 +41,23 @@ impl CropRule {
         }
     }
 
+    /// The same patch of a frame with another side.
+    #[must_use]
+    pub fn of_size(&self, side_px: usize) -> Self {
+        let part = side_px as f32 / self.size_px() as f32;
+        match *self {
+            Self::SquaredBox { margin_px, .. } => {
+                Self::SquaredBox { size_px: side_px, margin_px: margin_px * part }
+            }
+            Self::Similarity { points_px, weights, .. } => {
+                // A pixel's value lies at its whole number, so that its middle is half a pixel on.
+                let moved = |at: f32| (at + 0.5) * part - 0.5;
+                let points_px = points_px.map(|point| point.map(moved));
+                Self::Similarity { size_px: side_px, points_px, weights }
+            }
+        }
+    }
+
     /// Values of one crop: `size_px * size_px * 3`.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -342,6 +359,34 @@ mod tests {
         assert!((transform.scale() - 2.0).abs() < 1e-5);
         assert_eq!(Similarity::fit(&[[3.0, 3.0]; 5], &points, &[1.0; 5]), None);
         assert_eq!(Similarity::fit(&[[f32::NAN, 3.0]; 5], &points, &[1.0; 5]), None);
+    }
+
+    #[test]
+    fn a_crop_of_half_the_side_is_the_same_patch() {
+        let rgb = (0..100 * 100).flat_map(|i| [(i % 100 + i / 100) as u8; 3]).collect();
+        let frame = Frame::from_rgb(100, 100, rgb).unwrap();
+        let points_px = [[26.0, 30.0], [54.0, 30.0], [40.0, 46.0], [28.0, 60.0], [52.0, 60.0]];
+        let face = Detection {
+            bbox: BBox { x1: 20.0, y1: 22.0, x2: 70.0, y2: 72.0 },
+            landmarks: points_px.map(|point| point.map(|at| at * 0.8 + 10.0)),
+            score: 1.0,
+        };
+        let weights = [1.0; 5];
+        for rule in [
+            CropRule::SquaredBox { size_px: 80, margin_px: 16.0 },
+            CropRule::Similarity { size_px: 80, points_px, weights },
+        ] {
+            let half = rule.of_size(40);
+            let [mut large, mut small] = [&rule, &half].map(|rule| vec![0.0; rule.len()]);
+            crop(&frame, &face, &rule, &mut large);
+            crop(&frame, &face, &half, &mut small);
+            let at = |y: usize, x: usize| large[(y * 80 + x) * 3];
+            for (i, pixel) in small.chunks_exact(3).enumerate() {
+                let (y, x) = (i / 40 * 2, i % 40 * 2);
+                let mean = (at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1)) / 4.0;
+                assert!((pixel[0] - mean).abs() < 0.01, "{rule:?}: {} {mean}", pixel[0]);
+            }
+        }
     }
 
     #[test]

@@ -93,6 +93,9 @@ enum Task {
         /// Of the group `train` only this network.
         #[arg(long, value_enum)]
         stage: Option<training::Part>,
+        /// Of the group `facenet`: a narrowed NN2 from scratch, and not the last layer
+        #[arg(long)]
+        scratch: bool,
     },
     /// Fetches weights and test photos into the cache folder; what is there stays.
     Setup,
@@ -122,7 +125,7 @@ fn main() -> ExitCode {
             let extent = if whole { sanitize::Extent::Whole } else { sanitize::Extent::Parts };
             sanitize::run(extent).map(drop)
         }
-        Task::Soak { group, stage } => soak::run(group, stage),
+        Task::Soak { group, stage, scratch } => soak::run(group, stage, scratch),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
         Task::Vm { asked } => vm::run(asked),

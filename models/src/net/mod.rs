@@ -22,7 +22,7 @@ pub use inception_resnet_v1::{
 pub use nn1::{PAPER_LAYERS, PaperLayer, nn1};
 pub use onet::onet;
 pub use pnet::{PNET_CELL_PX, PNET_STRIDE_PX, pnet, pnet_cells};
-pub use resnet::{nn2, nn3};
+pub use resnet::{ResnetSize, nn2, nn2_of, nn3, nn3_of};
 pub use rnet::rnet;
 
 /// Turns a convolution's weights from torch's order (`[cout, cin, kh, kw]`) into ours (`[cout, kh, kw, cin]`).

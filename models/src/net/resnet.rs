@@ -1,5 +1,5 @@
 //! NN2 and NN3: ResNet-50 and ResNet-101 (He et al. 2015) with an embedding instead of classes: 160 x 160 crops, 128-D
-//! unit embeddings.
+//! unit embeddings; narrower ones of smaller crops with the same layers, which training takes where there are few people.
 //!
 //! Layout and layer names are torchvision's ("v1.5"): a block that halves height and width does so in its 3 x 3
 //! convolution. Batch norm (epsilon 1e-5) is folded into the layer before it. A block's output is its last layer's
@@ -10,32 +10,61 @@ use crate::graph::{Act, Conv, Graph, Pool, PoolKind, Shape, ValueId};
 /// Channels out of a block, of each channel that its 3 x 3 convolution has.
 const EXPANSION: usize = 4;
 
+/// What may differ from the paper's while the layers stay the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResnetSize {
+    /// Side of the crop.
+    pub side_px: usize,
+    /// Channels of the first layer; all others follow from it.
+    pub width: usize,
+    /// Values of the embedding.
+    pub len: usize,
+}
+
+impl ResnetSize {
+    /// The paper's.
+    pub const PAPER: Self = Self { side_px: 160, width: 64, len: 128 };
+}
+
 /// NN2, ResNet-50: output `embedding` (128).
 #[must_use]
 pub fn nn2() -> Graph {
-    resnet("NN2", [3, 4, 6, 3])
+    nn2_of(ResnetSize::PAPER)
 }
 
 /// NN3, ResNet-101: output `embedding` (128).
 #[must_use]
 pub fn nn3() -> Graph {
-    resnet("NN3", [3, 4, 23, 3])
+    nn3_of(ResnetSize::PAPER)
+}
+
+/// NN2 of another size: output `embedding`.
+#[must_use]
+pub fn nn2_of(size: ResnetSize) -> Graph {
+    resnet("NN2", [3, 4, 6, 3], size)
+}
+
+/// NN3 of another size: output `embedding`.
+#[must_use]
+pub fn nn3_of(size: ResnetSize) -> Graph {
+    resnet("NN3", [3, 4, 23, 3], size)
 }
 
 /// A ResNet with so many blocks in each of its four groups.
-fn resnet(name: &'static str, blocks: [usize; 4]) -> Graph {
-    let mut g = Graph::new(name, Shape { h: 160, w: 160, c: 3 });
-    let stem = Conv::new(64, 7, 7).same().stride(2).act(Act::Relu);
+fn resnet(name: &'static str, blocks: [usize; 4], size: ResnetSize) -> Graph {
+    let ResnetSize { side_px, width, len } = size;
+    let mut g = Graph::new(name, Shape { h: side_px, w: side_px, c: 3 });
+    let stem = Conv::new(width, 7, 7).same().stride(2).act(Act::Relu);
     let x = g.conv("conv1", g.input(), stem);
     let mut x = g.pool("maxpool", x, Pool { pad: 1, ..Pool::new(PoolKind::Max, 3, 2) });
     for (group, n) in blocks.into_iter().enumerate() {
         for i in 0..n {
             let stride = if group > 0 && i == 0 { 2 } else { 1 };
-            x = bottleneck(&mut g, &format!("layer{}.{i}", group + 1), x, 64 << group, stride);
+            x = bottleneck(&mut g, &format!("layer{}.{i}", group + 1), x, width << group, stride);
         }
     }
     let x = g.global_average("avgpool", x);
-    let x = g.dense("fc", x, 128, true, Act::None);
+    let x = g.dense("fc", x, len, true, Act::None);
     let x = g.l2_norm("embedding", x);
     g.output("embedding", x);
     g
@@ -95,5 +124,15 @@ mod tests {
         ] {
             assert_eq!(size(name), Shape { h: side, w: side, c }, "{name}");
         }
+    }
+
+    #[test]
+    fn a_narrower_one_has_the_same_layers() {
+        let narrow = nn2_of(ResnetSize { side_px: 64, width: 16, len: 64 });
+        let names = |g: &Graph| g.nodes().iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&narrow), names(&nn2()));
+        let size = |name: &str| narrow.shape(narrow.find(name).expect("a layer"));
+        assert_eq!(size("layer4.2.conv3"), Shape { h: 2, w: 2, c: 512 });
+        assert_eq!(size("embedding").c, 64);
     }
 }

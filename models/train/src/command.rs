@@ -6,7 +6,7 @@
 use crate::args::{self, Command, Typed};
 use crate::config::Config;
 use crate::export;
-use crate::facenet::{self, run::People};
+use crate::facenet::{self, network::Rows, run::People};
 use crate::pace;
 use crate::pictures::{self, Labels, Loaded};
 use crate::run::Run;
@@ -50,7 +50,9 @@ fn pace(typed: &args::Pace) -> Result<()> {
 
 fn embedder(folder: &Path) -> Result<Pack> {
     let embedder = PackDir::open(folder).and_then(|dir| dir.named("facenet"));
-    embedder.context("the last layer is that of the installed FaceNet; run `cargo xtask setup`")
+    embedder.context(
+        "last layer, crops and teacher are those of the installed FaceNet; run `cargo xtask setup`",
+    )
 }
 
 fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usize) -> Result<()> {
@@ -63,15 +65,26 @@ fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usi
     for folder in [Some(typed.run.as_path()), kept.parent()].into_iter().flatten() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    let bar = say::bar(0, "features of photos");
     let packs = [detector, embedder];
-    let photos = facenet::photos::load(&config.people, packs, &kept, threads, &|done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    })?;
-    bar.finish_and_clear();
-    let people = People::of(&photos, config.held_back);
-    let skipped = photos.skipped.clone();
+    let load = |rows: Rows| {
+        let bar = say::bar(0, "rows of photos");
+        let progress = |done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        };
+        let photos =
+            facenet::photos::load(&config.people, packs, (rows, &kept), threads, &progress);
+        bar.finish_and_clear();
+        photos
+    };
+    let photos = load(config.network.rows(config.size().side_px))?;
+    let mut people = People::of(&photos, config.held_back);
+    let skipped = photos.skipped;
+    // Whole crops of all photos stand in `people` now.
+    drop(photos.features);
+    if config.distil.epochs > 0 {
+        people.teach(&load(Rows::Features)?)?;
+    }
     let mut run = facenet::run::Run::open(&config, &people, packs, skipped, &typed.run)?;
     let outcome = run.outcome();
     let [learn, photos] = outcome.learn;
@@ -84,21 +97,17 @@ fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usi
     for what in &outcome.skipped {
         say::line(&format!("left out: {what}"));
     }
-    say::line(&format!("start: {}", say::pairs(&outcome.start)));
-    say::line(&format!("random directions: {}", say::pairs(&outcome.random)));
-    say::line(&format!("installed: {}", say::pairs(&outcome.installed)));
+    for (name, judged) in outcome.beside.named() {
+        say::line(&format!("{name}: {}", say::pairs(&judged)));
+    }
     let mut progress = Progress::new(config.epochs * config.steps);
     let outcome = run.go(usize::MAX, &mut progress)?;
     if let Some(check) = &outcome.check {
         let [people, photos, pairs] = check.counts;
         say::line(&format!("check half: {people} people, {photos} photos, {pairs} pairs"));
-        for (name, judged) in [
-            ("trained", &check.trained),
-            ("start", &check.start),
-            ("random directions", &check.random),
-            ("installed", &check.installed),
-        ] {
-            say::line(&format!("  {name}: {}", say::pairs(judged)));
+        let trained = [("trained", check.trained)].into_iter();
+        for (name, judged) in trained.chain(check.beside.named()) {
+            say::line(&format!("  {name}: {}", say::pairs(&judged)));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! pack, and two runs of one stage.
 
 use crate::config::Config;
-use crate::facenet;
+use crate::facenet::{self, start::LEN};
 use crate::learner::PARAMETERS;
 use crate::stage::Stage;
 use anyhow::{Context as _, Result, bail};
@@ -73,7 +73,7 @@ pub fn of(
     Ok(with_golden(meta, tensors.clone())?)
 }
 
-/// Whether a run is one of FaceNet's last layer.
+/// Whether a run is one of FaceNet's.
 #[must_use]
 pub fn is_facenet(run: &Path) -> bool {
     facenet::config::Config::read(&run.join("run.toml")).is_ok()
@@ -83,8 +83,17 @@ pub fn is_facenet(run: &Path) -> bool {
 /// threshold is the best of the run's held-back people.
 ///
 /// # Errors
-/// If the run is not done, does not fit, or the pack's name or licence is none.
+/// If the run is not done, does not fit, is of a network that no pack holds, or the pack's name or licence is none.
 pub fn embedder(run: &Path, installed: &Pack, name: &str, licence: &str) -> Result<Pack> {
+    let config = facenet::config::Config::read(&run.join("run.toml"))?;
+    if config.network != facenet::network::Network::LastLayer || config.size().len != LEN {
+        bail!(
+            "{}: packs hold networks that a door runs, by name, and {:?} of this size and length is none of them; what it \
+             learnt stays in {PARAMETERS} in the run's folder",
+            run.display(),
+            config.network
+        );
+    }
     let at = || run.join("run.json").display().to_string();
     let text = std::fs::read_to_string(run.join("run.json")).with_context(at)?;
     let outcome: serde_json::Value = serde_json::from_str(&text).with_context(at)?;

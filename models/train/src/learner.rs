@@ -170,17 +170,34 @@ impl Learner {
         }
     }
 
+    /// Throws parameters away that no later step has a gradient for.
+    pub fn forget(&mut self, no_more: impl Fn(&str) -> bool) {
+        let Checkpoint { parameters, average, adam, .. } = &mut self.state;
+        for tensors in [parameters, average, &mut adam.first, &mut adam.second] {
+            tensors.retain(|name, _| !no_more(name));
+        }
+    }
+
     /// An epoch was judged: keeps it if it is the best so far.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn judge(&mut self, accuracy: f64) -> Result<()> {
+        self.judge_as(accuracy, None)
+    }
+
+    /// The same, with what was judged in the form that engines have, where it is another one.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn judge_as(&mut self, accuracy: f64, judged: Option<&Tensors>) -> Result<()> {
         if accuracy <= self.state.best {
             return Ok(());
         }
         (self.state.best, self.state.best_step) = (accuracy, self.steps());
         self.state.write(&self.folder.join(BEST))?;
-        let judged = self.judged().iter().map(|(name, tensor)| (name.clone(), tensor));
+        let judged = judged.unwrap_or_else(|| self.judged()).iter();
+        let judged = judged.map(|(name, tensor)| (name.clone(), tensor));
         checkpoint::write(&self.folder.join(PARAMETERS), judged, None)
     }
 
@@ -194,11 +211,11 @@ impl Learner {
             self.state.write(&self.folder.join(format!("{STEP}{:08}{ENDING}", self.steps())))?;
         }
         self.state.write(&self.folder.join(LAST))?;
-        self.forget()
+        self.remove_old()
     }
 
     /// Removes the checkpoints of epochs before the ones that stay.
-    fn forget(&self) -> Result<()> {
+    fn remove_old(&self) -> Result<()> {
         let at = || self.folder.display().to_string();
         let mut kept = Vec::new();
         for entry in std::fs::read_dir(&self.folder).with_context(at)? {

@@ -274,7 +274,7 @@ impl<'a> Run<'a> {
 }
 
 /// Adds a share of gradients to a mean, which has none of them before the first.
-fn add(mean: &mut Tensors, gradients: Tensors, share: f32) {
+pub(crate) fn add(mean: &mut Tensors, gradients: Tensors, share: f32) {
     for (name, mut gradient) in gradients {
         gradient.data.iter_mut().for_each(|value| *value *= share);
         match mean.get_mut(&name) {

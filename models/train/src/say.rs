@@ -73,7 +73,10 @@ impl facenet::run::Watch for Progress {
     fn epoch(&mut self, epoch: &facenet::run::Epoch) {
         let facenet::run::Epoch { epoch, loss, triplets, held, .. } = epoch;
         let held = pairs(held);
-        let told = format!("epoch {epoch}: loss {loss:.4} of {triplets:.0} triplets, {held}");
+        let told = match triplets {
+            0.0 => format!("epoch {epoch}: loss {loss:.4}, {held}"),
+            _ => format!("epoch {epoch}: loss {loss:.4} of {triplets:.0} triplets, {held}"),
+        };
         self.bar.suspend(|| line(&told));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns the way from each operation of a graph to tensors. Parameters come and go as [`Tensors`] under the names and in
 //! the layout of packs, so that nothing is converted; values are N, H, W, C as in the engines.
+//! A layer that has a `<layer>.scale` among its parameters has batch norm behind its sum; what engines run and packs hold has it
+//! folded in, by the moments of a batch that is given for it.
 //! Refuses to keep parameters: whoever trains does.
 
 use crate::batch::Batch;
@@ -10,7 +12,7 @@ use crate::layers;
 use crate::loss::{self, Losses};
 use candle_core::{Device, Result, Tensor, Var, bail};
 use std::collections::BTreeMap;
-use threshold_models::graph::{Act, Graph, LocalNorm, Node, Op, Shape};
+use threshold_models::graph::{Act, Graph, LocalNorm, Node, Op, Shape, WeightSpec};
 use threshold_models::tensor::{Tensor as Plain, Tensors};
 
 /// Least length that a vector is divided by, as the engines have it.
@@ -37,7 +39,7 @@ impl Trainable {
     /// # Errors
     /// If a tensor is missing or has another shape than the graph says.
     pub fn variables(&self, parameters: &Tensors) -> Result<Variables> {
-        let one = |spec: threshold_models::graph::WeightSpec| {
+        let one = |spec: WeightSpec| {
             let found = parameters.get(&spec.name).filter(|tensor| tensor.shape == spec.shape);
             let Some(tensor) = found else {
                 bail!("{}: tensor {} is missing or has another shape", self.graph.name(), spec.name)
@@ -45,7 +47,54 @@ impl Trainable {
             let values = Tensor::from_slice(&tensor.data, spec.shape.as_slice(), &Device::Cpu)?;
             Ok((spec.name, Var::from_tensor(&values)?))
         };
-        self.graph.weights().map(one).collect()
+        let scale = |node: &Node| {
+            let name = scale_of(node);
+            let shape = vec![node.shape.c];
+            parameters.contains_key(&name).then_some(WeightSpec { name, shape })
+        };
+        let scales = self.graph.nodes().iter().filter_map(scale);
+        self.graph.weights().chain(scales).map(one).collect()
+    }
+
+    /// The parameters as engines have them: the norms of layers with a scale folded into their weights and biases, by the moments
+    /// of this input, N, H, W, C.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn folded(&self, parameters: &Tensors, input: &[f32]) -> Result<Tensors> {
+        let mut folded = parameters.clone();
+        let normed = |node: &&Node| parameters.contains_key(&scale_of(node));
+        let nodes: Vec<&Node> = self.graph.nodes().iter().filter(normed).collect();
+        if nodes.is_empty() {
+            return Ok(folded);
+        }
+        let variables = self.variables(parameters)?;
+        let values = self.forward(&variables, &self.input(input)?)?;
+        for node in nodes {
+            let layer = Layer { node, variables: &variables };
+            let moments = layers::moments(&layer.product(&values[node.inputs[0]])?)?;
+            let Some(scale) = folded.remove(&scale_of(node)) else { continue };
+            let [weight, bias] = ["weight", "bias"].map(|kind| format!("{}.{kind}", node.name));
+            let factor = |i: usize| f64::from(scale.data[i]) * moments[i][1];
+            if let Some(weight) = folded.get_mut(&weight) {
+                let len = weight.data.len() / moments.len();
+                for (i, row) in weight.data.chunks_exact_mut(len).enumerate() {
+                    row.iter_mut()
+                        .for_each(|value| *value = (f64::from(*value) * factor(i)) as f32);
+                }
+            }
+            if let Some(bias) = folded.get_mut(&bias) {
+                for (i, value) in bias.data.iter_mut().enumerate() {
+                    *value = (f64::from(*value) - moments[i][0] * factor(i)) as f32;
+                }
+            }
+        }
+        Ok(folded)
+    }
+
+    fn input(&self, values: &[f32]) -> Result<Tensor> {
+        let Shape { h, w, c } = self.graph.shape(self.graph.input());
+        Tensor::from_slice(values, (values.len() / (h * w * c), h, w, c), &Device::Cpu)
     }
 
     /// All values of the graph for an input (N, H, W, C), in the graph's order.
@@ -98,9 +147,7 @@ impl Trainable {
         loss: impl FnOnce(&[Tensor]) -> Result<(Tensor, T)>,
     ) -> Result<(T, Tensors)> {
         let variables = self.variables(parameters)?;
-        let Shape { h, w, c } = self.graph.shape(self.graph.input());
-        let input = Tensor::from_slice(input, (input.len() / (h * w * c), h, w, c), &Device::Cpu)?;
-        let (total, said) = loss(&self.forward(&variables, &input)?)?;
+        let (total, said) = loss(&self.forward(&variables, &self.input(input)?)?)?;
         let store = total.backward()?;
         let mut gradients = Tensors::new();
         for (name, variable) in &variables {
@@ -129,11 +176,12 @@ impl Trainable {
         match node.op {
             Op::Input => Ok(x.clone()),
             Op::Conv { conv, scale } => {
-                let mut sum = layers::conv(x, layer.get("weight")?, &conv)?;
-                if conv.bias && conv.act == Act::PRelu && inputs.len() == 1 {
+                let mut sum = layer.product(x)?;
+                if let Some(scale) = variables.get(&scale_of(node)) {
+                    sum = layers::norm(&sum, scale, layer.get("bias")?)?;
+                } else if conv.bias && conv.act == Act::PRelu && inputs.len() == 1 {
                     return layers::prelu(&sum, layer.get("bias")?, layer.get("slope")?);
-                }
-                if conv.bias {
+                } else if conv.bias {
                     sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
                 if let Some(residual) = inputs.get(1) {
@@ -142,13 +190,13 @@ impl Trainable {
                 layer.activated(&sum, conv.act)
             }
             Op::Dense { bias, act, .. } => {
-                let flat = x.contiguous()?.reshape((n, ()))?;
-                let mut sum = flat.matmul(&layer.get("weight")?.t()?)?;
-                if bias && act == Act::PRelu {
+                let mut sum = layer.product(x)?;
+                if let Some(scale) = variables.get(&scale_of(node)) {
+                    sum = layers::norm(&sum, scale, layer.get("bias")?)?;
+                } else if bias && act == Act::PRelu {
                     let value = layers::prelu(&sum, layer.get("bias")?, layer.get("slope")?)?;
                     return value.reshape((n, 1, 1, c));
-                }
-                if bias {
+                } else if bias {
                     sum = (&sum + spread(layer.get("bias")?, &sum)?)?;
                 }
                 layer.activated(&sum.reshape((n, 1, 1, c))?, act)
@@ -180,6 +228,12 @@ impl Trainable {
     }
 }
 
+/// The name of a layer's factors behind its norm.
+#[must_use]
+pub fn scale_of(node: &Node) -> String {
+    format!("{}.scale", node.name)
+}
+
 /// One node with the variables that are named after it.
 struct Layer<'a> {
     node: &'a Node,
@@ -187,6 +241,15 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
+    /// The layer's sum, without bias.
+    fn product(&self, x: &Tensor) -> Result<Tensor> {
+        let weight = self.get("weight")?;
+        match self.node.op {
+            Op::Conv { conv, .. } => layers::conv(x, weight, &conv),
+            _ => x.contiguous()?.reshape((x.dim(0)?, ()))?.matmul(&weight.t()?),
+        }
+    }
+
     fn get(&self, kind: &str) -> Result<&Tensor> {
         let name = format!("{}.{kind}", self.node.name);
         match self.variables.get(&name) {
@@ -297,6 +360,37 @@ mod tests {
             check_parity(&stage.graph(), 3);
         }
         check_parity(&net::pnet(19, 24), 2);
+    }
+
+    #[test]
+    fn a_narrow_nn2_with_norms_gives_what_the_engine_gives_with_them_folded() {
+        let graph = net::nn2_of(net::ResnetSize { side_px: 64, width: 8, len: 8 });
+        let mut weights = synthetic::weights([&graph]);
+        let nodes = graph.nodes().iter();
+        for node in nodes
+            .filter(|node| weights.contains_key(&format!("{}.weight", node.name)))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            let data = synthetic::input(7, Shape { h: 1, w: 1, c: node.shape.c });
+            let data = data.into_iter().map(|value| 1.0 + 0.2 * value).collect();
+            weights.insert(scale_of(&node), Plain { shape: vec![node.shape.c], data });
+        }
+        let trainable = Trainable::new(graph.clone());
+        let shape = graph.shape(graph.input());
+        let input: Vec<f32> = (0..12).flat_map(|i| synthetic::input(i, shape)).collect();
+        let variables = trainable.variables(&weights).unwrap();
+        let values = trainable.forward(&variables, &trainable.input(&input).unwrap()).unwrap();
+        let id = graph.outputs()[0].1;
+        let found = values[id].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let folded = trainable.folded(&weights, &input).unwrap();
+        assert!(folded.keys().all(|name| !name.ends_with(".scale")));
+        let pool = Arc::new(Pool::new(1));
+        let mut network = Network::new(&graph, &folded, Simd::detect(), pool).unwrap();
+        network.run(&input).unwrap();
+        let expected = network.output("embedding").unwrap();
+        let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far < 1e-3, "{far}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod drawn;
 mod references;
+mod scratch;
 
 use drawn::{detector, drawn};
 use references::{references, skipped};
@@ -23,7 +24,9 @@ use threshold_models::raw::RawFrame;
 use threshold_models::{picture, synthetic};
 use threshold_train::checkpoint::Checkpoint;
 use threshold_train::export;
-use threshold_train::facenet::config::{Config, Stage};
+use threshold_train::facenet::batch::Augment;
+use threshold_train::facenet::config::{Config, Phase, Stage};
+use threshold_train::facenet::network::{Network as Trained, Rows};
 use threshold_train::facenet::photos;
 use threshold_train::facenet::run::{Epoch, Outcome, People, Run};
 use threshold_train::facenet::start::LEN;
@@ -43,6 +46,14 @@ fn embedder() -> &'static Pack {
 fn config() -> Config {
     Config {
         stage: Stage::FaceNet,
+        network: Trained::LastLayer,
+        width: None,
+        side_px: None,
+        length: None,
+        accumulate: 1,
+        pretrain: Phase::default(),
+        distil: Phase::default(),
+        augment: Augment::default(),
         seed: 1,
         epochs: 3,
         steps: 80,
@@ -110,7 +121,7 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     let mut epochs = 0;
     let outcome = run.go(usize::MAX, &mut |_: &Epoch| epochs += 1).unwrap().clone();
     let check = outcome.check.unwrap();
-    let (before, after) = (check.random.accuracy, check.trained.accuracy);
+    let (before, after) = (check.beside.random.unwrap().accuracy, check.trained.accuracy);
     assert!(after > 0.95 && after > before + 0.1, "{before} before, {after} after");
     assert_eq!((epochs, losses(folder.path()).lines().count()), (3, 241));
     let page = std::fs::read_to_string(folder.path().join("curves.html")).unwrap();
@@ -306,7 +317,7 @@ fn what_cannot_be_read_and_an_empty_folder_are_counted_and_left_out() {
     for _ in 0..2 {
         let packs = [&detector, embedder()];
         let sets = std::slice::from_ref(&set);
-        let photos = photos::load(sets, packs, &kept, 1, &|_, _| ()).unwrap();
+        let photos = photos::load(sets, packs, (Rows::Features, &kept), 1, &|_, _| ()).unwrap();
         assert_eq!(photos.features.about.pictures.len(), 1);
         let skipped = photos.skipped.join("; ");
         assert!(skipped.contains("Bob: an empty folder"), "{skipped}");
@@ -320,7 +331,8 @@ fn two_sets_with_a_persons_folder_of_one_name_are_refused_with_what_helps() {
     let photos = [("Ann", 1), ("Bob", 1)];
     let sets = ["a", "b"].map(|name| drawn_photos(&folder.path().join(name), &photos[..]));
     let (kept, detector) = (folder.path().join("features"), detector());
-    let why = photos::load(&sets, [&detector, embedder()], &kept, 1, &|_, _| ()).unwrap_err();
+    let why = photos::load(&sets, [&detector, embedder()], (Rows::Features, &kept), 1, &|_, _| ());
+    let why = why.unwrap_err();
     let why = why.to_string();
     assert!(why.starts_with("Ann stands in ") && why.contains("rename one"), "{why}");
 }
@@ -351,7 +363,8 @@ fn features_are_what_the_engine_has_before_its_last_layer_and_are_kept() {
     let sets = [pictures::People { images: images.clone(), limit: None }];
     let kept = folder.path().join("features");
     let packs = [&detector, &facenet];
-    let load = |threads| photos::load(&sets, packs, &kept, threads, &|_, _| ()).unwrap();
+    let load =
+        |threads| photos::load(&sets, packs, (Rows::Features, &kept), threads, &|_, _| ()).unwrap();
     let made = load(2);
     assert_eq!(made.skipped.len(), 3, "{:?}", made.skipped);
     let written = std::fs::metadata(&kept).unwrap().modified().unwrap();
@@ -372,6 +385,21 @@ fn features_are_what_the_engine_has_before_its_last_layer_and_are_kept() {
     let found = run_network(&head, &facenet, &frames[0].0, "embedding");
     let far = found.iter().zip(&expected.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(far < 1e-5, "{far}");
+
+    // The crops of a whole network are the same patches, smaller, and no file keeps them.
+    let (side_px, none) = (64, folder.path().join("crops"));
+    let crops =
+        photos::load(&sets, packs, (Rows::Crops { side_px }, &none), 1, &|_, _| ()).unwrap();
+    assert!(!none.exists());
+    let crops = People::of(&crops, 0.0);
+    let crop = crops.learn.iter().chain(&crops.check).flat_map(|one| &one.pictures);
+    let crop = &crop.clone().find(|(path, _)| path == name).unwrap().1[0].0;
+    let rule = facenet.embedder().unwrap().crop;
+    let mut larger = vec![0.0; rule.len()];
+    threshold_models::crop::crop(&frame, &face, &rule, &mut larger);
+    let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+    assert_eq!(crop.len(), Rows::Crops { side_px }.len());
+    assert!((mean(crop) - (mean(&larger) - 127.5) / 128.0).abs() < 0.02);
 
     // Another photo, and they are made anew.
     std::fs::write(images.join(named[0].file_name().unwrap()).join("broken.jpg"), "none").unwrap();

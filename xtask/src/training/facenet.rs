@@ -1,18 +1,20 @@
-//! `cargo xtask soak facenet`: FaceNet's last layer by triplets to 128 values, and its page under `docs/`.
+//! `cargo xtask soak facenet`: FaceNet's last layer by triplets to 128 values, and its section of the page under `docs/`.
 //!
 //! Owns the runs: three seeds, each kind of negatives, each judged by the folds' pairs and by drawn ones of the check half, over
 //! one file of features. Refuses to choose by the check half: every run's figure stands on the page, and the gate is on all.
 
-use super::{children_cpu_minutes, emptied, program, references};
+use super::{children_cpu_minutes, emptied, program, references, spliced};
 use crate::program::run_aloud;
 use crate::repository::root;
-use crate::soak::head;
+use crate::soak::{dated, undated_head};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+/// The section's title.
+const TITLE: &str = "The last layer";
 /// Kinds of negatives; the first is what a run takes if nothing is said.
 const NEGATIVES: [&str; 3] = ["semi-hard", "hardest", "random"];
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -26,10 +28,10 @@ steps = 50
 held_back = 0.4
 ";
 
-/// Trains all and writes the page.
+/// Trains all and writes the section.
 ///
 /// # Errors
-/// If a run failed, and then there is no page; or if one missed the figure, and then the page says so.
+/// If a run failed, and then the page stays as it is; or if one missed the figure, and then the section says so.
 pub(crate) fn run() -> Result<()> {
     let shared = references()?;
     let program = program()?;
@@ -44,14 +46,16 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     let minutes = children_cpu_minutes()? - before;
-    let mut page = head("facenet")?;
-    let missed = tell(&mut page, &runs, minutes);
+    let mut section = dated()?;
+    let missed = tell(&mut section, &runs, minutes);
     if let Err(why) = &missed {
-        let _ = writeln!(page, "\nMissed: {why:#}.");
+        let _ = writeln!(section, "\nMissed: {why:#}.");
     }
-    std::fs::write(root().join("docs/soak-facenet.md"), page)
+    let path = root().join("docs/soak-facenet.md");
+    let page = std::fs::read_to_string(&path).unwrap_or_else(|_| undated_head("facenet"));
+    std::fs::write(&path, spliced(&page, TITLE, &section))
         .context("writing docs/soak-facenet.md")?;
-    println!("written: docs/soak-facenet.md");
+    println!("written: docs/soak-facenet.md, {TITLE}");
     missed
 }
 

@@ -6,7 +6,7 @@
 //! Genuine are all pairs of a person's photos, 10 of each person at most; as many impostor pairs are drawn. The draw has
 //! a seed of its own: runs of other seeds are judged by the same pairs.
 
-use super::start::embeddings;
+use super::network::embeddings;
 use crate::random::Random;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use std::path::Path;
 use threshold_models::engine::Embedding;
 use threshold_models::eval::embeddings::Subject;
 use threshold_models::eval::lfw::{Embedded, Pair, Pairs, evaluate};
+use threshold_models::graph::Graph;
 use threshold_models::import::description;
 use threshold_models::pack;
 use threshold_models::tensor::TensorSource;
@@ -39,17 +40,17 @@ pub struct Judged {
     pub threshold: f64,
 }
 
-/// Pairs of unseen people, with their photos' features.
+/// Pairs of unseen people, with their photos' rows.
 #[derive(Clone, Debug)]
 pub struct Unseen {
     pairs: Pairs,
     names: Vec<String>,
-    features: Vec<f32>,
+    rows: Vec<f32>,
     people: usize,
 }
 
 impl Unseen {
-    /// Draws the pairs; a subject's pictures have one frame each, its features.
+    /// Draws the pairs; the first frame of a subject's picture is its row.
     ///
     /// # Errors
     /// If fewer than two people have two photos.
@@ -121,7 +122,7 @@ impl Unseen {
         }
         let person = |name: &String| name.split('/').next().map(str::to_owned);
         let people = names.iter().map(person).collect::<BTreeSet<_>>().len();
-        Ok(Self { pairs, names, features: values, people })
+        Ok(Self { pairs, names, rows: values, people })
     }
 
     /// People, photos and pairs.
@@ -130,13 +131,33 @@ impl Unseen {
         [self.people, self.names.len(), self.pairs.pairs.len()]
     }
 
-    /// Judges a last layer of `len` values by its weights, by the CPU engine.
+    /// Judges a network by its weights, by the CPU engine.
     ///
     /// # Errors
-    /// If a tensor is missing, or the layer gives what is no number.
-    pub fn judge(&self, weights: &dyn TensorSource, len: usize) -> Result<Judged> {
-        let embeddings = embeddings(weights, len, &self.features)?;
-        let embeddings = embeddings.chunks_exact(len).map(|values| Embedding(values.to_vec()));
+    /// If a tensor is missing, or the network gives what is no number.
+    pub fn judge(&self, graph: &Graph, weights: &dyn TensorSource) -> Result<Judged> {
+        let embedding = graph.find("embedding").context("the network has no embedding")?;
+        let values = embeddings(graph, weights, &self.rows)?;
+        self.judge_embeddings(&values, graph.shape(embedding).len())
+    }
+
+    /// Judges the photos' rows themselves, less this mean and made unit: what a network has to be better than.
+    ///
+    /// # Errors
+    /// If a pair has no number.
+    pub fn judge_rows(&self, mean: &[f32]) -> Result<Judged> {
+        let unit = |row: &[f32]| {
+            let centred: Vec<f32> =
+                row.iter().zip(mean).map(|(value, mean)| value - mean).collect();
+            let length = centred.iter().map(|value| value * value).sum::<f32>().sqrt();
+            centred.into_iter().map(move |value| value / length.max(1e-12))
+        };
+        let values: Vec<f32> = self.rows.chunks_exact(mean.len()).flat_map(unit).collect();
+        self.judge_embeddings(&values, mean.len())
+    }
+
+    fn judge_embeddings(&self, values: &[f32], len: usize) -> Result<Judged> {
+        let embeddings = values.chunks_exact(len).map(|values| Embedding(values.to_vec()));
         let embedded = |(name, embedding): (&String, Embedding)| {
             (name.clone(), Embedded { embedding, face_found: true })
         };

@@ -1,9 +1,11 @@
-//! People's photos as features: found, cropped and passed through the installed FaceNet up to its last layer, once.
+//! People's photos as rows: found and cropped, and for the last layer passed through the installed FaceNet up to it, once.
 //!
 //! Owns the order of photos and the file that keeps their features (the form of `eval::embeddings`, whose digest covers
 //! photos and packs: it is made anew where one of them changed). A photo that cannot be read and a person's empty folder
-//! are counted and left out. Refuses two folders of one name in two sets: whose photos they are is what a run learns.
+//! are counted and left out. Crops are kept in memory alone, and made anew each time a run is started: a file of them would be
+//! faces. Refuses two folders of one name in two sets: whose photos they are is what a run learns.
 
+use super::network::Rows;
 use crate::checkpoint::write_whole;
 use crate::pictures::{self, People, Photo};
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use threshold_models::cpu::{CpuEngine, EngineOptions, Network, Pool, Simd};
-use threshold_models::crop::crop;
+use threshold_models::crop::{CropRule, crop};
 use threshold_models::engine::Embedding;
 use threshold_models::eval::embeddings::{
     About, EMBEDDINGS_FORMAT, Embeddings, Picture, PicturesDigest,
@@ -22,16 +24,16 @@ use threshold_models::net;
 use threshold_models::pack::{self, EmbedderMeta, Pack, PackMeta, Preprocessing};
 use threshold_models::picture;
 
-/// Photos' features, and which photos have none.
+/// Photos' rows, and which photos have none.
 #[derive(Debug)]
 pub struct Photos {
-    /// The features, as embeddings of a network without its last layer.
+    /// The rows: features as embeddings of a network without its last layer, crops as those of one without any.
     pub features: Embeddings,
     /// Photos that could not be read, and people's folders without one.
     pub skipped: Vec<String>,
 }
 
-/// The features of all sets' photos: from the file `kept` if it is of these photos and packs, else made and kept there.
+/// The rows of all sets' photos: features from the file `kept` if it is of these photos and packs, else made and kept there.
 ///
 /// # Errors
 /// If a set's folder does not read, no photo does, two sets have a person's folder of one name, the embedder is no FaceNet,
@@ -39,7 +41,7 @@ pub struct Photos {
 pub fn load(
     sets: &[People],
     [detector, embedder]: [&Pack; 2],
-    kept: &Path,
+    (rows, kept): (Rows, &Path),
     threads: usize,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Photos> {
@@ -69,10 +71,15 @@ pub fn load(
         // What cannot be read is left out below, and another one once it can be.
         digest.add(&photo.name, &std::fs::read(&photo.path).unwrap_or_default());
     }
+    let name = &embedder.meta.name;
+    let model_name = match rows {
+        Rows::Features => format!("{name} before its last layer"),
+        Rows::Crops { side_px } => format!("{name}'s crops of {side_px} px"),
+    };
     let mut about = About {
         format: EMBEDDINGS_FORMAT,
         model: embedder.id.to_string(),
-        model_name: format!("{} before its last layer", embedder.meta.name),
+        model_name,
         metric: embedder.embedder()?.metric,
         detector: detector.id.to_string(),
         pictures_digest: digest.finish(),
@@ -91,13 +98,13 @@ pub fn load(
     }
     listed.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut values, mut skipped) = (Vec::new(), empty);
-    for (photo, passed) in listed.iter().zip(pass(&listed, detector, embedder, threads, progress)?)
-    {
+    let packs = [detector, embedder];
+    for (photo, passed) in listed.iter().zip(pass(&listed, packs, rows, threads, progress)?) {
         match passed {
-            Some((face_found, features)) => {
+            Some((face_found, row)) => {
                 let (path, face_found) = (photo.name.clone(), vec![face_found]);
                 about.pictures.push(Picture { path, face_found });
-                values.push(features);
+                values.push(row);
             }
             None => skipped.push(photo.name.clone()),
         }
@@ -106,29 +113,31 @@ pub fn load(
         bail!("no photo could be read ({} failed)", skipped.len());
     }
     let features = Embeddings::new(about, &values)?;
-    write_whole(kept, &features.to_bytes()?).with_context(|| kept.display().to_string())?;
+    if rows == Rows::Features {
+        write_whole(kept, &features.to_bytes()?).with_context(|| kept.display().to_string())?;
+    }
     Ok(Photos { features, skipped })
 }
 
-/// Whether a face was found in a photo, and its features.
-type Features = (bool, Embedding);
+/// Whether a face was found in a photo, and its row.
+type Row = (bool, Embedding);
 
-/// Passes photos through the network, each by one thread; `None` for one that cannot be read.
+/// Makes rows of photos, each by one thread; `None` for one that cannot be read.
 fn pass(
     photos: &[Photo],
-    detector: &Pack,
-    embedder: &Pack,
+    packs: [&Pack; 2],
+    rows: Rows,
     threads: usize,
     progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Vec<Option<Features>>> {
+) -> Result<Vec<Option<Row>>> {
     let (next, results) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
-            let mut passage = Passage::new(detector, embedder)?;
+            let mut passage = Passage::new(packs, rows)?;
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(photo) = photos.get(at) else { return Ok(()) };
-                let passed = passage.features(&photo.path)?;
+                let passed = passage.row(&photo.path)?;
                 let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                 results.insert(at, passed);
                 progress(results.len(), photos.len());
@@ -143,39 +152,50 @@ fn pass(
     Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
-/// The way of a photo up to the last layer; one for each thread.
+/// The way of a photo to its row; one for each thread.
 struct Passage<'a> {
     engine: CpuEngine,
-    trunk: Network,
+    /// All before the last layer, where features are asked for.
+    trunk: Option<Network>,
     meta: &'a PackMeta,
-    embedder: &'a EmbedderMeta,
+    rule: CropRule,
     crop: Vec<f32>,
 }
 
 impl<'a> Passage<'a> {
-    fn new(detector: &Pack, embedder: &'a Pack) -> Result<Self> {
+    fn new([detector, embedder]: [&'a Pack; 2], rows: Rows) -> Result<Self> {
         let options = EngineOptions { threads: 1, ..EngineOptions::default() };
-        let graph = net::inception_resnet_v1_trunk();
+        let EmbedderMeta { crop, .. } = embedder.embedder()?;
+        let (rule, trunk) = match rows {
+            Rows::Features => {
+                let (graph, pool) = (net::inception_resnet_v1_trunk(), Arc::new(Pool::new(1)));
+                (*crop, Some(Network::new(&graph, embedder, Simd::detect(), pool)?))
+            }
+            Rows::Crops { side_px } => (crop.of_size(side_px), None),
+        };
         Ok(Self {
             engine: CpuEngine::new(detector, None, &options)?,
-            trunk: Network::new(&graph, embedder, Simd::detect(), Arc::new(Pool::new(1)))?,
+            trunk,
             meta: &embedder.meta,
-            embedder: embedder.embedder()?,
+            rule,
             crop: Vec::new(),
         })
     }
 
-    fn features(&mut self, path: &Path) -> Result<Option<Features>> {
+    fn row(&mut self, path: &Path) -> Result<Option<Row>> {
         let Ok(frame) = picture::read(path) else { return Ok(None) };
         let (face, found) = face_of(&mut self.engine, &frame)?;
-        self.crop.resize(self.embedder.crop.len(), 0.0);
-        crop(&frame, &face, &self.embedder.crop, &mut self.crop);
+        self.crop.resize(self.rule.len(), 0.0);
+        crop(&frame, &face, &self.rule, &mut self.crop);
         let Preprocessing { mean, scale } = self.meta.preprocessing;
         for pixel in self.crop.as_chunks_mut::<3>().0 {
             pixel.iter_mut().zip(mean).for_each(|(value, mean)| *value = (*value - mean) * scale);
         }
-        self.trunk.run(&self.crop)?;
-        let values = self.trunk.output("features").unwrap_or(&[]);
+        let Some(trunk) = &mut self.trunk else {
+            return Ok(Some((found, Embedding(self.crop.clone()))));
+        };
+        trunk.run(&self.crop)?;
+        let values = trunk.output("features").unwrap_or(&[]);
         Ok(Some((found, Embedding(values.to_vec()))))
     }
 }

@@ -5,46 +5,54 @@
 //! run.json             version, packs, people and photos, what each epoch gave, and once it is done the check half
 //! losses.csv           one line for each step: step, triplets, loss, spread
 //! curves.html          losses and validations as curves
-//! features             the photos' features, unless the configuration names another place
+//! features             the photos' features where they are needed, unless the configuration names another place
 //! ```
-//! Owns the draw of batches and the loop.
+//! Owns the loop, which is the same whatever is trained and whatever its epochs descend.
 //! The check half of the people is judged once, by the best parameters, when the last epoch is done: nothing is chosen by it.
 
+use super::batch::{Batch, Photos as Learnt};
 use super::config::Config;
+use super::network::{self, Network};
+use super::objective::{self, HEAD, Objective};
 use super::pairs::{Judged, Unseen};
 use super::photos::Photos;
-use super::start::{self, FEATURES, INSTALLED_LEN, LEN};
-use super::triplet::{self, loss, select, spread, squared_distances};
+use super::start::{self, FEATURES, INSTALLED_LEN};
+use super::triplet::{self, select, spread, squared_distances};
 use crate::checkpoint::{Origin, write_whole};
 use crate::curves::{self, Line};
 use crate::learner::Learner;
 use crate::pictures::is_held;
 use crate::random::Random;
-use crate::run::{LOSSES, OUTCOME, told, told_losses};
+use crate::run::{LOSSES, OUTCOME, add, told, told_losses};
 use crate::trainable::Trainable;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use threshold_models::eval::embeddings::{PicturesDigest, Subject};
 use threshold_models::eval::split::Half;
-use threshold_models::net;
+use threshold_models::graph::Graph;
+use threshold_models::net::inception_resnet_v1_head;
 use threshold_models::pack::Pack;
 use threshold_models::tensor::{Tensor, Tensors};
 
 /// Mean squared distance of different people below which all have become one point; faces that point anywhere have 2.
 const COLLAPSED: f32 = 0.05;
 
+/// Photos by whose moments norms are folded in.
+const NORMED_BY: usize = 128;
+
 const LOSSES_HEAD: &str = "step,triplets,loss,spread\n";
 /// What the draw is for, beside the seed.
 const STREAM: u64 = 0x7472_6970;
 
-/// People by what they are for.
+/// People by what they are for; the first frame of a picture is its row.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     /// Of the fit half, with two photos or more: learnt from.
     pub learn: Vec<Subject>,
-    /// Of the fit half, with one photo: they make no positive, and only say where faces lie.
+    /// Of the fit half, with one photo: they make no positive, and only say where faces lie and what a teacher says of them.
     pub single: Vec<Subject>,
     /// Of the fit half: chosen by.
     pub held: Vec<Subject>,
@@ -62,6 +70,30 @@ impl People {
         let (learn, single): (Vec<_>, Vec<_>) =
             learn.into_iter().partition(|subject| subject.pictures.len() > 1);
         Self { learn, single, held, check: photos.features.subjects(Half::Check) }
+    }
+
+    /// Gives the photos that are learnt from a second frame: these features, of which the teacher's embedding is made.
+    ///
+    /// # Errors
+    /// If a photo has none.
+    pub fn teach(&mut self, features: &Photos) -> Result<()> {
+        let fit = features.features.subjects(Half::Fit);
+        let pictures = fit.into_iter().flat_map(|subject| subject.pictures);
+        let mut of: BTreeMap<String, _> = pictures.collect();
+        for subject in self.learn.iter_mut().chain(&mut self.single) {
+            for (name, frames) in &mut subject.pictures {
+                let features =
+                    of.remove(name).with_context(|| format!("{name} has no features"))?;
+                frames.extend(features.into_iter().take(1));
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame of each photo that is learnt from, those of people with one photo last.
+    pub fn learnt(&self, frame: usize) -> impl Iterator<Item = &[f32]> {
+        let photos = self.learn.iter().chain(&self.single).flat_map(|subject| &subject.pictures);
+        photos.filter_map(move |(_, frames)| Some(frames.get(frame)?.0.as_slice()))
     }
 
     /// The digest of all that is learnt from and judged: names and features, by what they are for.
@@ -99,6 +131,36 @@ pub struct Epoch {
     pub held: Judged,
 }
 
+/// What stands beside what was trained, on the same pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// What the run starts from: principal directions, or an untrained network.
+    pub start: Judged,
+    /// The installed embedding on random directions, beside a last layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<Judged>,
+    /// The installed network, beside its last layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed: Option<Judged>,
+    /// The crops' pixels less their mean, made unit, beside a whole network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<Judged>,
+}
+
+impl Beside {
+    /// All that is there, by name.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, Judged)> {
+        let Self { start, random, installed, pixels } = *self;
+        let all = [
+            ("its start", Some(start)),
+            ("random directions", random),
+            ("installed", installed),
+            ("raw pixels", pixels),
+        ];
+        all.into_iter().filter_map(|(name, judged)| Some((name, judged?)))
+    }
+}
+
 /// The check half, once the run is done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -106,17 +168,14 @@ pub struct Check {
     pub counts: [usize; 3],
     /// What was trained.
     pub trained: Judged,
-    /// What it started from.
-    pub start: Judged,
-    /// The installed embedding on random directions.
-    pub random: Judged,
-    /// The installed network.
-    pub installed: Judged,
+    /// And what stands beside it.
+    #[serde(flatten)]
+    pub beside: Beside,
 }
 
 /// Who wants to know how far a run is; a closure is told the epochs alone.
 pub trait Watch {
-    /// A step was taken, with this mean loss of its triplets.
+    /// A step was taken, with this mean loss.
     fn step(&mut self, _step: usize, _loss: f32) {}
     /// An epoch was validated.
     fn epoch(&mut self, epoch: &Epoch);
@@ -137,18 +196,15 @@ pub struct Outcome {
     pub packs: [String; 2],
     /// People and photos that are learnt from.
     pub learn: [usize; 2],
-    /// People with one photo: they make no positive, and only say where faces lie.
+    /// People with one photo: they make no positive.
     pub single: usize,
     /// Photos that could not be read.
     pub skipped: Vec<String>,
     /// People, photos and pairs that are held back.
     pub held: [usize; 3],
-    /// What the run starts from, on the held-back pairs.
-    pub start: Judged,
-    /// The installed embedding on random directions, on them.
-    pub random: Judged,
-    /// The installed network on them.
-    pub installed: Judged,
+    /// What stands beside what is trained, on the held-back pairs.
+    #[serde(flatten)]
+    pub beside: Beside,
     /// The epochs since the run's start, those before it was cut too.
     pub epochs: Vec<Epoch>,
     /// The best one's accuracy.
@@ -163,15 +219,58 @@ pub struct Outcome {
 pub struct Run<'a> {
     config: &'a Config,
     folder: PathBuf,
+    graph: Graph,
     trainable: Trainable,
-    people: &'a People,
-    installed: Tensors,
-    start: Tensors,
+    /// The same with the head that says whose photo it is.
+    with_head: Option<Trainable>,
+    photos: Learnt<'a>,
+    /// Rows by which norms are folded in for the judgement.
+    seen: Vec<f32>,
+    /// The teacher's embeddings of those photos, one after the other.
+    asked: Vec<f32>,
+    yardstick: Yardstick,
     unseen: Unseen,
     check: Option<Unseen>,
     learner: Learner,
     losses: String,
     outcome: Outcome,
+}
+
+/// What a run is compared with.
+struct Yardstick {
+    start: Tensors,
+    /// The installed last layer and the same on random directions, or the mean of the crops.
+    other: Other,
+}
+
+enum Other {
+    LastLayer { installed: Tensors, random: Tensors },
+    Whole { mean: Vec<f32> },
+}
+
+impl Yardstick {
+    fn judge(&self, graph: &Graph, unseen: &Unseen) -> Result<Beside> {
+        let start = unseen.judge(graph, &self.start)?;
+        let mut beside = Beside { start, random: None, installed: None, pixels: None };
+        match &self.other {
+            Other::LastLayer { installed, random } => {
+                beside.random = Some(unseen.judge(graph, random)?);
+                let head = inception_resnet_v1_head(INSTALLED_LEN);
+                beside.installed = Some(unseen.judge(&head, installed)?);
+            }
+            Other::Whole { mean } => beside.pixels = Some(unseen.judge_rows(mean)?),
+        }
+        Ok(beside)
+    }
+}
+
+/// The mean of rows.
+fn mean(rows: &[&[f32]]) -> Vec<f32> {
+    let mut mean = vec![0.0; rows.first().map_or(0, |row| row.len())];
+    for row in rows {
+        mean.iter_mut().zip(*row).for_each(|(sum, value)| *sum += value / rows.len() as f32);
+    }
+    mean
 }
 
 impl<'a> Run<'a> {
@@ -198,8 +297,47 @@ impl<'a> Run<'a> {
             );
         }
         let text = toml::to_string(config)?;
+        let (graph, size) = (config.graph(), config.size());
+        let photos = Learnt::of(people, config.augment);
         let installed = start::installed(embedder)?;
-        let start = start::principal(&installed, &features(people), config.seed)?;
+        let (begin, other) = match config.network {
+            Network::LastLayer => {
+                let features = photos.rows.concat();
+                let start = start::principal(&installed, &features, size.len, config.seed)?;
+                let random = start::random(&installed, size.len, config.seed);
+                (start, Other::LastLayer { installed: installed.clone(), random })
+            }
+            Network::Nn2 | Network::Nn3 => {
+                let start = network::untrained(&graph, config.seed);
+                (start, Other::Whole { mean: mean(&photos.rows) })
+            }
+        };
+        let trainable = Trainable::new(graph.clone());
+        let seen = photos.some(NORMED_BY, &mut Random::of(&[config.seed, !STREAM]));
+        let yardstick = Yardstick { start: trainable.folded(&begin, &seen)?, other };
+        let asked = match config.distil.epochs {
+            0 => Vec::new(),
+            _ => {
+                let features: Vec<f32> = people.learnt(1).flatten().copied().collect();
+                if features.len() != photos.rows.len() * FEATURES {
+                    bail!("distil: not every photo has the teacher's features");
+                }
+                let teacher = start::principal(&installed, &features, size.len, config.seed)?;
+                network::embeddings(&inception_resnet_v1_head(size.len), &teacher, &features)?
+            }
+        };
+        let with_head = match config.pretrain.epochs {
+            0 => None,
+            _ => Some(objective::with_head(&graph, people.learn.len())),
+        };
+        let mut start = begin;
+        if let Some(with_head) = &with_head {
+            // From zero, so that at first everybody is as likely and no direction is anybody's.
+            for spec in with_head.weights().filter(|spec| is_of_head(&spec.name)) {
+                let data = vec![0.0; spec.len()];
+                start.insert(spec.name, Tensor { shape: spec.shape, data });
+            }
+        }
         let unseen = Unseen::draw(&people.held).context("the held-back people (held_back)")?;
         // A list that does not read is told now, and not after the last epoch.
         let check = match &config.pairs {
@@ -209,7 +347,7 @@ impl<'a> Run<'a> {
         };
         // Last of what may be refused: it writes the configuration down.
         let of = Origin::new(&text, &[detector, embedder], people.digest());
-        let learner = Learner::open(folder, &text, of, config.descent(), start.clone())?;
+        let learner = Learner::open(folder, &text, of, config.descent(), start)?;
         let mut outcome = Outcome {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             packs: [detector.id, embedder.id].map(|id| id.to_string()),
@@ -217,9 +355,7 @@ impl<'a> Run<'a> {
             single: people.single.len(),
             skipped,
             held: unseen.counts(),
-            start: unseen.judge(&start, LEN)?,
-            random: unseen.judge(&start::random(&installed, config.seed), LEN)?,
-            installed: unseen.judge(&installed, INSTALLED_LEN)?,
+            beside: yardstick.judge(&graph, &unseen)?,
             epochs: Vec::new(),
             best: learner.best(),
             done: None,
@@ -233,15 +369,18 @@ impl<'a> Run<'a> {
             }
         }
         let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, learner.steps())?;
-        let trainable = Trainable::new(net::inception_resnet_v1_head(LEN));
+        let with_head = with_head.map(Trainable::new);
         let folder = folder.to_path_buf();
         Ok(Self {
             config,
             folder,
+            graph,
             trainable,
-            people,
-            installed,
-            start,
+            with_head,
+            photos,
+            seen,
+            asked,
+            yardstick,
             unseen,
             check,
             learner,
@@ -291,51 +430,100 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: usize) -> Result<(f32, usize)> {
-        let mut random = Random::of(&[self.config.seed, STREAM, step as u64]);
-        let (features, people) = self.batch(&mut random);
-        let Config { negatives, margin, .. } = *self.config;
-        let (found, gradients) =
-            self.trainable.gradients_of(self.learner.parameters(), &features, |values| {
-                let embedding = self.trainable.output("embedding").unwrap_or_default();
-                let embeddings = values[embedding].reshape((people.len(), LEN))?;
-                let distances = squared_distances(&triplet::values(&embeddings)?, LEN);
-                let triplets = select(&distances, &people, negatives, margin, &mut random);
-                let total = loss(&embeddings, &triplets, margin)?;
-                let value: f32 = total.to_scalar()?;
-                Ok((total, (value, triplets.len(), spread(&distances, &people))))
-            })?;
-        let (loss, triplets, spread) = found;
-        let _ = writeln!(self.losses, "{},{triplets},{loss},{spread}", step + 1);
-        let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
-        let finite = finite && loss.is_finite() && spread.is_finite();
-        if !finite || spread < COLLAPSED {
-            let what = match finite {
-                false => format!("the loss is no number ({loss})"),
-                true => format!("all embeddings have become one point (spread {spread})"),
-            };
-            return Err(self.give_up(step, &what, features));
+        let Config { accumulate, steps, .. } = *self.config;
+        let objective = self.config.objective(step / steps);
+        if objective != Objective::Classes {
+            self.learner.forget(is_of_head);
         }
-        self.learner.step(&gradients);
-        Ok((loss, triplets))
+        let (mut all, mut mean) = (Vec::with_capacity(accumulate), Tensors::new());
+        for part in 0..accumulate {
+            let number = (step * accumulate + part) as u64;
+            let mut random = Random::of(&[self.config.seed, STREAM, number]);
+            let batch = self.draw(objective, &mut random);
+            let (said, gradients) = self.gradients(objective, &batch, &mut random)?;
+            all.push(said);
+            let Said { loss, spread, .. } = said;
+            let finite = gradients.values().all(|g| g.data.iter().all(|value| value.is_finite()));
+            let finite = finite && loss.is_finite() && spread.is_finite();
+            if !finite || (objective == Objective::Triplets && spread < COLLAPSED) {
+                self.tell_step(step, &all);
+                let what = match finite {
+                    false => format!("the loss is no number ({loss})"),
+                    true => format!("all embeddings have become one point (spread {spread})"),
+                };
+                return Err(self.give_up(step, &what, batch.rows));
+            }
+            add(&mut mean, gradients, 1.0 / accumulate as f32);
+        }
+        let told = self.tell_step(step, &all);
+        self.learner.step(&mean);
+        Ok(told)
     }
 
-    /// P people and K photos of each: their features, and whose each is.
-    fn batch(&self, random: &mut Random) -> (Vec<f32>, Vec<usize>) {
+    fn draw(&self, objective: Objective, random: &mut Random) -> Batch {
         let Config { batch_people, batch_photos, .. } = *self.config;
-        let (mut features, mut people) = (Vec::new(), Vec::new());
-        for person in drawn(self.people.learn.len(), batch_people, random) {
-            let photos = &self.people.learn[person].pictures;
-            for photo in drawn(photos.len(), batch_photos, random) {
-                photos[photo].1.iter().take(1).for_each(|frame| features.extend(&frame.0));
-                people.push(person);
+        match objective {
+            Objective::Teacher => self.photos.of_all(batch_people * batch_photos, random),
+            Objective::Classes | Objective::Triplets => {
+                self.photos.of_people(batch_people, batch_photos, random)
             }
         }
-        (features, people)
+    }
+
+    /// What a batch says, and its gradients.
+    fn gradients(
+        &self,
+        objective: Objective,
+        batch: &Batch,
+        random: &mut Random,
+    ) -> Result<(Said, Tensors)> {
+        let Config { negatives, margin, .. } = *self.config;
+        let (len, n) = (self.config.size().len, batch.photos.len());
+        let trainable = match (objective, &self.with_head) {
+            (Objective::Classes, Some(with_head)) => with_head,
+            _ => &self.trainable,
+        };
+        let output = |name: &str| trainable.output(name).context("the network lacks an output");
+        let embedding = output("embedding")?;
+        let head = if objective == Objective::Classes { output(HEAD)? } else { embedding };
+        let found = trainable.gradients_of(self.learner.parameters(), &batch.rows, |values| {
+            let embeddings = values[embedding].reshape((n, len))?;
+            let distances = squared_distances(&triplet::values(&embeddings)?, len);
+            let mut said = Said { spread: spread(&distances, &batch.people), ..Said::default() };
+            let total = match objective {
+                Objective::Classes => {
+                    objective::classes(&values[head].reshape((n, ()))?, &batch.people)?
+                }
+                Objective::Teacher => {
+                    let of = |&photo: &usize| &self.asked[photo * len..][..len];
+                    let asked: Vec<f32> = batch.photos.iter().flat_map(of).copied().collect();
+                    objective::teacher(&embeddings, &asked)?
+                }
+                Objective::Triplets => {
+                    let triplets = select(&distances, &batch.people, negatives, margin, random);
+                    said.triplets = triplets.len();
+                    triplet::loss(&embeddings, &triplets, margin)?
+                }
+            };
+            said.loss = total.to_scalar()?;
+            Ok((total, said))
+        });
+        Ok(found?)
+    }
+
+    /// Writes a step's line: means, and of triplets the whole number.
+    fn tell_step(&mut self, step: usize, all: &[Said]) -> (f32, usize) {
+        let mean = |of: fn(&Said) -> f32| all.iter().map(of).sum::<f32>() / all.len() as f32;
+        let [loss, spread] = [mean(|said| said.loss), mean(|said| said.spread)];
+        let triplets: usize = all.iter().map(|said| said.triplets).sum();
+        let _ = writeln!(self.losses, "{},{triplets},{loss},{spread}", step + 1);
+        (loss, triplets)
     }
 
     fn validate(&mut self, epoch: usize, loss: f64, triplets: f64) -> Result<Epoch> {
-        let held = self.unseen.judge(self.learner.judged(), LEN)?;
-        self.learner.judge(held.accuracy)?;
+        let judged = self.trainable.folded(self.learner.judged(), &self.seen)?;
+        let held = self.unseen.judge(&self.graph, &judged)?;
+        self.learner.judge_as(held.accuracy, Some(&judged))?;
         let epoch = Epoch { epoch, step: self.learner.steps(), loss, triplets, held };
         self.outcome.epochs.push(epoch);
         self.outcome.best = self.learner.best();
@@ -351,21 +539,25 @@ impl<'a> Run<'a> {
     fn curves(&self) -> Result<String> {
         let losses = curves::of_losses(&self.losses, &[("loss", 2)]);
         let triplets = curves::of_losses(&self.losses, &[("triplets", 1)]);
-        let Outcome { epochs, start, random, installed, .. } = &self.outcome;
+        let Outcome { epochs, beside, .. } = &self.outcome;
         let line = |name, of: &dyn Fn(&Epoch) -> f64| {
             let point = |epoch: &Epoch| (epoch.step as f64, of(epoch));
             Line { name, points: epochs.iter().map(point).collect() }
         };
-        let judged = vec![
-            line("this run", &|epoch| epoch.held.accuracy),
-            line("random directions", &|_| random.accuracy),
-            line("its start", &|_| start.accuracy),
-            line("installed", &|_| installed.accuracy),
-        ];
+        let mut judged = vec![line("this run", &|epoch| epoch.held.accuracy)];
+        judged.extend(beside.named().map(|(name, judged)| line(name, &|_| judged.accuracy)));
+        let (title, of) = match self.config.network {
+            Network::LastLayer => {
+                ("Training FaceNet's last layer", "Mean loss of the triplets that have one")
+            }
+            Network::Nn2 | Network::Nn3 => {
+                ("Training FaceNet from scratch", "Mean loss, of what each epoch descends")
+            }
+        };
         curves::page(
-            "Training FaceNet's last layer",
+            title,
             &[
-                ("Mean loss of the triplets that have one", losses),
+                (of, losses),
                 ("Their number in a batch", triplets),
                 ("Pairs of held-back people judged rightly", judged),
             ],
@@ -373,15 +565,13 @@ impl<'a> Run<'a> {
     }
 
     fn look_at_the_check_half(&mut self) -> Result<()> {
-        let best = self.learner.best_judged()?;
-        self.outcome.done = Some(self.unseen.judge(&best, LEN)?);
+        let best = self.trainable.folded(&self.learner.best_judged()?, &self.seen)?;
+        self.outcome.done = Some(self.unseen.judge(&self.graph, &best)?);
         if let Some(unseen) = &self.check {
             self.outcome.check = Some(Check {
                 counts: unseen.counts(),
-                trained: unseen.judge(&best, LEN)?,
-                start: unseen.judge(&self.start, LEN)?,
-                random: unseen.judge(&start::random(&self.installed, self.config.seed), LEN)?,
-                installed: unseen.judge(&self.installed, INSTALLED_LEN)?,
+                trained: unseen.judge(&self.graph, &best)?,
+                beside: self.yardstick.judge(&self.graph, unseen)?,
             });
         }
         self.tell()
@@ -394,10 +584,10 @@ impl<'a> Run<'a> {
     }
 
     /// Saves what a run cannot go on from, and the losses that led there.
-    fn give_up(&self, step: usize, what: &str, features: Vec<f32>) -> anyhow::Error {
-        let shape = vec![features.len() / FEATURES, FEATURES];
-        let batch = Tensor { shape, data: features };
-        let place = Tensors::from([("features".to_owned(), batch)]);
+    fn give_up(&self, step: usize, what: &str, rows: Vec<f32>) -> anyhow::Error {
+        let len = self.config.network.rows(self.config.size().side_px).len();
+        let batch = Tensor { shape: vec![rows.len() / len, len], data: rows };
+        let place = Tensors::from([("rows".to_owned(), batch)]);
         let place = self.learner.give_up(&place, (LOSSES, &self.losses));
         anyhow::anyhow!(
             "step {}: {what}; {place}; lower learning_rate, take negatives = \"semi-hard\", and begin anew, or go on from \
@@ -407,18 +597,15 @@ impl<'a> Run<'a> {
     }
 }
 
-/// So many different numbers below `n`, or all, in a drawn order.
-fn drawn(n: usize, wanted: usize, random: &mut Random) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..n).collect();
-    for i in 0..wanted.min(n) {
-        all.swap(i, i + random.below(n - i));
-    }
-    all.truncate(wanted);
-    all
+/// What a batch says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    loss: f32,
+    triplets: usize,
+    spread: f32,
 }
 
-/// The features of all photos that may be learnt from, of people with one photo too.
-fn features(people: &People) -> Vec<f32> {
-    let photos = people.learn.iter().chain(&people.single).flat_map(|subject| &subject.pictures);
-    photos.flat_map(|(_, frames)| frames.iter().take(1)).flat_map(|one| one.0.clone()).collect()
+/// Whether a parameter is of the head that says whose photo it is.
+fn is_of_head(name: &str) -> bool {
+    name.split('.').next() == Some(HEAD)
 }

@@ -4,15 +4,14 @@
 //! ones), from which a run starts, and random ones, with which it is compared. A last layer that was drawn anew would have
 //! to learn from a few hundred people what the installed one knows from thousands.
 
+use super::network::embeddings;
 use crate::random::Random;
 use anyhow::{Context as _, Result};
-use std::sync::Arc;
-use threshold_models::cpu::{Network, Pool, Simd};
-use threshold_models::net;
+use threshold_models::net::inception_resnet_v1_head;
 use threshold_models::pack::Pack;
 use threshold_models::tensor::{Tensor, Tensors};
 
-/// Values of the embedding that is trained: the paper's.
+/// Values of the embedding that is trained if nothing is said: the paper's.
 pub const LEN: usize = 128;
 /// Values of the installed one.
 pub const INSTALLED_LEN: usize = 512;
@@ -21,8 +20,6 @@ pub const FEATURES: usize = 1792;
 
 /// Rounds of the orthogonal iteration. The directions need not be exact, since training moves them.
 const ROUNDS: usize = 20;
-/// Photos embedded at a time.
-const AT_ONCE: usize = 64;
 /// What the draw is for, beside the seed.
 const STREAM: u64 = 0x7468_726f;
 
@@ -42,39 +39,21 @@ pub fn installed(embedder: &Pack) -> Result<Tensors> {
     Ok(Tensors::from([take(WEIGHT)?, take(BIAS)?]))
 }
 
-/// The embeddings of features, one after the other, by the CPU engine.
-///
-/// # Errors
-/// If a tensor is missing, or the layer gives what is no number.
-pub fn embeddings(
-    weights: &dyn threshold_models::tensor::TensorSource,
-    len: usize,
-    features: &[f32],
-) -> Result<Vec<f32>> {
-    let graph = net::inception_resnet_v1_head(len);
-    let mut network = Network::new(&graph, weights, Simd::detect(), Arc::new(Pool::new(1)))?;
-    let mut embeddings = Vec::with_capacity(features.len() / FEATURES * len);
-    for values in features.chunks(AT_ONCE * FEATURES) {
-        network.run(values)?;
-        embeddings.extend(network.output("embedding").context("a last layer has an embedding")?);
-    }
-    Ok(embeddings)
-}
-
 /// The installed embedding on the directions along which those of these photos lie most: those of the largest mean
 /// squares, by orthogonal iteration from random ones.
 ///
 /// # Errors
 /// As [`embeddings`].
-pub fn principal(installed: &Tensors, features: &[f32], seed: u64) -> Result<Tensors> {
-    let embeddings = embeddings(installed, INSTALLED_LEN, features)?;
+pub fn principal(installed: &Tensors, features: &[f32], len: usize, seed: u64) -> Result<Tensors> {
+    let graph = inception_resnet_v1_head(INSTALLED_LEN);
+    let embeddings = embeddings(&graph, installed, features)?;
     let mut squares = vec![0.0; INSTALLED_LEN * INSTALLED_LEN];
     for embedding in embeddings.chunks_exact(INSTALLED_LEN) {
         for (value, row) in embedding.iter().zip(squares.chunks_exact_mut(INSTALLED_LEN)) {
             row.iter_mut().zip(embedding).for_each(|(sum, other)| *sum += value * other);
         }
     }
-    let mut directions = drawn(seed);
+    let mut directions = drawn(len, seed);
     for _ in 0..ROUNDS {
         directions = product(&directions, &squares, INSTALLED_LEN);
         orthonormal(&mut directions);
@@ -84,15 +63,15 @@ pub fn principal(installed: &Tensors, features: &[f32], seed: u64) -> Result<Ten
 
 /// The installed embedding on random directions: distances stay about what they are.
 #[must_use]
-pub fn random(installed: &Tensors, seed: u64) -> Tensors {
-    let mut directions = drawn(seed);
+pub fn random(installed: &Tensors, len: usize, seed: u64) -> Tensors {
+    let mut directions = drawn(len, seed);
     orthonormal(&mut directions);
     projected(installed, &directions)
 }
 
-fn drawn(seed: u64) -> Vec<f32> {
+fn drawn(len: usize, seed: u64) -> Vec<f32> {
     let mut random = Random::of(&[seed, STREAM]);
-    (0..LEN * INSTALLED_LEN).map(|_| random.between(-1.0, 1.0)).collect()
+    (0..len * INSTALLED_LEN).map(|_| random.between(-1.0, 1.0)).collect()
 }
 
 /// The last layer whose values are the installed one's on these directions.
@@ -102,12 +81,13 @@ fn projected(installed: &Tensors, directions: &[f32]) -> Tensors {
         let data = installed.get(name).map(|t| product(directions, &t.data, width));
         (name.to_owned(), Tensor { shape, data: data.unwrap_or_default() })
     };
-    Tensors::from([of(WEIGHT, vec![LEN, FEATURES]), of(BIAS, vec![LEN])])
+    let len = directions.len() / INSTALLED_LEN;
+    Tensors::from([of(WEIGHT, vec![len, FEATURES]), of(BIAS, vec![len])])
 }
 
-/// [`LEN`] rows of [`INSTALLED_LEN`] values times as many rows of `width`.
+/// Rows of [`INSTALLED_LEN`] values times as many rows of `width`.
 fn product(rows: &[f32], values: &[f32], width: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; LEN * width];
+    let mut sums = vec![0.0; rows.len() / INSTALLED_LEN * width];
     for (row, sums) in rows.chunks_exact(INSTALLED_LEN).zip(sums.chunks_exact_mut(width)) {
         for (part, values) in row.iter().zip(values.chunks_exact(width)) {
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += part * value);
@@ -166,7 +146,8 @@ mod tests {
     }
 
     fn distances(weights: &Tensors, len: usize, features: &[f32]) -> Vec<f32> {
-        super::super::triplet::squared_distances(&embeddings(weights, len, features).unwrap(), len)
+        let found = embeddings(&inception_resnet_v1_head(len), weights, features).unwrap();
+        super::super::triplet::squared_distances(&found, len)
     }
 
     #[test]
@@ -178,8 +159,8 @@ mod tests {
             let found = distances(weights, LEN, &photos);
             found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
-        let principal = principal(&installed, &photos, 1).unwrap();
+        let principal = principal(&installed, &photos, LEN, 1).unwrap();
         assert!(far(&principal) < 1e-3, "{}", far(&principal));
-        assert!(far(&random(&installed, 1)) > 0.1);
+        assert!(far(&random(&installed, LEN, 1)) > 0.1);
     }
 }

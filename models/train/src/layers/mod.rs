@@ -1,5 +1,5 @@
-//! The layers that candle lacks or takes long over, with their gradients: convolution, pools, and PReLU with
-//! its bias, over N, H, W, C.
+//! The layers that candle lacks or takes long over, with their gradients: convolution, pools, PReLU with
+//! its bias, and batch norm, over N, H, W, C.
 //!
 //! candle 0.11's own convolution takes ten times its forward pass and more for its gradient on a processor (`docs/training.md`), its
 //! max pool has none where windows overlap, and neither pads as the graph says. Here a convolution is the patches of its
@@ -8,10 +8,12 @@
 //! Refuses another device than the processor.
 
 mod conv;
+mod norm;
 mod pool;
 mod prelu;
 
 pub use conv::conv;
+pub use norm::{moments, norm};
 pub use pool::pool;
 pub use prelu::prelu;
 
