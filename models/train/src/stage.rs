@@ -113,8 +113,8 @@ mod tests {
 
     fn check(found: &BBox) {
         let edges = |b: &BBox| [b.x1, b.y1, b.x2, b.y2];
-        let far = edges(found).into_iter().zip(edges(&FACE)).map(|(a, b)| (a - b).abs());
-        assert!(far.fold(0.0, f32::max) < 1e-4, "{found:?}");
+        let far = threshold_models::tensor::max_abs_diff(&edges(found), &edges(&FACE));
+        assert!(far < 1e-4, "{found:?}");
     }
 
     #[test]

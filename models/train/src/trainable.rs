@@ -389,7 +389,7 @@ mod tests {
         let mut network = Network::new(&graph, &folded, Simd::detect(), pool).unwrap();
         network.run(&input).unwrap();
         let expected = network.output("embedding").unwrap();
-        let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let far = threshold_models::tensor::max_abs_diff(&found, expected);
         assert!(far < 1e-3, "{far}");
     }
 

@@ -292,7 +292,7 @@ mod tests {
         // so that the cascade's means share no pixel and the points lie on pixels' centres.
         let turned = View { angle: 1e-6, ..plain };
         let [a, b] = [plain, turned].map(|view| view.pixels(&frame, &window, 25).unwrap());
-        let far = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let far = threshold_models::tensor::max_abs_diff(&a, &b);
         assert!(far < 1e-3, "{far}");
     }
 

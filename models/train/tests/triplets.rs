@@ -21,6 +21,7 @@ use threshold_models::import::description;
 use threshold_models::net;
 use threshold_models::pack::{self, Pack, PackDir};
 use threshold_models::raw::RawFrame;
+use threshold_models::tensor::max_abs_diff;
 use threshold_models::{picture, synthetic};
 use threshold_train::checkpoint::Checkpoint;
 use threshold_train::export;
@@ -152,7 +153,7 @@ fn a_short_run_tells_unseen_people_apart_far_better_than_random_directions() {
     let features = run_network(&net::inception_resnet_v1_trunk(), embedder(), &crop, "features");
     let expected = run_network(&net::inception_resnet_v1_head(LEN), &best, &features, "embedding");
     // The pack rounds the weights to half precision.
-    let far = found.0.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let far = max_abs_diff(&found.0, &expected);
     assert!(far < 1e-3, "{far}");
 
     // And on the kernels, which run in half precision: the emulator runs their sources.
@@ -383,7 +384,7 @@ fn features_are_what_the_engine_has_before_its_last_layer_and_are_kept() {
     let expected = engine.embed(&frame, &[face]).unwrap().remove(0);
     let head = net::inception_resnet_v1_head(512);
     let found = run_network(&head, &facenet, &frames[0].0, "embedding");
-    let far = found.iter().zip(&expected.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let far = max_abs_diff(&found, &expected.0);
     assert!(far < 1e-5, "{far}");
 
     // The crops of a whole network are the same patches, smaller, and no file keeps them.

@@ -157,7 +157,7 @@ mod tests {
         let expected = distances(&installed, INSTALLED_LEN, &photos);
         let far = |weights: &Tensors| {
             let found = distances(weights, LEN, &photos);
-            found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            threshold_models::tensor::max_abs_diff(&found, &expected)
         };
         let principal = principal(&installed, &photos, LEN, 1).unwrap();
         assert!(far(&principal) < 1e-3, "{}", far(&principal));

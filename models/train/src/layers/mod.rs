@@ -112,8 +112,11 @@ pub(crate) mod testing {
             set(start);
             let largest = expected.iter().fold(0.0f64, |a, b| a.max(b.abs()));
             assert!(largest > 0.0, "{name}: variable {which} moves nothing");
-            let far = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(far <= 1e-3 * largest, "{name}: variable {which} is {far} off, of {largest}");
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                let close = (found - expected).abs() <= 1e-3 * largest;
+                assert!(close, "{name}: variable {which} is {found} for {expected}, of {largest}");
+            }
         }
     }
 }
