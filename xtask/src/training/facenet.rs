@@ -173,7 +173,8 @@ fn tell(page: &mut String, runs: &[(&'static str, [Value; 2])], minutes: f64) ->
     );
     // Not a number is a miss too, so that each is asked, and not the least of them.
     let listed = |run: &(&str, [Value; 2])| kept(&run.1[0]["check"]["trained"]);
-    if let Some(missed) = runs.iter().find(|run| !(listed(run) >= KEPT)) {
+    let is_kept = |run: &(&str, [Value; 2])| listed(run) >= KEPT;
+    if let Some(missed) = runs.iter().find(|run| !is_kept(run)) {
         bail!(
             "{:.2} % of the folds' pairs with {} negatives where {:.1} % were to stay",
             listed(missed) * 100.0,
