@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(_)) => ExitCode::from(run::START_AGAIN),
         Err(error) => {
-            notices.tell(&format!("error: {error:#}"));
+            notices.tell_error(&error);
             ExitCode::from(2)
         }
     }

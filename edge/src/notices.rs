@@ -33,10 +33,61 @@ impl Notices {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     }
+
+    /// Says why the program ends: an error's parts in one line, the outermost first. A part that one before it has in its own words is
+    /// not said again.
+    pub fn tell_error(&self, error: &anyhow::Error) {
+        let mut line = String::from("error");
+        for part in error.chain().map(ToString::to_string) {
+            if !line.contains(&part) {
+                line = format!("{line}: {part}");
+            }
+        }
+        self.tell(&line);
+    }
 }
 
 impl std::fmt::Debug for Notices {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Notices")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use anyhow::Context as _;
+    use threshold_store::{CellsError, StoreError};
+
+    /// What was told.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_error_says_each_of_its_parts_once() {
+        let told = |error: anyhow::Error| {
+            let told = Told::default();
+            Notices::to(Box::new(told.clone())).tell_error(&error);
+            let bytes = told.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        let busy = StoreError::from(CellsError::Busy);
+        let said = "the device of the store: it is in use; stop the other threshold-edge that uses it, or unmount it\n";
+        assert_eq!(told(busy.clone().into()), format!("error: {said}"));
+        let outer = Err::<(), _>(busy).context("data").context("unit");
+        assert_eq!(told(outer.unwrap_err()), format!("error: unit: data: {said}"));
+        assert_eq!(told(anyhow::anyhow!("alone")), "error: alone\n");
     }
 }

@@ -161,7 +161,9 @@ fn a_store_on_a_device_is_formatted_once_looked_at_and_checked() {
     check(&edge(&["format", "device", "devices"]), 2, &[unsure]);
     std::fs::create_dir(folder.path().join("data")).unwrap();
     let typed = ["data", "--device", "device"];
-    check(&edge(&[&["inspect"][..], &typed].concat()), 2, &["it was never formatted for a store"]);
+    let plain = edge(&[&["inspect"][..], &typed].concat());
+    check(&plain, 2, &["the device of the store: it was never formatted for a store"]);
+    assert_eq!(plain.stderr.matches("never formatted").count(), 1, "{plain:?}");
     assert!(before == std::fs::read(&device).unwrap());
     check(&edge(&["format", "device", "device"]), 0, &["device is formatted, 33554432 bytes"]);
     check(&edge(&[&["verify"][..], &typed].concat()), 2, &["device holds no unit's store"]);

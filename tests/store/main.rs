@@ -29,6 +29,7 @@ mod leftovers;
 mod log_model;
 mod log_power;
 mod medium;
+mod numbers;
 mod pace;
 mod power;
 mod process;

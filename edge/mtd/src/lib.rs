@@ -15,6 +15,7 @@
 mod calls;
 
 use calls::Info;
+use rustix::fs::{major, minor};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
@@ -24,7 +25,7 @@ use threshold_store::cells::{MAX_BLOCKS, MIN_DEVICE_BYTES, Medium, MediumError, 
 use threshold_store::{CellsError, Device};
 
 /// Of the character devices of MTD: even minor numbers are `/dev/mtdN`, odd ones `/dev/mtdNro`.
-const MAJOR: u64 = 90;
+const MAJOR: u32 = 90;
 
 /// A page of flash that takes smaller writes.
 const PAGE_BYTES: u32 = 512;
@@ -74,16 +75,15 @@ pub struct Mtd {
     failed: AtomicU32,
 }
 
-fn major_minor(metadata: &Metadata) -> (u64, u64) {
+/// The minor number of a character device of MTD; `None` of everything else.
+fn minor_of(metadata: &Metadata) -> Option<u32> {
     let device = metadata.rdev();
-    let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
-    (major, (device & 0xff) | (device >> 12 & !0xff))
+    let is_mtd = metadata.file_type().is_char_device() && major(device) == MAJOR;
+    is_mtd.then(|| minor(device))
 }
 
 fn is_flash(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| {
-        metadata.file_type().is_char_device() && major_minor(&metadata).0 == MAJOR
-    })
+    std::fs::metadata(path).is_ok_and(|metadata| minor_of(&metadata).is_some())
 }
 
 impl Mtd {
@@ -93,10 +93,7 @@ impl Mtd {
     /// [`CellsError`].
     pub fn open(path: &Path) -> Result<Self, CellsError> {
         let metadata = std::fs::metadata(path).map_err(|error| MediumError::of(&error))?;
-        let (major, minor) = major_minor(&metadata);
-        if !metadata.file_type().is_char_device() || major != MAJOR {
-            return Err(CellsError::NoDevice);
-        }
+        let minor = minor_of(&metadata).ok_or(CellsError::NoDevice)?;
         if minor % 2 == 1 {
             return Err(CellsError::OtherFlash { kind: "a device for reading only" });
         }
@@ -164,7 +161,7 @@ fn shape(info: &Info, size: u64) -> Result<Shape, CellsError> {
 }
 
 /// True if a file system has the flash of that number and name, by its block device or, as JFFS2 does, without one.
-fn is_mounted(mounts: &str, number: u64, name: &str) -> bool {
+fn is_mounted(mounts: &str, number: u32, name: &str) -> bool {
     let own = [
         format!("mtd{number}"),
         format!("/dev/mtd{number}"),
@@ -178,7 +175,7 @@ fn is_mounted(mounts: &str, number: u64, name: &str) -> bool {
 }
 
 /// True if UBI has the flash of that number.
-fn has_ubi(number: u64) -> bool {
+fn has_ubi(number: u32) -> bool {
     let devices = std::fs::read_dir("/sys/class/ubi").into_iter().flatten().flatten();
     let numbers =
         devices.filter_map(|device| std::fs::read_to_string(device.path().join("mtd_num")).ok());

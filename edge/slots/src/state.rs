@@ -29,6 +29,8 @@ use std::io;
 pub(crate) const LEN: usize = 136;
 const MAGIC: &[u8; 8] = b"THSLOTS1";
 const SUMMED: usize = 104;
+/// Changes that are counted at most: a copy that says more is not whole. Its hash is no seal, and what is added to a number stays one.
+const MOST: u64 = u64::MAX / 4;
 
 /// How far a slot's content has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,9 +105,12 @@ impl State {
     /// Makes a change durable.
     ///
     /// # Errors
-    /// [`SlotError::Io`]; the state is then the one before or this one.
+    /// [`SlotError::Io`]; the state is then the one before or this one. [`SlotError::StateDamaged`] if no number is left for it.
     pub(crate) fn write(mut self, medium: &mut dyn Medium) -> Result<(), SlotError> {
         let (newest, before) = Copies::read(medium).newest(medium)?;
+        if before.sequence >= MOST {
+            return Err(SlotError::StateDamaged);
+        }
         self.sequence = before.sequence + 1;
         let bytes = self.to_bytes();
         medium.set_state(1 - newest, &bytes).map_err(SlotError::io("write the slots' state"))?;
@@ -151,7 +156,7 @@ impl State {
         bytes
     }
 
-    /// `None` for anything that [`State::to_bytes`] does not make.
+    /// `None` for anything that [`State::to_bytes`] does not make, and for a number of changes that no unit reaches.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; LEN] = bytes.try_into().ok()?;
         let u64_at = |at: usize| {
@@ -190,7 +195,7 @@ impl State {
             held: [held(36, 40)?, held(37, 72)?],
         };
         // The magic, the zeros and the sum are right if it makes the same bytes again.
-        (&state.to_bytes() == bytes).then_some(state)
+        (&state.to_bytes() == bytes && state.sequence <= MOST).then_some(state)
     }
 }
 
@@ -262,5 +267,9 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         assert_eq!(State::from_bytes(&bytes[..LEN - 1]), None);
+        for (sequence, is_whole) in [(MOST, true), (MOST + 1, false), (u64::MAX, false)] {
+            let state = State { sequence, ..state };
+            assert_eq!(State::from_bytes(&state.to_bytes()).is_some(), is_whole, "{sequence}");
+        }
     }
 }

@@ -179,7 +179,7 @@ impl Roster {
         reader.magic(&MAGIC)?;
         reader.version(VERSION)?;
         reader.zero(2)?;
-        let generation = reader.u64()?;
+        let generation = reader.count()?;
         let (administrators, revoked) = (reader.u32()?, reader.u32()?);
         let mut roster = Self::default();
         let mut held = Vec::new();

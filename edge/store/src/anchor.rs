@@ -116,18 +116,18 @@ impl Anchor {
         };
         let mut anchor = Self {
             boot: reader.u32()?,
-            generation: reader.u64()?,
-            log_head: reader.u64()?,
+            generation: reader.count()?,
+            log_head: reader.count()?,
             tombstones: reader.u32()?,
             last_id: PersonId(reader.u32()?),
             lockout: reader.array()?,
             ..Self::default()
         };
         if version >= SEALED {
-            (anchor.log_batches, anchor.administrators) = (reader.u64()?, reader.u64()?);
+            (anchor.log_batches, anchor.administrators) = (reader.count()?, reader.count()?);
         }
         if version == COUNTED {
-            anchor.counter = Some(reader.u64()?);
+            anchor.counter = Some(reader.count()?);
         }
         if reader.left() != 0 { Err(reader.damaged("its length")) } else { Ok((anchor, form)) }
     }

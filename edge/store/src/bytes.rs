@@ -1,5 +1,6 @@
 //! Reads the little-endian fields of an object, and knows where it is when one does not fit.
 
+use crate::count::{MOST, UNREACHED};
 use crate::error::StoreError;
 use crate::flash::Object;
 
@@ -54,6 +55,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// A number that the store counts on from.
+    pub(crate) fn count(&mut self) -> Result<u64, StoreError> {
+        let error = self.damaged(UNREACHED);
+        self.u64().and_then(|number| if number <= MOST { Ok(number) } else { Err(error) })
     }
 
     pub(crate) fn magic(&mut self, magic: &[u8; 8]) -> Result<(), StoreError> {

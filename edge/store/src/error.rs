@@ -200,6 +200,12 @@ pub enum StoreError {
         "the log holds 65535 context records; pull the log, then move the data folder away and enrol again"
     )]
     ContextsUsedUp,
+    /// A number of the store has come to its end: of entries, batches, generations or steps.
+    #[error(
+        "the store has counted as far as it can, which no unit lives to see, so that its flash was forged; pull the log, then move the \
+         data folder away, start the unit and enrol again"
+    )]
+    NumbersUsedUp,
     /// The context is longer than a record holds.
     #[error("a context of {len} bytes; at most {max} fit, so shorten names and settings")]
     ContextTooLong {

@@ -16,6 +16,7 @@ mod bytes;
 pub mod cells;
 pub mod chain;
 pub mod commission;
+mod count;
 pub mod error;
 pub mod file;
 pub mod flash;

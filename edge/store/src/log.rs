@@ -38,6 +38,7 @@ pub(crate) use state::State;
 pub use verify::{FirstBad, Verified, verify};
 
 use crate::chain::{Chain, Tip};
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::Flash;
 use crate::keyring::Keyring;
@@ -187,7 +188,7 @@ impl Log {
             return Err(StoreError::ContextNotInForce { number });
         }
         self.make_room(flash, keyring, record::ENTRY_LEN)?;
-        let entry = LogEntry { sequence: self.tip.head + 1, ..entry };
+        let entry = LogEntry { sequence: count::after(self.tip.head)?, ..entry };
         self.push_entry(&entry);
         Ok(entry)
     }
@@ -316,6 +317,7 @@ impl Log {
         if self.pending.is_empty() && !new_state {
             return Ok(());
         }
+        let batches = count::after(self.durable.batches)?;
         // A data key that was replaced seals nothing more.
         let of_old_key = self.segments.back().is_some_and(|last| last.key != keyring.current());
         // A state alone asked nobody for room.
@@ -349,7 +351,6 @@ impl Log {
             let _ = self.roll(flash, keyring);
             return Err(error.into());
         }
-        let batches = self.durable.batches + 1;
         let tail = tail_of(&bytes);
         self.durable = Reached { tip: self.tip, batches, state: self.state, tail };
         self.settle(last.end + bytes.len() as u32);

@@ -44,11 +44,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Gallery, StoreError> {
     let mut reader = reader.hashed(|covered| *blake3::hash(covered).as_bytes())?;
     reader.zero(2)?;
     let body_len = reader.u32()? as usize;
-    let generation = reader.u64()?;
-    // No gallery gets so far; one that says so is not counted on from, where a number would run over.
-    if generation >= 1 << 63 {
-        return Err(reader.damaged("its generation"));
-    }
+    let generation = reader.count()?;
     let model = ModelId(reader.array()?);
     let (people, templates) = (reader.u32()? as usize, reader.u32()? as usize);
     if reader.left() != body_len {

@@ -560,7 +560,7 @@ impl Store {
         self.anchor.log_head = self.log.durable_head();
         self.anchor.log_batches = self.log.durable_batches();
         self.note_state();
-        self.name_step();
+        self.name_step()?;
         self.replace(Object::Anchor, &self.anchor.to_bytes(self.log_form))?;
         self.anchored = self.anchor.log_head;
         self.unbound = false;

@@ -10,11 +10,32 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use threshold_store::{MockFlash, Object, commission};
+use threshold_store::{MockFlash, Object, commission, verify};
 use threshold_store_fuzz::live;
 use threshold_store_fuzz::reseal::{Apart, Piece, sound};
 
 static SOUND: LazyLock<[Apart; 3]> = LazyLock::new(|| sound().map(|flash| Apart::of(&flash)));
+
+/// Where a store counts to, at the most.
+const MOST: u64 = u64::MAX / 4;
+
+/// What a number becomes.
+const FIELDS: [u64; 14] = [
+    0,
+    1,
+    u64::MAX,
+    u64::MAX - 1,
+    u64::MAX / 2,
+    1 << 32,
+    1 << 31,
+    MOST - 3,
+    MOST - 2,
+    MOST - 1,
+    MOST,
+    MOST + 1,
+    u64::MAX - 0xff_ffff,
+    1 << 16,
+];
 
 /// Does one harm.
 fn harm(pieces: &mut Vec<Piece>, [kind, of, low, high, length, value]: [u8; 6]) {
@@ -36,8 +57,7 @@ fn harm(pieces: &mut Vec<Piece>, [kind, of, low, high, length, value]: [u8; 6]) 
     let Piece { object, front, content, .. } = &mut pieces[index];
     let at = offset % (content.len() + 1);
     let until = content.len().min(at + usize::from(length));
-    let field = [0, 1, u64::MAX, u64::MAX - 1, u64::MAX / 2, 1 << 32, 1 << 31, u64::from(value)];
-    let field = field[usize::from(value) % field.len()].to_le_bytes();
+    let field = FIELDS.get(usize::from(value)).copied().unwrap_or(u64::from(value)).to_le_bytes();
     match kind % 12 {
         0 => content[at..until].iter_mut().take(1).for_each(|byte| *byte ^= value),
         1 => content[at..until].fill(value),
@@ -56,7 +76,8 @@ fn harm(pieces: &mut Vec<Piece>, [kind, of, low, high, length, value]: [u8; 6]) 
         _ => {
             // As a piece of the same object was at another time of the same store.
             let earlier = &SOUND[usize::from(value) % 3].pieces;
-            let same: Vec<&Piece> = earlier.iter().filter(|piece| piece.object == *object).collect();
+            let same: Vec<&Piece> =
+                earlier.iter().filter(|piece| piece.object == *object).collect();
             if let Some(piece) = same.get(offset % same.len().max(1)) {
                 content.clone_from(&piece.content);
             }
@@ -100,5 +121,8 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => rest.as_chunks::<6>().0.iter().take(16).for_each(|&one| harm(&mut apart.pieces, one)),
     }
-    live(&apart.together(form % 4 != 1));
+    let flash = apart.together(form % 4 != 1);
+    live(&flash);
+    // Whoever looks at a damaged log is told where, and no more.
+    let _ = verify(&flash, &flash.keys(), None);
 });

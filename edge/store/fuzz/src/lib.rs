@@ -7,7 +7,9 @@ pub mod cells;
 pub mod checksum;
 pub mod reseal;
 
-use threshold_record::{ContextKind, EntryKind, LogEntry, ModelId, Name, PersonId, Template};
+use threshold_record::{
+    Administrator, ContextKind, EntryKind, LogEntry, ModelId, Name, PersonId, Role, Template,
+};
 use threshold_store::{LogSize, MockFlash, Object, Store, StoreError, StoreSize};
 
 /// The model of every gallery here.
@@ -117,6 +119,14 @@ pub fn live(image: &MockFlash) {
     let committed = store.commit(LogEntry::of(EntryKind::Boot)).ok();
     let changed = loaded && change(&mut store);
     let gallery = store.gallery().cloned();
+    // The roster may be full, or have this one.
+    let administrator = Administrator {
+        key: [0xa5; 32],
+        name: Name::new("a late owner").expect("a name"),
+        role: Role::Owner,
+    };
+    let _ = store.put_administrator(administrator);
+    let roster = store.roster().clone();
     drop(store);
     let Ok(mut store) = open(&flash) else {
         panic!(
@@ -131,6 +141,7 @@ pub fn live(image: &MockFlash) {
     if let Some(gallery) = gallery {
         assert_eq!(store.load_gallery(MODEL), Ok(&gallery), "another gallery at the next start");
     }
+    assert_eq!(store.roster(), &roster, "another roster at the next start");
     assert!(read(&store) || !readable, "what could be read cannot any more");
 }
 

@@ -456,6 +456,43 @@ mod tests {
     use super::super::nand::Nand;
     use super::*;
     use crate::Flash as _;
+    use crate::count::MOST;
+
+    /// A medium in which a cell of an object says that turn.
+    fn with_turn(turn: u64) -> Nand {
+        let shape = Shape { page_bytes: 512, block_pages: 8, blocks: 24 };
+        let mut nand = Nand::new(shape);
+        format(&mut nand).unwrap();
+        let (object, hash) = (Object::Segment(1), page::hash(b"now"));
+        let head = Head { object, turn, place: 0, attempt: 0, start: 0, durable: 0, base: 3, hash };
+        let mut pages = head.to_page(4, shape);
+        pages.extend_from_slice(b"now");
+        nand.program(4, HEAD_PAGE, &page::padded(pages, shape)).unwrap();
+        nand
+    }
+
+    #[test]
+    fn turns_end_where_a_start_still_finds_what_was_written() {
+        let read = |cells: &Cells<Nand>| cells.read_all(Object::Segment(1), 99).unwrap();
+        let nand = with_turn(MOST - 1);
+        let mut cells = Cells::open(nand.clone()).unwrap();
+        assert_eq!(read(&cells).unwrap(), b"now");
+        // What nothing confirms is written anew before the first write, which takes the last turn.
+        let error = cells.replace(Object::Segment(1), b"then").unwrap_err().to_string();
+        assert!(error.contains("no turn is left"), "{error}");
+        let mut cells = Cells::open(nand).unwrap();
+        assert_eq!(read(&cells).unwrap(), b"now");
+        assert!(cells.replace(Object::Segment(1), b"then").is_err());
+        let nand = with_turn(MOST - 2);
+        Cells::open(nand.clone()).unwrap().replace(Object::Segment(1), b"then").unwrap();
+        assert_eq!(read(&Cells::open(nand).unwrap()).unwrap(), b"then");
+        for turn in [MOST + 1, u64::MAX / 2 - 1, u64::MAX] {
+            let mut cells = Cells::open(with_turn(turn)).unwrap();
+            assert_eq!(read(&cells), None, "{turn}");
+            cells.replace(Object::Segment(1), b"then").unwrap();
+            assert_eq!(read(&cells).unwrap(), b"then", "{turn}");
+        }
+    }
 
     #[test]
     fn heads_and_frames_that_say_what_cannot_be_are_no_panic() {

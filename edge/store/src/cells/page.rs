@@ -21,6 +21,7 @@
 
 use super::medium::{BLANK, Shape};
 use crate::bytes::array;
+use crate::count::MOST;
 use crate::flash::Object;
 
 pub(super) const MAGIC: [u8; 8] = *b"THRCEL\r\n";
@@ -141,7 +142,7 @@ pub(super) fn is_confirm(block: u32, turn: u64, bytes: &[u8]) -> bool {
 impl Head {
     /// True if a medium of so many bytes can hold what it says.
     pub(super) fn fits(&self, bytes: u64) -> bool {
-        self.base.max(self.start).max(self.durable) <= bytes && self.turn < u64::MAX / 2
+        self.base.max(self.start).max(self.durable) <= bytes && self.turn <= MOST
     }
 
     pub(super) fn to_page(self, block: u32, shape: Shape) -> Vec<u8> {

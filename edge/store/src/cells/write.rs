@@ -4,6 +4,7 @@ use super::medium::{Medium, MediumError};
 use super::page::{self, FIRST_PAGE, FRAME, Frame, HASH, HEAD_PAGE, Head};
 use super::stock::TRIES;
 use super::{Cells, Held, Piece};
+use crate::count;
 use crate::flash::{FlashFault, Object};
 use std::collections::BTreeSet;
 
@@ -54,6 +55,8 @@ impl<M: Medium> Cells<M> {
     }
 
     fn put(&mut self, objects: &[(Object, &[u8])], mending: bool) -> Result<(), MediumError> {
+        let turn =
+            count::after(self.turn).map_err(|_| MediumError::io("no turn is left for it"))?;
         let need =
             objects.iter().map(|(_, bytes)| self.places(bytes.len() as u64)).sum::<u32>() as usize;
         // What gives back as many cells as it takes may have the last ones, so that a full medium can be cleaned: a stop in the middle
@@ -61,7 +64,7 @@ impl<M: Medium> Cells<M> {
         let before = objects.iter().filter_map(|(object, _)| self.held.get(object));
         let gives_back = before.flat_map(Held::cells).collect::<BTreeSet<u32>>().len() >= need;
         let mut cells = self.take(need, mending || gives_back)?;
-        self.turn += 1;
+        self.turn = turn;
         self.uncache();
         let mut made = Vec::new();
         let mut written = Ok(());

@@ -10,6 +10,7 @@
 //! lie beside it, for a version of the other model, and go with their person.
 //! Terms: a record is *live* if the gallery has what it says, in view or beside; everything else of a segment is dead.
 
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object};
 use crate::gallery::digest::{Digest, SetKey};
@@ -172,7 +173,7 @@ impl DurableGallery {
         keyring: &Keyring,
         change: Change,
     ) -> Result<(), StoreError> {
-        let generation = self.given + 1;
+        let generation = count::after(self.given)?;
         let mut records = Vec::new();
         for &person in &self.waiting {
             record::push_removed(&mut records, generation, person);
@@ -384,7 +385,10 @@ impl DurableGallery {
             }
         }
         let through = self.segments.last_key_value().map_or(0, |(_, last)| last.header.through);
-        let header = Header::of(through + 1, through + 1, &statement);
+        let (object, what) = (Object::GallerySegment(through), "no number is left for the next");
+        let used_up = StoreError::Damaged { object, offset: 16, what };
+        let next = through.checked_add(1).ok_or(used_up)?;
+        let header = Header::of(next, next, &statement);
         let bytes = sealed(keyring, header, records, statement)?;
         if let Err(error) = flash.replace(Object::GallerySegment(header.number), &bytes) {
             self.begun.get_or_insert(keyring.current());

@@ -4,6 +4,7 @@
 //! On the side that is not in view it puts templates alone, of people who are there.
 //! Refuses a batch of which anybody is against the gallery's rules.
 
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::Flash;
 use crate::gallery::durable::{DurableGallery, Place};
@@ -52,7 +53,7 @@ impl DurableGallery {
         keyring: &Keyring,
         members: &[Member],
     ) -> Result<usize, StoreError> {
-        let generation = self.given + 1;
+        let generation = count::after(self.given)?;
         let mut records = Vec::new();
         for &person in &self.waiting {
             record::push_removed(&mut records, generation, person);

@@ -19,6 +19,7 @@
 //! Of all statements that of the highest generation counts; those of one generation are equal.
 //! Terms: a *side* holds the templates of one model. Everything else of a person belongs to no side.
 
+use crate::count::MOST;
 use crate::gallery::digest::Digest;
 use heapless::Vec as Bounded;
 use threshold_record::template::MAX_SLOTS;
@@ -194,7 +195,9 @@ impl Statement {
                 OfModel { model: ModelId(array(&mut second)?), rebased }
             }
         };
-        Some(Self { generation, first, second, digest })
+        // A side was given to its model at a generation that was.
+        let is_reached = generation <= MOST && first.rebased.max(second.rebased) <= generation;
+        is_reached.then_some(Self { generation, first, second, digest })
     }
 }
 
@@ -270,7 +273,7 @@ fn first(bytes: &[u8]) -> Option<Raw<'_>> {
         KIND_REMOVED => (None, HEAD),
         _ => return None,
     };
-    if part.is_none() && head[0] != KIND_REMOVED {
+    if (part.is_none() && head[0] != KIND_REMOVED) || generation > MOST {
         return None;
     }
     Some(Raw { generation, person, part, bytes: bytes.get(..len)? })

@@ -10,6 +10,7 @@
 
 use super::durable::{Change, DurableGallery, Rewritten};
 use super::record::{self, Statement};
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::{Flash, Object};
 use crate::gallery::Member;
@@ -65,7 +66,7 @@ impl DurableGallery {
         let before = flash.read_all(Object::GallerySegment(number), u64::from(segment.end))?;
         let mut before = before.unwrap_or_default();
         before.truncate(segment.end as usize);
-        let generation = self.given + 1;
+        let generation = count::after(self.given)?;
         let mut statement = Statement { generation, ..self.statement() };
         statement.digest.take(self.set.of_person(person, &self.records_of(person)));
         let mut more = Vec::new();

@@ -11,6 +11,7 @@ mod single;
 
 use super::references;
 use crate::anchor::LogForm;
+use crate::count::{MOST, UNREACHED};
 use crate::error::{StoreError, TailCut};
 use crate::flash::{Flash, FlashError, Object, Series};
 pub(crate) use record::Body;
@@ -116,6 +117,9 @@ impl Plain {
         for (at, held) in segments.iter().enumerate() {
             let object = Object::Segment(held.number);
             let mut take = |found: &record::Record| {
+                if found.sequence > MOST {
+                    return Err(UNREACHED);
+                }
                 if found.sequence != plain.head + 1 {
                     return Err("a record out of sequence");
                 }

@@ -11,6 +11,7 @@ use super::record::{self, Record, STATE_LEN};
 use super::segment::Head;
 use super::{Log, references};
 use crate::chain::Tip;
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::{Flash, FlashError, Object};
 use crate::keyring::Keyring;
@@ -51,9 +52,9 @@ impl Log {
         };
         let LogEntry { kind, person, runner_up, .. } = LogEntry::pruned(kept.first);
         let entry = LogEntry { kind, person, runner_up, ..entry };
+        let sequence = count::after(self.durable_head())?;
         // After a replace that failed the flash may have the new segment: nothing more comes into the one before.
         self.sealed = true;
-        let sequence = self.durable_head() + 1;
         self.begin(flash, keyring, Some(&Pruning { oldest: kept.number, entry }))?;
         self.pruned = (sequence, kept.first);
         Ok(Some(LogEntry { sequence, ..entry }))

@@ -5,6 +5,7 @@ use super::record::Record;
 use super::segment::Head;
 use super::state::State;
 use crate::chain::{Chain, Tip};
+use crate::count::{MOST, UNREACHED};
 use crate::error::StoreError;
 
 /// Everything that follows from the pieces of the log up to one of them.
@@ -75,18 +76,23 @@ impl Reached {
                     tip.take_entry(chain, entry);
                 }
                 Record::Entry(_) => return Err(Unfit::Other("an entry out of sequence")),
-                Record::Context(context) if context.number == tip.given.wrapping_add(1) => {
+                Record::Context(context) if tip.given.checked_add(1) == Some(context.number) => {
                     tip.take_context(chain, context);
                 }
                 Record::Context(_) => return Err(Unfit::Other("a context out of its order")),
-                Record::State(found) => state = *found,
+                Record::State(found) if found.is_reached() => state = *found,
+                Record::State(_) => return Err(Unfit::Other(UNREACHED)),
             }
             see(&tip, record);
         }
         if tip.head + 1 != batch.prefix.next() {
             return Err(Unfit::Other("a batch of another count of entries"));
         }
-        *self = Self { tip, state, tail, batches: self.batches + 1 };
+        let batches = self.batches + 1;
+        if tip.head.max(batches) > MOST {
+            return Err(Unfit::Other(UNREACHED));
+        }
+        *self = Self { tip, state, tail, batches };
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::read::Cursor;
 use super::segment::Head;
 use super::{Log, record};
 use crate::chain::Checkpoint;
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::{Flash, FlashError, Object, Series};
 use crate::keyring::Keyring;
@@ -35,6 +36,10 @@ impl Log {
         keyring: &Keyring,
         pruning: Option<&Pruning>,
     ) -> Result<(), StoreError> {
+        let batches = match pruning {
+            Some(_) => count::after(self.durable.batches)?,
+            None => self.durable.batches,
+        };
         let first = self.durable.tip.head + 1;
         let anew = self.segments.pop_back_if(|last| last.first == first);
         let begun_anew = self.begun.as_ref().filter(|_| anew.is_some());
@@ -100,7 +105,7 @@ impl Log {
         self.begun = Some(head);
         if let Some(pruning) = pruning {
             self.tip.take_entry(&self.chain, &LogEntry { sequence: first, ..pruning.entry });
-            let (batches, tail) = (self.durable.batches + 1, tail_of(&bytes));
+            let tail = tail_of(&bytes);
             self.durable = Reached { tip: self.tip, batches, state: self.state, tail };
             self.settle(bytes.len() as u32);
         }

@@ -28,19 +28,23 @@
 //! Formats 1 and 2 of the flash have segments of version 1, which are not sealed (`plain`).
 
 use super::batch::{Tail, tail_of};
-use super::record::{Record, push_context, records};
+use super::record::{Record, context_len, push_context, records};
 use super::state::{self, State};
 use crate::bytes::Reader;
 use crate::chain::Checkpoint;
+use crate::count::{MOST, UNREACHED};
 use crate::error::StoreError;
 use crate::flash::{Flash, Object};
 use crate::keyring::{Keyring, SEAL};
 use threshold_record::Context;
+use threshold_record::context::MAX_CONTEXT_BYTES;
 
 const PLAIN: usize = 24;
 const MAGIC: [u8; 8] = *b"THRSEG\r\n";
 const VERSION: u16 = 2;
 const FIXED: usize = 32 + state::LEN + Checkpoint::LEN;
+/// Bytes of the longest sealed head, which carries every context that a log has a number for.
+const MOST_SEALED: usize = SEAL + FIXED + u16::MAX as usize * context_len(MAX_CONTEXT_BYTES);
 
 /// A segment's head.
 #[derive(Clone, Debug)]
@@ -60,10 +64,6 @@ pub(crate) struct Head {
     /// Its last bytes.
     pub(crate) tail: Tail,
 }
-
-/// Sequences and batches that a log counts to at most: one each microsecond for a hundred thousand years. What is added to
-/// one stays a number.
-const MOST: u64 = u64::MAX / 4;
 
 /// What the open log remembers of a segment: all that grows with the log.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +144,10 @@ impl Head {
         if end > len {
             return Err(damaged(len, "the end comes too early"));
         }
+        // Nothing vouches for it yet, and so many bytes are to be read.
+        if sealed as usize > MOST_SEALED {
+            return Err(damaged(20, "the length of its head"));
+        }
         let mut bytes = vec![0; sealed as usize];
         let read = flash.read(object, PLAIN as u64, &mut bytes)?;
         let head = keyring.open_sealed(key, &about(&plain), &bytes[..read]);
@@ -151,11 +155,16 @@ impl Head {
         let later = StoreError::Version { object, found: VERSION + 1, supported: VERSION };
         let mut reader = Reader::new(object, &head);
         let (oldest, previous_end, previous_tail) = (reader.u32()?, reader.u32()?, reader.array()?);
-        let (oldest_entry, batches) = (reader.u64()?, reader.u64()?);
+        let (oldest_entry, batches) = (reader.u64()?, reader.count()?);
         let state = State::from_bytes(&reader.array()?);
         let checkpoint = Checkpoint::from_bytes(&reader.array()?).map_err(|_| later.clone())?;
-        if [checkpoint.sequence, oldest_entry, batches].into_iter().any(|number| number > MOST) {
-            return Err(damaged(PLAIN as u64, "a number that no log reaches"));
+        // The oldest entry is the one after another, and may be still to come.
+        let numbers = [checkpoint.sequence, oldest_entry.saturating_sub(1)];
+        if numbers.into_iter().any(|number| number > MOST) || !state.is_reached() {
+            return Err(damaged(PLAIN as u64, UNREACHED));
+        }
+        if !(1..=number).contains(&oldest) {
+            return Err(damaged(PLAIN as u64, "an oldest segment that comes after it"));
         }
         let carried = records(reader.take(reader.left())?)
             .map(|record| match record {
@@ -249,7 +258,7 @@ mod tests {
             let told = read.map(|head| head.first()).map_err(|fault| fault.to_string());
             match is_sound {
                 true => assert_eq!(told, Ok(sequence + 1)),
-                false => assert!(told.unwrap_err().contains("a number that no log reaches")),
+                false => assert!(told.unwrap_err().contains(UNREACHED)),
             }
         }
     }

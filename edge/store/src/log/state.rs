@@ -10,6 +10,7 @@
 
 use crate::anchor::Anchor;
 use crate::bytes::array;
+use crate::count::MOST;
 use threshold_record::PersonId;
 
 pub(crate) const LEN: usize = 32;
@@ -47,6 +48,13 @@ impl State {
             last_id: PersonId(u32::from_le_bytes(array(bytes, 24))),
             lockout: array(bytes, 28),
         }
+    }
+}
+
+impl State {
+    /// False if it says what no unit reaches.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.generation.max(self.administrators) <= MOST
     }
 }
 

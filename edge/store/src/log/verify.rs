@@ -201,7 +201,7 @@ impl Walk<'_> {
         self.reached = before;
         self.known.pass(&before.tip);
         for context in head.carried.iter().filter(|held| held.number > before.tip.given) {
-            if context.number != self.reached.tip.given.wrapping_add(1) {
+            if self.reached.tip.given.checked_add(1) != Some(context.number) {
                 return Err(damaged(0, "a context out of its order"));
             }
             self.reached.tip.take_context(&self.chain, context);

@@ -2,6 +2,7 @@
 
 use super::Store;
 use crate::administrators::Roster;
+use crate::count;
 use crate::error::StoreError;
 use crate::flash::Object;
 use crate::keys::Secret;
@@ -43,7 +44,7 @@ impl Store {
 
     fn save_roster(&mut self, roster: Roster) -> Result<(), StoreError> {
         // A generation whose write failed is never given out again: the flash may have it, and somebody a copy.
-        self.roster_given += 1;
+        self.roster_given = count::after(self.roster_given)?;
         let roster = roster.of_generation(self.roster_given);
         self.replace(Object::Administrators, &roster.to_bytes())?;
         self.roster = roster;

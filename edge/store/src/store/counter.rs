@@ -10,6 +10,7 @@
 
 use super::Store;
 use crate::anchor::Anchor;
+use crate::count;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::keys::Counter;
@@ -61,9 +62,9 @@ impl Counting {
     }
 
     /// The step that an anchor has to name, if none is owed; `None` without a counter.
-    fn named_by(&self, anchor: &Anchor) -> Option<u64> {
+    fn named_by(&self, anchor: &Anchor) -> Result<Option<u64>, StoreError> {
         let is_due = self.bound != Bound::from(anchor);
-        self.at.map(|at| if is_due { at + 1 } else { at })
+        self.at.map(|at| if is_due { count::after(at) } else { Ok(at) }).transpose()
     }
 
     /// True while the flash names a step that the counter has not been heard to make.
@@ -79,8 +80,12 @@ impl Counting {
 
 impl Store {
     /// Has the anchor name its step, before it is written.
-    pub(super) fn name_step(&mut self) {
-        self.anchor.counter = self.counting.named_by(&self.anchor);
+    ///
+    /// # Errors
+    /// [`StoreError::NumbersUsedUp`].
+    pub(super) fn name_step(&mut self) -> Result<(), StoreError> {
+        self.anchor.counter = self.counting.named_by(&self.anchor)?;
+        Ok(())
     }
 
     /// Notes that the anchor is on the flash with the step that it names, and has the counter make that.
@@ -99,8 +104,9 @@ impl Store {
     /// Of the keeper; the step stays owed, and is made before the next write of the log or the anchor, or there is none.
     pub(super) fn make_step(&mut self) -> Result<(), StoreError> {
         if let Some(at) = self.counting.at.filter(|_| self.counting.owed) {
-            self.keyring.count_to(at + 1)?;
-            self.counting.at = Some(at + 1);
+            let next = count::after(at)?;
+            self.keyring.count_to(next)?;
+            self.counting.at = Some(next);
             self.counting.owed = false;
         }
         Ok(())

@@ -30,8 +30,6 @@ pub(crate) const HEADER: usize = 64;
 const MAGIC: [u8; 8] = *b"THRSEG\r\n";
 const VERSION: u16 = 1;
 const COVERED: usize = HEADER - 4;
-/// No log gets so far; one that says so is not counted on from, where a number would run over.
-const SEQUENCES: u64 = 1 << 63;
 
 struct Header {
     number: u32,
@@ -76,12 +74,12 @@ impl Header {
         let what = "the header of another segment";
         let misplaced = StoreError::Damaged { object, offset: 12, what };
         let (found, oldest, previous_end) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        let first = reader.u64()?;
+        let first = reader.count()?;
         let contexts = u16::from_le_bytes(reader.array()?);
         reader.zero(2)?;
         let carried = reader.u32()?;
         reader.zero(COVERED - 40)?;
-        if found != number || oldest == 0 || oldest > number || !(1..SEQUENCES).contains(&first) {
+        if found != number || oldest == 0 || oldest > number || first == 0 {
             return Err(misplaced);
         }
         Ok(Self { number, oldest, previous_end, first, contexts, carried })
