@@ -12,7 +12,7 @@ mod seeds;
 
 use crate::program::{host_triple, output, run_aloud, said};
 use crate::repository::root;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -339,6 +339,8 @@ fn one(built: &Path, out: &Path, target: &str, limit: &str) -> Result<Figures> {
     let corpus = fs::read_dir(&corpus).map_or(0, |files| files.count() as u64);
     let figures = figures(&text, start.elapsed(), corpus);
     let figures = figures.with_context(|| format!("{target} ended without its statistics"))?;
+    // Built without what counts its edges, a target would try the same inputs for ever and find nothing.
+    ensure!(figures.edges > 0, "{target} reached no edge: it is not instrumented");
     println!("{target}: {} runs, {:.0} s", figures.runs, figures.seconds);
     Ok(figures)
 }
