@@ -48,11 +48,7 @@ pub(crate) fn run_aloud(command: &mut Command) -> Result<()> {
 /// # Errors
 /// If one failed, or none ran: a name that is no test's would pass.
 pub(crate) fn run_tests(command: &mut Command) -> Result<usize> {
-    let Said { shown, out, err } = run_listening(command)?;
-    if passed(&out) == 0 {
-        bail!("{shown}: no test ran");
-    }
-    Ok(after(&err, "skipped: ").count())
+    run_listening(command)?.skipped()
 }
 
 /// Runs tests aloud, and gives the figures that they told.
@@ -60,12 +56,7 @@ pub(crate) fn run_tests(command: &mut Command) -> Result<usize> {
 /// # Errors
 /// If a test failed, or told none: a name that is no test's would pass.
 pub(crate) fn figures(command: &mut Command) -> Result<Vec<String>> {
-    let Said { shown, err, .. } = run_listening(command)?;
-    let figures: Vec<String> = after(&err, "figure: ").map(str::to_owned).collect();
-    if figures.is_empty() {
-        bail!("{shown}: no figure was told");
-    }
-    Ok(figures)
+    run_listening(command)?.figures()
 }
 
 /// What follows in the lines that begin so.
@@ -73,17 +64,32 @@ pub(crate) fn after<'a>(text: &'a str, beginning: &str) -> impl Iterator<Item = 
     text.lines().filter_map(move |line| line.strip_prefix(beginning))
 }
 
-/// Tests that passed, by the closing lines of the harness.
-fn passed(out: &str) -> usize {
-    let counts = after(out, "test result: ok. ").filter_map(|line| line.split(' ').next());
-    counts.filter_map(|count| count.parse::<usize>().ok()).sum()
-}
-
 /// What a command wrote, and how one would type it.
 struct Said {
     shown: String,
     out: String,
     err: String,
+}
+
+impl Said {
+    /// Checks that were skipped, of tests of which some passed, by the closing lines of the harness.
+    fn skipped(&self) -> Result<usize> {
+        let counts =
+            after(&self.out, "test result: ok. ").filter_map(|line| line.split(' ').next());
+        if counts.filter_map(|count| count.parse::<usize>().ok()).sum::<usize>() == 0 {
+            bail!("{}: no test ran", self.shown);
+        }
+        Ok(after(&self.err, "skipped: ").count())
+    }
+
+    /// The figures that were told.
+    fn figures(&self) -> Result<Vec<String>> {
+        let figures: Vec<String> = after(&self.err, "figure: ").map(str::to_owned).collect();
+        if figures.is_empty() {
+            bail!("{}: no figure was told", self.shown);
+        }
+        Ok(figures)
+    }
 }
 
 /// Runs with the terminal's own streams, and listens.
@@ -175,26 +181,31 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    fn saying(out: &str, err: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"printf "$1"; printf "$2" >&2"#, "sh", out, err]);
-        command
+    fn saying(out: &str, err: &str) -> Said {
+        Said { shown: "cargo test".to_owned(), out: out.to_owned(), err: err.to_owned() }
     }
 
     #[test]
     fn tests_of_which_none_ran_fail_and_skipped_checks_are_counted() {
-        let two = r"running 0 tests\n\ntest result: ok. 0 passed; 0 failed\n..\ntest result: ok. 2 passed; 0 failed\n";
-        let skipped = r".\nskipped: a (b)\nnot skipped: c\nskipped: d (e)\n";
-        assert_eq!(run_tests(&mut saying(two, skipped)).unwrap(), 2);
-        let none = saying(r"test result: ok. 0 passed; 0 failed; 9 filtered out\n", "");
-        assert!(run_tests(&mut { none }).unwrap_err().to_string().contains("no test ran"));
-        assert!(run_tests(Command::new("sh").args(["-c", "exit 3"])).is_err());
+        let two = "running 0 tests\n\ntest result: ok. 0 passed; 0 failed\n..\ntest result: ok. 2 passed; 0 failed\n";
+        let skipped = ".\nskipped: a (b)\nnot skipped: c\nskipped: d (e)\n";
+        assert_eq!(saying(two, skipped).skipped().unwrap(), 2);
+        let none = saying("test result: ok. 0 passed; 0 failed; 9 filtered out\n", "");
+        assert_eq!(none.skipped().unwrap_err().to_string(), "cargo test: no test ran");
+        assert!(saying("", "").skipped().is_err());
     }
 
     #[test]
     fn figures_are_those_that_were_told_and_none_is_a_failure() {
-        let told = figures(&mut saying("figure: not this", r"figure: one\nother\nfigure: two\n"));
-        assert_eq!(told.unwrap(), ["one", "two"]);
-        assert!(figures(&mut saying("test result: ok. 1 passed", "")).is_err());
+        let told = saying("figure: not this", "figure: one\nother\nfigure: two\n");
+        assert_eq!(told.figures().unwrap(), ["one", "two"]);
+        assert!(saying("test result: ok. 1 passed", "").figures().is_err());
+    }
+
+    #[test]
+    fn what_is_read_is_passed_on_line_by_line() {
+        let mut to = Vec::new();
+        let all = passed_on(Some(&b"one\ntwo"[..]), &mut to).unwrap();
+        assert_eq!((all.as_str(), to.as_slice()), ("one\ntwo\n", &b"one\ntwo\n"[..]));
     }
 }
