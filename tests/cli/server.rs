@@ -108,7 +108,7 @@ fn a_unit_behind_a_terminal_server_is_administered_over_a_sealed_session() {
     };
     let refused = stranger(&["gallery", "list"]);
     let (error, remedy) = refused.error();
-    assert!(error.ends_with("over a network nothing is said unsealed"), "{error}");
+    assert!(error.ends_with("would be believed at its word unsealed"), "{error}");
     assert!(remedy.starts_with("threshold pair over this port"), "{remedy}");
     assert_eq!(stranger(&["info"]).status, 0);
 

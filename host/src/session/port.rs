@@ -106,3 +106,30 @@ impl Transport for Port {
         self.0.name()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn only_a_pseudo_terminal_is_of_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = |name: &str, to: &str| {
+            let path = folder.path().join(name);
+            std::os::unix::fs::symlink(to, &path).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        // The folder of the pseudo-terminals stands for one of them, which nobody need have opened here.
+        for name in ["/dev/pts".to_owned(), link("pty", "/dev/pts")] {
+            assert!(is_of_this_machine(&name), "{name}");
+        }
+        let nothing = "/dev/pts/none".to_owned();
+        for name in ["/dev/null".to_owned(), link("serial", "/dev/null"), nothing] {
+            assert!(!is_of_this_machine(&name), "{name}");
+        }
+        for name in [format!("{RFC2217}localhost:4000"), format!("{TCP}localhost:4000")] {
+            assert!(!is_of_this_machine(&name), "{name}");
+        }
+    }
+}
