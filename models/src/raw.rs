@@ -385,6 +385,28 @@ impl Pixels<'_> {
             }
         }
     }
+
+    /// The mean of the green channel over one pixel in `step` across and down of a rectangle; 0 if there is none.
+    ///
+    /// # Panics
+    /// If the rectangle reaches beyond the frame, or a step is 0.
+    #[must_use]
+    pub fn mean_green(&self, [xs, ys]: [std::ops::Range<usize>; 2], step: [usize; 2]) -> u8 {
+        let (mut sum, mut count) = (0u64, 0u64);
+        let RawFrame { layout: PixelLayout { format, width, stride, .. }, bytes } = self.frame;
+        for y in ys.step_by(step[1]) {
+            let xs = xs.clone().step_by(step[0]);
+            count += xs.len() as u64;
+            sum += match format {
+                PixelFormat::Rgb24 => {
+                    let row = &bytes[y * stride..][..3 * width];
+                    xs.map(|x| u64::from(row[3 * x + 1])).sum::<u64>()
+                }
+                _ => xs.map(|x| u64::from(self.at(x, y)[1])).sum(),
+            };
+        }
+        sum.checked_div(count).map_or(0, |mean| mean as u8)
+    }
 }
 
 fn fours(row: &[u8]) -> impl Iterator<Item = [u8; 4]> {
@@ -400,6 +422,24 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
     use super::*;
+
+    #[test]
+    fn the_mean_of_the_green_channel_is_that_of_its_pixels_in_every_format() {
+        for format in PixelFormat::ALL {
+            let stride = format.stride(8) + 3;
+            let bytes: Vec<u8> =
+                (0..format.len(6, stride)).map(|i| (i * i * 7 + i * 31) as u8).collect();
+            let raw = RawFrame::new(format, [8, 6], stride, Colour::default(), &bytes).unwrap();
+            let pixels = raw.pixels();
+            let mut greens = Vec::new();
+            for y in [1, 3, 5] {
+                greens.extend([2, 5].map(|x| u32::from(pixels.at(x, y)[1])));
+            }
+            let mean = greens.iter().sum::<u32>() / 6;
+            assert_eq!(u32::from(pixels.mean_green([2..8, 1..6], [3, 2])), mean, "{format:?}");
+            assert_eq!(pixels.mean_green([3..3, 1..6], [1, 1]), 0);
+        }
+    }
 
     #[test]
     fn black_white_and_the_colour_bars_come_out() {

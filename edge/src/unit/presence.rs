@@ -57,17 +57,10 @@ impl Presence {
 fn cell_mean(pixels: &Pixels<'_>, [width, height]: [usize; 2], [column, row]: [usize; 2]) -> u8 {
     let range = |nth: usize, cells: usize, px: usize| {
         let (from, to) = (nth * px / cells, ((nth + 1) * px / cells).min(px));
-        (from..to.max(from + 1).min(px)).step_by(((to - from) / SAMPLES).max(1))
+        (from..to.max(from + 1).min(px), ((to - from) / SAMPLES).max(1))
     };
-    let (mut sum, mut count) = (0, 0);
-    for y in range(row, CELLS.1, height) {
-        for x in range(column, CELLS.0, width) {
-            let [_, green, _] = pixels.at(x, y);
-            sum += u32::from(green);
-            count += 1;
-        }
-    }
-    sum.checked_div(count).map_or(0, |mean| mean as u8)
+    let ((xs, x_step), (ys, y_step)) = (range(column, CELLS.0, width), range(row, CELLS.1, height));
+    pixels.mean_green([xs, ys], [x_step, y_step])
 }
 
 #[cfg(test)]
