@@ -1,4 +1,4 @@
-//! `cargo xtask soak facenet --scratch`: NN2 narrowed, trained from scratch, and its section of the page.
+//! `cargo xtask soak facenet --network nn2`: NN2 narrowed, trained from scratch, and its section of the page.
 //!
 //! Owns the run and the figure that it is held to. Refuses a teacher, whose knowledge would not be from scratch, and to choose by the
 //! check half: the run judges it once, after its last epoch.
