@@ -93,9 +93,9 @@ enum Task {
         /// Of the group `train` only this network.
         #[arg(long, value_enum)]
         stage: Option<training::Part>,
-        /// Of the group `facenet`: a narrowed NN2 from scratch, and not the last layer
-        #[arg(long)]
-        scratch: bool,
+        /// Of the group `facenet` only this.
+        #[arg(long, value_enum)]
+        network: Option<training::facenet::Network>,
     },
     /// Fetches weights and test photos into the cache folder; what is there stays.
     Setup,
@@ -125,7 +125,7 @@ fn main() -> ExitCode {
             let extent = if whole { sanitize::Extent::Whole } else { sanitize::Extent::Parts };
             sanitize::run(extent).map(drop)
         }
-        Task::Soak { group, stage, scratch } => soak::run(group, stage, scratch),
+        Task::Soak { group, stage, network } => soak::run(group, stage, network),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
         Task::Vm { asked } => vm::run(asked),

@@ -39,27 +39,26 @@ pub(crate) enum Group {
     Ranges,
     /// P-Net, R-Net and O-Net from scratch on the development sets, beside the installed ones on a balanced set; `--stage` names one, the three together (`cascade`), or small runs with one thing left out (`ablation`).
     Train,
-    /// FaceNet's last layer by triplets to 128 values: three seeds, three kinds of negatives, judged by unseen people; with `--scratch` a narrowed NN2 from scratch.
+    /// FaceNet's last layer and its last block by triplets to 128 values: three seeds, kinds of negatives, judged by unseen people; and a narrowed NN2 from scratch; `--network` names one.
     Facenet,
 }
 
-/// Runs the sweeps of one group, or of all; `stage` is the one that is to be trained, `scratch` whether a whole FaceNet is and not
-/// the last layer.
+/// Runs the sweeps of one group, or of all; `stage` is the one that is to be trained, `network` what of FaceNet.
 ///
 /// # Errors
 /// If a sweep could not run or missed a figure; the table is written in either case.
 pub(crate) fn run(
     group: Option<Group>,
     stage: Option<training::Part>,
-    scratch: bool,
+    network: Option<training::facenet::Network>,
 ) -> Result<()> {
     if stage.is_some() && group != Some(Group::Train) {
         bail!(
             "--stage names a network of `cargo xtask soak train`; leave it out, or ask for that group"
         );
     }
-    if scratch && group != Some(Group::Facenet) {
-        bail!("--scratch is for `cargo xtask soak facenet`; leave it out, or ask for that group");
+    if network.is_some() && group != Some(Group::Facenet) {
+        bail!("--network is for `cargo xtask soak facenet`; leave it out, or ask for that group");
     }
     match group {
         None => {
@@ -72,8 +71,7 @@ pub(crate) fn run(
                 .and(board())
                 .and(ranges())
                 .and(training::run(None))
-                .and(training::facenet::run())
-                .and(training::scratch::run())
+                .and(training::facenet::run(None))
         }
         Some(Group::Models) => models(),
         Some(Group::Kernels) => kernels(),
@@ -86,8 +84,7 @@ pub(crate) fn run(
         Some(Group::Vm) => board(),
         Some(Group::Ranges) => ranges(),
         Some(Group::Train) => training::run(stage),
-        Some(Group::Facenet) if scratch => training::scratch::run(),
-        Some(Group::Facenet) => training::facenet::run(),
+        Some(Group::Facenet) => training::facenet::run(network),
     }
 }
 

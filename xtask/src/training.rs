@@ -7,7 +7,7 @@
 mod ablation;
 mod cascade;
 pub(crate) mod facenet;
-pub(crate) mod scratch;
+mod scratch;
 
 use crate::program::{cargo, run_aloud};
 use crate::repository::{root, shared};

@@ -27,7 +27,26 @@ pub fn inception_resnet_v1_trunk() -> Graph {
     g
 }
 
-/// The last layer alone, over those features: output `embedding` (`len`).
+/// All of it before the last residual block: output `features` (3 x 3 x 1792).
+#[must_use]
+pub fn inception_resnet_v1_before_last_block() -> Graph {
+    let mut g = Graph::new("Inception-ResNet-v1 before its last block", INPUT);
+    let x = before_last_block(&mut g);
+    g.output("features", x);
+    g
+}
+
+/// The last residual block and the last layer, over those: output `embedding` (`len`).
+#[must_use]
+pub fn inception_resnet_v1_last_block(len: usize) -> Graph {
+    let mut g = Graph::new("Inception-ResNet-v1's last block", Shape { h: 3, w: 3, c: 1792 });
+    let x = g.input();
+    let x = last_block(&mut g, x);
+    head(&mut g, x, len);
+    g
+}
+
+/// The last layer alone, over the features of all before it: output `embedding` (`len`).
 #[must_use]
 pub fn inception_resnet_v1_head(len: usize) -> Graph {
     let mut g = Graph::new("Inception-ResNet-v1's last layer", Shape { h: 1, w: 1, c: 1792 });
@@ -52,6 +71,16 @@ fn head(g: &mut Graph, x: ValueId, len: usize) {
 }
 
 fn trunk(g: &mut Graph) -> ValueId {
+    let x = before_last_block(g);
+    last_block(g, x)
+}
+
+fn last_block(g: &mut Graph, x: ValueId) -> ValueId {
+    let x = block8(g, "block8", x, 1.0, Act::None);
+    g.global_average("avgpool_1a", x)
+}
+
+fn before_last_block(g: &mut Graph) -> ValueId {
     let relu = |cout, kh, kw| Conv::new(cout, kh, kw).act(Act::Relu);
     let x = g.conv("conv2d_1a", g.input(), relu(32, 3, 3).stride(2));
     let x = g.conv("conv2d_2a", x, relu(32, 3, 3));
@@ -71,8 +100,7 @@ fn trunk(g: &mut Graph) -> ValueId {
     for i in 0..5 {
         x = block8(g, &format!("repeat_3.{i}"), x, 0.20, Act::Relu);
     }
-    let x = block8(g, "block8", x, 1.0, Act::None);
-    g.global_average("avgpool_1a", x)
+    x
 }
 
 /// One convolution after the other, each with ReLU.
@@ -146,4 +174,33 @@ fn mixed_7a(g: &mut Graph, x: ValueId) -> ValueId {
     let b2 = branch(g, "mixed_7a.branch2", x, &[one, Conv::new(256, 3, 3).same(), down(256)]);
     let b3 = g.pool("mixed_7a.branch3", x, Pool::new(PoolKind::Max, 3, 2));
     g.concat("mixed_7a", &[b0, b1, b2, b3])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+    use super::*;
+    use crate::cpu::{Network, Pool as Threads, Simd};
+    use crate::synthetic;
+    use crate::tensor::max_abs_diff;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_last_block_over_what_is_before_it_is_the_whole_network() {
+        let whole = inception_resnet_v1_128();
+        let weights = synthetic::weights([&whole]);
+        let run = |graph: &Graph, input: &[f32], output: &str| {
+            let pool = Arc::new(Threads::new(1));
+            let mut network = Network::new(graph, &weights, Simd::detect(), pool).unwrap();
+            network.run(input).unwrap();
+            network.output(output).unwrap().to_vec()
+        };
+        let crop = synthetic::input(1, INPUT);
+        let expected = run(&whole, &crop, "embedding");
+        let rows = run(&inception_resnet_v1_before_last_block(), &crop, "features");
+        let found = run(&inception_resnet_v1_last_block(128), &rows, "embedding");
+        assert_eq!((rows.len(), found.len()), (3 * 3 * 1792, 128));
+        assert!(max_abs_diff(&found, &expected) < 1e-6);
+    }
 }

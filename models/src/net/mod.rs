@@ -16,8 +16,8 @@ mod rnet;
 pub use cascade_cnn::{PAPER_NETWORKS, PAPER_PASSES, PaperNetwork, net12, net24, net48};
 pub use dlib_resnet29::dlib_resnet29;
 pub use inception_resnet_v1::{
-    inception_resnet_v1, inception_resnet_v1_128, inception_resnet_v1_head,
-    inception_resnet_v1_trunk,
+    inception_resnet_v1, inception_resnet_v1_128, inception_resnet_v1_before_last_block,
+    inception_resnet_v1_head, inception_resnet_v1_last_block, inception_resnet_v1_trunk,
 };
 pub use nn1::{PAPER_LAYERS, PaperLayer, nn1};
 pub use onet::onet;
@@ -77,6 +77,8 @@ mod tests {
             (inception_resnet_v1(), 23_467_824, 1_417_662_304),
             (inception_resnet_v1_trunk(), 22_549_808, 1_416_744_800),
             (inception_resnet_v1_head(128), 229_504, 229_376),
+            (inception_resnet_v1_before_last_block(), 20_949_808, 1_402_367_840),
+            (inception_resnet_v1_last_block(128), 1_829_504, 14_606_336),
             (inception_resnet_v1_128(), 22_779_312, 1_416_974_176),
             (dlib_resnet29(), 5_607_488, 270_854_144),
             (nn1(), 140_025_664, 1_605_944_064),

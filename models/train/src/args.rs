@@ -32,7 +32,7 @@ pub struct Typed {
 pub enum Command {
     /// Train one network of the cascade, or go on with a run
     Mtcnn(Mtcnn),
-    /// Train FaceNet's last layer by triplets to 128 values, or NN2 or NN3 from scratch, or go on with a run
+    /// Train FaceNet's last layer or block by triplets to 128 values, or NN2 or NN3 from scratch, or go on with a run
     Facenet(Facenet),
     /// Draw a contact sheet of the samples that a run learns from
     Preview(Preview),

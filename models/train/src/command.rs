@@ -51,7 +51,7 @@ fn pace(typed: &args::Pace) -> Result<()> {
 fn embedder(folder: &Path) -> Result<Pack> {
     let embedder = PackDir::open(folder).and_then(|dir| dir.named("facenet"));
     embedder.context(
-        "last layer, crops and teacher are those of the installed FaceNet; run `cargo xtask setup`",
+        "last block, crops and teacher are those of the installed FaceNet; run `cargo xtask setup`",
     )
 }
 
@@ -102,9 +102,10 @@ fn facenet(typed: &args::Facenet, detector: &Pack, embedder: &Pack, threads: usi
     }
     let mut progress = Progress::new(config.epochs * config.steps);
     let outcome = run.go(usize::MAX, &mut progress)?;
-    if let Some(check) = &outcome.check {
+    for (kind, check) in [("pairs", &outcome.check), ("drawn pairs", &outcome.drawn)] {
+        let Some(check) = check else { continue };
         let [people, photos, pairs] = check.counts;
-        say::line(&format!("check half: {people} people, {photos} photos, {pairs} pairs"));
+        say::line(&format!("check half: {people} people, {photos} photos, {pairs} {kind}"));
         let trained = [("trained", check.trained)].into_iter();
         for (name, judged) in trained.chain(check.beside.named()) {
             say::line(&format!("  {name}: {}", say::pairs(&judged)));

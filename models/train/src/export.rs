@@ -79,21 +79,26 @@ pub fn is_facenet(run: &Path) -> bool {
     facenet::config::Config::read(&run.join("run.toml")).is_ok()
 }
 
-/// An embedder's pack of a run that is done: the installed FaceNet with the last layer that the run found best. Its
-/// threshold is the best of the run's held-back people.
+/// An embedder's pack of a run that is done: the installed FaceNet with the last layer, or block and layer, that the run found
+/// best. Its threshold is the best of the run's held-back people.
 ///
 /// # Errors
 /// If the run is not done, does not fit, is of a network that no pack holds, or the pack's name or licence is none.
 pub fn embedder(run: &Path, installed: &Pack, name: &str, licence: &str) -> Result<Pack> {
     let config = facenet::config::Config::read(&run.join("run.toml"))?;
-    if config.network != facenet::network::Network::LastLayer || config.size().len != LEN {
+    let part = match config.network {
+        facenet::network::Network::LastLayer => Some("last layer"),
+        facenet::network::Network::LastBlock => Some("last block"),
+        facenet::network::Network::Nn2 | facenet::network::Network::Nn3 => None,
+    };
+    let Some(part) = part.filter(|_| config.size().len == LEN) else {
         bail!(
             "{}: packs hold networks that a door runs, by name, and {:?} of this size and length is none of them; what it \
              learnt stays in {PARAMETERS} in the run's folder",
             run.display(),
             config.network
         );
-    }
+    };
     let at = || run.join("run.json").display().to_string();
     let text = std::fs::read_to_string(run.join("run.json")).with_context(at)?;
     let outcome: serde_json::Value = serde_json::from_str(&text).with_context(at)?;
@@ -117,7 +122,7 @@ pub fn embedder(run: &Path, installed: &Pack, name: &str, licence: &str) -> Resu
         version: format!("threshold-train {}", env!("CARGO_PKG_VERSION")),
         source: Source {
             title: format!(
-                "{}; its last layer trained by triplets to 128 values",
+                "{}; its {part} trained by triplets to 128 values",
                 untrained.source.title
             ),
             digest: digest(&tensors),

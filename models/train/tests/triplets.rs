@@ -1,8 +1,9 @@
-//! Whole runs of FaceNet's last layer on made-up features: they learn, repeat, go on, stop, and what they learnt runs on
+//! Whole runs of FaceNet's last layer on made-up features, and in `block` and `scratch` of what else is trained: they learn, repeat, go on, stop, and what they learnt runs on
 //! the CPU engine and on the emulated kernels; on photos, where references are, a photo's features are what the engine has
 //! before its last layer.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod block;
 mod drawn;
 mod references;
 mod scratch;
@@ -67,6 +68,7 @@ fn config() -> Config {
         keep: 0,
         margin: 0.2,
         negatives: Negatives::SemiHard,
+        mine_every: 0,
         held_back: 0.2,
         features: None,
         pairs: None,
@@ -84,7 +86,7 @@ fn people(from: usize, n: usize) -> Vec<Subject> {
             let mut values = vec![0.1; 1792];
             values[..60].copy_from_slice(&face);
             values[60..160].iter_mut().for_each(|value| *value = random.between(-2.0, 2.0));
-            (format!("p{person}/{photo}.jpg"), vec![Embedding(values)])
+            (format!("p{person}/p{person}_{:04}.jpg", photo + 1), vec![Embedding(values)])
         };
         Subject { name: format!("p{person}"), pictures: (0..4).map(picture).collect() }
     };
@@ -97,8 +99,12 @@ fn everybody() -> People {
 
 /// Takes so many epochs of a run in a folder; gives its parameters' bits.
 fn go(config: &Config, folder: &Path, epochs: usize) -> Vec<u32> {
-    let (people, detector) = (everybody(), detector());
-    let mut run = Run::open(config, &people, [&detector, embedder()], vec![], folder).unwrap();
+    go_of(config, &everybody(), folder, epochs)
+}
+
+fn go_of(config: &Config, people: &People, folder: &Path, epochs: usize) -> Vec<u32> {
+    let detector = detector();
+    let mut run = Run::open(config, people, [&detector, embedder()], vec![], folder).unwrap();
     run.go(epochs, &mut |_: &Epoch| ()).unwrap();
     run.parameters().values().flat_map(|t| t.data.iter().map(|v| v.to_bits())).collect()
 }
@@ -212,6 +218,51 @@ fn the_same_seed_gives_the_same_bits_and_a_run_that_was_cut_goes_on_with_them() 
     for negatives in [Negatives::Hardest, Negatives::Random] {
         let folder = tempfile::tempdir().unwrap();
         assert_ne!(go(&Config { negatives, ..config.clone() }, folder.path(), 3), expected);
+    }
+}
+
+#[test]
+fn mined_people_lie_nearer_than_drawn_ones_and_a_run_that_was_cut_mines_what_an_uncut_one_does() {
+    let config = Config { steps: 6, epochs: 2, batch_people: 5, margin: 2.0, ..config() };
+    let mined = Config { mine_every: 3, ..config.clone() };
+    let [whole, cut, drawn] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let mut people = everybody();
+    for (_, frames) in people.learn.iter_mut().flat_map(|subject| &mut subject.pictures) {
+        // Faces in twelve values and hardly anything else: some are alike.
+        frames[0].0[..12].iter_mut().for_each(|value| *value *= 4.0);
+        frames[0].0[12..60].fill(0.1);
+        frames[0].0[60..160].iter_mut().for_each(|value| *value *= 0.1);
+    }
+    let go = |config: &Config, folder: &Path, epochs| go_of(config, &people, folder, epochs);
+    let expected = go(&mined, whole.path(), 2);
+    go(&mined, cut.path(), 1);
+    assert!(go(&mined, cut.path(), 1) == expected, "the same bits");
+    assert_eq!(losses(cut.path()), losses(whole.path()));
+    assert!(go(&config, drawn.path(), 2) != expected, "other people, other parameters");
+    // How far photos of different people of a batch lie apart, in the steps before either has learnt much.
+    let spread = |folder: &Path| {
+        let text = losses(folder);
+        let spread = |line: &str| line.rsplit(',').next().unwrap().parse::<f32>().unwrap();
+        text.lines().skip(1).take(3).map(spread).sum::<f32>() / 3.0
+    };
+    let [mined, drawn] = [whole.path(), drawn.path()].map(spread);
+    assert!(mined < drawn * 0.8, "{mined} mined, {drawn} drawn");
+}
+
+#[test]
+fn with_a_list_the_check_half_is_judged_by_its_pairs_and_by_drawn_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("pairs.txt");
+    let text = "2\t1\np300\t1\t2\np300\t1\tp301\t1\np302\t1\t2\np302\t1\tp303\t1\n";
+    std::fs::write(&list, text).unwrap();
+    let config = Config { steps: 1, epochs: 1, pairs: Some(list), ..config() };
+    let run = folder.path().join("run");
+    // The second time the run is over, and says what it said.
+    for _ in 0..2 {
+        go(&config, &run, 1);
+        let Outcome { check, drawn, .. } = outcome_of(&run);
+        assert_eq!(check.unwrap().counts, [4, 6, 4]);
+        assert_eq!(drawn.unwrap().counts, [40, 160, 480]);
     }
 }
 
@@ -386,6 +437,16 @@ fn features_are_what_the_engine_has_before_its_last_layer_and_are_kept() {
     let found = run_network(&head, &facenet, &frames[0].0, "embedding");
     let far = max_abs_diff(&found, &expected.0);
     assert!(far < 1e-5, "{far}");
+
+    // So are rows of the last block, under that block.
+    let other = folder.path().join("rows");
+    let rows = (Rows::BeforeBlock, other.as_path());
+    let rows = People::of(&photos::load(&sets, packs, rows, 2, &|_, _| ()).unwrap(), 0.0);
+    let mut pictures = rows.learn.iter().chain(&rows.check).flat_map(|one| &one.pictures);
+    let (_, frames) = pictures.find(|(path, _)| path == name).unwrap();
+    let block = net::inception_resnet_v1_last_block(512);
+    let far = max_abs_diff(&run_network(&block, &facenet, &frames[0].0, "embedding"), &expected.0);
+    assert!(far < 1e-5 && other.is_file(), "{far}");
 
     // The crops of a whole network are the same patches, smaller, and no file keeps them.
     let (side_px, none) = (64, folder.path().join("crops"));

@@ -1,4 +1,4 @@
-//! `cargo xtask soak facenet --scratch`: NN2 narrowed, trained from scratch, and again by a teacher, and their sections of the page.
+//! `cargo xtask soak facenet --network nn2`: NN2 narrowed, trained from scratch, and again by a teacher, and their sections of the page.
 //!
 //! Owns the runs and the figure that the first is held to: a teacher's knowledge is not from scratch. Refuses to choose by the check
 //! half: a run judges it once, after its last epoch.

@@ -1,10 +1,12 @@
-//! The draw of a batch: P people with K photos of each, or as many of all photos, and what is done to a crop.
+//! The draw of a batch: P people, any or near ones, with K photos of each, or as many of all photos, and what is done to a crop.
 //!
 //! Owns the order of photos and the augmentation. A batch follows from its stream of numbers alone.
 
+use super::mined::Mined;
 use super::run::People;
 use crate::config::out_of_range;
 use crate::random::Random;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// What is drawn of a crop.
@@ -60,6 +62,9 @@ pub struct Batch {
     pub photos: Vec<usize>,
 }
 
+/// Photos whose rows are laid side by side at a time: those of a block are 65 KB each.
+const AT_ONCE: usize = 256;
+
 /// Photos to learn from, those of people with one photo last, and whose they are.
 #[derive(Debug)]
 pub struct Photos<'a> {
@@ -81,11 +86,22 @@ impl<'a> Photos<'a> {
         Self { rows: people.learnt(0).collect(), starts, augment }
     }
 
-    /// So many people and so many photos of each.
+    /// So many people and so many photos of each; where they were mined, somebody and those who lie nearest.
     #[must_use]
-    pub fn of_people(&self, people: usize, photos: usize, random: &mut Random) -> Batch {
+    pub fn of_people(
+        &self,
+        people: usize,
+        photos: usize,
+        mined: Option<&Mined>,
+        random: &mut Random,
+    ) -> Batch {
         let mut batch = Batch::default();
-        for person in drawn(self.starts.len() - 1, people, random) {
+        let all = self.starts.len() - 1;
+        let people = match mined {
+            Some(mined) => mined.near(random.below(all), people),
+            None => drawn(all, people, random),
+        };
+        for person in people {
             let [start, end] = [self.starts[person], self.starts[person + 1]];
             for photo in drawn(end - start, photos, random) {
                 batch.people.push(person);
@@ -93,6 +109,18 @@ impl<'a> Photos<'a> {
             }
         }
         self.filled(batch, random)
+    }
+
+    /// Those who have two photos or more, by embeddings (N, `len`) of all their photos, whose rows `embed` is given.
+    ///
+    /// # Errors
+    /// If `embed` fails.
+    pub fn mined(&self, len: usize, embed: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Mined> {
+        let mut embeddings = Vec::new();
+        for rows in self.rows[..self.starts[self.starts.len() - 1]].chunks(AT_ONCE) {
+            embeddings.extend(embed(&rows.concat())?);
+        }
+        Ok(Mined::of(&embeddings, len, self.starts.windows(2).map(|ends| ends[1] - ends[0])))
     }
 
     /// So many of all photos, those of people with one included, each as if it were somebody else's.

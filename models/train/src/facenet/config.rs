@@ -20,7 +20,7 @@ use threshold_models::net::ResnetSize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// FaceNet: its last layer, or a whole network.
+    /// FaceNet: its last layer or block, or a whole network.
     FaceNet,
 }
 
@@ -93,12 +93,15 @@ pub struct Config {
     /// Which negatives are learnt from.
     #[serde(default)]
     pub negatives: Negatives,
+    /// Steps after which the people of a batch are mined anew: somebody drawn, and those who lie nearest; 0: all are drawn.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub mine_every: usize,
     /// Part of the fit half's people that is held back.
     #[serde(default = "held_back")]
     pub held_back: f32,
-    /// Where the photos' features are kept, for other runs with the same photos; in the run's folder if this is missing.
+    /// Where the photos' rows of a part of the installed FaceNet are kept, for other runs with the same photos; in the run's folder if this is missing.
     pub features: Option<PathBuf>,
-    /// LFW's list of pairs: the check half is judged by those of its pairs that have nobody of the fit half, and not by
+    /// LFW's list of pairs: the check half is judged by those of its pairs that have nobody of the fit half, beside the
     /// drawn ones.
     pub pairs: Option<PathBuf>,
     /// The first epochs: whose photo it is, by a head that is thrown away behind them.
@@ -222,7 +225,14 @@ impl Config {
                 self.epochs
             ));
         }
-        if self.network != Network::LastLayer {
+        if self.mine_every > 0 && !self.steps.is_multiple_of(self.mine_every) {
+            // An epoch begins with mining, so that a run which goes on mines by what its checkpoint has.
+            return Some(format!(
+                "mine_every is {}; it must divide steps, {}",
+                self.mine_every, self.steps
+            ));
+        }
+        if self.network.is_whole() {
             let divided = [("width", width, 8), ("side_px", side_px, 32)];
             let odd = divided.into_iter().find(|(_, value, by)| value % by != 0);
             return odd.map(|(name, value, by)| {
@@ -238,7 +248,7 @@ impl Config {
         ];
         let (name, _) = whole.into_iter().find(|(_, said)| *said)?;
         Some(format!(
-            "{name} is for a whole network (network = \"nn2\"), and not for the last layer"
+            "{name} is for a whole network (network = \"nn2\"), and not for a part of the installed FaceNet"
         ))
     }
 }
@@ -276,6 +286,9 @@ mod tests {
         check(&format!("{LEAST}accumulate = 0\n{SET}"), "accumulate is 0; it must be 1 to 1024");
         check(&format!("{LEAST}length = 600\n{SET}"), "length is 600; it must be 8 to 512");
         check(&format!("{LEAST}width = 16\n{SET}"), "width is for a whole network");
+        check(&format!("{LEAST}mine_every = 2\n{SET}"), "mine_every is 2; it must divide steps, 3");
+        let block = format!("{LEAST}network = \"last-block\"\n");
+        check(&format!("{block}side_px = 64\n{SET}"), "side_px is for a whole network");
         check(&format!("{LEAST}distil = {{ epochs = 1 }}\n{SET}"), "distil is for a whole network");
         let whole = format!("{LEAST}network = \"nn2\"\n");
         check(&format!("{whole}width = 20\n{SET}"), "width is 20; it must be a multiple of 8");
@@ -310,6 +323,7 @@ mod tests {
         for key in ["network", "width", "length", "pretrain", "distil", "augment", "accumulate"] {
             assert!(!text.contains(key), "{text}");
         }
+        assert!(!text.contains("mine_every"), "{text}");
         let whole = "network = \"nn2\"\nwidth = 16\nside_px = 64\npretrain = { epochs = 1 }\n";
         std::fs::write(&path, format!("{LEAST}{whole}augment = {{ mirror = true }}\n{SET}"))
             .unwrap();

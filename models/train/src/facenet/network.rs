@@ -1,4 +1,4 @@
-//! What is trained: the installed FaceNet's last layer, or a whole network of ours from scratch.
+//! What is trained: the installed FaceNet's last layer or last block, or a whole network of ours from scratch.
 //!
 //! Owns the choice, what a photo is to it (its *row*), and where a whole network starts. It has batch norm behind every layer while
 //! it is trained, the last one too: without, the embeddings of all photos became one point in the first steps.
@@ -21,6 +21,8 @@ pub enum Network {
     /// The last layer of the installed FaceNet.
     #[default]
     LastLayer,
+    /// Its last residual block, and that layer.
+    LastBlock,
     /// ResNet-50, from scratch.
     Nn2,
     /// ResNet-101, from scratch.
@@ -32,6 +34,8 @@ pub enum Network {
 pub enum Rows {
     /// What the installed FaceNet has before its last layer.
     Features,
+    /// What it has before its last block.
+    BeforeBlock,
     /// The crop by the installed embedder's rule, of this side.
     Crops {
         /// Pixels.
@@ -45,6 +49,7 @@ impl Rows {
     pub fn len(self) -> usize {
         match self {
             Self::Features => FEATURES,
+            Self::BeforeBlock => 3 * 3 * FEATURES,
             Self::Crops { side_px } => side_px * side_px * 3,
         }
     }
@@ -54,23 +59,41 @@ impl Rows {
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
+
+    /// The part of the installed FaceNet that a photo's crop passes through; none where the crop is the row.
+    #[must_use]
+    pub fn trunk(self) -> Option<Graph> {
+        match self {
+            Self::Features => Some(net::inception_resnet_v1_trunk()),
+            Self::BeforeBlock => Some(net::inception_resnet_v1_before_last_block()),
+            Self::Crops { .. } => None,
+        }
+    }
 }
 
 impl Network {
+    /// Whether it is one of ours and from scratch, and not a part of the installed FaceNet.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Nn2 | Self::Nn3)
+    }
+
     /// What goes in.
     #[must_use]
     pub fn rows(self, side_px: usize) -> Rows {
         match self {
             Self::LastLayer => Rows::Features,
+            Self::LastBlock => Rows::BeforeBlock,
             Self::Nn2 | Self::Nn3 => Rows::Crops { side_px },
         }
     }
 
-    /// Its graph; of the last layer, only the length of `size` counts.
+    /// Its graph; of a part of the installed one, only the length of `size` counts.
     #[must_use]
     pub fn graph(self, size: ResnetSize) -> Graph {
         match self {
             Self::LastLayer => net::inception_resnet_v1_head(size.len),
+            Self::LastBlock => net::inception_resnet_v1_last_block(size.len),
             Self::Nn2 => net::nn2_of(size),
             Self::Nn3 => net::nn3_of(size),
         }

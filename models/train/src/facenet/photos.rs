@@ -1,4 +1,4 @@
-//! People's photos as rows: found and cropped, and for the last layer passed through the installed FaceNet up to it, once.
+//! People's photos as rows: found and cropped, and for the last layer or block passed through the installed FaceNet up to it, once.
 //!
 //! Owns the order of photos and the file that keeps their features (the form of `eval::embeddings`, whose digest covers
 //! photos and packs: it is made anew where one of them changed). A photo that cannot be read and a person's empty folder
@@ -20,7 +20,6 @@ use threshold_models::eval::embeddings::{
     About, EMBEDDINGS_FORMAT, Embeddings, Picture, PicturesDigest,
 };
 use threshold_models::eval::lfw::face_of;
-use threshold_models::net;
 use threshold_models::pack::{self, EmbedderMeta, Pack, PackMeta, Preprocessing};
 use threshold_models::picture;
 
@@ -74,6 +73,7 @@ pub fn load(
     let name = &embedder.meta.name;
     let model_name = match rows {
         Rows::Features => format!("{name} before its last layer"),
+        Rows::BeforeBlock => format!("{name} before its last block"),
         Rows::Crops { side_px } => format!("{name}'s crops of {side_px} px"),
     };
     let mut about = About {
@@ -113,7 +113,7 @@ pub fn load(
         bail!("no photo could be read ({} failed)", skipped.len());
     }
     let features = Embeddings::new(about, &values)?;
-    if rows == Rows::Features {
+    if rows.trunk().is_some() {
         write_whole(kept, &features.to_bytes()?).with_context(|| kept.display().to_string())?;
     }
     Ok(Photos { features, skipped })
@@ -155,7 +155,7 @@ fn pass(
 /// The way of a photo to its row; one for each thread.
 struct Passage<'a> {
     engine: CpuEngine,
-    /// All before the last layer, where features are asked for.
+    /// All before what is trained, where that is a part of the installed network.
     trunk: Option<Network>,
     meta: &'a PackMeta,
     rule: CropRule,
@@ -167,12 +167,12 @@ impl<'a> Passage<'a> {
         let options = EngineOptions { threads: 1, ..EngineOptions::default() };
         let EmbedderMeta { crop, .. } = embedder.embedder()?;
         let (rule, trunk) = match rows {
-            Rows::Features => {
-                let (graph, pool) = (net::inception_resnet_v1_trunk(), Arc::new(Pool::new(1)));
-                (*crop, Some(Network::new(&graph, embedder, Simd::detect(), pool)?))
-            }
+            Rows::Features | Rows::BeforeBlock => (*crop, rows.trunk()),
             Rows::Crops { side_px } => (crop.of_size(side_px), None),
         };
+        let pool = Arc::new(Pool::new(1));
+        let network = |graph| Network::new(&graph, embedder, Simd::detect(), pool);
+        let trunk = trunk.map(network).transpose()?;
         Ok(Self {
             engine: CpuEngine::new(detector, None, &options)?,
             trunk,

@@ -5,13 +5,14 @@
 //! run.json             version, packs, people and photos, what each epoch gave, and once it is done the check half
 //! losses.csv           one line for each step: step, triplets, loss, spread
 //! curves.html          losses and validations as curves
-//! features             the photos' features where they are needed, unless the configuration names another place
+//! features             the photos' rows of a part of the installed FaceNet, unless the configuration names another place
 //! ```
 //! Owns the loop, which is the same whatever is trained and whatever its epochs descend.
 //! The check half of the people is judged once, by the best parameters, when the last epoch is done: nothing is chosen by it.
 
 use super::batch::{Batch, Photos as Learnt};
 use super::config::Config;
+use super::mined::Mined;
 use super::network::{self, Network};
 use super::objective::{self, HEAD, Objective};
 use super::pairs::{Judged, Unseen};
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use threshold_models::eval::embeddings::{PicturesDigest, Subject};
 use threshold_models::eval::split::Half;
 use threshold_models::graph::Graph;
-use threshold_models::net::inception_resnet_v1_head;
+use threshold_models::net::{ResnetSize, inception_resnet_v1_head};
 use threshold_models::pack::Pack;
 use threshold_models::tensor::{Tensor, Tensors};
 
@@ -136,10 +137,10 @@ pub struct Epoch {
 pub struct Beside {
     /// What the run starts from: principal directions, or an untrained network.
     pub start: Judged,
-    /// The installed embedding on random directions, beside a last layer.
+    /// The installed embedding on random directions, beside a part of the installed network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<Judged>,
-    /// The installed network, beside its last layer.
+    /// The installed network, beside a part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<Judged>,
     /// The crops' pixels less their mean, made unit, beside a whole network.
@@ -161,7 +162,7 @@ impl Beside {
     }
 }
 
-/// The check half, once the run is done.
+/// The check half by one kind of pairs, once the run is done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
     /// People, photos and pairs.
@@ -211,8 +212,11 @@ pub struct Outcome {
     pub best: f64,
     /// The best parameters on the held-back pairs, once the run is done: where the threshold comes from.
     pub done: Option<Judged>,
-    /// And on the check half.
+    /// And on the check half: by the list's pairs, if one is named, else by drawn ones.
     pub check: Option<Check>,
+    /// By drawn ones too, beside a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Check>,
 }
 
 /// A run that can take steps.
@@ -231,6 +235,10 @@ pub struct Run<'a> {
     yardstick: Yardstick,
     unseen: Unseen,
     check: Option<Unseen>,
+    /// Drawn pairs beside those of a list.
+    drawn: Option<Unseen>,
+    /// Where people lay when they were mined last.
+    mined: Option<Mined>,
     learner: Learner,
     losses: String,
     outcome: Outcome,
@@ -239,12 +247,13 @@ pub struct Run<'a> {
 /// What a run is compared with.
 struct Yardstick {
     start: Tensors,
-    /// The installed last layer and the same on random directions, or the mean of the crops.
     other: Other,
 }
 
 enum Other {
-    LastLayer { installed: Tensors, random: Tensors },
+    /// The part of the installed network as it is, and on random directions.
+    Part { graph: Graph, installed: Tensors, random: Tensors },
+    /// The mean of the crops.
     Whole { mean: Vec<f32> },
 }
 
@@ -253,10 +262,9 @@ impl Yardstick {
         let start = unseen.judge(graph, &self.start)?;
         let mut beside = Beside { start, random: None, installed: None, pixels: None };
         match &self.other {
-            Other::LastLayer { installed, random } => {
+            Other::Part { graph: whole, installed, random } => {
                 beside.random = Some(unseen.judge(graph, random)?);
-                let head = inception_resnet_v1_head(INSTALLED_LEN);
-                beside.installed = Some(unseen.judge(&head, installed)?);
+                beside.installed = Some(unseen.judge(whole, installed)?);
             }
             Other::Whole { mean } => beside.pixels = Some(unseen.judge_rows(mean)?),
         }
@@ -299,18 +307,15 @@ impl<'a> Run<'a> {
         let text = toml::to_string(config)?;
         let (graph, size) = (config.graph(), config.size());
         let photos = Learnt::of(people, config.augment);
-        let installed = start::installed(embedder)?;
-        let (begin, other) = match config.network {
-            Network::LastLayer => {
-                let features = photos.rows.concat();
-                let start = start::principal(&installed, &features, size.len, config.seed)?;
-                let random = start::random(&installed, size.len, config.seed);
-                (start, Other::LastLayer { installed: installed.clone(), random })
-            }
-            Network::Nn2 | Network::Nn3 => {
-                let start = network::untrained(&graph, config.seed);
-                (start, Other::Whole { mean: mean(&photos.rows) })
-            }
+        let (begin, other) = if config.network.is_whole() {
+            (network::untrained(&graph, config.seed), Other::Whole { mean: mean(&photos.rows) })
+        } else {
+            let whole = config.network.graph(ResnetSize { len: INSTALLED_LEN, ..size });
+            let installed = start::installed(&whole, embedder)?;
+            let of = (&whole, &installed);
+            let start = start::principal(of, &photos.rows.concat(), size.len, config.seed)?;
+            let random = start::random(&installed, size.len, config.seed);
+            (start, Other::Part { graph: whole, installed, random })
         };
         let trainable = Trainable::new(graph.clone());
         let seen = photos.some(NORMED_BY, &mut Random::of(&[config.seed, !STREAM]));
@@ -322,7 +327,10 @@ impl<'a> Run<'a> {
                 if features.len() != photos.rows.len() * FEATURES {
                     bail!("distil: not every photo has the teacher's features");
                 }
-                let teacher = start::principal(&installed, &features, size.len, config.seed)?;
+                let head = inception_resnet_v1_head(INSTALLED_LEN);
+                let installed = start::installed(&head, embedder)?;
+                let of = (&head, &installed);
+                let teacher = start::principal(of, &features, size.len, config.seed)?;
                 network::embeddings(&inception_resnet_v1_head(size.len), &teacher, &features)?
             }
         };
@@ -345,6 +353,7 @@ impl<'a> Run<'a> {
             // Few people may leave nobody there; the run is good without.
             None => Unseen::draw(&people.check).ok(),
         };
+        let drawn = config.pairs.as_ref().and_then(|_| Unseen::draw(&people.check).ok());
         // Last of what may be refused: it writes the configuration down.
         let of = Origin::new(&text, &[detector, embedder], people.digest());
         let learner = Learner::open(folder, &text, of, config.descent(), start)?;
@@ -360,12 +369,13 @@ impl<'a> Run<'a> {
             best: learner.best(),
             done: None,
             check: None,
+            drawn: None,
         };
         if let Some(told) = told::<Outcome>(folder, learner.steps())? {
             outcome.epochs = told.epochs;
             outcome.epochs.retain(|epoch| epoch.step <= learner.steps());
             if learner.is_over() {
-                (outcome.done, outcome.check) = (told.done, told.check);
+                (outcome.done, outcome.check, outcome.drawn) = (told.done, told.check, told.drawn);
             }
         }
         let losses = told_losses(&folder.join(LOSSES), LOSSES_HEAD, learner.steps())?;
@@ -383,6 +393,8 @@ impl<'a> Run<'a> {
             yardstick,
             unseen,
             check,
+            drawn,
+            mined: None,
             learner,
             losses,
             outcome,
@@ -430,10 +442,13 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: usize) -> Result<(f32, usize)> {
-        let Config { accumulate, steps, .. } = *self.config;
+        let Config { accumulate, steps, mine_every, .. } = *self.config;
         let objective = self.config.objective(step / steps);
         if objective != Objective::Classes {
             self.learner.forget(is_of_head);
+        }
+        if mine_every > 0 && objective == Objective::Triplets && step.is_multiple_of(mine_every) {
+            self.mined = Some(self.mine()?);
         }
         let (mut all, mut mean) = (Vec::with_capacity(accumulate), Tensors::new());
         for part in 0..accumulate {
@@ -460,12 +475,19 @@ impl<'a> Run<'a> {
         Ok(told)
     }
 
+    /// Where the people to learn from lie by the parameters as they are now, and not by their average, which is behind.
+    fn mine(&self) -> Result<Mined> {
+        let now = self.trainable.folded(self.learner.parameters(), &self.seen)?;
+        let embed = |rows: &[f32]| network::embeddings(&self.graph, &now, rows);
+        self.photos.mined(self.config.size().len, embed)
+    }
+
     fn draw(&self, objective: Objective, random: &mut Random) -> Batch {
         let Config { batch_people, batch_photos, .. } = *self.config;
         match objective {
             Objective::Teacher => self.photos.of_all(batch_people * batch_photos, random),
             Objective::Classes | Objective::Triplets => {
-                self.photos.of_people(batch_people, batch_photos, random)
+                self.photos.of_people(batch_people, batch_photos, self.mined.as_ref(), random)
             }
         }
     }
@@ -550,6 +572,9 @@ impl<'a> Run<'a> {
             Network::LastLayer => {
                 ("Training FaceNet's last layer", "Mean loss of the triplets that have one")
             }
+            Network::LastBlock => {
+                ("Training FaceNet's last block", "Mean loss of the triplets that have one")
+            }
             Network::Nn2 | Network::Nn3 => {
                 ("Training FaceNet from scratch", "Mean loss, of what each epoch descends")
             }
@@ -567,13 +592,16 @@ impl<'a> Run<'a> {
     fn look_at_the_check_half(&mut self) -> Result<()> {
         let best = self.trainable.folded(&self.learner.best_judged()?, &self.seen)?;
         self.outcome.done = Some(self.unseen.judge(&self.graph, &best)?);
-        if let Some(unseen) = &self.check {
-            self.outcome.check = Some(Check {
+        let judge = |unseen: &Unseen| -> Result<Check> {
+            Ok(Check {
                 counts: unseen.counts(),
                 trained: unseen.judge(&self.graph, &best)?,
                 beside: self.yardstick.judge(&self.graph, unseen)?,
-            });
-        }
+            })
+        };
+        let check = self.check.as_ref().map(judge).transpose()?;
+        let drawn = self.drawn.as_ref().map(judge).transpose()?;
+        (self.outcome.check, self.outcome.drawn) = (check, drawn);
         self.tell()
     }
 

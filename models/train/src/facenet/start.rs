@@ -1,4 +1,4 @@
-//! The last layer that a run starts from: the installed one's embedding, on fewer directions.
+//! What a run of a part of the installed network starts from: that part, its embedding on fewer directions.
 //!
 //! Owns the two choices of directions: those along which the embeddings of the photos to learn from lie (their principal
 //! ones), from which a run starts, and random ones, with which it is compared. A last layer that was drawn anew would have
@@ -7,7 +7,7 @@
 use super::network::embeddings;
 use crate::random::Random;
 use anyhow::{Context as _, Result};
-use threshold_models::net::inception_resnet_v1_head;
+use threshold_models::graph::Graph;
 use threshold_models::pack::Pack;
 use threshold_models::tensor::{Tensor, Tensors};
 
@@ -26,27 +26,32 @@ const STREAM: u64 = 0x7468_726f;
 const WEIGHT: &str = "last_linear.weight";
 const BIAS: &str = "last_linear.bias";
 
-/// The installed network's last layer.
+/// A part of the installed network, as it is: what its graph has weights for.
 ///
 /// # Errors
-/// If the pack has none.
-pub fn installed(embedder: &Pack) -> Result<Tensors> {
+/// If the pack lacks one of them.
+pub fn installed(graph: &Graph, embedder: &Pack) -> Result<Tensors> {
     let mut tensors = embedder.tensors();
-    let mut take = |name: &str| {
-        let tensor = tensors.remove(name).with_context(|| format!("{name} is missing"))?;
-        anyhow::Ok((name.to_owned(), tensor))
+    let mut take = |name: String| {
+        let tensor = tensors.remove(&name).with_context(|| format!("{name} is missing"))?;
+        anyhow::Ok((name, tensor))
     };
-    Ok(Tensors::from([take(WEIGHT)?, take(BIAS)?]))
+    graph.weights().map(|spec| take(spec.name)).collect()
 }
 
 /// The installed embedding on the directions along which those of these photos lie most: those of the largest mean
-/// squares, by orthogonal iteration from random ones.
+/// squares, by orthogonal iteration from random ones. `graph` is the part of it that goes from the photos' rows to its
+/// embedding.
 ///
 /// # Errors
 /// As [`embeddings`].
-pub fn principal(installed: &Tensors, features: &[f32], len: usize, seed: u64) -> Result<Tensors> {
-    let graph = inception_resnet_v1_head(INSTALLED_LEN);
-    let embeddings = embeddings(&graph, installed, features)?;
+pub fn principal(
+    (graph, installed): (&Graph, &Tensors),
+    rows: &[f32],
+    len: usize,
+    seed: u64,
+) -> Result<Tensors> {
+    let embeddings = embeddings(graph, installed, rows)?;
     let mut squares = vec![0.0; INSTALLED_LEN * INSTALLED_LEN];
     for embedding in embeddings.chunks_exact(INSTALLED_LEN) {
         for (value, row) in embedding.iter().zip(squares.chunks_exact_mut(INSTALLED_LEN)) {
@@ -74,7 +79,7 @@ fn drawn(len: usize, seed: u64) -> Vec<f32> {
     (0..len * INSTALLED_LEN).map(|_| random.between(-1.0, 1.0)).collect()
 }
 
-/// The last layer whose values are the installed one's on these directions.
+/// The same part with a last layer whose values are the installed one's on these directions.
 fn projected(installed: &Tensors, directions: &[f32]) -> Tensors {
     let of = |name: &str, shape: Vec<usize>| {
         let width = shape[1..].iter().product();
@@ -82,7 +87,9 @@ fn projected(installed: &Tensors, directions: &[f32]) -> Tensors {
         (name.to_owned(), Tensor { shape, data: data.unwrap_or_default() })
     };
     let len = directions.len() / INSTALLED_LEN;
-    Tensors::from([of(WEIGHT, vec![len, FEATURES]), of(BIAS, vec![len])])
+    let mut tensors = installed.clone();
+    tensors.extend([of(WEIGHT, vec![len, FEATURES]), of(BIAS, vec![len])]);
+    tensors
 }
 
 /// Rows of [`INSTALLED_LEN`] values times as many rows of `width`.
@@ -121,6 +128,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
     use super::*;
+    use threshold_models::net::inception_resnet_v1_head;
 
     /// A last layer that copies the first values, and photos that lie along a few of them.
     fn copying() -> Tensors {
@@ -159,7 +167,8 @@ mod tests {
             let found = distances(weights, LEN, &photos);
             threshold_models::tensor::max_abs_diff(&found, &expected)
         };
-        let principal = principal(&installed, &photos, LEN, 1).unwrap();
+        let head = inception_resnet_v1_head(INSTALLED_LEN);
+        let principal = principal((&head, &installed), &photos, LEN, 1).unwrap();
         assert!(far(&principal) < 1e-3, "{}", far(&principal));
         assert!(far(&random(&installed, LEN, 1)) > 0.1);
     }
